@@ -1,0 +1,33 @@
+"""The exceptions that the library raises on purpose.
+
+Each message is one line that says what was expected, what came, and what to do. The command prints it as it is, so it must
+be understood by someone who has never seen the code.
+"""
+
+
+class DhrError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(DhrError, ValueError):
+    """A setting, or a combination of settings, that cannot work."""
+
+
+class ShapeError(DhrError, ValueError):
+    """Arrays whose shapes, types or values do not fit together."""
+
+
+class DataError(DhrError):
+    """A data set that cannot be used as a whole: no images, no tags, an unknown split."""
+
+
+class ItemError(DhrError):
+    """One photograph, mask or line of tags that cannot be used; a run reports it, skips it and goes on."""
+
+
+class WeightsError(DhrError):
+    """Model weights that are missing, damaged or of another architecture."""
+
+
+class OutputError(DhrError):
+    """An output folder that cannot be written, or that holds another run."""
