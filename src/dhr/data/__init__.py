@@ -1,1 +1,24 @@
+"""Photographs and their tags: from a folder (:class:`FolderDataSet`) or drawn (:class:`SceneDataSet`)."""
 
+from dhr.data.folder import FolderDataSet
+from dhr.data.images import MAX_PIXELS, SUFFIXES, read_mask, read_rgb, read_size, write_mask
+from dhr.data.palette import palette
+from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
+from dhr.data.scenes import SceneDataSet
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "VOID",
+    "ClassTable",
+    "DataSet",
+    "FolderDataSet",
+    "Problem",
+    "Sample",
+    "SceneDataSet",
+    "palette",
+    "read_mask",
+    "read_rgb",
+    "read_size",
+    "write_mask",
+]

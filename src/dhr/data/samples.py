@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -49,6 +49,7 @@ class Problem:
     reason: str
 
 
+@runtime_checkable
 class DataSet(Protocol):
     """Photographs with tags. Listing is cheap; pixels are read one photograph at a time."""
 

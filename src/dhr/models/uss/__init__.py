@@ -1,1 +1,82 @@
+"""Unsupervised (USS) feature extractors: what looks alike, whatever it is called.
 
+A model is one file with a builder in :data:`USS_MODELS`; its features are frozen.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class UssConfig:
+    """Which unsupervised features to use, and how to compute them."""
+
+    kind: str = "timm"
+    """`timm` (any Vision Transformer of timm) or `colour` (colour and texture statistics: no weights, no training)."""
+    model: str = "vit_small_patch14_dinov2.lvd142m"
+    """Name of the timm model."""
+    weights: str = "hub"
+    """`hub` (timm downloads them), `none` (random), or a local file."""
+    block: int = -1
+    """Transformer block whose patch tokens are the features; -1 is the last."""
+    mean: tuple[float, float, float] | None = None
+    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
+    std: tuple[float, float, float] | None = None
+    """RGB standard deviation that the weights expect; by default what timm says of the model."""
+    scales: tuple[float, ...] = (1.0, 2.0)
+    """Sizes, relative to the working image, at which features are computed and averaged."""
+    flip: bool = True
+    """Average with the features of the mirrored image."""
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise ConfigError(f"uss.scales must be positive numbers, got {self.scales}")
+
+
+@runtime_checkable
+class UssModel(Protocol):
+    """Frozen dense features."""
+
+    @property
+    def dim(self) -> int:
+        """Number of channels of the features."""
+        ...
+
+    def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
+        """Features of RGB images in 0..1, on the model's own grid."""
+        ...
+
+
+def _timm(config: UssConfig) -> UssModel:
+    from dhr.models.uss.vit import VitFeatures
+
+    return VitFeatures(config)
+
+
+def _colour(config: UssConfig) -> UssModel:
+    from dhr.models.uss.colour import ColourFeatures
+
+    return ColourFeatures()
+
+
+USS_MODELS: Mapping[str, Callable[[UssConfig], Any]] = {"timm": _timm, "colour": _colour}
+"""The kinds of USS model, by the name that `uss.kind` takes."""
+
+
+def build_uss(config: UssConfig) -> UssModel:
+    """Make the model that ``config.kind`` names.
+
+    Raises:
+        ConfigError: no such kind, or options that the model refuses.
+        WeightsError: its weights cannot be had.
+    """
+    if config.kind not in USS_MODELS:
+        raise ConfigError(f"uss.kind must be one of {', '.join(USS_MODELS)}; got {config.kind!r}")
+    model: UssModel = USS_MODELS[config.kind](config)
+    return model

@@ -1,1 +1,90 @@
+"""Weakly-supervised (WSS) models: what is where, learnt from tags alone.
 
+A model is one file with a builder in :data:`WSS_MODELS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class WssConfig:
+    """Which classifier is trained on the tags, and how its maps are computed."""
+
+    kind: str = "classifier"
+    """`classifier`: a network with a 1x1 classifier, trained on the tags."""
+    backbone: str = "resnet50"
+    """Name of the timm model."""
+    weights: str = "hub"
+    """`hub` (timm downloads them), `none` (random), or a local file."""
+    output_stride: int = 16
+    """Pixels of the image a cell of the encoder's last maps: 8, 16 or 32."""
+    mean: tuple[float, float, float] | None = None
+    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
+    std: tuple[float, float, float] | None = None
+    """RGB standard deviation that the weights expect; by default what timm says of the model."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
+    scales: tuple[float, ...] = (1.0, 1.5, 2.0)
+    """Sizes, relative to the working image, at which CAMs and features are computed and averaged."""
+    flip: bool = True
+    """Average with the maps of the mirrored image."""
+
+    def __post_init__(self) -> None:
+        if self.output_stride not in (8, 16, 32):
+            raise ConfigError(f"wss.output_stride must be 8, 16 or 32, got {self.output_stride}")
+        if not self.scales or min(self.scales) <= 0:
+            raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
+
+
+@dataclass(frozen=True)
+class WssMaps:
+    """What a WSS model sees in a batch of images, on its own grid."""
+
+    cams: Float[Tensor, "b c u v"]
+    """Class activation maps before the ReLU, one for each class that can be tagged."""
+    features: Float[Tensor, "b d u v"]
+    """Features of the encoder's last two stages, each of unit length at every position."""
+
+
+@runtime_checkable
+class WssModel(Protocol):
+    """Class activation maps and the features that they were read from."""
+
+    @property
+    def dim(self) -> int:
+        """Number of channels of the features."""
+        ...
+
+    def maps(self, images: Float[Tensor, "b 3 h w"]) -> WssMaps:
+        """Maps of RGB images in 0..1; no gradient."""
+        ...
+
+
+def _classifier(config: WssConfig, classes: int) -> WssModel:
+    from dhr.models.wss.classifier import TagClassifier
+
+    return TagClassifier(config, classes)
+
+
+WSS_MODELS: Mapping[str, Callable[[WssConfig, int], Any]] = {"classifier": _classifier}
+"""The kinds of WSS model, by the name that `wss.kind` takes."""
+
+
+def build_wss(config: WssConfig, classes: int) -> WssModel:
+    """Make the model that ``config.kind`` names, for ``classes`` classes that can be tagged.
+
+    Raises:
+        ConfigError: no such kind, or options that the model refuses.
+        WeightsError: its weights cannot be had.
+    """
+    if config.kind not in WSS_MODELS:
+        raise ConfigError(f"wss.kind must be one of {', '.join(WSS_MODELS)}; got {config.kind!r}")
+    model: WssModel = WSS_MODELS[config.kind](config, classes)
+    return model

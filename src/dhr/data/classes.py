@@ -1,0 +1,112 @@
+"""``classes.txt`` and ``supercategories.csv``: the names of the classes, and what belongs together."""
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from dhr.data.samples import VOID, ClassTable
+from dhr.errors import DataError
+
+BACKGROUND = "background"
+"""First line of ``classes.txt``, in any case, where class 0 is whatever is not tagged."""
+
+
+def read_classes(path: Path) -> ClassTable:
+    """Read ``classes.txt``: one name a line, the first has id 0. Blank lines at the end do not count.
+
+    A first line ``background`` (in any case) makes class 0 the background: every photograph has it, none is tagged
+    with it.
+
+    Raises:
+        DataError: no such file, no class, over 255 classes, a name twice, a blank line between names (it would shift
+            the ids), a name that tags cannot hold, or a background that is not in the first line.
+    """
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    first_line: dict[str, int] = {}
+    for number, name in enumerate(lines, start=1):
+        where = f"{path} line {number}"
+        if not name:
+            raise DataError(f"{where}: blank, but the line number is the class id; remove the line")
+        if ";" in name or re.search(r"[\x00-\x1f\x7f-\x9f]", name):
+            raise DataError(
+                f"{where}: expected a class name without ';' and control characters, got {name!r}; rename it"
+            )
+        if name in first_line:
+            raise DataError(f"{where}: class {name!r} is already in line {first_line[name]}; remove or rename one")
+        if name.casefold() == BACKGROUND and number > 1:
+            raise DataError(
+                f"{where}: {name!r} must be the first line, for class 0; move it there, or rename the class"
+            )
+        first_line[name] = number
+    background = bool(lines) and lines[0].casefold() == BACKGROUND
+    if len(lines) <= background:
+        raise DataError(
+            f"{path}: expected class names, one a line, got {'only the background' if background else 'none'}"
+        )
+    if len(lines) > VOID:
+        raise DataError(
+            f"{path}: expected at most {VOID} classes ({VOID} is void in masks), got {len(lines)}; merge some"
+        )
+    return ClassTable(names=tuple(lines), background=background)
+
+
+def with_supers(classes: ClassTable, path: Path) -> ClassTable:
+    """The table with the super-classes of a CSV file with columns ``class`` and ``supercategory``; others are ignored.
+
+    Classes of the file that the table lacks are ignored too; the background may be left out.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column, or lacks a class or gives it twice with different
+        super-classes.
+    """
+    found: dict[str, str] = {}
+    rows = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True, restval="")
+    try:
+        if not {"class", "supercategory"} <= set(rows.fieldnames or ()):
+            raise DataError(
+                f"{path} line 1: expected columns class,supercategory, got {','.join(rows.fieldnames or ())!r}"
+            )
+        for row in rows:
+            name, upper = row["class"].strip(), row["supercategory"].strip()
+            if not upper or found.setdefault(name, upper) != upper:
+                raise DataError(
+                    f"{path} line {rows.line_num}: expected one super-class of {name!r}, got {upper!r}; correct it"
+                )
+    except csv.Error as error:
+        raise DataError(f"{path} line {rows.line_num}: not valid CSV ({error}); correct it") from error
+    if classes.background:
+        found.setdefault(classes.names[0], BACKGROUND)
+    missing = [name for name in classes.names if name not in found]
+    if missing:
+        raise DataError(f"{path}: no super-class of {enumeration(missing)}; add a line for each, or remove the file")
+    return replace(classes, supers=tuple(found[name] for name in classes.names))
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file, with or without byte-order mark, in Unicode's composed form (NFC), as names are compared.
+
+    Raises:
+        DataError: it is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        return unicodedata.normalize("NFC", path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text, byte {error.start} is not; save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def enumeration(names: Iterable[str], most: int = 8) -> str:
+    """Some names for a message.
+
+    >>> enumeration(["cat", "dog", "owl"], most=2)
+    "'cat', 'dog' and 1 more"
+    """
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more

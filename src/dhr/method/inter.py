@@ -1,0 +1,34 @@
+"""Step 2: rebalancing between super-classes by USS features (paper, Eq. 3)."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.ops.prototypes import class_average_pooling
+from dhr.ops.similarity import cosine_heatmaps, feature_norms
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a batch on the grid, with their lengths, which every round needs."""
+
+    values: Float[Tensor, "b d n"]
+    norms: Float[Tensor, "b 1 n"]
+
+    @staticmethod
+    def of(maps: Float[Tensor, "b d u v"]) -> "Features":
+        """Flatten maps and measure their lengths."""
+        values = maps.flatten(2)
+        return Features(values, feature_norms(values))
+
+
+def centroid_heatmaps(
+    features: Features, masks: Float[Tensor, "b k n"]
+) -> tuple[Float[Tensor, "b k d"], Float[Tensor, "b k n"]]:
+    """CAP over ``masks`` gives centroids V, and those give S = ReLU(cos(F, V)), for either kind of features.
+
+    Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
+    """
+    centroids = class_average_pooling(features.values, masks, features.norms)
+    return centroids, cosine_heatmaps(features.values, centroids, features.norms)

@@ -1,0 +1,122 @@
+"""The method: Steps 1 to 3 and the boundary, on a batch (paper, Section 3.2)."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dhr.errors import ShapeError
+from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, soft_masks
+from dhr.method.boundary import refine_boundary
+from dhr.method.config import PRESETS, MethodConfig
+from dhr.method.inter import Features
+from dhr.method.intra import propagate
+from dhr.method.seeds import class_marginal, initialise_seeds, overwrite_base
+from dhr.types import Rebalanced
+
+
+@torch.no_grad()
+def rebalance(
+    cams: Float[Tensor, "b k _ _"],
+    uss_features: Float[Tensor, "b d u v"],
+    wss_features: Float[Tensor, "b e _ _"],
+    images: Float[Tensor, "b 3 h w"] | None = None,
+    valid: Bool[Tensor, "b k"] | None = None,
+    base: Int[Tensor, "b _ _"] | None = None,
+    background: bool = False,
+    config: MethodConfig = PRESETS["default"],
+) -> Rebalanced:
+    """Masks in which no tagged class vanishes, from CAMs and two kinds of features.
+
+    It knows nothing of files, models or training, and runs where its inputs are. All is computed on the grid of
+    ``uss_features``; CAMs and WSS features are resampled to it.
+
+    Args:
+        cams: A, one map for each class of the image that is tagged; any scale, negative values count as 0.
+        uss_features: F_us, unsupervised features (DINO and the like).
+        wss_features: F_ws, features of the network that made the CAMs.
+        images: RGB, any range; masks get their size and follow their edges. Without them masks are on the grid and R_c
+            does nothing.
+        valid: False where ``cams`` is padding, for images with fewer classes than others of the batch.
+        base: M_base of another method: labels 0..k-1 (with ``background`` 0..k, 0 the background), anything else is void.
+            Without it, M_base is R_c(A).
+        background: whether there is a background class, without CAM, at ``config.background``; it becomes class 0.
+        config: a preset, or one's own settings.
+
+    Raises:
+        ShapeError: the inputs do not fit together, or an image has no class.
+    """
+    b, k, *_ = cams.shape
+    present = torch.ones(b, k, dtype=torch.bool, device=cams.device) if valid is None else valid
+    _check(cams, uss_features, wss_features, images, base)
+    grid = (uss_features.shape[-2], uss_features.shape[-1])
+    maps = normalise_cams(resize(cams, grid), present)
+    if background:
+        maps, present = add_background(maps, present, config.background)
+    classes = present.shape[1]
+    size = grid if images is None else (images.shape[-2], images.shape[-1])
+    boundary = config.boundary
+
+    if base is None:
+        base = base_mask(images, maps, present, boundary)
+    ratios = class_marginal(soft_masks(base, classes, grid, maps.dtype).flatten(2), present, config)
+    seed, first = initialise_seeds(maps.flatten(2), ratios, present, config.eps)
+    seed_maps = seed.unflatten(2, grid)  # (b, k, u, v)
+    if config.overwrite == "none":
+        initial = base
+    else:
+        fine = refine_boundary(images, resize(seed_maps, size), boundary)
+        initial = overwrite_base(_nearest(base, size), labels(fine, present), present, config)
+    masks = soft_masks(initial, classes, grid, maps.dtype).flatten(2)
+    initial_masks = masks.unflatten(2, grid)
+
+    uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
+    error = first.marginal_error
+    for turn in range(config.rounds):
+        if turn > 0:
+            masks = soft_masks(labels(step.intra.unflatten(2, grid), present), classes, grid, maps.dtype).flatten(2)
+        ratios = class_marginal(masks, present, config)
+        step = propagate(uss, wss, masks, ratios, present, config)
+        error = torch.maximum(error, step.marginal_error)
+
+    intra = step.intra.unflatten(2, grid)
+    scores = refine_boundary(images, resize(intra, size), boundary)
+    scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    return Rebalanced(
+        base=base,
+        seed=seed_maps,
+        initial=initial_masks,
+        inter=step.inter.unflatten(2, grid),
+        intra=intra,
+        scores=scores,
+        mask=labels(scores, present),
+        confidence=_margin(scores),
+        groups=step.groups,
+        ratios=ratios,
+        marginal_error=error,
+        valid=present,
+    )
+
+
+def _margin(scores: Tensor) -> Tensor:
+    """Difference of the two highest scores, (b, h, w)."""
+    if scores.shape[1] == 1:
+        return torch.ones_like(scores[:, 0])
+    best = scores.topk(2, dim=1).values
+    return best[:, 0] - best[:, 1]
+
+
+def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    if mask.shape[-2:] == size:
+        return mask
+    return torch.nn.functional.interpolate(mask[:, None].double(), size, mode="nearest-exact")[:, 0].long()
+
+
+def _check(
+    cams: Tensor, uss_features: Tensor, wss_features: Tensor, images: Tensor | None, base: Tensor | None
+) -> None:
+    given = {"cams": cams, "uss_features": uss_features, "wss_features": wss_features, "images": images, "base": base}
+    counts = {name: len(value) for name, value in given.items() if value is not None}
+    if len(set(counts.values())) > 1:
+        raise ShapeError(f"all inputs must hold the same number of images; got {counts}")
+    if cams.shape[1] == 0:
+        raise ShapeError("cams hold no class; every image needs at least one tag")

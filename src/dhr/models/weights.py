@@ -1,0 +1,105 @@
+"""Building timm networks, with weights from the hub, from a local file, or none."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dhr.errors import ConfigError, WeightsError
+
+HUB = "hub"
+NONE = "none"
+
+
+def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any]) -> nn.Module:
+    """Make the timm network ``model``.
+
+    Args:
+        model: a name that ``timm.list_models()`` knows.
+        weights: ``hub`` (timm downloads them, or finds them in its cache), ``none`` (random), or a file: safetensors, or a
+            PyTorch state dict, which is read with ``weights_only=True`` (nothing in it is executed).
+        setting: the command's setting that holds ``weights``, for messages.
+        options: further arguments of ``timm.create_model``.
+
+    Raises:
+        ConfigError: timm has no such model, or the model refuses the options.
+        WeightsError: the weights cannot be had, read, or are of another architecture.
+    """
+    import timm
+
+    try:
+        if weights == HUB:
+            return _from_hub(model, setting, options)
+        network: nn.Module = timm.create_model(model, pretrained=False, **options)
+    except (RuntimeError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
+        near = timm.list_models(f"*{model.split('_')[0].split('.')[0]}*")[:5]
+        raise ConfigError(
+            f"timm cannot build {model!r} with {dict(options)}: {error}; names like it: {', '.join(near) or 'none'}"
+        ) from error
+    if weights != NONE:
+        load_weights(network, Path(weights), model, setting)
+    return network
+
+
+def _from_hub(model: str, setting: str, options: Mapping[str, Any]) -> nn.Module:
+    import timm
+
+    if timm.is_model(model) and not timm.models.is_model_pretrained(model):
+        raise WeightsError(f"timm has no weights for {model!r}; name a file with --{setting} FILE, or --{setting} none")
+    try:
+        network: nn.Module = timm.create_model(model, pretrained=True, **options)
+    except (OSError, ValueError) as error:  # every download error of requests, urllib and huggingface_hub is an OSError
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise WeightsError(
+            f"cannot download the weights of {model!r} ({reason[0][:160]}); "
+            f"without a network, name a local file: --{setting} FILE (or --{setting} none for random weights)"
+        ) from error
+    return network
+
+
+def load_weights(network: nn.Module, path: Path, model: str, setting: str) -> None:
+    """Load ``path`` into ``network``; every parameter must be found in it, with its shape.
+
+    What the file holds besides (a classifier that ``network`` lacks) is left out.
+
+    Raises:
+        WeightsError: no such file, not a state dict, or of another architecture (the first keys that differ are named).
+    """
+    from timm.models import load_state_dict, model_entrypoint
+
+    if not path.is_file():
+        raise WeightsError(f"--{setting}: no file {path}; expected safetensors or a PyTorch state dict of {model!r}")
+    inner = network.model if isinstance(getattr(network, "model", None), nn.Module) else network
+    convert = getattr(sys.modules[model_entrypoint(model).__module__], "checkpoint_filter_fn", None)
+    wanted = inner.state_dict()
+    try:
+        state: dict[str, Tensor] = load_state_dict(str(path))
+        if convert is not None:
+            state = convert(state, inner)
+    except Exception as error:  # a damaged file raises whatever its parser happens to raise
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise WeightsError(
+            f"--{setting}: {path} is no readable state dict of {model!r} ({reason[0][:160]}); "
+            "expected safetensors or a file that torch.load(weights_only=True) reads"
+        ) from error
+    differ = [
+        f"{key} {tuple(value.shape)}" + (f" (file: {tuple(state[key].shape)})" if key in state else " (not in the file)")
+        for key, value in wanted.items()
+        if not key.endswith("num_batches_tracked") and (key not in state or state[key].shape != value.shape)
+    ]
+    if differ:
+        raise WeightsError(
+            f"--{setting}: {path} holds weights of another architecture than {model!r}: {len(differ)} of {len(wanted)} "
+            f"parameters differ, first {'; '.join(differ[:3])}"
+        )
+    inner.load_state_dict({key: state.get(key, value) for key, value in wanted.items()})
+
+
+def normalisation(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, (3, 1, 1) each, of the RGB inputs (0..1) that ``network`` was trained on."""
+    config = getattr(network, "pretrained_cfg", None) or getattr(getattr(network, "model", None), "pretrained_cfg", {})
+    mean, std = config.get("mean", (0.485, 0.456, 0.406)), config.get("std", (0.229, 0.224, 0.225))
+    return torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)

@@ -1,0 +1,46 @@
+"""Cosine similarity of features and centroids."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
+    """Length of the feature at each position, at least 1e-8 so that it can be divided by."""
+    return torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_min(1e-8)
+
+
+def cosine_heatmaps(
+    features: Float[Tensor, "b d n"], centroids: Float[Tensor, "b k d"], norms: Float[Tensor, "b 1 n"] | None = None
+) -> Float[Tensor, "b k n"]:
+    """:math:`S_{kn} = ReLU(cos(F_n, V_k))` (paper, Eq. 3), in 0..1; 0 for a centroid of length 0.
+
+    ``norms`` is :func:`feature_norms` of the features, if it is known already.
+    """
+    lengths = feature_norms(features) if norms is None else norms
+    directions = centroids / torch.linalg.vector_norm(centroids, dim=2, keepdim=True).clamp_min(1e-8)
+    return (directions @ features / lengths).clamp(0, 1)
+
+
+def correlated_groups(
+    centroids: Float[Tensor, "b k d"], valid: Bool[Tensor, "b k"], tau: float
+) -> Bool[Tensor, "b k k"]:
+    """Which classes look alike: the transitive closure of "cosine of the centroids above ``tau``" (paper, Eq. 4).
+
+    The closure makes it a partition that does not depend on the order of the classes: if a looks like b and b like c, all
+    three are one group.
+
+    Returns:
+        Same-group relation; a class is always in its own group, and padding is in none.
+    """
+    k = centroids.shape[1]
+    directions = centroids / torch.linalg.vector_norm(centroids, dim=2, keepdim=True).clamp_min(1e-8)
+    linked = directions @ directions.transpose(1, 2) > tau
+    linked = linked | torch.eye(k, dtype=torch.bool, device=centroids.device)
+    linked = linked & valid.unsqueeze(1) & valid.unsqueeze(2)
+    reach = 1
+    while reach < k:  # squaring the relation doubles the length of the chains that it closes
+        relation = linked.to(centroids.dtype)
+        linked = relation @ relation > 0
+        reach *= 2
+    return linked

@@ -1,0 +1,123 @@
+"""Builds ``report.html`` from what a run left in its output folder."""
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dhr.data.palette import palette
+from dhr.data.samples import DataSet, Problem, Sample
+from dhr.evaluate.scores import Scores
+from dhr.files import write_bytes
+from dhr.report.card import Look, card
+from dhr.report.page import Overview, page
+from dhr.report.records import Item, read_items, read_run
+
+BUDGET = 20_000_000
+"""Largest size of a report, bytes."""
+
+_ROWS = 1000  # photographs in a page, however small they are: nobody looks at more
+
+
+def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None = None, budget: int = BUDGET) -> Path:
+    """Write ``out/report.html``: one page without links to anything outside, at most ``budget`` bytes.
+
+    It holds what ``run.json`` and ``items/`` say, and a row of pictures for each photograph of ``data`` that has a
+    record, the least certain first, as many as the budget allows; the page says how many it left out. Stages, heat maps
+    and records that are not there are left out. Memory does not grow with the number of photographs, but for their
+    names.
+
+    Args:
+        out: output folder of a run, finished or not.
+        data: the data set of the run, or a split of it.
+        scores: scores by stage (``cam``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows the truth
+            and the scores, worst photograph first. Without them no truth is read.
+        budget: bytes. The part above the photographs is written whatever its size, a few MB at worst.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OutputError: the folder or the disk refuses.
+    """
+    scores = scores or {}
+    samples = {sample.name: sample for sample in data.samples}
+    mious = {stage: {image.name: image.miou for image in result.per_image} for stage, result in scores.items()}
+    final = mious.get("mask", {})
+
+    def urgency(item: Item) -> tuple[float, float, str]:
+        return _last(final.get(item.name, math.nan)), _last(item.confidence), item.name
+
+    census = _Census()
+    items = heapq.nsmallest(_ROWS, census.count(read_items(out, data.classes), samples), key=urgency)
+    run, colours = read_run(out), palette(256)
+    overview = Overview(
+        title=out.resolve().name,
+        run=run,
+        skipped=(*run.skipped, *census.problems),
+        classes=data.classes,
+        colours=colours,
+        scores=scores,
+        finished=census.finished,
+        elsewhere=census.elsewhere,
+        mean_confidence=census.confidence_sum / census.confident if census.confident else math.nan,
+        tagged=census.tagged,
+        vanished=census.vanished,
+    )
+    look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
+    # Bytes without a row, with the longest sentence about how many are shown.
+    bare = max(len(_encoded(page(overview, [], shown))) for shown in (census.finished, census.finished - 1))
+    rows = _rows(items, samples, look, budget - bare)
+    path = out / "report.html"
+    write_bytes(path, _encoded(page(overview, rows, shown=len(rows))))
+    return path
+
+
+@dataclass
+class _Census:
+    """Sums over all records, taken while they pass by."""
+
+    finished: int = 0
+    elsewhere: int = 0
+    confident: int = 0
+    confidence_sum: float = 0.0
+    tagged: Counter[str] = field(default_factory=Counter)
+    vanished: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+    def count(self, records: Iterator[Item | Problem], samples: Mapping[str, Sample]) -> Iterator[Item]:
+        """Hand on the records of ``samples``."""
+        for record in records:
+            if isinstance(record, Problem):
+                self.problems.append(record)
+            elif record.name not in samples:
+                self.elsewhere += 1
+            else:
+                self.finished += 1
+                self.tagged.update(record.tags)
+                self.vanished.update(record.vanished)
+                if not math.isnan(record.confidence):
+                    self.confident += 1
+                    self.confidence_sum += record.confidence
+                yield record
+
+
+def _rows(items: list[Item], samples: Mapping[str, Sample], look: Look, room: int) -> list[str]:
+    rows = []
+    for item in items:
+        row = card(item, samples[item.name], look)
+        room -= len(_encoded(row))
+        if room < 0:  # a smaller one further down would fit, but then the page would not show the first ones
+            break
+        rows.append(row)
+    return rows
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # a file name on Linux need not be valid Unicode
+
+
+def _last(value: float) -> float:
+    return math.inf if math.isnan(value) else value

@@ -1,0 +1,154 @@
+"""One photograph of the report: its pictures, tags, confidence and warnings."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from dhr.data.images import read_mask
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.errors import DhrError
+from dhr.evaluate.run import stage_folder
+from dhr.report.charts import STAGE_TITLES, swatch
+from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
+from dhr.report.records import Item
+from dhr.report.text import counted, named, percent, safe
+
+_CAMS = 12  # heat maps of one photograph; with 60 tags they would fill a screen
+_CAM_SIDE = 120  # pixels
+_CHIPS = 40  # tags of one photograph
+
+
+@dataclass(frozen=True)
+class Look:
+    """What every card needs to know of the data set and its scores."""
+
+    data: DataSet
+    out: Path
+    colours: UInt8[np.ndarray, "256 3"]
+    ids: Mapping[str, int]
+    """Class id by name."""
+    mious: Mapping[str, Mapping[str, float]]
+    """mIoU by stage and photograph; empty without scores, and then no truth is read."""
+
+
+def card(item: Item, sample: Sample, look: Look) -> str:
+    """The HTML of one photograph. Files of a stage that are not there, or cannot be read, leave their picture out."""
+    photograph, notes = _photograph(item, sample, look)
+    figures = [_figure(photograph, "Photograph")]
+
+    def blend(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+        small = shrink_labels(labels, photograph.shape[0], photograph.shape[1])
+        return overlay(photograph, small, look.colours, look.data.classes.background)
+
+    for stage, title in STAGE_TITLES.items():
+        labels = _stage(look, stage, item.name)
+        if labels is not None:
+            figures.append(_figure(blend(labels), title, look.mious.get(stage, {}).get(item.name, math.nan)))
+    truth = _truth(look, sample)
+    if truth is not None:
+        figures.append(_figure(blend(truth), "Truth"))
+    if item.vanished:
+        notes = [f"No pixel left of {', '.join(named(name) for name in item.vanished[:_CHIPS])}", *notes]
+
+    warnings = "".join(f'<p class="warning"><span aria-hidden="true">▲</span> {note}</p>' for note in notes)
+    return (
+        f'<article><header><h3><bdi>{_breakable(item.name)}</bdi></h3><p class="facts">{_facts(item, look)}</p>'
+        f'<ul class="chips">{_chips(item, look)}</ul>{warnings}</header>'
+        f'<div class="panels">{"".join(figures)}</div>{_cams(item, photograph, look)}</article>\n'
+    )
+
+
+def _photograph(item: Item, sample: Sample, look: Look) -> tuple[UInt8[np.ndarray, "h w 3"], list[str]]:
+    try:
+        return thumbnail(look.data.read_image(sample)), []
+    except DhrError as error:
+        height, width = shrunk(item.height or 1, item.width or 1)
+        return np.full((height, width, 3), 128, dtype=np.uint8), [
+            f"The photograph cannot be read: {safe(str(error), 300)}"
+        ]
+
+
+def _stage(look: Look, stage: str, name: str) -> UInt8[np.ndarray, "h w"] | None:
+    try:
+        return read_mask(stage_folder(look.out, stage) / f"{name}.png")
+    except DhrError:
+        return None
+
+
+def _truth(look: Look, sample: Sample) -> UInt8[np.ndarray, "h w"] | None:
+    try:
+        return look.data.read_truth(sample) if look.mious and sample.has_truth else None
+    except DhrError:
+        return None
+
+
+def _facts(item: Item, look: Look) -> str:
+    facts = [f"{item.width}\u2009\u00d7\u2009{item.height}"] if item.width and item.height else []
+    if not math.isnan(item.confidence):
+        facts.append(f"confidence <b>{percent(item.confidence, 0)}</b>")
+    miou = look.mious.get("mask", {}).get(item.name, math.nan)
+    if not math.isnan(miou):
+        facts.append(f"mIoU <b>{percent(miou)}</b>")
+    return "".join(f"<span>{fact}</span>" for fact in facts)
+
+
+def _chips(item: Item, look: Look) -> str:
+    background = look.data.classes.names[:1] if look.data.classes.background else ()
+    shown = [*item.tags[:_CHIPS], *(name for name in background if name in item.ratios)]
+    chips = []
+    for name in shown:
+        colour = swatch(look.colours[look.ids[name]]) if name in look.ids else ""
+        share = f" <b>{_share(item.ratios[name])}</b>" if name in item.ratios else ""
+        kind = ' class="gone"' if name in item.vanished else ""
+        chips.append(f"<li{kind}>{colour}{named(name, 32)}{share}</li>")
+    if len(item.tags) > _CHIPS:
+        chips.append(f"<li>and {len(item.tags) - _CHIPS} more</li>")
+    return "".join(chips)
+
+
+def _share(ratio: float) -> str:
+    return "&lt;\u20090.1\u2009%" if 0 < ratio < 0.001 else percent(ratio)
+
+
+def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str:
+    """Heat maps, the classes in danger first: those that vanished, then the smallest."""
+    pairs = _stored_cams(look.out / "cams" / f"{item.name}.npz", look.data.classes)
+    pairs.sort(key=lambda pair: (pair[0] not in item.vanished, item.ratios.get(pair[0], 0.0)))
+    small = thumbnail(photograph, _CAM_SIDE)
+    figures = "".join(_figure(heat_map(small, cam), f"CAM of {name}", side=_CAM_SIDE) for name, cam in pairs[:_CAMS])
+    rest = f'<p class="note">and {counted(len(pairs) - _CAMS, "CAM")} more</p>' if len(pairs) > _CAMS else ""
+    return f'<div class="cams">{figures}{rest}</div>' if figures else ""
+
+
+def _stored_cams(path: Path, table: ClassTable) -> list[tuple[str, Float[np.ndarray, "h w"]]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            cams, classes = stored["cams"], stored["classes"]
+    except Exception:  # no file, or a damaged one: numpy, zipfile and zlib fail with nearly any exception
+        return []
+    if classes.ndim != 1 or classes.dtype.kind not in "iu" or cams.dtype.kind != "f" or cams.ndim != 3:
+        return []
+    if len(cams) != len(classes) or 0 in cams.shape:
+        return []
+    return [
+        (table.names[index], cam) for index, cam in zip(classes, cams, strict=True) if 0 <= index < len(table.names)
+    ]
+
+
+def _figure(picture: UInt8[np.ndarray, "h w 3"], caption: str, miou: float = math.nan, side: int = SIDE) -> str:
+    height, width = picture.shape[:2]
+    shown = max(1, round(side * width / max(height, width)))  # small photographs are enlarged, tall ones stay narrow
+    score = "" if math.isnan(miou) else f" <b>{percent(miou)}</b>"
+    return (
+        f'<figure><img src="{data_uri(picture)}" width="{width}" height="{height}" style="max-width:{shown}px" '
+        f'alt="{safe(caption)}" decoding="async">'
+        f"<figcaption>{named(caption, 40)}{score}</figcaption></figure>"
+    )
+
+
+def _breakable(name: str) -> str:
+    return safe(name, 240).replace("/", "/<wbr>")

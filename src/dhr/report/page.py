@@ -1,0 +1,198 @@
+"""The page around the photographs: numbers, charts, stages, classes, and what was skipped."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.samples import ClassTable, Problem
+from dhr.evaluate.scores import Scores
+from dhr.report.charts import bar, class_chart, stage_chart, swatch
+from dhr.report.records import RunRecord
+from dhr.report.text import counted, duration, memory, named, percent, safe
+
+_SKIPPED = 200  # skipped photographs in the list
+_SETTINGS = 20_000  # characters of settings
+
+# Even if a name slipped through unescaped, a browser would run and load nothing.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything above the photographs."""
+
+    title: str
+    run: RunRecord
+    skipped: Sequence[Problem]
+    classes: ClassTable
+    colours: UInt8[np.ndarray, "256 3"]
+    scores: Mapping[str, Scores]
+    """By stage; empty without truth."""
+    finished: int
+    """Photographs of the data set with a record."""
+    elsewhere: int
+    """Records of photographs outside the data set."""
+    mean_confidence: float
+    tagged: Mapping[str, int]
+    """Photographs by class name."""
+    vanished: Mapping[str, int]
+    """Photographs by class name."""
+
+
+def page(view: Overview, rows: Sequence[str], shown: int) -> str:
+    """The whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
+    style = resources.files("dhr.report").joinpath("style.css").read_text(encoding="utf-8")
+    facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in view.run.facts)
+    first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
+    sections = (
+        f'<div class="columns">{first}{_run(view)}</div>',
+        rest,
+        _skipped(view.skipped),
+        _photographs(view, rows, shown),
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{safe(view.title)} · dhr report</title><style>{style}</style></head>\n<body>"
+        f'<header class="top"><p class="eyebrow">dhr report</p><h1>{named(view.title)}</h1><p class="facts">{facts}</p>'
+        f"</header>\n<main>{_banners(view)}{_tiles(view)}\n{chr(10).join(sections)}</main></body></html>\n"
+    )
+
+
+def _banners(view: Overview) -> str:
+    notes = []
+    if view.run.status != "finished":
+        notes.append("This run has not finished: the page shows what is there so far.")
+    final = view.scores.get("mask")
+    if final is not None and final.missing:
+        notes.append(f"{counted(len(final.missing), 'photograph')} without a mask: not in the scores.")
+    if final is not None and final.extra:
+        notes.append(f"{counted(len(final.extra), 'mask')} of no photograph in this data set: not in the scores.")
+    if final is not None and final.without_truth:
+        notes.append(f"{counted(final.without_truth, 'photograph')} without a truth mask: not in the scores.")
+    return "".join(f'<p class="banner">{note}</p>' for note in notes)
+
+
+def _tiles(view: Overview) -> str:
+    counts = view.run.counts
+    tiles = [
+        (f"{counts.get('photographs', view.finished):,}", "photographs"),
+        (f"{counts.get('masks', view.finished):,}", "masks"),
+        (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
+        (duration(view.run.seconds), "in all"),
+        (percent(view.mean_confidence, 0), "mean confidence"),
+    ]
+    final = view.scores.get("mask")
+    if final is not None:
+        scores = [
+            (percent(final.miou), "mIoU"),
+            (percent(final.minor_iou), "minor IoU"),
+            (percent(final.pixel_accuracy), "pixel accuracy"),
+            (percent(final.vanished), "classes vanished"),
+        ]
+        return _tile_row(scores, "tiles strong") + _tile_row(tiles, "tiles")
+    return _tile_row(tiles, "tiles")
+
+
+def _tile_row(tiles: Sequence[tuple[str, str]], kind: str) -> str:
+    return (
+        f'<dl class="{kind}">'
+        + "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for value, label in tiles)
+        + "</dl>"
+    )
+
+
+def _stages(view: Overview) -> str:
+    return (
+        f'<section><h2>By stage</h2><div class="panel">{stage_chart(view.scores)}'
+        '<p class="note">mIoU: mean over the classes of the truth. Minor IoU: mean over the classes that cover less '
+        "than 10\u2009% of a photograph, within that photograph.</p></div></section>"
+    )
+
+
+def _by_class(view: Overview) -> str:
+    final, reference = view.scores.get("mask"), view.scores.get("cam")
+    if final is None:
+        return ""
+    key = "" if reference is None else '<p class="note"><i class="key"></i> where the CAMs alone were</p>'
+    chart = class_chart(final, reference, view.colours)
+    return f'<section><h2>IoU by class <small>worst first</small></h2><div class="panel">{chart}{key}</div></section>'
+
+
+def _classes(view: Overview) -> str:
+    chips = []
+    for index, name in enumerate(view.classes.names):
+        if index in view.classes.foreground:
+            tagged, gone = view.tagged.get(name, 0), view.vanished.get(name, 0)
+            note = f" <b>{tagged:,}</b>" + (f' <span class="bad">▲ {gone:,}</span>' if gone else "")
+        else:
+            note = ""
+        chips.append(f"<li>{swatch(view.colours[index])}{named(name, 32)}{note}</li>")
+    warning = ' <span class="bad">▲</span> in how many of them it vanished.' if view.vanished else ""
+    return (
+        f'<section><h2>Classes</h2><div class="panel"><ul class="chips">{"".join(chips)}'
+        f'<li><i class="swatch void"></i>void</li></ul>'
+        f'<p class="note">The number says how many of the photographs are tagged with the class.{warning}</p>'
+        "</div></section>"
+    )
+
+
+def _run(view: Overview) -> str:
+    run = view.run
+    longest = max((stage.seconds for stage in run.stages if not math.isnan(stage.seconds)), default=0.0)
+    rows = "".join(
+        f'<tr><th scope="row">{safe(stage.name)}</th>'
+        f"<td>{bar(stage.seconds / longest if longest else math.nan, 'time')}</td>"
+        f"<td class=num>{duration(stage.seconds)}</td><td class=num>{memory(stage.peak_memory_mb)}</td></tr>"
+        for stage in run.stages
+    )
+    table = (
+        '<table class="chart run"><colgroup><col class="name"><col><col class="value"><col class="value"></colgroup>'
+        '<thead><tr><td></td><th scope="col" colspan="2">Time</th><th scope="col">Peak memory</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table>"
+        if rows
+        else ""
+    )
+    settings = json.dumps({**run.settings, "versions": run.versions}, indent=2, ensure_ascii=False, default=str)
+    details = (
+        "<details><summary>Command and settings</summary>"
+        f"<pre>{safe(run.command, 2000)}\n\n{safe(settings, _SETTINGS)}</pre></details>"
+        if run.settings or run.command
+        else ""
+    )
+    return f'<section><h2>Run</h2><div class="panel">{table}{details}</div></section>' if table or details else ""
+
+
+def _skipped(skipped: Sequence[Problem]) -> str:
+    if not skipped:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{named(problem.source, 120)}</th><td>{safe(problem.reason, 300)}</td></tr>'
+        for problem in skipped[:_SKIPPED]
+    )
+    rest = f'<p class="note">and {len(skipped) - _SKIPPED:,} more</p>' if len(skipped) > _SKIPPED else ""
+    return (
+        f'<section><h2>Skipped <small>{len(skipped):,}</small></h2><div class="panel">'
+        f"<details{' open' if len(skipped) <= 10 else ''}><summary>What, and why</summary>"
+        f'<table class="skipped"><tbody>{rows}</tbody></table>{rest}</details></div></section>'
+    )
+
+
+def _photographs(view: Overview, rows: Sequence[str], shown: int) -> str:
+    order = "worst" if "mask" in view.scores else "least certain"
+    if not view.finished:
+        text = "No photograph is finished."
+    elif shown < view.finished:
+        text = f"Showing the {shown:,} {order} of {view.finished:,}, {order} first."
+    else:
+        text = f"All {view.finished:,}, {order} first." if view.finished > 1 else "The only one."
+    if view.elsewhere:
+        text += f" The run has {counted(view.elsewhere, 'more photograph')} outside this data set."
+    return f'<section><h2>Photographs</h2><p class="lead">{text}</p>\n{"".join(rows)}</section>'

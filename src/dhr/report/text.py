@@ -1,0 +1,67 @@
+"""Texts on their way into the page: everything that a user named is shortened and escaped here."""
+
+import html
+import math
+
+DASH = "\u2013"
+"""What stands for a number that is not known."""
+
+
+def safe(value: str, limit: int = 80) -> str:
+    """Escape a text for HTML, content or attribute; over ``limit`` characters the middle gives way to an ellipsis.
+
+    >>> safe('<b>"'), safe("abcdefgh", limit=5)
+    ('&lt;b&gt;&quot;', 'ab…gh')
+    """
+    if len(value) > limit:
+        tail = (limit - 1) // 2
+        value = f"{value[: limit - 1 - tail]}…{value[len(value) - tail :]}"
+    return html.escape(value, quote=True)
+
+
+def named(value: str, limit: int = 80) -> str:
+    """A name from outside as an element: its writing direction stays inside, its full text is the tooltip."""
+    return f'<bdi title="{safe(value, 400)}">{safe(value, limit)}</bdi>'
+
+
+def percent(fraction: float | int, digits: int = 1) -> str:
+    """A fraction as a percentage, a dash for NaN.
+
+    >>> percent(0.1234), percent(float("nan")) == DASH
+    ('12.3\u2009%', True)
+    """
+    return DASH if math.isnan(fraction) else f"{100 * fraction:.{digits}f}\u2009%"
+
+
+def duration(seconds: float | int) -> str:
+    """Seconds for a reader, a dash for NaN.
+
+    >>> duration(3.21), duration(75), duration(7260)
+    ('3.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if math.isnan(seconds):
+        return DASH
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def memory(megabytes: float | int) -> str:
+    """Megabytes for a reader, a dash for NaN.
+
+    >>> memory(512.4), memory(2048)
+    ('512 MB', '2.0 GB')
+    """
+    if math.isnan(megabytes):
+        return DASH
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, regular plural.
+
+    >>> counted(1, "photograph"), counted(1200, "photograph")
+    ('1 photograph', '1,200 photographs')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,41 @@
+"""Frozen records that pass between the stages."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rebalanced:
+    """What :func:`dhr.rebalance` made of a batch, every step of it.
+
+    B images; K classes of an image, padded to the batch's most (index 0 is the background where there is one); (u, v) the grid
+    of the features; (H, W) the size of the photographs, or of the grid where none were given. Labels count the classes of each
+    image, 0..K-1: ``class_ids[b, label]`` gives a data set's ids.
+    """
+
+    base: Int[Tensor, "b H W"]
+    """M_base, the mask that the method starts from."""
+    seed: Float[Tensor, "b k u v"]
+    """Step 1: f_OT(A) * A (Eq. 2)."""
+    initial: Float[Tensor, "b k u v"]
+    """M_init: share of each cell that each class has after the seeds were written over M_base; pooled over for centroids."""
+    inter: Float[Tensor, "b k u v"]
+    """Step 2: scores from USS features (Eq. 3)."""
+    intra: Float[Tensor, "b k u v"]
+    """Step 3: S_dhr, scores from USS and WSS features (Eq. 4)."""
+    scores: Float[Tensor, "b k H W"]
+    """R_c(S_dhr): after the boundary correction, summing to one over the classes (Eq. 5)."""
+    mask: Int[Tensor, "b H W"]
+    """M_dhr: the class of the highest score."""
+    confidence: Float[Tensor, "b H W"]
+    """Margin between the two best classes of ``scores``, 0..1; 1 where there is one class only."""
+    groups: Bool[Tensor, "b k k"]
+    """Whether two classes look alike to the USS features (super-classes, Eq. 4)."""
+    ratios: Float[Tensor, "b k"]
+    """Class marginal that the last transport was given: share of the image of each class, summing to one."""
+    marginal_error: Float[Tensor, " b"]
+    """Largest L1 distance, over the transports, between the marginal asked for and the one reached."""
+    valid: Bool[Tensor, "b k"]
+    """False for padding."""
