@@ -1,0 +1,31 @@
+"""Label maps at full resolution from scores at a lower one."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+
+def upsampled_labels(
+    scores: Float[Tensor, "k u v"], size: tuple[int, int], band: int = 1 << 20
+) -> UInt8[Tensor, "h w"]:
+    """Class of the highest bilinearly resampled score at each pixel.
+
+    Rows are made ``band`` pixels at a time, so that a photograph of 100 megapixels needs no more memory for its scores than
+    a small one.
+
+    Args:
+        scores: one map for each of at most 255 classes.
+        size: height and width of the result.
+    """
+    height, width = size
+    x = (torch.arange(width, device=scores.device, dtype=scores.dtype) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=scores.device, dtype=scores.dtype) * 2 + 1) / height - 1
+    rows = max(1, band // width)
+    parts = []
+    for start in range(0, height, rows):
+        ys = y[start : start + rows]
+        places = torch.stack(torch.broadcast_tensors(x, ys.unsqueeze(1)), dim=-1)  # (rows, w, 2)
+        fine = grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)
+        parts.append(fine[0].argmax(dim=0).to(torch.uint8))
+    return torch.cat(parts)

@@ -1,0 +1,6 @@
+"""The whole way from tags to masks, as one resumable job over a data set."""
+
+from dhr.pipeline.run import Outcome, run
+from dhr.pipeline.settings import RunConfig
+
+__all__ = ["Outcome", "RunConfig", "run"]

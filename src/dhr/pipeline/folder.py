@@ -1,0 +1,125 @@
+"""The output folder: claimed by one run, continued by the same one, refused to any other."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dhr.errors import OutputError
+from dhr.files import remove_temporaries, write_json
+from dhr.pipeline.settings import differences
+
+_LOCK = "run.lock"
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """Where everything of a run lies; see docs/design.md."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """What is known of the run."""
+        return self.root / "run.json"
+
+    @property
+    def scan(self) -> Path:
+        """What the scan found."""
+        return self.root / "work" / "scan.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of the training after its last epoch."""
+        return self.root / "work" / "classifier.pt"
+
+    @property
+    def classifier(self) -> Path:
+        """The trained classifier."""
+        return self.root / "classifier.safetensors"
+
+    def mask(self, name: str) -> Path:
+        """Final mask of a photograph."""
+        return self.root / "masks" / f"{name}.png"
+
+    def stage(self, stage: str, name: str) -> Path:
+        """Mask of a photograph as of a stage."""
+        return self.root / "stages" / stage / f"{name}.png"
+
+    def cams(self, name: str) -> Path:
+        """CAMs of a photograph."""
+        return self.root / "cams" / f"{name}.npz"
+
+    def item(self, name: str) -> Path:
+        """Record of a photograph, written last."""
+        return self.root / "items" / f"{name}.json"
+
+    def lock(self) -> IO[str]:
+        """Make the folder and hold it until the file that is returned is closed, or the process ends.
+
+        Raises:
+            OutputError: it cannot be written, holds something else than a run, or another process holds it.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            remove_temporaries(self.root)
+            foreign = sorted(path.name for path in self.root.iterdir() if path.name != _LOCK)
+            if foreign and not self.record.is_file():
+                raise OutputError(
+                    f"{self.root} holds {len(foreign)} things that are not of a run ({', '.join(foreign[:3])}); "
+                    "choose an empty or new folder with --out"
+                )
+            file = (self.root / _LOCK).open("w")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to the output folder {self.root} ({error.strerror}); choose another with --out"
+            ) from error
+        try:
+            import fcntl
+        except ImportError:  # not on Windows: there, two runs in one folder are not caught
+            return file
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise OutputError(f"another process is writing to {self.root}; wait for it, or choose another --out") from error
+        return file
+
+    def read(self) -> dict[str, Any] | None:
+        """The run's record, if there is one.
+
+        Raises:
+            OutputError: it is damaged.
+        """
+        if not self.record.is_file():
+            return None
+        try:
+            record = json.loads(self.record.read_bytes())
+            if not isinstance(record, dict):
+                raise ValueError("it is no JSON object")
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self.record} cannot be read ({error}); choose another --out, or delete the folder") from error
+        return record
+
+    def claim(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Compare the run with the one that the folder holds; its record, empty for a new folder.
+
+        Raises:
+            OutputError: the folder holds another run.
+        """
+        record = self.read()
+        if record is None:
+            return {}
+        changed = differences(record.get("identity", {}), identity)
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise OutputError(
+                f"{self.root} holds another run: {'; '.join(changed[:3])}{more}; "
+                "choose another --out, delete the folder, or go back to its settings"
+            )
+        return record
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write run.json."""
+        write_json(self.record, record)

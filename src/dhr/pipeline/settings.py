@@ -1,0 +1,105 @@
+"""All settings of a run."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dhr.data.transforms import ImageConfig
+from dhr.errors import ConfigError, WeightsError
+from dhr.method.config import MethodConfig
+from dhr.models.uss import UssConfig
+from dhr.models.weights import HUB, NONE
+from dhr.models.wss import WssConfig
+from dhr.train.classifier import TrainConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What decides which masks come out."""
+
+    image: ImageConfig = field(default_factory=ImageConfig)
+    wss: WssConfig = field(default_factory=WssConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    uss: UssConfig = field(default_factory=UssConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    classifier: Path | None = None
+    """A `classifier.safetensors` of another run, used instead of training one."""
+    stages: bool = True
+    """Whether to keep the masks of the steps in between, and the CAMs."""
+    seed: int = 0
+    device: str = "auto"
+    """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, got {self.seed}")
+
+    def find_device(self) -> torch.device:
+        """The device to run on.
+
+        Raises:
+            ConfigError: there is no such device here.
+        """
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu") from error
+        return device
+
+    def identity(self, device: torch.device) -> dict[str, Any]:
+        """What must be the same for a run to be continued: every setting that the masks depend on, weights by content.
+
+        Raises:
+            WeightsError: a file of weights is missing.
+        """
+        settings = asdict(self)
+        settings["device"] = device.type
+        settings["train"].pop("workers")
+        for part in ("wss", "uss"):
+            weights = settings[part]["weights"]
+            if weights not in (HUB, NONE):
+                settings[part]["weights"] = _digest(Path(weights), f"{part}.weights")
+        if self.classifier is not None:
+            settings["classifier"] = _digest(self.classifier, "classifier")
+        return plain(settings)
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON would give them back: lists for tuples, text for paths."""
+    return {key: _plain(value) for key, value in settings.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Each setting in which two runs differ, as ``name was X, now Y``."""
+    found = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key} was {before}, now {after}")
+    return found
+
+
+def _digest(path: Path, setting: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"--{setting}: cannot read {path} ({error.strerror}); expected a file of weights") from error
