@@ -1,1 +1,18 @@
+"""Image tags in, pixel masks out: weakly-supervised segmentation in which small classes do not vanish.
 
+The method alone, on your own arrays::
+
+    result = dhr.rebalance(cams, uss_features, wss_features, images)
+    result.mask
+
+The whole way from photographs and tags is the command ``dhr run``, or :func:`dhr.pipeline.run`.
+"""
+
+from dhr.errors import DhrError
+from dhr.library import pad_classes, rebalance
+from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
+from dhr.types import Rebalanced
+
+__version__ = "0.1.0"
+
+__all__ = ["PRESETS", "BoundaryConfig", "DhrError", "MethodConfig", "Rebalanced", "pad_classes", "rebalance"]

@@ -1,7 +1,7 @@
 """The exceptions that the library raises on purpose.
 
-Each message is one line that says what was expected, what came, and what to do. The command prints it as it is, so it must
-be understood by someone who has never seen the code.
+Each message is one line that says what was expected, what came, and what to do. The command prints it as it is, so
+it must be understood by someone who has never seen the code.
 """
 
 

@@ -15,8 +15,8 @@ TEMPORARY_SUFFIX = ".dhr-tmp"
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call ``write`` with a temporary file beside ``path``, flush it to the disk, then rename it to ``path``.
 
-    A reader, or the next run after a SIGKILL or a power cut, sees the old content or the new one, never a part. Parent folders
-    are made.
+    A reader, or the next run after a SIGKILL or a power cut, sees the old content or the new one, never a part.
+    Parent folders are made.
 
     Raises:
         OutputError: the folder or the disk refuses.
@@ -29,13 +29,15 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; free the disk or choose another folder") from error
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; free the disk or choose another folder"
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

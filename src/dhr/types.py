@@ -10,17 +10,20 @@ from torch import Tensor
 class Rebalanced:
     """What :func:`dhr.rebalance` made of a batch, every step of it.
 
-    B images; K classes of an image, padded to the batch's most (index 0 is the background where there is one); (u, v) the grid
-    of the features; (H, W) the size of the photographs, or of the grid where none were given. Labels count the classes of each
-    image, 0..K-1: ``class_ids[b, label]`` gives a data set's ids.
+    B images; K classes of an image, padded to the batch's most (index 0 is the background where there is one); (u,
+    v) the grid of the features; (H, W) the size of the photographs, or of the grid where none were given. Labels
+    count the classes of each image, 0..K-1: ``class_ids[b, label]`` gives a data set's ids.
     """
 
+    activation: Float[Tensor, "b k u v"]
+    """A: the CAMs, each divided by its maximum, 0..1; the background's score where there is one."""
     base: Int[Tensor, "b H W"]
     """M_base, the mask that the method starts from."""
     seed: Float[Tensor, "b k u v"]
     """Step 1: f_OT(A) * A (Eq. 2)."""
     initial: Float[Tensor, "b k u v"]
-    """M_init: share of each cell that each class has after the seeds were written over M_base; pooled over for centroids."""
+    """M_init: share of each cell that each class has after the seeds were written over M_base; pooled over for
+    centroids."""
     inter: Float[Tensor, "b k u v"]
     """Step 2: scores from USS features (Eq. 3)."""
     intra: Float[Tensor, "b k u v"]

@@ -1,7 +1,7 @@
 """Settings of the method, and the presets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,7 +11,7 @@ from dhr.ops.pamr import DILATIONS
 
 @dataclass(frozen=True)
 class BoundaryConfig:
-    """How masks are made to follow the edges of the photograph (R_c of Eqs. 1, 2 and 5)."""
+    """How base mask, seeds and result are made to follow the edges of the photograph (R_c of Eqs. 1, 2 and 5)."""
 
     kind: Literal["pamr", "none"] = "pamr"
     """`pamr` (pixel-adaptive mask refinement) or `none`."""
@@ -38,22 +38,21 @@ class MethodConfig:
     tau: float = 0.8
     """Classes whose USS centroids have a cosine above this form a group (super-class)."""
     marginal: Literal["uniform", "estimated"] = "estimated"
-    """Share of the image that the transport gives each class: `uniform` (the paper: all tagged classes the same area) or
+    """Share of the image that the transport gives each class: `uniform` (the paper: all tagged classes the same
+    area) or
     `estimated` (from the mask so far)."""
     smallest_ratio: float = 0.02
     """Least share that an estimate gives a tagged class, so that none is starved."""
     rounds: int = 4
     """How often centroids and shares are estimated anew and Steps 2 and 3 repeated."""
     combine: Literal["product", "mean"] = "mean"
-    """How WSS features join: `product` (Eq. 4: inside groups, USS scores times the WSS transport) or `mean` (WSS and USS
-    heatmaps are averaged, then transported once)."""
+    """How WSS features join: `product` (Eq. 4: inside groups, USS scores times the WSS transport) or `mean` (WSS and
+    USS heatmaps are averaged, then transported once)."""
     overwrite: Literal["all", "vanished", "none"] = "vanished"
     """Where seeds replace the base mask: everywhere that they name a class (`all`), for classes that lost most of their
     area to the base mask (`vanished`), or nowhere (`none`)."""
     background: float = 0.3
     """Score, 0..1, of the background where a data set has one: a normalised CAM below it is background."""
-    boundary: BoundaryConfig = field(default_factory=BoundaryConfig)
-    """Boundary correction of the base mask, of the seeds and of the result."""
 
     def __post_init__(self) -> None:
         if not self.eps > 0:
@@ -75,11 +74,14 @@ class MethodConfig:
                 raise ConfigError(f"method.{name} must be one of {', '.join(known)}; got {value!r}")
 
 
+BOUNDARY = BoundaryConfig()
+"""The default boundary correction."""
+
 PRESETS: Mapping[str, MethodConfig] = MappingProxyType(
     {
         "default": MethodConfig(),
         "paper": MethodConfig(marginal="uniform", rounds=1, combine="product"),
     }
 )
-"""`paper`: the equations as printed. `default`: shares estimated from the image instead of uniform ones, and what else was
-found to keep small classes (docs/measurements.md)."""
+"""`paper`: the equations as printed. `default`: shares estimated from the image instead of uniform ones, and what
+else was found to keep small classes (docs/measurements.md)."""

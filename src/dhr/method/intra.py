@@ -23,8 +23,12 @@ class Propagated:
 
 
 def propagate(
-    uss: Features, wss: Features, masks: Float[Tensor, "b k n"], ratios: Float[Tensor, "b k"],
-    valid: Bool[Tensor, "b k"], config: MethodConfig,
+    uss: Features,
+    wss: Features,
+    masks: Float[Tensor, "b k n"],
+    ratios: Float[Tensor, "b k"],
+    valid: Bool[Tensor, "b k"],
+    config: MethodConfig,
 ) -> Propagated:
     r"""Scores from the centroids of ``masks``.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from dhr.errors import ShapeError
 from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, soft_masks
 from dhr.method.boundary import refine_boundary
-from dhr.method.config import PRESETS, MethodConfig
+from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.inter import Features
 from dhr.method.intra import propagate
 from dhr.method.seeds import class_marginal, initialise_seeds, overwrite_base
@@ -24,6 +24,7 @@ def rebalance(
     base: Int[Tensor, "b _ _"] | None = None,
     background: bool = False,
     config: MethodConfig = PRESETS["default"],
+    boundary: BoundaryConfig = BOUNDARY,
 ) -> Rebalanced:
     """Masks in which no tagged class vanishes, from CAMs and two kinds of features.
 
@@ -37,10 +38,12 @@ def rebalance(
         images: RGB, any range; masks get their size and follow their edges. Without them masks are on the grid and R_c
             does nothing.
         valid: False where ``cams`` is padding, for images with fewer classes than others of the batch.
-        base: M_base of another method: labels 0..k-1 (with ``background`` 0..k, 0 the background), anything else is void.
+        base: M_base of another method: labels 0..k-1 (with ``background`` 0..k, 0 the background), anything else is
+        void.
             Without it, M_base is R_c(A).
         background: whether there is a background class, without CAM, at ``config.background``; it becomes class 0.
         config: a preset, or one's own settings.
+        boundary: R_c.
 
     Raises:
         ShapeError: the inputs do not fit together, or an image has no class.
@@ -54,7 +57,6 @@ def rebalance(
         maps, present = add_background(maps, present, config.background)
     classes = present.shape[1]
     size = grid if images is None else (images.shape[-2], images.shape[-1])
-    boundary = config.boundary
 
     if base is None:
         base = base_mask(images, maps, present, boundary)
@@ -82,6 +84,7 @@ def rebalance(
     scores = refine_boundary(images, resize(intra, size), boundary)
     scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return Rebalanced(
+        activation=maps,
         base=base,
         seed=seed_maps,
         initial=initial_masks,

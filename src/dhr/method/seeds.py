@@ -14,7 +14,8 @@ LOST = 0.5
 def class_marginal(
     masks: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"], config: MethodConfig
 ) -> Float[Tensor, "b k"]:
-    """q of the transports: the same share for every class, or the classes' shares of ``masks``, none below a least one."""
+    """q of the transports: the same share for every class, or the classes' shares of ``masks``, none below a least
+    one."""
     uniform = valid.to(masks.dtype)
     if config.marginal == "uniform":
         ratios = uniform
@@ -38,7 +39,8 @@ def overwrite_base(
 ) -> Int[Tensor, "b h w"]:
     """M_init: the base mask with the seeds of recovered classes written over it (paper, Section 3.2, Step 1).
 
-    ``vanished`` compares areas: a class that the base mask leaves less than :data:`LOST` of its seeds' area is recovered.
+    ``vanished`` compares areas: a class that the base mask leaves less than :data:`LOST` of its seeds' area is
+    recovered.
     """
     if config.overwrite == "none":
         return base

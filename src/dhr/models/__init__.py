@@ -1,1 +1,1 @@
-
+"""Networks behind protocols: unsupervised (``uss``) and weakly-supervised (``wss``) ones."""

@@ -19,7 +19,8 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
 
     Args:
         model: a name that ``timm.list_models()`` knows.
-        weights: ``hub`` (timm downloads them, or finds them in its cache), ``none`` (random), or a file: safetensors, or a
+        weights: ``hub`` (timm downloads them, or finds them in its cache), ``none`` (random), or a file:
+        safetensors, or a
             PyTorch state dict, which is read with ``weights_only=True`` (nothing in it is executed).
         setting: the command's setting that holds ``weights``, for messages.
         options: further arguments of ``timm.create_model``.
@@ -86,7 +87,8 @@ def load_weights(network: nn.Module, path: Path, model: str, setting: str) -> No
             "expected safetensors or a file that torch.load(weights_only=True) reads"
         ) from error
     differ = [
-        f"{key} {tuple(value.shape)}" + (f" (file: {tuple(state[key].shape)})" if key in state else " (not in the file)")
+        f"{key} {tuple(value.shape)}"
+        + (f" (file: {tuple(state[key].shape)})" if key in state else " (not in the file)")
         for key, value in wanted.items()
         if not key.endswith("num_batches_tracked") and (key not in state or state[key].shape != value.shape)
     ]

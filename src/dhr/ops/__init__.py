@@ -1,1 +1,1 @@
-
+"""Pure tensor functions: batched, on any device, without host synchronisation."""

@@ -26,8 +26,9 @@ def pamr(
     .. math:: m_i \leftarrow \sum_{j \in N(i)} \alpha_{ij} m_j, \quad
               \alpha_{i\cdot} = \mathrm{softmax}_j\Bigl(-\tfrac13 \sum_c \frac{|I_{ic} - I_{jc}|}{s\,\sigma_{ic}}\Bigr)
 
-    N(i) holds the eight neighbours at each dilation, borders repeated; sigma is the standard deviation of the colours in
-    N(i), s the ``contrast``. Weights sum to one, so what lies in a range stays in it, and what sums to one still does.
+    N(i) holds the eight neighbours at each dilation, borders repeated; sigma is the standard deviation of the
+    colours in N(i), s the ``contrast``. Weights sum to one, so what lies in a range stays in it, and what sums to
+    one still does.
 
     Args:
         images: RGB in any range (only ratios count).

@@ -27,8 +27,8 @@ def correlated_groups(
 ) -> Bool[Tensor, "b k k"]:
     """Which classes look alike: the transitive closure of "cosine of the centroids above ``tau``" (paper, Eq. 4).
 
-    The closure makes it a partition that does not depend on the order of the classes: if a looks like b and b like c, all
-    three are one group.
+    The closure makes it a partition that does not depend on the order of the classes: if a looks like b and b like
+    c, all three are one group.
 
     Returns:
         Same-group relation; a class is always in its own group, and padding is in none.

@@ -15,8 +15,8 @@ TOLERANCE = 1e-4
 _SETTLED = 1e-3
 """Marginal error at which eps is lowered further."""
 _POLISHING, _PER_HALVING = 16, 5
-"""Iterations at the last eps, and for each halving on the way to it from 1: for hard cases (one-hot scores at eps 0.01 take
-42 of 51; random ones take 15)."""
+"""Iterations at the last eps, and for each halving on the way to it from 1: for hard cases (one-hot scores at eps
+0.01 take 42 of 51; random ones take 15)."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,15 @@ def transport(
               \quad\text{s.t.}\quad \sum_k T_{kn} = p_n,\; \sum_n T_{kn} = q_k
 
     (paper, Section 3.2; ``eps`` is its lambda). With few classes and many positions the problem is best solved in its
-    semi-dual, one potential a class: Newton's method with Levenberg-Marquardt damping, a Sinkhorn update wherever Newton's
-    step did not help (Brauer et al. 2017, "A Sinkhorn-Newton method"), while eps is halved from the range of the scores to its
-    value. All is in the log domain, and the number of iterations depends on ``eps`` only, so nothing waits for the device.
+    semi-dual, one potential a class: Newton's method with Levenberg-Marquardt damping, a Sinkhorn update wherever
+    Newton's step did not help (Brauer et al. 2017, "A Sinkhorn-Newton method"), while eps is halved from the range
+    of the scores to its value. All is in the log domain, and the number of iterations depends on ``eps`` only, so
+    nothing waits for the device.
 
     Args:
         scores: any finite values, best within 0..1; only their differences between classes matter.
-        class_marginal: q, normalised here over the valid classes; uniform if absent. A class of marginal 0 receives nothing.
+        class_marginal: q, normalised here over the valid classes; uniform if absent. A class of marginal 0 receives
+        nothing.
         valid: False for classes that are padding.
         position_marginal: p, normalised here; uniform if absent.
         eps: strength of the entropy, > 0.
@@ -124,8 +126,8 @@ def _solve(scores: Tensor, q: Tensor, p: Tensor, real: Tensor, eps: float) -> Te
         sinkhorn = torch.where(real, log_q - torch.where(real, mass, 1).clamp_min(tiny).log(), 0)
         trial = best + e * torch.where(accept, newton, sinkhorn)
 
-        # Solved well enough at this eps: halve it, and follow the line through the last two solutions, as potentials are
-        # nearly linear in eps once it is small.
+        # Solved well enough at this eps: halve it, and follow the line through the last two solutions, as potentials
+        # are nearly linear in eps once it is small.
         lower = (error < _SETTLED) & (e > eps)
         trial_e = torch.where(lower, (e / 2).clamp_min(eps), e)
         ahead = trial + (trial - last) * ((trial_e - e) / (e - last_e))

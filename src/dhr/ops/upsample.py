@@ -7,15 +7,16 @@ from torch.nn.functional import grid_sample
 
 
 def upsampled_labels(
-    scores: Float[Tensor, "k u v"], size: tuple[int, int], band: int = 1 << 20
+    scores: Float[Tensor, "k u v"], ids: UInt8[Tensor, " k"], size: tuple[int, int], band: int = 1 << 20
 ) -> UInt8[Tensor, "h w"]:
-    """Class of the highest bilinearly resampled score at each pixel.
+    """Id of the class of the highest bilinearly resampled score at each pixel.
 
-    Rows are made ``band`` pixels at a time, so that a photograph of 100 megapixels needs no more memory for its scores than
-    a small one.
+    Rows are made ``band`` pixels at a time, so that a photograph of 100 megapixels needs no more memory for its
+    scores than a small one.
 
     Args:
-        scores: one map for each of at most 255 classes.
+        scores: one map a class.
+        ids: what the result calls each class.
         size: height and width of the result.
     """
     height, width = size
@@ -27,5 +28,5 @@ def upsampled_labels(
         ys = y[start : start + rows]
         places = torch.stack(torch.broadcast_tensors(x, ys.unsqueeze(1)), dim=-1)  # (rows, w, 2)
         fine = grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)
-        parts.append(fine[0].argmax(dim=0).to(torch.uint8))
+        parts.append(ids[fine[0].argmax(dim=0)])
     return torch.cat(parts)

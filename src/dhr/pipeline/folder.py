@@ -83,7 +83,9 @@ class OutputFolder:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.close()
-            raise OutputError(f"another process is writing to {self.root}; wait for it, or choose another --out") from error
+            raise OutputError(
+                f"another process is writing to {self.root}; wait for it, or choose another --out"
+            ) from error
         return file
 
     def read(self) -> dict[str, Any] | None:
@@ -99,26 +101,24 @@ class OutputFolder:
             if not isinstance(record, dict):
                 raise ValueError("it is no JSON object")
         except (OSError, ValueError) as error:
-            raise OutputError(f"{self.record} cannot be read ({error}); choose another --out, or delete the folder") from error
+            raise OutputError(
+                f"{self.record} cannot be read ({error}); choose another --out, or delete the folder"
+            ) from error
         return record
 
-    def claim(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """Compare the run with the one that the folder holds; its record, empty for a new folder.
+    def refuse_other(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Compare the identity of the run that the folder holds with that of the run that wants it.
 
         Raises:
-            OutputError: the folder holds another run.
+            OutputError: they differ in something that both know.
         """
-        record = self.read()
-        if record is None:
-            return {}
-        changed = differences(record.get("identity", {}), identity)
-        if changed:
+        changed = differences({key: value for key, value in before.items() if key in now}, now)
+        if changed and before:
             more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
             raise OutputError(
                 f"{self.root} holds another run: {'; '.join(changed[:3])}{more}; "
-                "choose another --out, delete the folder, or go back to its settings"
+                "choose another --out, delete the folder, or go back to what it was made with"
             )
-        return record
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write run.json."""

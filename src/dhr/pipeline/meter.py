@@ -1,8 +1,9 @@
 """Seconds and peak memory of each stage."""
 
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Meter:
-    """Collects one row a stage, in the form that run.json holds."""
+    """Collects one row a stage, in the form that run.json holds; a stage that comes again adds its seconds to its
+    row."""
 
     device: torch.device
     rows: list[dict[str, str | float]] = field(default_factory=list)
@@ -26,35 +28,37 @@ class Meter:
         try:
             yield
         finally:
-            row: dict[str, str | float] = {"name": name, "seconds": round(time.perf_counter() - start, 3)}
-            row["peak_memory_mb"] = round(_peak_mb(), 1)
-            if self.device.type == "cuda":
-                row["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated(self.device) / 1e6, 1)
+            self._add(name, time.perf_counter() - start)
+
+    def _add(self, name: str, seconds: float) -> None:
+        row = next((row for row in self.rows if row["name"] == name), None)
+        if row is None:
+            row = {"name": name, "seconds": 0.0, "peak_memory_mb": 0.0}
             self.rows.append(row)
+        row["seconds"] = round(float(row["seconds"]) + seconds, 3)
+        row["peak_memory_mb"] = max(float(row["peak_memory_mb"]), round(_peak_mb(), 1))
+        if self.device.type == "cuda":
+            peak = round(torch.cuda.max_memory_allocated(self.device) / 1e6, 1)
+            row["peak_gpu_memory_mb"] = max(float(row.get("peak_gpu_memory_mb", 0)), peak)
 
 
 def _reset_peak(device: torch.device) -> None:
-    try:
+    with suppress(OSError):  # where there is no such file, the peak is that of the process so far
         _CLEAR.write_text("5")  # Linux: the peak resident set starts anew
-    except OSError:
-        pass  # elsewhere the peak is that of the process so far
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def _peak_mb() -> float:
-    """Peak resident memory in megabytes; NaN-free: 0 where the system does not tell."""
-    try:
+    """Peak resident memory in megabytes; 0 where the system does not tell."""
+    with suppress(OSError):  # no such file where it is not Linux
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
     try:
         import resource
-    except ImportError:
+    except ImportError:  # Windows
         return 0.0
-    import sys
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

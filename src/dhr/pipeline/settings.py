@@ -10,7 +10,7 @@ import torch
 
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
-from dhr.method.config import MethodConfig
+from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.models.wss import WssConfig
@@ -26,6 +26,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     uss: UssConfig = field(default_factory=UssConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
+    boundary: BoundaryConfig = field(default_factory=BoundaryConfig)
     classifier: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
     stages: bool = True
@@ -51,7 +52,9 @@ class RunConfig:
             device = torch.device(name)
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu") from error
+            raise ConfigError(
+                f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu"
+            ) from error
         return device
 
     def identity(self, device: torch.device) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-
+"""Training on tags alone."""

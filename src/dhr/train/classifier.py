@@ -75,8 +75,8 @@ def train_classifier(
 ) -> None:
     """Train ``model`` in place; afterwards it is in evaluation mode.
 
-    After each epoch ``checkpoint`` holds model, optimiser and epoch; where it exists already, training goes on from it and
-    ends with the same weights, as all randomness is a function of seed, epoch and sample.
+    After each epoch ``checkpoint`` holds model, optimiser and epoch; where it exists already, training goes on from
+    it and ends with the same weights, as all randomness is a function of seed, epoch and sample.
 
     Args:
         samples: photographs of ``data`` to train on.
@@ -102,7 +102,9 @@ def train_classifier(
         torch.manual_seed(_mix(seed, epoch))  # for networks with dropout
         crops.epoch = epoch
         progress(epoch * len(samples), config.epochs * len(samples))
-        loader = DataLoader(crops, batch_sampler=list(_batches(len(samples), config.batch, seed, epoch)), num_workers=config.workers)
+        loader = DataLoader(
+            crops, batch_sampler=list(_batches(len(samples), config.batch, seed, epoch)), num_workers=config.workers
+        )
         for step, (images, tags) in enumerate(loader):
             decay = (1 - (epoch * steps + step) / total) ** 0.9
             for group, rate in zip(optimiser.param_groups, (config.lr, config.head_lr), strict=True):
@@ -143,7 +145,9 @@ def _batches(count: int, size: int, seed: int, epoch: int) -> Iterator[list[int]
 class _Crops(Dataset[tuple[Tensor, Tensor]]):
     """Randomly scaled, cropped, mirrored and coloured photographs, with their tags as 0 or 1."""
 
-    def __init__(self, data: DataSet, samples: Sequence[Sample], config: TrainConfig, long_side: int, seed: int) -> None:
+    def __init__(
+        self, data: DataSet, samples: Sequence[Sample], config: TrainConfig, long_side: int, seed: int
+    ) -> None:
         self.data, self.samples, self.config = data, samples, config
         self.long_side, self.seed, self.epoch = long_side, seed, 0
 

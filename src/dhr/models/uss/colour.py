@@ -15,8 +15,8 @@ class ColourFeatures:
     """Local mean and spread of opponent colours, and local energy of oriented edges, at two sizes.
 
     Each channel is standardised over the image, so that the cosine between two places says whether they differ from the
-    image's average in the same way. Same idea as the classical texton and colour descriptors (Shotton et al. 2009), without
-    their learned dictionary.
+    image's average in the same way. Same idea as the classical texton and colour descriptors (Shotton et al. 2009),
+    without their learned dictionary.
     """
 
     dim = 2 * (3 + 3 + 4)

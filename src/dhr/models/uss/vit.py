@@ -13,8 +13,8 @@ from dhr.models.weights import build_timm, normalisation
 class VitFeatures(nn.Module):
     """Tokens of one transformer block, through the network's final norm, as a map.
 
-    The positional embedding is interpolated in two dimensions (timm's ``dynamic_img_size``), so any size works: images are
-    resized to the nearest multiple of the patch, at least one patch.
+    The positional embedding is interpolated in two dimensions (timm's ``dynamic_img_size``), so any size works:
+    images are resized to the nearest multiple of the patch, at least one patch.
     """
 
     def __init__(self, config: UssConfig) -> None:
@@ -23,7 +23,9 @@ class VitFeatures(nn.Module):
             config.model, config.weights, "uss.weights", {"num_classes": 0, "dynamic_img_size": True}
         ).eval()
         if not hasattr(self.network, "forward_intermediates") or not hasattr(self.network, "blocks"):
-            raise ConfigError(f"uss.model must be a Vision Transformer with forward_intermediates; {config.model!r} is none")
+            raise ConfigError(
+                f"uss.model must be a Vision Transformer with forward_intermediates; {config.model!r} is none"
+            )
         blocks = len(self.network.blocks)
         if not -blocks <= config.block < blocks:
             raise ConfigError(f"uss.block must be in {-blocks}..{blocks - 1} for {config.model!r}, got {config.block}")

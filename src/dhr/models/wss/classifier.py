@@ -11,7 +11,8 @@ from dhr.models.wss import WssConfig, WssMaps
 
 
 class TagClassifier(nn.Module):
-    """Encoder, then one 1x1 convolution a class: its map is the CAM, the map's mean the logit (Eq. 6: GAP of the CAMs)."""
+    """Encoder, then one 1x1 convolution a class: its map is the CAM, the map's mean the logit (Eq. 6: GAP of the
+    CAMs)."""
 
     def __init__(self, config: WssConfig, classes: int) -> None:
         super().__init__()

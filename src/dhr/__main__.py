@@ -1,0 +1,5 @@
+"""``python -m dhr`` is ``dhr``."""
+
+from dhr.cli import entry
+
+entry()

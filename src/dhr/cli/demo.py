@@ -1,0 +1,62 @@
+"""``dhr demo``."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from dhr import evaluate as scoring
+from dhr import pipeline
+from dhr.cli.evaluate import stage_table
+from dhr.cli.progress import Bars
+from dhr.data.scenes import SceneDataSet
+from dhr.data.transforms import ImageConfig
+from dhr.evaluate import Scores
+from dhr.method.config import PRESETS
+from dhr.models.uss import UssConfig
+from dhr.models.wss import WssConfig
+from dhr.pipeline.settings import RunConfig
+from dhr.report import write_report
+from dhr.train.classifier import TrainConfig
+
+_STAGES = {
+    "cam": "CAM",
+    "seed": "{preset}: seeds (Step 1)",
+    "inter": "{preset}: between super-classes (Step 2)",
+    "intra": "{preset}: within them (Step 3)",
+    "mask": "{preset}: final mask",
+}
+
+
+def settings(seed: int) -> RunConfig:
+    """A classifier small enough to be trained from nothing in a few minutes, and features without weights."""
+    return RunConfig(
+        image=ImageConfig(grid_stride=4),
+        wss=WssConfig(backbone="test_resnet", weights="none", output_stride=16, scales=(1.0, 2.0)),
+        train=TrainConfig(epochs=60, batch=16, crop=128, scale=(0.8, 1.3), lr=3e-3, head_lr=3e-3),
+        uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
+        seed=seed,
+    )
+
+
+def demo(out: Path, scenes: int, seed: int) -> int:
+    """Run on generated scenes with the presets `default` and `paper`, score every stage, and say where the pictures
+    are."""
+    console = Console()
+    data = SceneDataSet(scenes, seed)
+    config = settings(seed)
+    classifier = pipeline.OutputFolder(out / "default").classifier
+    table: dict[str, Scores] = {}
+    with Bars(console) as bars:
+        for preset in ("default", "paper"):
+            chosen = replace(config, method=PRESETS[preset], classifier=None if preset == "default" else classifier)
+            console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
+            pipeline.run(data, out / preset, chosen, bars, preset)
+            stages = scoring.evaluate_stages(data, out / preset)
+            report = write_report(out / preset, data, stages)
+            for stage, name in _STAGES.items():
+                table.setdefault(name.format(preset=preset), stages[stage])
+            console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
+    console.print(stage_table(table))
+    return 0

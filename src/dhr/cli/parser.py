@@ -1,0 +1,208 @@
+"""Command line and YAML, built from the typed signatures of the settings."""
+
+import argparse
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+
+import dhr
+from dhr.errors import ConfigError
+from dhr.method.config import PRESETS
+from dhr.models.weights import HUB, NONE
+from dhr.pipeline.settings import RunConfig
+
+_MAIN = """
+    Photographs and the names of what is in them in, a segmentation mask for each out (DHR, ECCV 2024).
+
+      dhr run       make masks for a folder of photographs and tags
+      dhr evaluate  score masks against truth, and add the scores to the run's report
+      dhr demo      the whole way on generated scenes, without any download
+
+    dhr COMMAND --help tells the rest.
+"""
+
+_RUN = """
+    Make a segmentation mask for each photograph of a folder, from the names of what is in it.
+
+    The data folder:
+      images/       photographs (png, jpg, webp, bmp, tif, gif); sub-folders are allowed
+      tags.csv      a header `image,tags`, then a line a photograph: `beach.jpg,sea;sand;dog`
+      classes.txt   the class names, one a line. If the first is `background`, whatever carries no tag is background;
+                    otherwise every pixel belongs to one of the photograph's tags
+      splits/NAME.txt   optional lists of photographs, chosen with --split
+
+    What happens: every photograph is read once; a classifier learns the tags; its class activation maps, unsupervised
+    features and the classifier's own features are rebalanced into a mask (Steps 1 to 3 of the paper, then the
+    boundary).
+
+    The output folder:
+      masks/        a PNG for each photograph, of its size; pixel values are line numbers of classes.txt, from 0
+      report.html   pictures of every step, the least certain masks first
+      run.json      settings, versions, seconds and memory, and every photograph that was left out, with the reason
+      stages/ cams/ the masks of the steps in between, and the activation maps
+      classifier.safetensors   the trained classifier, which --classifier takes in another run
+
+    Interrupted, the same command goes on where it stopped, and ends with the same masks.
+"""
+
+_RUN_END = """
+examples:
+  dhr run --data photos --out masks
+  dhr run --data photos --out masks --preset paper --method.tau 0.7 --boundary.kind none
+  dhr run --data photos --out masks --wss.backbone resnet18 --wss.weights resnet18.safetensors --uss.kind colour
+
+exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why; 130 interrupted.
+
+Settings can stand in a YAML file (--config), with the same names; what the command line says comes after it. Files
+named in a YAML file are looked for from its folder.
+"""
+
+_EVALUATE = """
+    Score a folder of masks against a data set's truth masks (truth/NAME.png, 255 = void).
+
+    Prints mIoU (mean over the classes of intersection over union, from one confusion matrix), minor-class IoU (mean
+    over the photographs' classes that cover under 10 % of the labelled pixels) and the IoU of each class. Where the
+    folder belongs to a run, all its stages are scored, and its report.html gets truth, scores and charts, worst first.
+"""
+
+_DEMO = """
+    Run the whole way on generated scenes: draw them, train a small classifier on their tags from nothing, make masks
+    with the default settings and with the paper's own, score every stage, write a report. Needs no network and no data.
+"""
+
+
+def parse(arguments: list[str]) -> Callable[[], int]:
+    """The command that ``arguments`` ask for, ready to be called.
+
+    Help and errors of usage end the process, as argparse does.
+
+    Raises:
+        ConfigError: settings that cannot work together.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    preset, file, settings = _early(arguments) if arguments[:1] == ["run"] else ("default", None, {})
+    parser = ArgumentParser(prog="dhr", description=textwrap.dedent(_MAIN).strip(), formatter_class=_Formatter)
+    parser.add_argument("--version", action="version", version=f"dhr {dhr.__version__}")
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    commands.add_subcommand("run", _run_parser(preset), help="make masks")
+    commands.add_subcommand("evaluate", _evaluate_parser(), help="score masks")
+    commands.add_subcommand("demo", _demo_parser(), help="try it on generated scenes")
+    chosen = parser.parse_args(arguments)
+    part: Namespace = chosen[chosen.command]
+    if chosen.command == "run":
+        from dhr.cli.run import run
+
+        made = _run_parser(preset).instantiate(part)
+        config = RunConfig(**{field.name: made[field.name] for field in fields(RunConfig)})
+        return partial(run, part.data, part.out, part.split, _with_paths(config, file, settings), preset)
+    if chosen.command == "evaluate":
+        from dhr.cli.evaluate import evaluate
+
+        return partial(evaluate, part.data, part.pred, part.split, part.json, part.allow_missing)
+    from dhr.cli.demo import demo
+
+    return partial(demo, part.out, part.scenes, part.seed)
+
+
+def _run_parser(preset: str) -> ArgumentParser:
+    parser = _parser(_RUN, "dhr run --data DIR --out DIR [--config FILE] [settings]", _RUN_END)
+    parser.add_argument("--config", action="config", help="YAML file of settings")
+    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
+    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument(
+        "--preset", type=str, default=preset, help=f"settings of the method to start from: {', '.join(PRESETS)}"
+    )
+    parser.add_class_arguments(RunConfig, None)
+    parser.set_defaults({f"method.{name}": value for name, value in asdict(PRESETS[preset]).items()})
+    return parser
+
+
+def _evaluate_parser() -> ArgumentParser:
+    parser = _parser(_EVALUATE, "dhr evaluate --data DIR --pred DIR [--split NAME] [--json FILE]")
+    parser.add_argument("--data", type=Path, required=True, help="the data folder, with truth/")
+    parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
+    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--json", type=Path | None, help="also write the scores to this file")
+    parser.add_argument(
+        "--allow_missing", action="store_true", help="leave photographs without a mask out of the scores, and say so"
+    )
+    return parser
+
+
+def _demo_parser() -> ArgumentParser:
+    parser = _parser(_DEMO, "dhr demo [--out DIR] [--scenes N] [--seed N]")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="the output folder")
+    parser.add_argument("--scenes", type=int, default=240, help="number of scenes")
+    parser.add_argument("--seed", type=int, default=0, help="seed of scenes, training and everything else")
+    return parser
+
+
+def _parser(description: str, usage: str, end: str = "") -> ArgumentParser:
+    return ArgumentParser(
+        usage=usage,
+        description=textwrap.dedent(description).strip(),
+        epilog=end.strip() or None,
+        formatter_class=_Formatter,
+    )
+
+
+class _Formatter(DefaultHelpFormatter):
+    """Help whose description and examples keep their lines."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in text.splitlines())
+
+
+def _early(arguments: Sequence[str]) -> tuple[str, Path | None, dict[str, Any]]:
+    """Preset, YAML file and its settings: they decide the defaults, so they are read before all else.
+
+    Raises:
+        ConfigError: there is no such preset, or the file is no YAML of settings.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset")
+    early.add_argument("--config", type=Path)
+    known, _ = early.parse_known_args(arguments)
+    settings: Any = {}
+    if known.config is not None:
+        try:
+            settings = yaml.safe_load(known.config.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise ConfigError(f"--config: cannot read {known.config} ({error.strerror}); name a YAML file") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--config: {known.config} is no YAML ({error})") from error
+        if not isinstance(settings, dict):
+            raise ConfigError(f"--config: {known.config} must hold settings, `name: value`; see configs/ for examples")
+    preset = known.preset or settings.get("preset", "default")
+    if preset not in PRESETS:
+        raise ConfigError(f"--preset must be one of {', '.join(PRESETS)}; got {preset!r}")
+    return str(preset), known.config, settings
+
+
+def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any]) -> RunConfig:
+    """Files that the YAML file names are meant from its folder; those of the command line from where it is called."""
+    if file is None:
+        return config
+
+    def found(value: str, part: str) -> str:
+        named = settings.get(part)
+        if value in (HUB, NONE) or not isinstance(named, dict) or named.get("weights") != value:
+            return value
+        return str(file.parent / value)
+
+    classifier = config.classifier
+    if classifier is not None and settings.get("classifier") == str(classifier):
+        classifier = file.parent / classifier
+    return replace(
+        config,
+        wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
+        uss=replace(config.uss, weights=found(config.uss.weights, "uss")),
+        classifier=classifier,
+    )

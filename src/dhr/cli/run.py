@@ -1,0 +1,48 @@
+"""``dhr run``."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dhr import pipeline
+from dhr.cli.progress import Bars
+from dhr.data.folder import FolderDataSet
+from dhr.pipeline.settings import RunConfig
+from dhr.report import write_report
+
+_SHOWN = 10  # photographs left out that the summary names
+
+
+def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str) -> int:
+    """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
+    console = Console()
+    photographs = FolderDataSet(data, split)
+    with Bars(console) as bars:
+        outcome = pipeline.run(photographs, out, config, bars, preset)
+    report = write_report(out, photographs)
+    summarise(console, outcome, report)
+    return 1 if outcome.skipped else 0
+
+
+def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None:
+    """Print what a run ended with."""
+    table = Table(title=f"{outcome.masks} masks in {escape(str(outcome.out / 'masks'))}", title_justify="left")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("peak memory, MB", justify="right")
+    for row in outcome.stages:
+        table.add_row(str(row["name"]), f"{float(row['seconds']):.1f}", f"{float(row['peak_memory_mb']):.0f}")
+    console.print(table)
+    if outcome.masks > outcome.new:
+        console.print(f"{outcome.masks - outcome.new} of the masks were there already.")
+    if outcome.vanished:
+        console.print(f"In {outcome.vanished} masks a tagged class has no pixel; the report marks them.")
+    if outcome.skipped:
+        console.print(f"[bold]Left out: {len(outcome.skipped)}[/bold]")
+        for problem in outcome.skipped[:_SHOWN]:
+            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
+        if len(outcome.skipped) > _SHOWN:
+            console.print(f"  and {len(outcome.skipped) - _SHOWN} more, all in {escape(str(outcome.out / 'run.json'))}")
+    console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,111 @@
+"""The method for arrays of any kind: what ``import dhr`` offers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dhr.errors import ShapeError
+from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
+from dhr.method.rebalance import rebalance as _rebalance
+from dhr.types import Rebalanced
+
+Array = Tensor | np.ndarray[Any, Any]
+
+
+def rebalance(
+    cams: Array,
+    uss_features: Array,
+    wss_features: Array,
+    images: Array | None = None,
+    valid: Array | None = None,
+    base: Array | None = None,
+    background: bool = False,
+    config: MethodConfig | str = "default",
+    boundary: BoundaryConfig = BOUNDARY,
+) -> Rebalanced:
+    """:func:`dhr.method.rebalance.rebalance` for torch tensors or numpy arrays, on whatever device ``cams`` are.
+
+    Args:
+        cams: (b, k, u, v), one map for each tagged class of each image; see :func:`pad_classes` for images with
+        different
+            numbers of tags.
+        uss_features: (b, d, u, v), unsupervised features of any size of grid; the method works on their grid.
+        wss_features: (b, e, u, v), features of the network that the CAMs come from.
+        images: (b, 3, h, w) or (b, h, w, 3), RGB, integer or float.
+        valid: (b, k), False where ``cams`` is padding.
+        base: (b, h, w), the mask of another method: labels 0..k-1 (0 the background, if there is one), others void.
+        background: whether there is a background class; labels then start with it.
+        config: settings, or the name of a preset.
+        boundary: correction along the edges of ``images``.
+
+    Returns:
+        A record of tensors; ``.mask`` is what most want: labels that count the classes of each image.
+
+    Raises:
+        ShapeError: arrays that do not fit together, or hold NaN or infinity.
+        KeyError: no such preset.
+
+    >>> rng = np.random.default_rng(0)
+    >>> cams, features = rng.random((1, 2, 8, 8)), rng.random((1, 16, 8, 8))
+    >>> rebalance(cams, features, features).mask.shape
+    torch.Size([1, 8, 8])
+    """
+    first = torch.as_tensor(cams)
+    dtype = first.dtype if first.is_floating_point() and first.dtype.itemsize >= 4 else torch.float32
+
+    def floats(name: str, value: Array) -> Tensor:
+        tensor = torch.as_tensor(value).to(first.device, dtype)
+        if tensor.ndim != 4:
+            raise ShapeError(
+                f"{name} must have 4 dimensions (images, channels, height, width), got {tuple(tensor.shape)}"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise ShapeError(f"{name} hold NaN or infinity; every value must be finite")
+        return tensor
+
+    pictures = None
+    if images is not None:
+        pictures = floats("images", images)
+        if pictures.shape[1] != 3 and pictures.shape[3] == 3:
+            pictures = pictures.movedim(3, 1)
+        if pictures.shape[1] != 3:
+            raise ShapeError(f"images must be RGB, (b, 3, h, w) or (b, h, w, 3); got {tuple(pictures.shape)}")
+    return _rebalance(
+        floats("cams", first),
+        floats("uss_features", uss_features),
+        floats("wss_features", wss_features),
+        pictures,
+        None if valid is None else torch.as_tensor(valid).to(first.device, torch.bool),
+        None if base is None else torch.as_tensor(base).to(first.device, torch.int64),
+        background,
+        PRESETS[config] if isinstance(config, str) else config,
+        boundary,
+    )
+
+
+def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[Tensor, "b k"]]:
+    """Stack the CAMs of images with different numbers of tags: padded maps, and which of them are real.
+
+    Args:
+        cams: one (k_i, u, v) array an image, all of one grid.
+
+    Raises:
+        ShapeError: none are given, or their grids differ.
+
+    >>> maps, valid = pad_classes([torch.ones(1, 4, 4), torch.ones(3, 4, 4)])
+    >>> maps.shape, valid.tolist()
+    (torch.Size([2, 3, 4, 4]), [[True, False, False], [True, True, True]])
+    """
+    tensors = [torch.as_tensor(one) for one in cams]
+    if len({one.shape[1:] for one in tensors}) != 1 or tensors[0].ndim != 3:
+        raise ShapeError(
+            f"cams must be (classes, height, width) on one grid; got {[tuple(one.shape) for one in tensors[:5]]}"
+        )
+    most = max(len(one) for one in tensors)
+    padded = torch.stack([torch.cat([one, one.new_zeros(most - len(one), *one.shape[1:])]) for one in tensors])
+    valid = torch.arange(most) < torch.tensor([len(one) for one in tensors]).unsqueeze(1)
+    return padded, valid.to(padded.device)

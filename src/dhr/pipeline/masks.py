@@ -1,0 +1,134 @@
+"""One photograph: maps, rebalancing, files."""
+
+import io
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from dhr.data.images import write_mask
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.data.transforms import grid_size, working_image
+from dhr.files import write_bytes, write_json
+from dhr.method.rebalance import rebalance
+from dhr.models.uss import UssModel
+from dhr.models.views import average_views
+from dhr.models.wss import WssModel
+from dhr.ops.upsample import upsampled_labels
+from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.settings import RunConfig
+from dhr.types import Rebalanced
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the models see in one photograph."""
+
+    image: Float[Tensor, "1 3 h w"]
+    cams: Float[Tensor, "1 k u v"]
+    """CAMs of the tagged classes, in the order of the tags."""
+    uss: Float[Tensor, "1 d u v"]
+    wss: Float[Tensor, "1 e u v"]
+
+
+@torch.no_grad()
+def see(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    sample: Sample,
+    classes: ClassTable,
+    wss: WssModel,
+    uss: UssModel,
+    config: RunConfig,
+    device: torch.device,
+) -> Maps:
+    """Run both models on a photograph at all scales."""
+    image = working_image(rgb, config.image.long_side).unsqueeze(0).to(device)
+    grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
+    columns = [tag - classes.foreground.start for tag in sample.tags]
+
+    def wss_maps(view: Tensor) -> tuple[Tensor, Tensor]:
+        maps = wss.maps(view.contiguous(memory_format=torch.channels_last))
+        return maps.cams[:, columns].relu(), maps.features
+
+    cams, wss_features = average_views(wss_maps, image, grid, config.wss.scales, config.wss.flip)
+    (uss_features,) = average_views(lambda view: (uss(view),), image, grid, config.uss.scales, config.uss.flip)
+    return Maps(image, cams, uss_features, wss_features)
+
+
+def make_mask(
+    data: DataSet,
+    sample: Sample,
+    wss: WssModel,
+    uss: UssModel,
+    config: RunConfig,
+    device: torch.device,
+    folder: OutputFolder,
+    palette: UInt8[np.ndarray, "256 3"],
+) -> None:
+    """Make the mask of ``sample`` and write everything that the output folder holds of it, its record last.
+
+    Raises:
+        ItemError: the photograph cannot be read.
+    """
+    start = time.perf_counter()
+    classes = data.classes
+    rgb = data.read_image(sample)
+    maps = see(rgb, sample, classes, wss, uss, config, device)
+    result = rebalance(
+        maps.cams,
+        maps.uss,
+        maps.wss,
+        maps.image,
+        background=classes.background,
+        config=config.method,
+        boundary=config.boundary,
+    )
+    size = (rgb.shape[0], rgb.shape[1])
+    ids = torch.tensor([*range(classes.foreground.start), *sample.tags], dtype=torch.uint8, device=device)
+
+    def full(scores: Tensor) -> UInt8[np.ndarray, "h w"]:
+        return upsampled_labels(scores[0], ids, size).cpu().numpy()
+
+    mask = full(result.scores)
+    if config.stages:
+        _write_stages(maps, result, folder, sample, full, classes, palette)
+    write_mask(folder.mask(sample.name), mask, palette)
+    record = _record(sample, classes, mask, result)
+    write_json(folder.item(sample.name), {**record, "seconds": round(time.perf_counter() - start, 4)})
+
+
+def _write_stages(
+    maps: Maps, result: Rebalanced, folder: OutputFolder, sample: Sample, full: Any, classes: ClassTable, palette: Any
+) -> None:
+    for stage, scores in (
+        ("cam", result.activation),
+        ("seed", result.seed),
+        ("inter", result.inter),
+        ("intra", result.intra),
+    ):
+        write_mask(folder.stage(stage, sample.name), full(scores), palette)
+    activation = result.activation[0, classes.foreground.start :]
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        cams=activation.half().cpu().numpy(),
+        classes=np.asarray(sample.tags, dtype=np.int64),
+    )
+    write_bytes(folder.cams(sample.name), buffer.getvalue())
+
+
+def _record(sample: Sample, classes: ClassTable, mask: UInt8[np.ndarray, "h w"], result: Rebalanced) -> dict[str, Any]:
+    counts = {tag: int((mask == tag).sum()) for tag in (*range(classes.foreground.start), *sample.tags)}
+    return {
+        "image": sample.source,
+        "tags": [classes.names[tag] for tag in sample.tags],
+        "width": mask.shape[1],
+        "height": mask.shape[0],
+        "confidence": round(float(result.confidence.mean()), 4),
+        "ratios": {classes.names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
+        "vanished": [classes.names[tag] for tag in sample.tags if counts[tag] == 0],
+    }

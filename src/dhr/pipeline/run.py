@@ -1,0 +1,272 @@
+"""The job: scan, train, make masks; interrupted anywhere, the next call goes on and ends with the same masks."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+import dhr
+from dhr.data.palette import palette
+from dhr.data.samples import DataSet, Problem, Sample
+from dhr.errors import ItemError, WeightsError
+from dhr.files import write_bytes
+from dhr.models.uss import UssModel, build_uss
+from dhr.models.weights import NONE
+from dhr.models.wss import WssModel, build_wss
+from dhr.models.wss.classifier import TagClassifier
+from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.masks import make_mask
+from dhr.pipeline.meter import Meter
+from dhr.pipeline.scan import scan
+from dhr.pipeline.settings import RunConfig, plain
+from dhr.train.classifier import train_classifier
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with."""
+
+    out: Path
+    masks: int
+    """Finished masks in the output folder."""
+    new: int
+    """Those of them that this call made."""
+    skipped: tuple[Problem, ...]
+    stages: tuple[dict[str, str | float], ...]
+    """Seconds and peak memory by stage."""
+    vanished: int
+    """Photographs in whose mask a tagged class has no pixel."""
+
+
+def run(
+    data: DataSet,
+    out: Path,
+    config: RunConfig,
+    progress: Progress = lambda stage, done, total: None,
+    preset: str = "default",
+) -> Outcome:
+    """Make a mask for every photograph of ``data`` in the folder ``out``.
+
+    Args:
+        data: photographs with tags; truth is never read.
+        out: a new or empty folder, or one that holds a run of the same data and settings, which is continued.
+        config: all settings.
+        progress: called as the work goes on.
+        preset: name of the settings, for run.json only.
+
+    Raises:
+        DataError: no photograph can be read.
+        OutputError: ``out`` cannot be written, or holds something else.
+        WeightsError: a model's weights cannot be had.
+        ConfigError: a setting cannot work.
+    """
+    device = config.find_device()
+    _make_deterministic()
+    identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": config.identity(device)}
+    folder = OutputFolder(Path(out))
+    with closing(folder.lock()):
+        record = folder.read() or {}
+        before = record.get("identity", {})
+        folder.refuse_other(before, identity)
+        meter = Meter(device, rows=record.get("stages", []))
+        state: dict[str, Any] = {
+            "status": "running",
+            "dhr": dhr.__version__,
+            "command": sys.argv,
+            "preset": preset,
+            "seed": config.seed,
+            "settings": plain(asdict(config)),
+            "versions": _versions(),
+            "device": _describe(device),
+            "identity": {**before, **identity},
+            "stages": meter.rows,
+        }
+        models = None
+        if not record:
+            folder.write_record(state)
+            # Weights that cannot be had should be known before hours are spent on reading photographs.
+            with meter.stage("models"):
+                models = _models(data, config, folder, device)
+        with meter.stage("scan"):
+            found = scan(data, folder, lambda done, total: progress("scan", done, total))
+        identity["photographs and tags"] = found.digest
+        folder.refuse_other(before, identity)
+        state["identity"] = identity
+
+        todo = [sample for sample in found.samples if not _finished(folder, sample)]
+        problems = list(found.problems)
+        if todo or record.get("status") != "finished":
+            folder.write_record(state)
+        if todo:
+            if models is None:
+                with meter.stage("models"):
+                    models = _models(data, config, folder, device)
+            with meter.stage("classifier"):
+                _train(models.wss, data, found.samples, config, folder, progress)
+            folder.write_record(state)
+            with meter.stage("masks"):
+                problems += _make_masks(models, data, found.samples, todo, config, device, folder, progress)
+        outcome = _outcome(folder, found.samples, len(todo), problems, meter)
+        if todo or record.get("status") != "finished":
+            folder.write_record({**state, "status": "finished", **_summary(outcome)})
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Models:
+    wss: WssModel
+    uss: UssModel
+
+
+def _models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> _Models:
+    """Build both models; a classifier that is trained already gets its weights here."""
+    torch.manual_seed(config.seed)
+    trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
+    wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
+    wss = build_wss(wss_config, len(data.classes.foreground))
+    if trained is not None and isinstance(wss, nn.Module):
+        _load_classifier(wss, trained, data)
+    uss = build_uss(config.uss)
+    for model in (wss, uss):
+        if isinstance(model, nn.Module):
+            model.to(device).eval()
+    if isinstance(wss, nn.Module):
+        wss.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Models(wss, uss)
+
+
+def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = json.loads((file.metadata() or {}).get("classes", "null"))
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({error})") from error
+    if names != list(data.classes.names):
+        raise WeightsError(
+            f"--classifier:
+            {path} was trained for the classes {_first(names)}; the data set has {_first(data.classes.names)}"
+        )
+    wanted = wss.state_dict()
+    differ = [
+        key
+        for key in {*wanted, *state}
+        if key not in wanted or key not in state or wanted[key].shape != state[key].shape
+    ]
+    if differ:
+        raise WeightsError(
+            f"--classifier: {path} is of another network than the settings name: {len(differ)} parameters differ, "
+            f"first {', '.join(sorted(differ)[:3])}; give the settings that it was trained with"
+        )
+    wss.load_state_dict(state)
+
+
+def _first(names: Sequence[str] | None) -> str:
+    return (
+        "unknown" if names is None else ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    )
+
+
+def _train(
+    wss: WssModel, data: DataSet, samples: Sequence[Sample], config: RunConfig, folder: OutputFolder, progress: Progress
+) -> None:
+    """Train the classifier on the tags, unless that is done."""
+    if config.classifier is not None or folder.classifier.is_file() or not isinstance(wss, TagClassifier):
+        return
+    train_classifier(
+        wss,
+        data,
+        samples,
+        config.train,
+        freeze_norm=config.train.freeze_norm and config.wss.weights != NONE,
+        long_side=config.image.long_side,
+        seed=config.seed,
+        checkpoint=folder.checkpoint,
+        progress=lambda done, total: progress("classifier", done, total),
+    )
+    state = {key: value.cpu().contiguous() for key, value in wss.state_dict().items()}
+    write_bytes(folder.classifier, save(state, {"classes": json.dumps(list(data.classes.names))}))
+    folder.checkpoint.unlink(missing_ok=True)
+
+
+def _make_masks(
+    models: _Models,
+    data: DataSet,
+    samples: Sequence[Sample],
+    todo: Sequence[Sample],
+    config: RunConfig,
+    device: torch.device,
+    folder: OutputFolder,
+    progress: Progress,
+) -> list[Problem]:
+    """Make the masks of ``todo``; what could not be made."""
+    problems = []
+    colours = palette(256)
+    for done, sample in enumerate(todo, start=len(samples) - len(todo)):
+        progress("masks", done, len(samples))
+        try:
+            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours)
+        except ItemError as error:
+            problems.append(Problem(sample.source, str(error)))
+    progress("masks", len(samples), len(samples))
+    return problems
+
+
+def _finished(folder: OutputFolder, sample: Sample) -> bool:
+    return folder.item(sample.name).is_file() and folder.mask(sample.name).is_file()
+
+
+def _outcome(
+    folder: OutputFolder, samples: Sequence[Sample], todo: int, problems: Sequence[Problem], meter: Meter
+) -> Outcome:
+    finished = [sample for sample in samples if _finished(folder, sample)]
+    vanished = sum(bool(json.loads(folder.item(sample.name).read_bytes())["vanished"]) for sample in finished)
+    made = len(finished) - (len(samples) - todo)
+    return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
+
+
+def _summary(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "stages": list(outcome.stages),
+        "seconds": round(sum(float(row["seconds"]) for row in outcome.stages), 3),
+        "counts": {
+            "photographs": outcome.masks + len(outcome.skipped),
+            "masks": outcome.masks,
+            "skipped": len(outcome.skipped),
+            "with a vanished class": outcome.vanished,
+        },
+        "skipped": [asdict(problem) for problem in outcome.skipped],
+    }
+
+
+def _make_deterministic() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **found}
+
+
+def _describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"
