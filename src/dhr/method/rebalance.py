@@ -58,38 +58,40 @@ def rebalance(
     classes = present.shape[1]
     size = grid if images is None else (images.shape[-2], images.shape[-1])
 
+    def on_grid(flat: Tensor) -> Tensor:
+        return flat.view(*flat.shape[:2], *grid)  # (b, k, n) -> (b, k, u, v)
+
+    def pooled(mask: Tensor) -> Tensor:
+        return soft_masks(mask, classes, grid, maps.dtype).flatten(2)  # (b, k, n)
+
     if base is None:
         base = base_mask(images, maps, present, boundary)
-    ratios = class_marginal(soft_masks(base, classes, grid, maps.dtype).flatten(2), present, config)
-    seed, first = initialise_seeds(maps.flatten(2), ratios, present, config.eps)
-    seed_maps = seed.unflatten(2, grid)  # (b, k, u, v)
-    if config.overwrite == "none":
-        initial = base
-    else:
-        fine = refine_boundary(images, resize(seed_maps, size), boundary)
+    seed, first = initialise_seeds(maps.flatten(2), class_marginal(pooled(base), present, config), present, config.eps)
+    initial = base
+    if config.overwrite != "none":
+        fine = refine_boundary(images, resize(on_grid(seed), size), boundary)
         initial = overwrite_base(_nearest(base, size), labels(fine, present), present, config)
-    masks = soft_masks(initial, classes, grid, maps.dtype).flatten(2)
-    initial_masks = masks.unflatten(2, grid)
 
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
-    error = first.marginal_error
-    for turn in range(config.rounds):
-        if turn > 0:
-            masks = soft_masks(labels(step.intra.unflatten(2, grid), present), classes, grid, maps.dtype).flatten(2)
-        ratios = class_marginal(masks, present, config)
-        step = propagate(uss, wss, masks, ratios, present, config)
+    masks = pooled(initial)
+    ratios = class_marginal(masks, present, config)
+    step = propagate(uss, wss, masks, ratios, present, config)
+    error = torch.maximum(first.marginal_error, step.marginal_error)
+    for _ in range(config.rounds - 1):
+        again = pooled(labels(on_grid(step.intra), present))
+        ratios = class_marginal(again, present, config)
+        step = propagate(uss, wss, again, ratios, present, config)
         error = torch.maximum(error, step.marginal_error)
 
-    intra = step.intra.unflatten(2, grid)
-    scores = refine_boundary(images, resize(intra, size), boundary)
+    scores = refine_boundary(images, resize(on_grid(step.intra), size), boundary)
     scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return Rebalanced(
         activation=maps,
         base=base,
-        seed=seed_maps,
-        initial=initial_masks,
-        inter=step.inter.unflatten(2, grid),
-        intra=intra,
+        seed=on_grid(seed),
+        initial=on_grid(masks),
+        inter=on_grid(step.inter),
+        intra=on_grid(step.intra),
         scores=scores,
         mask=labels(scores, present),
         confidence=_margin(scores),

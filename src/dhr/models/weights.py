@@ -14,8 +14,8 @@ HUB = "hub"
 NONE = "none"
 
 
-def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any]) -> nn.Module:
-    """Make the timm network ``model``.
+def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any]) -> Any:
+    """Make the timm network ``model`` (an ``nn.Module``; what else it has depends on the family).
 
     Args:
         model: a name that ``timm.list_models()`` knows.
@@ -73,7 +73,8 @@ def load_weights(network: nn.Module, path: Path, model: str, setting: str) -> No
 
     if not path.is_file():
         raise WeightsError(f"--{setting}: no file {path}; expected safetensors or a PyTorch state dict of {model!r}")
-    inner = network.model if isinstance(getattr(network, "model", None), nn.Module) else network
+    wrapped = getattr(network, "model", None)
+    inner = wrapped if isinstance(wrapped, nn.Module) else network
     convert = getattr(sys.modules[model_entrypoint(model).__module__], "checkpoint_filter_fn", None)
     wanted = inner.state_dict()
     try:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
     """Length of the feature at each position, at least 1e-8 so that it can be divided by."""
-    return torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_min(1e-8)
+    lengths: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return lengths.clamp_min(1e-8)
 
 
 def cosine_heatmaps(
@@ -18,8 +19,7 @@ def cosine_heatmaps(
     ``norms`` is :func:`feature_norms` of the features, if it is known already.
     """
     lengths = feature_norms(features) if norms is None else norms
-    directions = centroids / torch.linalg.vector_norm(centroids, dim=2, keepdim=True).clamp_min(1e-8)
-    return (directions @ features / lengths).clamp(0, 1)
+    return (_directions(centroids) @ features / lengths).clamp(0, 1)
 
 
 def correlated_groups(
@@ -34,7 +34,7 @@ def correlated_groups(
         Same-group relation; a class is always in its own group, and padding is in none.
     """
     k = centroids.shape[1]
-    directions = centroids / torch.linalg.vector_norm(centroids, dim=2, keepdim=True).clamp_min(1e-8)
+    directions = _directions(centroids)
     linked = directions @ directions.transpose(1, 2) > tau
     linked = linked | torch.eye(k, dtype=torch.bool, device=centroids.device)
     linked = linked & valid.unsqueeze(1) & valid.unsqueeze(2)
@@ -44,3 +44,8 @@ def correlated_groups(
         linked = relation @ relation > 0
         reach *= 2
     return linked
+
+
+def _directions(centroids: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
+    lengths: Tensor = torch.linalg.vector_norm(centroids, dim=2, keepdim=True)
+    return centroids / lengths.clamp_min(1e-8)

@@ -26,7 +26,7 @@ def upsampled_labels(
     parts = []
     for start in range(0, height, rows):
         ys = y[start : start + rows]
-        places = torch.stack(torch.broadcast_tensors(x, ys.unsqueeze(1)), dim=-1)  # (rows, w, 2)
+        places = torch.stack([x.expand(len(ys), -1), ys.unsqueeze(1).expand(-1, width)], dim=-1)  # (rows, w, 2)
         fine = grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)
         parts.append(ids[fine[0].argmax(dim=0)])
     return torch.cat(parts)

@@ -147,7 +147,7 @@ def _models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torc
         if isinstance(model, nn.Module):
             model.to(device).eval()
     if isinstance(wss, nn.Module):
-        wss.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        wss.to(memory_format=torch.channels_last)
     return _Models(wss, uss)
 
 
@@ -160,8 +160,8 @@ def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
         raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({error})") from error
     if names != list(data.classes.names):
         raise WeightsError(
-            f"--classifier:
-            {path} was trained for the classes {_first(names)}; the data set has {_first(data.classes.names)}"
+            f"--classifier: {path} was trained for the classes {_first(names)}; "
+            f"the data set has {_first(data.classes.names)}"
         )
     wanted = wss.state_dict()
     differ = [

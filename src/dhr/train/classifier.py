@@ -112,7 +112,7 @@ def train_classifier(
             batch = images.to(device).contiguous(memory_format=torch.channels_last)
             loss = multilabel_soft_margin_loss(model(batch), tags.to(device))
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             seen = epoch * len(samples) + min((step + 1) * config.batch, len(samples))
             progress(seen, config.epochs * len(samples))
@@ -179,4 +179,5 @@ def _jitter(image: Tensor, strength: float, rng: random.Random) -> Tensor:
     image = tv.adjust_brightness(image.clamp(0, 1), rng.uniform(low, high))
     image = tv.adjust_contrast(image, rng.uniform(low, high))
     image = tv.adjust_saturation(image, rng.uniform(low, high))
-    return tv.adjust_hue(image, rng.uniform(-1, 1) * min(0.5, strength / 3))
+    jittered: Tensor = tv.adjust_hue(image, rng.uniform(-1, 1) * min(0.5, strength / 3))
+    return jittered

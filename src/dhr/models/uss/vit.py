@@ -1,5 +1,7 @@
 """Patch tokens of any timm Vision Transformer (DINO, DINOv2, supervised ones)."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,9 +19,12 @@ class VitFeatures(nn.Module):
     images are resized to the nearest multiple of the patch, at least one patch.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: UssConfig) -> None:
         super().__init__()
-        self.network = build_timm(
+        self.network: Any = build_timm(
             config.model, config.weights, "uss.weights", {"num_classes": 0, "dynamic_img_size": True}
         ).eval()
         if not hasattr(self.network, "forward_intermediates") or not hasattr(self.network, "blocks"):

@@ -1,5 +1,7 @@
 """Image classifier with class activation maps (Zhou et al. 2016): the WSS encoder of the paper."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,10 +16,13 @@ class TagClassifier(nn.Module):
     """Encoder, then one 1x1 convolution a class: its map is the CAM, the map's mean the logit (Eq. 6: GAP of the
     CAMs)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: WssConfig, classes: int) -> None:
         super().__init__()
         options = {"features_only": True, "output_stride": config.output_stride, **config.options}
-        self.encoder = build_timm(config.backbone, config.weights, "wss.weights", options)
+        self.encoder: Any = build_timm(config.backbone, config.weights, "wss.weights", options)
         channels: list[int] = self.encoder.feature_info.channels()
         if len(channels) < 2:
             raise ConfigError(f"wss.backbone {config.backbone!r} has one feature map only; two or more are needed")
