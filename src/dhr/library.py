@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dhr.errors import ShapeError
+from dhr.errors import ConfigError, ShapeError
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.rebalance import rebalance as _rebalance
 from dhr.types import Rebalanced
 
-Array = Tensor | np.ndarray[Any, Any]
+Array = Tensor | np.ndarray[Any, np.dtype[Any]]
 
 
 def rebalance(
@@ -47,13 +47,17 @@ def rebalance(
 
     Raises:
         ShapeError: arrays that do not fit together, or hold NaN or infinity.
-        KeyError: no such preset.
+        ConfigError: no such preset.
 
     >>> rng = np.random.default_rng(0)
     >>> cams, features = rng.random((1, 2, 8, 8)), rng.random((1, 16, 8, 8))
     >>> rebalance(cams, features, features).mask.shape
     torch.Size([1, 8, 8])
     """
+    if isinstance(config, str):
+        if config not in PRESETS:
+            raise ConfigError(f"config must be a MethodConfig or one of {', '.join(PRESETS)}; got {config!r}")
+        config = PRESETS[config]
     first = torch.as_tensor(cams)
     dtype = first.dtype if first.is_floating_point() and first.dtype.itemsize >= 4 else torch.float32
 
@@ -63,6 +67,8 @@ def rebalance(
             raise ShapeError(
                 f"{name} must have 4 dimensions (images, channels, height, width), got {tuple(tensor.shape)}"
             )
+        if 0 in tensor.shape[1:]:
+            raise ShapeError(f"{name} must not be empty, got {tuple(tensor.shape)}")
         if not bool(torch.isfinite(tensor).all()):
             raise ShapeError(f"{name} hold NaN or infinity; every value must be finite")
         return tensor
@@ -74,15 +80,25 @@ def rebalance(
             pictures = pictures.movedim(3, 1)
         if pictures.shape[1] != 3:
             raise ShapeError(f"images must be RGB, (b, 3, h, w) or (b, h, w, 3); got {tuple(pictures.shape)}")
+    maps = floats("cams", first)
+    present = torch.ones(maps.shape[:2]) if valid is None else torch.as_tensor(valid)
+    if present.shape != maps.shape[:2] or not bool(present.bool().any(dim=1).all()):
+        raise ShapeError(
+            f"valid must be {tuple(maps.shape[:2])} (images, classes) as cams are, and True for a class of every image "
+            f"at least; got {tuple(present.shape)}"
+        )
+    mask = None if base is None else torch.as_tensor(base)
+    if mask is not None and mask.ndim != 3:
+        raise ShapeError(f"base must have 3 dimensions (images, height, width), got {tuple(mask.shape)}")
     return _rebalance(
-        floats("cams", first),
+        maps,
         floats("uss_features", uss_features),
         floats("wss_features", wss_features),
         pictures,
-        None if valid is None else torch.as_tensor(valid).to(first.device, torch.bool),
-        None if base is None else torch.as_tensor(base).to(first.device, torch.int64),
+        present.to(first.device, torch.bool),
+        None if mask is None else mask.to(first.device, torch.int64),
         background,
-        PRESETS[config] if isinstance(config, str) else config,
+        config,
         boundary,
     )
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from dhr import evaluate as scoring
 from dhr import pipeline
-from dhr.cli.evaluate import stage_table
+from dhr.cli.evaluate import STAGE_NAMES, stage_table
 from dhr.cli.progress import Bars
 from dhr.data.scenes import SceneDataSet
 from dhr.data.transforms import ImageConfig
@@ -19,14 +19,6 @@ from dhr.models.wss import WssConfig
 from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
 from dhr.train.classifier import TrainConfig
-
-_STAGES = {
-    "cam": "CAM",
-    "seed": "{preset}: seeds (Step 1)",
-    "inter": "{preset}: between super-classes (Step 2)",
-    "intra": "{preset}: within them (Step 3)",
-    "mask": "{preset}: final mask",
-}
 
 
 def settings(seed: int) -> RunConfig:
@@ -55,8 +47,8 @@ def demo(out: Path, scenes: int, seed: int) -> int:
             pipeline.run(data, out / preset, chosen, bars, preset)
             stages = scoring.evaluate_stages(data, out / preset)
             report = write_report(out / preset, data, stages)
-            for stage, name in _STAGES.items():
-                table.setdefault(name.format(preset=preset), stages[stage])
+            for stage, name in STAGE_NAMES.items():
+                table[name if stage == "cam" else f"{preset}: {name}"] = stages[stage]
             console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
     console.print(stage_table(table))
     return 0

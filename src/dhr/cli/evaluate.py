@@ -15,13 +15,14 @@ from dhr.evaluate import Scores
 from dhr.files import write_json
 from dhr.report import write_report
 
-_STAGE_NAMES = {
+STAGE_NAMES = {
     "cam": "CAM",
-    "seed": "seeds (Step 1)",
-    "inter": "between super-classes (Step 2)",
-    "intra": "within them (Step 3)",
+    "seed": "Step 1, seeds",
+    "inter": "Step 2, inter-class",
+    "intra": "Step 3, intra-class",
     "mask": "final mask",
 }
+"""What tables call the stages."""
 
 
 def evaluate(data: Path, pred: Path, split: str | None, json: Path | None, allow_missing: bool) -> int:
@@ -43,7 +44,7 @@ def evaluate(data: Path, pred: Path, split: str | None, json: Path | None, allow
             }
     scores = stages["mask"]
     console.print(class_table(scores))
-    console.print(stage_table({_STAGE_NAMES[stage]: one for stage, one in stages.items()}))
+    console.print(stage_table({STAGE_NAMES[stage]: one for stage, one in stages.items()}))
     for text, names in (("without a mask", scores.missing), ("masks of no photograph", scores.extra)):
         if names:
             console.print(f"{len(names)} {text}, not scored: {escape(', '.join(names[:5]))}", soft_wrap=True)
@@ -56,10 +57,14 @@ def evaluate(data: Path, pred: Path, split: str | None, json: Path | None, allow
 
 
 def stage_table(stages: Mapping[str, Scores]) -> Table:
-    """One line for each set of masks, in percent."""
+    """One line for each set of masks, in percent.
+
+    "vanished" is the share of tagged classes with 0.5 % or more of a photograph's labelled pixels that have none in
+    its mask.
+    """
     table = Table()
-    table.add_column("masks")
-    for title in ("mIoU", "minor-class IoU", "pixel accuracy", "classes that vanish"):
+    table.add_column("masks", no_wrap=True)
+    for title in ("mIoU", "minor IoU", "accuracy", "vanished"):
         table.add_column(title, justify="right")
     for name, scores in stages.items():
         values = (scores.miou, scores.minor_iou, scores.pixel_accuracy, scores.vanished)

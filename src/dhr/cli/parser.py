@@ -3,7 +3,7 @@
 import argparse
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,18 +33,20 @@ _RUN = """
     The data folder:
       images/       photographs (png, jpg, webp, bmp, tif, gif); sub-folders are allowed
       tags.csv      a header `image,tags`, then a line a photograph: `beach.jpg,sea;sand;dog`
-      classes.txt   the class names, one a line. If the first is `background`, whatever carries no tag is background;
-                    otherwise every pixel belongs to one of the photograph's tags
+      classes.txt   the class names, one a line. If the first is `background`, whatever carries no
+                    tag is background; otherwise every pixel belongs to one of the photograph's tags
       splits/NAME.txt   optional lists of photographs, chosen with --split
 
-    What happens: every photograph is read once; a classifier learns the tags; its class activation maps, unsupervised
-    features and the classifier's own features are rebalanced into a mask (Steps 1 to 3 of the paper, then the
-    boundary).
+    What happens: every photograph is read once; a classifier learns the tags; its class activation
+    maps, unsupervised features and the classifier's own features are rebalanced into a mask
+    (Steps 1 to 3 of the paper, then the boundary).
 
     The output folder:
-      masks/        a PNG for each photograph, of its size; pixel values are line numbers of classes.txt, from 0
+      masks/        a PNG for each photograph, of its size; pixel values are line numbers of
+                    classes.txt, from 0
       report.html   pictures of every step, the least certain masks first
-      run.json      settings, versions, seconds and memory, and every photograph that was left out, with the reason
+      run.json      settings, versions, seconds and memory, and every photograph that was left out,
+                    with the reason
       stages/ cams/ the masks of the steps in between, and the activation maps
       classifier.safetensors   the trained classifier, which --classifier takes in another run
 
@@ -55,25 +57,28 @@ _RUN_END = """
 examples:
   dhr run --data photos --out masks
   dhr run --data photos --out masks --preset paper --method.tau 0.7 --boundary.kind none
-  dhr run --data photos --out masks --wss.backbone resnet18 --wss.weights resnet18.safetensors --uss.kind colour
+  dhr run --data photos --out masks --wss.backbone resnet18 --wss.weights resnet18.safetensors
 
-exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why; 130 interrupted.
+exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
+130 interrupted.
 
-Settings can stand in a YAML file (--config), with the same names; what the command line says comes after it. Files
-named in a YAML file are looked for from its folder.
+Settings can stand in a YAML file (--config), with the same names; what the command line says goes
+before what the file says. Files named in a YAML file are looked for from its folder.
 """
 
 _EVALUATE = """
     Score a folder of masks against a data set's truth masks (truth/NAME.png, 255 = void).
 
-    Prints mIoU (mean over the classes of intersection over union, from one confusion matrix), minor-class IoU (mean
-    over the photographs' classes that cover under 10 % of the labelled pixels) and the IoU of each class. Where the
-    folder belongs to a run, all its stages are scored, and its report.html gets truth, scores and charts, worst first.
+    Prints mIoU (mean over the classes of intersection over union, from one confusion matrix),
+    minor-class IoU (mean over the photographs' classes that cover under 10 % of the labelled
+    pixels) and the IoU of each class. Where the folder belongs to a run, all its stages are scored,
+    and its report.html gets truth, scores and charts, worst first.
 """
 
 _DEMO = """
-    Run the whole way on generated scenes: draw them, train a small classifier on their tags from nothing, make masks
-    with the default settings and with the paper's own, score every stage, write a report. Needs no network and no data.
+    Run the whole way on generated scenes: draw them, train a small classifier on their tags from
+    nothing, make masks with the default settings and with the paper's own, score every stage, write
+    a report. Needs no network and no data.
 """
 
 
@@ -86,7 +91,9 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         ConfigError: settings that cannot work together.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    preset, file, settings = _early(arguments) if arguments[:1] == ["run"] else ("default", None, {})
+    preset, file, settings = "default", None, dict[str, Any]()
+    if arguments[:1] == ["run"]:
+        arguments, preset, file, settings = _early(arguments)
     parser = ArgumentParser(prog="dhr", description=textwrap.dedent(_MAIN).strip(), formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"dhr {dhr.__version__}")
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
@@ -160,30 +167,43 @@ class _Formatter(DefaultHelpFormatter):
         return "\n".join(indent + line for line in text.splitlines())
 
 
-def _early(arguments: Sequence[str]) -> tuple[str, Path | None, dict[str, Any]]:
-    """Preset, YAML file and its settings: they decide the defaults, so they are read before all else.
+def _early(arguments: Sequence[str]) -> tuple[list[str], str, Path | None, dict[str, Any]]:
+    """Arguments with the YAML file first, so that the others win; preset, YAML file and its settings, which decide the
+    defaults.
 
     Raises:
         ConfigError: there is no such preset, or the file is no YAML of settings.
     """
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early = argparse.ArgumentParser(prog="dhr run", add_help=False, allow_abbrev=False)
+    early.add_argument("--config", type=Path, action="append", default=[])
+    files, others = early.parse_known_args(arguments)
     early.add_argument("--preset")
-    early.add_argument("--config", type=Path)
-    known, _ = early.parse_known_args(arguments)
-    settings: Any = {}
-    if known.config is not None:
-        try:
-            settings = yaml.safe_load(known.config.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise ConfigError(f"--config: cannot read {known.config} ({error.strerror}); name a YAML file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--config: {known.config} is no YAML ({error})") from error
-        if not isinstance(settings, dict):
-            raise ConfigError(f"--config: {known.config} must hold settings, `name: value`; see configs/ for examples")
+    known, _ = early.parse_known_args(others)
+    if len(files.config) > 1:
+        raise ConfigError(f"--config can be given once, got {len(files.config)} files; join them")
+    file: Path | None = next(iter(files.config), None)
+    settings = {} if file is None else _read_settings(file)
     preset = known.preset or settings.get("preset", "default")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(f"--preset must be one of {', '.join(PRESETS)}; got {preset!r}")
-    return str(preset), known.config, settings
+    if file is not None:
+        others = [others[0], "--config", str(file), *others[1:]]
+    return others, preset, file, settings
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"--config: cannot read {file} ({error.strerror}); name a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config: {file} is no YAML ({error})") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"--config: {file} must hold settings, `name: value`; see configs/ for examples")
+    for group in (field.name for field in fields(RunConfig) if is_dataclass(field.default_factory)):
+        if not isinstance(settings.get(group, {}), dict):
+            raise ConfigError(f"--config: {file}: {group} must hold settings, `name: value`; got {settings[group]!r}")
+    return settings
 
 
 def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any]) -> RunConfig:
@@ -192,8 +212,8 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
         return config
 
     def found(value: str, part: str) -> str:
-        named = settings.get(part)
-        if value in (HUB, NONE) or not isinstance(named, dict) or named.get("weights") != value:
+        named = settings.get(part, {}).get("weights", settings.get(f"{part}.weights"))
+        if value in (HUB, NONE) or named != value:
             return value
         return str(file.parent / value)
 

@@ -21,7 +21,10 @@ def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str
     photographs = FolderDataSet(data, split)
     with Bars(console) as bars:
         outcome = pipeline.run(photographs, out, config, bars, preset)
-    report = write_report(out, photographs)
+    report = out / "report.html"
+    # A run that was finished already keeps the report that it has, with the scores that were added to it.
+    if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:
+        write_report(out, photographs)
     summarise(console, outcome, report)
     return 1 if outcome.skipped else 0
 

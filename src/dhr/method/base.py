@@ -3,11 +3,14 @@
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import interpolate, one_hot
+from torch.nn.functional import interpolate
 
 from dhr.method.boundary import refine_boundary
 from dhr.method.config import BoundaryConfig
 from dhr.ops.prototypes import area_average
+
+NOTHING = -1
+"""Label of pixels that no class claims."""
 
 
 def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k u v"]:
@@ -33,7 +36,7 @@ def base_mask(
     """M_base = R_c(A), the class of the highest score (Eq. 1 with the CAMs themselves as the propagated seeds)."""
     if images is not None:
         cams = resize(cams, (images.shape[-2], images.shape[-1]))
-    return labels(refine_boundary(images, cams, config), valid)
+    return scored_labels(refine_boundary(images, cams, config), valid)
 
 
 def resize(maps: Float[Tensor, "b k u v"], size: tuple[int, int]) -> Float[Tensor, "b k h w"]:
@@ -48,10 +51,15 @@ def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[
     return scores.masked_fill(~valid[:, :, None, None], -torch.inf).argmax(dim=1)
 
 
+def scored_labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
+    """As :func:`labels`, but :data:`NOTHING` where no class scores above 0, so that the order of the classes never
+    decides."""
+    return labels(scores, valid).masked_fill(scores.amax(dim=1) <= 0, NOTHING)
+
+
 def soft_masks(
     mask: Int[Tensor, "b h w"], classes: int, grid: tuple[int, int], dtype: torch.dtype
 ) -> Float[Tensor, "b k u v"]:
     """Share of each grid cell that each class covers; void (any label beyond the classes) has no share."""
-    extra = torch.where((mask >= 0) & (mask < classes), mask, classes)
-    layers = one_hot(extra, classes + 1).movedim(3, 1)[:, :classes]  # (b, k, h, w)
-    return area_average(layers.to(dtype), grid)
+    ids = torch.arange(classes, device=mask.device, dtype=mask.dtype).view(1, -1, 1, 1)
+    return area_average((mask.unsqueeze(1) == ids).to(dtype), grid)  # (b, k, u, v)

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Literal
 
 from dhr.errors import ConfigError
-from dhr.ops.pamr import DILATIONS
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class BoundaryConfig:
     """`pamr` (pixel-adaptive mask refinement) or `none`."""
     iterations: int = 10
     """Rounds of refinement."""
-    dilations: tuple[int, ...] = DILATIONS
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
     """Distances, in pixels, of the neighbours that a pixel is compared with."""
 
     def __post_init__(self) -> None:
@@ -41,7 +40,7 @@ class MethodConfig:
     """Share of the image that the transport gives each class: `uniform` (the paper: all tagged classes the same
     area) or
     `estimated` (from the mask so far)."""
-    smallest_ratio: float = 0.02
+    smallest_ratio: float = 0.05
     """Least share that an estimate gives a tagged class, so that none is starved."""
     rounds: int = 4
     """How often centroids and shares are estimated anew and Steps 2 and 3 repeated."""

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dhr.errors import ShapeError
-from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, soft_masks
+from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, scored_labels, soft_masks
 from dhr.method.boundary import refine_boundary
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.inter import Features
@@ -37,7 +37,8 @@ def rebalance(
         wss_features: F_ws, features of the network that made the CAMs.
         images: RGB, any range; masks get their size and follow their edges. Without them masks are on the grid and R_c
             does nothing.
-        valid: False where ``cams`` is padding, for images with fewer classes than others of the batch.
+        valid: False where ``cams`` is padding, for images with fewer classes than others of the batch; every image
+            must have at least one class.
         base: M_base of another method: labels 0..k-1 (with ``background`` 0..k, 0 the background), anything else is
         void.
             Without it, M_base is R_c(A).
@@ -46,7 +47,7 @@ def rebalance(
         boundary: R_c.
 
     Raises:
-        ShapeError: the inputs do not fit together, or an image has no class.
+        ShapeError: the inputs do not fit together.
     """
     b, k, *_ = cams.shape
     present = torch.ones(b, k, dtype=torch.bool, device=cams.device) if valid is None else valid
@@ -64,37 +65,40 @@ def rebalance(
     def pooled(mask: Tensor) -> Tensor:
         return soft_masks(mask, classes, grid, maps.dtype).flatten(2)  # (b, k, n)
 
-    if base is None:
-        base = base_mask(images, maps, present, boundary)
-    seed, first = initialise_seeds(maps.flatten(2), class_marginal(pooled(base), present, config), present, config.eps)
-    initial = base
+    start = base_mask(images, maps, present, boundary) if base is None else _nearest(base, size)
+    # The base mask may have lost a class; the CAMs know its share.
+    ratios = class_marginal(pooled(scored_labels(maps, present)), present, config)
+    seed, first = initialise_seeds(maps.flatten(2), ratios, present, config.eps)
+    initial = start
     if config.overwrite != "none":
         fine = refine_boundary(images, resize(on_grid(seed), size), boundary)
-        initial = overwrite_base(_nearest(base, size), labels(fine, present), present, config)
+        initial = overwrite_base(start, scored_labels(fine, present), present, config)
 
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
     masks = pooled(initial)
     ratios = class_marginal(masks, present, config)
     step = propagate(uss, wss, masks, ratios, present, config)
-    error = torch.maximum(first.marginal_error, step.marginal_error)
+    error, latest = torch.maximum(first.marginal_error, step.marginal_error), masks
     for _ in range(config.rounds - 1):
         again = pooled(labels(on_grid(step.intra), present))
-        ratios = class_marginal(again, present, config)
-        step = propagate(uss, wss, again, ratios, present, config)
+        # A class that came out empty keeps the mask that it had: without a centroid it could never come back.
+        latest = torch.where(again.sum(dim=2, keepdim=True) > 0, again, latest)
+        ratios = class_marginal(latest, present, config)
+        step = propagate(uss, wss, latest, ratios, present, config)
         error = torch.maximum(error, step.marginal_error)
 
     scores = refine_boundary(images, resize(on_grid(step.intra), size), boundary)
     scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return Rebalanced(
         activation=maps,
-        base=base,
+        base=start,
         seed=on_grid(seed),
         initial=on_grid(masks),
         inter=on_grid(step.inter),
         intra=on_grid(step.intra),
         scores=scores,
         mask=labels(scores, present),
-        confidence=_margin(scores),
+        confidence=_margin(scores, present),
         groups=step.groups,
         ratios=ratios,
         marginal_error=error,
@@ -102,12 +106,13 @@ def rebalance(
     )
 
 
-def _margin(scores: Tensor) -> Tensor:
-    """Difference of the two highest scores, (b, h, w)."""
+def _margin(scores: Tensor, valid: Tensor) -> Tensor:
+    """Difference of the two highest scores, (b, h, w); 1 in images of one class."""
     if scores.shape[1] == 1:
         return torch.ones_like(scores[:, 0])
     best = scores.topk(2, dim=1).values
-    return best[:, 0] - best[:, 1]
+    alone = valid.sum(dim=1) == 1
+    return torch.where(alone[:, None, None], 1, best[:, 0] - best[:, 1])
 
 
 def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:

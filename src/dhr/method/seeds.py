@@ -45,9 +45,9 @@ def overwrite_base(
     if config.overwrite == "none":
         return base
     if config.overwrite == "all":
-        return seeds
+        return torch.where(seeds >= 0, seeds, base)
     recovered = torch.stack(
         [(base == k).sum(dim=(1, 2)) < LOST * (seeds == k).sum(dim=(1, 2)) for k in range(valid.shape[1])], dim=1
     )  # (b, k)
-    wins = recovered.gather(1, seeds.flatten(1)).view_as(seeds)
-    return torch.where(wins, seeds, base)
+    wins = recovered.gather(1, seeds.clamp_min(0).flatten(1)).view_as(seeds)
+    return torch.where(wins & (seeds >= 0), seeds, base)

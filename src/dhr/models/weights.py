@@ -81,6 +81,7 @@ def load_weights(network: nn.Module, path: Path, model: str, setting: str) -> No
         state: dict[str, Tensor] = load_state_dict(str(path))
         if convert is not None:
             state = convert(state, inner)
+        state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     except Exception as error:  # a damaged file raises whatever its parser happens to raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dhr.errors import OutputError
-from dhr.files import remove_temporaries, write_json
+from dhr.files import TEMPORARY_SUFFIX, remove_temporaries, write_json
 from dhr.pipeline.settings import differences
 
 _LOCK = "run.lock"
@@ -63,29 +63,21 @@ class OutputFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            remove_temporaries(self.root)
-            foreign = sorted(path.name for path in self.root.iterdir() if path.name != _LOCK)
+            foreign = sorted(path.name for path in self.root.iterdir() if _foreign(path.name))
             if foreign and not self.record.is_file():
                 raise OutputError(
                     f"{self.root} holds {len(foreign)} things that are not of a run ({', '.join(foreign[:3])}); "
                     "choose an empty or new folder with --out"
                 )
-            file = (self.root / _LOCK).open("w")
+            file = (self.root / _LOCK).open("a")
         except OSError as error:
             raise OutputError(
                 f"cannot write to the output folder {self.root} ({error.strerror}); choose another with --out"
             ) from error
-        try:
-            import fcntl
-        except ImportError:  # not on Windows: there, two runs in one folder are not caught
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _hold(file):
             file.close()
-            raise OutputError(
-                f"another process is writing to {self.root}; wait for it, or choose another --out"
-            ) from error
+            raise OutputError(f"another process is writing to {self.root}; wait for it, or choose another --out")
+        remove_temporaries(self.root)  # only now: until then they may be another process's
         return file
 
     def read(self) -> dict[str, Any] | None:
@@ -98,8 +90,8 @@ class OutputFolder:
             return None
         try:
             record = json.loads(self.record.read_bytes())
-            if not isinstance(record, dict):
-                raise ValueError("it is no JSON object")
+            if not isinstance(record, dict) or not isinstance(record.get("identity"), dict):
+                raise ValueError("it is not of a run of dhr")
         except (OSError, ValueError) as error:
             raise OutputError(
                 f"{self.record} cannot be read ({error}); choose another --out, or delete the folder"
@@ -112,8 +104,9 @@ class OutputFolder:
         Raises:
             OutputError: they differ in something that both know.
         """
-        changed = differences({key: value for key, value in before.items() if key in now}, now)
-        if changed and before:
+        known = before.keys() & now.keys()  # a run killed while it read the photographs does not know them yet
+        changed = differences({key: before[key] for key in known}, {key: now[key] for key in known})
+        if changed:
             more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
             raise OutputError(
                 f"{self.root} holds another run: {'; '.join(changed[:3])}{more}; "
@@ -123,3 +116,21 @@ class OutputFolder:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write run.json."""
         write_json(self.record, record)
+
+
+def _hold(file: IO[str]) -> bool:
+    """Lock ``file`` for this process, until it closes it or ends; False if another process has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs in one folder are not caught there
+        return True
+    try:
+        # Not flock: processes that load photographs would inherit it, and hold it for seconds after a SIGKILL.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _foreign(name: str) -> bool:
+    return name != _LOCK and not (name.startswith(".") and name.endswith(TEMPORARY_SUFFIX))

@@ -123,12 +123,14 @@ def _write_stages(
 
 def _record(sample: Sample, classes: ClassTable, mask: UInt8[np.ndarray, "h w"], result: Rebalanced) -> dict[str, Any]:
     counts = {tag: int((mask == tag).sum()) for tag in (*range(classes.foreground.start), *sample.tags)}
+    # However sure each pixel is, a mask that has lost a tag is wrong somewhere.
+    kept = sum(counts[tag] > 0 for tag in sample.tags) / len(sample.tags)
     return {
         "image": sample.source,
         "tags": [classes.names[tag] for tag in sample.tags],
         "width": mask.shape[1],
         "height": mask.shape[0],
-        "confidence": round(float(result.confidence.mean()), 4),
+        "confidence": round(float(result.confidence.mean()) * kept, 4),
         "ratios": {classes.names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
         "vanished": [classes.names[tag] for tag in sample.tags if counts[tag] == 0],
     }

@@ -78,11 +78,14 @@ def run(
     """
     device = config.find_device()
     _make_deterministic()
-    identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": config.identity(device)}
     folder = OutputFolder(Path(out))
     with closing(folder.lock()):
         record = folder.read() or {}
         before = record.get("identity", {})
+        identity: dict[str, Any] = {
+            "dhr": dhr.__version__,
+            "settings": config.identity(device, before.get("settings", {})),
+        }
         folder.refuse_other(before, identity)
         meter = Meter(device, rows=record.get("stages", []))
         state: dict[str, Any] = {
@@ -99,10 +102,11 @@ def run(
         }
         models = None
         if not record:
-            folder.write_record(state)
-            # Weights that cannot be had should be known before hours are spent on reading photographs.
+            # Weights that cannot be had should be known before hours are spent on reading photographs, and before the
+            # folder is of these settings: the next try will have others.
             with meter.stage("models"):
                 models = _models(data, config, folder, device)
+            folder.write_record(state)
         with meter.stage("scan"):
             found = scan(data, folder, lambda done, total: progress("scan", done, total))
         identity["photographs and tags"] = found.digest
@@ -187,21 +191,22 @@ def _train(
     wss: WssModel, data: DataSet, samples: Sequence[Sample], config: RunConfig, folder: OutputFolder, progress: Progress
 ) -> None:
     """Train the classifier on the tags, unless that is done."""
-    if config.classifier is not None or folder.classifier.is_file() or not isinstance(wss, TagClassifier):
+    if config.classifier is not None or not isinstance(wss, TagClassifier):
         return
-    train_classifier(
-        wss,
-        data,
-        samples,
-        config.train,
-        freeze_norm=config.train.freeze_norm and config.wss.weights != NONE,
-        long_side=config.image.long_side,
-        seed=config.seed,
-        checkpoint=folder.checkpoint,
-        progress=lambda done, total: progress("classifier", done, total),
-    )
-    state = {key: value.cpu().contiguous() for key, value in wss.state_dict().items()}
-    write_bytes(folder.classifier, save(state, {"classes": json.dumps(list(data.classes.names))}))
+    if not folder.classifier.is_file():
+        train_classifier(
+            wss,
+            data,
+            samples,
+            config.train,
+            freeze_norm=config.train.freeze_norm and config.wss.weights != NONE,
+            long_side=config.image.long_side,
+            seed=config.seed,
+            checkpoint=folder.checkpoint,
+            progress=lambda done, total: progress("classifier", done, total),
+        )
+        state = {key: value.cpu().contiguous() for key, value in wss.state_dict().items()}
+        write_bytes(folder.classifier, save(state, {"classes": json.dumps(list(data.classes.names))}))
     folder.checkpoint.unlink(missing_ok=True)
 
 

@@ -1,9 +1,11 @@
 """All settings of a run."""
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.models.wss import WssConfig
 from dhr.train.classifier import TrainConfig
+
+_SHA256 = "sha256:"
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,16 @@ class RunConfig:
     """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ConfigError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed must be 0 or more, and below 2**63; got {self.seed}")
+        if self.train.crop < 2 * self.wss.output_stride:
+            raise ConfigError(
+                f"train.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, for batch "
+                f"statistics; got {self.train.crop}"
+            )
+        for name, value in _leaves(asdict(self)):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name} must be a finite number, got {value}")
 
     def find_device(self) -> torch.device:
         """The device to run on.
@@ -57,8 +69,10 @@ class RunConfig:
             ) from error
         return device
 
-    def identity(self, device: torch.device) -> dict[str, Any]:
+    def identity(self, device: torch.device, before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """What must be the same for a run to be continued: every setting that the masks depend on, weights by content.
+
+        Files of weights that are gone count as those of the identity ``before``: a finished run needs them no more.
 
         Raises:
             WeightsError: a file of weights is missing.
@@ -69,9 +83,10 @@ class RunConfig:
         for part in ("wss", "uss"):
             weights = settings[part]["weights"]
             if weights not in (HUB, NONE):
-                settings[part]["weights"] = _digest(Path(weights), f"{part}.weights")
+                known = before.get(part, {}).get("weights")
+                settings[part]["weights"] = _digest(Path(weights), f"{part}.weights", known)
         if self.classifier is not None:
-            settings["classifier"] = _digest(self.classifier, "classifier")
+            settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
         return plain(settings)
 
 
@@ -100,9 +115,23 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def _digest(path: Path, setting: str) -> str:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of nested settings."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _leaves(entry, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, tuple | list):
+        for entry in value:
+            yield from _leaves(entry, name)
+    else:
+        yield name, value
+
+
+def _digest(path: Path, setting: str, before: str | None) -> str:
     try:
         with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            return _SHA256 + hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
+            return before
         raise WeightsError(f"--{setting}: cannot read {path} ({error.strerror}); expected a file of weights") from error

@@ -1,5 +1,6 @@
 """Training the tag classifier (L_cls of Eq. 6) on tags alone, resumable after each epoch."""
 
+import io
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,8 @@ from torchvision.transforms.v2 import functional as tv
 
 from dhr.data.samples import DataSet, Sample
 from dhr.data.transforms import working_image
-from dhr.errors import ConfigError
-from dhr.files import write_atomic
+from dhr.errors import ConfigError, OutputError
+from dhr.files import write_bytes
 from dhr.models.wss.classifier import TagClassifier
 
 
@@ -78,6 +79,11 @@ def train_classifier(
     After each epoch ``checkpoint`` holds model, optimiser and epoch; where it exists already, training goes on from
     it and ends with the same weights, as all randomness is a function of seed, epoch and sample.
 
+    Raises:
+        ConfigError: the loss is no number any more.
+        OutputError: ``checkpoint`` is damaged, or cannot be written.
+        ItemError: a photograph cannot be read.
+
     Args:
         samples: photographs of ``data`` to train on.
         freeze_norm: keep batch normalisation in evaluation mode.
@@ -112,12 +118,19 @@ def train_classifier(
             batch = images.to(device).contiguous(memory_format=torch.channels_last)
             loss = multilabel_soft_margin_loss(model(batch), tags.to(device))
             optimiser.zero_grad()
+            if not math.isfinite(loss.item()):
+                raise ConfigError(
+                    f"the training diverged in epoch {epoch + 1} (loss {loss.item()}); "
+                    "lower --train.lr and --train.head_lr"
+                )
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             seen = epoch * len(samples) + min((step + 1) * config.batch, len(samples))
             progress(seen, config.epochs * len(samples))
         state = {"epoch": epoch + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-        write_atomic(checkpoint, lambda file, state=state: torch.save(state, file))  # type: ignore[misc]
+        buffer = io.BytesIO()  # given a file, torch turns the error of a full disk into one of its own
+        torch.save(state, buffer)
+        write_bytes(checkpoint, buffer.getvalue())
     model.eval()
 
 
@@ -125,7 +138,12 @@ def _restore(checkpoint: Path, model: nn.Module, optimiser: torch.optim.Optimize
     """Load the last epoch's state, if there is one; the number of the epoch to go on with."""
     if not checkpoint.exists():
         return 0
-    state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged file raises whatever its parser happens to raise
+        raise OutputError(
+            f"{checkpoint} is damaged ({type(error).__name__}); delete it, and the training starts anew"
+        ) from error
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["epoch"])

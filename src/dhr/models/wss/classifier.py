@@ -45,8 +45,12 @@ class TagClassifier(nn.Module):
 
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"]) -> WssMaps:
-        """CAMs and features (C4 and C5) of RGB images in 0..1, on the grid of C5."""
+        """CAMs and features (C4 and C5) of RGB images in 0..1, on the grid of C5; the same in the midst of training."""
+        modes = {module: module.training for module in self.modules()}
+        self.eval()  # otherwise batch norms mix the images, and remember them
         *_, c4, c5 = self.encode(images)
+        for module, mode in modes.items():
+            module.training = mode
         cams = self.classifier(c5)
         if c4.shape[-2:] != c5.shape[-2:]:
             c4 = interpolate(c4, c5.shape[-2:], mode="area")

@@ -1,0 +1,293 @@
+"""How long Steps 1 to 3 take, without the boundary: ``python benchmarks/rebalance.py --json rebalance.json``.
+
+Beside the presets it measures, in the same process and on the same inputs,
+
+- a plain reference: a Python loop over the images that does the same steps one image at a time, with Sinkhorn's
+  iterations in the log domain until the marginals hold to 1e-4, 1000 at most. ``ratio_to_loop`` is its time over ours;
+- the limit: the bytes that must be read at least (the features once for the centroids and once for the heatmaps, in
+  every round) over the bandwidth of the memory, measured by summing a large tensor. ``ratio_to_limit`` is our time over
+  it.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dhr.files import write_json
+from dhr.method.config import PRESETS, MethodConfig
+from dhr.method.rebalance import rebalance
+
+PRESETS_MEASURED = ("default", "paper")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What ``rebalance`` is given."""
+
+    cams: Tensor
+    uss_features: Tensor
+    wss_features: Tensor
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds an image, over the repetitions."""
+
+    median: float
+    quarter: float
+    three_quarters: float
+
+    @staticmethod
+    def of(seconds: list[float], images: int) -> "Timing":
+        """Median and quartiles."""
+        values = [1000 * value / images for value in seconds]
+        quarter, median, three_quarters = statistics.quantiles(values, n=4, method="inclusive")
+        return Timing(median, quarter, three_quarters)
+
+
+def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, device: torch.device) -> Inputs:
+    """Blobs, one a class, of unequal sizes, with features that follow them and noise on all."""
+    random = torch.Generator().manual_seed(0)
+    axis = torch.linspace(0, 1, side)
+    centre = torch.rand(batch, classes, 2, 1, 1, generator=random)
+    distance = (axis.view(-1, 1) - centre[:, :, 0]) ** 2 + (axis - centre[:, :, 1]) ** 2
+    width = torch.linspace(0.35, 0.08, classes).view(-1, 1, 1)
+    cams = torch.exp(-distance / (2 * width**2))  # (b, k, side, side)
+
+    def features(dim: int) -> Tensor:
+        directions = torch.randn(batch, classes, dim, generator=random)
+        noise = torch.randn(batch, dim, side, side, generator=random)
+        return torch.einsum("bkuv,bkd->bduv", cams, directions) + 0.5 * noise
+
+    return Inputs(*(value.to(device) for value in (cams, features(d_us), features(d_ws))))
+
+
+def measure(run: Callable[[], object], repetitions: int, warm_up: int, device: torch.device) -> list[float]:
+    """Seconds of each repetition, the device waited for."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    for _ in range(warm_up):
+        run()
+    seconds = []
+    for _ in range(repetitions):
+        wait()
+        start = time.perf_counter()
+        run()
+        wait()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def plain_sinkhorn(scores: Tensor, q: Tensor, eps: float) -> tuple[Tensor, int]:
+    """Assignment (k, n) of one image by Sinkhorn's iterations in the log domain, and how many there were."""
+    k, n = scores.shape
+    log_q, log_p = q.log(), torch.full((n,), 1 / n, dtype=scores.dtype, device=scores.device).log()
+    kernel = scores / eps
+    f, g = torch.zeros_like(log_q), torch.zeros_like(log_p)
+    iteration = 0
+    for iteration in range(1, 1001):  # noqa: B007
+        f = log_q - torch.logsumexp(kernel + g, dim=1)
+        g = log_p - torch.logsumexp(kernel + f.view(k, 1), dim=0)
+        plan = (kernel + f.view(k, 1) + g).exp()
+        if float((plan.sum(dim=1) - q).abs().sum()) < 1e-4:
+            break
+    return plan * n, iteration
+
+
+def plain_shares(mask: Tensor, classes: int, config: MethodConfig) -> Tensor:
+    """Class marginal of one image's labels (n,)."""
+    if config.marginal == "uniform":
+        return torch.full((classes,), 1 / classes, device=mask.device)
+    shares = torch.stack([(mask == label).float().mean() for label in range(classes)]).clamp_min(config.smallest_ratio)
+    return shares / shares.sum()
+
+
+def plain_heatmaps(unit: Tensor, mask: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """CAP (k, d) and cosines (k, n) of one image's features (d, n) of unit length."""
+    chosen = torch.nn.functional.one_hot(mask, classes).T.to(unit.dtype)  # (k, n)
+    centroids = chosen @ unit.T / chosen.sum(dim=1, keepdim=True).clamp_min(1)
+    centroids = centroids / centroids.norm(dim=1, keepdim=True).clamp_min(1e-8)
+    return centroids, (centroids @ unit).clamp(0, 1)
+
+
+def plain_alike(centroids: Tensor, tau: float) -> Tensor:
+    """Whether each class shares a group with another one (k,)."""
+    linked = (centroids @ centroids.T > tau).tolist()
+    return torch.tensor([any(row[:k] + row[k + 1 :]) for k, row in enumerate(linked)], device=centroids.device)
+
+
+def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]:
+    """Masks (n,) of the images, one image at a time, and the Sinkhorn iterations in all."""
+    masks, iterations = [], 0
+    for cams, uss, wss in zip(inputs.cams, inputs.uss_features, inputs.wss_features, strict=True):
+        classes = len(cams)
+        maps = cams.flatten(1).relu()
+        maps = maps / maps.amax(dim=1, keepdim=True).clamp_min(1e-8)
+        mask = base = maps.argmax(dim=0)
+        assignment, count = plain_sinkhorn(maps, plain_shares(base, classes, config), config.eps)
+        iterations += count
+        seeds = (assignment * maps).argmax(dim=0)
+        if config.overwrite == "all":
+            mask = seeds
+        elif config.overwrite == "vanished":
+            for label in range(classes):
+                if (base == label).sum() < 0.5 * (seeds == label).sum():
+                    mask = torch.where(seeds == label, seeds, mask)
+        uss, wss = (one.flatten(1) / one.flatten(1).norm(dim=0).clamp_min(1e-8) for one in (uss, wss))
+        for _ in range(config.rounds):
+            q = plain_shares(mask, classes, config)
+            centroids, uss_scores = plain_heatmaps(uss, mask, classes)
+            _, wss_scores = plain_heatmaps(wss, mask, classes)
+            first, count = plain_sinkhorn(uss_scores, q, config.eps)
+            iterations += count
+            scores = (uss_scores + wss_scores) / 2 if config.combine == "mean" else wss_scores
+            second, count = plain_sinkhorn(scores, q, config.eps)
+            iterations += count
+            if config.combine == "mean":
+                mask = (second * scores).argmax(dim=0)
+            else:
+                inter = first * uss_scores
+                alike = plain_alike(centroids, config.tau).view(-1, 1)
+                mask = torch.where(alike, second * inter, inter).argmax(dim=0)
+        masks.append(mask)
+    return masks, iterations
+
+
+def bandwidth(device: torch.device, megabytes: int) -> float:
+    """Bytes a second at which the memory can be read."""
+    values = torch.ones(megabytes * 2**20 // 4, device=device)
+    seconds = measure(lambda: values.sum(), repetitions=7, warm_up=2, device=device)
+    return values.numel() * 4 / min(seconds)
+
+
+def commit() -> str:
+    """The commit that is measured, ``+dirty`` where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    return (git("rev-parse", "HEAD") or "unknown") + ("+dirty" if git("status", "--porcelain") else "")
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What it runs on."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    """Measure, print a table, and write the JSON file."""
+    parser = argparse.ArgumentParser(description="Time Steps 1 to 3 of the method, without the boundary.")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--classes", type=int, default=4)
+    parser.add_argument("--side", type=int, default=37, help="positions along each side of the grid")
+    parser.add_argument("--d-us", type=int, default=384, help="channels of the USS features")
+    parser.add_argument("--d-ws", type=int, default=3072, help="channels of the WSS features")
+    parser.add_argument("--repetitions", type=int, default=10, help="at least 2")
+    parser.add_argument("--warm-up", type=int, default=2)
+    given = parser.parse_args()
+    if given.repetitions < 2:
+        parser.error("--repetitions must be at least 2, or there is no spread")
+    device = torch.device(given.device)
+    inputs = make_inputs(given.batch, given.classes, given.side, given.d_us, given.d_ws, device)
+
+    def ours(config: MethodConfig) -> Any:
+        return rebalance(inputs.cams, inputs.uss_features, inputs.wss_features, images=None, config=config)
+
+    speed = bandwidth(device, 256 if device.type == "cpu" else 4096)
+    feature_bytes = 4 * given.side**2 * (given.d_us + given.d_ws)
+    rows: dict[str, Any] = {}
+    for name in PRESETS_MEASURED:
+        config = PRESETS[name]
+        timing = Timing.of(
+            measure(lambda config=config: ours(config), given.repetitions, given.warm_up, device),  # type: ignore[misc]
+            given.batch,
+        )
+        passes = 2 * config.rounds
+        limit = 1000 * passes * feature_bytes / speed
+        loop = Timing.of(
+            measure(lambda config=config: plain_loop(inputs, config), max(3, given.repetitions // 2), 1, device),  # type: ignore[misc]
+            given.batch,
+        )
+        masks, iterations = plain_loop(inputs, config)
+        same = (torch.stack(masks) == ours(config).mask.flatten(1)).float().mean().item()
+        transports = given.batch * (1 + 2 * config.rounds)
+        rows[name] = {
+            "ms_per_image": timing.median,
+            "spread": [timing.quarter, timing.three_quarters],
+            "loop_ms_per_image": loop.median,
+            "ratio_to_loop": loop.median / timing.median,
+            "loop_iterations_per_transport": iterations / transports,
+            "same_labels_as_loop": same,
+            "rounds": config.rounds,
+            "limit_ms_per_image": limit,
+            "ratio_to_limit": timing.median / limit,
+        }
+
+    default = rows["default"]
+    result = {
+        "benchmark": "rebalance",
+        "ms_per_image": default["ms_per_image"],
+        "spread": default["spread"],
+        "ratio_to_loop": default["ratio_to_loop"],
+        "ratio_to_limit": default["ratio_to_limit"],
+        "repetitions": given.repetitions,
+        "presets": rows,
+        "limit": {"bytes_per_image_and_pass": feature_bytes, "bandwidth_bytes_per_second": speed},
+        "inputs": {
+            key: getattr(given, key) for key in ("batch", "classes", "side", "d_us", "d_ws", "device", "warm_up")
+        },
+        "commit": commit(),
+        "machine": machine(device),
+    }
+    print(
+        f"{given.batch} images, {given.side}x{given.side} positions, {given.classes} classes, {given.device}; ", end=""
+    )
+    print(f"{torch.get_num_threads()} threads, memory {speed / 1e9:.1f} GB/s")
+    titles = zip(
+        ("ms/image", "quartiles", "loop", "x loop", "limit", "x limit", "same"), (9, 15, 8, 7, 7, 8, 6), strict=True
+    )
+    print(f"{'preset':10} " + " ".join(f"{title:>{width}}" for title, width in titles))
+    for name, row in rows.items():
+        low, high = row["spread"]
+        print(
+            f"{name:10} {row['ms_per_image']:9.2f} {f'{low:.2f}..{high:.2f}':>15} {row['loop_ms_per_image']:8.2f}"
+            f" {row['ratio_to_loop']:7.2f} {row['limit_ms_per_image']:7.2f} {row['ratio_to_limit']:8.2f}"
+            f" {row['same_labels_as_loop']:6.1%}"
+        )
+    if given.json:
+        write_json(given.json, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+import io
+
+from rich.console import Console
+
+from dhr.cli.progress import Bars
+
+
+def shown(terminal: bool, stages: dict[str, int]) -> str:
+    file = io.StringIO()
+    with Bars(Console(file=file, force_terminal=terminal, width=120)) as bars:
+        for stage, total in stages.items():
+            for done in range(total + 1):
+                bars(stage, done, total)
+    return file.getvalue()
+
+
+def test_a_log_gets_few_lines() -> None:
+    text = shown(False, {"scan": 5000, "masks": 5000})
+    lines = text.splitlines()
+    assert 2 <= len(lines) <= 6
+    assert "scan: 5000 of 5000" in lines and lines[-1] == "masks: 5000 of 5000"
+    assert "\x1b" not in text and "\r" not in text
+
+
+def test_a_terminal_gets_a_bar_for_each_stage() -> None:
+    text = shown(True, {"scan": 20, "masks": 30})
+    assert "\x1b" in text and "━" in text
+    assert "20/20" in text and "30/30" in text
+    assert "scan:" not in text
+
+
+def test_a_stage_may_begin_in_its_middle() -> None:
+    file = io.StringIO()
+    with Bars(Console(file=file, force_terminal=True, width=120)) as bars:
+        bars("masks", 7, 10)
+    assert "7/10" in file.getvalue()
+
+
+def test_a_stage_of_nothing_ends() -> None:
+    assert shown(False, {"masks": 0}).splitlines() == ["masks: 0 of 0"]

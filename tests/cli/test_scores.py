@@ -1,0 +1,103 @@
+"""``dhr evaluate`` and ``dhr demo``."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dhr import evaluate as scoring
+from dhr.data import FolderDataSet, write_mask
+
+
+@pytest.fixture
+def strict() -> Any:
+    import json
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return lambda path: json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_scores_are_written_in_percent(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
+    ended = dhr(finished.evaluate("--json", str(tmp_path / "deep" / "scores.json")))
+    assert ended.code == 0, ended.err
+    scores = strict(tmp_path / "deep" / "scores.json")
+    data = FolderDataSet(finished.data)
+    expected = scoring.evaluate(data, finished.out / "masks")
+    assert scores["miou"] == pytest.approx(100 * expected.miou, abs=1e-4)
+    assert scores["minor_iou"] == pytest.approx(100 * expected.minor_iou, abs=1e-4)
+    assert set(scores["per_class"]) == set(data.classes.names)
+    assert all(one["iou"] is None or 0 <= one["iou"] <= 100 for one in scores["per_class"].values())
+    assert scores["images"] == 5
+    assert f"{scores['miou']:.1f}" in ended.out
+
+
+def test_the_truth_itself_scores_100(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
+    run = ["evaluate", "--data", finished.data, "--pred", finished.data / "truth", "--json", tmp_path / "scores.json"]
+    assert dhr(run).code == 0
+    scores = strict(tmp_path / "scores.json")
+    assert scores["miou"] == scores["pixel_accuracy"] == 100
+    assert scores["vanished"] == 0
+    assert not list(finished.data.glob("report.html"))  # of no run
+
+
+def test_the_report_gets_scores_of_all_stages(finished: Any, dhr: Any) -> None:
+    report = finished.out / "report.html"
+    before = report.read_text()
+    ended = dhr(finished.evaluate())
+    assert ended.code == 0
+    after = report.read_text()
+    assert "mIoU" not in before and "mIoU" in after
+    for stage in ("CAM", "Step 1", "Step 2", "Step 3", "final mask"):
+        assert stage in ended.out
+    assert str(report) in ended.out
+
+
+def test_missing_masks_are_refused_or_left_out_if_allowed(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
+    (finished.out / "masks" / "scene-000001.png").unlink()
+    ended = dhr(finished.evaluate())
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1 and "1 of 5 masks are missing" in ended.err and "scene-000001" in ended.err
+    ended = dhr(finished.evaluate("--allow_missing", "--json", str(tmp_path / "scores.json")))
+    assert ended.code == 1
+    assert "scene-000001" in ended.out
+    scores = strict(tmp_path / "scores.json")
+    assert (scores["images"], scores["missing"], scores["missing_first"]) == (4, 1, ["scene-000001"])
+
+
+def test_masks_of_the_wrong_size_are_refused(finished: Any, dhr: Any, labels: Any) -> None:
+    path = finished.out / "masks" / "scene-000002.png"
+    write_mask(path, labels(path)[:-1])
+    ended = dhr(finished.evaluate())
+    assert ended.code == 2 and ended.err.count("\n") == 1
+    assert "scene-000002" in ended.err and "64x47" in ended.err and "64x48" in ended.err
+
+
+def test_nothing_to_score_is_one_line(finished: Any, dhr: Any, tmp_path: Path) -> None:
+    for run, word in (
+        (["evaluate", "--data", finished.data, "--pred", tmp_path / "nowhere"], "nowhere"),
+        (["evaluate", "--data", tmp_path / "nothing", "--pred", finished.out / "masks"], "nothing"),
+        (finished.evaluate("--split", "none"), "'none'"),
+        (finished.evaluate("--json", str(finished.data / "tags.csv" / "x.json")), "cannot write"),
+    ):
+        ended = dhr(run)
+        assert ended.code == 2 and ended.err.count("\n") == 1 and word in ended.err
+    shutil.rmtree(finished.data / "truth")
+    ended = dhr(finished.evaluate())
+    assert ended.code == 2 and ended.err.count("\n") == 1 and "truth" in ended.err
+
+
+def test_the_demo_goes_the_whole_way(dhr: Any, tmp_path: Path) -> None:
+    ended = dhr(["demo", "--scenes", "2", "--out", tmp_path / "demo"])
+    assert ended.code == 0, ended.err
+    for preset in ("default", "paper"):
+        assert len(list((tmp_path / "demo" / preset / "masks").glob("*.png"))) == 2
+        page = (tmp_path / "demo" / preset / "report.html").read_text()
+        assert "mIoU" in page and str(tmp_path / "demo" / preset / "report.html") in ended.out
+    assert "mIoU" in ended.out and "CAM" in ended.out
+    again = dhr(["demo", "--scenes", "2", "--out", tmp_path / "demo"])
+    assert again.code == 0 and "classifier:" not in again.out
+    other = dhr(["demo", "--scenes", "3", "--out", tmp_path / "demo"])
+    assert other.code == 2 and other.err.count("\n") == 1 and "another run" in other.err

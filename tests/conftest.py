@@ -1,0 +1,221 @@
+"""What tests of whole runs need: tiny data sets, tiny settings, and ways to call the command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dhr.cli import main
+from dhr.data import SceneDataSet, write_mask
+from dhr.files import TEMPORARY_SUFFIX
+
+TINY = (
+    *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
+    *("--train.epochs", "2", "--train.batch", "3", "--train.crop", "32"),
+    *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
+)
+"""Settings of a run that takes half a second, and needs no weights."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a call of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+    trace: tuple[str, ...] = ()
+    peak_mb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data folder, and where the masks of its photographs go."""
+
+    data: Path
+    out: Path
+
+    def run(self, *more: str) -> list[str]:
+        """Arguments of ``dhr run`` with tiny settings; later ones win."""
+        return ["run", "--data", str(self.data), "--out", str(self.out), *TINY, *more]
+
+    def evaluate(self, *more: str) -> list[str]:
+        """Arguments of ``dhr evaluate``."""
+        return ["evaluate", "--data", str(self.data), "--pred", str(self.out / "masks"), *more]
+
+    def record(self) -> dict[str, Any]:
+        """``run.json``; NaN and Infinity are no JSON, and fail."""
+        return strict_json(self.out / "run.json")
+
+
+def strict_json(path: Path) -> Any:
+    """The content of a JSON file as other programs would read it."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path}: {constant} is no JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def write_scenes(root: Path, count: int = 5, size: tuple[int, int] = (48, 64)) -> Path:
+    """Draw scenes, and write them as a data folder with truth; the last one lies in a sub-folder."""
+    scenes = SceneDataSet(count, seed=0, size=size)
+    lines = ["image,tags"]
+    for sample in scenes.samples:
+        name = f"trip/{sample.name}" if sample is scenes.samples[-1] else sample.name
+        path = root / "images" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scenes.read_image(sample)).save(path)
+        write_mask(root / "truth" / f"{name}.png", scenes.read_truth(sample))
+        lines.append(f"{name}.png,{';'.join(scenes.classes.names[tag] for tag in sample.tags)}")
+    (root / "tags.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (root / "classes.txt").write_text("\n".join(scenes.classes.names) + "\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def dhr(capfd: pytest.CaptureFixture[str]) -> Callable[[Sequence[str | Path]], Ended]:
+    """Calls the command in this process, where the shapes of all arrays are checked."""
+
+    def call(arguments: Sequence[str | Path]) -> Ended:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse's way to end
+            code = error.code if isinstance(error.code, int) else 1
+        caught = capfd.readouterr()
+        return Ended(code, caught.out, caught.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    root = tmp_path_factory.mktemp("finished")
+    case = Case(write_scenes(root / "data"), root / "out")
+    assert main(case.run()) == 0
+    return case
+
+
+@pytest.fixture
+def fresh(_finished: Case, tmp_path: Path) -> Case:
+    """Five photographs; nothing has been made of them."""
+    shutil.copytree(_finished.data, tmp_path / "data")
+    return Case(tmp_path / "data", tmp_path / "out")
+
+
+@pytest.fixture
+def finished(_finished: Case, tmp_path: Path) -> Case:
+    """Five photographs, and a finished run; both a copy that a test may spoil."""
+    shutil.copytree(_finished.data, tmp_path / "data")
+    shutil.copytree(_finished.out, tmp_path / "out")
+    return Case(tmp_path / "data", tmp_path / "out")
+
+
+@dataclass
+class Forks:
+    """Calls the command in a process of its own, without the seconds that importing takes."""
+
+    server: "subprocess.Popen[str]"
+    folder: Path
+    _count: int = field(default=0)
+
+    def __call__(self, arguments: Sequence[str | Path], **job: Any) -> Ended:
+        self._count += 1
+        folder = self.folder / str(self._count)
+        folder.mkdir()
+        assert self.server.stdin and self.server.stdout
+        text = json.dumps({"arguments": [str(one) for one in arguments], "folder": str(folder), **job})
+        self.server.stdin.write(text + "\n")
+        self.server.stdin.flush()
+        answer = json.loads(self.server.stdout.readline())
+        out, err, trace = ((folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr", "trace"))
+        shutil.rmtree(folder)
+        return Ended(answer["code"], out, err, tuple(trace.splitlines()), answer["peak_mb"])
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """See :class:`Forks`; the arguments of :class:`fork_server.Job` may follow."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork()")
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as server:
+        yield Forks(server, tmp_path_factory.mktemp("forks"))
+        assert server.stdin
+        server.stdin.close()
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: found[name].read_bytes() for name in sorted(found)}
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """The files of a folder and what is in them."""
+    return _contents
+
+
+@pytest.fixture(scope="session")
+def made() -> Callable[[Path], dict[str, Any]]:
+    """What of an output folder has to be the same whenever the same run is made, by file."""
+
+    def read(out: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, content in _contents(out).items():
+            if name.endswith(TEMPORARY_SUFFIX):
+                continue
+            if name.startswith(("masks/", "stages/", "cams/")) or name == "classifier.safetensors":
+                found[name] = content
+            elif name.startswith("items/"):
+                item = strict_json(out / name)
+                assert item.pop("seconds") >= 0
+                found[name] = item
+        return found
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def labels() -> Callable[[Path], np.ndarray]:
+    """The class ids that a PNG stores."""
+
+    def read(path: Path) -> np.ndarray:
+        with Image.open(path) as image:
+            assert image.mode == "P"
+            return np.array(image)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def scenes() -> Callable[..., Path]:
+    """See :func:`write_scenes`."""
+    return write_scenes
+
+
+@pytest.fixture(scope="session")
+def new_case() -> Callable[[Path, Path], Case]:
+    """A :class:`Case` of any two folders."""
+    return Case

@@ -1,0 +1,178 @@
+"""Runs ``dhr`` many times for the price of one import: forks a child of its own for each job.
+
+A line of JSON in, a :class:`Job`; a line of JSON out when its child has ended. The children can be watched (which
+files and sockets they open), killed at the n-th of their moments, or made to fail when a file gets too large.
+"""
+
+import io
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FOLDERS = ("masks", "cam", "seed", "inter", "intra", "cams", "items")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of the command."""
+
+    arguments: list[str]
+    folder: str
+    """Where the child's `stdout`, `stderr` and `trace` go."""
+    watch: str = "nothing"
+    """What `trace` is to hold: `nothing`, `moments` (a line each), `audit` (a line for each file or socket)."""
+    kill_at: int = 0
+    """The moment, from 1, at which the child is killed; 0 for never."""
+    largest_file: int = 0
+    """Size in bytes beyond which writes fail; 0 for no limit."""
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    import timm  # noqa: F401
+    import torch
+    import torch._dynamo  # optimisers import it at their first step
+
+    torch.set_num_threads(1)  # no tensor has been touched: there are no threads, so forking is safe
+    for line in sys.stdin:
+        job = Job(**json.loads(line))
+        child = os.fork()
+        if child == 0:
+            _work(job)
+        _, status, usage = os.wait4(child, 0)
+        answer = {"code": os.waitstatus_to_exitcode(status), "peak_mb": usage.ru_maxrss * 1024 / 1e6}
+        print(json.dumps(answer), flush=True)
+
+
+def _work(job: Job) -> None:
+    code = 70
+    try:
+        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
+        for descriptor, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(Path(job.folder, name), flags), descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        trace = os.open(Path(job.folder, "trace"), flags | os.O_APPEND)
+        if job.watch == "moments":
+            _hook(Moments(trace, job.kill_at))
+        elif job.watch == "audit":
+            _audit(trace)
+        if job.largest_file:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest_file, job.largest_file))
+        from dhr.cli import main
+
+        sys.argv = ["dhr", *job.arguments]
+        code = main()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class Moments:
+    """Counts what happens in the process, and ends it at one of them, as a power cut would."""
+
+    def __init__(self, trace: int, kill_at: int) -> None:
+        self._trace, self._kill_at, self._count = trace, kill_at, 0
+        self.target = "?"  # the file that is being written
+
+    def here(self, what: str) -> bool:
+        """Note a moment; whether the process is to die now."""
+        self._count += 1
+        os.write(self._trace, f"{what}\n".encode())
+        return self._count == self._kill_at
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def pass_by(self, what: str) -> None:
+        if self.here(what):
+            self.die()
+
+    def around(self, owner: Any, name: str, what: str) -> None:
+        """Make moments of the beginning and the end of calls of ``owner.name``."""
+        call: Callable[..., Any] = getattr(owner, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.pass_by(f"before {what}")
+            result = call(*args, **kwargs)
+            self.pass_by(f"after {what}")
+            return result
+
+        setattr(owner, name, watched)
+
+
+class _Torn(io.BufferedWriter):
+    """A file whose writes can stop half-way."""
+
+    def __init__(self, handle: int, moments: Moments) -> None:
+        super().__init__(io.FileIO(handle, "wb"))
+        self._moments = moments
+
+    def write(self, data: Any) -> int:
+        if self._moments.here(f"half of {self._moments.target}"):
+            content = memoryview(data).cast("B")
+            super().write(content[: len(content) // 2])
+            self.flush()
+            self._moments.die()
+        return super().write(data)
+
+
+def _hook(moments: Moments) -> None:
+    import torch
+
+    from dhr import files
+    from dhr.cli.progress import Bars
+
+    write_atomic = files.write_atomic
+
+    def named(path: Path, write: Any) -> None:
+        moments.target = path.parent.name if path.parent.name in _FOLDERS else path.name
+        write_atomic(path, write)
+
+    for module in [module for name, module in sys.modules.items() if name.startswith("dhr.")]:
+        if getattr(module, "write_atomic", None) is write_atomic:
+            module.write_atomic = named  # type: ignore[attr-defined]
+
+    rename = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        moments.pass_by(f"before renaming to {moments.target}")
+        result = rename(self, target)
+        moments.pass_by("after renaming")
+        return result
+
+    Path.replace = replace  # type: ignore[method-assign, assignment]
+    os.fdopen = lambda handle, mode: _Torn(handle, moments)  # type: ignore[assignment, return-value, misc]
+    moments.around(tempfile, "mkstemp", "making the temporary file")
+    moments.around(os, "fsync", "flushing to the disk")
+    moments.around(Path, "mkdir", "making a folder")
+    moments.around(Path, "unlink", "deleting a file")
+    moments.around(torch.optim.AdamW, "step", "a training step")
+    moments.around(Bars, "__call__", "showing progress")
+
+
+def _audit(trace: int) -> None:
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" or event.startswith("socket."):
+            os.write(trace, f"{event} {os.fsdecode(args[0]) if isinstance(args[0], str | bytes) else args}\n".encode())
+
+    sys.addaudithook(note)
+    socket.socket().close()  # the first line: the watch works
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""The steps one by one: base mask, seeds (Eq. 2), inter- and intra-class (Eqs. 3 and 4), boundary."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from dhr.method.base import add_background, labels, normalise_cams, soft_masks
+from dhr.method.boundary import refine_boundary
+from dhr.method.config import PRESETS, BoundaryConfig
+from dhr.method.inter import Features, centroid_heatmaps
+from dhr.method.intra import propagate
+from dhr.method.seeds import class_marginal, initialise_seeds, overwrite_base
+from dhr.ops.transport import transport
+
+ALL = torch.ones(1, 3, dtype=torch.bool)
+CONFIG = PRESETS["default"]
+
+
+def rand(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class TestBase:
+    def test_cams_reach_from_0_to_1(self) -> None:
+        cams = torch.tensor([[[[-3.0, 2.0, 4.0]], [[-1.0, -2.0, 0.0]], [[1.0, 2.0, 9.0]]]])
+        result = normalise_cams(cams, torch.tensor([[True, True, False]]))
+        assert result[0, :, 0].tolist() == [[0, 0.5, 1], [0, 0, 0], [0, 0, 0]]
+
+    def test_the_background_comes_first(self) -> None:
+        cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, False]])
+        maps, present = add_background(cams, valid, 0.3)
+        assert maps.shape == (1, 3, 3, 4)
+        assert (maps[:, 0] == 0.3).all()
+        assert torch.equal(maps[:, 1:], cams)
+        assert present.tolist() == [[True, True, False]]
+
+    def test_padding_is_never_a_label(self) -> None:
+        scores = torch.zeros(1, 3, 2, 2) - 5
+        scores[:, 2] = 100
+        scores[:, 1] = -4
+        assert (labels(scores, torch.tensor([[True, True, False]])) == 1).all()
+
+    def test_cells_hold_the_shares_of_their_pixels(self) -> None:
+        mask = torch.tensor([[[0, 0, 1, 255], [0, 2, 1, -1]]])
+        shares = soft_masks(mask, 3, (1, 2), torch.float64)
+        assert shares[0, :, 0].tolist() == [[0.75, 0], [0, 0.5], [0.25, 0]]
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_masks_have_the_asked_type(self, dtype: torch.dtype) -> None:
+        assert soft_masks(torch.zeros(1, 4, 4, dtype=torch.long), 2, (2, 2), dtype).dtype == dtype
+
+
+class TestSeeds:
+    def test_uniform_shares_count_the_valid_classes(self) -> None:
+        valid = torch.tensor([[True, True, False], [True, False, False]])
+        q = class_marginal(rand(2, 3, 9), valid, replace(CONFIG, marginal="uniform"))
+        assert q.tolist() == [[0.5, 0.5, 0], [1, 0, 0]]
+
+    def test_estimated_shares_follow_the_mask(self) -> None:
+        masks = torch.tensor([[[1.0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]])
+        config = replace(CONFIG, marginal="estimated", smallest_ratio=0.0)
+        q = class_marginal(masks, ALL, config)
+        torch.testing.assert_close(q, torch.tensor([[0.75, 0.25, 0]]), rtol=0, atol=1e-5)
+        assert q[0, 2] > 0, "a tagged class is never starved"
+
+    def test_the_least_share(self) -> None:
+        masks = torch.tensor([[[98.0], [1], [1]]])
+        q = class_marginal(masks, ALL, replace(CONFIG, marginal="estimated", smallest_ratio=0.1))
+        torch.testing.assert_close(q, torch.tensor([[0.98, 0.1, 0.1]]) / 1.18)
+
+    def test_without_a_mask_all_are_equal(self) -> None:
+        q = class_marginal(torch.zeros(1, 3, 4), ALL, replace(CONFIG, marginal="estimated", smallest_ratio=0.0))
+        torch.testing.assert_close(q, torch.full((1, 3), 1 / 3))
+
+    def test_equation_2(self) -> None:
+        cams, q = rand(1, 3, 20), torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
+        seeds, found = initialise_seeds(cams, q, ALL, 0.1)
+        expected = transport(cams, q, ALL, eps=0.1).plan * 20 * cams
+        torch.testing.assert_close(seeds, expected, rtol=0, atol=1e-9)
+        assert found.marginal_error.item() < 1e-9
+
+    def test_seeds_overwrite_where_a_class_has_vanished(self) -> None:
+        base = torch.tensor([[[0, 0, 0, 0, 1, 255]]])
+        seeds = torch.tensor([[[0, 0, 2, 2, 1, 1]]])
+        choose = {
+            name: overwrite_base(base, seeds, ALL, replace(CONFIG, overwrite=name))[0, 0].tolist()
+            for name in ("vanished", "all", "none")
+        }
+        assert choose["none"] == base[0, 0].tolist()
+        assert choose["all"] == seeds[0, 0].tolist()
+        assert choose["vanished"] == [0, 0, 2, 2, 1, 255], "class 1 kept half of its seeds' area"
+
+    def test_images_are_judged_apart(self) -> None:
+        base = torch.tensor([[[0, 0, 0]], [[2, 2, 0]]])
+        seeds = torch.tensor([[[2, 0, 0]], [[0, 2, 2]]])
+        result = overwrite_base(base, seeds, ALL.expand(2, 3), replace(CONFIG, overwrite="vanished"))
+        assert result[:, 0].tolist() == [[2, 0, 0], [2, 2, 0]]
+
+
+class TestHeatmaps:
+    def test_equation_3(self) -> None:
+        maps, masks = rand(2, 5, 3, 4) - 0.3, rand(2, 3, 12, seed=1)
+        features = Features.of(maps)
+        centroids, heatmaps = centroid_heatmaps(features, masks)
+        unit = maps.flatten(2) / maps.flatten(2).norm(dim=1, keepdim=True)
+        mean = torch.einsum("bkn,bdn->bkd", masks, unit) / masks.sum(dim=2, keepdim=True)
+        torch.testing.assert_close(centroids, mean, rtol=0, atol=1e-12)
+        expected = cosine_similarity(mean[:, :, None], unit.transpose(1, 2)[:, None], dim=3).relu()
+        torch.testing.assert_close(heatmaps, expected, rtol=0, atol=1e-12)
+
+    def test_a_feature_of_length_0_is_like_nothing(self) -> None:
+        maps = rand(1, 5, 3, 4)
+        maps[..., 1, 1] = 0
+        _, heatmaps = centroid_heatmaps(Features.of(maps), rand(1, 2, 12))
+        assert heatmaps.isfinite().all()
+        assert (heatmaps[..., 5] == 0).all()
+
+
+def two_alike(seed: int = 0) -> tuple[Features, Features, Tensor]:
+    """Four classes of six cells each: USS features tell 0, 1 and {2, 3} apart, WSS features all four."""
+    masks = torch.eye(4, dtype=torch.float64).repeat_interleave(6, dim=1)[None]  # (1, 4, 24)
+    alike = torch.eye(3, dtype=torch.float64)[:, [0, 1, 2, 2]].repeat_interleave(6, dim=1)
+    uss = alike + 0.05 * rand(3, 24, seed=seed)
+    wss = masks[0] + 0.05 * rand(4, 24, seed=seed + 1)
+    return Features.of(uss.view(1, 3, 4, 6)), Features.of(wss.view(1, 4, 4, 6)), masks
+
+
+class TestIntra:
+    def test_equation_4(self) -> None:
+        uss, wss, masks = two_alike()
+        valid = torch.ones(1, 4, dtype=torch.bool)
+        q = torch.full((1, 4), 0.25, dtype=torch.float64)
+        config = replace(CONFIG, combine="product", tau=0.8)
+        result = propagate(uss, wss, masks, q, valid, config)
+        assert result.groups[0].int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+        _, uss_scores = centroid_heatmaps(uss, masks)
+        _, wss_scores = centroid_heatmaps(wss, masks)
+        inter = transport(uss_scores, q, valid, eps=config.eps).assignment * uss_scores
+        within = transport(wss_scores, q, valid, eps=config.eps).assignment * inter
+        torch.testing.assert_close(result.inter, inter, rtol=0, atol=1e-9)
+        torch.testing.assert_close(result.intra[:, :2], inter[:, :2], rtol=0, atol=1e-9)
+        torch.testing.assert_close(result.intra[:, 2:], within[:, 2:], rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize("combine", ["product", "mean"])
+    def test_wss_features_decide_where_uss_features_cannot(self, combine: str) -> None:
+        uss, wss, masks = two_alike()
+        valid = torch.ones(1, 4, dtype=torch.bool)
+        q = torch.full((1, 4), 0.25, dtype=torch.float64)
+        result = propagate(uss, wss, masks, q, valid, replace(CONFIG, combine=combine))
+        assert torch.equal(result.intra.argmax(dim=1), masks.argmax(dim=1))
+        sure = result.inter.topk(2, dim=1).values
+        assert (sure[:, 0] - sure[:, 1])[0, 12:].max() < 0.2, "the USS features alone do not know"
+
+    def test_without_groups_the_product_changes_nothing(self) -> None:
+        uss, wss, masks = two_alike()
+        valid = torch.ones(1, 4, dtype=torch.bool)
+        q = torch.full((1, 4), 0.25, dtype=torch.float64)
+        result = propagate(uss, wss, masks, q, valid, replace(CONFIG, combine="product", tau=1.0))
+        assert torch.equal(result.intra, result.inter)
+
+
+class TestBoundary:
+    def test_without_images_nothing_changes(self) -> None:
+        scores = rand(1, 2, 5, 5)
+        assert refine_boundary(None, scores, BoundaryConfig()) is scores
+
+    def test_none_changes_nothing(self) -> None:
+        scores = rand(1, 2, 5, 5)
+        assert torch.equal(refine_boundary(rand(1, 3, 5, 5), scores, BoundaryConfig(kind="none")), scores)
+
+    def test_settings_reach_the_correction(self) -> None:
+        images, scores = rand(1, 3, 9, 9), rand(1, 2, 9, 9, seed=1)
+        results = [
+            refine_boundary(images, scores, config)
+            for config in (
+                BoundaryConfig(),
+                BoundaryConfig(iterations=1),
+                BoundaryConfig(dilations=(1,)),
+                BoundaryConfig(iterations=0),
+            )
+        ]
+        for index, one in enumerate(results):
+            for other in results[:index]:
+                assert not torch.equal(one, other)
+        assert torch.equal(results[-1], scores)

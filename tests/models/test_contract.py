@@ -1,0 +1,245 @@
+"""What every USS and WSS model must do, whatever it is; small random networks stand in for the large ones."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dhr.errors import ConfigError
+from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
+from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
+
+CLASSES = 3
+USS = {
+    "timm": [UssConfig(model="test_vit", weights="none"), UssConfig(model="test_vit2", weights="none", block=1)],
+    "colour": [UssConfig(kind="colour")],
+}
+WSS = {
+    "classifier": [
+        WssConfig(backbone="test_resnet", weights="none"),
+        WssConfig(backbone="mobilenetv2_035", weights="none", options={"pad_type": "same"}),
+        WssConfig(backbone="test_convnext", weights="none", output_stride=32),
+    ]
+}
+SIZES = [(64, 96), (33, 47), (32, 500), (500, 32), (1, 1), (7, 130)]
+
+Maps = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+def uss_maps(config: UssConfig) -> tuple[UssModel, Maps]:
+    torch.manual_seed(0)
+    model = build_uss(config)
+    return model, lambda images: (model(images),)
+
+
+def wss_maps(config: WssConfig) -> tuple[WssModel, Maps]:
+    torch.manual_seed(0)
+    model = build_wss(config, CLASSES)
+
+    def run(images: Tensor) -> tuple[Tensor, ...]:
+        maps = model.maps(images)
+        return maps.cams, maps.features
+
+    return model, run
+
+
+CASES = [
+    pytest.param(build, config, id=f"{config.kind}-{getattr(config, name)}")
+    for build, known, name in ((uss_maps, USS, "model"), (wss_maps, WSS, "backbone"))
+    for configs in known.values()
+    for config in configs
+]
+every_model = pytest.mark.parametrize(("build", "config"), CASES)
+
+
+def images(b: int, h: int, w: int) -> Tensor:
+    return torch.rand(b, 3, h, w, generator=torch.Generator().manual_seed(h * w))
+
+
+def test_every_registered_model_is_tested() -> None:
+    assert set(USS) == set(USS_MODELS)
+    assert set(WSS) == set(WSS_MODELS)
+
+
+@every_model
+@pytest.mark.parametrize("size", SIZES)
+def test_maps_of_any_size(build, config, size: tuple[int, int]) -> None:
+    model, run = build(config)
+    if min(size) < 32 and getattr(config, "backbone", "") == "test_convnext":
+        pytest.skip("convolutions without padding need 32 pixels; `average_views` never gives less")
+    results = run(images(2, *size))
+    assert results[-1].shape[1] == model.dim
+    if build is wss_maps:
+        assert results[0].shape[1] == CLASSES
+    for maps in results:
+        assert len(maps) == 2
+        assert maps.shape[-2:] == results[0].shape[-2:]
+        assert min(maps.shape) > 0
+        assert maps.dtype == torch.float32
+        assert maps.isfinite().all()
+        assert not maps.requires_grad
+        long = max(size) / min(size)
+        if min(size) >= 32:  # the map has the photograph's proportions
+            ratio = max(maps.shape[-2:]) / min(maps.shape[-2:])
+            assert long / 1.6 <= ratio <= long * 1.6
+
+
+@every_model
+def test_the_same_again(build, config) -> None:
+    _, run = build(config)
+    pictures = images(2, 64, 48)
+    copy = pictures.clone()
+    first = run(pictures)
+    run(images(1, 96, 64))
+    for one, other in zip(first, run(pictures), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(pictures, copy), "the photographs were changed"
+
+
+@every_model
+def test_the_batch_does_not_matter(build, config) -> None:
+    _, run = build(config)
+    pictures = images(3, 64, 48)
+    together = run(pictures)
+    for index in range(3):
+        for one, many in zip(run(pictures[index : index + 1]), together, strict=True):
+            torch.testing.assert_close(one[0], many[index], rtol=1e-4, atol=1e-4)
+
+
+@every_model
+def test_photographs_are_told_apart(build, config) -> None:
+    _, run = build(config)
+    for one, other in zip(run(images(1, 64, 48)), run(1 - images(1, 64, 48)), strict=True):
+        assert not torch.allclose(one, other, atol=1e-5)
+
+
+@every_model
+def test_training_in_between_does_not_matter(build, config) -> None:
+    """Maps are the same in the midst of training, and taking them leaves the training as it was."""
+    model, run = build(config)
+    if not isinstance(model, nn.Module):
+        pytest.skip("nothing to train")
+    pictures = images(2, 64, 48)
+    model.eval()
+    expected = run(pictures)
+    model.train()
+    frozen = next((module for module in model.modules() if isinstance(module, nn.BatchNorm2d)), None)
+    if frozen is not None:
+        frozen.eval()
+    modes = [module.training for module in model.modules()]
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    for one, other in zip(run(pictures), expected, strict=True):
+        assert torch.equal(one, other)
+    assert [module.training for module in model.modules()] == modes
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize("configs", USS.values(), ids=USS)
+def test_uss_models_keep_the_protocol(configs: list[UssConfig]) -> None:
+    for config in configs:
+        model = build_uss(config)
+        assert isinstance(model, UssModel)
+        if isinstance(model, nn.Module):
+            assert not any(parameter.requires_grad for parameter in model.parameters()), "USS features are frozen"
+
+
+@pytest.mark.parametrize("configs", WSS.values(), ids=WSS)
+def test_wss_models_keep_the_protocol_and_can_be_trained(configs: list[WssConfig]) -> None:
+    for config in configs:
+        model = build_wss(config, CLASSES)
+        assert isinstance(model, WssModel)
+        assert isinstance(model, nn.Module)
+        logits = model.train()(images(2, 64, 64))
+        assert logits.shape == (2, CLASSES)
+        logits.sum().backward()
+        assert all(parameter.grad is not None for parameter in model.classifier.parameters())
+
+
+def test_logits_are_the_means_of_the_cams() -> None:
+    """Eq. 6: GAP of the CAMs."""
+    model = build_wss(WSS["classifier"][0], CLASSES).eval()
+    pictures = images(2, 64, 80)
+    torch.testing.assert_close(model(pictures), model.maps(pictures).cams.mean(dim=(2, 3)))
+
+
+def test_wss_features_are_two_maps_of_unit_length() -> None:
+    model = build_wss(WSS["classifier"][0], CLASSES)
+    features = model.maps(images(1, 64, 64)).features
+    total = features.square().sum(dim=1)
+    torch.testing.assert_close(total, torch.full_like(total, 2), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_the_output_stride_is_kept(stride: int) -> None:
+    model = build_wss(replace(WSS["classifier"][0], output_stride=stride), CLASSES)
+    assert model.maps(images(1, 128, 192)).cams.shape[-2:] == (128 // stride, 192 // stride)
+
+
+def test_mean_and_deviation_are_used() -> None:
+    """Whatever normalisation is set, the network sees the same numbers when the photograph is changed back."""
+    half = (0.5, 0.5, 0.5)
+    for build, config in ((uss_maps, USS["timm"][0]), (wss_maps, WSS["classifier"][0])):
+        _, plain = build(replace(config, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+        _, centred = build(replace(config, mean=half, std=half))
+        pictures = images(1, 64, 64)
+        for one, other in zip(centred(pictures), plain((pictures - 0.5) / 0.5), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_uss_blocks_count_from_either_end() -> None:
+    config = UssConfig(model="test_vit", weights="none")
+    results = {}
+    for block in (0, -1, 5, -6):
+        _, run = uss_maps(replace(config, block=block))
+        (results[block],) = run(images(1, 64, 64))
+    assert torch.equal(results[-1], results[5])
+    assert torch.equal(results[0], results[-6])
+    assert not torch.allclose(results[0], results[5])
+
+
+@pytest.mark.parametrize("block", [6, -7])
+def test_there_must_be_such_a_block(block: int) -> None:
+    with pytest.raises(ConfigError, match=r"uss\.block must be in -6\.\.5"):
+        build_uss(UssConfig(model="test_vit", weights="none", block=block))
+
+
+@pytest.mark.parametrize("weights", ["none", "hub"])
+def test_an_unknown_network_is_a_wrong_setting(weights: str) -> None:
+    with pytest.raises(ConfigError, match="no_such_network"):
+        build_uss(UssConfig(model="no_such_network", weights=weights))
+    with pytest.raises(ConfigError, match="no_such_network"):
+        build_wss(WssConfig(backbone="no_such_network", weights=weights), CLASSES)
+
+
+def test_a_misspelt_network_is_told_what_is_like_it() -> None:
+    with pytest.raises(ConfigError, match="mobilenetv2_100"):
+        build_wss(WssConfig(backbone="mobilenetv2_999", weights="none"), CLASSES)
+
+
+def test_a_network_of_the_wrong_kind_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match="test_resnet"):
+        build_uss(UssConfig(model="test_resnet", weights="none"))
+    with pytest.raises(ConfigError, match="test_vit"):
+        build_wss(WssConfig(backbone="test_vit", weights="none"), CLASSES)
+    with pytest.raises(ConfigError, match="no_such_option"):
+        build_wss(WssConfig(backbone="test_resnet", weights="none", options={"no_such_option": 1}), CLASSES)
+
+
+def test_an_unknown_kind_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match=r"uss\.kind must be one of .*colour.*; got 'nonsense'"):
+        build_uss(UssConfig(kind="nonsense"))
+    with pytest.raises(ConfigError, match=r"wss\.kind must be one of classifier.*; got 'nonsense'"):
+        build_wss(WssConfig(kind="nonsense"), CLASSES)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    for scales in ((), (0.0,), (1.0, -1.0)):
+        with pytest.raises(ConfigError, match=r"uss\.scales"):
+            UssConfig(scales=scales)
+        with pytest.raises(ConfigError, match=r"wss\.scales"):
+            WssConfig(scales=scales)
+    with pytest.raises(ConfigError, match=r"wss\.output_stride"):
+        WssConfig(output_stride=4)

@@ -1,0 +1,126 @@
+"""Cosine heatmaps and groups of classes that look alike."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from dhr.ops.similarity import correlated_groups, cosine_heatmaps, feature_norms
+
+
+@st.composite
+def centroids_and_classes(draw: st.DrawFn) -> tuple[Tensor, Tensor, float]:
+    """Centroids (b, k, d) in few dimensions, where chains of likeness are common; valid (b, k); tau."""
+    b, k, d = draw(st.integers(1, 3)), draw(st.integers(1, 12)), draw(st.integers(1, 3))
+    random = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    valid = torch.rand(b, k, generator=random) < draw(st.sampled_from([0.5, 1.0]))
+    centroids = torch.randn(b, k, d, generator=random, dtype=torch.float64)
+    return centroids, valid, draw(st.floats(-0.95, 0.999))
+
+
+@pytest.mark.parametrize("with_norms", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_heatmaps_equal_torch(dtype: torch.dtype, with_norms: bool) -> None:
+    features, centroids = torch.randn(3, 16, 20, dtype=dtype), torch.randn(3, 4, 16, dtype=dtype)
+    expected = cosine_similarity(centroids[:, :, None], features.transpose(1, 2)[:, None], dim=3).relu()
+    norms = feature_norms(features) if with_norms else None
+    torch.testing.assert_close(cosine_heatmaps(features, centroids, norms), expected)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**16), st.sampled_from([1e-3, 1.0, 1e4]))
+def test_heatmaps_know_directions_only(seed: int, factor: float) -> None:
+    random = torch.Generator().manual_seed(seed)
+    features = torch.randn(2, 5, 7, generator=random, dtype=torch.float64)
+    centroids = torch.randn(2, 3, 5, generator=random, dtype=torch.float64)
+    expected = cosine_heatmaps(features, centroids)
+    assert expected.min() >= 0
+    assert expected.max() <= 1
+    torch.testing.assert_close(cosine_heatmaps(features * factor, centroids / factor), expected, rtol=0, atol=1e-9)
+    turned = features * (1 + torch.rand(2, 1, 7, generator=random))  # another length at each position
+    torch.testing.assert_close(cosine_heatmaps(turned, centroids), expected, rtol=0, atol=1e-9)
+
+
+def test_a_feature_is_like_itself() -> None:
+    features = torch.randn(1, 6, 8)
+    torch.testing.assert_close(cosine_heatmaps(features, features.transpose(1, 2))[0].diagonal(), torch.ones(8))
+
+
+def test_what_has_no_direction_is_like_nothing() -> None:
+    features, centroids = torch.randn(1, 4, 6), torch.randn(1, 3, 4)
+    features[..., 2], centroids[:, 1] = 0, 0
+    heatmaps = cosine_heatmaps(features, centroids)
+    assert heatmaps.isfinite().all()
+    assert (heatmaps[..., 2] == 0).all()
+    assert (heatmaps[:, 1] == 0).all()
+    assert (feature_norms(features) > 0).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(centroids_and_classes())
+def test_groups_are_an_equivalence_relation_of_the_valid_classes(case: tuple[Tensor, Tensor, float]) -> None:
+    centroids, valid, tau = case
+    groups = correlated_groups(centroids, valid, tau)
+    assert groups.dtype == torch.bool
+    assert torch.equal(groups.diagonal(dim1=1, dim2=2), valid)
+    assert torch.equal(groups, groups.transpose(1, 2))
+    for image in groups.tolist():
+        for a, b, c in itertools.product(range(len(image)), repeat=3):
+            assert image[a][c] or not (image[a][b] and image[b][c])
+    assert not groups[~valid].any()
+    assert not groups.transpose(1, 2)[~valid].any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(centroids_and_classes())
+def test_groups_are_the_connected_components(case: tuple[Tensor, Tensor, float]) -> None:
+    centroids, valid, tau = case
+    groups = correlated_groups(centroids, valid, tau)
+    for index in range(len(centroids)):
+        kept = valid[index].numpy()
+        vectors = centroids[index].numpy()[kept]
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        component = connected_components(unit @ unit.T > tau, directed=False)[1] if kept.any() else np.zeros(0)
+        expected = component[:, None] == component[None]
+        np.testing.assert_array_equal(groups[index].numpy()[np.ix_(kept, kept)], expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(centroids_and_classes(), st.randoms(use_true_random=False))
+def test_groups_do_not_depend_on_the_order(case: tuple[Tensor, Tensor, float], random) -> None:
+    centroids, valid, tau = case
+    order = list(range(valid.shape[1]))
+    random.shuffle(order)
+    expected = correlated_groups(centroids, valid, tau)[:, order][:, :, order]
+    assert torch.equal(correlated_groups(centroids[:, order], valid[:, order], tau), expected)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8, 9, 33])
+def test_a_chain_is_one_group_however_long(k: int) -> None:
+    """Each class is like the next one only: 3 degrees apart in the plane."""
+    angle = torch.arange(k) * np.pi / 60
+    chain = torch.stack([angle.cos(), angle.sin()], dim=1)[None]
+    valid = torch.ones(1, k, dtype=torch.bool)
+    assert correlated_groups(chain, valid, float(np.cos(np.pi / 50))).all()
+    assert torch.equal(correlated_groups(chain, valid, float(np.cos(np.pi / 70)))[0], torch.eye(k, dtype=torch.bool))
+
+
+def test_padding_does_not_link_two_classes() -> None:
+    angle = torch.tensor([0.0, 0.5, 1.0])
+    chain = torch.stack([angle.cos(), angle.sin()], dim=1)[None]
+    linked = correlated_groups(chain, torch.tensor([[True, True, True]]), 0.8)
+    assert linked.all()
+    apart = correlated_groups(chain, torch.tensor([[True, False, True]]), 0.8)
+    assert apart[0].tolist() == [[True, False, False], [False, False, False], [False, False, True]]
+
+
+def test_a_class_without_centroid_is_alone() -> None:
+    centroids = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [1.0, 0.1]]])
+    groups = correlated_groups(centroids, torch.ones(1, 3, dtype=torch.bool), 0.8)
+    assert groups[0].tolist() == [[True, False, True], [False, True, False], [True, False, True]]

@@ -1,0 +1,173 @@
+from typing import Any
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+import dhr
+from dhr.errors import ConfigError, DhrError, ShapeError
+from dhr.library import pad_classes, rebalance
+from dhr.method.config import PRESETS, BoundaryConfig
+
+
+@pytest.fixture
+def inputs() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "cams": rng.random((2, 3, 8, 10)),
+        "uss_features": rng.standard_normal((2, 16, 8, 10)),
+        "wss_features": rng.standard_normal((2, 24, 4, 5)),
+        "images": rng.integers(0, 256, (2, 3, 32, 40), dtype=np.uint8),
+    }
+
+
+@pytest.fixture
+def as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the checks of shapes that pytest adds, which would come before ours."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def test_it_is_what_the_package_offers() -> None:
+    assert dhr.rebalance is rebalance and dhr.pad_classes is pad_classes
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_numpy_and_torch_agree(preset: str, inputs: dict[str, np.ndarray]) -> None:
+    from_numpy = rebalance(**inputs, config=preset)
+    from_torch = rebalance(**{name: torch.from_numpy(value) for name, value in inputs.items()}, config=preset)
+    assert torch.equal(from_numpy.mask, from_torch.mask)
+    assert torch.equal(from_numpy.scores, from_torch.scores)
+    assert from_numpy.mask.shape == (2, 32, 40) and set(from_numpy.mask.unique().tolist()) <= {0, 1, 2}
+    assert from_numpy.scores.dtype == torch.float64
+
+
+def test_inputs_are_not_altered(inputs: dict[str, np.ndarray]) -> None:
+    before = {name: value.copy() for name, value in inputs.items()}
+    rebalance(**inputs)
+    assert all(np.array_equal(inputs[name], before[name]) for name in inputs)
+
+
+def test_a_preset_by_name_is_the_preset(inputs: dict[str, np.ndarray]) -> None:
+    for name, config in PRESETS.items():
+        assert torch.equal(rebalance(**inputs, config=name).scores, rebalance(**inputs, config=config).scores)
+    assert not torch.equal(rebalance(**inputs, config="default").scores, rebalance(**inputs, config="paper").scores)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [(np.float64, torch.float64), (np.float32, torch.float32), (np.float16, torch.float32), (np.uint8, torch.float32)],
+)
+def test_kinds_of_numbers(dtype: Any, expected: torch.dtype, inputs: dict[str, np.ndarray]) -> None:
+    inputs["cams"] = (inputs["cams"] * (200 if dtype == np.uint8 else 1)).astype(dtype)
+    result = rebalance(**inputs)
+    assert result.scores.dtype == result.activation.dtype == expected
+    wide = rebalance(**{**inputs, "cams": inputs["cams"].astype(np.float64)})
+    assert (result.mask == wide.mask).double().mean() > 0.99
+
+
+def test_images_may_have_their_channels_last(inputs: dict[str, np.ndarray]) -> None:
+    last = {**inputs, "images": inputs["images"].transpose(0, 2, 3, 1)}
+    assert torch.equal(rebalance(**inputs).scores, rebalance(**last).scores)
+
+
+def test_the_range_of_the_images_does_not_matter_much(inputs: dict[str, np.ndarray]) -> None:
+    unit = {**inputs, "images": inputs["images"] / 255}
+    assert (rebalance(**inputs).mask == rebalance(**unit).mask).double().mean() > 0.99
+
+
+def test_without_images_the_mask_is_on_the_grid(inputs: dict[str, np.ndarray]) -> None:
+    del inputs["images"]
+    result = rebalance(**inputs, boundary=BoundaryConfig(kind="none"))
+    assert result.mask.shape == (2, 8, 10)
+
+
+def test_a_background_comes_first(inputs: dict[str, np.ndarray]) -> None:
+    result = rebalance(**inputs, background=True)
+    assert result.scores.shape[1] == result.activation.shape[1] == 4
+    assert (result.activation[:, 0] == PRESETS["default"].background).all()
+    assert torch.equal(result.activation[:, 1:], rebalance(**inputs).activation)
+
+
+def test_a_mask_of_another_method(inputs: dict[str, np.ndarray]) -> None:
+    base = np.zeros((2, 32, 40), np.uint8)
+    base[:, 16:] = 1
+    base[:, :2] = 255
+    result = rebalance(**inputs, base=base)
+    assert torch.equal(result.base, torch.from_numpy(base).long())
+    assert not torch.equal(result.mask, rebalance(**inputs).mask)
+
+
+@pytest.mark.parametrize("name", ["cams", "uss_features", "wss_features", "images"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(name: str, value: float, inputs: dict[str, np.ndarray]) -> None:
+    inputs[name] = inputs[name].astype(np.float64)
+    inputs[name][0, 0, 0, 0] = value
+    with pytest.raises(ShapeError, match=f"{name} hold NaN or infinity"):
+        rebalance(**inputs)
+
+
+@pytest.mark.parametrize("name", ["cams", "uss_features", "wss_features", "images"])
+def test_the_wrong_number_of_dimensions_is_refused(name: str, inputs: dict[str, np.ndarray]) -> None:
+    inputs[name] = inputs[name][0]
+    with pytest.raises(ShapeError, match=f"{name} must have 4 dimensions"):
+        rebalance(**inputs)
+
+
+@pytest.mark.parametrize("name", ["uss_features", "wss_features", "images"])
+@pytest.mark.usefixtures("as_users_have_it")
+def test_another_number_of_images_is_refused(name: str, inputs: dict[str, np.ndarray]) -> None:
+    inputs[name] = inputs[name][:1]
+    with pytest.raises(ShapeError, match="same number of images"):
+        rebalance(**inputs)
+
+
+def test_images_that_are_not_rgb_are_refused(inputs: dict[str, np.ndarray]) -> None:
+    inputs["images"] = inputs["images"][:, :1]
+    with pytest.raises(ShapeError, match="RGB"):
+        rebalance(**inputs)
+
+
+def test_an_unknown_preset_is_refused(inputs: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ConfigError, match=r"default, paper; got 'papre'"):
+        rebalance(**inputs, config="papre")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"valid": np.ones((2, 4), bool)},
+        {"valid": np.ones(3, bool)},
+        {"valid": np.array([[True, True, True], [False, False, False]])},
+        {"base": np.zeros((1, 32, 40), np.uint8)},
+        {"base": np.zeros((32, 40), np.uint8)},
+        {"cams": np.zeros((2, 0, 8, 10))},
+        {"cams": np.zeros((0, 3, 8, 10))},
+        {"cams": np.zeros((2, 3, 0, 10))},
+        {"uss_features": np.zeros((2, 0, 8, 10))},
+    ],
+)
+@pytest.mark.usefixtures("as_users_have_it")
+def test_what_does_not_fit_together_is_an_error_of_ours(
+    bad: dict[str, np.ndarray], inputs: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(DhrError):
+        rebalance(**{**inputs, **bad})
+
+
+def test_padding_changes_nothing(inputs: dict[str, np.ndarray]) -> None:
+    first, second = inputs["cams"][0], inputs["cams"][1, :2]
+    cams, valid = pad_classes([first, second])
+    assert cams.shape == (2, 3, 8, 10) and valid.tolist() == [[True] * 3, [True, True, False]]
+    together = rebalance(**{**inputs, "cams": cams}, valid=valid)
+    alone = rebalance(**{name: value[1:] for name, value in {**inputs, "cams": cams[:, :2]}.items()})
+    assert torch.equal(together.mask[1:], alone.mask)
+    torch.testing.assert_close(together.scores[1:, :2], alone.scores)
+
+
+@pytest.mark.parametrize(
+    "cams", [[], [np.zeros((1, 4, 4)), np.zeros((2, 4, 5))], [np.zeros((4, 4))], [np.zeros((1, 1, 4, 4))]]
+)
+def test_cams_that_cannot_be_stacked_are_refused(cams: list[np.ndarray]) -> None:
+    with pytest.raises(ShapeError, match="on one grid"):
+        pad_classes(cams)
