@@ -229,9 +229,6 @@ def test_a_base_mask_is_taken(scene: Callable[..., Any], name: str) -> None:
     assert not torch.equal(own.base, made.truth)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the record holds the base mask in the size that it came in, not the photographs'"
-)
 @every_variant
 @pytest.mark.parametrize("factor", [2, 3])
 def test_a_base_mask_of_another_size(scene: Callable[..., Any], name: str, factor: int) -> None:
@@ -268,7 +265,6 @@ def test_a_base_mask_all_void(scene: Callable[..., Any], name: str) -> None:
     sound(rebalance(**made.inputs(), base=torch.full((2, 36, 48), 255), config=VARIANTS[name], boundary=QUICK))
 
 
-@pytest.mark.xfail(strict=True, reason="one_hot takes int64 only, and the signature int32 and int64 only")
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
 def test_base_masks_of_any_integer_type(scene: Callable[..., Any], dtype: torch.dtype) -> None:
     made = scene()
@@ -288,7 +284,6 @@ def test_seeds_recover_what_the_base_mask_lost(scene: Callable[..., Any]) -> Non
     assert torch.equal(kept.initial.argmax(dim=1), made.truth), "no class had vanished"
 
 
-@pytest.mark.xfail(strict=False, reason="a class that loses every pixel in a round has no centroid and never returns")
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_tagged_class_vanishes(scene: Callable[..., Any], name: str) -> None:
     """Its CAM and its features are clear, and it covers a quarter of the image; only M_base has lost it."""
@@ -297,7 +292,6 @@ def test_no_tagged_class_vanishes(scene: Callable[..., Any], name: str) -> None:
     assert (result.mask == 2).any()
 
 
-@pytest.mark.xfail(strict=True, reason="where all classes score 0 the pixel goes to the first one")
 @pytest.mark.parametrize("name", PRESETS)
 def test_where_no_class_fires_the_order_does_not_decide(scene: Callable[..., Any], name: str) -> None:
     made = scene(b=1, k=2)
@@ -308,7 +302,6 @@ def test_where_no_class_fires_the_order_does_not_decide(scene: Callable[..., Any
     same(result, reordered(expected, [1, 0]))
 
 
-@pytest.mark.xfail(strict=True, reason="the margin is 1 without padding and 0 with it where the class scores 0")
 @pytest.mark.parametrize("name", PRESETS)
 def test_padding_does_not_matter_to_a_single_class(scene: Callable[..., Any], name: str) -> None:
     made = scene(b=1, k=1)
@@ -325,7 +318,6 @@ def test_padding_does_not_matter_to_a_single_class(scene: Callable[..., Any], na
     close(padded.confidence, alone.confidence)
 
 
-@pytest.mark.xfail(strict=True, reason="the transport of an image without a class is 0 / 0")
 @pytest.mark.parametrize("name", PRESETS)
 def test_an_image_without_a_class_is_refused_or_empty(scene: Callable[..., Any], name: str) -> None:
     """Never NaN."""
@@ -460,7 +452,6 @@ def test_the_boundary_moves_masks_to_the_edges_of_the_photograph(scene: Callable
     assert wrong["pamr"] < 0.5 * wrong["none"]
 
 
-@pytest.mark.xfail(strict=True, reason="one_hot looks at its least and greatest label")
 @every_variant
 def test_nothing_waits_for_the_device(
     scene: Callable[..., Any], no_sync: AbstractContextManager[None], name: str

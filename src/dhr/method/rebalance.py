@@ -1,8 +1,9 @@
 """The method: Steps 1 to 3 and the boundary, on a batch (paper, Section 3.2)."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from dhr.errors import ShapeError
 from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, scored_labels, soft_masks
@@ -21,7 +22,7 @@ def rebalance(
     wss_features: Float[Tensor, "b e _ _"],
     images: Float[Tensor, "b 3 h w"] | None = None,
     valid: Bool[Tensor, "b k"] | None = None,
-    base: Int[Tensor, "b _ _"] | None = None,
+    base: Integer[Tensor, "b _ _"] | None = None,
     background: bool = False,
     config: MethodConfig = PRESETS["default"],
     boundary: BoundaryConfig = BOUNDARY,
@@ -116,9 +117,10 @@ def _margin(scores: Tensor, valid: Tensor) -> Tensor:
 
 
 def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """The mask at another size, as int64."""
     if mask.shape[-2:] == size:
-        return mask
-    return torch.nn.functional.interpolate(mask[:, None].double(), size, mode="nearest-exact")[:, 0].long()
+        return mask.long()
+    return interpolate(mask[:, None].double(), size, mode="nearest-exact")[:, 0].long()
 
 
 def _check(

@@ -23,7 +23,7 @@ def class_marginal(
         shares = masks.sum(dim=2) * uniform
         shares = shares / shares.sum(dim=1, keepdim=True).clamp_min(1e-8)
         ratios = torch.where(valid, shares.clamp_min(config.smallest_ratio).clamp_min(1e-6), 0)
-    return ratios / ratios.sum(dim=1, keepdim=True)
+    return ratios / ratios.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def initialise_seeds(

@@ -53,7 +53,7 @@ def transport(
         scores: any finite values; only their differences between classes matter.
         class_marginal: q, normalised here over the valid classes; uniform if absent. A class of marginal 0 receives
         nothing.
-        valid: False for classes that are padding.
+        valid: False for classes that are padding; an image that has no other gets a plan of zeros.
         position_marginal: p, normalised here; uniform if absent.
         eps: strength of the entropy, > 0.
 
@@ -70,17 +70,19 @@ def transport(
     real = torch.ones_like(scores[..., 0], dtype=torch.bool) if valid is None else valid
     q = torch.ones_like(scores[..., 0]) if class_marginal is None else class_marginal.to(scores.dtype)
     real = real & (q > 0)
-    q = torch.where(real, q, 0)
+    # An image without a class gets an empty plan; meanwhile it is solved as if all were real, to keep NaN out.
+    active = real | ~real.any(dim=1, keepdim=True)
+    q = torch.where(active, torch.where(real, q, 1), 0)
     q = q / q.sum(dim=1, keepdim=True)
     p = torch.full_like(scores[:, 0], 1 / scores.shape[2])
     if position_marginal is not None:
         p = position_marginal.to(scores.dtype)
         p = p / p.sum(dim=1, keepdim=True)
 
-    potential = _solve(scores, q, p, real, eps)
-    assignment = torch.softmax(_logits(scores, potential, real, eps), dim=1)
+    potential = _solve(scores, q, p, active, eps)
+    assignment = torch.softmax(_logits(scores, potential, active, eps), dim=1) * real.unsqueeze(2)
     plan = assignment * p.unsqueeze(1)
-    return Transport(plan, assignment, (plan.sum(dim=2) - q).abs().sum(dim=1))
+    return Transport(plan, assignment, (plan.sum(dim=2) - q * real).abs().sum(dim=1))
 
 
 def _logits(scores: Tensor, potential: Tensor, real: Tensor, eps: Tensor | float) -> Tensor:
