@@ -7,30 +7,22 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import nn
 
 import dhr
 from dhr.data.palette import palette
 from dhr.data.samples import DataSet, Problem, Sample
-from dhr.errors import ItemError, WeightsError
-from dhr.files import write_bytes
-from dhr.models.uss import UssModel, build_uss
-from dhr.models.weights import NONE
-from dhr.models.wss import WssModel, build_wss
-from dhr.models.wss.classifier import TagClassifier
+from dhr.errors import ItemError
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
+from dhr.pipeline.models import Models, build_models, train
 from dhr.pipeline.scan import scan
 from dhr.pipeline.settings import RunConfig, plain
-from dhr.train.classifier import train_classifier
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -105,7 +97,7 @@ def run(
             # Weights that cannot be had should be known before hours are spent on reading photographs, and before the
             # folder is of these settings: the next try will have others.
             with meter.stage("models"):
-                models = _models(data, config, folder, device)
+                models = build_models(data, config, folder, device)
             folder.write_record(state)
         with meter.stage("scan"):
             found = scan(data, folder, lambda done, total: progress("scan", done, total))
@@ -120,9 +112,16 @@ def run(
         if todo:
             if models is None:
                 with meter.stage("models"):
-                    models = _models(data, config, folder, device)
+                    models = build_models(data, config, folder, device)
             with meter.stage("classifier"):
-                _train(models.wss, data, found.samples, config, folder, progress)
+                train(
+                    models.wss,
+                    data,
+                    found.samples,
+                    config,
+                    folder,
+                    lambda done, total: progress("classifier", done, total),
+                )
             folder.write_record(state)
             with meter.stage("masks"):
                 problems += _make_masks(models, data, found.samples, todo, config, device, folder, progress)
@@ -132,86 +131,8 @@ def run(
     return outcome
 
 
-@dataclass(frozen=True)
-class _Models:
-    wss: WssModel
-    uss: UssModel
-
-
-def _models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> _Models:
-    """Build both models; a classifier that is trained already gets its weights here."""
-    torch.manual_seed(config.seed)
-    trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
-    wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
-    wss = build_wss(wss_config, len(data.classes.foreground))
-    if trained is not None and isinstance(wss, nn.Module):
-        _load_classifier(wss, trained, data)
-    uss = build_uss(config.uss)
-    for model in (wss, uss):
-        if isinstance(model, nn.Module):
-            model.to(device).eval()
-    if isinstance(wss, nn.Module):
-        wss.to(memory_format=torch.channels_last)
-    return _Models(wss, uss)
-
-
-def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = json.loads((file.metadata() or {}).get("classes", "null"))
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({error})") from error
-    if names != list(data.classes.names):
-        raise WeightsError(
-            f"--classifier: {path} was trained for the classes {_first(names)}; "
-            f"the data set has {_first(data.classes.names)}"
-        )
-    wanted = wss.state_dict()
-    differ = [
-        key
-        for key in {*wanted, *state}
-        if key not in wanted or key not in state or wanted[key].shape != state[key].shape
-    ]
-    if differ:
-        raise WeightsError(
-            f"--classifier: {path} is of another network than the settings name: {len(differ)} parameters differ, "
-            f"first {', '.join(sorted(differ)[:3])}; give the settings that it was trained with"
-        )
-    wss.load_state_dict(state)
-
-
-def _first(names: Sequence[str] | None) -> str:
-    return (
-        "unknown" if names is None else ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    )
-
-
-def _train(
-    wss: WssModel, data: DataSet, samples: Sequence[Sample], config: RunConfig, folder: OutputFolder, progress: Progress
-) -> None:
-    """Train the classifier on the tags, unless that is done."""
-    if config.classifier is not None or not isinstance(wss, TagClassifier):
-        return
-    if not folder.classifier.is_file():
-        train_classifier(
-            wss,
-            data,
-            samples,
-            config.train,
-            freeze_norm=config.train.freeze_norm and config.wss.weights != NONE,
-            long_side=config.image.long_side,
-            seed=config.seed,
-            checkpoint=folder.checkpoint,
-            progress=lambda done, total: progress("classifier", done, total),
-        )
-        state = {key: value.cpu().contiguous() for key, value in wss.state_dict().items()}
-        write_bytes(folder.classifier, save(state, {"classes": json.dumps(list(data.classes.names))}))
-    folder.checkpoint.unlink(missing_ok=True)
-
-
 def _make_masks(
-    models: _Models,
+    models: Models,
     data: DataSet,
     samples: Sequence[Sample],
     todo: Sequence[Sample],
@@ -234,14 +155,23 @@ def _make_masks(
 
 
 def _finished(folder: OutputFolder, sample: Sample) -> bool:
-    return folder.item(sample.name).is_file() and folder.mask(sample.name).is_file()
+    return _item(folder, sample) is not None and folder.mask(sample.name).is_file()
+
+
+def _item(folder: OutputFolder, sample: Sample) -> dict[str, Any] | None:
+    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made anew."""
+    try:
+        item = json.loads(folder.item(sample.name).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return item if isinstance(item, dict) else None
 
 
 def _outcome(
     folder: OutputFolder, samples: Sequence[Sample], todo: int, problems: Sequence[Problem], meter: Meter
 ) -> Outcome:
     finished = [sample for sample in samples if _finished(folder, sample)]
-    vanished = sum(bool(json.loads(folder.item(sample.name).read_bytes())["vanished"]) for sample in finished)
+    vanished = sum(bool((_item(folder, sample) or {}).get("vanished")) for sample in finished)
     made = len(finished) - (len(samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
 
