@@ -1,4 +1,4 @@
-"""Image tags in, pixel masks out: weakly-supervised segmentation in which small classes do not vanish.
+"""Image tags in, pixel masks out: weakly-supervised segmentation that keeps small classes beside big ones.
 
 The method alone, on your own arrays::
 

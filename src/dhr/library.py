@@ -30,14 +30,14 @@ def rebalance(
     """:func:`dhr.method.rebalance.rebalance` for torch tensors or numpy arrays, on whatever device ``cams`` are.
 
     Args:
-        cams: (b, k, u, v), one map for each tagged class of each image; see :func:`pad_classes` for images with
-        different
-            numbers of tags.
+        cams: (b, k, u, v), one map for each tagged class of each image; :func:`pad_classes` stacks those of images with
+            different numbers of tags.
         uss_features: (b, d, u, v), unsupervised features of any size of grid; the method works on their grid.
         wss_features: (b, e, u, v), features of the network that the CAMs come from.
         images: (b, 3, h, w) or (b, h, w, 3), RGB, integer or float.
         valid: (b, k), False where ``cams`` is padding.
-        base: (b, h, w), the mask of another method: labels 0..k-1 (0 the background, if there is one), others void.
+        base: (b, h, w), the mask of another method: labels 0..k-1, or with ``background`` 0..k, 0 the background;
+            anything else is void.
         background: whether there is a background class; labels then start with it.
         config: settings, or the name of a preset.
         boundary: correction along the edges of ``images``.
@@ -58,11 +58,11 @@ def rebalance(
         if config not in PRESETS:
             raise ConfigError(f"config must be a MethodConfig or one of {', '.join(PRESETS)}; got {config!r}")
         config = PRESETS[config]
-    first = torch.as_tensor(cams)
+    first = _tensor(cams)
     dtype = first.dtype if first.is_floating_point() and first.dtype.itemsize >= 4 else torch.float32
 
     def floats(name: str, value: Array) -> Tensor:
-        tensor = torch.as_tensor(value).to(first.device, dtype)
+        tensor = _tensor(value).to(first.device, dtype)
         if tensor.ndim != 4:
             raise ShapeError(
                 f"{name} must have 4 dimensions (images, channels, height, width), got {tuple(tensor.shape)}"
@@ -81,13 +81,13 @@ def rebalance(
         if pictures.shape[1] != 3:
             raise ShapeError(f"images must be RGB, (b, 3, h, w) or (b, h, w, 3); got {tuple(pictures.shape)}")
     maps = floats("cams", first)
-    present = torch.ones(maps.shape[:2]) if valid is None else torch.as_tensor(valid)
+    present = torch.ones(maps.shape[:2]) if valid is None else _tensor(valid)
     if present.shape != maps.shape[:2] or not bool(present.bool().any(dim=1).all()):
         raise ShapeError(
             f"valid must be {tuple(maps.shape[:2])} (images, classes) as cams are, and True for a class of every image "
             f"at least; got {tuple(present.shape)}"
         )
-    mask = None if base is None else torch.as_tensor(base)
+    mask = None if base is None else _tensor(base)
     if mask is not None and mask.ndim != 3:
         raise ShapeError(f"base must have 3 dimensions (images, height, width), got {tuple(mask.shape)}")
     return _rebalance(
@@ -116,7 +116,7 @@ def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[T
     >>> maps.shape, valid.tolist()
     (torch.Size([2, 3, 4, 4]), [[True, False, False], [True, True, True]])
     """
-    tensors = [torch.as_tensor(one) for one in cams]
+    tensors = [_tensor(one) for one in cams]
     if len({one.shape[1:] for one in tensors}) != 1 or tensors[0].ndim != 3:
         raise ShapeError(
             f"cams must be (classes, height, width) on one grid; got {[tuple(one.shape) for one in tensors[:5]]}"
@@ -125,3 +125,8 @@ def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[T
     padded = torch.stack([torch.cat([one, one.new_zeros(most - len(one), *one.shape[1:])]) for one in tensors])
     valid = torch.arange(most) < torch.tensor([len(one) for one in tensors]).unsqueeze(1)
     return padded, valid.to(padded.device)
+
+
+def _tensor(value: Array) -> Tensor:
+    """A tensor; of views that torch refuses (``bgr[..., ::-1]``), a copy."""
+    return torch.as_tensor(np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value)

@@ -10,9 +10,9 @@ from torch import Tensor
 class Rebalanced:
     """What :func:`dhr.rebalance` made of a batch, every step of it.
 
-    B images; K classes of an image, padded to the batch's most (index 0 is the background where there is one); (u,
-    v) the grid of the features; (H, W) the size of the photographs, or of the grid where none were given. Labels
-    count the classes of each image, 0..K-1: ``class_ids[b, label]`` gives a data set's ids.
+    B images; K classes of an image, padded to the batch's most (index 0 is the background where there is one); u x v
+    the grid of the features; H x W the size of the photographs, or of the grid where none were given. Labels count the
+    classes of each image, 0..K-1, in the order of ``cams``, after the background.
     """
 
     activation: Float[Tensor, "b k u v"]
@@ -22,8 +22,7 @@ class Rebalanced:
     seed: Float[Tensor, "b k u v"]
     """Step 1: f_OT(A) * A (Eq. 2)."""
     initial: Float[Tensor, "b k u v"]
-    """M_init: share of each cell that each class has after the seeds were written over M_base; pooled over for
-    centroids."""
+    """M_init: share of each cell that each class has once the seeds were written over M_base."""
     inter: Float[Tensor, "b k u v"]
     """Step 2: scores from USS features (Eq. 3)."""
     intra: Float[Tensor, "b k u v"]
@@ -31,7 +30,7 @@ class Rebalanced:
     scores: Float[Tensor, "b k H W"]
     """R_c(S_dhr): after the boundary correction, summing to one over the classes (Eq. 5)."""
     mask: Int[Tensor, "b H W"]
-    """M_dhr: the class of the highest score."""
+    """M_dhr: the class of the highest score, the first of them where several are highest."""
     confidence: Float[Tensor, "b H W"]
     """Margin between the two best classes of ``scores``, 0..1; 1 where there is one class only."""
     groups: Bool[Tensor, "b k k"]

@@ -26,22 +26,21 @@ def settings(seed: int) -> RunConfig:
     return RunConfig(
         image=ImageConfig(grid_stride=4),
         wss=WssConfig(backbone="test_resnet", weights="none", output_stride=16, scales=(1.0, 2.0)),
-        train=TrainConfig(epochs=60, batch=16, crop=128, scale=(0.8, 1.3), lr=3e-3, head_lr=3e-3),
+        train=TrainConfig(epochs=70, batch=16, crop=128, scale=(0.9, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3),
         uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
         seed=seed,
     )
 
 
 def demo(out: Path, scenes: int, seed: int) -> int:
-    """Run on generated scenes with the presets `default` and `paper`, score every stage, and say where the pictures
-    are."""
+    """Run on generated scenes with the presets `default` and `paper`, and score every stage."""
     console = Console()
     data = SceneDataSet(scenes, seed)
     config = settings(seed)
     classifier = pipeline.OutputFolder(out / "default").classifier
     table: dict[str, Scores] = {}
-    with Bars(console) as bars:
-        for preset in ("default", "paper"):
+    for preset in ("default", "paper"):
+        with Bars(console) as bars:
             chosen = replace(config, method=PRESETS[preset], classifier=None if preset == "default" else classifier)
             console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
             pipeline.run(data, out / preset, chosen, bars, preset)

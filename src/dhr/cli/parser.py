@@ -55,15 +55,15 @@ _RUN = """
 
 _RUN_END = """
 examples:
-  dhr run --data photos --out masks
-  dhr run --data photos --out masks --preset paper --method.tau 0.7 --boundary.kind none
-  dhr run --data photos --out masks --wss.backbone resnet18 --wss.weights resnet18.safetensors
+  dhr run --data photos --out out
+  dhr run --data photos --out out --preset paper --method.tau 0.7 --boundary.kind none
+  dhr run --data photos --out out --wss.backbone resnet18 --wss.weights resnet18.safetensors
 
 exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
 130 interrupted.
 
 Settings can stand in a YAML file (--config), with the same names; what the command line says goes
-before what the file says. Files named in a YAML file are looked for from its folder.
+before what the file says. Weights and classifier named in a YAML file are looked for from its folder.
 """
 
 _EVALUATE = """
@@ -168,8 +168,7 @@ class _Formatter(DefaultHelpFormatter):
 
 
 def _early(arguments: Sequence[str]) -> tuple[list[str], str, Path | None, dict[str, Any]]:
-    """Arguments with the YAML file first, so that the others win; preset, YAML file and its settings, which decide the
-    defaults.
+    """Arguments with the YAML file first, so that the others win; preset, YAML file, and its settings.
 
     Raises:
         ConfigError: there is no such preset, or the file is no YAML of settings.

@@ -1,5 +1,4 @@
-"""Progress on the terminal: a bar with rate and time left for each stage, or a line now and then where there is
-none."""
+"""Progress: a bar with rate and time left for each stage, or, where there is no terminal, a line now and then."""
 
 import time
 from types import TracebackType

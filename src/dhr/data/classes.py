@@ -61,8 +61,7 @@ def with_supers(classes: ClassTable, path: Path) -> ClassTable:
     Classes of the file that the table lacks are ignored too; the background may be left out.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or lacks a class or gives it twice with different
-        super-classes.
+        DataError: the file cannot be read or lacks a column, or lacks a class or puts it into two super-classes.
     """
     found: dict[str, str] = {}
     rows = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True, restval="")

@@ -58,7 +58,7 @@ def evaluate(
     if missing and (not allow_missing or len(missing) == len(samples)):
         raise DataError(
             f"{len(missing)} of {len(samples)} masks are missing in {predictions}: {_first(missing)}; "
-            "make them, or allow missing masks to leave these photographs out of the scores"
+            "make them, or leave these photographs out of the scores (--allow_missing)"
         )
 
     tally, refused = Tally(data.classes), list[str]()

@@ -11,7 +11,7 @@ from dhr.evaluate.scores import ClassScore, ImageScore, Scores
 from dhr.ops.confusion import confusion
 
 # Pixels counted at once. The counting needs about 40 bytes a pixel, and a scan may have 10^8 pixels. Above 2^15 pixels
-# torch also splits each operation among threads, which on a busy machine takes 200 times as long as the counting.
+# torch also splits each operation among threads, which on a busy machine takes far longer than the counting.
 _STRIP = 1 << 15
 
 

@@ -52,8 +52,7 @@ def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[
 
 
 def scored_labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
-    """As :func:`labels`, but :data:`NOTHING` where no class scores above 0, so that the order of the classes never
-    decides."""
+    """As :func:`labels`, but :data:`NOTHING` where no class scores above 0: there, only their order would decide."""
     return labels(scores, valid).masked_fill(scores.amax(dim=1) <= 0, NOTHING)
 
 

@@ -37,8 +37,7 @@ class MethodConfig:
     tau: float = 0.8
     """Classes whose USS centroids have a cosine above this form a group (super-class)."""
     marginal: Literal["uniform", "estimated"] = "estimated"
-    """Share of the image that the transport gives each class: `uniform` (the paper: all tagged classes the same
-    area) or
+    """Share of the image that the transport gives each class: `uniform` (the paper: the same for all tagged classes) or
     `estimated` (from the mask so far)."""
     smallest_ratio: float = 0.05
     """Least share that an estimate gives a tagged class, so that none is starved."""

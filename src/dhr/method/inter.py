@@ -1,34 +1,24 @@
-"""Step 2: rebalancing between super-classes by USS features (paper, Eq. 3)."""
+"""Step 2: rebalancing between super-classes by USS features (paper, Eq. 3), and f_OT(S) * S, which all steps share."""
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dhr.ops.prototypes import class_average_pooling
-from dhr.ops.similarity import cosine_heatmaps, feature_norms
+from dhr.ops.transport import transport
 
 
 @dataclass(frozen=True)
-class Features:
-    """Features of a batch on the grid, with their lengths, which every round needs."""
+class Scores:
+    """Scores after a transport, and how well its marginals were met."""
 
-    values: Float[Tensor, "b d n"]
-    norms: Float[Tensor, "b 1 n"]
-
-    @staticmethod
-    def of(maps: Float[Tensor, "b d u v"]) -> "Features":
-        """Flatten maps and measure their lengths."""
-        values = maps.flatten(2)
-        return Features(values, feature_norms(values))
+    values: Float[Tensor, "b k n"]
+    marginal_error: Float[Tensor, " b"]
 
 
-def centroid_heatmaps(
-    features: Features, masks: Float[Tensor, "b k n"]
-) -> tuple[Float[Tensor, "b k d"], Float[Tensor, "b k n"]]:
-    """CAP over ``masks`` gives centroids V, and those give S = ReLU(cos(F, V)), for either kind of features.
-
-    Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
-    """
-    centroids = class_average_pooling(features.values, masks, features.norms)
-    return centroids, cosine_heatmaps(features.values, centroids, features.norms)
+def transported(
+    scores: Float[Tensor, "b k n"], ratios: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], eps: float
+) -> Scores:
+    """f_OT(S) * S: with CAMs Step 1 (Eq. 2), with USS heatmaps Step 2 (Eq. 3)."""
+    result = transport(scores, ratios, valid, eps=eps)
+    return Scores(result.assignment * scores, result.marginal_error)

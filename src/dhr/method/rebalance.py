@@ -9,9 +9,11 @@ from dhr.errors import ShapeError
 from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, scored_labels, soft_masks
 from dhr.method.boundary import refine_boundary
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
-from dhr.method.inter import Features
-from dhr.method.intra import propagate
-from dhr.method.seeds import class_marginal, initialise_seeds, overwrite_base
+from dhr.method.heatmaps import Features, centroid_heatmaps
+from dhr.method.inter import Scores, transported
+from dhr.method.intra import intra_class
+from dhr.method.seeds import class_marginal, overwrite_base
+from dhr.ops.similarity import correlated_groups
 from dhr.types import Rebalanced
 
 
@@ -27,7 +29,7 @@ def rebalance(
     config: MethodConfig = PRESETS["default"],
     boundary: BoundaryConfig = BOUNDARY,
 ) -> Rebalanced:
-    """Masks in which no tagged class vanishes, from CAMs and two kinds of features.
+    """Masks from CAMs and two kinds of features: Steps 1 to 3 and the boundary correction.
 
     It knows nothing of files, models or training, and runs where its inputs are. All is computed on the grid of
     ``uss_features``; CAMs and WSS features are resampled to it.
@@ -38,11 +40,10 @@ def rebalance(
         wss_features: F_ws, features of the network that made the CAMs.
         images: RGB, any range; masks get their size and follow their edges. Without them masks are on the grid and R_c
             does nothing.
-        valid: False where ``cams`` is padding, for images with fewer classes than others of the batch; every image
-            must have at least one class.
-        base: M_base of another method: labels 0..k-1 (with ``background`` 0..k, 0 the background), anything else is
-        void.
-            Without it, M_base is R_c(A).
+        valid: False where ``cams`` is padding, for images with fewer classes than others of the batch. Every image must
+            have at least one class.
+        base: M_base of another method: labels 0..k-1, or with ``background`` 0..k, 0 the background; anything else is
+            void. Without it, M_base is R_c(A).
         background: whether there is a background class, without CAM, at ``config.background``; it becomes class 0.
         config: a preset, or one's own settings.
         boundary: R_c.
@@ -69,40 +70,42 @@ def rebalance(
     start = base_mask(images, maps, present, boundary) if base is None else _nearest(base, size)
     # The base mask may have lost a class; the CAMs know its share.
     ratios = class_marginal(pooled(scored_labels(maps, present)), present, config)
-    seed, first = initialise_seeds(maps.flatten(2), ratios, present, config.eps)
+    seed = transported(maps.flatten(2), ratios, present, config.eps)
     initial = start
     if config.overwrite != "none":
-        fine = refine_boundary(images, resize(on_grid(seed), size), boundary)
+        fine = refine_boundary(images, resize(on_grid(seed.values), size), boundary)
         initial = overwrite_base(start, scored_labels(fine, present), present, config)
 
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
-    masks = pooled(initial)
-    ratios = class_marginal(masks, present, config)
-    step = propagate(uss, wss, masks, ratios, present, config)
-    error, latest = torch.maximum(first.marginal_error, step.marginal_error), masks
-    for _ in range(config.rounds - 1):
-        again = pooled(labels(on_grid(step.intra), present))
-        # A class that came out empty keeps the mask that it had: without a centroid it could never come back.
-        latest = torch.where(again.sum(dim=2, keepdim=True) > 0, again, latest)
-        ratios = class_marginal(latest, present, config)
-        step = propagate(uss, wss, latest, ratios, present, config)
-        error = torch.maximum(error, step.marginal_error)
+    masks = first = pooled(initial)
+    error = seed.marginal_error
+    for turn in range(config.rounds):
+        if turn > 0:
+            again = pooled(labels(on_grid(intra.values), present))
+            # A class that came out empty keeps the mask that it had: without a centroid it could never come back.
+            masks = torch.where(again.sum(dim=2, keepdim=True) > 0, again, masks)
+        ratios = class_marginal(masks, present, config)
+        seen, known = centroid_heatmaps(uss, masks), centroid_heatmaps(wss, masks)
+        groups = correlated_groups(seen.centroids, present, config.tau)
+        intra: Scores = intra_class(seen.scores, known.scores, groups, ratios, present, config)
+        error = torch.maximum(error, intra.marginal_error)
+    inter = transported(seen.scores, ratios, present, config.eps)
 
-    scores = refine_boundary(images, resize(on_grid(step.intra), size), boundary)
+    scores = refine_boundary(images, resize(on_grid(intra.values), size), boundary)
     scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return Rebalanced(
         activation=maps,
         base=start,
-        seed=on_grid(seed),
-        initial=on_grid(masks),
-        inter=on_grid(step.inter),
-        intra=on_grid(step.intra),
+        seed=on_grid(seed.values),
+        initial=on_grid(first),
+        inter=on_grid(inter.values),
+        intra=on_grid(intra.values),
         scores=scores,
         mask=labels(scores, present),
         confidence=_margin(scores, present),
-        groups=step.groups,
+        groups=groups,
         ratios=ratios,
-        marginal_error=error,
+        marginal_error=torch.maximum(error, inter.marginal_error),
         valid=present,
     )
 

@@ -5,33 +5,25 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dhr.method.config import MethodConfig
-from dhr.ops.transport import Transport, transport
 
 LOST = 0.5
 """A class has vanished from the base mask where it holds less than this part of the area that the seeds give it."""
+
+_LEAST = 1e-6  # a class of marginal 0 would take no part in the transport
 
 
 def class_marginal(
     masks: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"], config: MethodConfig
 ) -> Float[Tensor, "b k"]:
-    """q of the transports: the same share for every class, or the classes' shares of ``masks``, none below a least
-    one."""
+    """q of the transports: the same share for every class, or the shares of ``masks``, none below a least one."""
     uniform = valid.to(masks.dtype)
     if config.marginal == "uniform":
         ratios = uniform
     else:
         shares = masks.sum(dim=2) * uniform
         shares = shares / shares.sum(dim=1, keepdim=True).clamp_min(1e-8)
-        ratios = torch.where(valid, shares.clamp_min(config.smallest_ratio).clamp_min(1e-6), 0)
+        ratios = torch.where(valid, shares.clamp_min(max(config.smallest_ratio, _LEAST)), 0)
     return ratios / ratios.sum(dim=1, keepdim=True).clamp_min(1e-12)
-
-
-def initialise_seeds(
-    cams: Float[Tensor, "b k n"], ratios: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], eps: float
-) -> tuple[Float[Tensor, "b k n"], Transport]:
-    """f_OT(A) * A (Eq. 2 before R_c), and the transport."""
-    result = transport(cams, ratios, valid, eps=eps)
-    return result.assignment * cams, result
 
 
 def overwrite_base(
@@ -42,12 +34,11 @@ def overwrite_base(
     ``vanished`` compares areas: a class that the base mask leaves less than :data:`LOST` of its seeds' area is
     recovered.
     """
-    if config.overwrite == "none":
-        return base
-    if config.overwrite == "all":
-        return torch.where(seeds >= 0, seeds, base)
-    recovered = torch.stack(
-        [(base == k).sum(dim=(1, 2)) < LOST * (seeds == k).sum(dim=(1, 2)) for k in range(valid.shape[1])], dim=1
-    )  # (b, k)
-    wins = recovered.gather(1, seeds.clamp_min(0).flatten(1)).view_as(seeds)
-    return torch.where(wins & (seeds >= 0), seeds, base)
+    wins = seeds >= 0
+    if config.overwrite == "vanished":
+        classes = range(valid.shape[1])
+        kept = torch.stack([(base == k).sum(dim=(1, 2)) for k in classes], dim=1)  # (b, k)
+        seeded = torch.stack([(seeds == k).sum(dim=(1, 2)) for k in classes], dim=1)
+        recovered = kept < LOST * seeded
+        wins = wins & recovered.gather(1, seeds.clamp_min(0).flatten(1)).view_as(seeds)
+    return torch.where(wins, seeds, base)

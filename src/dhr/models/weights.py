@@ -19,9 +19,8 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
 
     Args:
         model: a name that ``timm.list_models()`` knows.
-        weights: ``hub`` (timm downloads them, or finds them in its cache), ``none`` (random), or a file:
-        safetensors, or a
-            PyTorch state dict, which is read with ``weights_only=True`` (nothing in it is executed).
+        weights: ``hub`` (timm downloads them, or finds them in its cache), ``none`` (random), or a file: safetensors or
+            a PyTorch state dict, which is read with ``weights_only=True`` (nothing in it is executed).
         setting: the command's setting that holds ``weights``, for messages.
         options: further arguments of ``timm.create_model``.
 
@@ -31,15 +30,15 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     """
     import timm
 
-    try:
-        if weights == HUB:
-            return _from_hub(model, setting, options)
-        network: nn.Module = timm.create_model(model, pretrained=False, **options)
-    except (RuntimeError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
+    if not timm.is_model(model):
         near = timm.list_models(f"*{model.split('_')[0].split('.')[0]}*")[:5]
-        raise ConfigError(
-            f"timm cannot build {model!r} with {dict(options)}: {error}; names like it: {', '.join(near) or 'none'}"
-        ) from error
+        raise ConfigError(f"timm has no model {model!r}; names like it: {', '.join(near) or 'none'}")
+    try:
+        network: nn.Module = timm.create_model(model, pretrained=False, **options)
+    except Exception as error:  # whatever the model's constructor makes of options that are not for it
+        raise ConfigError(f"timm cannot build {model!r} with {dict(options)}: {error}") from error
+    if weights == HUB:
+        return _from_hub(model, setting, options)
     if weights != NONE:
         load_weights(network, Path(weights), model, setting)
     return network
@@ -48,11 +47,11 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
 def _from_hub(model: str, setting: str, options: Mapping[str, Any]) -> nn.Module:
     import timm
 
-    if timm.is_model(model) and not timm.models.is_model_pretrained(model):
+    if not timm.models.is_model_pretrained(model):
         raise WeightsError(f"timm has no weights for {model!r}; name a file with --{setting} FILE, or --{setting} none")
     try:
         network: nn.Module = timm.create_model(model, pretrained=True, **options)
-    except (OSError, ValueError) as error:  # every download error of requests, urllib and huggingface_hub is an OSError
+    except Exception as error:  # a download fails with whatever its client happens to raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
             f"cannot download the weights of {model!r} ({reason[0][:160]}); "

@@ -10,8 +10,7 @@ from torch import Tensor
 from dhr.errors import ShapeError
 
 TOLERANCE = 1e-4
-"""Marginal error that float32 reaches where the scores range over at most 100 eps, however hard; float64 reaches
-1e-8."""
+"""Marginal error that float32 reaches where the scores range over at most 100 eps; float64 reaches 1e-8."""
 
 _ANNEALING, _POLISHING = 20, 10
 """Iterations in which eps is lowered from the range of the scores, and those at its value."""

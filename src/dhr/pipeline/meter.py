@@ -14,8 +14,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Meter:
-    """Collects one row a stage, in the form that run.json holds; a stage that comes again adds its seconds to its
-    row."""
+    """Collects one row a stage, as run.json holds them; a stage that comes again adds its seconds to its row."""
 
     device: torch.device
     rows: list[dict[str, str | float]] = field(default_factory=list)

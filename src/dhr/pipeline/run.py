@@ -76,6 +76,7 @@ def run(
         before = record.get("identity", {})
         identity: dict[str, Any] = {
             "dhr": dhr.__version__,
+            "libraries": _libraries(),
             "settings": config.identity(device, before.get("settings", {})),
         }
         folder.refuse_other(before, identity)
@@ -197,8 +198,12 @@ def _make_deterministic() -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **_libraries()}
+
+
+def _libraries() -> dict[str, str]:
+    """Versions of what the bytes of a mask depend on."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def _describe(device: torch.device) -> str:

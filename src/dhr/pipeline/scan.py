@@ -20,7 +20,7 @@ class Scan:
     problems: tuple[Problem, ...]
     """What the listing and the reading left out."""
     digest: str
-    """SHA-256, in hex, of names, contents, tags and classes of the usable photographs."""
+    """``sha256:`` and the hexadecimal digest of names, contents, tags and classes of the usable photographs."""
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], None]) -> Scan:
@@ -56,7 +56,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
         raise DataError(f"none of the {len(data.samples)} photographs can be read{first}")
     if found != known:
         write_json(folder.scan, found)
-    return Scan(tuple(samples), tuple(problems), whole.hexdigest())
+    return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest())
 
 
 def _known(folder: OutputFolder) -> dict[str, Any]:

@@ -104,14 +104,15 @@ def _plain(value: Any) -> Any:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Each setting in which two runs differ, as ``name was X, now Y``."""
+    """Each setting in which two runs differ, as ``name was X, now Y``, or ``name changed`` for contents of files."""
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            found.append(f"{prefix}{key} was {before}, now {after}")
+            digest = any(isinstance(value, str) and value.startswith(_SHA256) for value in (before, after))
+            found.append(f"{prefix}{key} changed" if digest else f"{prefix}{key} was {before}, now {after}")
     return found
 
 

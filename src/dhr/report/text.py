@@ -55,7 +55,7 @@ def memory(megabytes: float | int) -> str:
     """
     if math.isnan(megabytes):
         return DASH
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
 def counted(count: int, noun: str) -> str:

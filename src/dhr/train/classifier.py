@@ -54,8 +54,9 @@ class TrainConfig:
                 raise ConfigError(f"train.{name} must be 1 or more, got {getattr(self, name)}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"train.scale must be two positive sizes, the smaller first; got {self.scale}")
-        if self.workers < 0 or self.jitter < 0 or self.lr < 0 or self.head_lr < 0:
-            raise ConfigError("train.workers, train.jitter, train.lr and train.head_lr must not be negative")
+        for name in ("jitter", "lr", "head_lr", "weight_decay", "workers"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"train.{name} must not be negative, got {getattr(self, name)}")
 
 
 Progress = Callable[[int, int], None]

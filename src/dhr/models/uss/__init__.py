@@ -37,6 +37,8 @@ class UssConfig:
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) <= 0:
             raise ConfigError(f"uss.scales must be positive numbers, got {self.scales}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ConfigError(f"uss.std must be positive numbers, got {self.std}")
 
 
 @runtime_checkable

@@ -41,6 +41,8 @@ class WssConfig:
             raise ConfigError(f"wss.output_stride must be 8, 16 or 32, got {self.output_stride}")
         if not self.scales or min(self.scales) <= 0:
             raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ConfigError(f"wss.std must be positive numbers, got {self.std}")
 
 
 @dataclass(frozen=True)

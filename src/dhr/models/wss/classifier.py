@@ -13,8 +13,7 @@ from dhr.models.wss import WssConfig, WssMaps
 
 
 class TagClassifier(nn.Module):
-    """Encoder, then one 1x1 convolution a class: its map is the CAM, the map's mean the logit (Eq. 6: GAP of the
-    CAMs)."""
+    """Encoder, then a 1x1 convolution: a class's map is its CAM, the map's mean its logit (Eq. 6: GAP of the CAMs)."""
 
     mean: Tensor
     std: Tensor

@@ -1,0 +1,40 @@
+"""From masks to centroids to heatmaps: what Steps 2 and 3 do with either kind of features."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.ops.prototypes import class_average_pooling
+from dhr.ops.similarity import cosine_heatmaps, feature_norms
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a batch on the grid, with their lengths, which every round needs."""
+
+    values: Float[Tensor, "b d n"]
+    norms: Float[Tensor, "b 1 n"]
+
+    @staticmethod
+    def of(maps: Float[Tensor, "b d u v"]) -> "Features":
+        """Flatten maps and measure their lengths."""
+        values = maps.flatten(2)
+        return Features(values, feature_norms(values))
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Where each class is, as far as one kind of features tells."""
+
+    centroids: Float[Tensor, "b k d"]
+    scores: Float[Tensor, "b k n"]
+
+
+def centroid_heatmaps(features: Features, masks: Float[Tensor, "b k n"]) -> Heatmaps:
+    """CAP over ``masks`` gives centroids V, and those give S = ReLU(cos(F, V)).
+
+    Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
+    """
+    centroids = class_average_pooling(features.values, masks, features.norms)
+    return Heatmaps(centroids, cosine_heatmaps(features.values, centroids, features.norms))
