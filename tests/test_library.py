@@ -48,6 +48,15 @@ def test_inputs_are_not_altered(inputs: dict[str, np.ndarray]) -> None:
     assert all(np.array_equal(inputs[name], before[name]) for name in inputs)
 
 
+def test_views_with_negative_strides_as_opencv_users_have(inputs: dict[str, np.ndarray]) -> None:
+    plain = rebalance(**inputs)
+    bgr = np.moveaxis(inputs["images"], 1, 3)[..., ::-1].copy()
+    turned = rebalance(**{**inputs, "images": bgr[..., ::-1]})
+    assert torch.equal(plain.mask, turned.mask)
+    maps, _ = pad_classes([inputs["cams"][0][:, ::-1], inputs["cams"][1][:1, ::-1]])
+    assert torch.equal(maps[0], torch.from_numpy(inputs["cams"][0]).flip(1))
+
+
 def test_a_preset_by_name_is_the_preset(inputs: dict[str, np.ndarray]) -> None:
     for name, config in PRESETS.items():
         assert torch.equal(rebalance(**inputs, config=name).scores, rebalance(**inputs, config=config).scores)
