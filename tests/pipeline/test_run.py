@@ -244,6 +244,12 @@ def test_other_settings_are_refused_by_name(setting: str, value: str, name: str,
     assert stamps(finished.out) == before
 
 
+def test_masks_do_not_go_among_the_photographs(dhr: Any, finished: Any) -> None:
+    out = finished.data / "images" / "masks"
+    one_line(dhr(finished.run("--out", str(out))), "among the photographs")
+    assert not out.exists()
+
+
 def test_other_data_are_refused(finished: Any, dhr: Any, contents: Any) -> None:
     masks = contents(finished.out / "masks")
     photographs = sorted((finished.data / "images").glob("*.png"))

@@ -9,6 +9,7 @@ from rich.table import Table
 from dhr import pipeline
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
+from dhr.errors import OutputError
 from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
 
@@ -19,6 +20,9 @@ def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str
     """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
     console = Console()
     photographs = FolderDataSet(data, split)
+    images = (data / "images").resolve()
+    if out.resolve().is_relative_to(images):
+        raise OutputError(f"--out {out} lies among the photographs, {images}; choose a folder outside of it")
     with Bars(console) as bars:
         outcome = pipeline.run(photographs, out, config, bars, preset)
     report = out / "report.html"

@@ -123,7 +123,7 @@ def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """The mask at another size, as int64."""
     if mask.shape[-2:] == size:
         return mask.long()
-    return interpolate(mask[:, None].double(), size, mode="nearest-exact")[:, 0].long()
+    return interpolate(mask[:, None].float(), size, mode="nearest-exact")[:, 0].long()
 
 
 def _check(

@@ -55,6 +55,8 @@ def run(
 ) -> Outcome:
     """Make a mask for every photograph of ``data`` in the folder ``out``.
 
+    For masks that can be repeated byte for byte, torch is seeded and told to be deterministic, in the whole process.
+
     Args:
         data: photographs with tags; truth is never read.
         out: a new or empty folder, or one that holds a run of the same data and settings, which is continued.
@@ -151,6 +153,8 @@ def _make_masks(
             make_mask(data, sample, models.wss, models.uss, config, device, folder, colours)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
+        except (MemoryError, torch.OutOfMemoryError):
+            problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
     progress("masks", len(samples), len(samples))
     return problems
 

@@ -37,7 +37,7 @@ class RunConfig:
     """Whether to keep the masks of the steps in between, and the CAMs."""
     seed: int = 0
     device: str = "auto"
-    """`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
