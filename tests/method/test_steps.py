@@ -27,9 +27,14 @@ def rand(*shape: int, seed: int = 0) -> Tensor:
 
 class TestBase:
     def test_cams_reach_from_0_to_1(self) -> None:
-        cams = torch.tensor([[[[-3.0, 2.0, 4.0]], [[-1.0, -2.0, 0.0]], [[1.0, 2.0, 9.0]]]])
+        cams = torch.tensor([[[[-3.0, 2.0, 4.0]], [[0.0, 0.0, 0.0]], [[1.0, 2.0, 9.0]]]])
         result = normalise_cams(cams, torch.tensor([[True, True, False]]))
         assert result[0, :, 0].tolist() == [[0, 0.5, 1], [0, 0, 0], [0, 0, 0]]
+
+    def test_a_class_that_is_seen_nowhere_is_where_it_is_denied_least(self) -> None:
+        cams = torch.tensor([[[[-1.0, -2.0, -1.5]], [[-1.0, -1.0, -1.0]]]])
+        result = normalise_cams(cams, torch.ones(1, 2, dtype=torch.bool))
+        assert result[0, :, 0].tolist() == [[1, 0, 0.5], [0, 0, 0]]
 
     def test_the_background_comes_first(self) -> None:
         cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, False]])

@@ -14,9 +14,14 @@ NOTHING = -1
 
 
 def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k u v"]:
-    """A: ReLU, then each map divided by its maximum; maps without activation and padding are zero."""
-    positive = cams.relu() * valid[:, :, None, None]
-    return positive / positive.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
+    """A: ReLU, then each map divided by its maximum; constant maps without activation, and padding, are zero.
+
+    A map that nowhere rises above 0 is stretched from its least value to its highest instead: the tag says that the
+    class is there, so where the classifier doubts it least is the best guess.
+    """
+    low, high = cams.amin(dim=(2, 3), keepdim=True), cams.amax(dim=(2, 3), keepdim=True)
+    rising = torch.where(high > 0, cams.relu(), cams - low)
+    return rising * valid[:, :, None, None] / rising.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
 
 
 def add_background(

@@ -50,12 +50,15 @@ def see(
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
     columns = [tag - classes.foreground.start for tag in sample.tags]
 
-    def wss_maps(view: Tensor) -> tuple[Tensor, Tensor]:
+    def wss_maps(view: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         maps = wss.maps(view.contiguous(memory_format=torch.channels_last))
-        return maps.cams[:, columns].relu(), maps.features
+        tagged = maps.cams[:, columns]
+        return tagged.relu(), tagged, maps.features
 
-    cams, wss_features = average_views(wss_maps, image, grid, config.wss.scales, config.wss.flip)
+    positive, signed, wss_features = average_views(wss_maps, image, grid, config.wss.scales, config.wss.flip)
     (uss_features,) = average_views(lambda view: (uss(view),), image, grid, config.uss.scales, config.uss.flip)
+    # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
+    cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
     return Maps(image, cams, uss_features, wss_features)
 
 
