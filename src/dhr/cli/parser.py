@@ -63,7 +63,8 @@ exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, o
 130 interrupted.
 
 Settings can stand in a YAML file (--config), with the same names; what the command line says goes
-before what the file says. Weights and classifier named in a YAML file are looked for from its folder.
+before what the file says. Weights and classifier named in a YAML file are looked for from its
+folder.
 """
 
 _EVALUATE = """
