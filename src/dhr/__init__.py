@@ -8,8 +8,8 @@ The method alone, on your own arrays::
 The whole way from photographs and tags is the command ``dhr run``, or :func:`dhr.pipeline.run`.
 """
 
+from dhr.arrays import pad_classes, rebalance
 from dhr.errors import DhrError
-from dhr.library import pad_classes, rebalance
 from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
 from dhr.types import Rebalanced
 

@@ -36,9 +36,8 @@ def overwrite_base(
     """
     wins = seeds >= 0
     if config.overwrite == "vanished":
-        classes = range(valid.shape[1])
-        kept = torch.stack([(base == k).sum(dim=(1, 2)) for k in classes], dim=1)  # (b, k)
-        seeded = torch.stack([(seeds == k).sum(dim=(1, 2)) for k in classes], dim=1)
+        ids = torch.arange(valid.shape[1], device=base.device).view(1, -1, 1, 1)
+        kept, seeded = ((mask.unsqueeze(1) == ids).sum(dim=(2, 3)) for mask in (base, seeds))  # (b, k)
         recovered = kept < LOST * seeded
         wins = wins & recovered.gather(1, seeds.clamp_min(0).flatten(1)).view_as(seeds)
     return torch.where(wins, seeds, base)

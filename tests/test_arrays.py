@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import dhr
+from dhr.arrays import pad_classes, rebalance
 from dhr.errors import ConfigError, DhrError, ShapeError
-from dhr.library import pad_classes, rebalance
 from dhr.method.config import PRESETS, BoundaryConfig
 
 
