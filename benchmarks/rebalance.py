@@ -10,17 +10,12 @@ Beside the presets it measures, in the same process and on the same inputs,
 """
 
 import argparse
-import os
-import platform
-import statistics
-import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from common import Timing, bandwidth, commit, machine, measure
 from torch import Tensor
 
 from dhr.files import write_json
@@ -39,22 +34,6 @@ class Inputs:
     wss_features: Tensor
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds an image, over the repetitions."""
-
-    median: float
-    quarter: float
-    three_quarters: float
-
-    @staticmethod
-    def of(seconds: list[float], images: int) -> "Timing":
-        """Median and quartiles."""
-        values = [1000 * value / images for value in seconds]
-        quarter, median, three_quarters = statistics.quantiles(values, n=4, method="inclusive")
-        return Timing(median, quarter, three_quarters)
-
-
 def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, device: torch.device) -> Inputs:
     """Blobs, one a class, of unequal sizes, with features that follow them and noise on all."""
     random = torch.Generator().manual_seed(0)
@@ -70,25 +49,6 @@ def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, devic
         return torch.einsum("bkuv,bkd->bduv", cams, directions) + 0.5 * noise
 
     return Inputs(*(value.to(device) for value in (cams, features(d_us), features(d_ws))))
-
-
-def measure(run: Callable[[], object], repetitions: int, warm_up: int, device: torch.device) -> list[float]:
-    """Seconds of each repetition, the device waited for."""
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    for _ in range(warm_up):
-        run()
-    seconds = []
-    for _ in range(repetitions):
-        wait()
-        start = time.perf_counter()
-        run()
-        wait()
-        seconds.append(time.perf_counter() - start)
-    return seconds
 
 
 def plain_sinkhorn(scores: Tensor, q: Tensor, eps: float) -> tuple[Tensor, int]:
@@ -166,43 +126,6 @@ def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]
     return masks, iterations
 
 
-def bandwidth(device: torch.device, megabytes: int) -> float:
-    """Bytes a second at which the memory can be read."""
-    values = torch.ones(megabytes * 2**20 // 4, device=device)
-    seconds = measure(lambda: values.sum(), repetitions=7, warm_up=2, device=device)
-    return values.numel() * 4 / min(seconds)
-
-
-def commit() -> str:
-    """The commit that is measured, ``+dirty`` where files differ from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    return (git("rev-parse", "HEAD") or "unknown") + ("+dirty" if git("status", "--porcelain") else "")
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """What it runs on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "threads": torch.get_num_threads(),
-    }
-
-
 def main() -> None:
     """Measure, print a table, and write the JSON file."""
     parser = argparse.ArgumentParser(description="Time Steps 1 to 3 of the method, without the boundary.")
@@ -244,7 +167,7 @@ def main() -> None:
         transports = given.batch * (1 + 2 * config.rounds)
         rows[name] = {
             "ms_per_image": timing.median,
-            "spread": [timing.quarter, timing.three_quarters],
+            "spread": timing.spread,
             "loop_ms_per_image": loop.median,
             "ratio_to_loop": loop.median / timing.median,
             "loop_iterations_per_transport": iterations / transports,

@@ -186,7 +186,7 @@ def made() -> Callable[[Path], dict[str, Any]]:
         for name, content in _contents(out).items():
             if name.endswith(TEMPORARY_SUFFIX):
                 continue
-            if name.startswith(("masks/", "stages/", "cams/")) or name == "classifier.safetensors":
+            if name.startswith(("masks/", "stages/", "cams/")) or name.endswith(".safetensors"):
                 found[name] = content
             elif name.startswith("items/"):
                 item = strict_json(out / name)

@@ -94,7 +94,7 @@ def test_without_images_the_mask_is_on_the_grid(inputs: dict[str, np.ndarray]) -
 def test_a_background_comes_first(inputs: dict[str, np.ndarray]) -> None:
     result = rebalance(**inputs, background=True)
     assert result.scores.shape[1] == result.activation.shape[1] == 4
-    assert (result.activation[:, 0] == PRESETS["default"].background).all()
+    assert (result.activation[:, 0] == PRESETS["default"].background_threshold).all()
     assert torch.equal(result.activation[:, 1:], rebalance(**inputs).activation)
 
 

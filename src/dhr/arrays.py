@@ -23,6 +23,7 @@ def rebalance(
     images: Array | None = None,
     valid: Array | None = None,
     base: Array | None = None,
+    edges: Array | None = None,
     background: bool = False,
     config: MethodConfig | str = "default",
     boundary: BoundaryConfig = BOUNDARY,
@@ -34,10 +35,11 @@ def rebalance(
             different numbers of tags.
         uss_features: (b, d, u, v), unsupervised features of any size of grid; the method works on their grid.
         wss_features: (b, e, u, v), features of the network that the CAMs come from.
-        images: (b, 3, h, w) or (b, h, w, 3), RGB, integer or float.
+        images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1.
         valid: (b, k), False where ``cams`` is padding.
         base: (b, h, w), the mask of another method: labels 0..k-1, or with ``background`` 0..k, 0 the background;
             anything else is void.
+        edges: (b, 1, p, q), probability of a class boundary, for the random walk.
         background: whether there is a background class; labels then start with it.
         config: settings, or the name of a preset.
         boundary: correction along the edges of ``images``.
@@ -73,13 +75,7 @@ def rebalance(
             raise ShapeError(f"{name} hold NaN or infinity; every value must be finite")
         return tensor
 
-    pictures = None
-    if images is not None:
-        pictures = floats("images", images)
-        if pictures.shape[1] != 3 and pictures.shape[3] == 3:
-            pictures = pictures.movedim(3, 1)
-        if pictures.shape[1] != 3:
-            raise ShapeError(f"images must be RGB, (b, 3, h, w) or (b, h, w, 3); got {tuple(pictures.shape)}")
+    pictures = None if images is None else _rgb(floats("images", images), _tensor(images).dtype)
     maps = floats("cams", first)
     present = torch.ones(maps.shape[:2]) if valid is None else _tensor(valid)
     if present.shape != maps.shape[:2] or not bool(present.bool().any(dim=1).all()):
@@ -97,6 +93,7 @@ def rebalance(
         pictures,
         present.to(first.device, torch.bool),
         None if mask is None else mask.to(first.device, torch.int64),
+        None if edges is None else floats("edges", edges),
         background,
         config,
         boundary,
@@ -125,6 +122,23 @@ def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[T
     padded = torch.stack([torch.cat([one, one.new_zeros(most - len(one), *one.shape[1:])]) for one in tensors])
     valid = torch.arange(most) < torch.tensor([len(one) for one in tensors]).unsqueeze(1)
     return padded, valid.to(padded.device)
+
+
+def _rgb(images: Tensor, given: torch.dtype) -> Tensor:
+    """Images (b, 3, h, w) in 0..1 from what was ``given``: channels first or last, whole numbers or floats."""
+    if images.shape[1] != 3 and images.shape[3] == 3:
+        images = images.movedim(3, 1)
+    if images.shape[1] != 3:
+        raise ShapeError(f"images must be RGB, (b, 3, h, w) or (b, h, w, 3); got {tuple(images.shape)}")
+    if not given.is_floating_point:
+        images = images / 255
+    least, most = (float(end) for end in torch.aminmax(images))
+    if least < -1e-3 or most > 1 + 1e-3:
+        raise ShapeError(
+            f"images must be whole numbers in 0..255 or floats in 0..1; got {given}, {least:.4g} to {most:.4g} in that "
+            "unit; divide floats by 255, or clamp them"
+        )
+    return images.clamp(0, 1)
 
 
 def _tensor(value: Array) -> Tensor:

@@ -140,7 +140,7 @@ def test_a_photograph_of_100_megapixels(forks: Any, new_case: Any, labels: Any, 
     content = saved(large, "PNG", compress_level=1)
     small = new_case(write(tmp_path / "a", {"a.png": saved(picture(), "PNG")}, {"a.png": "cat;dog"}), tmp_path / "b")
     case = new_case(write(tmp_path / "data", {"a.png": content}, {"a.png": "cat;dog"}), tmp_path / "out")
-    options = ("--train.epochs", "1", "--stages", "false", "--image.long_side", "320", "--boundary.iterations", "2")
+    options = ("--train.epochs", "1", "--stages", "false", "--image.long_side", "320", "--boundary.crf.iterations", "2")
     usual, ended = forks(small.run(*options)), forks(case.run(*options))
     assert (usual.code, ended.code) == (0, 0), ended.err
     print(f"peak memory {ended.peak_mb:.0f} MB, of a small photograph {usual.peak_mb:.0f}")

@@ -136,7 +136,7 @@ def test_a_yaml_that_is_not_there_is_one_line(fresh: Any, dhr: Any, tmp_path: Pa
         ("--train.workers", "-1"),
         ("--method.tau", "2"),
         ("--method.combine", "sum"),
-        ("--boundary.kind", "crf"),
+        ("--boundary.kind", "densecrf"),
         ("--image.long_side", "8"),
         ("--wss.output_stride", "5"),
         ("--wss.scales", "[]"),

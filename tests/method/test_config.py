@@ -7,7 +7,7 @@ import pytest
 
 from dhr.errors import ConfigError
 from dhr.method.boundary import BOUNDARIES
-from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
+from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig, MethodConfig, PamrConfig, RandomWalkConfig
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,10 @@ from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
         ("smallest_ratio", -0.1),
         ("smallest_ratio", 1.0),
         ("rounds", 0),
-        ("background", -0.1),
-        ("background", 1.5),
+        ("background", "grey"),
+        ("background_threshold", -0.1),
+        ("background_threshold", 1.5),
+        ("background_power", 0.0),
         ("marginal", "equal"),
         ("combine", "sum"),
         ("overwrite", "always"),
@@ -37,17 +39,38 @@ def test_settings_that_cannot_work_are_refused_by_name(name: str, value: Any) ->
         replace(PRESETS["default"], **{name: value})
 
 
+@pytest.mark.parametrize("name", ["kind", "base", "seed"])
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_boundaries_are_refused_by_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"boundary.{name} .*crf.*random_walk.*'densecrf'"):
+        BoundaryConfig(**{name: "densecrf"})
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("kind", "crf"), ("iterations", -1), ("dilations", ()), ("dilations", (1, 0))]
+    ("part", "name", "value"),
+    [
+        (PamrConfig, "pamr.iterations", -1),
+        (PamrConfig, "pamr.dilations", ()),
+        (PamrConfig, "pamr.dilations", (1, 0)),
+        (CrfConfig, "crf.iterations", -1),
+        (CrfConfig, "crf.gaussian_sxy", 0.0),
+        (CrfConfig, "crf.bilateral_srgb", -1.0),
+        (CrfConfig, "crf.bilateral_sxy", float("nan")),
+        (CrfConfig, "crf.bilateral_compat", -1.0),
+        (CrfConfig, "crf.sharpness", 0.0),
+        (RandomWalkConfig, "random_walk.radius", 0),
+        (RandomWalkConfig, "random_walk.steps", -1),
+        (RandomWalkConfig, "random_walk.beta", 0.0),
+    ],
 )
 @pytest.mark.usefixtures("unchecked")
-def test_boundaries_that_cannot_work_are_refused_by_name(name: str, value: Any) -> None:
+def test_boundaries_that_cannot_work_are_refused_by_name(part: type, name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"boundary.{name}"):
-        BoundaryConfig(**{name: value})
+        part(**{name.split(".")[1]: value})
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("name", ["marginal", "combine", "overwrite"])
+@pytest.mark.parametrize("name", ["marginal", "combine", "overwrite", "background"])
 def test_a_refusal_names_what_is_known(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         MethodConfig(**{name: "nonsense"})
@@ -58,7 +81,7 @@ def test_a_refusal_names_what_is_known(name: str) -> None:
 
 def test_every_boundary_can_be_chosen() -> None:
     for kind in BOUNDARIES:
-        assert BoundaryConfig(kind=kind).kind == kind  # type: ignore[arg-type]
+        assert BoundaryConfig(kind=kind, base=kind, seed=kind).kind == kind  # type: ignore[arg-type]
 
 
 def test_presets_cannot_be_changed() -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dhr.errors import ShapeError
-from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
+from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig, PamrConfig
 from dhr.method.rebalance import rebalance
 from dhr.types import Rebalanced
 
-PLAIN = BoundaryConfig(kind="none")
-QUICK = BoundaryConfig(iterations=3, dilations=(1, 2, 4))
+PLAIN = BoundaryConfig(kind="none", base="none", seed="none")
+QUICK = BoundaryConfig(kind="pamr", pamr=PamrConfig(iterations=3, dilations=(1, 2, 4)))
 VARIANTS: dict[str, MethodConfig] = {
     **PRESETS,
     "uniform": replace(PRESETS["default"], marginal="uniform"),
@@ -439,17 +439,18 @@ def test_a_uniform_marginal_gives_every_class_the_same_area(scene: Callable[...,
 def test_the_boundary_moves_masks_to_the_edges_of_the_photograph(scene: Callable[..., Any]) -> None:
     """The photograph's edges lie half a cell beside those of the features."""
     made = scene(b=1, k=2, noise=0.05, pixels=8)
-    images = made.images.roll(3, dims=3)
-    images[..., :3] = made.images[..., :3]
+    images = made.images.clamp(0, 1).roll(3, dims=3)
+    images[..., :3] = made.images.clamp(0, 1)[..., :3]
     pixels = made.truth.repeat_interleave(8, 1).repeat_interleave(8, 2)
     truth = pixels.roll(3, dims=2)
     truth[..., :3] = pixels[..., :3]
     inputs = {**made.inputs(), "images": images}
     wrong = {
         kind: (rebalance(**inputs, boundary=boundary).mask != truth).double().mean().item()
-        for kind, boundary in (("none", PLAIN), ("pamr", BoundaryConfig()))
+        for kind, boundary in (("none", PLAIN), ("pamr", BoundaryConfig(kind="pamr")), ("crf", BoundaryConfig()))
     }
     assert wrong["pamr"] < 0.5 * wrong["none"]
+    assert wrong["crf"] < 0.5 * wrong["none"]
 
 
 @every_variant

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from dhr.method.base import add_background, labels, normalise_cams, soft_masks
-from dhr.method.boundary import refine_boundary
-from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
+from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.inter import Scores, transported
 from dhr.method.intra import intra_class
@@ -38,11 +37,17 @@ class TestBase:
 
     def test_the_background_comes_first(self) -> None:
         cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, False]])
-        maps, present = add_background(cams, valid, 0.3)
+        maps, present = add_background(cams, valid, MethodConfig(background_threshold=0.2))
         assert maps.shape == (1, 3, 3, 4)
-        assert (maps[:, 0] == 0.3).all()
+        assert (maps[:, 0] == 0.2).all()
         assert torch.equal(maps[:, 1:], cams)
         assert present.tolist() == [[True, True, False]]
+
+    def test_the_background_is_where_no_class_is(self) -> None:
+        cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, True]])
+        maps, _ = add_background(cams, valid, MethodConfig(background="power", background_power=2.0))
+        torch.testing.assert_close(maps[:, 0], (1 - torch.maximum(cams[:, 0], cams[:, 1])).square())
+        assert torch.equal(maps[:, 1:], cams)
 
     def test_padding_is_never_a_label(self) -> None:
         scores = torch.zeros(1, 3, 2, 2) - 5
@@ -165,29 +170,3 @@ class TestIntra:
     def test_without_groups_the_product_changes_nothing(self) -> None:
         _, inter, intra, _ = steps_2_and_3(replace(CONFIG, combine="product", tau=1.0))
         assert torch.equal(intra.values, inter.values)
-
-
-class TestBoundary:
-    def test_without_images_nothing_changes(self) -> None:
-        scores = rand(1, 2, 5, 5)
-        assert refine_boundary(None, scores, BoundaryConfig()) is scores
-
-    def test_none_changes_nothing(self) -> None:
-        scores = rand(1, 2, 5, 5)
-        assert torch.equal(refine_boundary(rand(1, 3, 5, 5), scores, BoundaryConfig(kind="none")), scores)
-
-    def test_settings_reach_the_correction(self) -> None:
-        images, scores = rand(1, 3, 9, 9), rand(1, 2, 9, 9, seed=1)
-        results = [
-            refine_boundary(images, scores, config)
-            for config in (
-                BoundaryConfig(),
-                BoundaryConfig(iterations=1),
-                BoundaryConfig(dilations=(1,)),
-                BoundaryConfig(iterations=0),
-            )
-        ]
-        for index, one in enumerate(results):
-            for other in results[:index]:
-                assert not torch.equal(one, other)
-        assert torch.equal(results[-1], scores)

@@ -21,7 +21,12 @@ WSS = {
         WssConfig(backbone="test_resnet", weights="none"),
         WssConfig(backbone="mobilenetv2_035", weights="none", options={"pad_type": "same"}),
         WssConfig(backbone="test_convnext", weights="none", output_stride=32),
-    ]
+    ],
+    "irn": [
+        WssConfig(kind="irn", backbone="test_resnet", weights="none"),
+        WssConfig(kind="irn", backbone="mobilenetv2_035", weights="none", output_stride=8),
+        WssConfig(kind="irn", backbone="test_convnext", weights="none", output_stride=32),
+    ],
 }
 SIZES = [(64, 96), (33, 47), (32, 500), (500, 32), (1, 1), (7, 130)]
 
@@ -40,7 +45,8 @@ def wss_maps(config: WssConfig) -> tuple[WssModel, Maps]:
 
     def run(images: Tensor) -> tuple[Tensor, ...]:
         maps = model.maps(images)
-        return maps.cams, maps.features
+        more = [one for one in (maps.edges, maps.displacement) if one is not None]
+        return maps.cams, maps.features, *more
 
     return model, run
 
@@ -70,12 +76,14 @@ def test_maps_of_any_size(build, config, size: tuple[int, int]) -> None:
     if min(size) < 32 and getattr(config, "backbone", "") == "test_convnext":
         pytest.skip("convolutions without padding need 32 pixels; `average_views` never gives less")
     results = run(images(2, *size))
-    assert results[-1].shape[1] == model.dim
+    channels = [maps.shape[1] for maps in results]
     if build is wss_maps:
-        assert results[0].shape[1] == CLASSES
-    for maps in results:
+        assert channels == [CLASSES, model.dim, *([1, 2] if config.kind == "irn" else [])]
+    else:
+        assert channels == [model.dim]
+    for index, maps in enumerate(results):
         assert len(maps) == 2
-        assert maps.shape[-2:] == results[0].shape[-2:]
+        assert maps.shape[-2:] == results[index - index % 2].shape[-2:]  # two and two on one grid
         assert min(maps.shape) > 0
         assert maps.dtype == torch.float32
         assert maps.isfinite().all()
@@ -158,9 +166,10 @@ def test_wss_models_keep_the_protocol_and_can_be_trained(configs: list[WssConfig
         assert all(parameter.grad is not None for parameter in model.classifier.parameters())
 
 
-def test_logits_are_the_means_of_the_cams() -> None:
+@pytest.mark.parametrize("kind", WSS)
+def test_logits_are_the_means_of_the_cams(kind: str) -> None:
     """Eq. 6: GAP of the CAMs."""
-    model = build_wss(WSS["classifier"][0], CLASSES).eval()
+    model = build_wss(WSS[kind][0], CLASSES).eval()
     pictures = images(2, 64, 80)
     torch.testing.assert_close(model(pictures), model.maps(pictures).cams.mean(dim=(2, 3)))
 

@@ -9,7 +9,8 @@ from dhr.data import SceneDataSet
 from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.classifier import TrainConfig, _batches, _Crops, train_classifier
+from dhr.train.classifier import TrainConfig, _Crops, train_classifier
+from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
 CONFIG = TrainConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
@@ -100,13 +101,13 @@ def test_batch_statistics_are_kept_if_asked(freeze: bool, tmp_path: Path) -> Non
 def test_every_photograph_is_seen_once_an_epoch_in_another_order_each() -> None:
     orders = []
     for epoch in range(3):
-        batches = list(_batches(10, 4, seed=0, epoch=epoch))
-        assert [len(batch) for batch in batches] == [4, 4, 2]
-        order = [index for batch in batches for index in batch]
+        found = list(batches(10, 4, seed=0, epoch=epoch))
+        assert [len(batch) for batch in found] == [4, 4, 2]
+        order = [index for batch in found for index in batch]
         assert sorted(order) == list(range(10))
         orders.append(order)
     assert orders[0] != orders[1] != orders[2]
-    assert list(_batches(10, 4, seed=0, epoch=0)) == list(_batches(10, 4, seed=0, epoch=0))
+    assert list(batches(10, 4, seed=0, epoch=0)) == list(batches(10, 4, seed=0, epoch=0))
 
 
 def test_crops_carry_their_tags_and_differ_by_epoch() -> None:

@@ -17,6 +17,7 @@ from dhr.report import write_report
 
 STAGE_NAMES = {
     "cam": "CAM",
+    "base": "base mask",
     "seed": "Step 1, seeds",
     "inter": "Step 2, inter-class",
     "intra": "Step 3, intra-class",

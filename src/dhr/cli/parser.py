@@ -49,6 +49,7 @@ _RUN = """
                     with the reason
       stages/ cams/ the masks of the steps in between, and the activation maps
       classifier.safetensors   the trained classifier, which --classifier takes in another run
+      affinity.safetensors     with --wss.kind irn: the heads that find where classes end
 
     Interrupted, the same command goes on where it stopped, and ends with the same masks.
 """

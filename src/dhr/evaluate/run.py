@@ -12,7 +12,7 @@ from dhr.errors import DataError, ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 
-STAGES = ("cam", "seed", "inter", "intra", "mask")
+STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Stages of the method in their order; ``mask`` is the final one."""
 
 Progress = Callable[[int, int], None]

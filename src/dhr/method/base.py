@@ -1,12 +1,10 @@
-"""CAMs made comparable, and the mask M_base that the method starts from (paper, Section 3.1)."""
+"""CAMs made comparable, a background beside them, and labels from scores (paper, Section 3.1)."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from dhr.method.boundary import refine_boundary
-from dhr.method.config import BoundaryConfig
+from dhr.method.config import MethodConfig
 from dhr.ops.prototypes import area_average
 
 NOTHING = -1
@@ -25,30 +23,18 @@ def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -
 
 
 def add_background(
-    cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"], score: float
+    cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"], config: MethodConfig
 ) -> tuple[Float[Tensor, "b k+1 u v"], Bool[Tensor, "b k+1"]]:
-    """Put a background of constant score before the classes, as class 0."""
-    level = torch.full_like(cams[:, :1], score)
+    r"""Put the background, which has no CAM, before the classes, as class 0.
+
+    Its score is a constant, or :math:`(1 - \max_k A_k)^\gamma` (``config.background``). Without one, whatever follows,
+    a CRF say, would give all of a photograph to its tags.
+    """
+    if config.background == "threshold":
+        level = torch.full_like(cams[:, :1], config.background_threshold)
+    else:
+        level = (1 - cams.amax(dim=1, keepdim=True)).pow(config.background_power)
     return torch.cat([level, cams], dim=1), torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
-
-
-def base_mask(
-    images: Float[Tensor, "b 3 h w"] | None,
-    cams: Float[Tensor, "b k u v"],
-    valid: Bool[Tensor, "b k"],
-    config: BoundaryConfig,
-) -> Int[Tensor, "b h w"]:
-    """M_base = R_c(A), the class of the highest score (Eq. 1 with the CAMs themselves as the propagated seeds)."""
-    if images is not None:
-        cams = resize(cams, (images.shape[-2], images.shape[-1]))
-    return scored_labels(refine_boundary(images, cams, config), valid)
-
-
-def resize(maps: Float[Tensor, "b k u v"], size: tuple[int, int]) -> Float[Tensor, "b k h w"]:
-    """Resample scores bilinearly."""
-    if maps.shape[-2:] == size:
-        return maps
-    return interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
 def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:

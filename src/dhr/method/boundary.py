@@ -1,32 +1,132 @@
-"""Boundary correction R_c (paper, Eqs. 1, 2 and 5)."""
+"""Boundary correction R_c (paper, Eqs. 1, 2 and 5): one protocol, one entry a kind."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig
+from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
 from dhr.ops.pamr import pamr
-
-Refine = Callable[[Tensor, Tensor, BoundaryConfig], Tensor]
-
-
-def _pamr(images: Tensor, scores: Tensor, config: BoundaryConfig) -> Tensor:
-    return pamr(images, scores, config.iterations, config.dilations)
+from dhr.ops.prototypes import area_average
+from dhr.ops.random_walk import boundary_affinity, feature_affinity, random_walk, transition
+from dhr.ops.upsample import resize
 
 
-def _none(images: Tensor, scores: Tensor, config: BoundaryConfig) -> Tensor:
-    return scores
+@runtime_checkable
+class Refine(Protocol):
+    """Makes scores follow the edges of images: one map a class in, one out, of the images' size, none negative.
+
+    Images are RGB in 0..1. What it makes of the images it may keep, as scores of the same images often follow.
+    """
+
+    def __call__(self, images: Float[Tensor, "b 3 h w"], scores: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
+        """Refined scores; their scale is their own."""
+        ...
 
 
-BOUNDARIES: Mapping[str, Refine] = {"pamr": _pamr, "none": _none}
-"""Corrections by the name that `boundary.kind` takes."""
+@dataclass(frozen=True)
+class Guide:
+    """What a correction may look at beside the images."""
+
+    features: Float[Tensor, "b d u v"] | None = None
+    """Dense features of the images."""
+    edges: Float[Tensor, "b 1 p q"] | None = None
+    """Probability of a class boundary, 0..1."""
 
 
-def refine_boundary(
-    images: Float[Tensor, "b 3 h w"] | None, scores: Float[Tensor, "b k h w"], config: BoundaryConfig
-) -> Float[Tensor, "b k h w"]:
-    """Make ``scores`` follow the edges of ``images``; without images they stay as they are."""
-    if images is None:
+class _Nothing:
+    def __init__(self, config: BoundaryConfig, guide: Guide) -> None: ...
+
+    def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
         return scores
-    return BOUNDARIES[config.kind](images, scores, config)
+
+
+class _Pamr:
+    def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
+        self.config = config.pamr
+
+    def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
+        return pamr(images, scores, self.config.iterations, self.config.dilations)
+
+
+class _Crf:
+    def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
+        self.config = config.crf
+        self.made: tuple[Tensor, DenseCrf] | None = None
+
+    def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
+        config = self.config
+        if self.made is None or self.made[0] is not images:
+            gaussian = Gaussian(config.gaussian_sxy, config.gaussian_compat)
+            bilateral = Bilateral(config.bilateral_sxy, config.bilateral_srgb, config.bilateral_compat)
+            self.made = images, DenseCrf(images, gaussian, bilateral)
+        chances, seen = probabilities(scores, config.sharpness)
+        return self.made[1](chances, config.iterations, seen)
+
+
+class _RandomWalk:
+    def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
+        if guide.features is None and guide.edges is None:
+            raise ConfigError("boundary random_walk compares features of the images; give some, or class boundaries")
+        self.config, self.guide = config.random_walk, guide
+        self.made: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
+        if self.made is None or self.made[0] is not images:
+            self.made = images, transition(self._affinity(images), self.config.beta)
+        walk, size = self.made[1], (scores.shape[-2], scores.shape[-1])
+        coarse = area_average(scores, (walk.shape[-2], walk.shape[-1]))
+        return resize(random_walk(walk, coarse, self.config.radius, self.config.steps), size)
+
+    def _affinity(self, images: Tensor) -> Tensor:
+        features, edges = self.guide.features, self.guide.edges
+        if edges is not None:  # on their own grid: class boundaries are thin
+            return boundary_affinity(edges, self.config.radius)
+        assert features is not None
+        return feature_affinity(features, images, self.config.radius, self.config.sigma_colour)
+
+
+BOUNDARIES: Mapping[str, Callable[[BoundaryConfig, Guide], Refine]] = {
+    "crf": _Crf,
+    "pamr": _Pamr,
+    "random_walk": _RandomWalk,
+    "none": _Nothing,
+}
+"""Makers of corrections by the name that `boundary.kind` takes."""
+
+
+@dataclass(frozen=True)
+class Refiners:
+    """The corrections of the three masks, one object where they are of one kind, so that its work is shared."""
+
+    base: Refine
+    seed: Refine
+    final: Refine
+
+    @staticmethod
+    def of(config: BoundaryConfig, guide: Guide) -> "Refiners":
+        """The corrections that ``config`` names."""
+        kinds = [config.base, config.seed, config.kind]
+        made = {kind: BOUNDARIES[kind](config, guide) for kind in dict.fromkeys(kinds)}
+        return Refiners(*(made[kind] for kind in kinds))
+
+
+def probabilities(
+    scores: Float[Tensor, "b k h w"], sharpness: float = 1.0
+) -> tuple[Float[Tensor, "b k h w"], Bool[Tensor, "b k"]]:
+    """Scores to a power over their sum, and which classes score anywhere in an image; those are as likely where none
+    scores.
+    """
+    positive = scores.clamp_min(0)
+    powers = (positive / positive.amax(dim=1, keepdim=True).clamp_min(1e-30)).pow(sharpness)
+    total = powers.sum(dim=1, keepdim=True)
+    seen = positive.amax(dim=(2, 3)) > 0  # (b, k)
+    seen = seen | ~seen.any(dim=1, keepdim=True)
+    fair = seen / seen.sum(dim=1, keepdim=True)
+    chosen = torch.where(total > 0, powers / total.clamp_min(1e-30), fair[:, :, None, None].to(scores.dtype))
+    return chosen, seen

@@ -6,14 +6,15 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.errors import ShapeError
-from dhr.method.base import add_background, base_mask, labels, normalise_cams, resize, scored_labels, soft_masks
-from dhr.method.boundary import refine_boundary
+from dhr.method.base import add_background, labels, normalise_cams, scored_labels, soft_masks
+from dhr.method.boundary import Guide, Refine, Refiners
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.inter import Scores, transported
 from dhr.method.intra import intra_class
 from dhr.method.seeds import class_marginal, overwrite_base
 from dhr.ops.similarity import correlated_groups
+from dhr.ops.upsample import resize
 from dhr.types import Rebalanced
 
 
@@ -25,6 +26,7 @@ def rebalance(
     images: Float[Tensor, "b 3 h w"] | None = None,
     valid: Bool[Tensor, "b k"] | None = None,
     base: Integer[Tensor, "b _ _"] | None = None,
+    edges: Float[Tensor, "b 1 _ _"] | None = None,
     background: bool = False,
     config: MethodConfig = PRESETS["default"],
     boundary: BoundaryConfig = BOUNDARY,
@@ -38,13 +40,15 @@ def rebalance(
         cams: A, one map for each class of the image that is tagged; any scale, negative values count as 0.
         uss_features: F_us, unsupervised features (DINO and the like).
         wss_features: F_ws, features of the network that made the CAMs.
-        images: RGB, any range; masks get their size and follow their edges. Without them masks are on the grid and R_c
-            does nothing.
+        images: RGB, 0..1; masks get their size and follow their edges. Without them masks are on the grid and R_c does
+            nothing.
         valid: False where ``cams`` is padding, for images with fewer classes than others of the batch. Every image must
             have at least one class.
         base: M_base of another method: labels 0..k-1, or with ``background`` 0..k, 0 the background; anything else is
             void. Without it, M_base is R_c(A).
-        background: whether there is a background class, without CAM, at ``config.background``; it becomes class 0.
+        edges: probability of a class boundary, for the random walk (IRN).
+        background: whether there is a background class, without CAM, scored by ``config.background``; it becomes class
+            0.
         config: a preset, or one's own settings.
         boundary: R_c.
 
@@ -57,9 +61,15 @@ def rebalance(
     grid = (uss_features.shape[-2], uss_features.shape[-1])
     maps = normalise_cams(resize(cams, grid), present)
     if background:
-        maps, present = add_background(maps, present, config.background)
+        maps, present = add_background(maps, present, config)
     classes = present.shape[1]
     size = grid if images is None else (images.shape[-2], images.shape[-1])
+
+    correct = Refiners.of(boundary, Guide(uss_features, edges))
+
+    def fine(scores: Tensor, refine: Refine) -> Tensor:
+        resized = resize(scores, size)
+        return resized if images is None else refine(images, resized)
 
     def on_grid(flat: Tensor) -> Tensor:
         return flat.view(*flat.shape[:2], *grid)  # (b, k, n) -> (b, k, u, v)
@@ -67,14 +77,15 @@ def rebalance(
     def pooled(mask: Tensor) -> Tensor:
         return soft_masks(mask, classes, grid, maps.dtype).flatten(2)  # (b, k, n)
 
-    start = base_mask(images, maps, present, boundary) if base is None else _nearest(base, size)
+    # Eq. 1, with the CAMs themselves as the propagated seeds.
+    start = scored_labels(fine(maps, correct.base), present) if base is None else _nearest(base, size)
     # The base mask may have lost a class; the CAMs know its share.
     ratios = class_marginal(pooled(scored_labels(maps, present)), present, config)
     seed = transported(maps.flatten(2), ratios, present, config.eps)
     initial = start
     if config.overwrite != "none":
-        fine = refine_boundary(images, resize(on_grid(seed.values), size), boundary)
-        initial = overwrite_base(start, scored_labels(fine, present), present, config)
+        seeds = scored_labels(fine(on_grid(seed.values), correct.seed), present)
+        initial = overwrite_base(start, seeds, present, config)
 
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
     masks = first = pooled(initial)
@@ -91,7 +102,7 @@ def rebalance(
         error = torch.maximum(error, intra.marginal_error)
     inter = transported(seen.scores, ratios, present, config.eps)
 
-    scores = refine_boundary(images, resize(on_grid(intra.values), size), boundary)
+    scores = fine(on_grid(intra.values), correct.final)
     scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return Rebalanced(
         activation=maps,

@@ -1,4 +1,4 @@
-"""Averages of dense maps over scales and flips, on one grid."""
+"""Averages of dense maps over scales and flips."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,17 +11,17 @@ from torch.nn.functional import interpolate
 def average_views(
     run: Callable[[Tensor], tuple[Tensor, ...]],
     image: Float[Tensor, "1 3 h w"],
-    grid: tuple[int, int],
+    grids: Sequence[tuple[int, int]],
     scales: Sequence[float],
     flip: bool,
     smallest: int = 32,
-) -> tuple[Float[Tensor, "1 _ u v"], ...]:
+) -> tuple[Float[Tensor, "1 _ _ _"], ...]:
     """Mean of the maps that ``run`` gives for ``image`` at several sizes, and mirrored.
 
     Args:
         run: from images (b, 3, h', w') to a fixed number of maps (b, _, u', v'), on any grid.
         image: one RGB image in 0..1.
-        grid: height and width (u, v) of the result.
+        grids: height and width of each of the results; further ones keep the grid that they have in the first view.
         scales: sizes relative to ``image``.
         flip: whether each size is also run mirrored, its maps mirrored back.
         smallest: least side in pixels that ``run`` is given; smaller views are enlarged to it.
@@ -35,6 +35,9 @@ def average_views(
         maps = run(torch.cat([view, view.flip(-1)]) if flip else view)
         if flip:
             maps = tuple((one[:1] + one[1:].flip(-1)) / 2 for one in maps)
-        maps = tuple(interpolate(one, grid, mode="bilinear", align_corners=False) for one in maps)
+        grids = [*grids, *((one.shape[-2], one.shape[-1]) for one in maps[len(grids) :])]
+        maps = tuple(
+            interpolate(one, grid, mode="bilinear", align_corners=False) for one, grid in zip(maps, grids, strict=True)
+        )
         sums = [total + one for total, one in zip(sums, maps, strict=True)] if sums else list(maps)
     return tuple(total / len(scales) for total in sums)

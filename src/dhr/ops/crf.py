@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -75,7 +76,7 @@ class DenseCrf:
 
     The lattice has at most 6 vertices a pixel, whatever the image shows (photographs have 1 to 2). So memory on the CPU
     is bounded: in bytes a pixel, 620 while the kernels are made, 420 for the kernels, and while scores are refined 400
-    and 18 a class.
+    and 20 a class.
 
     Args:
         images: RGB, uint8, or floats in 0..1.
@@ -103,7 +104,7 @@ class DenseCrf:
                     f"images of floats must lie in 0..1, got {images.min():.4g} to {images.max():.4g}; divide by 255, "
                     "or clamp them"
                 )
-            images = images.clamp(0, 1) * 255
+            images = images.detach().clamp(0, 1) * 255
         self.shape = (len(images), images.shape[2], images.shape[3])
         self.device = images.device
         narrow, wide = (gaussian.sxy, gaussian.compat), (bilateral.sxy, bilateral.srgb, bilateral.compat)
@@ -120,13 +121,17 @@ class DenseCrf:
             self._torch = TorchCrf(images if images.dtype == torch.float64 else images.float(), narrow, wide)
 
     @torch.no_grad()
-    def __call__(self, probabilities: Float[Tensor, "b k h w"], iterations: int = 10) -> Float[Tensor, "b k h w"]:
+    def __call__(
+        self, probabilities: Float[Tensor, "b k h w"], iterations: int = 10, present: Bool[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b k h w"]:
         """Q after ``iterations`` updates, of the type of ``probabilities``, summing to one over the classes.
 
         Args:
             probabilities: P, of the images' size, 0..1, summing to one over the classes (to 1 %); below
                 :data:`CLIP` they count as that.
             iterations: 0 gives the clipped probabilities back, normalised.
+            present: False for classes that an image does not have: they get 0, where others of probability 0 would
+                count as :data:`CLIP`. Each image needs a class.
 
         Raises:
             ShapeError: they differ from the images in size or device, hold no class; on the CPU also if they are no
@@ -147,18 +152,21 @@ class DenseCrf:
         if iterations < 0:
             raise ConfigError(f"iterations must be 0 or more, got {iterations}")
         if self._torch is not None:
-            refined: Tensor = self._torch(probabilities, iterations, CLIP)
+            refined: Tensor = self._torch(probabilities, iterations, CLIP, present)
             return refined.to(probabilities.dtype)
         total = probabilities.sum(dim=1)
-        if not (_within(probabilities, 0, 1 + _SUM) and _within(total, 1 - _SUM, 1 + _SUM)):
+        if not (_within(probabilities, 0.0, 1 + _SUM) and _within(total, 1 - _SUM, 1 + _SUM)):
             raise ShapeError(
                 "scores must be probabilities: 0 to 1, and 1 in sum over the classes; got "
                 f"{probabilities.min():.4g} to {probabilities.max():.4g}, sums {total.min():.4g} to {total.max():.4g}; "
                 "divide them by their sum, or take their softmax"
             )
         single = probabilities.detach().float().contiguous().numpy()
-        results = [torch.from_numpy(crf(one, iterations, CLIP)) for crf, one in zip(self._cpu, single, strict=True)]
-        return torch.stack(results).to(probabilities.dtype)
+        planes = np.zeros_like(single)
+        for index, crf in enumerate(self._cpu):
+            chosen = slice(None) if present is None else present[index].numpy()
+            planes[index, chosen] = crf(np.ascontiguousarray(single[index, chosen]), iterations, CLIP)
+        return torch.from_numpy(planes).to(probabilities.dtype)
 
 
 def dense_crf(

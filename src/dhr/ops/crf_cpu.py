@@ -7,7 +7,7 @@ so the memory for the lattice's values does not grow with them. Memory is the li
 (Q and the lattice's values) is in half precision, whose rounding of 5e-4 of a message is far below what the lattice
 itself approximates; sums, messages and the softmax are in float32.
 
-Memory, in bytes: for each pixel 100 for the lattice and 10 a class; for each vertex 52, and twice a row. An image of P
+Memory, in bytes: for each pixel 100 for the lattice and 20 a class; for each vertex 52, and twice a row. An image of P
 pixels has at most 6 P vertices, whatever it shows.
 """
 
@@ -64,16 +64,15 @@ class _Lattice:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def rows(self, width: int, dtype: Any) -> tuple[Array, Array]:
-        """Two arrays of rows for the vertices, and one of zeros for the neighbours that are not there."""
-        both = np.empty((len(self) + 1, width), dtype), np.empty((len(self) + 1, width), dtype)
-        for one in both:
-            one[-1] = 0
-        return both
+    def memory(self, width: int, dtype: Any) -> tuple[Array, Array]:
+        """Room for two arrays of rows of ``width`` or less, for the vertices and for neighbours that are not there."""
+        return np.empty((len(self) + 1) * width, dtype), np.empty((len(self) + 1) * width, dtype)
 
-    def filter(self, q: Array, rows: tuple[Array, Array]) -> Array:
-        """Splat rows of pixels onto the vertices, and blur; the one of ``rows`` with the result."""
-        width, (values, spare) = (0,) * q.shape[1], rows
+    def filter(self, q: Array, memory: tuple[Array, Array]) -> Array:
+        """Splat rows of pixels onto the vertices, and blur; the result lies in ``memory``."""
+        width = (0,) * q.shape[1]
+        values, spare = (one[: (len(self) + 1) * len(width)].reshape(-1, len(width)) for one in memory)
+        values[-1] = spare[-1] = 0  # what is not there
         parts = split(len(self), _LEAST)
         run_parallel(
             kernels.splat, ((width, q, self.starts, self.pixels, self.weights, values, *part) for part in parts)
@@ -108,7 +107,7 @@ class CpuCrf:
         planes = probabilities.reshape(len(probabilities), -1)
         count = planes.shape[1]
         groups = [_Group.of(planes, low) for low in range(0, len(planes), _WIDTHS[-1])]
-        rows = {len(group.width): self.lattice.rows(len(group.width), _HALF) for group in groups}
+        memory = self.lattice.memory(len(groups[0].width), _HALF)
         sums, top = np.empty(count, np.float32), np.empty(count, np.float32)
         pixels, lines = split(count, _LEAST), split(self.height, max(1, _LEAST // self.width))
         for g in groups:
@@ -118,7 +117,7 @@ class CpuCrf:
             for g in groups:
                 run_parallel(kernels.normalise, ((g.width, g.logits, sums, g.q, *part) for part in pixels))
             for g in groups:
-                self._message(g, rows[len(g.width)], top, lines)
+                self._message(g, memory, top, lines)
             for g in groups:
                 run_parallel(kernels.exponentiate, ((g.width, g.logits, top, sums, g.first, *part) for part in pixels))
         result = np.empty_like(planes)
@@ -126,9 +125,10 @@ class CpuCrf:
             run_parallel(kernels.write_scores, ((g.logits, sums, result[g.classes], *part) for part in pixels))
         return result.reshape(probabilities.shape)
 
-    def _message(self, group: "_Group", rows: tuple[Array, Array], top: Array, lines: list[tuple[int, int]]) -> None:
+    def _message(self, group: "_Group", memory: tuple[Array, Array], top: Array, lines: list[tuple[int, int]]) -> None:
         lattice = self.lattice
-        values = lattice.filter(group.q, rows) if self.compat else rows[0]
+        nothing = memory[0][: len(group.width)].reshape(1, -1)
+        values = lattice.filter(group.q, memory) if self.compat else nothing
         bilateral = (np.float32(self.compat), lattice.vertices, lattice.corners, values, lattice.norms)
         out = (group.unary, group.logits, top, group.first)
         run_parallel(
@@ -221,7 +221,7 @@ def _build(rgb: Array, sxy: float, srgb: float) -> _Lattice:
     run_parallel(weigh, ((r,) for r in range(6)))
     # Without norms, sums over pixels outgrow half precision.
     ones = np.ones((count, _WIDTHS[0]), np.float32)
-    values = lattice.filter(ones, lattice.rows(_WIDTHS[0], np.float32))
+    values = lattice.filter(ones, lattice.memory(_WIDTHS[0], np.float32))
     key = (0,) * _WIDTHS[0]
     run_parallel(kernels.reach, ((key, vertices, corners, values, norms, *part) for part in split(count, _LEAST)))
     run_parallel(weigh, ((r,) for r in range(6)))

@@ -6,12 +6,14 @@ lattice's vertices, W a width of rows.
 """
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
 
 from dhr.ops.simd import add, exp, fma, full, highest, load, scale, store, total
 
+# @no_type_check: or else pytest's check of types (jaxtyping) would wrap the functions before numba sees them.
 _COMPILE = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
 _D = 5
 # A blur along each of the six axes sums to one here; the lattice's filter wants twice that, and this part of it.
@@ -23,6 +25,7 @@ _SIXTH = np.float32(1 / 6)
 
 
 @njit(**_COMPILE)
+@no_type_check
 def embed(rgb, width, y0, y1, inverse_sxy, inverse_srgb, scales, low, strides, keys, weights):
     """Key and barycentric weight (6, P) of the six vertices around each pixel of rows y0..y1, by remainder."""
     position = np.empty(6, np.float32)
@@ -81,6 +84,7 @@ def embed(rgb, width, y0, y1, inverse_sxy, inverse_srgb, scales, low, strides, k
 
 
 @njit(**_COMPILE)
+@no_type_check
 def pack(keys, bits):
     """Put the index of each pixel below its key, so that sorting the numbers sorts the pixels."""
     for p in range(len(keys)):
@@ -88,6 +92,7 @@ def pack(keys, bits):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def number(keys, bits, vertices, pixels, starts):
     """Number the distinct keys among sorted packed ones, and list the pixels of each; how many there are.
 
@@ -110,6 +115,7 @@ def number(keys, bits, vertices, pixels, starts):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def link(keys, others, shift, first, first_other, before, after):
     """Neighbours along an axis: which of the sorted ``others`` is each of the sorted ``keys`` plus ``shift``."""
     j = 0
@@ -123,6 +129,7 @@ def link(keys, others, shift, first, first_other, before, after):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def pick(corners, norms, pixels, weights):
     """Barycentric weight of each pixel in the order of ``pixels``, times its norm."""
     for e in range(len(pixels)):
@@ -130,6 +137,7 @@ def pick(corners, norms, pixels, weights):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def splat(width, q, starts, pixels, weights, values, v0, v1):
     """Vertices v0..v1: weighted sum of the rows of their pixels."""
     for v in range(v0, v1):
@@ -140,6 +148,7 @@ def splat(width, q, starts, pixels, weights, values, v0, v1):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def blur(width, values, before, after, blurred, v0, v1):
     """Vertices v0..v1: half their row and a quarter of the rows of both neighbours along an axis."""
     for v in range(v0, v1):
@@ -148,6 +157,7 @@ def blur(width, values, before, after, blurred, v0, v1):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def reach(width, vertices, corners, values, norms, p0, p1):
     """Pixels p0..p1: 1 / sqrt of what the lattice holds there in all classes alike."""
     for p in range(p0, p1):
@@ -158,6 +168,7 @@ def reach(width, vertices, corners, values, norms, p0, p1):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def message(
     width, q, taps, norms_y, norms_x, bilateral, vertices, corners, values, norms, unary, logits, top, first, y0, y1
 ):  # fmt: skip
@@ -195,6 +206,7 @@ def message(
 
 
 @njit(**_COMPILE)
+@no_type_check
 def exponentiate(width, logits, top, sums, first, p0, p1):
     """Pixels p0..p1: exp(logits - top) in their place, and its sum over the classes so far."""
     for p in range(p0, p1):
@@ -204,6 +216,7 @@ def exponentiate(width, logits, top, sums, first, p0, p1):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def normalise(width, logits, sums, q, p0, p1):
     """Pixels p0..p1: Q, the exponentials over their sum."""
     for p in range(p0, p1):
@@ -211,6 +224,7 @@ def normalise(width, logits, sums, q, p0, p1):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def read_scores(scores, clip, unary, logits, sums, first, p0, p1):
     """Rows from planes (K, P): the clipped probabilities in ``logits``, their logarithms, and their sum so far.
 
@@ -231,6 +245,7 @@ def read_scores(scores, clip, unary, logits, sums, first, p0, p1):
 
 
 @njit(**_COMPILE)
+@no_type_check
 def write_scores(logits, sums, scores, p0, p1):
     """Planes (K, P) of Q from rows of exponentials."""
     for p in range(p0, p1):

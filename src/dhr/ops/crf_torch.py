@@ -5,14 +5,14 @@ room for all that an image can have: six a pixel.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import conv2d
 
 from dhr.ops.gaussian import gaussian_taps
 from dhr.ops.permutohedral import Embedding, embed_pixels
 
-_UNUSED = 2**62  # key of the vertices that an image does not need
+_UNUSED = 2**63 - 1  # key of the vertices that an image does not need, above all others
 
 
 class TorchCrf:
@@ -30,10 +30,18 @@ class TorchCrf:
         if self.compat:
             self._build(rgb, bilateral[0], bilateral[1])
 
-    def __call__(self, probabilities: Float[Tensor, "b k h w"], iterations: int, clip: float) -> Tensor:
+    def __call__(
+        self,
+        probabilities: Float[Tensor, "b k h w"],
+        iterations: int,
+        clip: float,
+        present: Bool[Tensor, "b k"] | None = None,
+    ) -> Tensor:
         """Q after ``iterations`` updates."""
-        clipped = probabilities.clamp_min(clip)
-        unary = clipped.log()
+        clipped = probabilities.to(self.taps.dtype).clamp_min(clip)
+        if present is not None:
+            clipped = clipped * present[:, :, None, None]
+        unary = clipped.log()  # minus infinity for what is not there
         q = clipped / clipped.sum(dim=1, keepdim=True)
         for _ in range(iterations):
             logits = unary

@@ -78,4 +78,4 @@ def embedding(bounds: Sequence[tuple[float, float]]) -> Embedding:
 
 def embed_pixels(height: int, width: int, sxy: float, srgb: float) -> Embedding:
     """The embedding of (x / sxy, y / sxy, R / srgb, G / srgb, B / srgb) for colours in 0..255."""
-    return embedding([(0, (width - 1) / sxy), (0, (height - 1) / sxy), *3 * [(0, 255 / srgb)]])
+    return embedding([(0.0, (width - 1) / sxy), (0.0, (height - 1) / sxy), *3 * [(0.0, 255 / srgb)]])

@@ -1,9 +1,16 @@
-"""Label maps at full resolution from scores at a lower one."""
+"""Scores, and labels of scores, at another resolution."""
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, interpolate
+
+
+def resize(maps: Float[Tensor, "b k u v"], size: tuple[int, int]) -> Float[Tensor, "b k h w"]:
+    """Resample scores bilinearly."""
+    if maps.shape[-2:] == size:
+        return maps
+    return interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
 def upsampled_labels(

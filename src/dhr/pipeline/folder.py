@@ -31,13 +31,23 @@ class OutputFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """State of the training after its last epoch."""
+        """State of the classifier's training after its last epoch."""
         return self.root / "work" / "classifier.pt"
+
+    @property
+    def affinity_checkpoint(self) -> Path:
+        """State of the training of the heads of `wss.kind irn` after its last epoch."""
+        return self.root / "work" / "affinity.pt"
 
     @property
     def classifier(self) -> Path:
         """The trained classifier."""
         return self.root / "classifier.safetensors"
+
+    @property
+    def affinity(self) -> Path:
+        """The trained heads of `wss.kind irn`."""
+        return self.root / "affinity.safetensors"
 
     def mask(self, name: str) -> Path:
         """Final mask of a photograph."""

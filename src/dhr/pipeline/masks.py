@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from dhr.data.images import write_mask
-from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.files import write_bytes, write_json
 from dhr.method.rebalance import rebalance
@@ -33,6 +34,8 @@ class Maps:
     """CAMs of the tagged classes, in the order of the tags."""
     uss: Float[Tensor, "1 d u v"]
     wss: Float[Tensor, "1 e u v"]
+    edges: Float[Tensor, "1 1 p q"] | None
+    """Probability of a class boundary, from WSS models that learn it."""
 
 
 @torch.no_grad()
@@ -50,16 +53,20 @@ def see(
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
     columns = [tag - classes.foreground.start for tag in sample.tags]
 
-    def wss_maps(view: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def wss_maps(view: Tensor) -> tuple[Tensor, ...]:
         maps = wss.maps(view.contiguous(memory_format=torch.channels_last))
         tagged = maps.cams[:, columns]
-        return tagged.relu(), tagged, maps.features
+        # Class boundaries are thin: on a coarser grid than their own they are lost.
+        edges = () if maps.edges is None else (maps.edges,)
+        return tagged.relu(), tagged, maps.features, *edges
 
-    positive, signed, wss_features = average_views(wss_maps, image, grid, config.wss.scales, config.wss.flip)
-    (uss_features,) = average_views(lambda view: (uss(view),), image, grid, config.uss.scales, config.uss.flip)
+    positive, signed, wss_features, *edges = average_views(
+        wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip
+    )
+    (uss_features,) = average_views(lambda view: (uss(view),), image, [grid], config.uss.scales, config.uss.flip)
     # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
     cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
-    return Maps(image, cams, uss_features, wss_features)
+    return Maps(image, cams, uss_features, wss_features, edges[0] if edges else None)
 
 
 def make_mask(
@@ -86,34 +93,44 @@ def make_mask(
         maps.uss,
         maps.wss,
         maps.image,
+        edges=maps.edges,
         background=classes.background,
         config=config.method,
         boundary=config.boundary,
     )
     size = (rgb.shape[0], rgb.shape[1])
     ids = torch.tensor([*range(classes.foreground.start), *sample.tags], dtype=torch.uint8, device=device)
-
-    def full(scores: Tensor) -> UInt8[np.ndarray, "h w"]:
-        return upsampled_labels(scores[0], ids, size).cpu().numpy()
-
-    mask = full(result.scores)
+    mask = _labels(result.scores, ids, size)
     if config.stages:
-        _write_stages(maps, result, folder, sample, full, classes, palette)
+        _write_stages(result, folder, sample, ids, size, classes, palette)
     write_mask(folder.mask(sample.name), mask, palette)
     record = _record(sample, classes, mask, result)
     write_json(folder.item(sample.name), {**record, "seconds": round(time.perf_counter() - start, 4)})
 
 
+def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    return upsampled_labels(scores[0], ids, size).cpu().numpy()
+
+
 def _write_stages(
-    maps: Maps, result: Rebalanced, folder: OutputFolder, sample: Sample, full: Any, classes: ClassTable, palette: Any
+    result: Rebalanced,
+    folder: OutputFolder,
+    sample: Sample,
+    ids: UInt8[Tensor, " k"],
+    size: tuple[int, int],
+    classes: ClassTable,
+    palette: Any,
 ) -> None:
+    base = interpolate(result.base[:, None].float(), size, mode="nearest-exact")[0, 0].long()
+    with_void = torch.cat([ids, ids.new_tensor([VOID])])  # where the label is -1
+    write_mask(folder.stage("base", sample.name), with_void[base].cpu().numpy(), palette)
     for stage, scores in (
         ("cam", result.activation),
         ("seed", result.seed),
         ("inter", result.inter),
         ("intra", result.intra),
     ):
-        write_mask(folder.stage(stage, sample.name), full(scores), palette)
+        write_mask(folder.stage(stage, sample.name), _labels(scores, ids, size), palette)
     activation = result.activation[0, classes.foreground.start :]
     buffer = io.BytesIO()
     np.savez_compressed(

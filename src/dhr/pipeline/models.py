@@ -1,14 +1,14 @@
 """The two networks of a run: built, trained, and read back."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import WeightsError
@@ -17,8 +17,10 @@ from dhr.models.uss import UssModel, build_uss
 from dhr.models.weights import NONE
 from dhr.models.wss import WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
+from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
+from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
 
 
@@ -31,13 +33,15 @@ class Models:
 
 
 def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> Models:
-    """Build both models; a classifier that is trained already gets its weights here."""
+    """Build both models; a classifier, and heads, that are trained already get their weights here."""
     torch.manual_seed(config.seed)
     trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
     wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
     wss = build_wss(wss_config, len(data.classes.foreground))
     if trained is not None and isinstance(wss, nn.Module):
         _load_classifier(wss, trained, data)
+    if isinstance(wss, IrnClassifier) and folder.affinity.is_file():
+        _load_heads(wss, folder.affinity)
     uss = build_uss(config.uss)
     for model in (wss, uss):
         if isinstance(model, nn.Module):
@@ -49,9 +53,7 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
 
 def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
     try:
-        with safe_open(path, framework="pt") as file:
-            names = json.loads((file.metadata() or {}).get("classes", "null"))
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        names, state = _read(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({error})") from error
     if names != list(data.classes.names):
@@ -59,18 +61,50 @@ def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
             f"--classifier: {path} was trained for the classes {_first(names)}; "
             f"the data set has {_first(data.classes.names)}"
         )
-    wanted = wss.state_dict()
-    differ = [
-        key
-        for key in {*wanted, *state}
-        if key not in wanted or key not in state or wanted[key].shape != state[key].shape
-    ]
+    differ = _differ(_tag_state(wss), state)
     if differ:
         raise WeightsError(
             f"--classifier: {path} is of another network than the settings name: {len(differ)} parameters differ, "
-            f"first {', '.join(sorted(differ)[:3])}; give the settings that it was trained with"
+            f"first {', '.join(differ[:3])}; give the settings that it was trained with"
         )
-    wss.load_state_dict(state)
+    wss.load_state_dict(state, strict=False)  # what it lacks are heads, which are trained on it
+
+
+def _load_heads(wss: IrnClassifier, path: Path) -> None:
+    try:
+        _, state = _read(path)
+        if differ := _differ(wss.heads.state_dict(), state):
+            raise ValueError(f"{len(differ)} parameters differ, first {', '.join(differ[:3])}")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"{path} is damaged ({error}); delete it, and the heads are trained anew") from error
+    wss.heads.load_state_dict(state)
+
+
+def _read(path: Path) -> tuple[list[str] | None, dict[str, Tensor]]:
+    """Names of the classes, and parameters, of a file that :func:`_write` wrote."""
+    with safe_open(path, framework="pt") as file:
+        names = json.loads((file.metadata() or {}).get("classes", "null"))
+        return names, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def _write(path: Path, state: Mapping[str, Tensor], data: DataSet) -> None:
+    whole = {key: value.cpu().contiguous() for key, value in state.items()}
+    write_bytes(path, save(whole, {"classes": json.dumps(list(data.classes.names))}))
+
+
+def _tag_state(wss: nn.Module) -> dict[str, Tensor]:
+    """Parameters of encoder and classifier, which are the same with heads and without."""
+    heads = {f"heads.{key}" for key in wss.heads.state_dict()} if isinstance(wss, IrnClassifier) else set()
+    return {key: value for key, value in wss.state_dict().items() if key not in heads}
+
+
+def _differ(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """Parameters that only one of both has, or that have another shape."""
+    return sorted(
+        key
+        for key in {*wanted, *state}
+        if key not in wanted or key not in state or wanted[key].shape != state[key].shape
+    )
 
 
 def _first(names: Sequence[str] | None) -> str:
@@ -102,6 +136,29 @@ def train(
             checkpoint=folder.checkpoint,
             progress=progress,
         )
-        state = {key: value.cpu().contiguous() for key, value in wss.state_dict().items()}
-        write_bytes(folder.classifier, save(state, {"classes": json.dumps(list(data.classes.names))}))
+        _write(folder.classifier, _tag_state(wss), data)
     folder.checkpoint.unlink(missing_ok=True)
+
+
+def train_heads(
+    wss: IrnClassifier,
+    data: DataSet,
+    samples: Sequence[Sample],
+    config: RunConfig,
+    folder: OutputFolder,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Train the heads on the trained classifier's CAMs and write them to the folder, unless that is done."""
+    if not folder.affinity.is_file():
+        train_affinity(
+            wss,
+            data,
+            samples,
+            config.affinity,
+            long_side=config.image.long_side,
+            seed=config.seed,
+            checkpoint=folder.affinity_checkpoint,
+            progress=progress,
+        )
+        _write(folder.affinity, wss.heads.state_dict(), data)
+    folder.affinity_checkpoint.unlink(missing_ok=True)

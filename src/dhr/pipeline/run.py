@@ -17,10 +17,11 @@ import dhr
 from dhr.data.palette import palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ItemError
+from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
-from dhr.pipeline.models import Models, build_models, train
+from dhr.pipeline.models import Models, build_models, train, train_heads
 from dhr.pipeline.scan import scan
 from dhr.pipeline.settings import RunConfig, plain
 
@@ -126,6 +127,17 @@ def run(
                     lambda done, total: progress("classifier", done, total),
                 )
             folder.write_record(state)
+            if isinstance(models.wss, IrnClassifier):
+                with meter.stage("affinity"):
+                    train_heads(
+                        models.wss,
+                        data,
+                        found.samples,
+                        config,
+                        folder,
+                        lambda done, total: progress("affinity", done, total),
+                    )
+                folder.write_record(state)
             with meter.stage("masks"):
                 problems += _make_masks(models, data, found.samples, todo, config, device, folder, progress)
         outcome = _outcome(folder, found.samples, len(todo), problems, meter)

@@ -16,6 +16,7 @@ from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.models.wss import WssConfig
+from dhr.train.affinity import AffinityConfig
 from dhr.train.classifier import TrainConfig
 
 _SHA256 = "sha256:"
@@ -28,6 +29,7 @@ class RunConfig:
     image: ImageConfig = field(default_factory=ImageConfig)
     wss: WssConfig = field(default_factory=WssConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    affinity: AffinityConfig = field(default_factory=AffinityConfig)
     uss: UssConfig = field(default_factory=UssConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     boundary: BoundaryConfig = field(default_factory=BoundaryConfig)
@@ -46,6 +48,11 @@ class RunConfig:
             raise ConfigError(
                 f"train.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, for batch "
                 f"statistics; got {self.train.crop}"
+            )
+        if self.wss.kind == "irn" and self.affinity.crop < 2 * self.wss.output_stride:
+            raise ConfigError(
+                f"affinity.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, to hold more "
+                f"than one value of a CAM each way; got {self.affinity.crop}"
             )
         for name, value in _leaves(asdict(self)):
             if isinstance(value, float) and not math.isfinite(value):
@@ -80,6 +87,9 @@ class RunConfig:
         settings = asdict(self)
         settings["device"] = device.type
         settings["train"].pop("workers")
+        settings["affinity"].pop("workers")
+        if self.wss.kind != "irn":
+            settings.pop("affinity")
         for part in ("wss", "uss"):
             weights = settings[part]["weights"]
             if weights not in (HUB, NONE):
@@ -104,15 +114,15 @@ def _plain(value: Any) -> Any:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Each setting in which two runs differ, as ``name was X, now Y``, or ``name changed`` for contents of files."""
+    """Each setting in which two runs differ, as ``name was X, now Y``; ``name changed`` for files and whole groups."""
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            digest = any(isinstance(value, str) and value.startswith(_SHA256) for value in (before, after))
-            found.append(f"{prefix}{key} changed" if digest else f"{prefix}{key} was {before}, now {after}")
+            long = any(isinstance(value, Mapping) or str(value).startswith(_SHA256) for value in (before, after))
+            found.append(f"{prefix}{key} changed" if long else f"{prefix}{key} was {before}, now {after}")
     return found
 
 

@@ -32,8 +32,8 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
     Args:
         out: output folder of a run, finished or not.
         data: the data set of the run, or a split of it.
-        scores: scores by stage (``cam``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows the truth
-            and the scores, worst photograph first. Without them no truth is read.
+        scores: scores by stage (``cam``, ``base``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows
+            the truth and the scores, worst photograph first. Without them no truth is read.
         budget: bytes. The part above the photographs is written whatever its size, a few MB at worst.
 
     Returns:

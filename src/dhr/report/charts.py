@@ -11,6 +11,7 @@ from dhr.report.text import named, percent
 
 STAGE_TITLES: Mapping[str, str] = {
     "cam": "CAM alone",
+    "base": "Base mask",
     "seed": "Step 1 · seed",
     "inter": "Step 2 · inter-class",
     "intra": "Step 3 · intra-class",

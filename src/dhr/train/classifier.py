@@ -1,26 +1,21 @@
 """Training the tag classifier (L_cls of Eq. 6) on tags alone, resumable after each epoch."""
 
-import io
-import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, multilabel_soft_margin_loss
-from torch.utils.data import DataLoader, Dataset
+from torch.nn.functional import multilabel_soft_margin_loss
 from torchvision.transforms.v2 import functional as tv
 
 from dhr.data.samples import DataSet, Sample
-from dhr.data.transforms import working_image
-from dhr.errors import ConfigError, OutputError
-from dhr.files import write_bytes
+from dhr.errors import ConfigError
 from dhr.models.wss.classifier import TagClassifier
+from dhr.train.crops import Crops
+from dhr.train.fitting import Progress, fit
 
 
 @dataclass(frozen=True)
@@ -59,10 +54,6 @@ class TrainConfig:
                 raise ConfigError(f"train.{name} must not be negative, got {getattr(self, name)}")
 
 
-Progress = Callable[[int, int], None]
-"""Called with (photographs seen, photographs to see over all epochs)."""
-
-
 def train_classifier(
     model: TagClassifier,
     data: DataSet,
@@ -91,104 +82,50 @@ def train_classifier(
         long_side: see :class:`~dhr.data.transforms.ImageConfig`.
     """
     device = model.mean.device
-    crops = _Crops(data, samples, config, long_side, seed)
-    steps = math.ceil(len(samples) / config.batch)
-    total = config.epochs * steps
-    groups = [
-        {"params": model.encoder.parameters(), "lr": config.lr},
-        {"params": model.classifier.parameters(), "lr": config.head_lr},
-    ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    first = _restore(checkpoint, model, optimiser, device)
-    for epoch in range(first, config.epochs):
+
+    def prepare() -> None:
         model.train()
         if freeze_norm:
             for module in model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-        torch.manual_seed(_mix(seed, epoch))  # for networks with dropout
-        crops.epoch = epoch
-        progress(epoch * len(samples), config.epochs * len(samples))
-        loader = DataLoader(
-            crops, batch_sampler=list(_batches(len(samples), config.batch, seed, epoch)), num_workers=config.workers
-        )
-        for step, (images, tags) in enumerate(loader):
-            decay = (1 - (epoch * steps + step) / total) ** 0.9
-            for group, rate in zip(optimiser.param_groups, (config.lr, config.head_lr), strict=True):
-                group["lr"] = rate * decay
-            batch = images.to(device).contiguous(memory_format=torch.channels_last)
-            loss = multilabel_soft_margin_loss(model(batch), tags.to(device))
-            optimiser.zero_grad()
-            if not math.isfinite(loss.item()):
-                raise ConfigError(
-                    f"the training diverged in epoch {epoch + 1} (loss {loss.item()}); "
-                    "lower --train.lr and --train.head_lr"
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            seen = epoch * len(samples) + min((step + 1) * config.batch, len(samples))
-            progress(seen, config.epochs * len(samples))
-        state = {"epoch": epoch + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-        buffer = io.BytesIO()  # given a file, torch turns the error of a full disk into one of its own
-        torch.save(state, buffer)
-        write_bytes(checkpoint, buffer.getvalue())
+
+    def loss(images: Tensor, tags: Tensor) -> Tensor:
+        batch = images.to(device).contiguous(memory_format=torch.channels_last)
+        return multilabel_soft_margin_loss(model(batch), tags.to(device))
+
+    fit(
+        model,
+        [(model.encoder.parameters(), config.lr), (model.classifier.parameters(), config.head_lr)],
+        _Crops(data, samples, config, long_side, seed),
+        loss,
+        prepare,
+        epochs=config.epochs,
+        batch=config.batch,
+        workers=config.workers,
+        weight_decay=config.weight_decay,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+        advice="lower --train.lr and --train.head_lr",
+    )
     model.eval()
 
 
-def _restore(checkpoint: Path, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device) -> int:
-    """Load the last epoch's state, if there is one; the number of the epoch to go on with."""
-    if not checkpoint.exists():
-        return 0
-    try:
-        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its parser happens to raise
-        raise OutputError(
-            f"{checkpoint} is damaged ({type(error).__name__}); delete it, and the training starts anew"
-        ) from error
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["epoch"])
-
-
-def _mix(*numbers: int) -> int:
-    """A seed from several numbers, different ones unrelated."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _batches(count: int, size: int, seed: int, epoch: int) -> Iterator[list[int]]:
-    order = np.random.default_rng(_mix(seed, epoch)).permutation(count).tolist()
-    for start in range(0, count, size):
-        yield order[start : start + size]
-
-
-class _Crops(Dataset[tuple[Tensor, Tensor]]):
-    """Randomly scaled, cropped, mirrored and coloured photographs, with their tags as 0 or 1."""
+class _Crops(Crops):
+    """Pieces of photographs in changed colours, with the tags of the whole as 0 or 1."""
 
     def __init__(
         self, data: DataSet, samples: Sequence[Sample], config: TrainConfig, long_side: int, seed: int
     ) -> None:
-        self.data, self.samples, self.config = data, samples, config
-        self.long_side, self.seed, self.epoch = long_side, seed, 0
-
-    def __len__(self) -> int:
-        return len(self.samples)
+        super().__init__(data, samples, config.crop, config.scale, long_side, seed)
+        self.jitter = config.jitter
 
     def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 s s"], Float[Tensor, " c"]]:
-        sample = self.samples[index]
-        rng = random.Random(_mix(self.seed, self.epoch, index))
-        image = working_image(self.data.read_image(sample), self.long_side)
+        image, rng = self.crop(index)
         tags = torch.zeros(len(self.data.classes.foreground))
-        tags[[tag - self.data.classes.foreground.start for tag in sample.tags]] = 1
-        return _jitter(_crop(image, self.config, rng), self.config.jitter, rng), tags
-
-
-def _crop(image: Tensor, config: TrainConfig, rng: random.Random) -> Tensor:
-    side, scale = config.crop, rng.uniform(*config.scale)
-    height, width = (max(side, round(length * scale)) for length in image.shape[-2:])
-    resized = interpolate(image[None], (height, width), mode="bilinear", align_corners=False, antialias=True)[0]
-    top, left = rng.randint(0, height - side), rng.randint(0, width - side)
-    crop = resized[:, top : top + side, left : left + side]
-    return crop.flip(-1) if rng.random() < 0.5 else crop
+        tags[[tag - self.data.classes.foreground.start for tag in self.samples[index].tags]] = 1
+        return _jitter(image, self.jitter, rng), tags
 
 
 def _jitter(image: Tensor, strength: float, rng: random.Random) -> Tensor:

@@ -18,7 +18,8 @@ class WssConfig:
     """Which classifier is trained on the tags, and how its maps are computed."""
 
     kind: str = "classifier"
-    """`classifier`: a network with a 1x1 classifier, trained on the tags."""
+    """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
+    from its CAMs where one class ends and another begins, and where the middle of a thing is."""
     backbone: str = "resnet50"
     """Name of the timm model."""
     weights: str = "hub"
@@ -53,6 +54,11 @@ class WssMaps:
     """Class activation maps before the ReLU, one for each class that can be tagged."""
     features: Float[Tensor, "b d u v"]
     """Features of the encoder's last two stages, each of unit length at every position."""
+    edges: Float[Tensor, "b 1 p q"] | None = None
+    """Probability, 0..1, that one class ends here and another begins, on a grid of its own; None if not known."""
+    displacement: Float[Tensor, "b 2 p q"] | None = None
+    """Way down and right, in cells of that grid, to the middle of the thing that is here; None if not known. In maps
+    of a mirrored image the way right has the other sign."""
 
 
 @runtime_checkable
@@ -75,7 +81,13 @@ def _classifier(config: WssConfig, classes: int) -> WssModel:
     return TagClassifier(config, classes)
 
 
-WSS_MODELS: Mapping[str, Callable[[WssConfig, int], Any]] = {"classifier": _classifier}
+def _irn(config: WssConfig, classes: int) -> WssModel:
+    from dhr.models.wss.irn import IrnClassifier
+
+    return IrnClassifier(config, classes)
+
+
+WSS_MODELS: Mapping[str, Callable[[WssConfig, int], Any]] = {"classifier": _classifier, "irn": _irn}
 """The kinds of WSS model, by the name that `wss.kind` takes."""
 
 

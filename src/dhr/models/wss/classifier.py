@@ -47,9 +47,14 @@ class TagClassifier(nn.Module):
         """CAMs and features (C4 and C5) of RGB images in 0..1, on the grid of C5; the same in the midst of training."""
         modes = {module: module.training for module in self.modules()}
         self.eval()  # otherwise batch norms mix the images, and remember them
-        *_, c4, c5 = self.encode(images)
+        levels = self.encode(images)
         for module, mode in modes.items():
             module.training = mode
+        return self.read(levels)
+
+    def read(self, levels: list[Tensor]) -> WssMaps:
+        """The maps that the encoder's feature maps lead to."""
+        *_, c4, c5 = levels
         cams = self.classifier(c5)
         if c4.shape[-2:] != c5.shape[-2:]:
             c4 = interpolate(c4, c5.shape[-2:], mode="area")
