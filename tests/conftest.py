@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -219,3 +220,9 @@ def scenes() -> Callable[..., Path]:
 def new_case() -> Callable[[Path, Path], Case]:
     """A :class:`Case` of any two folders."""
     return Case
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is for users, whose shapes jaxtyping does not check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

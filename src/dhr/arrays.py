@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dhr.errors import ConfigError, ShapeError
-from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
+from dhr.method.boundary import BOUNDARIES, Guide
+from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, Kind, MethodConfig
 from dhr.method.rebalance import rebalance as _rebalance
 from dhr.types import Rebalanced
 
@@ -61,19 +62,9 @@ def rebalance(
             raise ConfigError(f"config must be a MethodConfig or one of {', '.join(PRESETS)}; got {config!r}")
         config = PRESETS[config]
     first = _tensor(cams)
-    dtype = first.dtype if first.is_floating_point() and first.dtype.itemsize >= 4 else torch.float32
 
     def floats(name: str, value: Array) -> Tensor:
-        tensor = _tensor(value).to(first.device, dtype)
-        if tensor.ndim != 4:
-            raise ShapeError(
-                f"{name} must have 4 dimensions (images, channels, height, width), got {tuple(tensor.shape)}"
-            )
-        if 0 in tensor.shape[1:]:
-            raise ShapeError(f"{name} must not be empty, got {tuple(tensor.shape)}")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ShapeError(f"{name} hold NaN or infinity; every value must be finite")
-        return tensor
+        return _floats(name, value, first)
 
     pictures = None if images is None else _rgb(floats("images", images), _tensor(images).dtype)
     maps = floats("cams", first)
@@ -100,6 +91,56 @@ def rebalance(
     )
 
 
+def refine(
+    images: Array,
+    scores: Array,
+    boundary: BoundaryConfig | Kind = "crf",
+    features: Array | None = None,
+    edges: Array | None = None,
+) -> Float[Tensor, "b k h w"]:
+    """Make scores follow the edges of images, by a dense CRF, PAMR or random walk, each class beside the others.
+
+    Args:
+        images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1.
+        scores: (b, k, h, w), none negative: CAMs, probabilities, soft or hard masks.
+        boundary: settings, of which ``kind`` counts, or a kind.
+        features: (b, d, u, v), dense features of the images, for the random walk.
+        edges: (b, 1, p, q), probability of a class boundary, for the random walk.
+
+    Returns:
+        Refined scores, summing to one over the classes where any class scores.
+
+    Raises:
+        ShapeError: arrays that do not fit together, hold NaN or infinity, or negative scores.
+        ConfigError: no such kind, or a random walk without features.
+
+    >>> image = np.zeros((1, 8, 8, 3), np.uint8)
+    >>> image[:, :, 4:] = 255
+    >>> left = np.full((1, 1, 8, 8), 0.4)
+    >>> left[..., :3] = 0.9
+    >>> refine(image, np.concatenate([left, 1 - left], axis=1)).argmax(dim=1)[0, 0]
+    tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    """
+    config = BoundaryConfig(kind=boundary) if isinstance(boundary, str) else boundary
+    first = _tensor(scores)
+    maps = _floats("scores", scores, first)
+    if float(maps.min()) < 0:
+        raise ShapeError(f"scores must not be negative, got {float(maps.min()):.4g}; take their softmax or their ReLU")
+    pictures = _rgb(_floats("images", images, first), _tensor(images).dtype)
+    if (len(pictures), *pictures.shape[2:]) != (len(maps), *maps.shape[2:]):
+        raise ShapeError(
+            f"images and scores must be of one size, got {tuple(pictures.shape)} and {tuple(maps.shape)}; resize the "
+            "scores to the images"
+        )
+    guide = Guide(
+        None if features is None else _floats("features", features, first),
+        None if edges is None else _floats("edges", edges, first),
+    )
+    with torch.no_grad():
+        refined = BOUNDARIES[config.kind](config, guide)(pictures, maps)
+        return refined / refined.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
 def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[Tensor, "b k"]]:
     """Stack the CAMs of images with different numbers of tags: padded maps, and which of them are real.
 
@@ -122,6 +163,19 @@ def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[T
     padded = torch.stack([torch.cat([one, one.new_zeros(most - len(one), *one.shape[1:])]) for one in tensors])
     valid = torch.arange(most) < torch.tensor([len(one) for one in tensors]).unsqueeze(1)
     return padded, valid.to(padded.device)
+
+
+def _floats(name: str, value: Array, like: Tensor) -> Tensor:
+    """A finite tensor of 4 dimensions, in at least single precision, where ``like`` is."""
+    dtype = like.dtype if like.is_floating_point() and like.dtype.itemsize >= 4 else torch.float32
+    tensor = _tensor(value).to(like.device, dtype)
+    if tensor.ndim != 4:
+        raise ShapeError(f"{name} must have 4 dimensions (images, channels, height, width), got {tuple(tensor.shape)}")
+    if 0 in tensor.shape:
+        raise ShapeError(f"{name} must not be empty, got {tuple(tensor.shape)}")
+    if not bool(torch.isfinite(tensor).all()):
+        raise ShapeError(f"{name} hold NaN or infinity; every value must be finite")
+    return tensor
 
 
 def _rgb(images: Tensor, given: torch.dtype) -> Tensor:

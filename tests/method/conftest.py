@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -87,9 +86,3 @@ class NoSync(TorchDispatchMode):
 def no_sync() -> TorchDispatchMode:
     """A context in which whatever waits for the device fails."""
     return NoSync()
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it is for users, whose shapes jaxtyping does not check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

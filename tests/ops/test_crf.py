@@ -376,6 +376,33 @@ def test_without_kernels_or_iterations_only_the_clipping_is_left(k: int) -> None
         torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("iterations", [0, 1, 5])
+def test_absent_classes_get_nothing(iterations: int) -> None:
+    """And do not matter, unlike present ones of probability zero."""
+    images, scores = patches(20, 25, count=2), smooth_scores(20, 20, 25, count=2)
+    present = torch.ones(2, 20, dtype=torch.bool)
+    present[0, [1, 4, 18]] = False
+    scores = scores * present[..., None, None]
+    scores = scores / scores.sum(dim=1, keepdim=True)
+    kept, double = scores[:1, present[0]], TorchCrf(images.double(), NARROW, WIDE)
+    for result, plain, alone in (
+        (
+            DenseCrf(images)(scores, iterations, present),
+            dense_crf(images, scores, iterations),
+            dense_crf(images[:1], kept, iterations),
+        ),
+        (
+            double(scores, iterations, CLIP, present),
+            double(scores, iterations, CLIP),
+            TorchCrf(images[:1].double(), NARROW, WIDE)(kept, iterations, CLIP),
+        ),
+    ):
+        assert (result[0, ~present[0]] == 0).all()
+        torch.testing.assert_close(result[0, present[0]], alone[0], rtol=0, atol=1e-9)
+        torch.testing.assert_close(result[1], plain[1], rtol=0, atol=1e-9)
+        assert (plain[0] > 0).all()
+
+
 @every_odd_size
 def test_one_class_has_all(size: tuple[int, int]) -> None:
     ones = torch.ones(2, 1, *size)
@@ -648,8 +675,11 @@ def test_no_lattice_has_more_than_six_vertices_a_pixel(bilateral: Bilateral) -> 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_nothing_waits_for_the_device(dtype: torch.dtype) -> None:
     images, scores = patches(9, 11, count=2).to(dtype), smooth_scores(3, 9, 11, count=2).to(dtype)
+    present = torch.tensor([[True, True, False], [True, True, True]])
     with NoSync():
-        TorchCrf(images, NARROW, WIDE)(scores, 2, CLIP)
+        crf = TorchCrf(images, NARROW, WIDE)
+        crf(scores, 2, CLIP)
+        crf(scores, 2, CLIP, present)
     with pytest.raises(AssertionError, match="waits for the device"), NoSync():
         scores.sum().item()
 

@@ -110,22 +110,26 @@ def test_several_threads_may_call_at_once(use: Callable[[int], None]) -> None:
     assert found == {100 * number: [100 * number + index for index in range(5)] for number in range(4)}
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.integers(0, 200), st.integers(1, 50), st.integers(1, 5))
-def test_parts_cover_everything_once(count: int, least: int, threads: int) -> None:
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 3000), st.sampled_from([1, 3, 100, 5000]), st.integers(1, 5))
+def test_parts_cover_everything_once(count: int, weight: int, threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        parts = split(count, least)
+        parts = split(count, weight)
     finally:
         torch.set_num_threads(before)
     assert [index for start, stop in parts for index in range(start, stop)] == list(range(count))
     sizes = [stop - start for start, stop in parts]
-    assert 1 <= len(parts) <= threads
-    assert len(parts) == 1 or min(sizes) >= least
+    assert 1 <= len(parts) <= 4 * threads
     assert max(sizes) - min(sizes) <= 1
-    if count >= threads * least:
-        assert len(parts) == threads
+    if len(parts) > 1:
+        assert min(sizes) >= 1
+        assert count * weight >= 4096 * len(parts)
+    if len(parts) > threads:
+        assert count * weight >= 65536 * len(parts)
+    if count * weight >= 4096 * threads and count >= threads:
+        assert len(parts) >= threads
 
 
 FORK = """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from dhr.errors import ConfigError, ShapeError
@@ -161,6 +161,8 @@ class DenseCrf:
                 f"{probabilities.min():.4g} to {probabilities.max():.4g}, sums {total.min():.4g} to {total.max():.4g}; "
                 "divide them by their sum, or take their softmax"
             )
+        if present is not None and not bool(present.any(dim=1).all()):
+            raise ShapeError("present must be True for a class of every image at least; leave out images without any")
         single = probabilities.detach().float().contiguous().numpy()
         planes = np.zeros_like(single)
         for index, crf in enumerate(self._cpu):

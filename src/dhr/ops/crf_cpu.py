@@ -30,7 +30,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _log = logging.getLogger(__name__)
 
 _WIDTHS = (4, 8, 16)
-_LEAST = 4096  # pixels or vertices that are worth a thread
 _HALF = np.uint16  # how numba is given half precision
 
 
@@ -73,7 +72,7 @@ class _Lattice:
         width = (0,) * q.shape[1]
         values, spare = (one[: (len(self) + 1) * len(width)].reshape(-1, len(width)) for one in memory)
         values[-1] = spare[-1] = 0  # what is not there
-        parts = split(len(self), _LEAST)
+        parts = split(len(self))
         run_parallel(
             kernels.splat, ((width, q, self.starts, self.pixels, self.weights, values, *part) for part in parts)
         )
@@ -97,7 +96,7 @@ class CpuCrf:
         _, self.height, self.width = rgb.shape
         self.compat = bilateral[2]
         taps, norms_y, norms_x = gaussian_taps(self.height, self.width, *gaussian)
-        self.gaussian = tuple(np.array(one, np.float32) for one in (taps, norms_y, norms_x))
+        self.taps, self.norms_y, self.norms_x = (np.array(one, np.float32) for one in (taps, norms_y, norms_x))
         self.lattice = _build(rgb, bilateral[0], bilateral[1]) if self.compat else _Lattice.empty()
 
     def __call__(
@@ -109,7 +108,7 @@ class CpuCrf:
         groups = [_Group.of(planes, low) for low in range(0, len(planes), _WIDTHS[-1])]
         memory = self.lattice.memory(len(groups[0].width), _HALF)
         sums, top = np.empty(count, np.float32), np.empty(count, np.float32)
-        pixels, lines = split(count, _LEAST), split(self.height, max(1, _LEAST // self.width))
+        pixels, lines = split(count), split(self.height, self.width)
         for g in groups:
             read = planes[g.classes], np.float32(clip), g.unary, g.logits, sums, g.first
             run_parallel(kernels.read_scores, ((*read, *part) for part in pixels))
@@ -131,9 +130,9 @@ class CpuCrf:
         values = lattice.filter(group.q, memory) if self.compat else nothing
         bilateral = (np.float32(self.compat), lattice.vertices, lattice.corners, values, lattice.norms)
         out = (group.unary, group.logits, top, group.first)
-        run_parallel(
-            kernels.message, ((group.width, group.q, *self.gaussian, *bilateral, *out, *part) for part in lines)
-        )
+        norms_x = np.pad(np.repeat(self.norms_x, len(group.width)), (0, kernels.LANES))
+        given = (group.width, group.q, self.taps, self.norms_y, norms_x, *bilateral, *out)
+        run_parallel(kernels.message, ((*given, *part) for part in lines))
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,8 @@ class _Group:
         width = next(width for width in _WIDTHS if width >= high - low)
         shape = (planes.shape[1], width)
         unary, logits = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        return _Group(slice(low, high), (0,) * width, np.empty(shape, _HALF), unary, logits)
+        q = np.zeros(len(unary) * width + kernels.LANES, _HALF)[: -kernels.LANES].reshape(shape)
+        return _Group(slice(low, high), (0,) * width, q, unary, logits)
 
     @property
     def first(self) -> bool:
@@ -189,7 +189,7 @@ def _build(rgb: Array, sxy: float, srgb: float) -> _Lattice:
     planes = np.ascontiguousarray(rgb).reshape(3, count)
     inverses = np.float32(1 / sxy), np.float32(1 / srgb)
     table = np.array(shape.scales, np.float32), np.array(shape.low, np.int64), np.array(shape.strides, np.int64)
-    lines = split(height, max(1, _LEAST // width))
+    lines = split(height, width)
     run_parallel(kernels.embed, ((planes, width, *part, *inverses, *table, keys, corners) for part in lines))
 
     vertices, pixels = np.empty((6, count), np.uint32), np.empty((6, count), np.uint32)
@@ -223,7 +223,7 @@ def _build(rgb: Array, sxy: float, srgb: float) -> _Lattice:
     ones = np.ones((count, _WIDTHS[0]), np.float32)
     values = lattice.filter(ones, lattice.memory(_WIDTHS[0], np.float32))
     key = (0,) * _WIDTHS[0]
-    run_parallel(kernels.reach, ((key, vertices, corners, values, norms, *part) for part in split(count, _LEAST)))
+    run_parallel(kernels.reach, ((key, vertices, corners, values, norms, *part) for part in split(count)))
     run_parallel(weigh, ((r,) for r in range(6)))
     return lattice
 

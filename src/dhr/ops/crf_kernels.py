@@ -11,7 +11,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from dhr.ops.simd import add, exp, fma, full, highest, load, scale, store, total
+from dhr.ops.simd import add, exp, fma, full, highest, load, load_at, multiply, scale, store, store_at, total
 
 # @no_type_check: or else pytest's check of types (jaxtyping) would wrap the functions before numba sees them.
 _COMPILE = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
@@ -22,6 +22,8 @@ _QUARTER = np.float32(0.25)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1)
 _SIXTH = np.float32(1 / 6)
+LANES = 16  # numbers that are taken at a time where classes do not matter
+_LANES = (0,) * LANES
 
 
 @njit(**_COMPILE)
@@ -174,27 +176,32 @@ def message(
 ):  # fmt: skip
     """Rows y0..y1 of the image: logits = unary + Gaussian message + bilateral message, and their maximum so far.
 
-    The Gaussian is separable: each row is first summed over its neighbours above and below, then along itself.
-    ``taps`` includes the compatibility; none means no Gaussian. ``bilateral`` is the lattice's compatibility.
+    The Gaussian is separable: each row is first summed over its neighbours above and below, then along itself, all
+    classes of all its pixels in a row of numbers that is taken 16 at a time; ``q`` has 15 more behind its end.
+    ``taps`` includes the compatibility; none means no Gaussian. ``norms_x`` is repeated for each class, zeros behind
+    it. ``bilateral`` is the lattice's compatibility.
     """
-    w, h, radius = len(norms_x), len(norms_y), len(taps) // 2
-    line = np.zeros((w + 2 * radius, len(width)), np.float32)
+    classes, h, radius = len(width), len(norms_y), len(taps) // 2
+    w = len(unary) // h
+    length, margin = w * classes, radius * classes
+    line = np.zeros(length + 2 * margin + len(_LANES), np.float32)
+    near = np.zeros((w + len(_LANES), classes), np.float32)
     for y in range(y0, y1):
         if len(taps) > 0:
             up, down = max(0, y - radius), min(h, y + radius + 1)
-            for x in range(w):
-                row = full(width, np.float32(0))
+            for i in range(0, length, len(_LANES)):
+                part = full(_LANES, np.float32(0))
                 for v in range(up, down):
-                    row = fma(taps[v - y + radius] * norms_y[v], load(width, q, v * w + x), row)
-                store(line, radius + x, scale(norms_x[x], row))
+                    part = fma(taps[v - y + radius] * norms_y[v], load_at(_LANES, q, v * length + i), part)
+                store_at(line, margin + i, multiply(load_at(_LANES, norms_x, i), part))
+            for i in range(0, length, len(_LANES)):
+                part = full(_LANES, np.float32(0))
+                for t in range(len(taps)):
+                    part = fma(taps[t], load_at(_LANES, line, i + t * classes), part)
+                store_at(near, i, multiply(load_at(_LANES, norms_x, i), part))
         for x in range(w):
             p = y * w + x
-            row = load(width, unary, p)
-            if len(taps) > 0:
-                near = full(width, np.float32(0))
-                for t in range(len(taps)):
-                    near = fma(taps[t], load(width, line, x + t), near)
-                row = fma(norms_y[y] * norms_x[x], near, row)
+            row = fma(norms_y[y], load(width, near, x), load(width, unary, p))
             if bilateral != 0:
                 alike = full(width, np.float32(0))
                 for r in range(6):

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+_WORTH, _LONG = 4096, 65536  # pixels or vertices that are worth a thread, and that are many for one call
+
 _pools: dict[int, ThreadPoolExecutor] = {}
 os.register_at_fork(after_in_child=_pools.clear)  # a forked child has none of its parent's threads
 
@@ -39,8 +41,14 @@ def run_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]])
             future.cancel()
 
 
-def split(count: int, least: int = 1) -> list[tuple[int, int]]:
-    """Ranges that cover ``count`` items, one for each thread, none under ``least`` items if that can be."""
-    parts = max(1, min(torch.get_num_threads(), count // least))
+def split(count: int, weight: int = 1) -> list[tuple[int, int]]:
+    """Ranges that cover ``count`` items of ``weight`` pixels or vertices each.
+
+    One for each thread if they are worth one; more if they are long, so that a thread that is held up by other programs
+    does not hold up the rest.
+    """
+    threads = torch.get_num_threads()
+    size = count * weight
+    parts = max(1, min(count, threads, size // _WORTH), min(count, 4 * threads, size // _LONG))
     edges = [count * part // parts for part in range(parts + 1)]
     return list(pairwise(edges))

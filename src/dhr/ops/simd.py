@@ -39,12 +39,31 @@ def _fill(builder: Any, scalar: Any, width: int) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, width), [0] * width))
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index_type: Any, index: Any, width: int) -> Any:
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, width: int) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
-    index = context.cast(builder, index, index_type, types.uintp)
-    row = builder.gep(data, [builder.mul(index, ir.Constant(index.type, width))])
     element = _HALF if array_type.dtype == types.uint16 else _FLOAT
-    return builder.bitcast(row, ir.VectorType(element, width).as_pointer())
+    return builder.bitcast(builder.gep(data, [offset]), ir.VectorType(element, width).as_pointer())
+
+
+def _read(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, width: int) -> Any:
+    pointer = _pointer(context, builder, array_type, array, offset, width)
+    if array_type.dtype == types.uint16:
+        return builder.fpext(builder.load(pointer, align=2), ir.VectorType(_FLOAT, width))
+    return builder.load(pointer, align=4)
+
+
+def _write(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, value: Any) -> None:
+    width = value.type.count
+    pointer = _pointer(context, builder, array_type, array, offset, width)
+    if array_type.dtype == types.uint16:
+        builder.store(builder.fptrunc(value, ir.VectorType(_HALF, width)), pointer, align=2)
+    else:
+        builder.store(value, pointer, align=4)
+
+
+def _offset(context: Any, builder: Any, index_type: Any, index: Any, width: int = 1) -> Any:
+    index = context.cast(builder, index, index_type, types.uintp)
+    return builder.mul(index, ir.Constant(index.type, width))
 
 
 def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
@@ -60,12 +79,9 @@ def load(typing, width, array, index):
     row = Row(width.count)
 
     def generate(context, builder, signature, values):
-        _, kind, index_type = signature.args
-        vector = ir.VectorType(_FLOAT, signature.return_type.width)
-        pointer = _pointer(context, builder, kind, values[1], index_type, values[2], vector.count)
-        if kind.dtype == types.uint16:
-            return builder.fpext(builder.load(pointer, align=2), vector)
-        return builder.load(pointer, align=4)
+        width = signature.return_type.width
+        offset = _offset(context, builder, signature.args[2], values[2], width)
+        return _read(context, builder, signature.args[1], values[1], offset, width)
 
     return row(width, array, index), generate
 
@@ -75,15 +91,35 @@ def store(typing, array, index, row):
     """Write ``row`` into row ``index`` of a C-contiguous (n, width) array."""
 
     def generate(context, builder, signature, values):
-        kind, index_type, row_type = signature.args
-        pointer = _pointer(context, builder, kind, values[0], index_type, values[1], row_type.width)
-        if kind.dtype == types.uint16:
-            builder.store(builder.fptrunc(values[2], ir.VectorType(_HALF, row_type.width)), pointer, align=2)
-        else:
-            builder.store(values[2], pointer, align=4)
+        offset = _offset(context, builder, signature.args[1], values[1], signature.args[2].width)
+        _write(context, builder, signature.args[0], values[0], offset, values[2])
         return context.get_dummy_value()
 
     return types.void(array, index, row), generate
+
+
+@intrinsic
+def load_at(typing, width, array, offset):
+    """The numbers from ``offset`` on, counted over all of a C-contiguous array."""
+    row = Row(width.count)
+
+    def generate(context, builder, signature, values):
+        offset = _offset(context, builder, signature.args[2], values[2])
+        return _read(context, builder, signature.args[1], values[1], offset, signature.return_type.width)
+
+    return row(width, array, offset), generate
+
+
+@intrinsic
+def store_at(typing, array, offset, row):
+    """Write ``row`` from ``offset`` on, counted over all of a C-contiguous array."""
+
+    def generate(context, builder, signature, values):
+        offset = _offset(context, builder, signature.args[1], values[1])
+        _write(context, builder, signature.args[0], values[0], offset, values[2])
+        return context.get_dummy_value()
+
+    return types.void(array, offset, row), generate
 
 
 @intrinsic
@@ -103,6 +139,16 @@ def add(typing, a, b):
 
     def generate(context, builder, signature, values):
         return builder.fadd(values[0], values[1], flags=_FAST)
+
+    return a(a, b), generate
+
+
+@intrinsic
+def multiply(typing, a, b):
+    """a times b, number by number."""
+
+    def generate(context, builder, signature, values):
+        return builder.fmul(values[0], values[1], flags=_FAST)
 
     return a(a, b), generate
 

@@ -1,0 +1,102 @@
+"""dhr.refine: anyone's soft masks, of any kind of array."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import dhr
+from dhr.errors import ConfigError, DhrError, ShapeError
+from dhr.method.config import CrfConfig
+
+KINDS: list[Any] = ["crf", "pamr", "random_walk", "none"]
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    """A dark square on a bright ground, bytes, channels last."""
+    picture = np.random.default_rng(0).integers(180, 184, (1, 24, 32, 3), dtype=np.uint8)
+    picture[:, 6:18, 8:24] -= 120
+    return picture
+
+
+@pytest.fixture
+def scores() -> np.ndarray:
+    """A square that is a pixel too small."""
+    inside = np.full((1, 1, 24, 32), 0.2, np.float32)
+    inside[:, :, 7:17, 9:23] = 0.9
+    return np.concatenate([1 - inside, inside], axis=1)
+
+
+@pytest.fixture
+def features(image: np.ndarray) -> np.ndarray:
+    return np.moveaxis(image[:, 1::3, 1::4].astype(np.float64) - 120, 3, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_probabilities(kind: Any, image: np.ndarray, scores: np.ndarray, features: np.ndarray) -> None:
+    result = dhr.refine(image, scores, kind, features)
+    assert result.shape == scores.shape
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.sum(dim=1), torch.ones(1, 24, 32))
+
+
+def test_the_mask_grows_to_the_edges(image: np.ndarray, scores: np.ndarray) -> None:
+    truth = np.zeros((1, 24, 32), np.int64)
+    truth[:, 6:18, 8:24] = 1
+    assert (scores.argmax(1) != truth).mean() > 0.06
+    assert (dhr.refine(image, scores).argmax(dim=1).numpy() != truth).mean() < 0.01
+
+
+def test_kinds_of_arrays_agree(image: np.ndarray, scores: np.ndarray) -> None:
+    expected = dhr.refine(image, scores)
+    channels_first = np.moveaxis(image, 3, 1)
+    assert torch.equal(dhr.refine(channels_first, scores), expected)
+    assert torch.equal(dhr.refine(torch.from_numpy(image), torch.from_numpy(scores)), expected)
+    turned = image[..., ::-1]  # a view with negative strides: BGR to RGB
+    assert torch.equal(dhr.refine(np.ascontiguousarray(turned), scores), dhr.refine(turned, scores))
+    floats = dhr.refine(channels_first.astype(np.float32) / 255, scores)
+    torch.testing.assert_close(floats, expected, rtol=0, atol=2e-3)
+
+
+def test_hard_masks_and_any_scale(image: np.ndarray, scores: np.ndarray) -> None:
+    hard = (scores > 0.5).astype(np.uint8)
+    result = dhr.refine(image, hard)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(dhr.refine(image, 40 * scores), dhr.refine(image, scores), rtol=0, atol=1e-4)
+
+
+def test_settings_count(image: np.ndarray, scores: np.ndarray) -> None:
+    soft = dhr.BoundaryConfig(kind="crf", crf=CrfConfig(iterations=1, bilateral_compat=1.0))
+    assert not torch.equal(dhr.refine(image, scores, soft), dhr.refine(image, scores))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("change", "kind", "error", "message"),
+    [
+        ({"scores": -1.0}, "crf", ShapeError, "must not be negative"),
+        ({"scores": float("nan")}, "crf", ShapeError, "NaN or infinity"),
+        ({"images": 1000}, "crf", ShapeError, "0..255 or floats in 0..1"),
+        ({}, "densecrf", ConfigError, "boundary.kind must be one of"),
+        ({}, "random_walk", ConfigError, "give some"),
+    ],
+)
+def test_bad_input_is_one_clear_error(
+    change: dict[str, Any], kind: Any, error: type[DhrError], message: str, image: np.ndarray, scores: np.ndarray
+) -> None:
+    given = {"images": image.astype(np.int64), "scores": scores}
+    for name, value in change.items():
+        given[name] = given[name].copy()
+        given[name][0, 0, 0, 0] = value
+    with pytest.raises(error, match=re.escape(message)):
+        dhr.refine(given["images"], given["scores"], kind)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(1, 2, 24, 31), (2, 2, 24, 32), (1, 0, 24, 32), (2, 24, 32), (1, 2, 0, 0)])
+def test_scores_of_the_wrong_shape_are_refused(shape: tuple[int, ...], image: np.ndarray) -> None:
+    with pytest.raises(ShapeError):
+        dhr.refine(image, np.ones(shape))
