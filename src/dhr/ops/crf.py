@@ -71,7 +71,7 @@ class DenseCrf:
     classes.
 
     On the CPU, compiled kernels work on as many threads as torch uses, in float32, the lattice's values in half
-    precision; they are compiled at first use, which a message says, and cached on disk. Elsewhere PyTorch does
+    precision; they are compiled at first use, which a message says, and kept on disk. Elsewhere PyTorch does
     the same in float32 (float64 for images of that type), batched and without a copy to the host.
 
     The lattice has at most 6 vertices a pixel, whatever the image shows (photographs have 1 to 2). So memory on the CPU

@@ -11,14 +11,11 @@ Memory, in bytes: for each pixel 100 for the lattice and 20 a class; for each ve
 pixels has at most 6 P vertices, whatever it shows.
 """
 
-import logging
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba.core import event
 
 from dhr.ops import crf_kernels as kernels
 from dhr.ops.gaussian import gaussian_taps
@@ -26,8 +23,6 @@ from dhr.ops.parallel import run_parallel, split
 from dhr.ops.permutohedral import Embedding, embed_pixels
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-_log = logging.getLogger(__name__)
 
 _WIDTHS = (4, 8, 16)
 _HALF = np.uint16  # how numba is given half precision
@@ -92,7 +87,6 @@ class CpuCrf:
         bilateral: tuple[float, float, float],
     ) -> None:
         """Args: RGB in 0..255; (sxy, compat); (sxy, srgb, compat)."""
-        _announce_compiling()
         _, self.height, self.width = rgb.shape
         self.compat = bilateral[2]
         taps, norms_y, norms_x = gaussian_taps(self.height, self.width, *gaussian)
@@ -159,26 +153,6 @@ class _Group:
     @property
     def first(self) -> bool:
         return bool(self.classes.start == 0)
-
-
-class _Announcer(event.Listener):
-    """Says once that kernels are compiled; loading them from the disk is no compilation to numba."""
-
-    def __init__(self) -> None:
-        self.said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self.said and event.data["dispatcher"].py_func.__module__ == kernels.__name__:
-            self.said = True
-            _log.warning("compiling the CRF for this machine; this takes some seconds, once, and is kept on disk")
-
-    def on_end(self, event: Any) -> None:
-        """Nothing to say."""
-
-
-@cache
-def _announce_compiling() -> None:
-    event.register("numba:compile", _Announcer())  # type: ignore[no-untyped-call]
 
 
 def _build(rgb: Array, sxy: float, srgb: float) -> _Lattice:

@@ -6,15 +6,12 @@ lattice's vertices, W a width of rows.
 """
 
 import math
-from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
+from dhr.ops.compiled import kernel
 from dhr.ops.simd import add, exp, fma, full, highest, load, load_at, multiply, scale, store, store_at, total
 
-# @no_type_check: or else pytest's check of types (jaxtyping) would wrap the functions before numba sees them.
-_COMPILE = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
 _D = 5
 # A blur along each of the six axes sums to one here; the lattice's filter wants twice that, and this part of it.
 _ALPHA = np.float32(2.0 ** (_D + 1) / (1 + 2.0**-_D))
@@ -26,8 +23,7 @@ LANES = 16  # numbers that are taken at a time where classes do not matter
 _LANES = (0,) * LANES
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def embed(rgb, width, y0, y1, inverse_sxy, inverse_srgb, scales, low, strides, keys, weights):
     """Key and barycentric weight (6, P) of the six vertices around each pixel of rows y0..y1, by remainder."""
     position = np.empty(6, np.float32)
@@ -85,16 +81,14 @@ def embed(rgb, width, y0, y1, inverse_sxy, inverse_srgb, scales, low, strides, k
                 weights[r, p] = (position[at[5 - r]] - position[i]) * _SIXTH
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def pack(keys, bits):
     """Put the index of each pixel below its key, so that sorting the numbers sorts the pixels."""
     for p in range(len(keys)):
         keys[p] = (keys[p] << bits) | p
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def number(keys, bits, vertices, pixels, starts):
     """Number the distinct keys among sorted packed ones, and list the pixels of each; how many there are.
 
@@ -116,8 +110,7 @@ def number(keys, bits, vertices, pixels, starts):
     return count + 1
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def link(keys, others, shift, first, first_other, before, after):
     """Neighbours along an axis: which of the sorted ``others`` is each of the sorted ``keys`` plus ``shift``."""
     j = 0
@@ -130,16 +123,14 @@ def link(keys, others, shift, first, first_other, before, after):
             after[first_other + j] = first + i
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def pick(corners, norms, pixels, weights):
     """Barycentric weight of each pixel in the order of ``pixels``, times its norm."""
     for e in range(len(pixels)):
         weights[e] = corners[pixels[e]] * norms[pixels[e]]
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def splat(width, q, starts, pixels, weights, values, v0, v1):
     """Vertices v0..v1: weighted sum of the rows of their pixels."""
     for v in range(v0, v1):
@@ -149,8 +140,7 @@ def splat(width, q, starts, pixels, weights, values, v0, v1):
         store(values, v, row)
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def blur(width, values, before, after, blurred, v0, v1):
     """Vertices v0..v1: half their row and a quarter of the rows of both neighbours along an axis."""
     for v in range(v0, v1):
@@ -158,8 +148,7 @@ def blur(width, values, before, after, blurred, v0, v1):
         store(blurred, v, fma(_QUARTER, sides, scale(_HALF, load(width, values, v))))
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def reach(width, vertices, corners, values, norms, p0, p1):
     """Pixels p0..p1: 1 / sqrt of what the lattice holds there in all classes alike."""
     for p in range(p0, p1):
@@ -169,8 +158,7 @@ def reach(width, vertices, corners, values, norms, p0, p1):
         norms[p] = _ONE / math.sqrt(_ALPHA * highest(row) + np.float32(1e-20))
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def message(
     width, q, taps, norms_y, norms_x, bilateral, vertices, corners, values, norms, unary, logits, top, first, y0, y1
 ):  # fmt: skip
@@ -212,8 +200,7 @@ def message(
             top[p] = best if first else max(top[p], best)
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def exponentiate(width, logits, top, sums, first, p0, p1):
     """Pixels p0..p1: exp(logits - top) in their place, and its sum over the classes so far."""
     for p in range(p0, p1):
@@ -222,16 +209,14 @@ def exponentiate(width, logits, top, sums, first, p0, p1):
         sums[p] = total(row) if first else sums[p] + total(row)
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def normalise(width, logits, sums, q, p0, p1):
     """Pixels p0..p1: Q, the exponentials over their sum."""
     for p in range(p0, p1):
         store(q, p, scale(_ONE / sums[p], load(width, logits, p)))
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def read_scores(scores, clip, unary, logits, sums, first, p0, p1):
     """Rows from planes (K, P): the clipped probabilities in ``logits``, their logarithms, and their sum so far.
 
@@ -251,8 +236,7 @@ def read_scores(scores, clip, unary, logits, sums, first, p0, p1):
                 unary[p, c] = -1e30
 
 
-@njit(**_COMPILE)
-@no_type_check
+@kernel
 def write_scores(logits, sums, scores, p0, p1):
     """Planes (K, P) of Q from rows of exponentials."""
     for p in range(p0, p1):

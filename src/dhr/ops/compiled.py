@@ -1,0 +1,42 @@
+"""Kernels that numba compiles at first use and keeps on disk."""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any, no_type_check
+
+from numba import njit
+from numba.core import event
+
+_log = logging.getLogger(__name__)
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """Compile ``function`` when it is called first, so that it runs without the interpreter's lock.
+
+    Kernels work on a range of their loop, for :func:`~dhr.ops.parallel.run_parallel`; what they compute must not depend
+    on how the loop is shared.
+    """
+    _announce()
+    # Unchecked, or else pytest's check of types (jaxtyping) would wrap the function before numba sees it.
+    return njit(nogil=True, cache=True, fastmath=True, error_model="numpy")(no_type_check(function))
+
+
+class _Announcer(event.Listener):
+    """Says once that kernels are compiled; loading them from the disk is no compilation to numba."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.said and event.data["dispatcher"].py_func.__module__.startswith("dhr."):
+            self.said = True
+            _log.warning("compiling kernels for this machine; this takes some seconds, once, and is kept on disk")
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to say."""
+
+
+@cache
+def _announce() -> None:
+    event.register("numba:compile", _Announcer())  # type: ignore[no-untyped-call]
