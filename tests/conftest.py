@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dhr.cli import main
 from dhr.data import SceneDataSet, write_mask
@@ -226,3 +227,20 @@ def new_case() -> Callable[[Path, Path], Case]:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is for users, whose shapes jaxtyping does not check."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+class NoSync(TorchDispatchMode):
+    """Refuses every operation that makes the host wait for the device."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "item", "masked_select", "_unique2")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ in self.WAITS:
+            raise AssertionError(f"{func} waits for the device")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def no_sync() -> TorchDispatchMode:
+    """A context in which whatever waits for the device fails."""
+    return NoSync()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,3 @@ def make_scene(
 def scene() -> Callable[..., Scene]:
     """Makes a scene."""
     return make_scene
-
-
-class NoSync(TorchDispatchMode):
-    """Refuses every operation that makes the host wait for the device."""
-
-    WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "item", "masked_select", "_unique2")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket.__name__ in self.WAITS:
-            raise AssertionError(f"{func} waits for the device")
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.fixture
-def no_sync() -> TorchDispatchMode:
-    """A context in which whatever waits for the device fails."""
-    return NoSync()

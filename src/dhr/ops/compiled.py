@@ -1,9 +1,10 @@
 """Kernels that numba compiles at first use and keeps on disk."""
 
+import inspect
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any, no_type_check
+from typing import Any
 
 from numba import njit
 from numba.core import event
@@ -18,8 +19,8 @@ def kernel(function: Callable[..., None]) -> Any:
     on how the loop is shared.
     """
     _announce()
-    # Unchecked, or else pytest's check of types (jaxtyping) would wrap the function before numba sees it.
-    return njit(nogil=True, cache=True, fastmath=True, error_model="numpy")(no_type_check(function))
+    # Under pytest, jaxtyping's check of types has wrapped the function, which is nothing that numba could compile.
+    return njit(nogil=True, cache=True, fastmath=True, error_model="numpy")(inspect.unwrap(function))
 
 
 class _Announcer(event.Listener):

@@ -28,7 +28,7 @@ from dhr.pipeline.settings import RunConfig, plain
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
-_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
 
 @dataclass(frozen=True)
