@@ -32,7 +32,8 @@ class Rebalanced:
     mask: Int[Tensor, "b H W"]
     """M_dhr: the class of the highest score, the first of them where several are highest."""
     confidence: Float[Tensor, "b H W"]
-    """Margin between the two best classes of ``scores``, 0..1; 1 where there is one class only."""
+    """Margin between the two best classes of S_dhr over its sum, 0..1; 1 where there is one class only. Taken before
+    the boundary correction, after which almost every pixel looks certain."""
     groups: Bool[Tensor, "b k k"]
     """Whether two classes look alike to the USS features (super-classes, Eq. 4)."""
     ratios: Float[Tensor, "b k"]

@@ -102,8 +102,8 @@ def rebalance(
         error = torch.maximum(error, intra.marginal_error)
     inter = transported(seen.scores, ratios, present, config.eps)
 
-    scores = fine(on_grid(intra.values), correct.final)
-    scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    certain = resize(_shares(on_grid(intra.values)), size)
+    scores = _shares(fine(on_grid(intra.values), correct.final))
     return Rebalanced(
         activation=maps,
         base=start,
@@ -113,12 +113,17 @@ def rebalance(
         intra=on_grid(intra.values),
         scores=scores,
         mask=labels(scores, present),
-        confidence=_margin(scores, present),
+        confidence=_margin(certain, present),
         groups=groups,
         ratios=ratios,
         marginal_error=torch.maximum(error, inter.marginal_error),
         valid=present,
     )
+
+
+def _shares(scores: Tensor) -> Tensor:
+    """Scores over their sum over the classes."""
+    return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def _margin(scores: Tensor, valid: Tensor) -> Tensor:
