@@ -1,7 +1,7 @@
 """How long PAMR takes, and how far that is from what memory allows: ``python benchmarks/pamr.py --json pamr.json``.
 
-The limit is moving the least bytes at the measured bandwidth: the weights of all neighbours are written once and read in
-every iteration, and scores are read and written in each; everything else could stay in the cache.
+The limit is moving the least bytes at the measured bandwidth: the weights of all neighbours are written once and read
+in every iteration, and scores are read and written in each; everything else could stay in the cache.
 """
 
 import argparse
