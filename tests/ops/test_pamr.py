@@ -60,6 +60,22 @@ def test_equals_the_loop_over_pixels(size: tuple[int, int], dilations: tuple[int
         np.testing.assert_allclose(result[index], expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (37, 16), (40, 33)])
+@pytest.mark.parametrize("dilations", [(1,), (1, 3, 20)])
+def test_single_precision_has_kernels_of_its_own_that_agree(size: tuple[int, int], dilations: tuple[int, ...]) -> None:
+    images, scores = photograph(2, *size), some_scores(2, 5, *size)
+    images[0, :, : size[0] // 2] = 0.5  # without any contrast
+    expected = pamr(images, scores, 6, dilations)
+    result = pamr(images.float(), scores.float(), 6, dilations)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=3e-5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert torch.equal(pamr(images.float(), scores.float(), 6, dilations), result)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_equals_the_loop_for_colours_far_from_zero() -> None:
     """A variance from raw moments would lose its digits here."""
     images, scores = photograph(1, 6, 6) + 1000, some_scores(1, 2, 6, 6)

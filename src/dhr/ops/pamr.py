@@ -45,6 +45,8 @@ def pamr(
         )
     if iterations <= 0:
         return scores
+    if scores.device.type == images.device.type == "cpu" and scores.dtype == torch.float32:
+        return _compiled(images, scores, iterations, dilations, contrast)
     weights = _affinity(images, dilations, contrast).to(scores.dtype)  # (n, b, 1, h, w)
     margin = max(dilations)
     for _ in range(iterations):
@@ -54,6 +56,15 @@ def pamr(
             refined.addcmul_(weight, neighbour)
         scores = refined
     return scores
+
+
+def _compiled(images: Tensor, scores: Tensor, iterations: int, dilations: Sequence[int], contrast: float) -> Tensor:
+    """The same, several times as fast (docs/measurements.md)."""
+    from dhr.ops.pamr_cpu import pamr_cpu
+
+    steps = _offsets(dilations)
+    pairs = zip(images.detach().float().numpy(), scores.detach().numpy(), strict=True)
+    return torch.stack([torch.from_numpy(pamr_cpu(*pair, iterations, steps, contrast)) for pair in pairs])
 
 
 def _affinity(images: Tensor, dilations: Sequence[int], contrast: float) -> Tensor:
@@ -77,10 +88,9 @@ def _shifted(padded: Tensor, dilations: Sequence[int]) -> list[Tensor]:
     """Views of the padded maps, one for each neighbour of a pixel."""
     margin = max(dilations)
     h, w = padded.shape[-2] - 2 * margin, padded.shape[-1] - 2 * margin
-    return [
-        padded[..., margin + dy : margin + dy + h, margin + dx : margin + dx + w]
-        for d in dilations
-        for dy in (-d, 0, d)
-        for dx in (-d, 0, d)
-        if (dy, dx) != (0, 0)
-    ]
+    return [padded[..., margin + dy : margin + dy + h, margin + dx : margin + dx + w] for dy, dx in _offsets(dilations)]
+
+
+def _offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
+    """Where the neighbours of a pixel lie."""
+    return [(dy, dx) for d in dilations for dy in (-d, 0, d) for dx in (-d, 0, d) if (dy, dx) != (0, 0)]

@@ -154,6 +154,59 @@ def multiply(typing, a, b):
 
 
 @intrinsic
+def subtract(typing, a, b):
+    """a - b."""
+
+    def generate(context, builder, signature, values):
+        return builder.fsub(values[0], values[1], flags=_FAST)
+
+    return a(a, b), generate
+
+
+@intrinsic
+def divide(typing, a, b):
+    """a over b, number by number."""
+
+    def generate(context, builder, signature, values):
+        return builder.fdiv(values[0], values[1], flags=_FAST)
+
+    return a(a, b), generate
+
+
+@intrinsic
+def larger(typing, a, b):
+    """The larger of a and b, number by number."""
+
+    def generate(context, builder, signature, values):
+        kind = values[0].type
+        return _call(builder, f"llvm.maxnum.v{kind.count}f32", kind, values[0], values[1])
+
+    return a(a, b), generate
+
+
+@intrinsic
+def absolute(typing, row):
+    """Absolute values."""
+
+    def generate(context, builder, signature, values):
+        kind = values[0].type
+        return _call(builder, f"llvm.fabs.v{kind.count}f32", kind, values[0])
+
+    return row(row), generate
+
+
+@intrinsic
+def root(typing, row):
+    """Square roots."""
+
+    def generate(context, builder, signature, values):
+        kind = values[0].type
+        return _call(builder, f"llvm.sqrt.v{kind.count}f32", kind, values[0])
+
+    return row(row), generate
+
+
+@intrinsic
 def scale(typing, factor, row):
     """Number times row."""
 
