@@ -1,7 +1,6 @@
 """PAMR on the CPU in float32: numba kernels on all threads, 16 pixels at a time, so that memory is the limit."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -36,7 +35,7 @@ def pamr_cpu(
     return np.ascontiguousarray(now[:, margin : margin + height, margin : margin + width])
 
 
-def _surround(maps: np.ndarray[Any, Any], margin: int, whole: int) -> np.ndarray[Any, Any]:
+def _surround(maps: Float32[np.ndarray, "k h w"], margin: int, whole: int) -> Float32[np.ndarray, "k _ _"]:
     """Maps with their borders repeated."""
     right = margin + whole - maps.shape[2]
     return np.pad(maps, ((0, 0), (margin, margin), (margin, right)), mode="edge")
