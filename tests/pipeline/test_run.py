@@ -103,6 +103,19 @@ def test_a_background_class_is_in_masks_with_the_tags_only(fresh: Any, dhr: Any,
         assert 0 in found and found <= {0, names.index(tag)}
 
 
+def test_every_boundary_can_end_a_run(finished: Any, dhr: Any, new_case: Any, labels: Any, tmp_path: Path) -> None:
+    """On the classifier of another run, so only the correction differs."""
+    masks = {}
+    for kind in ("crf", "pamr", "random_walk", "none"):
+        case = new_case(finished.data, tmp_path / kind)
+        options = ("--classifier", finished.out / "classifier.safetensors", "--boundary.kind", kind)
+        assert dhr(case.run(*options)).code == 0
+        paths = sorted((case.out / "masks").glob("*.png"))
+        assert len(paths) == len(list((finished.out / "masks").glob("*.png")))
+        masks[kind] = b"".join(labels(path).tobytes() for path in paths)
+    assert len(set(masks.values())) == 4
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_classifier(
     finished: Any, dhr: Any, made: Any, new_case: Any, tmp_path: Path
 ) -> None:
