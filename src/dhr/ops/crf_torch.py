@@ -126,8 +126,7 @@ def embed(features: Float[Tensor, "b d n"], shape: Embedding) -> tuple[Int[Tenso
     ranked = torch.empty_like(position).scatter_(1, rank, position)
     at = torch.empty_like(rank).scatter_(1, rank, axis.view(1, -1, 1).expand_as(rank))
     falling = ranked.flip(1)  # from the least left to the most
-    weights = torch.cat([1 + falling[:, :1] - ranked[:, :1], falling[:, 1:] - falling[:, :-1]], dim=1) / (d + 1)
-    weights[:, :1] = 1 + (falling[:, :1] - ranked[:, :1]) / (d + 1)
+    weights = torch.cat([d + 1 + falling[:, :1] - falling[:, -1:], falling[:, 1:] - falling[:, :-1]], dim=1) / (d + 1)
     strides = torch.tensor([*shape.strides, 0], device=features.device)
     low = torch.tensor(shape.low, device=features.device).view(1, d, 1)
     first = ((quotient[:, :d] - low) * strides[:d].view(1, d, 1)).sum(dim=1, keepdim=True)
