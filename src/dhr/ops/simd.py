@@ -133,44 +133,22 @@ def full(typing, width, value):
     return row(width, types.float32), generate
 
 
-@intrinsic
-def add(typing, a, b):
-    """a + b."""
+def _pairwise(instruction):
+    @intrinsic
+    def combine(typing, a, b):
+        def generate(context, builder, signature, values):
+            return getattr(builder, instruction)(*values, flags=_FAST)
 
-    def generate(context, builder, signature, values):
-        return builder.fadd(values[0], values[1], flags=_FAST)
+        return a(a, b), generate
 
-    return a(a, b), generate
-
-
-@intrinsic
-def multiply(typing, a, b):
-    """a times b, number by number."""
-
-    def generate(context, builder, signature, values):
-        return builder.fmul(values[0], values[1], flags=_FAST)
-
-    return a(a, b), generate
+    return combine
 
 
-@intrinsic
-def subtract(typing, a, b):
-    """a - b."""
-
-    def generate(context, builder, signature, values):
-        return builder.fsub(values[0], values[1], flags=_FAST)
-
-    return a(a, b), generate
-
-
-@intrinsic
-def divide(typing, a, b):
-    """a over b, number by number."""
-
-    def generate(context, builder, signature, values):
-        return builder.fdiv(values[0], values[1], flags=_FAST)
-
-    return a(a, b), generate
+add = _pairwise("fadd")
+"""a + b, number by number, as the next three."""
+subtract = _pairwise("fsub")
+multiply = _pairwise("fmul")
+divide = _pairwise("fdiv")
 
 
 @intrinsic
@@ -184,26 +162,22 @@ def larger(typing, a, b):
     return a(a, b), generate
 
 
-@intrinsic
-def absolute(typing, row):
-    """Absolute values."""
+def _of_each(function):
+    @intrinsic
+    def apply(typing, row):
+        def generate(context, builder, signature, values):
+            kind = values[0].type
+            return _call(builder, f"llvm.{function}.v{kind.count}f32", kind, values[0])
 
-    def generate(context, builder, signature, values):
-        kind = values[0].type
-        return _call(builder, f"llvm.fabs.v{kind.count}f32", kind, values[0])
+        return row(row), generate
 
-    return row(row), generate
+    return apply
 
 
-@intrinsic
-def root(typing, row):
-    """Square roots."""
-
-    def generate(context, builder, signature, values):
-        kind = values[0].type
-        return _call(builder, f"llvm.sqrt.v{kind.count}f32", kind, values[0])
-
-    return row(row), generate
+absolute = _of_each("fabs")
+"""Absolute value of each number."""
+root = _of_each("sqrt")
+"""Square root of each number."""
 
 
 @intrinsic
