@@ -26,6 +26,7 @@ def rebalance(
     base: Array | None = None,
     edges: Array | None = None,
     background: bool = False,
+    prior: Array | None = None,
     config: MethodConfig | str = "default",
     boundary: BoundaryConfig = BOUNDARY,
 ) -> Rebalanced:
@@ -42,6 +43,8 @@ def rebalance(
             anything else is void.
         edges: (b, 1, p, q), probability of a class boundary, for the random walk.
         background: whether there is a background class; labels then start with it.
+        prior: (b, k), for `marginal` `prior`: what share of the image each class covers, in any unit; with
+            ``background``, (b, k + 1), the background first.
         config: settings, or the name of a preset.
         boundary: correction along the edges of ``images``.
 
@@ -77,6 +80,10 @@ def rebalance(
     mask = None if base is None else _tensor(base)
     if mask is not None and mask.ndim != 3:
         raise ShapeError(f"base must have 3 dimensions (images, height, width), got {tuple(mask.shape)}")
+    given = None if prior is None else _tensor(prior).to(maps.device, maps.dtype)
+    expected = (maps.shape[0], maps.shape[1] + background)
+    if given is not None and (tuple(given.shape) != expected or not bool((given.isfinite() & (given >= 0)).all())):
+        raise ShapeError(f"prior must be {expected} (images, classes), no share below 0; got {tuple(given.shape)}")
     return _rebalance(
         maps,
         floats("uss_features", uss_features),
@@ -86,6 +93,7 @@ def rebalance(
         None if mask is None else mask.to(first.device, torch.int64),
         None if edges is None else floats("edges", edges),
         background,
+        given,
         config,
         boundary,
     )

@@ -34,10 +34,16 @@ class Rebalanced:
     confidence: Float[Tensor, "b H W"]
     """Margin between the two best classes of S_dhr over its sum, 0..1; 1 where there is one class only. Taken before
     the boundary correction, after which almost every pixel looks certain."""
+    kept: Bool[Tensor, "b k"]
+    """Whether a class has any pixel of the mask. A tagged class that has none has vanished."""
+    quality: Float[Tensor, " b"]
+    """How far each mask can be trusted, 0..1: puts masks in the order in which to look at them."""
     groups: Bool[Tensor, "b k k"]
     """Whether two classes look alike to the USS features (super-classes, Eq. 4)."""
     ratios: Float[Tensor, "b k"]
     """Class marginal that the last transport was given: share of the image of each class, summing to one."""
+    moved: Float[Tensor, " b"]
+    """How far the class marginal moved from the last round but one to the last (L1): near 0 once it has settled."""
     marginal_error: Float[Tensor, " b"]
     """Largest L1 distance, over the transports, between the marginal asked for and the one reached."""
     valid: Bool[Tensor, "b k"]

@@ -25,11 +25,14 @@ VARIANTS: dict[str, MethodConfig] = {
     "overwrite_none": replace(PRESETS["default"], overwrite="none"),
     "product": replace(PRESETS["default"], combine="product", tau=0.5, rounds=2),
     "mean": replace(PRESETS["paper"], combine="mean"),
+    "loose": replace(PRESETS["default"], strength=0.1, seed_margin=0.2),
+    "weights": replace(PRESETS["default"], tau=0.5, uss_weight=0.8, uss_weight_grouped=0.3, pooling="majority"),
+    "power": replace(PRESETS["default"], background="power"),
     "hard": replace(PRESETS["default"], eps=0.01, marginal="estimated", smallest_ratio=0.0),
 }
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 
-OVER_CLASSES = ("activation", "seed", "initial", "inter", "intra", "scores", "ratios", "valid")
+OVER_CLASSES = ("activation", "seed", "initial", "inter", "intra", "scores", "ratios", "kept", "valid")
 OVER_PIXELS = ("mask", "base", "confidence")
 
 
@@ -58,7 +61,7 @@ def reordered(result: Rebalanced, order: list[int]) -> Rebalanced:
     )
 
 
-def sound(result: Rebalanced, marginal_tolerance: float = 1e-4) -> None:
+def sound(result: Rebalanced, name: str = "default") -> None:
     """What holds of every result."""
     b, k = result.valid.shape
     assert result.mask.shape == result.confidence.shape == result.scores[:, 0].shape
@@ -75,7 +78,8 @@ def sound(result: Rebalanced, marginal_tolerance: float = 1e-4) -> None:
     assert (((total - 1).abs() < 1e-5) | (total == 0)).all()
     assert (result.confidence.min() >= 0) and (result.confidence.max() <= 1 + 1e-6)
     torch.testing.assert_close(result.ratios.sum(dim=1), torch.ones_like(result.ratios[:, 0]))
-    assert (result.marginal_error <= marginal_tolerance).all()
+    if VARIANTS[name].iterations is None:
+        assert (result.marginal_error <= 1e-4).all()
     assert torch.equal(result.groups.diagonal(dim1=1, dim2=2), result.valid)
 
 
@@ -85,7 +89,7 @@ def sound(result: Rebalanced, marginal_tolerance: float = 1e-4) -> None:
 def test_an_easy_scene_is_segmented(scene: Callable[..., Any], name: str, with_images: bool, background: bool) -> None:
     made = scene(noise=0.1, dtype=torch.float32)
     result = rebalance(**made.inputs(with_images), background=background, config=VARIANTS[name], boundary=QUICK)
-    sound(result)
+    sound(result, name)
     size = made.images.shape[-2:] if with_images else made.truth.shape[-2:]
     assert result.mask.shape == (2, *size)
     assert result.valid.shape == (2, 3 + background)
@@ -135,7 +139,7 @@ def test_padding_does_not_matter(scene: Callable[..., Any], name: str, backgroun
     k = 3 + background
     kept = {part: getattr(result, part)[:, :k] for part in OVER_CLASSES}
     same(replace(result, **kept, groups=result.groups[:, :k, :k]), expected)
-    sound(result, 1e-4)
+    sound(result, name)
 
 
 @every_variant
@@ -175,7 +179,7 @@ def test_any_input_gives_a_sound_result(
         images=draw(b, 3, 4 * side, 3 * side) if with_images else None,
         valid=valid, background=background, config=VARIANTS[name], boundary=QUICK,
     )  # fmt: skip
-    sound(result)
+    sound(result, name)
 
 
 @every_variant
@@ -239,7 +243,7 @@ def test_a_base_mask_of_another_size(scene: Callable[..., Any], name: str, facto
     result = rebalance(**made.inputs(False), base=large, config=VARIANTS[name])
     same(replace(result, base=expected.base), expected)
     odd = rebalance(**made.inputs(), base=torch.randint(0, 3, (2, 7, 50)), config=VARIANTS[name], boundary=QUICK)
-    sound(odd)
+    sound(odd, name)
     assert odd.mask.shape == (2, 36, 48)
 
 
@@ -251,7 +255,7 @@ def test_void_has_no_part(scene: Callable[..., Any], name: str, background: bool
     base = made.truth.clone()
     base[:, ::3] = 255
     expected = rebalance(**made.inputs(False), base=base, **options)
-    sound(expected)
+    sound(expected, name)
     if VARIANTS[name].overwrite == "none":
         assert (expected.initial[:, :, ::3] == 0).all()
     for void in (-1, 3 + background, 10**6, -(2**40)):
@@ -262,7 +266,7 @@ def test_void_has_no_part(scene: Callable[..., Any], name: str, background: bool
 @every_variant
 def test_a_base_mask_all_void(scene: Callable[..., Any], name: str) -> None:
     made = scene()
-    sound(rebalance(**made.inputs(), base=torch.full((2, 36, 48), 255), config=VARIANTS[name], boundary=QUICK))
+    sound(rebalance(**made.inputs(), base=torch.full((2, 36, 48), 255), config=VARIANTS[name], boundary=QUICK), name)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
@@ -292,7 +296,7 @@ def test_no_tagged_class_vanishes(scene: Callable[..., Any], name: str) -> None:
     assert (result.mask == 2).any()
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ["default", "paper"])  # stretched to 0..1, as in the third, scores can tie at 0
 def test_where_no_class_fires_the_order_does_not_decide(scene: Callable[..., Any], name: str) -> None:
     made = scene(b=1, k=2)
     cams = made.cams.clone()
@@ -333,7 +337,7 @@ def test_an_image_without_a_class_is_refused_or_empty(scene: Callable[..., Any],
 @pytest.mark.parametrize("with_images", [True, False])
 def test_one_class_takes_everything(scene: Callable[..., Any], name: str, with_images: bool) -> None:
     result = rebalance(**scene(k=1).inputs(with_images), config=VARIANTS[name], boundary=QUICK)
-    sound(result)
+    sound(result, name)
     assert (result.mask == 0).all()
     assert (result.confidence == 1).all()
     assert (result.ratios == 1).all()
@@ -344,11 +348,11 @@ def test_one_class_takes_everything(scene: Callable[..., Any], name: str, with_i
 def test_without_activation(scene: Callable[..., Any], name: str, background: bool) -> None:
     made = scene()
     options: dict[str, Any] = {"background": background, "config": VARIANTS[name], "boundary": QUICK}
-    sound(rebalance(**{**made.inputs(), "cams": torch.zeros_like(made.cams)}, **options))
-    sound(rebalance(**{**made.inputs(), "cams": -made.cams}, **options))
+    sound(rebalance(**{**made.inputs(), "cams": torch.zeros_like(made.cams)}, **options), name)
+    sound(rebalance(**{**made.inputs(), "cams": -made.cams}, **options), name)
     silent = made.cams.clone()
     silent[:, 1] = 0  # one class without activation
-    sound(rebalance(**{**made.inputs(), "cams": silent}, **options))
+    sound(rebalance(**{**made.inputs(), "cams": silent}, **options), name)
 
 
 @every_variant
@@ -357,7 +361,7 @@ def test_features_that_tell_nothing(scene: Callable[..., Any], name: str) -> Non
     for value in (1.0, 0.0):
         flat = {"uss_features": made.uss_features * 0 + value, "wss_features": made.wss_features * 0 + value}
         result = rebalance(**{**made.inputs(), **flat}, config=VARIANTS[name], boundary=QUICK)
-        sound(result)
+        sound(result, name)
     one_kind = rebalance(
         **{**made.inputs(False), "uss_features": torch.ones_like(made.uss_features)},
         config=replace(VARIANTS[name], rounds=1),
@@ -369,8 +373,8 @@ def test_features_that_tell_nothing(scene: Callable[..., Any], name: str) -> Non
 def test_on_a_grid_of_one_cell(scene: Callable[..., Any], name: str) -> None:
     made = scene(k=3)
     tiny = {key: value[..., :1, :1] for key, value in made.inputs().items()}
-    sound(rebalance(**tiny, config=VARIANTS[name]))
-    sound(rebalance(**{**tiny, "images": made.images}, config=VARIANTS[name], boundary=QUICK))
+    sound(rebalance(**tiny, config=VARIANTS[name]), name)
+    sound(rebalance(**{**tiny, "images": made.images}, config=VARIANTS[name], boundary=QUICK), name)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -381,7 +385,7 @@ def test_maps_on_other_grids_are_resampled(scene: Callable[..., Any], name: str)
     mixed = rebalance(
         finer.cams, made.uss_features, finer.wss_features, made.images, config=PRESETS[name], boundary=QUICK
     )
-    sound(mixed)
+    sound(mixed, name)
     assert mixed.seed.shape == expected.seed.shape
     assert (mixed.mask == expected.mask).double().mean() > 0.8
 

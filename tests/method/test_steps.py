@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from dhr.method.base import add_background, labels, normalise_cams, soft_masks
+from dhr.errors import ShapeError
+from dhr.method.base import add_background, labels, majority, normalise_cams, otsu_level, soft_masks
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
-from dhr.method.inter import Scores, transported
+from dhr.method.inter import Scores, stretched, transported
 from dhr.method.intra import intra_class
+from dhr.method.quality import mask_quality
 from dhr.method.seeds import class_marginal, overwrite_base
 from dhr.ops.similarity import correlated_groups
 from dhr.ops.transport import transport
@@ -37,7 +41,7 @@ class TestBase:
 
     def test_the_background_comes_first(self) -> None:
         cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, False]])
-        maps, present = add_background(cams, valid, MethodConfig(background_threshold=0.2))
+        maps, present = add_background(cams, valid, MethodConfig(background="threshold", background_threshold=0.2))
         assert maps.shape == (1, 3, 3, 4)
         assert (maps[:, 0] == 0.2).all()
         assert torch.equal(maps[:, 1:], cams)
@@ -48,6 +52,26 @@ class TestBase:
         maps, _ = add_background(cams, valid, MethodConfig(background="power", background_power=2.0))
         torch.testing.assert_close(maps[:, 0], (1 - torch.maximum(cams[:, 0], cams[:, 1])).square())
         assert torch.equal(maps[:, 1:], cams)
+
+    @settings(deadline=None, max_examples=40)
+    @given(st.lists(st.integers(0, 50), min_size=2, max_size=40))
+    def test_the_level_that_parts_the_values_best(self, numbers: list[int]) -> None:
+        values = torch.tensor(numbers, dtype=torch.float64) / 50
+        level = otsu_level(values[None])[0]
+
+        def between(at: Tensor) -> float:
+            low, high = values[values <= at], values[values > at]
+            return float(len(low) * len(high) * (low.mean() - high.mean()) ** 2) if len(low) * len(high) else 0.0
+
+        assert between(level) == pytest.approx(max(between(value) for value in values))
+
+    def test_a_class_seen_alike_everywhere_is_not_all_background(self) -> None:
+        maps, present = add_background(torch.ones(1, 1, 3, 4), torch.ones(1, 1, dtype=torch.bool), CONFIG)
+        assert (labels(maps, present) == 1).all()
+
+    def test_the_largest_share_takes_the_cell(self) -> None:
+        shares = torch.tensor([[[[0.75, 0.0, 0.4, 0.5]], [[0.25, 0.0, 0.6, 0.5]]]])
+        assert majority(shares)[0, :, 0].tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.5]]
 
     def test_padding_is_never_a_label(self) -> None:
         scores = torch.zeros(1, 3, 2, 2) - 5
@@ -89,7 +113,7 @@ class TestSeeds:
 
     def test_equation_2(self) -> None:
         cams, q = rand(1, 3, 20), torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
-        seeds = transported(cams, q, ALL, 0.1)
+        seeds = transported(cams, q, ALL, replace(CONFIG, eps=0.1))
         expected = transport(cams, q, ALL, eps=0.1).plan * 20 * cams
         torch.testing.assert_close(seeds.values, expected, rtol=0, atol=1e-9)
         assert seeds.marginal_error.item() < 1e-9
@@ -97,17 +121,33 @@ class TestSeeds:
     def test_seeds_overwrite_where_a_class_has_vanished(self) -> None:
         base = torch.tensor([[[0, 0, 0, 0, 1, 255]]])
         seeds = torch.tensor([[[0, 0, 2, 2, 1, 1]]])
+        sure = torch.ones(seeds.shape)
         choose = {
-            name: overwrite_base(base, seeds, ALL, replace(CONFIG, overwrite=name))[0, 0].tolist()
+            name: overwrite_base(base, seeds, sure, ALL, replace(CONFIG, overwrite=name))[0, 0].tolist()
             for name in ("vanished", "all")
         }
         assert choose["all"] == seeds[0, 0].tolist()
         assert choose["vanished"] == [0, 0, 2, 2, 1, 255], "class 1 kept half of its seeds' area"
 
+    def test_doubtful_seeds_do_not_overwrite(self) -> None:
+        base, seeds = torch.tensor([[[0, 0, 0, 0]]]), torch.tensor([[[2, 2, 1, 1]]])
+        margin = torch.tensor([[[0.9, 0.1, 0.5, 0.1]]])
+        for overwrite in ("vanished", "all"):
+            config = replace(CONFIG, overwrite=overwrite, seed_margin=0.5)
+            assert overwrite_base(base, seeds, margin, ALL, config)[0, 0].tolist() == [2, 0, 1, 0]
+
+    def test_given_shares(self) -> None:
+        config = replace(CONFIG, marginal="prior")
+        q = class_marginal(rand(1, 3, 9), torch.tensor([[True, True, False]]), config, torch.tensor([[6.0, 2.0, 9.0]]))
+        torch.testing.assert_close(q, torch.tensor([[0.75, 0.25, 0]], dtype=torch.float64))
+        with pytest.raises(ShapeError, match="prior"):
+            class_marginal(rand(1, 3, 9), ALL, config)
+
     def test_images_are_judged_apart(self) -> None:
         base = torch.tensor([[[0, 0, 0]], [[2, 2, 0]]])
         seeds = torch.tensor([[[2, 0, 0]], [[0, 2, 2]]])
-        result = overwrite_base(base, seeds, ALL.expand(2, 3), replace(CONFIG, overwrite="vanished"))
+        config = replace(CONFIG, overwrite="vanished")
+        result = overwrite_base(base, seeds, torch.ones(seeds.shape), ALL.expand(2, 3), config)
         assert result[:, 0].tolist() == [[2, 0, 0], [2, 2, 0]]
 
 
@@ -145,7 +185,7 @@ def steps_2_and_3(config: MethodConfig) -> tuple[Tensor, Scores, Scores, Tensor]
     valid, q = torch.ones(1, 4, dtype=torch.bool), torch.full((1, 4), 0.25, dtype=torch.float64)
     seen, known = centroid_heatmaps(uss, masks), centroid_heatmaps(wss, masks)
     groups = correlated_groups(seen.centroids, valid, config.tau)
-    inter = transported(seen.scores, q, valid, config.eps)
+    inter = transported(seen.scores, q, valid, config)
     return groups, inter, intra_class(seen.scores, known.scores, groups, q, valid, config), masks
 
 
@@ -170,3 +210,42 @@ class TestIntra:
     def test_without_groups_the_product_changes_nothing(self) -> None:
         _, inter, intra, _ = steps_2_and_3(replace(CONFIG, combine="product", tau=1.0))
         assert torch.equal(intra.values, inter.values)
+
+    def test_the_authors_order(self) -> None:
+        config = replace(CONFIG, combine="sequence", tau=0.8, stretch=True)
+        uss, wss, masks = two_alike()
+        _, _, intra, _ = steps_2_and_3(config)
+        q = torch.full((1, 4), 0.25, dtype=torch.float64)
+        seen, known = centroid_heatmaps(uss, masks).scores, centroid_heatmaps(wss, masks).scores
+        within = stretched(transport(known, q, eps=config.eps).assignment) * seen
+        scores = torch.cat([seen[:, :2], within[:, 2:]], dim=1)
+        expected = stretched(transport(scores, q, eps=config.eps).assignment) * scores
+        torch.testing.assert_close(intra.values, expected, rtol=0, atol=1e-9)
+        assert torch.equal(intra.values.argmax(dim=1), masks.argmax(dim=1))
+
+    def test_weights_within_and_outside_groups(self) -> None:
+        uss, wss, q = rand(1, 4, 20), rand(1, 4, 20, seed=1), torch.full((1, 4), 0.25, dtype=torch.float64)
+        groups = torch.eye(4, dtype=torch.bool)[None].clone()
+        groups[0, 2, 3] = groups[0, 3, 2] = True
+        config = replace(CONFIG, uss_weight=0.9, uss_weight_grouped=0.2)
+        found = intra_class(uss, wss, groups, q, torch.ones(1, 4, dtype=torch.bool), config).values
+        weight = torch.tensor([0.9, 0.9, 0.2, 0.2], dtype=torch.float64).view(1, 4, 1)
+        scores = weight * uss + (1 - weight) * wss
+        expected = transport(scores, q, eps=config.eps).assignment * scores
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+class TestQuality:
+    def test_classes_count_alike_and_a_lost_one_counts_nothing(self) -> None:
+        mask = torch.tensor([[[0, 0, 0, 1]]])
+        confidence = torch.tensor([[[0.8, 0.8, 0.8, 0.4]]])
+        agree = torch.ones(1, 1, 4, dtype=torch.bool)
+        assert mask_quality(mask, confidence, agree, ALL[:, :2]).item() == pytest.approx(0.6)
+        assert mask_quality(mask, confidence, agree, ALL).item() == pytest.approx(0.4)
+        padded = torch.tensor([[True, True, False]])
+        assert mask_quality(mask, confidence, agree, padded).item() == pytest.approx(0.6)
+
+    def test_pixels_on_which_the_features_differ_count_nothing(self) -> None:
+        mask, confidence = torch.zeros(1, 2, 4, dtype=torch.long), torch.full((1, 2, 4), 0.5)
+        agree = torch.tensor([[[True, False]]])
+        assert mask_quality(mask, confidence, agree, ALL[:, :1]).item() == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""Cosine heatmaps and groups of classes that look alike."""
+"""Lengths of features and groups of classes that look alike."""
 
 import itertools
 
@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
-from dhr.ops.similarity import correlated_groups, cosine_heatmaps, feature_norms
+from dhr.ops.similarity import correlated_groups
 
 
 @st.composite
@@ -22,44 +21,6 @@ def centroids_and_classes(draw: st.DrawFn) -> tuple[Tensor, Tensor, float]:
     valid = torch.rand(b, k, generator=random) < draw(st.sampled_from([0.5, 1.0]))
     centroids = torch.randn(b, k, d, generator=random, dtype=torch.float64)
     return centroids, valid, draw(st.floats(-0.95, 0.999))
-
-
-@pytest.mark.parametrize("with_norms", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_heatmaps_equal_torch(dtype: torch.dtype, with_norms: bool) -> None:
-    features, centroids = torch.randn(3, 16, 20, dtype=dtype), torch.randn(3, 4, 16, dtype=dtype)
-    expected = cosine_similarity(centroids[:, :, None], features.transpose(1, 2)[:, None], dim=3).relu()
-    norms = feature_norms(features) if with_norms else None
-    torch.testing.assert_close(cosine_heatmaps(features, centroids, norms), expected)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**16), st.sampled_from([1e-3, 1.0, 1e4]))
-def test_heatmaps_know_directions_only(seed: int, factor: float) -> None:
-    random = torch.Generator().manual_seed(seed)
-    features = torch.randn(2, 5, 7, generator=random, dtype=torch.float64)
-    centroids = torch.randn(2, 3, 5, generator=random, dtype=torch.float64)
-    expected = cosine_heatmaps(features, centroids)
-    assert expected.min() >= 0
-    assert expected.max() <= 1
-    torch.testing.assert_close(cosine_heatmaps(features * factor, centroids / factor), expected, rtol=0, atol=1e-9)
-    turned = features * (1 + torch.rand(2, 1, 7, generator=random))  # another length at each position
-    torch.testing.assert_close(cosine_heatmaps(turned, centroids), expected, rtol=0, atol=1e-9)
-
-
-def test_a_feature_is_like_itself() -> None:
-    features = torch.randn(1, 6, 8)
-    torch.testing.assert_close(cosine_heatmaps(features, features.transpose(1, 2))[0].diagonal(), torch.ones(8))
-
-
-def test_what_has_no_direction_is_like_nothing() -> None:
-    features, centroids = torch.randn(1, 4, 6), torch.randn(1, 3, 4)
-    features[..., 2], centroids[:, 1] = 0, 0
-    heatmaps = cosine_heatmaps(features, centroids)
-    assert heatmaps.isfinite().all()
-    assert (heatmaps[..., 2] == 0).all()
-    assert (heatmaps[:, 1] == 0).all()
-    assert (feature_norms(features) > 0).all()
 
 
 @settings(deadline=None, max_examples=60)

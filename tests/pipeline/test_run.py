@@ -83,7 +83,7 @@ def test_records_describe_their_masks(finished: Any, labels: Any) -> None:
         item = json.loads(path.read_bytes())
         mask = labels(finished.out / "masks" / path.relative_to(finished.out / "items").with_suffix(".png"))
         assert (item["height"], item["width"]) == mask.shape
-        assert 0 <= item["confidence"] <= 1
+        assert 0 <= item["quality"] <= 1
         for name, share in item["ratios"].items():
             assert share == pytest.approx((mask == names.index(name)).mean(), abs=1e-5)
         assert item["vanished"] == [tag for tag in item["tags"] if not (mask == names.index(tag)).any()]

@@ -103,7 +103,7 @@ def picture(height: int = 30, width: int = 40) -> np.ndarray:
 def record(out: Path, name: str, **values: object) -> None:
     path = out / "items" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    base = {"image": f"{name}.jpg", "tags": ["cat", "dog"], "width": 40, "height": 30, "confidence": 0.5}
+    base = {"image": f"{name}.jpg", "tags": ["cat", "dog"], "width": 40, "height": 30, "quality": 0.5}
     path.write_text(json.dumps({**base, "ratios": {"cat": 0.9, "dog": 0.1}, "vanished": [], "seconds": 0.1, **values}))
 
 
@@ -131,7 +131,7 @@ def finish(out: Path, data: Pictures, stages: tuple[str, ...] = STAGES, cams: bo
             path = out / "cams" / f"{name}.npz"
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, cams=np.ones((2, 3, 4), dtype=np.float16), classes=np.array([0, 1]))
-        record(out, name, confidence=1 - index / 100)
+        record(out, name, quality=1 - index / 100)
 
 
 def test_a_whole_report_is_one_well_formed_page_without_links_or_scripts(tmp_path: Path) -> None:
@@ -259,9 +259,7 @@ def test_sixty_tags_long_names_and_missing_values(tmp_path: Path) -> None:
     finish(tmp_path, data, ("mask",), cams=False)
     (tmp_path / "cams" / f"{name}.npz").parent.mkdir(parents=True)
     np.savez(tmp_path / "cams" / f"{name}.npz", cams=np.zeros((60, 2, 2), dtype=np.float32), classes=np.arange(1, 61))
-    record(
-        tmp_path, name, tags=list(range(1, 61)), confidence=None, ratios={names[0]: 1e-5, names[1]: None}, width=None
-    )
+    record(tmp_path, name, tags=list(range(1, 61)), quality=None, ratios={names[0]: 1e-5, names[1]: None}, width=None)
     page = Page(write_report(tmp_path, data))
     assert "and 20 more" in page.words and "and 48 CAMs more" in page.words
     assert "< 0.1 %" in page.words

@@ -65,10 +65,10 @@ def stage_table(stages: Mapping[str, Scores]) -> Table:
     """
     table = Table()
     table.add_column("masks", no_wrap=True)
-    for title in ("mIoU", "minor IoU", "accuracy", "vanished"):
+    for title in ("mIoU", "minor IoU", "accuracy", "edges F", "vanished"):
         table.add_column(title, justify="right")
     for name, scores in stages.items():
-        values = (scores.miou, scores.minor_iou, scores.pixel_accuracy, scores.vanished)
+        values = (scores.miou, scores.minor_iou, scores.pixel_accuracy, scores.boundary_f, scores.vanished)
         table.add_row(name, *(_percent(value) for value in values))
     return table
 

@@ -42,6 +42,9 @@ class Scores:
     """Mean, over the classes in the truth, of the share of other classes' pixels that carry it, FP / (FP + TN)."""
     false_negative_rate: float
     """Mean, over the classes in the truth, of the share of its pixels that do not carry it, FN / (FN + TP)."""
+    boundary_f: float
+    """Mean, over the classes with an edge in the truth, of the F-score of their edge pixels, which meet within 0.75 %
+    of the photograph's diagonal (:func:`dhr.evaluate.boundary.boundary_f`)."""
     vanished: float
     """Share of the tagged pairs (photograph, class) with at least 0.5 % of the labelled pixels in truth, whose class
     has no pixel in the predicted mask."""
@@ -68,6 +71,7 @@ class Scores:
             "pixel_accuracy": _percent(self.pixel_accuracy),
             "false_positive_rate": _percent(self.false_positive_rate),
             "false_negative_rate": _percent(self.false_negative_rate),
+            "boundary_f": _percent(self.boundary_f),
             "vanished": _percent(self.vanished),
             "images": len(self.per_image),
             "minor_pairs": self.minor_pairs,

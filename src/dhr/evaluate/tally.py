@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from dhr.data.samples import ClassTable, Sample
+from dhr.evaluate.boundary import boundary_f, boundary_matches
 from dhr.evaluate.scores import ClassScore, ImageScore, Scores
 from dhr.ops.confusion import confusion
 
@@ -22,6 +23,7 @@ class Tally:
         self._classes = classes
         count = len(classes.names)
         self._matrix = np.zeros((count, count + 1), dtype=np.int64)
+        self._edges = np.zeros((count, 4), dtype=np.int64)
         self._minor_sum, self._minor_pairs = 0.0, 0
         self._vanished, self._tagged_pairs = 0, 0
         self._images: list[ImageScore] = []
@@ -30,6 +32,7 @@ class Tally:
         """Count one photograph: labels are class ids, or 255 for void."""
         matrix = _matrix(pred, truth, len(self._classes.names))
         self._matrix += matrix
+        self._edges += boundary_matches(pred, truth, len(self._classes.names))
         pixels = matrix.sum(1)  # (C,)
         labelled = int(pixels.sum())
         iou = _iou(matrix)
@@ -59,6 +62,7 @@ class Tally:
             pixel_accuracy=_ratio(int(hits.sum()), int(truth.sum())),
             false_positive_rate=_mean((predicted - hits) / np.maximum(others, 1), present & (others > 0)),
             false_negative_rate=_mean((truth - hits) / np.maximum(truth, 1), present),
+            boundary_f=boundary_f(self._edges),
             vanished=_ratio(self._vanished, self._tagged_pairs),
             minor_pairs=self._minor_pairs,
             tagged_pairs=self._tagged_pairs,

@@ -7,6 +7,8 @@ from torch import Tensor
 from dhr.method.config import MethodConfig
 from dhr.ops.prototypes import area_average
 
+_OTSU_MOST = 0.9
+
 NOTHING = -1
 """Label of pixels that no class claims."""
 
@@ -27,14 +29,38 @@ def add_background(
 ) -> tuple[Float[Tensor, "b k+1 u v"], Bool[Tensor, "b k+1"]]:
     r"""Put the background, which has no CAM, before the classes, as class 0.
 
-    Its score is a constant, or :math:`(1 - \max_k A_k)^\gamma` (``config.background``). Without one, whatever follows,
-    a CRF say, would give all of a photograph to its tags.
+    Its score is a constant, one for each image that parts its highest CAMs :math:`\max_k A_k` best
+    (:func:`otsu_level`), or :math:`(1 - \max_k A_k)^\gamma` (``config.background``). Without one, whatever follows, a
+    CRF say, would give all of a photograph to its tags.
     """
+    highest = cams.amax(dim=1, keepdim=True)
     if config.background == "threshold":
-        level = torch.full_like(cams[:, :1], config.background_threshold)
+        level = torch.full_like(highest, config.background_threshold)
+    elif config.background == "otsu":
+        # Even where the CAMs are the same everywhere, a tagged class outdoes the background somewhere.
+        level = otsu_level(highest.flatten(1)).clamp_max(_OTSU_MOST).view(-1, 1, 1, 1).expand_as(highest)
     else:
-        level = (1 - cams.amax(dim=1, keepdim=True)).pow(config.background_power)
+        level = (1 - highest).pow(config.background_power)
     return torch.cat([level, cams], dim=1), torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
+
+
+def otsu_level(values: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """The level that parts the values of each image in two with the most variance between them (Otsu 1979).
+
+    Half-way between the two values next to it; the value itself where all are equal.
+
+    >>> otsu_level(torch.tensor([[0.1, 0.2, 0.1, 0.8, 0.9]]))
+    tensor([0.5000])
+    """
+    ordered, count = values.sort(dim=1).values, values.shape[1]
+    if count == 1:
+        return ordered[:, 0]
+    below = torch.arange(1, count, device=values.device, dtype=values.dtype)
+    sums = ordered.cumsum(dim=1)
+    low, high = sums[:, :-1] / below, (sums[:, -1:] - sums[:, :-1]) / (count - below)
+    between = below * (count - below) * (high - low).square()
+    best = between.argmax(dim=1, keepdim=True)
+    return (ordered.gather(1, best) + ordered.gather(1, best + 1))[:, 0] / 2
 
 
 def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
@@ -53,3 +79,9 @@ def soft_masks(
     """Share of each grid cell that each class covers; void (any label beyond the classes) has no share."""
     ids = torch.arange(classes, device=mask.device, dtype=mask.dtype).view(1, -1, 1, 1)
     return area_average((mask.unsqueeze(1) == ids).to(dtype), grid)  # (b, k, u, v)
+
+
+def majority(masks: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
+    """The whole of each cell for the class that covers most of it, in equal parts where several do."""
+    most = ((masks == masks.amax(dim=1, keepdim=True)) & (masks > 0)).to(masks.dtype)
+    return most / most.sum(dim=1, keepdim=True).clamp_min(1)

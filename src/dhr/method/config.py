@@ -1,7 +1,7 @@
 """Settings of the method, and the presets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -107,64 +107,108 @@ def _not_negative(part: str, config: object, *names: str) -> None:
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """Rebalancing, Steps 1 to 3."""
+    """Rebalancing, Steps 1 to 3. What each setting changes in the masks is measured in docs/method.md."""
 
-    eps: float = 0.1
-    """Strength of the entropy in the transport (lambda of the paper); smaller is harder."""
-    tau: float = 0.8
-    """Classes whose USS centroids have a cosine above this form a group (super-class)."""
-    marginal: Literal["uniform", "estimated"] = "estimated"
-    """Share of the image that the transport gives each class: `uniform` (the paper: the same for all tagged classes) or
-    `estimated` (from the mask so far)."""
+    eps: float = 0.2
+    """Strength of the entropy in the transport (lambda of the paper, 0.1 there); smaller is harder."""
+    iterations: int | None = None
+    """Sinkhorn iterations of a transport, none the solution. The authors' program stops after about 2."""
+    strength: float | None = None
+    """How firmly the transport holds the classes to their shares (KL-relaxed, in the units of the scores), none
+    exactly. The smaller, the more the scores alone decide."""
+    marginal: Literal["uniform", "estimated", "prior"] = "estimated"
+    """Share of the image that the transport gives each class: `uniform` (the paper: the same for all tagged classes),
+    `estimated` (from the mask so far, anew in every round) or `prior` (given)."""
+    prior: dict[str, float] = field(default_factory=dict)
+    """For `prior` in `dhr run`: class names (`background` too) and how much of an image that has them they cover, in
+    any unit; classes that it does not name count as the mean of those that it does."""
     smallest_ratio: float = 0.05
     """Least share that an estimate gives a tagged class, so that none is starved."""
-    rounds: int = 4
+    rounds: int = 6
     """How often centroids and shares are estimated anew and Steps 2 and 3 repeated."""
-    combine: Literal["product", "mean"] = "mean"
-    """How WSS features join: `product` (Eq. 4: inside groups, USS scores times the WSS transport) or `mean` (WSS and
-    USS heatmaps are averaged, then transported once)."""
+    pooling: Literal["soft", "majority"] = "soft"
+    """How a mask becomes cells of the grid for CAP: each class its share of a cell (`soft`), or the largest the whole
+    cell (`majority`, the authors' program), where classes smaller than a cell vanish."""
+    centring: float = 0.5
+    """How much of what all classes have in common is taken from the features before they are compared: this times the
+    mean of the classes' centroids, 0 (the paper) to below 1."""
+    tau: float = 0.8
+    """Classes whose USS centroids have a cosine above this form a group (super-class)."""
+    combine: Literal["product", "mean", "sequence"] = "mean"
+    """How WSS features join: `mean` (WSS and USS heatmaps are averaged by weight, then transported once), `product`
+    (Eq. 4: inside groups, USS scores times the WSS transport) or `sequence` (the authors' program: inside groups, USS
+    heatmaps times the WSS transport, then all is transported)."""
+    uss_weight: float = 0.6
+    """For `mean`: weight of the USS heatmaps of a class that shares no group, 0..1; the WSS heatmaps have the rest."""
+    uss_weight_grouped: float = 0.6
+    """The same for a class that shares a group, where USS features cannot tell it from another."""
+    stretch: bool = False
+    """Whether heatmaps and transports are stretched to 0..1, each class by itself (the authors' program)."""
     overwrite: Literal["all", "vanished", "none"] = "vanished"
     """Where seeds replace the base mask: everywhere that they name a class (`all`), for classes that lost most of their
     area to the base mask (`vanished`), or nowhere (`none`)."""
-    background: Literal["threshold", "power"] = "threshold"
-    """Score of the background where a data set has one, which has no CAM: the same everywhere (`threshold`), or high
-    where no class is seen (`power`: 1 minus the highest normalised CAM, to a power)."""
+    seed_margin: float = 0.0
+    """Least lead of the best class of the seeds over the second, in shares of their sum, where they may replace the
+    base mask, 0..1."""
+    seed_background: bool = True
+    """Whether the background takes part in Step 1. Without it (the authors' program) seeds never name it."""
+    background: Literal["otsu", "threshold", "power"] = "otsu"
+    """Score of the background where a data set has one, which has no CAM: the same everywhere in an image, at the level
+    that parts its highest CAMs best (`otsu`) or a given one (`threshold`), or high where no class is seen (`power`: 1
+    minus the highest normalised CAM, to a power)."""
     background_threshold: float = 0.3
     """The score, 0..1, for `threshold`: what lies below it in all normalised CAMs is background."""
     background_power: float = 4.0
     """The power for `power`."""
 
     def __post_init__(self) -> None:
-        if not self.eps > 0:
-            raise ConfigError(f"method.eps must be above 0, got {self.eps}")
-        if not -1 <= self.tau <= 1:
-            raise ConfigError(f"method.tau is a cosine, -1 to 1, got {self.tau}")
-        if not 0 <= self.smallest_ratio < 1:
-            raise ConfigError(f"method.smallest_ratio must be at least 0 and below 1, got {self.smallest_ratio}")
-        if self.rounds < 1:
-            raise ConfigError(f"method.rounds must be 1 or more, got {self.rounds}")
-        if not 0 <= self.background_threshold <= 1:
-            raise ConfigError(f"method.background_threshold must be in 0..1, got {self.background_threshold}")
-        if not self.background_power > 0:
-            raise ConfigError(f"method.background_power must be above 0, got {self.background_power}")
-        for name, value, known in (
-            ("marginal", self.marginal, ("uniform", "estimated")),
-            ("combine", self.combine, ("product", "mean")),
-            ("overwrite", self.overwrite, ("all", "vanished", "none")),
-            ("background", self.background, ("threshold", "power")),
+        for name, right, expected in (
+            ("eps", self.eps > 0, "above 0"),
+            ("iterations", self.iterations is None or self.iterations >= 1, "1 or more, or none"),
+            ("strength", self.strength is None or self.strength > 0, "above 0, or none"),
+            ("prior", all(0 < share < float("inf") for share in self.prior.values()), "shares above 0"),
+            ("smallest_ratio", 0 <= self.smallest_ratio < 1, "at least 0 and below 1"),
+            ("rounds", self.rounds >= 1, "1 or more"),
+            ("centring", 0 <= self.centring < 1, "at least 0 and below 1"),
+            ("tau", -1 <= self.tau <= 1, "a cosine, -1 to 1"),
+            ("uss_weight", 0 <= self.uss_weight <= 1, "in 0..1"),
+            ("uss_weight_grouped", 0 <= self.uss_weight_grouped <= 1, "in 0..1"),
+            ("seed_margin", 0 <= self.seed_margin <= 1, "in 0..1"),
+            ("background_threshold", 0 <= self.background_threshold <= 1, "in 0..1"),
+            ("background_power", self.background_power > 0, "above 0"),
         ):
-            if value not in known:
-                raise ConfigError(f"method.{name} must be one of {', '.join(known)}; got {value!r}")
+            if not right:
+                raise ConfigError(f"method.{name} must be {expected}, got {getattr(self, name)}")
+        for name, known in (
+            ("marginal", ("uniform", "estimated", "prior")),
+            ("pooling", ("soft", "majority")),
+            ("combine", ("mean", "product", "sequence")),
+            ("overwrite", ("all", "vanished", "none")),
+            ("background", ("otsu", "threshold", "power")),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"method.{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}")
 
 
 BOUNDARY = BoundaryConfig()
 """The default boundary correction."""
 
+_PAPER = MethodConfig(eps=0.1, marginal="uniform", rounds=1, centring=0.0, combine="product", background="threshold")
+
 PRESETS: Mapping[str, MethodConfig] = MappingProxyType(
     {
         "default": MethodConfig(),
-        "paper": MethodConfig(marginal="uniform", rounds=1, combine="product"),
+        "paper": _PAPER,
+        "released": replace(
+            _PAPER,
+            iterations=2,
+            pooling="majority",
+            combine="sequence",
+            stretch=True,
+            overwrite="all",
+            seed_background=False,
+        ),
     }
 )
-"""`paper`: the equations as printed. `default`: shares estimated from the image instead of uniform ones, and what
-else was found to keep small classes (docs/measurements.md)."""
+"""`paper`: the equations as printed. `released`: as the authors' program behaves, for comparison. `default`: what was
+found to keep small classes (docs/method.md)."""

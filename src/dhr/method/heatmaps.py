@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dhr.ops.prototypes import class_average_pooling
-from dhr.ops.similarity import cosine_heatmaps, feature_norms
+from dhr.ops.centroids import centroids_and_heatmaps
+from dhr.ops.similarity import feature_norms
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,9 @@ class Heatmaps:
     scores: Float[Tensor, "b k n"]
 
 
-def centroid_heatmaps(features: Features, masks: Float[Tensor, "b k n"]) -> Heatmaps:
-    """CAP over ``masks`` gives centroids V, and those give S = ReLU(cos(F, V)).
+def centroid_heatmaps(features: Features, masks: Float[Tensor, "b k n"], centring: float = 0.0) -> Heatmaps:
+    """Centroids of ``masks`` (CAP), and the cosines of all features with them.
 
     Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
     """
-    centroids = class_average_pooling(features.values, masks, features.norms)
-    return Heatmaps(centroids, cosine_heatmaps(features.values, centroids, features.norms))
+    return Heatmaps(*centroids_and_heatmaps(features.values, masks, features.norms, centring))

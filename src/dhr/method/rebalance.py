@@ -6,12 +6,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.errors import ShapeError
-from dhr.method.base import add_background, labels, normalise_cams, scored_labels, soft_masks
+from dhr.method.base import add_background, labels, majority, normalise_cams, scored_labels, soft_masks
 from dhr.method.boundary import Guide, Refine, Refiners
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
-from dhr.method.inter import Scores, transported
+from dhr.method.inter import Scores, stretched, transported
 from dhr.method.intra import intra_class
+from dhr.method.quality import mask_quality
 from dhr.method.seeds import class_marginal, overwrite_base
 from dhr.ops.similarity import correlated_groups
 from dhr.ops.upsample import resize
@@ -28,6 +29,7 @@ def rebalance(
     base: Integer[Tensor, "b _ _"] | None = None,
     edges: Float[Tensor, "b 1 _ _"] | None = None,
     background: bool = False,
+    prior: Float[Tensor, "b _"] | None = None,
     config: MethodConfig = PRESETS["default"],
     boundary: BoundaryConfig = BOUNDARY,
 ) -> Rebalanced:
@@ -49,6 +51,8 @@ def rebalance(
         edges: probability of a class boundary, for the random walk (IRN).
         background: whether there is a background class, without CAM, scored by ``config.background``; it becomes class
             0.
+        prior: for ``config.marginal`` `prior`, the share of the image that each class covers, in any unit; with
+            ``background``, of the background first.
         config: a preset, or one's own settings.
         boundary: R_c.
 
@@ -57,7 +61,7 @@ def rebalance(
     """
     b, k, *_ = cams.shape
     present = torch.ones(b, k, dtype=torch.bool, device=cams.device) if valid is None else valid
-    _check(cams, uss_features, wss_features, images, base)
+    _check(cams, uss_features, wss_features, images, base, prior)
     grid = (uss_features.shape[-2], uss_features.shape[-1])
     maps = normalise_cams(resize(cams, grid), present)
     if background:
@@ -75,35 +79,45 @@ def rebalance(
         return flat.view(*flat.shape[:2], *grid)  # (b, k, n) -> (b, k, u, v)
 
     def pooled(mask: Tensor) -> Tensor:
-        return soft_masks(mask, classes, grid, maps.dtype).flatten(2)  # (b, k, n)
+        shares = soft_masks(mask, classes, grid, maps.dtype)
+        return (majority(shares) if config.pooling == "majority" else shares).flatten(2)  # (b, k, n)
 
     # Eq. 1, with the CAMs themselves as the propagated seeds.
     start = scored_labels(fine(maps, correct.base), present) if base is None else _nearest(base, size)
+    seeded = present
+    if background and not config.seed_background:
+        seeded = present & (torch.arange(classes, device=present.device) > 0)
     # The base mask may have lost a class; the CAMs know its share.
-    ratios = class_marginal(pooled(scored_labels(maps, present)), present, config)
-    seed = transported(maps.flatten(2), ratios, present, config.eps)
+    ratios = class_marginal(pooled(scored_labels(maps, seeded)), seeded, config, prior)
+    seed = transported(maps.flatten(2), ratios, seeded, config)
     initial = start
     if config.overwrite != "none":
-        seeds = scored_labels(fine(on_grid(seed.values), correct.seed), present)
-        initial = overwrite_base(start, seeds, present, config)
+        refined = fine(on_grid(seed.values), correct.seed)
+        margin = _margin(_shares(refined), seeded)
+        initial = overwrite_base(start, scored_labels(refined, seeded), margin, present, config)
 
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
     masks = first = pooled(initial)
-    error = seed.marginal_error
+    error, ratios = seed.marginal_error, class_marginal(first, present, config, prior)
+    moved = torch.zeros_like(error)
     for turn in range(config.rounds):
         if turn > 0:
             again = pooled(labels(on_grid(intra.values), present))
             # A class that came out empty keeps the mask that it had: without a centroid it could never come back.
             masks = torch.where(again.sum(dim=2, keepdim=True) > 0, again, masks)
-        ratios = class_marginal(masks, present, config)
-        seen, known = centroid_heatmaps(uss, masks), centroid_heatmaps(wss, masks)
+            before, ratios = ratios, class_marginal(masks, present, config, prior)
+            moved = (ratios - before).abs().sum(dim=1)
+        seen, known = (centroid_heatmaps(features, masks, config.centring) for features in (uss, wss))
         groups = correlated_groups(seen.centroids, present, config.tau)
-        intra: Scores = intra_class(seen.scores, known.scores, groups, ratios, present, config)
+        by_uss, by_wss = (stretched(one.scores) if config.stretch else one.scores for one in (seen, known))
+        intra: Scores = intra_class(by_uss, by_wss, groups, ratios, present, config)
         error = torch.maximum(error, intra.marginal_error)
-    inter = transported(seen.scores, ratios, present, config.eps)
+    inter = transported(by_uss, ratios, present, config)
+    alike = by_uss.argmax(dim=1) == by_wss.argmax(dim=1)
 
     certain = resize(_shares(on_grid(intra.values)), size)
     scores = _shares(fine(on_grid(intra.values), correct.final))
+    mask, confidence = labels(scores, present), _margin(certain, present)
     return Rebalanced(
         activation=maps,
         base=start,
@@ -112,13 +126,22 @@ def rebalance(
         inter=on_grid(inter.values),
         intra=on_grid(intra.values),
         scores=scores,
-        mask=labels(scores, present),
-        confidence=_margin(certain, present),
+        mask=mask,
+        confidence=confidence,
+        kept=_has_pixels(mask, present),
+        quality=mask_quality(mask, confidence, on_grid(alike.unsqueeze(1))[:, 0], present),
         groups=groups,
         ratios=ratios,
+        moved=moved,
         marginal_error=torch.maximum(error, inter.marginal_error),
         valid=present,
     )
+
+
+def _has_pixels(mask: Tensor, valid: Tensor) -> Tensor:
+    """Whether each class has any pixel of the mask (b, k)."""
+    counts = torch.zeros(valid.shape, dtype=torch.int64, device=mask.device)
+    return counts.scatter_add(1, mask.flatten(1), torch.ones_like(mask.flatten(1))) > 0
 
 
 def _shares(scores: Tensor) -> Tensor:
@@ -143,9 +166,15 @@ def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _check(
-    cams: Tensor, uss_features: Tensor, wss_features: Tensor, images: Tensor | None, base: Tensor | None
+    cams: Tensor,
+    uss_features: Tensor,
+    wss_features: Tensor,
+    images: Tensor | None,
+    base: Tensor | None,
+    prior: Tensor | None,
 ) -> None:
     given = {"cams": cams, "uss_features": uss_features, "wss_features": wss_features, "images": images, "base": base}
+    given["prior"] = prior
     counts = {name: len(value) for name, value in given.items() if value is not None}
     if len(set(counts.values())) > 1:
         raise ShapeError(f"all inputs must hold the same number of images; got {counts}")

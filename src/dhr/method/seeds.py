@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dhr.errors import ShapeError
+from dhr.method.base import NOTHING
 from dhr.method.config import MethodConfig
 
 LOST = 0.5
@@ -13,12 +15,23 @@ _LEAST = 1e-6  # a class of marginal 0 would take no part in the transport
 
 
 def class_marginal(
-    masks: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"], config: MethodConfig
+    masks: Float[Tensor, "b k n"],
+    valid: Bool[Tensor, "b k"],
+    config: MethodConfig,
+    prior: Float[Tensor, "b k"] | None = None,
 ) -> Float[Tensor, "b k"]:
-    """q of the transports: the same share for every class, or the shares of ``masks``, none below a least one."""
+    """q of the transports: the same share for every class, the given ones, or those of ``masks``, none below a least.
+
+    Raises:
+        ShapeError: ``config.marginal`` is `prior`, and none is given.
+    """
     uniform = valid.to(masks.dtype)
     if config.marginal == "uniform":
         ratios = uniform
+    elif config.marginal == "prior":
+        if prior is None:
+            raise ShapeError("method.marginal is 'prior', which needs the ratios: pass prior, (images, classes)")
+        ratios = torch.where(valid, prior.to(masks.dtype).clamp_min(_LEAST), 0)
     else:
         shares = masks.sum(dim=2) * uniform
         shares = shares / shares.sum(dim=1, keepdim=True).clamp_min(1e-8)
@@ -27,14 +40,21 @@ def class_marginal(
 
 
 def overwrite_base(
-    base: Int[Tensor, "b h w"], seeds: Int[Tensor, "b h w"], valid: Bool[Tensor, "b k"], config: MethodConfig
+    base: Int[Tensor, "b h w"],
+    seeds: Int[Tensor, "b h w"],
+    margin: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b k"],
+    config: MethodConfig,
 ) -> Int[Tensor, "b h w"]:
     """M_init: the base mask with the seeds of recovered classes written over it (paper, Section 3.2, Step 1).
 
     ``vanished`` compares areas: a class that the base mask leaves less than :data:`LOST` of its seeds' area is
-    recovered.
+    recovered. Seeds count where their ``margin`` is at least ``config.seed_margin``.
     """
+    seeds = torch.where(margin >= config.seed_margin, seeds, NOTHING)
     wins = seeds >= 0
+    if config.overwrite == "none":
+        return base
     if config.overwrite == "vanished":
         ids = torch.arange(valid.shape[1], device=base.device).view(1, -1, 1, 1)
         kept, seeded = ((mask.unsqueeze(1) == ids).sum(dim=(2, 3)) for mask in (base, seeds))  # (b, k)

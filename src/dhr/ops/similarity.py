@@ -1,4 +1,4 @@
-"""Cosine similarity of features and centroids."""
+"""Lengths of features, and which centroids look alike."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,17 +14,6 @@ def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
     return torch.stack(squares).sum(dim=0).sqrt().clamp_min(1e-8)
 
 
-def cosine_heatmaps(
-    features: Float[Tensor, "b d n"], centroids: Float[Tensor, "b k d"], norms: Float[Tensor, "b 1 n"] | None = None
-) -> Float[Tensor, "b k n"]:
-    """:math:`S_{kn} = ReLU(cos(F_n, V_k))` (paper, Eq. 3), in 0..1; 0 for a centroid of length 0.
-
-    ``norms`` is :func:`feature_norms` of the features, if it is known already.
-    """
-    lengths = feature_norms(features) if norms is None else norms
-    return (_directions(centroids) @ features / lengths).clamp(0, 1)
-
-
 def correlated_groups(
     centroids: Float[Tensor, "b k d"], valid: Bool[Tensor, "b k"], tau: float
 ) -> Bool[Tensor, "b k k"]:
@@ -37,7 +26,8 @@ def correlated_groups(
         Same-group relation; a class is always in its own group, and padding is in none.
     """
     k = centroids.shape[1]
-    directions = _directions(centroids)
+    lengths: Tensor = torch.linalg.vector_norm(centroids, dim=2, keepdim=True)
+    directions = centroids / lengths.clamp_min(1e-8)
     linked = directions @ directions.transpose(1, 2) > tau
     linked = linked | torch.eye(k, dtype=torch.bool, device=centroids.device)
     linked = linked & valid.unsqueeze(1) & valid.unsqueeze(2)
@@ -47,8 +37,3 @@ def correlated_groups(
         linked = relation @ relation > 0
         reach *= 2
     return linked
-
-
-def _directions(centroids: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
-    lengths: Tensor = torch.linalg.vector_norm(centroids, dim=2, keepdim=True)
-    return centroids / lengths.clamp_min(1e-8)

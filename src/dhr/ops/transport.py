@@ -105,6 +105,32 @@ def transport(
     return Transport(plan, assignment, (plan.sum(dim=2) - target).abs().sum(dim=1))
 
 
+@torch.no_grad()
+def sinkhorn(
+    scores: Float[Tensor, "b k n"],
+    class_marginal: Float[Tensor, "b k"],
+    valid: Bool[Tensor, "b k"],
+    eps: float,
+    iterations: int,
+) -> Transport:
+    """A given number of Sinkhorn's iterations (Cuturi 2013) towards :func:`transport`, positions last.
+
+    Where programs stop after few of them the class marginals are far from met; here to see what that does.
+    """
+    real = valid & (class_marginal > 0)
+    log_q = torch.where(real, class_marginal, 0).log()
+    kernel = (scores / eps).masked_fill(~real.unsqueeze(2), -math.inf)
+    share = math.log(scores.shape[2])
+    potential, level = torch.zeros_like(log_q), torch.zeros_like(scores[:, 0])
+    for _ in range(iterations):
+        mass = torch.logsumexp(kernel - level.unsqueeze(1), dim=2) - share
+        potential = torch.where(real, log_q - mass, 0)
+        level = torch.logsumexp(kernel + potential.unsqueeze(2), dim=1)
+    assignment = (kernel + potential.unsqueeze(2) - level.unsqueeze(1)).exp().nan_to_num()
+    plan = assignment / scores.shape[2]
+    return Transport(plan, assignment, (plan.sum(dim=2) - log_q.exp()).abs().sum(dim=1))
+
+
 def _log_target(q: Tensor, potential: Tensor, strength: float) -> Tensor:
     """Log of what each class ought to receive at these potentials, -inf for padding.
 

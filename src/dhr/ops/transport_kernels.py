@@ -1,4 +1,4 @@
-"""numba kernel of the transport on the CPU: the same steps as in PyTorch, one image at a time, until each has converged.
+"""numba kernel of the transport on the CPU: the steps of PyTorch, one image at a time, until it has converged.
 
 Positions lie in whole registers of :data:`LANES`; those that fill the last one up have no mass. Only the classes that
 take part are looked at.

@@ -53,6 +53,10 @@ class OutputFolder:
         """Final mask of a photograph."""
         return self.root / "masks" / f"{name}.png"
 
+    def training_mask(self, name: str) -> Path:
+        """Final mask of a photograph without its doubtful pixels."""
+        return self.root / "training_masks" / f"{name}.png"
+
     def stage(self, stage: str, name: str) -> Path:
         """Mask of a photograph as of a stage."""
         return self.root / "stages" / stage / f"{name}.png"

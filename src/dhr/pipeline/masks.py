@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from dhr.method.rebalance import rebalance
 from dhr.models.uss import UssModel
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
-from dhr.ops.upsample import upsampled_labels
+from dhr.ops.upsample import resize, upsampled_labels
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
 from dhr.types import Rebalanced
@@ -48,7 +49,11 @@ def see(
     config: RunConfig,
     device: torch.device,
 ) -> Maps:
-    """Run both models on a photograph at all scales."""
+    """Run both models on a photograph at all scales.
+
+    Raises:
+        ItemError: what a model sees is not finite.
+    """
     image = working_image(rgb, config.image.long_side).unsqueeze(0).to(device)
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
     columns = [tag - classes.foreground.start for tag in sample.tags]
@@ -65,6 +70,9 @@ def see(
     )
     (uss_features,) = average_views(lambda view: (uss(view),), image, [grid], config.uss.scales, config.uss.flip)
     # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
+    for name, maps in (("CAMs", signed), ("WSS features", wss_features), ("USS features", uss_features)):
+        if not bool(torch.isfinite(maps).all()):
+            raise ItemError(f"its {name} hold NaN or infinity; check the weights, or those that were trained here")
     cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
     return Maps(image, cams, uss_features, wss_features, edges[0] if edges else None)
 
@@ -82,7 +90,7 @@ def make_mask(
     """Make the mask of ``sample`` and write everything that the output folder holds of it, its record last.
 
     Raises:
-        ItemError: the photograph cannot be read.
+        ItemError: the photograph cannot be read, or a model sees NaN in it.
     """
     start = time.perf_counter()
     classes = data.classes
@@ -95,6 +103,7 @@ def make_mask(
         maps.image,
         edges=maps.edges,
         background=classes.background,
+        prior=_prior(classes, sample, config.method.prior).to(device) if config.method.prior else None,
         config=config.method,
         boundary=config.boundary,
     )
@@ -103,9 +112,19 @@ def make_mask(
     mask = _labels(result.scores, ids, size)
     if config.stages:
         _write_stages(result, folder, sample, ids, size, classes, palette)
+    if config.doubtful > 0:
+        sure = resize(result.confidence.unsqueeze(1), size)[0, 0].cpu().numpy() >= config.doubtful
+        write_mask(folder.training_mask(sample.name), np.where(sure, mask, np.uint8(VOID)), palette)
     write_mask(folder.mask(sample.name), mask, palette)
     record = _record(sample, classes, mask, result)
     write_json(folder.item(sample.name), {**record, "seconds": round(time.perf_counter() - start, 4)})
+
+
+def _prior(classes: ClassTable, sample: Sample, shares: Mapping[str, float]) -> Float[Tensor, "1 k"]:
+    """Shares of the classes of a photograph, the background first where there is one."""
+    usual = sum(shares.values()) / len(shares)
+    names = [classes.names[label] for label in (*range(classes.foreground.start), *sample.tags)]
+    return torch.tensor([[shares.get(name, usual) for name in names]])
 
 
 def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
@@ -143,14 +162,13 @@ def _write_stages(
 
 def _record(sample: Sample, classes: ClassTable, mask: UInt8[np.ndarray, "h w"], result: Rebalanced) -> dict[str, Any]:
     counts = {tag: int((mask == tag).sum()) for tag in (*range(classes.foreground.start), *sample.tags)}
-    # However sure each pixel is, a mask that has lost a tag is wrong somewhere.
-    kept = sum(counts[tag] > 0 for tag in sample.tags) / len(sample.tags)
     return {
         "image": sample.source,
         "tags": [classes.names[tag] for tag in sample.tags],
         "width": mask.shape[1],
         "height": mask.shape[0],
-        "confidence": round(float(result.confidence.mean()) * kept, 4),
+        "quality": round(float(result.quality), 4),
+        "moved": round(float(result.moved), 4),
         "ratios": {classes.names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
         "vanished": [classes.names[tag] for tag in sample.tags if counts[tag] == 0],
     }

@@ -37,6 +37,9 @@ class RunConfig:
     """A `classifier.safetensors` of another run, used instead of training one."""
     stages: bool = True
     """Whether to keep the masks of the steps in between, and the CAMs."""
+    doubtful: float = 0.0
+    """Confidence, 0..1, below which pixels are void (255) in a second set of masks, `training_masks`, which is written
+    if this is above 0: to train on, where a wrong label costs more than none."""
     seed: int = 0
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
@@ -44,6 +47,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be 0 or more, and below 2**63; got {self.seed}")
+        if not 0 <= self.doubtful <= 1:
+            raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
         if self.train.crop < 2 * self.wss.output_stride:
             raise ConfigError(
                 f"train.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, for batch "

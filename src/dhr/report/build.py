@@ -48,7 +48,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
     final = mious.get("mask", {})
 
     def urgency(item: Item) -> tuple[float, float, str]:
-        return _last(final.get(item.name, math.nan)), _last(item.confidence), item.name
+        return _last(final.get(item.name, math.nan)), _last(item.quality), item.name
 
     census = _Census()
     items = heapq.nsmallest(_ROWS, census.count(read_items(out, data.classes), samples), key=urgency)
@@ -62,7 +62,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         scores=scores,
         finished=census.finished,
         elsewhere=census.elsewhere,
-        mean_confidence=census.confidence_sum / census.confident if census.confident else math.nan,
+        mean_quality=census.quality_sum / census.judged if census.judged else math.nan,
         tagged=census.tagged,
         vanished=census.vanished,
     )
@@ -81,8 +81,8 @@ class _Census:
 
     finished: int = 0
     elsewhere: int = 0
-    confident: int = 0
-    confidence_sum: float = 0.0
+    judged: int = 0
+    quality_sum: float = 0.0
     tagged: Counter[str] = field(default_factory=Counter)
     vanished: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
@@ -98,9 +98,9 @@ class _Census:
                 self.finished += 1
                 self.tagged.update(record.tags)
                 self.vanished.update(record.vanished)
-                if not math.isnan(record.confidence):
-                    self.confident += 1
-                    self.confidence_sum += record.confidence
+                if not math.isnan(record.quality):
+                    self.judged += 1
+                    self.quality_sum += record.quality
                 yield record
 
 

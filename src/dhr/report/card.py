@@ -1,4 +1,4 @@
-"""One photograph of the report: its pictures, tags, confidence and warnings."""
+"""One photograph of the report: its pictures, tags, quality and warnings."""
 
 import math
 from collections.abc import Mapping
@@ -88,8 +88,8 @@ def _truth(look: Look, sample: Sample) -> UInt8[np.ndarray, "h w"] | None:
 
 def _facts(item: Item, look: Look) -> str:
     facts = [f"{item.width}\u2009\u00d7\u2009{item.height}"] if item.width and item.height else []
-    if not math.isnan(item.confidence):
-        facts.append(f"confidence <b>{percent(item.confidence, 0)}</b>")
+    if not math.isnan(item.quality):
+        facts.append(f"quality <b>{percent(item.quality, 0)}</b>")
     miou = look.mious.get("mask", {}).get(item.name, math.nan)
     if not math.isnan(miou):
         facts.append(f"mIoU <b>{percent(miou)}</b>")

@@ -37,7 +37,7 @@ class Overview:
     """Photographs of the data set with a record."""
     elsewhere: int
     """Records of photographs outside the data set."""
-    mean_confidence: float
+    mean_quality: float
     tagged: Mapping[str, int]
     """Photographs by class name."""
     vanished: Mapping[str, int]
@@ -87,7 +87,7 @@ def _tiles(view: Overview) -> str:
         (f"{counts.get('masks', view.finished):,}", "masks"),
         (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
         (duration(view.run.seconds), "in all"),
-        (percent(view.mean_confidence, 0), "mean confidence"),
+        (percent(view.mean_quality, 0), "mean quality"),
     ]
     final = view.scores.get("mask")
     if final is not None:

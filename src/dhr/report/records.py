@@ -44,7 +44,7 @@ class Item:
     """Names of classes."""
     width: int
     height: int
-    confidence: float
+    quality: float
     """0..1, or NaN where unknown."""
     ratios: Mapping[str, float]
     """Share of the mask, 0..1, by class name."""
@@ -99,7 +99,7 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
             tags=tuple(_class_name(tag, classes) for tag in _list(record.get("tags"))),
             width=_count(record.get("width")),
             height=_count(record.get("height")),
-            confidence=_number(record.get("confidence")),
+            quality=_number(record.get("quality")),
             ratios={key: share for key, value in ratios.items() if not math.isnan(share := _number(value))},
             vanished=tuple(_class_name(tag, classes) for tag in _list(record.get("vanished"))),
         )

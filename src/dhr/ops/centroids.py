@@ -1,0 +1,100 @@
+"""Centroids of masks, and the heatmaps of those centroids, in one pass over the features where that can be."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.ops.prototypes import class_average_pooling
+
+_LEAST = 1e-8  # length below which a feature or a centroid has no direction
+
+
+@torch.no_grad()
+def centroids_and_heatmaps(
+    features: Float[Tensor, "b d n"],
+    masks: Float[Tensor, "b k n"],
+    norms: Float[Tensor, "b 1 n"],
+    centring: float = 0.0,
+) -> tuple[Float[Tensor, "b k d"], Float[Tensor, "b k n"]]:
+    r"""CAP over masks gives centroids V, and those heatmaps S: Steps 2 and 3 for one kind of features (Eqs. 3, 4).
+
+    .. math:: V_k = \frac{\sum_n M_{kn} \hat F_n}{\sum_n M_{kn}}, \quad
+              S_{kn} = ReLU(cos(\hat F_n - c \bar V,\; V_k - c \bar V)), \quad \hat F_n = F_n / |F_n|
+
+    with :math:`\bar V` the mean of the centroids of all classes that have any weight, and c the ``centring``; 0 is the
+    paper. All features of one photograph share a direction, and next to it what tells the classes apart is small: the
+    cosines of all classes are high everywhere. Each class counts the same in :math:`\bar V`, however large it is: the
+    mean of all positions would take away the largest class's own direction first.
+
+    No centred feature is ever made, as all follows from :math:`\hat F \cdot V_k` and :math:`V_j \cdot V_k`. No
+    gradient is recorded. On the CPU in float32 a compiled kernel reads the features once instead of twice
+    (docs/measurements.md).
+
+    Args:
+        features: F.
+        masks: soft masks M, >= 0.
+        norms: :func:`~dhr.ops.similarity.feature_norms` of the features.
+        centring: c, 0 to below 1.
+
+    Returns:
+        V, zero for a class without any weight, and S, in 0..1; 0 for such a class, and where a feature has no length.
+
+    >>> features = torch.tensor([[[1.0, 1.0, 1.0], [0.1, 0.0, -0.1]]])
+    >>> masks = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
+    >>> norms = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    >>> centroids_and_heatmaps(features, masks, norms)[1][0, 0]
+    tensor([1.0000, 0.9950, 0.9802])
+    >>> centroids_and_heatmaps(features, masks, norms, centring=0.9)[1][0, 0]
+    tensor([1.0000, 0.7071, 0.0000])
+    """
+    from dhr.ops.centroid_kernels import LANES
+
+    alike = features.dtype == masks.dtype == norms.dtype == torch.float32
+    if features.device.type == masks.device.type == "cpu" and alike and features.shape[2] >= LANES:
+        centroids, products = _compiled(features, masks, norms)
+    else:
+        centroids = class_average_pooling(features, masks, norms)
+        products = centroids @ features
+    return centroids, _cosines(products / norms, centroids, masks, norms, centring)
+
+
+def _cosines(products: Tensor, centroids: Tensor, masks: Tensor, norms: Tensor, centring: float) -> Tensor:
+    """Heatmaps from the products (b, k, n) of centroids and unit features."""
+    seen = (masks.sum(dim=2, keepdim=True) > 0).to(products.dtype)  # (b, k, 1)
+    real = (norms > _LEAST).to(products.dtype)  # (b, 1, n)
+    gram = centroids @ centroids.transpose(1, 2)
+    lengths = gram.diagonal(dim1=1, dim2=2).unsqueeze(2)  # squared, (b, k, 1)
+    if centring == 0:
+        return (products / lengths.sqrt().clamp_min(_LEAST)).clamp(0, 1) * seen
+    weights = centring * seen / seen.sum(dim=1, keepdim=True).clamp_min(1)  # times V: c V-bar
+    along = weights.transpose(1, 2) @ products  # its products with the unit features, (b, 1, n),
+    across = gram @ weights  # with the centroids, (b, k, 1),
+    own = weights.transpose(1, 2) @ across  # and with itself, (b, 1, 1)
+    spread = (1 - 2 * along + own).clamp_min(0).sqrt() * (lengths - 2 * across + own).clamp_min(0).sqrt()
+    return ((products - along - across + own) / spread.clamp_min(_LEAST)).clamp(0, 1) * seen * real
+
+
+def _compiled(features: Tensor, masks: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+    """Centroids, and their products with the features."""
+    from dhr.ops import centroid_kernels as kernels
+    from dhr.ops.parallel import run_parallel, split
+
+    (b, d, n), k = features.shape, masks.shape[1]
+    mass = masks.sum(dim=2, keepdim=True)
+    weights = torch.where(mass > 0, masks / (norms * mass), 0)
+    rows, width = -(-k // kernels.CLASSES) * kernels.CLASSES, -(-n // kernels.LANES) * kernels.LANES
+    # The last register ends with the last position; what it shares with the one before has no weight in it.
+    whole = n // kernels.LANES * kernels.LANES
+    rest = width - (n - whole)
+    laid = weights.new_zeros(b, rows, width)
+    laid[:, :k, :whole] = weights[..., :whole]
+    laid[:, :k, rest:] = weights[..., whole:]
+    centroids = weights.new_zeros(b, rows, d)
+    units = -(-d // kernels.CHANNELS)
+    products = weights.new_zeros(b, units, rows, width)
+    arrays = [value.numpy() for value in (features.contiguous(), laid, centroids, products)]
+    run_parallel(
+        kernels.pool_and_compare, ((*arrays, *part) for part in split(b * units, min(d, kernels.CHANNELS) * n))
+    )
+    centroids, sums = centroids[:, :k], products.sum(dim=1)[:, :k]
+    return centroids, torch.cat([sums[..., :whole], sums[..., rest:]], dim=2)

@@ -1,0 +1,83 @@
+"""Edges of masks against those of the truth, against one pixel at a time."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dhr.evaluate.boundary import TOLERANCE, boundary_f, boundary_matches
+
+
+def edge_pixels(labels: np.ndarray, truth: np.ndarray, label: int) -> list[tuple[int, int]]:
+    height, width = labels.shape
+    found = []
+    for y in range(height):
+        for x in range(width):
+            if truth[y, x] == 255 or labels[y, x] != label:
+                continue
+            beside = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+            inside = [(v, u) for v, u in beside if 0 <= v < height and 0 <= u < width and truth[v, u] != 255]
+            if any(labels[place] not in (label, 255) for place in inside):
+                found.append((y, x))
+    return found
+
+
+def by_hand(pred: np.ndarray, truth: np.ndarray, classes: int) -> list[list[int]]:
+    radius = math.ceil(TOLERANCE * math.hypot(*truth.shape))
+
+    def met(own: list[tuple[int, int]], other: list[tuple[int, int]]) -> int:
+        return sum(any((y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in other) for y, x in own)
+
+    rows = []
+    for label in range(classes):
+        ours, theirs = edge_pixels(pred, truth, label), edge_pixels(truth, truth, label)
+        rows.append([len(ours), met(ours, theirs), len(theirs), met(theirs, ours)])
+    return rows
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 12), st.sampled_from([1, 5, 30, 160]), st.integers(1, 4), st.sampled_from([0.0, 0.1]),
+    st.integers(0, 2**16),
+)  # fmt: skip
+def test_equals_one_pixel_at_a_time(height: int, width: int, classes: int, void: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def draw() -> np.ndarray:
+        cells = random.integers(0, classes, (-(-height // 3), -(-width // 3)), dtype=np.uint8)
+        labels = cells.repeat(3, 0).repeat(3, 1)[:height, :width]
+        labels[random.random(labels.shape) < void] = 255
+        return labels
+
+    pred, truth = draw(), draw()
+    assert boundary_matches(pred, truth, classes).tolist() == by_hand(pred, truth, classes)
+
+
+def square(at: int) -> np.ndarray:
+    labels = np.zeros((60, 80), dtype=np.uint8)  # a diagonal of 100: the tolerance is 1 pixel
+    labels[20:40, at : at + 20] = 1
+    return labels
+
+
+@pytest.mark.parametrize(("shift", "perfect"), [(0, True), (1, True), (2, False)])
+def test_edges_within_the_tolerance_meet(shift: int, perfect: bool) -> None:
+    score = boundary_f(boundary_matches(square(30 + shift), square(30), 2))
+    assert (score == 1) == perfect
+
+
+def test_edges_far_away_do_not_meet() -> None:
+    assert boundary_f(boundary_matches(square(60), square(10), 2)) == 0
+
+
+def test_a_class_that_is_not_predicted_has_0_and_one_that_is_not_there_does_not_count() -> None:
+    nothing = np.zeros((60, 80), dtype=np.uint8)
+    assert boundary_f(boundary_matches(nothing, square(30), 7)) == 0
+    assert math.isnan(boundary_f(boundary_matches(square(30), nothing, 7)))
+
+
+def test_what_lies_in_void_does_not_count() -> None:
+    truth = square(30)
+    truth[:, 25:] = 255
+    assert boundary_matches(square(30), truth, 2).sum() == 0
