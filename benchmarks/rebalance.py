@@ -4,13 +4,15 @@ Beside the presets it measures, in the same process and on the same inputs,
 
 - a plain reference: a Python loop over the images that does the same steps one image at a time, with Sinkhorn's
   iterations in the log domain until the marginals hold to 1e-4, 1000 at most. ``ratio_to_loop`` is its time over ours;
-- the limit: the bytes that must be read at least (the features once for the centroids and once for the heatmaps, in
-  every round) over the bandwidth of the memory, measured by summing a large tensor. ``ratio_to_limit`` is our time over
-  it.
+- the limit: the bytes that must be read at least (the features once in every round) over the bandwidth of the memory,
+  measured by summing a large tensor. ``ratio_to_limit`` is our time over it;
+- `default` at other numbers of positions, classes and rounds, and the memory that more rounds take.
 """
 
 import argparse
-from dataclasses import dataclass
+import subprocess
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.rebalance import rebalance
 
 PRESETS_MEASURED = ("default", "paper")
+SCALING = ((26, 4, 6), (37, 4, 6), (52, 4, 6), (74, 4, 6), (37, 8, 6), (37, 16, 6), (37, 4, 1), (37, 4, 12))
+"""Positions along a side, classes, rounds."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +79,23 @@ def plain_shares(mask: Tensor, classes: int, config: MethodConfig) -> Tensor:
     return shares / shares.sum()
 
 
-def plain_heatmaps(unit: Tensor, mask: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """CAP (k, d) and cosines (k, n) of one image's features (d, n) of unit length."""
+def plain_heatmaps(unit: Tensor, mask: Tensor, classes: int, centring: float) -> tuple[Tensor, Tensor]:
+    """Directions of CAP (k, d) and cosines (k, n) of one image's features (d, n) of unit length, by definition."""
     chosen = torch.nn.functional.one_hot(mask, classes).T.to(unit.dtype)  # (k, n)
-    centroids = chosen @ unit.T / chosen.sum(dim=1, keepdim=True).clamp_min(1)
-    centroids = centroids / centroids.norm(dim=1, keepdim=True).clamp_min(1e-8)
-    return centroids, (centroids @ unit).clamp(0, 1)
+    count = chosen.sum(dim=1, keepdim=True)
+    centroids = chosen @ unit.T / count.clamp_min(1)
+    mean = centroids.sum(dim=0) / (count > 0).sum()
+    own, other = (
+        torch.nn.functional.normalize(x, dim=1) for x in (centroids - centring * mean, unit.T - centring * mean)
+    )
+    directions = torch.nn.functional.normalize(centroids, dim=1)
+    return directions, (own @ other.T).clamp(0, 1) * (count > 0)
 
 
-def plain_alike(centroids: Tensor, tau: float) -> Tensor:
+def plain_alike(directions: Tensor, tau: float) -> Tensor:
     """Whether each class shares a group with another one (k,)."""
-    linked = (centroids @ centroids.T > tau).tolist()
-    return torch.tensor([any(row[:k] + row[k + 1 :]) for k, row in enumerate(linked)], device=centroids.device)
+    linked = (directions @ directions.T > tau).tolist()
+    return torch.tensor([any(row[:k] + row[k + 1 :]) for k, row in enumerate(linked)], device=directions.device)
 
 
 def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]:
@@ -109,21 +118,50 @@ def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]
         uss, wss = (one.flatten(1) / one.flatten(1).norm(dim=0).clamp_min(1e-8) for one in (uss, wss))
         for _ in range(config.rounds):
             q = plain_shares(mask, classes, config)
-            centroids, uss_scores = plain_heatmaps(uss, mask, classes)
-            _, wss_scores = plain_heatmaps(wss, mask, classes)
-            first, count = plain_sinkhorn(uss_scores, q, config.eps)
-            iterations += count
-            scores = (uss_scores + wss_scores) / 2 if config.combine == "mean" else wss_scores
-            second, count = plain_sinkhorn(scores, q, config.eps)
-            iterations += count
+            directions, uss_scores = plain_heatmaps(uss, mask, classes, config.centring)
+            _, wss_scores = plain_heatmaps(wss, mask, classes, config.centring)
+            alike = plain_alike(directions, config.tau).view(-1, 1)
             if config.combine == "mean":
-                mask = (second * scores).argmax(dim=0)
+                weight = torch.where(alike, config.uss_weight_grouped, config.uss_weight)
+                scores = weight * uss_scores + (1 - weight) * wss_scores
+                assignment, count = plain_sinkhorn(scores, q, config.eps)
+                iterations += count
+                mask = (assignment * scores).argmax(dim=0)
             else:
+                first, count = plain_sinkhorn(uss_scores, q, config.eps)
+                second, more = plain_sinkhorn(wss_scores, q, config.eps)
+                iterations += count + more
                 inter = first * uss_scores
-                alike = plain_alike(centroids, config.tau).view(-1, 1)
                 mask = torch.where(alike, second * inter, inter).argmax(dim=0)
         masks.append(mask)
     return masks, iterations
+
+
+def peak_memory(rounds: int, given: argparse.Namespace) -> float:
+    """Most MB that a process of its own took for the method, above what its inputs take."""
+    code = """
+import sys, torch
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import rebalance as bench
+batch, classes, side, d_us, d_ws, rounds = map(int, sys.argv[2:])
+given = bench.make_inputs(batch, classes, side, d_us, d_ws, torch.device("cpu"))
+def run(rounds):
+    config = replace(bench.PRESETS["default"], rounds=rounds)
+    bench.rebalance(given.cams, given.uss_features, given.wss_features, images=None, config=config)
+def held(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+run(1)  # compiles
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = held("VmRSS")
+run(rounds)
+print((held("VmHWM") - before) / 1024)
+"""
+    numbers = (given.batch, given.classes, given.side, given.d_us, given.d_ws, rounds)
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), *map(str, numbers)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
@@ -156,15 +194,14 @@ def main() -> None:
             measure(lambda config=config: ours(config), given.repetitions, given.warm_up, device),  # type: ignore[misc]
             given.batch,
         )
-        passes = 2 * config.rounds
-        limit = 1000 * passes * feature_bytes / speed
+        limit = 1000 * config.rounds * feature_bytes / speed
         loop = Timing.of(
             measure(lambda config=config: plain_loop(inputs, config), max(3, given.repetitions // 2), 1, device),  # type: ignore[misc]
             given.batch,
         )
         masks, iterations = plain_loop(inputs, config)
         same = (torch.stack(masks) == ours(config).mask.flatten(1)).float().mean().item()
-        transports = given.batch * (1 + 2 * config.rounds)
+        transports = given.batch * (1 + (1 if config.combine == "mean" else 2) * config.rounds)
         rows[name] = {
             "ms_per_image": timing.median,
             "spread": timing.spread,
@@ -177,6 +214,24 @@ def main() -> None:
             "ratio_to_limit": timing.median / limit,
         }
 
+    scaling = []
+    for side, classes, rounds in SCALING:
+        other = make_inputs(given.batch, classes, side, given.d_us, given.d_ws, device)
+        config = replace(PRESETS["default"], rounds=rounds)
+        timing = Timing.of(
+            measure(
+                lambda other=other, config=config: rebalance(  # type: ignore[misc]
+                    other.cams, other.uss_features, other.wss_features, images=None, config=config
+                ),
+                given.repetitions,
+                given.warm_up,
+                device,
+            ),
+            given.batch,
+        )
+        scaling.append({"positions": side**2, "classes": classes, "rounds": rounds, "ms_per_image": timing.median})
+    memory = {rounds: peak_memory(rounds, given) for rounds in (1, 6, 24)}
+
     default = rows["default"]
     result = {
         "benchmark": "rebalance",
@@ -186,6 +241,8 @@ def main() -> None:
         "ratio_to_limit": default["ratio_to_limit"],
         "repetitions": given.repetitions,
         "presets": rows,
+        "scaling": scaling,
+        "peak_memory_mb_by_rounds": memory,
         "limit": {"bytes_per_image_and_pass": feature_bytes, "bandwidth_bytes_per_second": speed},
         "inputs": {
             key: getattr(given, key) for key in ("batch", "classes", "side", "d_us", "d_ws", "device", "warm_up")
@@ -208,6 +265,9 @@ def main() -> None:
             f" {row['ratio_to_loop']:7.2f} {row['limit_ms_per_image']:7.2f} {row['ratio_to_limit']:8.2f}"
             f" {row['same_labels_as_loop']:6.1%}"
         )
+    for row in scaling:
+        print("  ".join(f"{key} {value:,.5g}" for key, value in row.items()))
+    print("peak memory: " + ", ".join(f"{value:.0f} MB with {key} rounds" for key, value in memory.items()))
     if given.json:
         write_json(given.json, result)
 

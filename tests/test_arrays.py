@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import jaxtyping
@@ -94,8 +95,11 @@ def test_without_images_the_mask_is_on_the_grid(inputs: dict[str, np.ndarray]) -
 def test_a_background_comes_first(inputs: dict[str, np.ndarray]) -> None:
     result = rebalance(**inputs, background=True)
     assert result.scores.shape[1] == result.activation.shape[1] == 4
-    assert (result.activation[:, 0] == PRESETS["default"].background_threshold).all()
+    level = result.activation[:, 0].flatten(1)
+    assert (level == level[:, :1]).all() and ((level > 0) & (level < 1)).all()
     assert torch.equal(result.activation[:, 1:], rebalance(**inputs).activation)
+    fixed = replace(PRESETS["default"], background="threshold", background_threshold=0.3)
+    assert (rebalance(**inputs, background=True, config=fixed).activation[:, 0] == 0.3).all()
 
 
 def test_a_mask_of_another_method(inputs: dict[str, np.ndarray]) -> None:
@@ -138,7 +142,7 @@ def test_images_that_are_not_rgb_are_refused(inputs: dict[str, np.ndarray]) -> N
 
 
 def test_an_unknown_preset_is_refused(inputs: dict[str, np.ndarray]) -> None:
-    with pytest.raises(ConfigError, match=r"default, paper; got 'papre'"):
+    with pytest.raises(ConfigError, match=r"default, paper, released; got 'papre'"):
         rebalance(**inputs, config="papre")
 
 

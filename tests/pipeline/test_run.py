@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import dhr as package
 from dhr import pipeline
@@ -97,10 +99,60 @@ def test_a_background_class_is_in_masks_with_the_tags_only(fresh: Any, dhr: Any,
     names = ["background", *sorted({tag for _, tag in kept})]
     (fresh.data / "tags.csv").write_text("image,tags\n" + "".join(f"{name},{tag}\n" for name, tag in kept))
     (fresh.data / "classes.txt").write_text("\n".join(names))
-    assert dhr(fresh.run("--method.background_threshold", "0.6")).code == 0
+    assert dhr(fresh.run("--method.background", "threshold", "--method.background_threshold", "0.6")).code == 0
     for name, tag in kept:
         found = set(np.unique(labels(fresh.out / "masks" / name)).tolist())
         assert 0 in found and found <= {0, names.index(tag)}
+
+
+def test_doubtful_pixels_are_void_in_masks_to_train_on(
+    finished: Any, dhr: Any, new_case: Any, labels: Any, tmp_path: Path
+) -> None:
+    case = new_case(finished.data, tmp_path / "doubtful")
+    arguments = case.run("--classifier", finished.out / "classifier.safetensors", "--doubtful", "0.7")
+    assert dhr(arguments).code == 0
+    masks = {path.relative_to(case.out / "masks"): path for path in (case.out / "masks").rglob("*.png")}
+    void = []
+    for name, path in masks.items():
+        whole, sure = labels(path), labels(case.out / "training_masks" / name)
+        assert (whole == labels(finished.out / "masks" / name)).all()  # which themselves are as they were
+        assert (sure[sure != 255] == whole[sure != 255]).all()
+        void.append((sure == 255).mean())
+    assert 0 < np.mean(void) < 1
+
+    first = next(iter(masks))
+    (case.out / "training_masks" / first).unlink()
+    assert dhr(arguments).code == 0
+    assert (case.out / "training_masks" / first).is_file()
+
+
+def test_shares_that_are_known_are_used(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
+    """A class that is said to be large gets more than one that is said to be small."""
+    names = [name for name in (finished.data / "classes.txt").read_text().split() if name != "background"]
+    found = []
+    for index, large in enumerate(("10.0", "0.1")):
+        case = new_case(finished.data, tmp_path / str(index))
+        prior = json.dumps({names[0]: float(large), names[1]: 1.0})
+        arguments = ("--classifier", finished.out / "classifier.safetensors", "--method.marginal", "prior")
+        assert dhr(case.run(*arguments, "--method.prior", prior)).code == 0
+        items = [json.loads(path.read_bytes()) for path in (case.out / "items").rglob("*.json")]
+        found.append(np.mean([item["ratios"][names[0]] for item in items if names[0] in item["tags"]]))
+    assert found[0] > 1.2 * found[1]
+
+
+def test_what_is_not_a_number_is_reported_and_skipped(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
+    weights = load_file(finished.out / "classifier.safetensors")
+    broken = {
+        name: torch.full_like(value, float("nan")) if value.is_floating_point() else value
+        for name, value in weights.items()
+    }
+    with safe_open(finished.out / "classifier.safetensors", "pt") as file:
+        save_file(broken, tmp_path / "broken.safetensors", file.metadata())
+    case = new_case(finished.data, tmp_path / "other")
+    ended = dhr(case.run("--classifier", tmp_path / "broken.safetensors"))
+    assert ended.code == 1
+    assert "hold NaN or infinity" in ended.err
+    assert case.record()["counts"]["masks"] == 0
 
 
 def test_every_boundary_can_end_a_run(finished: Any, dhr: Any, new_case: Any, labels: Any, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def run(
         folder.refuse_other(before, identity)
         state["identity"] = identity
 
-        todo = [sample for sample in found.samples if not _finished(folder, sample)]
+        todo = [sample for sample in found.samples if not _finished(folder, sample, config)]
         problems = list(found.problems)
         if todo or record.get("status") != "finished":
             folder.write_record(state)
@@ -140,7 +140,7 @@ def run(
                 folder.write_record(state)
             with meter.stage("masks"):
                 problems += _make_masks(models, data, found.samples, todo, config, device, folder, progress)
-        outcome = _outcome(folder, found.samples, len(todo), problems, meter)
+        outcome = _outcome(folder, found.samples, config, len(todo), problems, meter)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
     return outcome
@@ -171,8 +171,10 @@ def _make_masks(
     return problems
 
 
-def _finished(folder: OutputFolder, sample: Sample) -> bool:
-    return _item(folder, sample) is not None and folder.mask(sample.name).is_file()
+def _finished(folder: OutputFolder, sample: Sample, config: RunConfig) -> bool:
+    """Its record is written last; a mask that somebody deleted is made anew."""
+    masks = [folder.mask(sample.name), *([folder.training_mask(sample.name)] if config.doubtful > 0 else [])]
+    return _item(folder, sample) is not None and all(mask.is_file() for mask in masks)
 
 
 def _item(folder: OutputFolder, sample: Sample) -> dict[str, Any] | None:
@@ -185,9 +187,14 @@ def _item(folder: OutputFolder, sample: Sample) -> dict[str, Any] | None:
 
 
 def _outcome(
-    folder: OutputFolder, samples: Sequence[Sample], todo: int, problems: Sequence[Problem], meter: Meter
+    folder: OutputFolder,
+    samples: Sequence[Sample],
+    config: RunConfig,
+    todo: int,
+    problems: Sequence[Problem],
+    meter: Meter,
 ) -> Outcome:
-    finished = [sample for sample in samples if _finished(folder, sample)]
+    finished = [sample for sample in samples if _finished(folder, sample, config)]
     vanished = sum(bool((_item(folder, sample) or {}).get("vanished")) for sample in finished)
     made = len(finished) - (len(samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)

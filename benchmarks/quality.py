@@ -1,0 +1,377 @@
+"""What methods make of the same CAMs and features: ``python benchmarks/quality.py --data DIR --config C --json F``.
+
+A classifier is trained on the tags of the photographs (of ``--split``, or all), and what both networks see in them is
+computed once and kept in ``--cache``, under a key of all that it depends on. Every method is then scored on that
+against the truth, which nothing else reads: CAMs, their random walk, heatmaps of USS centroids alone, every preset, and
+``default`` with one setting changed at a time; each without and with a last boundary correction. ``ms`` is the median
+time of a photograph, method and correction together, the networks not counted.
+
+``--classes super`` scores super-classes; ``--methods`` takes some rows only. Beside the JSON file lie three plots.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from common import commit, machine
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from dhr.cli.parser import parse
+from dhr.data.folder import FolderDataSet
+from dhr.data.samples import DataSet, Sample
+from dhr.data.supers import SuperClasses
+from dhr.errors import ItemError
+from dhr.evaluate.scores import Scores
+from dhr.evaluate.tally import Tally
+from dhr.files import write_bytes, write_json
+from dhr.method.base import add_background, normalise_cams, scored_labels, soft_masks
+from dhr.method.boundary import BOUNDARIES, Guide
+from dhr.method.config import PRESETS, MethodConfig
+from dhr.method.heatmaps import Features, centroid_heatmaps
+from dhr.method.rebalance import rebalance
+from dhr.ops.upsample import resize, upsampled_labels
+from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.masks import Maps, see
+from dhr.pipeline.models import build_models, train
+from dhr.pipeline.scan import scan
+from dhr.pipeline.settings import RunConfig
+
+BOUNDARIES_SCORED = ("none", "pamr", "crf")
+
+DEFAULT = PRESETS["default"]
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "default, marginal uniform": {"marginal": "uniform"},
+    "default, centring 0": {"centring": 0.0},
+    "default, rounds 1": {"rounds": 1},
+    "default, combine product": {"combine": "product"},
+    "default, USS only": {"uss_weight": 1.0, "uss_weight_grouped": 1.0},
+    "default, WSS only": {"uss_weight": 0.0, "uss_weight_grouped": 0.0},
+    "default, seeds never overwrite": {"overwrite": "none"},
+    "default, seeds overwrite all": {"overwrite": "all"},
+    "default, smallest_ratio 0": {"smallest_ratio": 0.0},
+    "default, pooling majority": {"pooling": "majority"},
+}
+BACKGROUNDS: dict[str, dict[str, Any]] = {
+    "default, background 0.3": {"background": "threshold", "background_threshold": 0.3},
+    "default, background power 4": {"background": "power"},
+}
+CURVES: dict[str, tuple[Any, ...]] = {
+    "eps": (0.05, 0.1, 0.2, 0.4),
+    "tau": (0.6, 0.7, 0.8, 0.9),
+    "strength": (0.05, 0.2, 1.0, 5.0),
+    "rounds": (1, 2, 4, 8),
+}
+"""Settings of `default`, and values that they are given in turn; tau with `combine product`, which depends on it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A photograph as the networks see it, and what its mask is compared with."""
+
+    sample: Sample
+    maps: Maps
+    truth: np.ndarray
+    background: bool
+
+    @property
+    def ids(self) -> Tensor:
+        """Class ids in the order of the method's classes."""
+        return torch.tensor([*range(int(self.background)), *self.sample.tags], dtype=torch.uint8)
+
+
+Method = Callable[[View], tuple[Tensor, Tensor | None]]
+"""Scores on the grid (1, k, u, v), and the quality (1,) if the method has one."""
+
+
+def methods(config: RunConfig, background: bool) -> dict[str, Method]:
+    """Every row's method, by name."""
+    found: dict[str, Method] = {
+        "cam": lambda view: (activation(view)[0], None),
+        "random_walk": lambda view: (random_walk(view, config), None),
+        "uss": lambda view: (uss_alone(view, config), None),
+    }
+    found |= {name: rebalanced(preset, config) for name, preset in PRESETS.items()}
+    changed = {**ABLATIONS, **(BACKGROUNDS if background else {})}
+    return found | {name: rebalanced(replace(DEFAULT, **change), config) for name, change in changed.items()}
+
+
+def activation(view: View) -> tuple[Tensor, Tensor]:
+    """Normalised CAMs with the background, and which classes are real."""
+    valid = torch.ones(1, view.maps.cams.shape[1], dtype=torch.bool)
+    grid = (view.maps.uss.shape[-2], view.maps.uss.shape[-1])
+    maps = normalise_cams(resize(view.maps.cams, grid), valid)
+    return add_background(maps, valid, DEFAULT) if view.background else (maps, valid)
+
+
+def corrected(view: View, scores: Tensor, kind: str, config: RunConfig) -> Tensor:
+    """Scores of the photograph's size after the correction, summing to one, as ``rebalance`` makes them."""
+    image = view.maps.image
+    fine = resize(scores, (image.shape[-2], image.shape[-1]))
+    fine = BOUNDARIES[kind](config.boundary, Guide(view.maps.uss, view.maps.edges))(image, fine)
+    return fine / fine.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def random_walk(view: View, config: RunConfig) -> Tensor:
+    """The CAMs after a random walk."""
+    return corrected(view, activation(view)[0], "random_walk", config)
+
+
+def uss_alone(view: View, config: RunConfig) -> Tensor:
+    """Cosines with the USS centroids of the base mask, without any transport (Eq. 3 without f_OT)."""
+    maps, valid = activation(view)
+    base = scored_labels(corrected(view, maps, config.boundary.base, config), valid)
+    grid = (maps.shape[-2], maps.shape[-1])
+    masks = soft_masks(base, maps.shape[1], grid, maps.dtype).flatten(2)
+    return centroid_heatmaps(Features.of(view.maps.uss), masks).scores.view_as(maps)
+
+
+def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
+    """Steps 1 to 3; the last correction is made by who scores it."""
+    boundary = replace(config.boundary, kind="none")
+
+    def run(view: View) -> tuple[Tensor, Tensor | None]:
+        maps = view.maps
+        result = rebalance(
+            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=method,
+            boundary=boundary,
+        )  # fmt: skip
+        return result.intra, result.quality
+
+    return run
+
+
+class Cache:
+    """What the networks see in each photograph, on disk, of exactly these photographs, tags, weights and settings."""
+
+    def __init__(self, root: Path, data: DataSet, config: RunConfig) -> None:
+        settings = config.identity(torch.device("cpu"))
+        for name in ("method", "boundary", "stages", "doubtful"):
+            settings.pop(name)
+        photographs = [(sample.name, sample.tags, data.digest(sample)) for sample in data.samples]
+        whole = json.dumps([settings, photographs, data.classes.names], sort_keys=True)
+        self.folder = OutputFolder(root / hashlib.sha256(whole.encode()).hexdigest()[:16])
+        self._data, self._config = data, config
+        self.samples: list[Sample] = []
+
+    def fill(self) -> tuple[float, float]:
+        """Train, and look at every photograph; seconds of both, 0 for what was there."""
+        self.folder.root.mkdir(parents=True, exist_ok=True)
+        found = scan(self._data, self.folder, lambda done, total: None)
+        self.samples = [sample for sample in found.samples if sample.has_truth]
+        missing = [sample for sample in self.samples if self._read(sample) is None]
+        if not missing:
+            return 0.0, 0.0
+        start = time.perf_counter()
+        models = build_models(self._data, self._config, self.folder, torch.device("cpu"))
+        train(models.wss, self._data, found.samples, self._config, self.folder, progress("training"))
+        trained = time.perf_counter()
+        for model in (models.wss, models.uss):
+            if isinstance(model, torch.nn.Module):
+                model.eval()
+        show = progress("maps")
+        for done, sample in enumerate(missing, start=1):
+            rgb = self._data.read_image(sample)
+            maps = see(rgb, sample, self._data.classes, models.wss, models.uss, self._config, torch.device("cpu"))
+            kept = {name: value.half().numpy() for name, value in vars(maps).items() if value is not None}
+            kept["image"] = maps.image.numpy()
+            buffer = io.BytesIO()
+            np.savez(buffer, **kept)
+            write_bytes(self._path(sample), buffer.getvalue())
+            show(done, len(missing))
+        return trained - start, time.perf_counter() - trained
+
+    def views(self) -> Iterator[View]:
+        """Every photograph with truth, one at a time."""
+        for sample in self.samples:
+            maps = self._read(sample)
+            if maps is None:
+                raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
+            yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background)
+
+    def _path(self, sample: Sample) -> Path:
+        return self.folder.root / "maps" / f"{sample.name}.npz"
+
+    def _read(self, sample: Sample) -> Maps | None:
+        try:
+            with np.load(self._path(sample), allow_pickle=False) as file:
+                arrays = {name: torch.from_numpy(file[name]).float() for name in file.files}
+                edges = arrays.pop("edges", None)
+                return Maps(arrays["image"], arrays["cams"], arrays["uss"], arrays["wss"], edges)
+        except (OSError, ValueError, KeyError):
+            return None
+        except Exception as error:  # zipfile and zlib have errors of their own, which share no base
+            if type(error).__module__ in ("zipfile", "zlib"):
+                return None
+            raise
+
+
+def progress(stage: str) -> Callable[[int, int], None]:
+    """Prints how far a stage is, its rate, and the time that is left."""
+    start = time.perf_counter()
+
+    def show(done: int, total: int) -> None:
+        passed = time.perf_counter() - start
+        left = passed / max(done, 1) * (total - done)
+        end = "\n" if done == total else ""
+        print(f"\r{stage}: {done} of {total}, {done / max(passed, 1e-9):.2f} a second, {left:.0f} s left ", end=end,
+              file=sys.stderr, flush=True)  # fmt: skip
+
+    return show
+
+
+@dataclass
+class Row:
+    """Sums of one method with one boundary."""
+
+    tally: Tally
+    seconds: list[float]
+
+
+@torch.no_grad()
+def score(
+    cache: Cache, data: DataSet, chosen: dict[str, Method], kinds: Sequence[str], config: RunConfig, stage: str
+) -> tuple[dict[tuple[str, str], Row], list[float]]:
+    """Every method with every boundary, over all photographs; and the quality of each mask of ``default``."""
+    rows = {(name, kind): Row(Tally(data.classes), []) for name in chosen for kind in kinds}
+    qualities, show = [], progress(stage)
+    for done, view in enumerate(cache.views(), start=1):
+        for name, method in chosen.items():
+            start = time.perf_counter()
+            scores, quality = method(view)
+            own = time.perf_counter() - start
+            if name == "default" and quality is not None:
+                qualities.append(float(quality))
+            for kind in kinds:
+                start = time.perf_counter()
+                fine = corrected(view, scores, kind, config)
+                height, width = view.truth.shape
+                mask = upsampled_labels(fine[0], view.ids, (height, width)).numpy()
+                rows[name, kind].seconds.append(own + time.perf_counter() - start)
+                rows[name, kind].tally.add(view.sample, mask, view.truth)
+        show(done, len(cache.samples))
+    return rows, qualities
+
+
+def columns(scores: Scores) -> dict[str, float]:
+    """The scores of a row, in percent."""
+    return {
+        "miou": 100 * scores.miou,
+        "pixel_accuracy": 100 * scores.pixel_accuracy,
+        "mfpr": 100 * scores.false_positive_rate,
+        "mfnr": 100 * scores.false_negative_rate,
+        "minor_iou": 100 * scores.minor_iou,
+        "vanished": 100 * scores.vanished,
+        "boundary_f": 100 * scores.boundary_f,
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    names = [key for key in rows[0] if key not in ("method", "boundary")]
+    lines = [f"| method | boundary | {' | '.join(names)} |", "| --- | --- |" + " --- |" * len(names)]
+    lines += [
+        f"| {row['method']} | {row['boundary']} | " + " | ".join(f"{row[name]:.1f}" for name in names) + " |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def plot(path: Path, rows: list[dict[str, Any]], curves: dict[str, Any], pairs: list[tuple[float, float]]) -> None:
+    """Bars of the rows, curves, and quality against mIoU, beside the JSON file."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(row["method"] for row in rows))[::-1]
+    figure, axes = plt.subplots(1, 2, figsize=(12, 1 + 0.4 * len(names)), sharey=True, layout="constrained")
+    for axis, key, title in zip(axes, ("miou", "minor_iou"), ("mIoU, %", "minor-class IoU, %"), strict=True):
+        for index, kind in enumerate(BOUNDARIES_SCORED):
+            values = {row["method"]: row[key] for row in rows if row["boundary"] == kind}
+            places = [at + 0.27 * (1 - index) for at, name in enumerate(names) if name in values]
+            axis.barh(places, [values[name] for name in names if name in values], 0.25, label=kind)
+        axis.set_yticks(range(len(names)), names)
+        axis.set_xlabel(title)
+    axes[0].legend(title="boundary", loc="lower right")
+    figure.savefig(path.with_suffix(".rows.png"), dpi=100)
+
+    figure, axis = plt.subplots(figsize=(5, 4), layout="constrained")
+    axis.scatter([100 * quality for quality, _ in pairs], [100 * miou for _, miou in pairs], 8)
+    axis.set(xlabel="quality, %", ylabel="mIoU of the photograph, %")
+    figure.savefig(path.with_suffix(".calibration.png"), dpi=100)
+    if curves:
+        figure, several = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.5), layout="constrained")
+        for axis, (name, points) in zip(several, curves.items(), strict=True):
+            for key in ("miou", "minor_iou"):
+                axis.plot([point["value"] for point in points], [point[key] for point in points], "o-", label=key)
+            axis.set(xlabel=name, xscale="linear" if name == "tau" else "log")
+        several[0].legend()
+        figure.savefig(path.with_suffix(".curves.png"), dpi=100)
+    plt.close("all")
+
+
+def main() -> None:
+    """Train, look, score, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split")
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of a run")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--classes", choices=("fine", "super"), default="fine")
+    parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
+    parser.add_argument("--methods", nargs="*", help="rows to score; all without it")
+    parser.add_argument("--boundaries", nargs="*", default=BOUNDARIES_SCORED, choices=BOUNDARIES_SCORED)
+    parser.add_argument("--no_curves", action="store_true")
+    options = parser.parse_args()
+
+    call = ["run", "--data", str(options.data), "--out", str(options.cache), "--config", str(options.config)]
+    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    data: DataSet = FolderDataSet(options.data, options.split)
+    if options.classes == "super":
+        data = SuperClasses(data)
+    known = methods(config, data.classes.background)
+    chosen = known if not options.methods else {name: known[name] for name in options.methods}
+
+    cache = Cache(options.cache, data, config)
+    training, looking = cache.fill()
+    rows, qualities = score(cache, data, chosen, options.boundaries, config, "methods")
+    curves = {}
+    for name, values in () if options.no_curves else CURVES.items():
+        start = replace(DEFAULT, combine="product") if name == "tau" else DEFAULT
+        steps = {str(value): rebalanced(replace(start, **dict[str, Any]({name: value})), config) for value in values}
+        found, _ = score(cache, data, steps, ["none"], config, name)
+        curves[name] = [{"value": value, **columns(found[str(value), "none"].tally.scores())} for value in values]
+    listed = [
+        {"method": name, "boundary": kind, **columns(row.tally.scores()), "ms": 1000 * float(np.median(row.seconds))}
+        for (name, kind), row in rows.items()
+    ]
+    last = rows.get(("default", "crf"))
+    pairs = [
+        (quality, one.miou)
+        for quality, one in zip(qualities, last.tally.scores().per_image if last else (), strict=False)
+        if one.miou == one.miou
+    ]
+    rank = float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else None
+    print(table(listed))
+    print(f"\nRank correlation of quality and mIoU of a photograph: {rank if rank is None else round(rank, 3)}")
+    result = {
+        "commit": commit(), "machine": machine(torch.device("cpu")), "classes": len(data.classes.names),
+        "photographs": len(cache.samples), "training_s": training, "maps_s": looking, "method": asdict(DEFAULT),
+        "rows": listed, "curves": curves, "rank_correlation": rank,
+    }  # fmt: skip
+    write_json(options.json, result)
+    plot(options.json, listed, curves, pairs)
+
+
+if __name__ == "__main__":
+    main()

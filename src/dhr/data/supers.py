@@ -1,0 +1,66 @@
+"""A data set seen at the level of its super-classes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.samples import ClassTable, DataSet, Problem, Sample
+from dhr.errors import DataError
+
+
+class SuperClasses:
+    """The same photographs; tags and truth name super-classes, which come in the order of their first class.
+
+    Raises:
+        DataError: the data set knows no super-classes.
+    """
+
+    def __init__(self, data: DataSet) -> None:
+        table = data.classes
+        if table.supers is None:
+            raise DataError(
+                "the data set knows no super-classes; add supercategories.csv with the columns class,supercategory"
+            )
+        start = table.foreground.start
+        names = (*table.names[:start], *dict.fromkeys(table.supers[start:]))
+        if len(set(names)) < len(names):
+            raise DataError(f"a super-class is called {names[0]!r}, as the background is; rename it")
+        self._data = data
+        self._upper = np.arange(256, dtype=np.uint8)
+        for label in table.foreground:
+            self._upper[label] = names.index(table.supers[label])
+        self._classes = ClassTable(names, table.background)
+        self._samples = tuple(
+            replace(sample, tags=tuple(sorted({int(self._upper[tag]) for tag in sample.tags})))
+            for sample in data.samples
+        )
+
+    @property
+    def classes(self) -> ClassTable:
+        """The super-classes."""
+        return self._classes
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The usable photographs, in the order of the data set."""
+        return self._samples
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What the listing left out."""
+        return self._data.problems
+
+    def digest(self, sample: Sample) -> str:
+        """SHA-256, in hex, of the photograph's content as stored."""
+        return self._data.digest(sample)
+
+    def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
+        """As of the data set."""
+        return self._data.read_image(sample)
+
+    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+        """Super-classes, 255 for void."""
+        truth: UInt8[np.ndarray, "h w"] = self._upper[self._data.read_truth(sample)]
+        return truth
