@@ -151,8 +151,10 @@ def test_what_is_not_a_number_is_reported_and_skipped(finished: Any, dhr: Any, n
     case = new_case(finished.data, tmp_path / "other")
     ended = dhr(case.run("--classifier", tmp_path / "broken.safetensors"))
     assert ended.code == 1
-    assert "hold NaN or infinity" in ended.err
-    assert case.record()["counts"]["masks"] == 0
+    record = case.record()
+    assert record["counts"]["masks"] == 0
+    assert len(record["skipped"]) == 5
+    assert all("hold NaN or infinity" in str(problem) for problem in record["skipped"])
 
 
 def test_every_boundary_can_end_a_run(finished: Any, dhr: Any, new_case: Any, labels: Any, tmp_path: Path) -> None:

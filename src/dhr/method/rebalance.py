@@ -10,7 +10,7 @@ from dhr.method.base import add_background, labels, majority, normalise_cams, sc
 from dhr.method.boundary import Guide, Refine, Refiners
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
-from dhr.method.inter import Scores, stretched, transported
+from dhr.method.inter import stretched, transported
 from dhr.method.intra import intra_class
 from dhr.method.quality import mask_quality
 from dhr.method.seeds import class_marginal, overwrite_base
@@ -99,7 +99,7 @@ def rebalance(
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
     masks = first = pooled(initial)
     error, ratios = seed.marginal_error, class_marginal(first, present, config, prior)
-    moved = torch.zeros_like(error)
+    moved, intra = torch.zeros_like(error), seed  # until the first round
     for turn in range(config.rounds):
         if turn > 0:
             again = pooled(labels(on_grid(intra.values), present))
@@ -110,7 +110,7 @@ def rebalance(
         seen, known = (centroid_heatmaps(features, masks, config.centring) for features in (uss, wss))
         groups = correlated_groups(seen.centroids, present, config.tau)
         by_uss, by_wss = (stretched(one.scores) if config.stretch else one.scores for one in (seen, known))
-        intra: Scores = intra_class(by_uss, by_wss, groups, ratios, present, config)
+        intra = intra_class(by_uss, by_wss, groups, ratios, present, config)
         error = torch.maximum(error, intra.marginal_error)
     inter = transported(by_uss, ratios, present, config)
     alike = by_uss.argmax(dim=1) == by_wss.argmax(dim=1)

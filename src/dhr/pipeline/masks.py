@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from dhr.data.images import write_mask
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
+from dhr.errors import ItemError
 from dhr.files import write_bytes, write_json
 from dhr.method.rebalance import rebalance
 from dhr.models.uss import UssModel
