@@ -49,6 +49,25 @@ class OutputFolder:
         """The trained heads of `wss.kind irn`."""
         return self.root / "affinity.safetensors"
 
+    @property
+    def student(self) -> Path:
+        """The trained student."""
+        return self.root / "student.safetensors"
+
+    @property
+    def training(self) -> Path:
+        """Checkpoints, log and pictures of the student's training."""
+        return self.root / "training"
+
+    @property
+    def first(self) -> "OutputFolder":
+        """Where a run with recursion keeps the masks that it starts from."""
+        return OutputFolder(self.root / "first")
+
+    def features(self, name: str) -> Path:
+        """USS features of a photograph, for the student's training."""
+        return self.root / "work" / "uss" / f"{name}.npy"
+
     def mask(self, name: str) -> Path:
         """Final mask of a photograph."""
         return self.root / "masks" / f"{name}.png"

@@ -61,7 +61,7 @@ def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
             f"--classifier: {path} was trained for the classes {_first(names)}; "
             f"the data set has {_first(data.classes.names)}"
         )
-    differ = _differ(_tag_state(wss), state)
+    differ = _differ(tag_state(wss), state)
     if differ:
         raise WeightsError(
             f"--classifier: {path} is of another network than the settings name: {len(differ)} parameters differ, "
@@ -92,7 +92,7 @@ def _write(path: Path, state: Mapping[str, Tensor], data: DataSet) -> None:
     write_bytes(path, save(whole, {"classes": json.dumps(list(data.classes.names))}))
 
 
-def _tag_state(wss: nn.Module) -> dict[str, Tensor]:
+def tag_state(wss: nn.Module) -> dict[str, Tensor]:
     """Parameters of encoder and classifier, which are the same with heads and without."""
     heads = {f"heads.{key}" for key in wss.heads.state_dict()} if isinstance(wss, IrnClassifier) else set()
     return {key: value for key, value in wss.state_dict().items() if key not in heads}
@@ -136,7 +136,7 @@ def train(
             checkpoint=folder.checkpoint,
             progress=progress,
         )
-        _write(folder.classifier, _tag_state(wss), data)
+        _write(folder.classifier, tag_state(wss), data)
     folder.checkpoint.unlink(missing_ok=True)
 
 

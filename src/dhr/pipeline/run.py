@@ -16,14 +16,17 @@ import torch
 import dhr
 from dhr.data.palette import palette
 from dhr.data.samples import DataSet, Problem, Sample
-from dhr.errors import ItemError
+from dhr.errors import ConfigError, ItemError
+from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
-from dhr.pipeline.scan import scan
+from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.students import Masks, trained_student
+from dhr.train.joint import make_fabric
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -138,8 +141,13 @@ def run(
                         lambda done, total: progress("affinity", done, total),
                     )
                 folder.write_record(state)
+            made_in = folder.first if config.recursion else folder
+            missing = [sample for sample in found.samples if not _finished(made_in, sample, config)]
             with meter.stage("masks"):
-                problems += _make_masks(models, data, found.samples, todo, config, device, folder, progress)
+                problems += _make_masks(models, data, found.samples, missing, config, device, made_in, progress)
+            if config.recursion:
+                folder.write_record(state)
+                problems += _again(models, data, found, config, device, folder, identity, meter, progress)
         outcome = _outcome(folder, found.samples, config, len(todo), problems, meter)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
@@ -155,20 +163,50 @@ def _make_masks(
     device: torch.device,
     folder: OutputFolder,
     progress: Progress,
+    stage: str = "masks",
 ) -> list[Problem]:
     """Make the masks of ``todo``; what could not be made."""
     problems = []
     colours = palette(256)
     for done, sample in enumerate(todo, start=len(samples) - len(todo)):
-        progress("masks", done, len(samples))
+        progress(stage, done, len(samples))
         try:
             make_mask(data, sample, models.wss, models.uss, config, device, folder, colours)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
             problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
-    progress("masks", len(samples), len(samples))
+    progress(stage, len(samples), len(samples))
     return problems
+
+
+def _again(
+    models: Models,
+    data: DataSet,
+    found: Scan,
+    config: RunConfig,
+    device: torch.device,
+    folder: OutputFolder,
+    identity: dict[str, Any],
+    meter: Meter,
+    progress: Progress,
+) -> list[Problem]:
+    """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
+    if not isinstance(models.wss, TagClassifier):
+        raise ConfigError("recursion needs a classifier that is trained on the tags (wss.kind classifier or irn)")
+    fabric = make_fabric(config.joint, device)
+    if fabric.world_size > 1:
+        raise ConfigError("dhr run works in one process; with several, use dhr train")
+    usable = [sample for sample in found.samples if _finished(folder.first, sample, config)]
+    with meter.stage("student"):
+        student = trained_student(
+            data, usable, models.wss, models.uss, Masks(folder.first.root / "masks", data.classes), config, folder,
+            fabric, {"identity": identity}, lambda stage, done, total, note: progress(stage, done, total),
+        )  # fmt: skip
+    todo = [sample for sample in usable if not _finished(folder, sample, config)]
+    with meter.stage("second masks"):
+        second = Models(student, models.uss)
+        return _make_masks(second, data, usable, todo, config, device, folder, progress, "second masks")
 
 
 def _finished(folder: OutputFolder, sample: Sample, config: RunConfig) -> bool:

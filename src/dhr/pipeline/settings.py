@@ -13,11 +13,13 @@ import torch
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.method.config import BoundaryConfig, MethodConfig
+from dhr.models.student import StudentConfig
 from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.models.wss import WssConfig
 from dhr.train.affinity import AffinityConfig
 from dhr.train.classifier import TrainConfig
+from dhr.train.joint import JointConfig
 
 _SHA256 = "sha256:"
 
@@ -33,6 +35,10 @@ class RunConfig:
     uss: UssConfig = field(default_factory=UssConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     boundary: BoundaryConfig = field(default_factory=BoundaryConfig)
+    recursion: bool = False
+    """Whether the masks train a student, whose maps make the next masks, which are the result."""
+    student: StudentConfig = field(default_factory=StudentConfig)
+    joint: JointConfig = field(default_factory=JointConfig)
     classifier: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
     stages: bool = True
@@ -58,6 +64,11 @@ class RunConfig:
             raise ConfigError(
                 f"affinity.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, to hold more "
                 f"than one value of a CAM each way; got {self.affinity.crop}"
+            )
+        if self.joint.crop < 2 * self.wss.output_stride:
+            raise ConfigError(
+                f"joint.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride; "
+                f"got {self.joint.crop}"
             )
         for name, value in _leaves(asdict(self)):
             if isinstance(value, float) and not math.isfinite(value):
@@ -93,6 +104,10 @@ class RunConfig:
         settings["device"] = device.type
         settings["train"].pop("workers")
         settings["affinity"].pop("workers")
+        settings["joint"].pop("workers")
+        if not self.recursion:
+            settings.pop("student")
+            settings.pop("joint")
         if self.wss.kind != "irn":
             settings.pop("affinity")
         for part in ("wss", "uss"):

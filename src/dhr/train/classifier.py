@@ -1,6 +1,5 @@
 """Training the tag classifier (L_cls of Eq. 6) on tags alone, resumable after each epoch."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import multilabel_soft_margin_loss
-from torchvision.transforms.v2 import functional as tv
 
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.crops import Crops
+from dhr.train.crops import Crops, jittered
 from dhr.train.fitting import Progress, fit
 
 
@@ -125,15 +123,4 @@ class _Crops(Crops):
         image, rng = self.crop(index)
         tags = torch.zeros(len(self.data.classes.foreground))
         tags[[tag - self.data.classes.foreground.start for tag in self.samples[index].tags]] = 1
-        return _jitter(image, self.jitter, rng), tags
-
-
-def _jitter(image: Tensor, strength: float, rng: random.Random) -> Tensor:
-    if strength == 0:
-        return image
-    low, high = max(0.0, 1 - strength), 1 + strength
-    image = tv.adjust_brightness(image.clamp(0, 1), rng.uniform(low, high))
-    image = tv.adjust_contrast(image, rng.uniform(low, high))
-    image = tv.adjust_saturation(image, rng.uniform(low, high))
-    jittered: Tensor = tv.adjust_hue(image, rng.uniform(-1, 1) * min(0.5, strength / 3))
-    return jittered
+        return jittered(image, self.jitter, rng), tags

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
+from torchvision.transforms.v2 import functional as tv
 
 from dhr.data.samples import DataSet, Sample
 from dhr.data.transforms import working_image
@@ -49,3 +50,15 @@ def _cut(image: Tensor, side: int, scales: tuple[float, float], rng: random.Rand
     top, left = rng.randint(0, height - side), rng.randint(0, width - side)
     crop = resized[:, top : top + side, left : left + side]
     return crop.flip(-1) if rng.random() < 0.5 else crop
+
+
+def jittered(image: Float[Tensor, "3 s s"], strength: float, rng: random.Random) -> Float[Tensor, "3 s s"]:
+    """Randomly changed brightness, contrast and saturation; hue changes a third as much."""
+    if strength == 0:
+        return image
+    low, high = max(0.0, 1 - strength), 1 + strength
+    image = tv.adjust_brightness(image.clamp(0, 1), rng.uniform(low, high))
+    image = tv.adjust_contrast(image, rng.uniform(low, high))
+    image = tv.adjust_saturation(image, rng.uniform(low, high))
+    changed: Tensor = tv.adjust_hue(image, rng.uniform(-1, 1) * min(0.5, strength / 3))
+    return changed

@@ -1,0 +1,207 @@
+"""The student of a run: USS features kept, the network trained on masks, pictures on the way."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from lightning_fabric import Fabric
+from PIL import Image
+from torch import Tensor
+
+from dhr.data.images import read_mask
+from dhr.data.palette import palette
+from dhr.data.samples import VOID, ClassTable, DataSet, Sample
+from dhr.data.transforms import grid_size, working_image
+from dhr.errors import DataError, ItemError
+from dhr.files import write_bytes
+from dhr.models.student.network import Student
+from dhr.models.uss import UssModel
+from dhr.models.views import average_views
+from dhr.models.weights import NONE
+from dhr.models.wss.classifier import TagClassifier
+from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.models import tag_state
+from dhr.pipeline.settings import RunConfig
+from dhr.train.joint import train_student
+from dhr.train.live import given_targets, live_targets
+from dhr.train.pieces import Geometry, PieceDataset, Pieces
+from dhr.train.student_file import read_student, write_student
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with (stage, done, total, note)."""
+
+_SHOWN = 4  # photographs whose masks are drawn now and then
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Reads the masks that teach a student, and refuses those that cannot."""
+
+    folder: Path
+    classes: ClassTable
+
+    def __call__(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+        """The mask of a photograph.
+
+        Raises:
+            ItemError: there is none, it cannot be read, or it names a class beyond the table.
+        """
+        path = self.folder / f"{sample.name}.png"
+        if not path.is_file():
+            raise ItemError(f"it has no mask, {path}")
+        mask = read_mask(path)
+        beyond = np.unique(mask[(mask >= len(self.classes.names)) & (mask != VOID)])
+        if len(beyond):
+            raise ItemError(
+                f"its mask {path} names class {beyond[0]}; the table ends at {len(self.classes.names) - 1}, 255 is void"
+            )
+        return mask
+
+    def check(self, sample: Sample, size: tuple[int, int]) -> None:
+        """Refuse a mask of another size than its photograph.
+
+        Raises:
+            ItemError: also what :meth:`__call__` raises.
+        """
+        mask = self(sample)
+        if mask.shape != size:
+            shapes = " and ".join(f"{width}x{height}" for height, width in (mask.shape, size))
+            raise ItemError(f"its mask and itself differ in size: {shapes}")
+
+
+@dataclass(frozen=True)
+class KeptFeatures:
+    """Reads USS features that :func:`keep_features` wrote."""
+
+    folder: OutputFolder
+
+    def __call__(self, sample: Sample) -> Float[Tensor, "d u v"]:
+        """F_us of a photograph on the grid of its working image."""
+        path = self.folder.features(sample.name)
+        try:
+            return torch.from_numpy(np.load(path, allow_pickle=False)).float()
+        except (OSError, ValueError, EOFError) as error:
+            raise ItemError(f"its features {path} are damaged; delete them, and they are made anew") from error
+
+
+def keep_features(
+    data: DataSet,
+    samples: Sequence[Sample],
+    uss: UssModel,
+    config: RunConfig,
+    folder: OutputFolder,
+    device: torch.device,
+    progress: Progress,
+) -> KeptFeatures:
+    """Compute the USS features of all photographs once, in half precision; those that are there stay."""
+    for done, sample in enumerate(samples):
+        progress("USS features", done, len(samples), "")
+        path = folder.features(sample.name)
+        if path.is_file():
+            continue
+        image = working_image(data.read_image(sample), config.image.long_side).to(device).unsqueeze(0)
+        grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
+        (maps,) = average_views(lambda view: (uss(view),), image, [grid], config.uss.scales, config.uss.flip)
+        buffer = io.BytesIO()
+        np.save(buffer, maps[0].half().cpu().numpy())
+        write_bytes(path, buffer.getvalue())
+    progress("USS features", len(samples), len(samples), "")
+    return KeptFeatures(folder)
+
+
+def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> Student:
+    """A student that begins as the trained classifier; its decoder is random, from the seed."""
+    torch.manual_seed(config.seed)
+    tagger = TagClassifier(replace(config.wss, kind="classifier", weights=NONE), len(classes.foreground))
+    tagger.load_state_dict(tag_state(wss))
+    return Student(tagger, config.student, len(classes.names))
+
+
+def trained_student(
+    data: DataSet,
+    samples: Sequence[Sample],
+    wss: TagClassifier,
+    uss: UssModel,
+    masks: Masks | None,
+    config: RunConfig,
+    folder: OutputFolder,
+    fabric: Fabric,
+    about: dict[str, Any],
+    progress: Progress,
+) -> Student:
+    """The student of ``folder``, trained unless it is there already; in evaluation mode, on the device.
+
+    The first process makes what all need; the others wait for it.
+
+    Raises:
+        DataError: no photograph is left to train on.
+    """
+    if folder.student.is_file():
+        return read_student(folder.student).student.to(fabric.device)
+    if not samples:
+        raise DataError("no photograph has a mask that a student could learn from")
+    if fabric.is_global_zero:
+        keep_features(data, samples, uss, config, folder, fabric.device, progress)
+    fabric.barrier()
+    pieces = PieceDataset(
+        data, samples, masks, KeptFeatures(folder), side=config.joint.crop,
+        cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
+        jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
+    )  # fmt: skip
+    student = train_student(
+        new_student(wss, config, data.classes),
+        pieces,
+        config.joint,
+        config.method,
+        config.boundary,
+        fabric=fabric,
+        freeze_norm=config.joint.freeze_norm and config.wss.weights != NONE,
+        seed=config.seed,
+        folder=folder.training,
+        progress=lambda done, total, note: progress("student", done, total, note),
+        look=_Pictures(pieces, config, folder.training, fabric),
+        about=about,
+    )
+    if fabric.is_global_zero:
+        write_student(folder.student, student, config.wss, data.classes, config.image.long_side)
+    fabric.barrier()
+    return student
+
+
+class _Pictures:
+    """Draws photograph, base mask, live mask and the student's own segmentation of a few photographs."""
+
+    def __init__(self, pieces: PieceDataset, config: RunConfig, folder: Path, fabric: Fabric) -> None:
+        self.pieces, self.config, self.folder, self.fabric = pieces, config, folder, fabric
+
+    @torch.no_grad()
+    def __call__(self, step: int, student: Student) -> None:
+        """Write ``pictures/step-N.png``."""
+        student.eval()
+        rows = [self._row(index, student) for index in range(min(_SHOWN, len(self.pieces)))]
+        buffer = io.BytesIO()
+        Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
+        write_bytes(self.folder / "pictures" / f"step-{step:08d}.png", buffer.getvalue())
+
+    def _row(self, index: int, student: Student) -> UInt8[np.ndarray, "h w 3"]:
+        data, sample, side = self.pieces.data, self.pieces.samples[index], self.pieces.side
+        image = working_image(data.read_image(sample), self.pieces.long_side)
+        height, width = (max(side, round(side * one / min(image.shape[-2:]))) for one in image.shape[-2:])
+        middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
+        piece = Pieces(*(self.fabric.to_device(one[None]) for one in self.pieces.cut(sample, image, middle, None)))
+        seen = student(piece.images)
+        joint = self.config.joint
+        live = live_targets(
+            student.activation(seen), seen.features, piece, joint.base if self.pieces.mask else "maps",
+            bool(student.background), self.config.method, replace(self.config.boundary, kind=joint.boundary),
+        )  # fmt: skip
+        own = student.segment(piece.images).argmax(dim=1)
+        colours = palette(256)
+        photograph = (piece.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+        masks = [colours[one[0].cpu().numpy()] for one in (given_targets(piece).labels, live.labels, own)]
+        return np.hstack([photograph, *masks])

@@ -1,0 +1,102 @@
+"""The whole state of a training as one safetensors file: no pickle, written whole, the last few kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dhr.errors import OutputError
+from dhr.files import write_bytes
+
+_SUFFIX = ".safetensors"
+
+
+class Checkpoints:
+    """Files ``step-00000012.safetensors`` of a folder."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+
+    def write(self, step: int, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+        """Write the state after ``step`` steps, then delete all but the newest ones.
+
+        Args:
+            parts: state dicts of modules and optimisers, by name.
+            about: what must be the same when it is read again; JSON.
+
+        Raises:
+            OutputError: the disk refuses; earlier files stay.
+        """
+        tensors: dict[str, Tensor] = {}
+        others = {name: _flatten(state, name, tensors) for name, state in parts.items()}
+        whole = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+        write_bytes(
+            self.folder / f"step-{step:08d}{_SUFFIX}",
+            save(whole, {"step": str(step), "about": json.dumps(about), "rest": json.dumps(others)}),
+        )
+        for old in self._files()[: -self.keep]:
+            old.unlink(missing_ok=True)
+
+    def read(self, about: Mapping[str, Any], device: torch.device) -> tuple[int, dict[str, dict[str, Any]]] | None:
+        """Steps done and state dicts of the newest file; None if there is none.
+
+        Raises:
+            OutputError: it is damaged, or of another training.
+        """
+        files = self._files()
+        if not files:
+            return None
+        path = files[-1]
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                held = file.metadata()
+                rest = json.loads(held["rest"])
+                known = json.loads(held["about"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            step = int(held["step"])
+            state = {name: _unflatten(part, tensors) for name, part in rest.items()}
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            more = (
+                "the training then goes on from the one before" if len(files) > 1 else "the training then starts anew"
+            )
+            raise OutputError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); delete it, {more}") from error
+        changed = sorted(key for key in {*known, *about} if known.get(key) != _plain(about).get(key))
+        if changed:
+            raise OutputError(
+                f"{path} is of another training: {', '.join(changed)} differ; choose another folder, or delete this one"
+            )
+        return step, state
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"step-*{_SUFFIX}"))
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value with tensors replaced by ``{"tensor": name}``, and dicts by lists of pairs, as keys may be numbers."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"pairs": [[key, _flatten(entry, f"{name}.{key}", tensors)] for key, entry in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_flatten(entry, f"{name}.{index}", tensors) for index, entry in enumerate(value)]}
+    return {"value": value}
+
+
+def _unflatten(value: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "pairs" in value:
+        return {key: _unflatten(entry, tensors) for key, entry in value["pairs"]}
+    if "list" in value:
+        return [_unflatten(entry, tensors) for entry in value["list"]]
+    return value["value"]

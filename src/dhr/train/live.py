@@ -1,0 +1,70 @@
+"""Masks of a batch in the midst of training: the method, on what the student sees right now."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dhr.data.samples import VOID
+from dhr.method.config import BoundaryConfig, MethodConfig
+from dhr.method.rebalance import rebalance
+from dhr.train.pieces import Pieces
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the decoder is taught."""
+
+    labels: Int[Tensor, "b s s"]
+    """Class ids; 255 is void."""
+    confidence: Float[Tensor, "b s s"]
+    """0..1; 1 for masks that were given."""
+    empty: Bool[Tensor, " b"]
+    """Pieces that hold none of their photograph's tags: they teach nothing, and are counted."""
+
+
+def given_targets(pieces: Pieces) -> Targets:
+    """The base masks as they are."""
+    void = pieces.base == VOID
+    return Targets(pieces.base, torch.ones(void.shape, device=void.device), void.all(dim=2).all(dim=1))
+
+
+@torch.no_grad()
+def live_targets(
+    cams: Float[Tensor, "b t _ _"],
+    features: Float[Tensor, "b d _ _"],
+    pieces: Pieces,
+    base: Literal["masks", "maps"],
+    background: bool,
+    method: MethodConfig,
+    boundary: BoundaryConfig,
+) -> Targets:
+    """M_dhr of a batch, from live maps (paper, Section 3.3); nothing waits for the device.
+
+    Args:
+        cams: of all classes that can be tagged.
+        base: whether M_base is that of ``pieces``, or made of ``cams``.
+        background: whether class 0 is the background.
+    """
+    own = cams.gather(1, pieces.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
+    empty = ~pieces.valid.any(dim=1)
+    # An image without any class is none to the method; what it makes of it is thrown away.
+    first = torch.arange(pieces.valid.shape[1], device=cams.device) == 0
+    valid = pieces.valid | (empty[:, None] & first)
+    ids = pieces.classes + int(background)
+    if background:
+        ids = torch.cat([torch.zeros_like(ids[:, :1]), ids], dim=1)
+    start = None
+    if base == "masks":
+        known = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1) if background else valid
+        same = (pieces.base.unsqueeze(1) == ids[..., None, None]) & known[..., None, None]
+        start = torch.where(same.any(dim=1), same.int().argmax(dim=1), VOID)
+    result = rebalance(
+        own.float(), pieces.uss.float(), features.float(), pieces.images.float(), valid, start,
+        background=background, config=method, boundary=boundary,
+    )  # fmt: skip
+    labels = ids.gather(1, result.mask.flatten(1)).view_as(result.mask)
+    labels = torch.where(empty[:, None, None], VOID, labels)
+    return Targets(labels, result.confidence, empty)
