@@ -21,6 +21,9 @@ _MAIN = """
     Photographs and the names of what is in them in, a segmentation mask for each out (DHR, ECCV 2024).
 
       dhr run       make masks for a folder of photographs and tags
+      dhr train     teach a student by masks: a network that segments photographs without tags
+      dhr predict   segment photographs with a student
+      dhr onnx      write a student for other runtimes
       dhr evaluate  score masks against truth, and add the scores to the run's report
       dhr demo      the whole way on generated scenes, without any download
 
@@ -68,6 +71,37 @@ before what the file says. Weights and classifier named in a YAML file are looke
 folder.
 """
 
+_TRAIN = """
+    Train a student on photographs, their tags, and masks of any method: a network that segments
+    photographs without tags. While it learns, its own maps are rebalanced in every step and teach
+    its decoder (recursion, Section 3.3 of the paper; --joint.recursion false for the masks alone).
+
+    The data folder is that of `dhr run`; --masks is a folder of NAME.png with class ids, such as
+    OUT/masks of a run (255 = void). Without --masks the student's own maps are all it learns from.
+
+    The output folder:
+      student.safetensors   what `dhr predict` and `dhr onnx` take
+      training/             log.csv, TensorBoard's events, checkpoints, pictures of the masks
+      classifier.safetensors   the classifier that it begins as (--classifier takes another one's)
+
+    Interrupted, the same command goes on from the last checkpoint, and ends with the same weights.
+    Several processes: --joint.devices N on one machine, or torchrun, or SLURM. `dhr run --recursion
+    true` does all at once: masks, a student, and better masks from its maps.
+"""
+
+_PREDICT = """
+    Segment every photograph of a folder with a student, without tags.
+
+    The output folder gets masks/NAME.png, overview.png (photographs beside their masks) and run.json.
+    Given --tags (a tags.csv), photographs get no other classes than their tags.
+    Interrupted, the same command goes on where it stopped.
+"""
+
+_ONNX = """
+    Write a student as an ONNX file: `images` (batch, 3, height, width), RGB in 0..1, to `probabilities`
+    of all classes. The file is written if onnxruntime agrees with PyTorch on it.
+"""
+
 _EVALUATE = """
     Score a folder of masks against a data set's truth masks (truth/NAME.png, 255 = void).
 
@@ -94,22 +128,41 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     preset, file, settings = "default", None, dict[str, Any]()
-    if arguments[:1] == ["run"]:
+    if arguments[:1] in (["run"], ["train"]):
         arguments, preset, file, settings = _early(arguments)
     parser = ArgumentParser(prog="dhr", description=textwrap.dedent(_MAIN).strip(), formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"dhr {dhr.__version__}")
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
     commands.add_subcommand("run", _run_parser(preset), help="make masks")
+    commands.add_subcommand("train", _train_parser(preset), help="train a student on masks")
+    commands.add_subcommand("predict", _predict_parser(), help="segment photographs with a student")
+    commands.add_subcommand("onnx", _onnx_parser(), help="write a student as ONNX")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="score masks")
     commands.add_subcommand("demo", _demo_parser(), help="try it on generated scenes")
     chosen = parser.parse_args(arguments)
     part: Namespace = chosen[chosen.command]
-    if chosen.command == "run":
+    if chosen.command in ("run", "train"):
+        made = (_run_parser if chosen.command == "run" else _train_parser)(preset).instantiate(part)
+        config = RunConfig(**{field.name: made[field.name] for field in fields(RunConfig)})
+        config = _with_paths(config, file, settings)
+        if chosen.command == "train":
+            from dhr.cli.student import train
+
+            return partial(train, part.data, part.masks, part.out, part.split, config)
         from dhr.cli.run import run
 
-        made = _run_parser(preset).instantiate(part)
-        config = RunConfig(**{field.name: made[field.name] for field in fields(RunConfig)})
-        return partial(run, part.data, part.out, part.split, _with_paths(config, file, settings), preset)
+        return partial(run, part.data, part.out, part.split, config, preset)
+    if chosen.command == "predict":
+        from dhr.cli.student import predict
+        from dhr.pipeline.predict import PredictConfig
+
+        seen = _predict_parser().instantiate(part)
+        look = PredictConfig(**{field.name: seen[field.name] for field in fields(PredictConfig)})
+        return partial(predict, part.student, part.images, part.out, part.tags, look)
+    if chosen.command == "onnx":
+        from dhr.cli.student import onnx
+
+        return partial(onnx, part.student, part.out, part.height, part.width)
     if chosen.command == "evaluate":
         from dhr.cli.evaluate import evaluate
 
@@ -120,7 +173,37 @@ def parse(arguments: list[str]) -> Callable[[], int]:
 
 
 def _run_parser(preset: str) -> ArgumentParser:
-    parser = _parser(_RUN, "dhr run --data DIR --out DIR [--config FILE] [settings]", _RUN_END)
+    return _with_settings(_parser(_RUN, "dhr run --data DIR --out DIR [--config FILE] [settings]", _RUN_END), preset)
+
+
+def _train_parser(preset: str) -> ArgumentParser:
+    parser = _parser(_TRAIN, "dhr train --data DIR --out DIR [--masks DIR] [--config FILE] [settings]")
+    parser.add_argument("--masks", type=Path | None, help="masks to begin with, NAME.png")
+    return _with_settings(parser, preset)
+
+
+def _predict_parser() -> ArgumentParser:
+    from dhr.pipeline.predict import PredictConfig
+
+    parser = _parser(_PREDICT, "dhr predict --student FILE --images DIR --out DIR [--tags FILE] [settings]")
+    parser.add_argument("--student", type=Path, required=True, help="student.safetensors of `dhr train` or `dhr run`")
+    parser.add_argument("--images", type=Path, required=True, help="the folder of photographs")
+    parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same call")
+    parser.add_argument("--tags", type=Path | None, help="a tags.csv, to allow no other classes than these")
+    parser.add_class_arguments(PredictConfig, None)
+    return parser
+
+
+def _onnx_parser() -> ArgumentParser:
+    parser = _parser(_ONNX, "dhr onnx --student FILE --out FILE [--height N] [--width N]")
+    parser.add_argument("--student", type=Path, required=True, help="student.safetensors of `dhr train` or `dhr run`")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--height", type=int, default=320, help="pixels of the images")
+    parser.add_argument("--width", type=int, default=320, help="pixels of the images")
+    return parser
+
+
+def _with_settings(parser: ArgumentParser, preset: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file of settings")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
@@ -175,7 +258,7 @@ def _early(arguments: Sequence[str]) -> tuple[list[str], str, Path | None, dict[
     Raises:
         ConfigError: there is no such preset, or the file is no YAML of settings.
     """
-    early = argparse.ArgumentParser(prog="dhr run", add_help=False, allow_abbrev=False)
+    early = argparse.ArgumentParser(prog=f"dhr {arguments[0]}", add_help=False, allow_abbrev=False)
     early.add_argument("--config", type=Path, action="append", default=[])
     files, others = early.parse_known_args(arguments)
     early.add_argument("--preset")

@@ -41,6 +41,7 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -57,12 +58,12 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` photographs have passed ``stage``."""
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show that ``done`` of ``total`` photographs or steps have passed ``stage``; ``note`` are its losses."""
         if self._console.is_terminal:
             if stage not in self._tasks:
-                self._tasks[stage] = self._progress.add_task(stage, total=total, completed=done)
-            self._progress.update(self._tasks[stage], completed=done, total=total)
+                self._tasks[stage] = self._progress.add_task(stage, total=total, completed=done, note=note)
+            self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
             return
         now = time.monotonic()
         first, before = self._begun.setdefault(stage, (now, done))
@@ -70,4 +71,5 @@ class Bars:
             self._last = now
             rate = (done - before) / max(now - first, 1e-9)
             left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
-            self._console.print(f"{stage}: {done} of {total}{left}", highlight=False)
+            losses = f", {note}" if note else ""
+            self._console.print(f"{stage}: {done} of {total}{losses}{left}", highlight=False)

@@ -1,5 +1,6 @@
 """``dhr run``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 from dhr import pipeline
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
+from dhr.data.samples import Problem
 from dhr.errors import OutputError
 from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
@@ -46,10 +48,16 @@ def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None
         console.print(f"{outcome.masks - outcome.new} of the masks were there already.")
     if outcome.vanished:
         console.print(f"In {outcome.vanished} masks a tagged class has no pixel; the report marks them.")
-    if outcome.skipped:
-        console.print(f"[bold]Left out: {len(outcome.skipped)}[/bold]")
-        for problem in outcome.skipped[:_SHOWN]:
-            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-        if len(outcome.skipped) > _SHOWN:
-            console.print(f"  and {len(outcome.skipped) - _SHOWN} more, all in {escape(str(outcome.out / 'run.json'))}")
+    left_out(console, outcome.skipped, outcome.out)
     console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
+
+
+def left_out(console: Console, skipped: Sequence[Problem], out: Path) -> None:
+    """Name the first of the photographs that were left out, and why."""
+    if not skipped:
+        return
+    console.print(f"[bold]Left out: {len(skipped)}[/bold]")
+    for problem in skipped[:_SHOWN]:
+        console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
+    if len(skipped) > _SHOWN:
+        console.print(f"  and {len(skipped) - _SHOWN} more, all in {escape(str(out / 'run.json'))}")

@@ -145,11 +145,11 @@ def trained_student(
         return read_student(folder.student).student.to(fabric.device)
     if not samples:
         raise DataError("no photograph has a mask that a student could learn from")
-    if fabric.is_global_zero:
+    if fabric.is_global_zero and config.joint.recursion:
         keep_features(data, samples, uss, config, folder, fabric.device, progress)
     fabric.barrier()
     pieces = PieceDataset(
-        data, samples, masks, KeptFeatures(folder), side=config.joint.crop,
+        data, samples, masks, KeptFeatures(folder) if config.joint.recursion else None, side=config.joint.crop,
         cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
         jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
@@ -196,12 +196,13 @@ class _Pictures:
         piece = Pieces(*(self.fabric.to_device(one[None]) for one in self.pieces.cut(sample, image, middle, None)))
         seen = student(piece.images)
         joint = self.config.joint
-        live = live_targets(
+        given = given_targets(piece)
+        live = given if not joint.recursion else live_targets(
             student.activation(seen), seen.features, piece, joint.base if self.pieces.mask else "maps",
             bool(student.background), self.config.method, replace(self.config.boundary, kind=joint.boundary),
         )  # fmt: skip
         own = student.segment(piece.images).argmax(dim=1)
         colours = palette(256)
         photograph = (piece.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
-        masks = [colours[one[0].cpu().numpy()] for one in (given_targets(piece).labels, live.labels, own)]
+        masks = [colours[one[0].cpu().numpy()] for one in (given.labels, live.labels, own)]
         return np.hstack([photograph, *masks])

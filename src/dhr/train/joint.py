@@ -328,7 +328,7 @@ class _Log:
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step)  # type: ignore[no-untyped-call]
+        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
         before = float(self.rows[-1][-1]) if self.rows else 0.0
         self._begun = time.perf_counter() - before
 

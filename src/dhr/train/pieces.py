@@ -90,7 +90,7 @@ class PieceDataset(Dataset[Pieces]):
 
     Args:
         mask: M_base of a photograph, or None: all is void, and all tags may be everywhere.
-        features: F_us of a photograph on any grid.
+        features: F_us of a photograph on any grid, or None where nothing is rebalanced.
         cells: cells of a piece each way, for the features.
     """
 
@@ -99,7 +99,7 @@ class PieceDataset(Dataset[Pieces]):
         data: DataSet,
         samples: Sequence[Sample],
         mask: Callable[[Sample], UInt8[np.ndarray, "h w"]] | None,
-        features: Callable[[Sample], Float[Tensor, "d u v"]],
+        features: Callable[[Sample], Float[Tensor, "d u v"]] | None,
         *,
         side: int,
         cells: int,
@@ -150,7 +150,9 @@ class PieceDataset(Dataset[Pieces]):
         picture = piece.image(image)
         if rng is not None:
             picture = jittered(picture, self.jitter, rng)
-        uss = piece.features(self.features(sample), self.cells)
+        uss = torch.zeros(1, 1, 1)
+        if self.features is not None:
+            uss = piece.features(self.features(sample), self.cells)
         return Pieces(picture, tags, classes, valid, base, uss)
 
 

@@ -1,0 +1,45 @@
+"""``dhr train``, ``dhr predict`` and ``dhr onnx``."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from dhr.cli.progress import Bars
+from dhr.cli.run import left_out
+from dhr.data.folder import FolderDataSet
+from dhr.pipeline.onnx import export_onnx
+from dhr.pipeline.predict import PredictConfig
+from dhr.pipeline.predict import predict as predict_folder
+from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.training import train_on_masks
+
+
+def train(data: Path, masks: Path | None, out: Path, split: str | None, config: RunConfig) -> int:
+    """Train a student; 1 if photographs had to be left out, else 0."""
+    console = Console()
+    with Bars(console) as bars:
+        trained = train_on_masks(FolderDataSet(data, split), masks, out, config, bars)
+    left_out(console, trained.skipped, out)
+    console.print(f"Student of {trained.photographs} photographs: {escape(str(trained.student))}", soft_wrap=True)
+    console.print(f"Losses: {escape(str(out / 'training' / 'log.csv'))}", soft_wrap=True)
+    return 1 if trained.skipped else 0
+
+
+def predict(student: Path, images: Path, out: Path, tags: Path | None, config: PredictConfig) -> int:
+    """Segment photographs; 1 if some had to be left out, else 0."""
+    console = Console()
+    with Bars(console) as bars:
+        predicted = predict_folder(student, images, out, config, tags, bars)
+    left_out(console, predicted.skipped, out)
+    console.print(f"{predicted.masks} masks in {escape(str(out / 'masks'))}", soft_wrap=True)
+    if predicted.masks:
+        console.print(f"Overview: {escape(str(predicted.overview))}", soft_wrap=True)
+    return 1 if predicted.skipped else 0
+
+
+def onnx(student: Path, out: Path, height: int, width: int) -> int:
+    """Write a student as ONNX, checked in onnxruntime."""
+    worst = export_onnx(student, out, height, width)
+    Console().print(f"{escape(str(out))}: probabilities differ from PyTorch's by at most {worst:.1g}", soft_wrap=True)
+    return 0
