@@ -37,9 +37,11 @@ class Job:
 
 def main() -> None:
     """Serve until the input ends."""
+    import lightning_fabric  # noqa: F401
     import timm  # noqa: F401
     import torch
     import torch._dynamo  # optimisers import it at their first step
+    import torch.utils.tensorboard
 
     torch.set_num_threads(1)  # no tensor has been touched: there are no threads, so forking is safe
     for line in sys.stdin:

@@ -25,8 +25,6 @@ from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
-from dhr.pipeline.students import Masks, trained_student
-from dhr.train.joint import make_fabric
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -192,6 +190,9 @@ def _again(
     progress: Progress,
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
+    from dhr.pipeline.students import Masks, trained_student
+    from dhr.train.joint import make_fabric
+
     if not isinstance(models.wss, TagClassifier):
         raise ConfigError("recursion needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     fabric = make_fabric(config.joint, device)

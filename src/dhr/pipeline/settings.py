@@ -19,7 +19,7 @@ from dhr.models.weights import HUB, NONE
 from dhr.models.wss import WssConfig
 from dhr.train.affinity import AffinityConfig
 from dhr.train.classifier import TrainConfig
-from dhr.train.joint import JointConfig
+from dhr.train.joint_config import JointConfig
 
 _SHA256 = "sha256:"
 

@@ -88,7 +88,8 @@ def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Mapping):
         return {"pairs": [[key, _flatten(entry, f"{name}.{key}", tensors)] for key, entry in value.items()]}
     if isinstance(value, list | tuple):
-        return {"list": [_flatten(entry, f"{name}.{index}", tensors) for index, entry in enumerate(value)]}
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [_flatten(entry, f"{name}.{index}", tensors) for index, entry in enumerate(value)]}
     return {"value": value}
 
 
@@ -99,4 +100,6 @@ def _unflatten(value: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
         return {key: _unflatten(entry, tensors) for key, entry in value["pairs"]}
     if "list" in value:
         return [_unflatten(entry, tensors) for entry in value["list"]]
+    if "tuple" in value:
+        return tuple(_unflatten(entry, tensors) for entry in value["tuple"])
     return value["value"]

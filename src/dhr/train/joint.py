@@ -7,112 +7,33 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, multilabel_soft_margin_loss
 from torch.utils.data import DataLoader
 
 from dhr.data.samples import VOID
 from dhr.errors import ConfigError
 from dhr.files import write_bytes
-from dhr.method.config import BoundaryConfig, Kind, MethodConfig
+from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.student.network import Student, set_modes
 from dhr.train.checkpoint import Checkpoints
 from dhr.train.fitting import mix
+from dhr.train.joint_config import JointConfig
 from dhr.train.live import Targets, given_targets, live_targets
 from dhr.train.pieces import Order, PieceDataset, Pieces
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, the losses)."""
-
-
-@dataclass(frozen=True)
-class JointConfig:
-    """How a student is trained: L_cls + L_seg (Eq. 6)."""
-
-    steps: int = 20000
-    """Steps of the optimiser."""
-    batch: int = 16
-    """Photographs a step, over all processes."""
-    crop: int = 512
-    """Side in pixels of the square pieces."""
-    scale: tuple[float, float] = (0.5, 2.0)
-    """Range of random sizes, relative to the working image; a piece never reaches beyond the photograph."""
-    jitter: float = 0.3
-    """Strength of random changes of brightness, contrast and saturation; hue changes a third as much."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """`sgd` (momentum 0.9) or `adamw`."""
-    lr: float = 1e-3
-    """Learning rate of the encoder, with polynomial decay of power 0.9."""
-    new_lr: float = 10.0
-    """How many times that the new layers have."""
-    weight_decay: float = 4e-5
-    """Weight decay."""
-    recursion: bool = True
-    """Rebalance the student's own maps in every step; otherwise the given masks teach it throughout."""
-    start: float = 0.1
-    """Share of the steps, 0..1, before that, in which the given masks teach it. Without masks it is none."""
-    base: Literal["masks", "maps"] = "masks"
-    """M_base in recursion: the given masks, or what the student's maps make (R_c of them)."""
-    boundary: Kind = "pamr"
-    """Correction of the masks in recursion; a CRF costs more than the rest of a step."""
-    teacher: bool = True
-    """Whether the masks in recursion come from the mean of the past students (EMA), and the result is that."""
-    ema: float = 0.999
-    """Its decay, 0 to below 1; at first it follows faster."""
-    doubtful: float = 0.0
-    """Confidence, 0..1, below which a pixel teaches nothing (for `weighting: void`)."""
-    weighting: Literal["void", "confidence"] = "void"
-    """`void`: doubtful pixels are left out; `confidence`: every pixel counts by its confidence."""
-    accumulate: int = 1
-    """Parts in which a batch is worked on, one after the other, to save memory."""
-    save_memory: bool = False
-    """Compute the encoder's activations again in the backward pass instead of keeping them."""
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    """`auto`: bfloat16 on GPUs that have it, else 32 bits."""
-    freeze_norm: bool = True
-    """Keep the encoder's batch statistics; they are always learnt with `wss.weights none`."""
-    save_every: int = 500
-    """Steps between checkpoints."""
-    keep: int = 2
-    """Checkpoints kept."""
-    look_every: int = 500
-    """Steps between pictures of the masks of a few photographs; 0 for none."""
-    log_every: int = 10
-    """Steps between lines of the log."""
-    workers: int = 0
-    """Processes that load photographs, for each that trains; results do not depend on it."""
-    devices: int = 1
-    """Processes on this machine, one a GPU if there are GPUs. Under torchrun and SLURM those decide."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "crop", "accumulate", "save_every", "keep", "log_every", "devices"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"joint.{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("jitter", "lr", "new_lr", "weight_decay", "workers", "look_every"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"joint.{name} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"joint.scale must be two positive sizes, the smaller first; got {self.scale}")
-        for name in ("start", "doubtful"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"joint.{name} must be in 0..1, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise ConfigError(f"joint.ema must be at least 0 and below 1, got {self.ema}")
-        if self.batch % (self.accumulate * self.devices):
-            raise ConfigError(
-                f"joint.batch must be a multiple of joint.accumulate times joint.devices, "
-                f"{self.accumulate * self.devices}; got {self.batch}"
-            )
 
 
 def train_student(
@@ -159,6 +80,8 @@ def train_student(
     teacher = ModelEmaV3(student, config.ema, use_warmup=True) if config.teacher else None
     optimiser = _optimiser(student, config)
     rates = [float(group["lr"]) for group in optimiser.param_groups]
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        student = nn.SyncBatchNorm.convert_sync_batchnorm(student)  # type: ignore[no-untyped-call]  # none for CPUs
     network, wrapped = fabric.setup(student, optimiser)
     checkpoints = Checkpoints(folder / "checkpoints", config.keep)
     settings = {**asdict(config), "seed": seed, "method": asdict(method), **(about or {})}

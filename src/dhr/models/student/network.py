@@ -54,7 +54,7 @@ class Student(nn.Module):
             module.training = mode
         return WssMaps(self.activation(seen), seen.features)
 
-    def activation(self, seen: StudentMaps) -> Float[Tensor, "b t _ _"]:
+    def activation(self, seen: StudentMaps) -> Float[Tensor, "b _ _ _"]:
         """A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""
         return seen.cams if self.config.maps == "cam" else seen.logits.softmax(dim=1)[:, self.background :]
 

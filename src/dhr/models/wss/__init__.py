@@ -52,8 +52,8 @@ class WssMaps:
 
     cams: Float[Tensor, "b c u v"]
     """Class activation maps before the ReLU, one for each class that can be tagged."""
-    features: Float[Tensor, "b d u v"]
-    """Features of the encoder's last two stages, each of unit length at every position."""
+    features: Float[Tensor, "b d _ _"]
+    """Features, maybe on another grid, of the encoder's last two stages, each of unit length at every position."""
     edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability, 0..1, that one class ends here and another begins, on a grid of its own; None if not known."""
     displacement: Float[Tensor, "b 2 p q"] | None = None

@@ -1,0 +1,256 @@
+"""Students: trained, killed and resumed, by one process and by two; predictions; ONNX."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.pipeline.test_kill import spread
+
+from dhr.data import write_mask
+
+TINY = (
+    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
+    *("--joint.batch", "2", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
+    *("--joint.lr", "1e-3", "--joint.start", "0.34", "--joint.log_every", "1", "--joint.boundary", "none"),
+    *("--joint.save_every", "1", "--joint.look_every", "3", "--boundary.seed", "none"),
+)
+KILLS = 24
+"""Moments for each number of workers."""
+
+
+def train_arguments(case: Any, out: Path, *more: str, steps: int = 6) -> list[str]:
+    """Arguments of ``dhr train`` on the masks of a finished run."""
+    arguments = [*case.run()[1:], *TINY, "--joint.steps", str(steps)]
+    arguments[arguments.index("--out") + 1] = str(out)
+    masks = ["--masks", str(case.out / "masks"), "--classifier", str(case.out / "classifier.safetensors")]
+    return ["train", *arguments, *masks, *more]
+
+
+def states(out: Path) -> dict[str, bytes]:
+    """What must be the same however often a training was interrupted."""
+    kept = {path.name: path.read_bytes() for path in (out / "training" / "checkpoints").iterdir()}
+    return {**kept, "student": (out / "student.safetensors").read_bytes()}
+
+
+def losses(out: Path) -> np.ndarray:
+    """L_cls and L_seg of each step, and pieces that taught nothing."""
+    with (out / "training" / "log.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, len(rows) + 1))
+    return np.array([[float(row[name]) for name in ("L_cls", "L_seg", "empty")] for row in rows])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A training that nobody disturbed."""
+
+    case: Any
+    out: Path
+    moments: dict[int, tuple[str, ...]]
+
+
+@pytest.fixture(scope="module")
+def learned(forks: Any, _finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    root = tmp_path_factory.mktemp("learned")
+    moments = {}
+    for workers in (0, 2):
+        arguments = train_arguments(_finished, root / str(workers), "--joint.workers", str(workers))
+        ended = forks(arguments, watch="moments")
+        assert ended.code == 0, ended.err
+        moments[workers] = ended.trace
+    assert states(root / "0") == states(root / "2")
+    return Learned(_finished, root / "0", moments)
+
+
+def test_what_a_training_leaves(learned: Learned) -> None:
+    assert len(losses(learned.out)) == 6
+    assert (losses(learned.out)[:, 1] > 0).all()
+    pictures = sorted(path.name for path in (learned.out / "training" / "pictures").iterdir())
+    assert pictures == ["step-00000003.png", "step-00000006.png"]
+    with Image.open(learned.out / "training" / "pictures" / pictures[0]) as picture:
+        assert picture.size == (4 * 32, 4 * 32)
+    assert list((learned.out / "training" / "tensorboard").iterdir())
+    assert sorted(name for name in states(learned.out) if name.startswith("step")) == [
+        "step-00000005.safetensors",
+        "step-00000006.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("index", range(KILLS))
+def test_a_killed_training_ends_the_same(
+    index: int, workers: int, learned: Learned, forks: Any, tmp_path: Path
+) -> None:
+    moments = learned.moments[workers]
+    number = spread(moments, KILLS)[index]
+    arguments = train_arguments(learned.case, tmp_path / "out", "--joint.workers", str(workers))
+    killed = forks(arguments, watch="moments", kill_at=number)
+    assert killed.code == -signal.SIGKILL, killed.err
+    resumed = forks(arguments)
+    assert resumed.code == 0, f"killed {killed.trace[-1]}: {resumed.err}"
+    assert states(tmp_path / "out") == states(learned.out)
+    np.testing.assert_array_equal(losses(tmp_path / "out"), losses(learned.out))
+
+
+def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) -> None:
+    """Twenty steps of a batch of 4, by one process and by two (gloo); the encoder's batch statistics are frozen."""
+    weights = ("--wss.weights", str(_finished.out / "classifier.safetensors"))  # any weights: those of --classifier win
+    found = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        arguments = train_arguments(
+            _finished, out, *weights, "--joint.batch", "4", "--joint.save_every", "20", steps=20
+        )
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        done = subprocess.run(
+            [sys.executable, *launch, "-m", "dhr", *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(losses(out))
+    assert len(found[0]) == 20
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4)
+
+
+def test_masks_that_do_not_fit_are_left_out(finished: Any, dhr: Any, tmp_path: Path, one_line: Any) -> None:
+    masks = sorted((finished.out / "masks").glob("*.png"))
+    write_mask(masks[0], np.full((48, 64), 200, np.uint8))
+    write_mask(masks[1], np.zeros((48, 63), np.uint8))
+    masks[2].unlink()
+    ended = dhr(train_arguments(finished, tmp_path / "student", steps=1))
+    assert ended.code == 1
+    assert "names class 200" in ended.out
+    assert "differ in size: 63x48 and 64x48" in ended.out
+    assert "it has no mask" in ended.out
+    for mask in masks[3:]:
+        mask.unlink()
+    for mask in (finished.out / "masks").rglob("*.png"):
+        mask.unlink()
+    one_line(dhr(train_arguments(finished, tmp_path / "none", steps=1)), "no photograph has a mask")
+
+
+@pytest.fixture
+def one_line() -> Callable[..., None]:
+    """Asserts that a command ended with 2 and one line, which holds some words."""
+
+    def check(ended: Any, *words: str) -> None:
+        assert ended.code == 2, ended
+        assert len(ended.err.strip().splitlines()) == 1
+        for word in words:
+            assert word in ended.err
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("--joint.lr", "1e30", "--joint.start", "1.0"), ("diverged", "--joint.lr", "checkpoint")),
+        (("--joint.batch", "3", "--joint.accumulate", "2"), ("joint.batch", "multiple")),
+        (("--joint.ema", "1.0"), ("joint.ema",)),
+        (("--uss.kind", "none"), ("uss.kind",)),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(
+    settings: tuple[str, ...], words: tuple[str, ...], _finished: Any, dhr: Any, tmp_path: Path, one_line: Any
+) -> None:
+    one_line(dhr(train_arguments(_finished, tmp_path / "out", *settings)), *words)
+    for checkpoint in (tmp_path / "out" / "training" / "checkpoints").glob("*"):
+        assert int(checkpoint.stem.removeprefix("step-")) < 6
+
+
+def test_without_masks_and_recursion_there_is_nothing_to_learn(
+    _finished: Any, dhr: Any, tmp_path: Path, one_line: Any
+) -> None:
+    arguments = train_arguments(_finished, tmp_path / "out", "--joint.recursion", "false")
+    at = arguments.index("--masks")
+    one_line(dhr([*arguments[:at], *arguments[at + 2 :]]), "--masks")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("--joint.teacher", "false", "--joint.optimiser", "sgd"),
+        ("--joint.base", "maps", "--student.maps", "cam"),
+        ("--joint.accumulate", "2", "--joint.save_memory", "true"),
+        ("--joint.weighting", "confidence", "--joint.batch", "8"),
+        ("--joint.recursion", "false", "--joint.doubtful", "0.2"),
+        ("--student.decoder", "deeplabv2", "--student.norm", "batch"),
+    ],
+)
+def test_every_way_of_training_works(settings: tuple[str, ...], _finished: Any, dhr: Any, tmp_path: Path) -> None:
+    ended = dhr(train_arguments(_finished, tmp_path / "out", *settings, steps=2))
+    assert ended.code == 0, ended.err
+    assert np.isfinite(losses(tmp_path / "out")).all()
+
+
+def test_another_training_is_refused(learned: Learned, dhr: Any, one_line: Any) -> None:
+    before = states(learned.out)
+    one_line(dhr(train_arguments(learned.case, learned.out, "--joint.lr", "1e-2")), "another run", "lr")
+    assert states(learned.out) == before
+
+
+def test_a_run_with_recursion(fresh: Any, dhr: Any, made: Any) -> None:
+    arguments = fresh.run("--recursion", "true", *TINY, "--joint.steps", "4")
+    ended = dhr(arguments)
+    assert ended.code == 0, ended.err
+    names = {path.relative_to(fresh.out / "masks") for path in (fresh.out / "masks").rglob("*.png")}
+    assert names == {path.relative_to(fresh.out / "first/masks") for path in (fresh.out / "first/masks").rglob("*.png")}
+    assert len(names) == 5
+    assert [row["name"] for row in fresh.record()["stages"]][-3:] == ["masks", "student", "second masks"]
+    before = made(fresh.out)
+    next((fresh.out / "masks").glob("*.png")).unlink()
+    assert dhr(arguments).code == 0
+    assert made(fresh.out) == before
+    assert dhr(fresh.evaluate()).code == 0
+
+
+def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_path: Path, one_line: Any) -> None:
+    student, images = learned.out / "student.safetensors", fresh.data / "images"
+    call = ["predict", "--student", student, "--images", images, "--scales", "[1.0,1.5]"]
+    ended = dhr([*call, "--out", tmp_path / "plain"])
+    assert ended.code == 0, ended.err
+    plain = sorted((tmp_path / "plain" / "masks").rglob("*.png"))
+    assert len(plain) == 5
+    assert all(labels(path).shape == (48, 64) for path in plain)
+    with Image.open(tmp_path / "plain" / "overview.png") as overview:
+        assert overview.width > overview.height
+
+    (images / "broken.png").write_bytes(b"no photograph")
+    for boundary in ("none", "crf"):
+        out = tmp_path / boundary
+        ended = dhr([*call, "--out", out, "--tags", fresh.data / "tags.csv", "--boundary", boundary])
+        assert ended.code == 1
+        assert "broken.png" in ended.out
+        names = (fresh.data / "classes.txt").read_text().split()
+        for line in (fresh.data / "tags.csv").read_text().splitlines()[1:]:
+            image, tags = line.split(",")
+            ids = {names.index(tag) for tag in tags.split(";")} | {0}
+            assert set(np.unique(labels((out / "masks" / image).with_suffix(".png")))) <= ids
+    one_line(dhr([*call, "--out", tmp_path / "plain", "--flip", "false"]), "another run", "flip")
+    one_line(dhr(["predict", "--student", plain[0], "--images", images, "--out", tmp_path / "x"]), "no student")
+    one_line(dhr(["predict", "--student", student, "--images", tmp_path / "x", "--out", tmp_path / "y"]), "no")
+
+
+def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    out = tmp_path / "student.onnx"
+    ended = dhr(["onnx", "--student", learned.out / "student.safetensors", "--out", out, "--height", 40, "--width", 56])
+    assert ended.code == 0, ended.err
+    model = onnx.load(out)
+    onnx.checker.check_model(model)
+    properties = {one.key: one.value for one in model.metadata_props}
+    assert properties["classes"].splitlines() == (learned.case.data / "classes.txt").read_text().split()

@@ -1,0 +1,78 @@
+"""Masks in the midst of training."""
+
+import pytest
+import torch
+
+from dhr.data.samples import VOID
+from dhr.method.config import PRESETS, BoundaryConfig
+from dhr.train.live import Targets, given_targets, live_targets
+from dhr.train.pieces import Pieces
+
+PLAIN = BoundaryConfig(kind="none", base="none", seed="none")
+
+
+def halves(background: bool = False, batch: int = 1) -> tuple[torch.Tensor, Pieces]:
+    """CAMs and pieces of two classes, 3 on the left and 1 on the right, with noise; 4 classes can be tagged."""
+    generator = torch.Generator().manual_seed(0)
+    left = torch.zeros(8, 8)
+    left[:, :4] = 1
+    shown = torch.stack([torch.zeros(8, 8), 1 - left, torch.zeros(8, 8), left])
+    cams = (shown + 0.05 * torch.rand(4, 8, 8, generator=generator)).expand(batch, 4, 8, 8)
+    offset = int(background)
+    fine = left.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    base = torch.where(fine > 0, 3 + offset, 1 + offset)
+    features = torch.cat([left[None], 1 - left[None], 0.1 * torch.rand(2, 8, 8, generator=generator)])
+    pieces = Pieces(
+        images=torch.rand(batch, 3, 32, 32, generator=generator),
+        tags=torch.tensor([[0.0, 1, 0, 1]]).expand(batch, 4),
+        classes=torch.tensor([[3, 1, 0]]).expand(batch, 3),
+        valid=torch.tensor([[True, True, False]]).repeat(batch, 1),
+        base=base.expand(batch, 32, 32),
+        uss=features.expand(batch, 4, 8, 8),
+    )
+    return cams, pieces
+
+
+def live(cams: torch.Tensor, pieces: Pieces, base: str = "masks", background: bool = False) -> Targets:
+    method = PRESETS["default"]
+    return live_targets(cams, pieces.uss, pieces, base, background, method, PLAIN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("base", ["masks", "maps"])
+@pytest.mark.parametrize("background", [False, True])
+def test_labels_are_ids_of_tagged_classes(base: str, background: bool) -> None:
+    cams, pieces = halves(background)
+    targets = live(cams, pieces, base, background)
+    offset = int(background)
+    allowed = {0, 1 + offset, 3 + offset} if background else {1, 3}
+    assert set(targets.labels.unique().tolist()) <= allowed
+    if not background:
+        assert (targets.labels == pieces.base).float().mean() > 0.95
+
+
+def test_a_piece_without_its_tags_teaches_nothing() -> None:
+    cams, pieces = halves(batch=2)
+    pieces.valid[1] = False
+    targets = live(cams, pieces)
+    assert targets.empty.tolist() == [False, True]
+    assert (targets.labels[1] == VOID).all()
+    alone = live(*halves(batch=1))
+    assert torch.equal(targets.labels[:1], alone.labels)
+
+
+def test_a_void_base_leaves_the_maps() -> None:
+    """Without any base mask the classes have no centroids; nothing breaks, and labels stay among the tags."""
+    cams, pieces = halves()
+    void = pieces._replace(base=torch.full_like(pieces.base, VOID))
+    targets = live(cams, void)
+    assert set(targets.labels.unique().tolist()) <= {1, 3}
+    assert given_targets(void).empty.tolist() == [True]
+
+
+def test_nothing_waits_for_the_device(no_sync: torch.utils._python_dispatch.TorchDispatchMode, unchecked: None) -> None:
+    cams, pieces = halves(batch=2)
+    with no_sync:
+        live_targets(
+            cams.double(), pieces.uss.double(), pieces, "masks", False, PRESETS["default"],
+            BoundaryConfig(kind="none", base="none", seed="none"),
+        )  # fmt: skip
