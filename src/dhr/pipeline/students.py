@@ -178,12 +178,14 @@ class _Pictures:
 
     def __init__(self, pieces: PieceDataset, config: RunConfig, folder: Path, fabric: Fabric) -> None:
         self.pieces, self.config, self.folder, self.fabric = pieces, config, folder, fabric
+        # Those with the most tags have most to show.
+        self.shown = sorted(range(len(pieces)), key=lambda index: -len(pieces.samples[index].tags))[:_SHOWN]
 
     @torch.no_grad()
     def __call__(self, step: int, student: Student) -> None:
         """Write ``pictures/step-N.png``."""
         student.eval()
-        rows = [self._row(index, student) for index in range(min(_SHOWN, len(self.pieces)))]
+        rows = [self._row(index, student) for index in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
         write_bytes(self.folder / "pictures" / f"step-{step:08d}.png", buffer.getvalue())
