@@ -37,7 +37,7 @@ class Checkpoints:
         whole = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
         write_bytes(
             self.folder / f"step-{step:08d}{_SUFFIX}",
-            save(whole, {"step": str(step), "about": json.dumps(about), "rest": json.dumps(others)}),
+            save(whole, {"state": json.dumps({"step": step, "about": about, "rest": others})}),
         )
         for old in self._files()[: -self.keep]:
             old.unlink(missing_ok=True)
@@ -54,9 +54,8 @@ class Checkpoints:
         path = files[-1]
         try:
             with safe_open(path, framework="pt", device=str(device)) as file:
-                held = file.metadata()
-                rest = json.loads(held["rest"])
-                known = json.loads(held["about"])
+                held = json.loads(file.metadata()["state"])  # one entry, as their order is another one each time
+                rest, known = held["rest"], held["about"]
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             step = int(held["step"])
             state = {name: _unflatten(part, tensors) for name, part in rest.items()}

@@ -35,6 +35,7 @@ def write_student(path: Path, student: Student, wss: WssConfig, classes: ClassTa
     """Write ``path``; the encoder's mean and standard deviation are written as they are used."""
     mean, std = (tuple(value.flatten().tolist()) for value in (student.tagger.mean, student.tagger.std))
     header = {
+        "format": FORMAT,
         "wss": asdict(replace(wss, mean=mean, std=std, weights=NONE)),
         "student": asdict(student.config),
         "classes": list(classes.names),
@@ -42,7 +43,7 @@ def write_student(path: Path, student: Student, wss: WssConfig, classes: ClassTa
         "long_side": long_side,
     }
     state = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
-    write_bytes(path, save(state, {"format": FORMAT, "settings": json.dumps(header)}))
+    write_bytes(path, save(state, {"student": json.dumps(header)}))
 
 
 def read_student(path: Path) -> StudentFile:
@@ -53,10 +54,9 @@ def read_student(path: Path) -> StudentFile:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            held = file.metadata() or {}
-            if held.get("format") != FORMAT:
-                raise ValueError(f"its format is {held.get('format')!r}, expected {FORMAT!r}")
-            header: dict[str, Any] = json.loads(held["settings"])
+            header: dict[str, Any] = json.loads((file.metadata() or {}).get("student", "{}"))
+            if header.get("format") != FORMAT:
+                raise ValueError(f"its format is {header.get('format')!r}, expected {FORMAT!r}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         classes = ClassTable(tuple(header["classes"]), bool(header["background"]))
         wss, config = WssConfig(**_tuples(header["wss"])), StudentConfig(**_tuples(header["student"]))
