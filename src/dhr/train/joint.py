@@ -137,8 +137,8 @@ def train_student(
             if log is not None:
                 log.add(done, tag_loss, mask_loss, optimiser.param_groups[0]["lr"], int(empty))
         if log is not None and (done % config.save_every == 0 or done == config.steps):
+            log.write()  # first: lines beyond a checkpoint are forgotten when training goes on, lost ones are not found
             checkpoints.write(done, _state(student, teacher, optimiser), settings)
-            log.write()
         often = config.look_every and (done % config.look_every == 0 or done == config.steps)
         if look is not None and log is not None and often:
             look(done, student if teacher is None else teacher.module)
