@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 from dhr.export.config import ExportConfig
 from dhr.export.masks import Item, Masks
@@ -86,7 +87,7 @@ class _Writer:
         self._xml.startDocument()
 
     def start(self, tag: str, attributes: dict[str, str] | None = None) -> None:
-        self._xml.startElement(tag, attributes or {})
+        self._xml.startElement(tag, AttributesImpl(attributes or {}))
         self._xml.ignorableWhitespace("\n")
 
     def end(self, tag: str) -> None:
@@ -94,6 +95,6 @@ class _Writer:
         self._xml.ignorableWhitespace("\n")
 
     def text(self, tag: str, text: str) -> None:
-        self._xml.startElement(tag, {})
+        self._xml.startElement(tag, AttributesImpl({}))
         self._xml.characters(text)
         self.end(tag)

@@ -1,6 +1,7 @@
 """Formats that datumaro writes."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,12 @@ DATUMARO_FORMATS = (
 )
 """Formats of datumaro that give the masks back pixel by pixel; its others hold boxes, tags or texts only, or fail."""
 
+_NAMES = {
+    **dict.fromkeys(("camvid", "cityscapes", "kitti", "kitti_segmentation"), (r"\S+", "without spaces")),
+    **dict.fromkeys(("voc", "voc_instance_segmentation", "voc_segmentation"), (r"[^#:][^:]*", "without ':' and '#'")),
+}
+"""What these can hold as a name. They are images of colours: whatever is not annotated has one too, of class 0."""
+
 
 def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
     """The folder that datumaro makes for ``config.datumaro_format``; photographs only with ``config.images`` copy.
@@ -39,11 +46,16 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
             f"--datumaro_format must be one that holds masks: {', '.join(DATUMARO_FORMATS)}; "
             f"got {config.datumaro_format!r}"
         )
+    pattern, wanted = _NAMES.get(config.datumaro_format, (".*", ""))
+    for name in masks.classes.names:
+        if not re.fullmatch(pattern, name):
+            raise ConfigError(f"{config.datumaro_format} holds names {wanted}, got {name!r}; rename it in classes.txt")
     datumaro = library("datumaro")
+    shift = int(config.datumaro_format in _NAMES and not masks.classes.background)
     with new_folder(out) as folder:
-        items = list(_items(datumaro, masks, config, split or "train"))
+        items = list(_items(datumaro, masks, config, split or "train", shift))
         dataset = datumaro.Dataset.from_iterable(
-            items, categories=_categories(datumaro, masks), media_type=datumaro.Image
+            items, categories=_categories(datumaro, masks, shift), media_type=datumaro.Image
         )
         try:
             with warnings.catch_warnings():
@@ -62,26 +74,30 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
     return out
 
 
-def _categories(datumaro: Any, masks: Masks) -> dict[Any, Any]:
-    """Label ids are class ids."""
+def _categories(datumaro: Any, masks: Masks, shift: int) -> dict[Any, Any]:
+    """Label ids are class ids, or one more where ``shift`` makes room for a background."""
+    names, supers = masks.classes.names, masks.classes.supers or ("",) * len(masks.classes.names)
     labels = datumaro.LabelCategories()
-    supers = masks.classes.supers or ("",) * len(masks.classes.names)
-    for name, parent in zip(masks.classes.names, supers, strict=True):
+    for name, parent in zip(("background",) * shift + names, ("",) * shift + supers, strict=True):
         labels.add(name, parent=parent)
-    colours = {label: tuple(masks.palette[label].tolist()) for label in range(len(masks.classes.names))}
+    colours = {label: tuple(masks.palette[label].tolist()) for label in range(len(names) + shift)}
     return {
         datumaro.AnnotationType.label: labels,
         datumaro.AnnotationType.mask: datumaro.MaskCategories(colours),
     }
 
 
-def _items(datumaro: Any, masks: Masks, config: ExportConfig, split: str) -> Iterator[Any]:
+def _items(datumaro: Any, masks: Masks, config: ExportConfig, split: str, shift: int) -> Iterator[Any]:
     mask_api = library("pycocotools.mask")
     for item in masks:
         annotations = []
         for number, part in enumerate(parts(item.labels, masks.classes, config.instances), start=1):
             whole = np.asfortranarray(part.whole(item.height, item.width), dtype=np.uint8)
-            annotations.append(datumaro.RleMask(rle=mask_api.encode(whole), label=part.label, id=number, group=number))
+            annotations.append(
+                datumaro.RleMask(rle=mask_api.encode(whole), label=part.label + shift, id=number, group=number)
+            )
         size = (item.height, item.width)
-        media = datumaro.Image.from_file(path=str(item.photograph or item.file), size=size)
+        path = item.photograph if config.images == "copy" else None
+        path = path or Path(item.file)  # a path that leads elsewhere is refused by its readers
+        media = datumaro.Image.from_file(path=str(path), size=size)
         yield datumaro.DatasetItem(id=item.name, subset=split, media=media, annotations=annotations)

@@ -46,7 +46,7 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         ledger.keep_only(masks.read_names)
         splits = ledger.splits
         for name, photographs in splits.items():
-            listed = [file for files in photographs.values() for file in files if file.startswith("images/")]
+            listed = [file for files in photographs.values() for file in files if not file.endswith(".txt")]
             write_bytes(out / f"{name}.txt", "".join(f"./{image}\n" for image in listed).encode())
         write_bytes(out / "data.yaml", _description(masks.classes, list(splits)))
     return out / "data.yaml"
