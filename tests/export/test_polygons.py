@@ -70,6 +70,13 @@ def test_filled_holes_are_the_only_loss() -> None:
     assert (filled != ring).sum() == 8 and filled[4, 4] == 2
 
 
+def test_small_parts_are_left_out_if_asked() -> None:
+    labels = np.array([[1, 1, 0, 2], [1, 1, 0, 0]], np.uint8)
+    assert len(lines(item(labels), TABLE, True, min_area=2).splitlines()) == 1
+    assert len(lines(item(labels), TABLE, True).splitlines()) == 2
+    assert [part.label for part in parts(labels, TABLE, False, min_area=2)] == [1, 2]  # classes are whole
+
+
 def test_real_masks(voc: Path) -> None:
     table = ClassTable(("background", *(str(number) for number in range(1, 21))), background=True)
     for path in sorted((voc / "masks").glob("*.png"))[:4]:

@@ -30,7 +30,7 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         number, comma = 0, b"\n"
         for item in masks:
             images.append({"id": item.number, "file_name": item.file, "width": item.width, "height": item.height})
-            for annotation in annotations(item, masks.classes, config.instances):
+            for annotation in annotations(item, masks.classes, config):
                 number += 1
                 file.write(comma + _text({"id": number, "image_id": item.number, **annotation}))
                 comma = b",\n"
@@ -59,10 +59,10 @@ def category(label: int, classes: ClassTable) -> int:
     return label + (not classes.background)
 
 
-def annotations(item: Item, classes: ClassTable, instances: bool) -> Iterator[dict[str, Any]]:
+def annotations(item: Item, classes: ClassTable, config: ExportConfig) -> Iterator[dict[str, Any]]:
     """What COCO holds of each part of a mask."""
     mask_api = library("pycocotools.mask")
-    for part in parts(item.labels, classes, instances):
+    for part in parts(item.labels, classes, config.instances, config.min_area):
         height, width = part.mask.shape
         rle = mask_api.encode(np.asfortranarray(part.whole(item.height, item.width), dtype=np.uint8))
         yield {

@@ -18,6 +18,8 @@ class ExportConfig:
 
     instances: bool = False
     """coco, labelstudio, cvat, datumaro: an annotation for each connected part of a class, not one a class"""
+    min_area: int = 1
+    """yolo, and others with instances: leave out connected parts of fewer pixels"""
     images: Images | None = None
     """yolo, datumaro: put photographs into the folder too (link, copy) or not (none); by default yolo gets links, as
     it finds labels only beside images, and datumaro nothing (it can copy, not link)"""
@@ -31,5 +33,7 @@ class ExportConfig:
     """datumaro: one of its formats that hold masks, such as voc_segmentation, cityscapes, kitti_segmentation"""
 
     def __post_init__(self) -> None:
+        if self.min_area < 1:
+            raise ConfigError(f"--min_area must be at least 1 pixel, got {self.min_area}")
         if any(character in self.image_prefix for character in "\r\n\t\0"):
             raise ConfigError(f"--image_prefix must be in one line, got {self.image_prefix!r}")

@@ -38,7 +38,7 @@ def write_cvat(masks: Masks, out: Path, config: ExportConfig, split: str | None)
             writer.end(tag)
         for item in masks:
             if holds(item.file):
-                _image(writer, item, masks, config.instances)
+                _image(writer, item, masks, config)
             else:
                 masks.refuse(item, "XML cannot hold its name; rename the photograph")
         writer.end("annotations")
@@ -55,11 +55,11 @@ def write_cvat(masks: Masks, out: Path, config: ExportConfig, split: str | None)
     return out
 
 
-def _image(writer: "_Writer", item: Item, masks: Masks, instances: bool) -> None:
+def _image(writer: "_Writer", item: Item, masks: Masks, config: ExportConfig) -> None:
     writer.start(
         "image", {"id": str(item.number - 1), "name": item.file, "width": str(item.width), "height": str(item.height)}
     )
-    for part in parts(item.labels, masks.classes, instances):
+    for part in parts(item.labels, masks.classes, config.instances, config.min_area):
         height, width = part.mask.shape
         writer.start(
             "mask",

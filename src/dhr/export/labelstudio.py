@@ -69,13 +69,13 @@ def task(item: Item, classes: ClassTable, config: ExportConfig) -> dict[str, Any
     """A photograph and its mask."""
     return {
         "data": {"image": config.image_prefix + quote(item.file)},
-        "predictions": [{"model_version": "dhr", "result": list(_regions(item, classes, config.instances))}],
+        "predictions": [{"model_version": "dhr", "result": list(_regions(item, classes, config))}],
     }
 
 
-def _regions(item: Item, classes: ClassTable, instances: bool) -> Iterator[dict[str, Any]]:
+def _regions(item: Item, classes: ClassTable, config: ExportConfig) -> Iterator[dict[str, Any]]:
     brush = library("label_studio_sdk.converter.brush")
-    for number, part in enumerate(parts(item.labels, classes, instances)):
+    for number, part in enumerate(parts(item.labels, classes, config.instances, config.min_area)):
         yield {
             "id": f"{item.number}-{number}",
             "type": "brushlabels",

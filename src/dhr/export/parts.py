@@ -30,10 +30,11 @@ class Part:
         return canvas
 
 
-def parts(labels: UInt8[np.ndarray, "h w"], classes: ClassTable, instances: bool) -> Iterator[Part]:
+def parts(labels: UInt8[np.ndarray, "h w"], classes: ClassTable, instances: bool, min_area: int = 1) -> Iterator[Part]:
     """What is to be annotated, by class id; background and void are not.
 
-    With ``instances`` each connected part (8 neighbours) of a class is one of its own, from top to bottom.
+    With ``instances`` each connected part (8 neighbours) of a class is one of its own, from top to bottom; parts of
+    fewer than ``min_area`` pixels are left out then.
     """
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
     for label in present.tolist():
@@ -46,7 +47,9 @@ def parts(labels: UInt8[np.ndarray, "h w"], classes: ClassTable, instances: bool
         cv2 = library("cv2")
         count, numbered, boxes, _ = cv2.connectedComponentsWithStats(box.view(np.uint8), connectivity=8)
         for index in range(1, count):
-            x, y, width, height = (int(value) for value in boxes[index][:4])
+            x, y, width, height, area = (int(value) for value in boxes[index])
+            if area < min_area:
+                continue
             yield Part(label, top + y, left + x, numbered[y : y + height, x : x + width] == index)
 
 

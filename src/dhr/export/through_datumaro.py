@@ -91,7 +91,7 @@ def _items(datumaro: Any, masks: Masks, config: ExportConfig, split: str, shift:
     mask_api = library("pycocotools.mask")
     for item in masks:
         annotations = []
-        for number, part in enumerate(parts(item.labels, masks.classes, config.instances), start=1):
+        for number, part in enumerate(parts(item.labels, masks.classes, config.instances, config.min_area), start=1):
             whole = np.asfortranarray(part.whole(item.height, item.width), dtype=np.uint8)
             annotations.append(
                 datumaro.RleMask(rle=mask_api.encode(whole), label=part.label + shift, id=number, group=number)

@@ -27,7 +27,10 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
     """
     library("cv2")
     split, how = split or "train", config.images or "link"
-    identity = {"format": "yolo", "classes": list(masks.classes.names), "holes": config.holes, "images": how}
+    identity = {
+        **{"format": "yolo", "classes": list(masks.classes.names), "holes": config.holes},
+        **{"min_area": config.min_area, "images": how},
+    }
     with Ledger(out, identity, split) as ledger:
         for item in masks.items(ledger.finished):
             image = f"images/{split}/{item.file}"
@@ -41,7 +44,7 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
                     masks.refuse(item, str(error))
                     continue
                 files.append(image)
-            write_bytes(out / label, lines(item, masks.classes, holes=config.holes == "keep").encode())
+            write_bytes(out / label, lines(item, masks.classes, config.holes == "keep", config.min_area).encode())
             ledger.add(item.name, item.digest, [*files])
         ledger.keep_only(masks.read_names)
         splits = ledger.splits
@@ -52,10 +55,10 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
     return out / "data.yaml"
 
 
-def lines(item: Item, classes: ClassTable, holes: bool) -> str:
+def lines(item: Item, classes: ClassTable, holes: bool, min_area: int = 1) -> str:
     """A label file: a polygon a line."""
     text = []
-    for part in parts(item.labels, classes, instances=True):
+    for part in parts(item.labels, classes, True, min_area):
         corners = polygon(part.mask, holes) + np.array([part.left, part.top])
         shares = (corners + 0.5) / (item.width, item.height)  # of pixels' centres: cut to integers, they are exact
         numbers = " ".join([f"{value:.6f}" for value in shares.ravel().tolist()])
