@@ -100,6 +100,19 @@ def test_a_folder_of_something_else_is_refused(small: Any, tmp_path: Path) -> No
         small.export("yolo", tmp_path / "png")
 
 
+@pytest.mark.parametrize("to", ["coco", "voc-server"])
+def test_a_file_of_something_else_is_refused(to: str, small: Any, tmp_path: Path) -> None:
+    needed(to)
+    before = (small.root / "tags.csv").read_bytes()
+    with pytest.raises(OutputError, match="no export of this kind"):
+        small.export(to, small.root / "tags.csv")
+    assert (small.root / "tags.csv").read_bytes() == before
+    with pytest.raises(OutputError, match="is a folder"):
+        small.export(to, tmp_path)
+    for _ in range(2):  # an earlier export is replaced
+        assert small.export(to, tmp_path / "out").masks == 4
+
+
 def test_a_ledger_cannot_delete_elsewhere(small: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     small.export("png", out)

@@ -13,7 +13,7 @@ from PIL import Image
 from dhr.data.samples import ClassTable
 from dhr.export.masks import Item
 from dhr.export.parts import parts, runs
-from dhr.export.polygons import polygon
+from dhr.export.polygons import polygons
 from dhr.export.yolo import lines
 
 cv2 = pytest.importorskip("cv2")
@@ -48,10 +48,26 @@ def item(labels: np.ndarray) -> Item:
 def test_a_part_and_its_outline_are_the_same(mask: np.ndarray) -> None:
     for part in parts(mask.astype(np.uint8), TABLE, instances=True):
         for holes in (True, False):
+            (outline,) = polygons(part.mask, holes)
             canvas = np.zeros(part.mask.shape, np.uint8)
-            cv2.fillPoly(canvas, [polygon(part.mask, holes).astype(np.int32)], 1)
+            cv2.fillPoly(canvas, [outline.astype(np.int32)], 1)
             expected = part.mask if holes else ndimage.binary_fill_holes(part.mask)
             assert (canvas.astype(bool) == expected).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.booleans()), st.integers(1, 6))
+def test_every_part_has_its_outline(mask: np.ndarray, min_area: int) -> None:
+    numbered, count = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
+    found = []
+    for outline in polygons(mask, True, min_area):
+        canvas = np.zeros(mask.shape, np.uint8)
+        cv2.fillPoly(canvas, [outline.astype(np.int32)], 1)
+        (part,) = np.unique(numbered[canvas > 0])
+        assert (canvas.astype(bool) == (numbered == part)).all()
+        found.append(part)
+    assert sorted(found) == [part for part in range(1, count + 1) if areas[part - 1] >= min_area]
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,6 +11,7 @@ from dhr.data.samples import ClassTable
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
+from dhr.export.new_file import check_replaceable
 from dhr.export.parts import parts
 from dhr.files import write_atomic
 
@@ -23,9 +24,11 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
     background, and one more where it has none. Background and void have no annotation.
     """
 
+    head = {"info": {"description": "made by dhr"}, "licenses": [], "categories": categories(masks.classes)}
+    check_replaceable(out, _text({"info": head["info"]})[:-1])
+
     def write(file: IO[bytes]) -> None:
         images: list[dict[str, Any]] = []
-        head = {"info": {"description": "made by dhr"}, "licenses": [], "categories": categories(masks.classes)}
         file.write(_text(head)[:-1] + b',\n"annotations": [')
         number, comma = 0, b"\n"
         for item in masks:

@@ -18,6 +18,7 @@ from dhr.data.samples import VOID
 from dhr.errors import ConfigError
 from dhr.export.config import ExportConfig
 from dhr.export.masks import Masks
+from dhr.export.new_file import check_replaceable
 from dhr.files import write_atomic
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that zip files can hold
@@ -37,6 +38,8 @@ def write_voc_server(masks: Masks, out: Path, config: ExportConfig, split: str |
             f"the server of VOC expects 20 classes and the background, the data set has {len(classes.foreground)} "
             f"and {'a' if classes.background else 'no'} background; give VOC's own classes.txt"
         )
+
+    check_replaceable(out, b"\x1f\x8b")
 
     def write(file: IO[bytes]) -> None:
         with (
@@ -65,6 +68,8 @@ def write_ade_server(masks: Masks, out: Path, config: ExportConfig, split: str |
             f"the server of ADE20K expects 150 classes, the data set has {len(classes.foreground)}; give ADE20K's own"
         )
     ids = np.arange(256, dtype=np.uint8) + np.uint8(not classes.background)  # 255 + 1 is 0
+
+    check_replaceable(out, b"PK")
 
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already

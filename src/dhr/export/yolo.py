@@ -14,7 +14,7 @@ from dhr.export.ledger import Ledger
 from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
 from dhr.export.parts import parts
-from dhr.export.polygons import polygon
+from dhr.export.polygons import polygons
 from dhr.files import write_bytes
 
 
@@ -58,11 +58,12 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
 def lines(item: Item, classes: ClassTable, holes: bool, min_area: int = 1) -> str:
     """A label file: a polygon a line."""
     text = []
-    for part in parts(item.labels, classes, True, min_area):
-        corners = polygon(part.mask, holes) + np.array([part.left, part.top])
-        shares = (corners + 0.5) / (item.width, item.height)  # of pixels' centres: cut to integers, they are exact
-        numbers = " ".join([f"{value:.6f}" for value in shares.ravel().tolist()])
-        text.append(f"{part.label - classes.foreground.start} {numbers}\n")
+    for part in parts(item.labels, classes, instances=False):
+        for corners in polygons(part.mask, holes, min_area):
+            # Of pixels' centres: cut to integers, they are exact.
+            shares = (corners + np.array([part.left, part.top]) + 0.5) / (item.width, item.height)
+            numbers = " ".join([f"{value:.6f}" for value in shares.ravel().tolist()])
+            text.append(f"{part.label - classes.foreground.start} {numbers}\n")
     return "".join(text)
 
 
