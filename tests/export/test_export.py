@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dhr.data import write_mask
+from dhr.data import SceneDataSet, write_mask
 from dhr.errors import ConfigError, DataError, OutputError
-from dhr.export import FORMATS
+from dhr.export import FORMATS, export
 from dhr.export.ledger import LEDGER
 from dhr.files import TEMPORARY_SUFFIX
 
@@ -192,3 +192,14 @@ def test_photographs_are_copied_if_asked(small: Any, tmp_path: Path) -> None:
     assert not copied.is_symlink() and copied.read_bytes() == (small.root / "images" / "a.jpg").read_bytes()
     small.export("yolo", tmp_path / "labels", images="none")
     assert not (tmp_path / "labels" / "images").exists() and (tmp_path / "labels" / "labels" / "train").is_dir()
+
+
+def test_photographs_that_are_no_files(tmp_path: Path) -> None:
+    scenes = SceneDataSet(2, seed=0, size=(32, 48))
+    for sample in scenes.samples:
+        write_mask(tmp_path / "masks" / f"{sample.name}.png", scenes.read_truth(sample))
+    done = export(scenes, tmp_path / "masks", "cvat", tmp_path / "out")
+    assert done.masks == 2 and 'width="48" height="32"' in (tmp_path / "out" / "annotations.xml").read_text()
+    pytest.importorskip("cv2")
+    with pytest.raises(DataError, match="no file, so it cannot be linked"):
+        export(scenes, tmp_path / "masks", "yolo", tmp_path / "yolo")
