@@ -25,6 +25,7 @@ _MAIN = """
       dhr predict   segment photographs with a student
       dhr onnx      write a student for other runtimes
       dhr evaluate  score masks against truth, and add the scores to the run's report
+      dhr export    hand masks to other tools: COCO, YOLO, CVAT, Label Studio, test servers, ...
       dhr demo      the whole way on generated scenes, without any download
 
     dhr COMMAND --help tells the rest.
@@ -111,6 +112,23 @@ _EVALUATE = """
     and its report.html gets truth, scores and charts, worst first.
 """
 
+_EXPORT = """
+    Write masks as other tools read them. --to is one of
+
+      png           OUT/NAME.png, indexed, with the classes' colours
+      coco          OUT: one JSON file, masks as run lengths (holes are kept)
+      yolo          OUT/data.yaml and what belongs to it: polygons, for Ultralytics
+      labelstudio   OUT/config.xml for the labelling interface, OUT/tasks-*.json: predictions to correct
+      cvat          OUT/labels.json for the task, OUT/annotations.xml (CVAT for images 1.1)
+      datumaro      OUT: any format that datumaro writes, named with --datumaro_format
+      voc-server    OUT: the .tgz for the test server of PASCAL VOC 2012
+      ade-server    OUT: the .zip for the test server of ADE20K
+
+    Background and void (255) are not annotated. Masks that are missing, damaged or of another size than
+    their photograph are named and left out. png and yolo go on where they were interrupted.
+    docs/export.md tells how each is imported, and what it cannot hold.
+"""
+
 _DEMO = """
     Run the whole way on generated scenes: draw them, train a small classifier on their tags from
     nothing, make masks with the default settings and with the paper's own, score every stage, write
@@ -138,6 +156,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     commands.add_subcommand("predict", _predict_parser(), help="segment photographs with a student")
     commands.add_subcommand("onnx", _onnx_parser(), help="write a student as ONNX")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="score masks")
+    commands.add_subcommand("export", _export_parser(), help="hand masks to other tools")
     commands.add_subcommand("demo", _demo_parser(), help="try it on generated scenes")
     chosen = parser.parse_args(arguments)
     part: Namespace = chosen[chosen.command]
@@ -167,6 +186,13 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         from dhr.cli.evaluate import evaluate
 
         return partial(evaluate, part.data, part.pred, part.split, part.json, part.allow_missing)
+    if chosen.command == "export":
+        from dhr.cli.export import export
+        from dhr.export import ExportConfig
+
+        made = _export_parser().instantiate(part)
+        choices = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
+        return partial(export, part.data, part.pred, part.to, part.out, part.split, choices)
     from dhr.cli.demo import demo
 
     return partial(demo, part.out, part.scenes, part.seed)
@@ -225,6 +251,19 @@ def _evaluate_parser() -> ArgumentParser:
     parser.add_argument(
         "--allow_missing", action="store_true", help="leave photographs without a mask out of the scores, and say so"
     )
+    return parser
+
+
+def _export_parser() -> ArgumentParser:
+    from dhr.export import FORMATS, ExportConfig
+
+    parser = _parser(_EXPORT, "dhr export --data DIR --pred DIR --to FORMAT --out PATH [--split NAME] [settings]")
+    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
+    parser.add_argument("--to", type=str, required=True, help=f"the format: {', '.join(FORMATS)}")
+    parser.add_argument("--out", type=Path, required=True, help="the file or folder to write")
+    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_class_arguments(ExportConfig, None)
     return parser
 
 
