@@ -31,9 +31,11 @@ class Moments:
     def add(self, features: Float[Tensor, "d n"], labels: Int[Tensor, " n"], weights: Float[Tensor, " n"]) -> None:
         """Add n features, in place: products are large. Weights are 0 or more."""
         weighted = features * weights
-        self.mass.index_add_(0, labels.cpu(), weights.double().cpu())
-        self.sums.index_add_(0, labels.cpu(), weighted.T.double().cpu())
-        self.products.add_((weighted @ features.T).double().cpu())
+        products = (weighted @ features.T).double().cpu()  # first: if the memory does not suffice, nothing is added
+        sums, where = weighted.T.double().cpu(), labels.cpu()
+        self.products.add_(products)
+        self.sums.index_add_(0, where, sums)
+        self.mass.index_add_(0, where, weights.double().cpu())
 
 
 @dataclass(frozen=True)

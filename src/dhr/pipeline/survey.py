@@ -32,11 +32,11 @@ def make_survey(
     device: torch.device,
     folder: OutputFolder,
     progress: Callable[[int, int], None],
-) -> Survey:
+) -> Survey | None:
     """Rebalance every photograph, sum up what it is sure of, and fit the discriminants; read them if that is done.
 
     A pass that was killed goes on where it was last written, and ends with the same bytes. Photographs that cannot be
-    read count nothing; who makes their masks reports them.
+    read count nothing; who makes their masks reports them. None, and no file, if none of them can.
 
     Raises:
         OutputError: the file of a finished survey is damaged.
@@ -55,15 +55,13 @@ def make_survey(
         try:
             maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
             moments = add_maps(moments, maps, sample, data, config)
-        except ItemError:
-            continue
-        except (MemoryError, torch.OutOfMemoryError):
+        except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
         if (done + 1) % SAVE_EVERY == 0:
             _write(folder.survey_checkpoint, vars(moments), {"next": str(done + 1)})
     progress(len(samples), len(samples))
     if moments is None:
-        moments = Moments.nothing(len(data.classes.names), 1)
+        return None
     fitted = discriminant(moments, config.method.survey_shrinkage)
     _write(folder.survey, vars(fitted), {})
     folder.survey_checkpoint.unlink(missing_ok=True)
