@@ -59,7 +59,14 @@ def one_line(ended: Any, *words: str) -> None:
 
 def test_heads_are_a_stage_and_a_file_of_their_own(irn: Any, made: Any) -> None:
     record = irn.record()
-    assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "affinity", "survey", "masks"]
+    assert [stage["name"] for stage in record["stages"]] == [
+        "models",
+        "scan",
+        "classifier",
+        "affinity",
+        "survey",
+        "masks",
+    ]
     assert record["identity"]["settings"]["affinity"]["epochs"] == 2
     assert sum(name.startswith("masks/") for name in made(irn.out)) == 3
     heads = load_file(irn.out / "affinity.safetensors")
