@@ -17,6 +17,7 @@ import dhr
 from dhr.data.palette import palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
+from dhr.method.survey import Survey
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.folder import OutputFolder
@@ -25,6 +26,7 @@ from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -141,8 +143,23 @@ def run(
                 folder.write_record(state)
             made_in = folder.first if config.recursion else folder
             missing = [sample for sample in found.samples if not _finished(made_in, sample, config)]
+            survey = None
+            if config.method.survey > 0 and missing:
+                with meter.stage("survey"):
+                    survey = make_survey(
+                        models,
+                        data,
+                        found.samples,
+                        config,
+                        device,
+                        folder,
+                        lambda done, total: progress("survey", done, total),
+                    )
+                folder.write_record(state)
             with meter.stage("masks"):
-                problems += _make_masks(models, data, found.samples, missing, config, device, made_in, progress)
+                problems += _make_masks(
+                    models, data, found.samples, missing, config, device, made_in, progress, survey=survey
+                )
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress)
@@ -162,6 +179,7 @@ def _make_masks(
     folder: OutputFolder,
     progress: Progress,
     stage: str = "masks",
+    survey: Survey | None = None,
 ) -> list[Problem]:
     """Make the masks of ``todo``; what could not be made."""
     problems = []
@@ -169,7 +187,7 @@ def _make_masks(
     for done, sample in enumerate(todo, start=len(samples) - len(todo)):
         progress(stage, done, len(samples))
         try:
-            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours)
+            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours, survey)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
