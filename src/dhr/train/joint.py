@@ -19,7 +19,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dhr.errors import ConfigError
+from dhr.errors import ConfigError, OutputError
 from dhr.files import write_bytes
 from dhr.models.student import StudentModel
 from dhr.train.checkpoint import Checkpoints
@@ -189,10 +189,16 @@ def _resume(
     if found is None:
         return 0
     step, state = found
-    student.load_state_dict(state["student"])
-    optimiser.load_state_dict(state["optimiser"])
-    if teacher is not None:
-        teacher.module.load_state_dict(state["teacher"])
+    try:
+        student.load_state_dict(state["student"])
+        optimiser.load_state_dict(state["optimiser"])
+        if teacher is not None:
+            teacher.module.load_state_dict(state["teacher"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise OutputError(
+            f"{checkpoints.folder} holds the state of another network ({' '.join(str(error).split())[:120]}); "
+            "delete it, or choose another folder"
+        ) from error
     return step
 
 

@@ -100,11 +100,11 @@ class StudentConfig:
 class Mask2FormerConfig:
     """The network of `student.kind mask2former` (Cheng et al. 2022), in transformers."""
 
-    model: str = "facebook/mask2former-swin-large-ade-semantic"
-    """Architecture and weights: a name of transformers' hub, or a folder as `save_pretrained` writes it, of a
-    Mask2Former or of a backbone alone (`microsoft/swin-large-patch4-window12-384-in22k`); `timm/NAME` for a backbone of
-    timm (`timm/resnet50`); or a type of backbone that transformers knows (`swin`, `convnext`), which needs no
-    network."""
+    model: str = "microsoft/swin-large-patch4-window12-384-in22k"
+    """Architecture and weights: a name of transformers' hub, or a folder as `save_pretrained` writes it, of a backbone
+    or of a whole Mask2Former (`facebook/mask2former-swin-large-ade-semantic`, which was trained with masks that people
+    drew); `timm/NAME` for a backbone of timm (`timm/resnet50`); or a type of backbone that transformers knows (`swin`,
+    `convnext`), which needs no network."""
     weights: str = "hub"
     """`hub` (those of `model`), `none` (random), or a file of all of the network or of the backbone alone: safetensors,
     or a PyTorch state dict with transformers' (timm's) names."""
