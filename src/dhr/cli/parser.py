@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_pa
 import dhr
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
+from dhr.models.student import Mask2FormerConfig
 from dhr.models.weights import HUB, NONE
 from dhr.pipeline.settings import RunConfig
 
@@ -76,6 +77,12 @@ _TRAIN = """
     Train a student on photographs, their tags, and masks of any method: a network that segments
     photographs without tags. While it learns, its own maps are rebalanced in every step and teach
     its decoder (recursion, Section 3.3 of the paper; --joint.recursion false for the masks alone).
+
+    --student.kind mask2former trains a Mask2Former on finished masks instead, as a second stage: no
+    tags are learnt, no recursion; pixels that are void in the masks teach nothing. It needs
+    transformers (pip install 'dhr[mask2former]') and settings of training that suit transformers:
+    configs/paper/*_swin_mask2former.yaml. Its losses draw points at random, so they differ a little
+    with the number of processes.
 
     The data folder is that of `dhr run`; --masks is a folder of NAME.png with class ids, such as
     OUT/masks of a run (255 = void). Without --masks the student's own maps are all it learns from.
@@ -347,5 +354,16 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
         config,
         wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
         uss=replace(config.uss, weights=found(config.uss.weights, "uss")),
+        mask2former=_beside(config.mask2former, file, settings.get("mask2former", {}), found),
         classifier=classifier,
     )
+
+
+def _beside(
+    config: Mask2FormerConfig, file: Path, settings: Mapping[str, Any], found: Callable[[str, str], str]
+) -> Mask2FormerConfig:
+    """A folder that the YAML file names by `model` lies beside it, if there is one; else it is a name of the hub."""
+    model = config.model
+    if settings.get("model") == model and (file.parent / model).is_dir():
+        model = str(file.parent / model)
+    return replace(config, model=model, weights=found(config.weights, "mask2former"))

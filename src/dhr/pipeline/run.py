@@ -18,7 +18,6 @@ from dhr.data.palette import palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
 from dhr.method.survey import Survey
-from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import make_mask
@@ -208,19 +207,18 @@ def _again(
     progress: Progress,
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
-    from dhr.pipeline.students import Masks, trained_student
+    from dhr.pipeline.students import Masks, joint_course, trained_student
     from dhr.train.joint import make_fabric
 
-    if not isinstance(models.wss, TagClassifier):
-        raise ConfigError("recursion needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     fabric = make_fabric(config.joint, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
     usable = [sample for sample in found.samples if _finished(folder.first, sample, config)]
     with meter.stage("student"):
         student = trained_student(
-            data, usable, models.wss, models.uss, Masks(folder.first.root / "masks", data.classes), config, folder,
-            fabric, {"identity": identity}, lambda stage, done, total, note: progress(stage, done, total),
+            data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True),
+            Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
+            lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
     todo = [sample for sample in usable if not _finished(folder, sample, config)]
     with meter.stage("second masks"):
