@@ -27,6 +27,7 @@ _MAIN = """
       dhr onnx      write a student for other runtimes
       dhr evaluate  score masks against truth, and add the scores to the run's report
       dhr export    hand masks to other tools: COCO, YOLO, CVAT, Label Studio, test servers, ...
+      dhr adjacency  which classes touch, and which vanish in whose company
       dhr demo      the whole way on generated scenes, without any download
 
     dhr COMMAND --help tells the rest.
@@ -136,6 +137,21 @@ _EXPORT = """
     docs/export.md tells how each is imported, and what it cannot hold.
 """
 
+_ADJACENCY = """
+    Measure which share of the foreground touches another class, and which share of that is between
+    super-classes (Figure 2 of the paper); with --pred, which classes vanish from masks in whose company.
+
+    --truth is a folder of masks, NAME.png (class ids, 255 = void). Its classes are those of a
+    classes.txt in or beside it, or PASCAL VOC's if its masks look so; or those of --data, a data
+    folder as of `dhr run`, whose own truth is measured without --truth.
+
+    Super-classes: --supers FILE, a CSV of class,supercategory; else the supercategories.csv of the
+    data set, or VOC's four; or --groups uss, read off unsupervised features of --data.
+    docs/adjacency.md says what counts as touching.
+
+    Exit code 1: done, but some masks were left out.
+"""
+
 _DEMO = """
     Run the whole way on generated scenes: draw them, train a small classifier on their tags from
     nothing, make masks with the default settings and with the paper's own, score every stage, write
@@ -164,6 +180,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     commands.add_subcommand("onnx", _onnx_parser(), help="write a student as ONNX")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="score masks")
     commands.add_subcommand("export", _export_parser(), help="hand masks to other tools")
+    commands.add_subcommand("adjacency", _adjacency_parser(), help="which classes touch")
     commands.add_subcommand("demo", _demo_parser(), help="try it on generated scenes")
     chosen = parser.parse_args(arguments)
     part: Namespace = chosen[chosen.command]
@@ -200,6 +217,8 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         made = _export_parser().instantiate(part)
         choices = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
         return partial(export, part.data, part.pred, part.to, part.out, part.split, choices)
+    if chosen.command == "adjacency":
+        return _adjacency(part)
     from dhr.cli.demo import demo
 
     return partial(demo, part.out, part.scenes, part.seed)
@@ -272,6 +291,38 @@ def _export_parser() -> ArgumentParser:
     parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
     parser.add_class_arguments(ExportConfig, None)
     return parser
+
+
+def _adjacency_parser() -> ArgumentParser:
+    from dhr.models.uss import UssConfig
+
+    parser = _parser(_ADJACENCY, "dhr adjacency --truth DIR [--data DIR] [--pred DIR] [--json FILE] [--picture FILE]")
+    parser.add_argument("--truth", type=Path | None, help="a folder of masks")
+    parser.add_argument("--data", type=Path | None, help="a data folder: its classes, and its truth without --truth")
+    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--pred", type=Path | None, help="masks of any method, to see which classes vanish from them")
+    parser.add_argument("--supers", type=Path | None, help="CSV with columns class,supercategory")
+    parser.add_argument("--groups", type=str, default="given", help="super-classes: given, or uss (from features)")
+    parser.add_argument("--tau", type=float, default=0.8, help="cosine above which --groups uss joins two classes")
+    parser.add_argument("--centring", type=float, default=0.5, help="of --groups uss, as method.centring of `dhr run`")
+    parser.add_argument("--long_side", type=int, default=640, help="pixels of the photographs for --groups uss")
+    parser.add_argument("--contact", type=float, default=5.0, help="pixels between regions that touch")
+    parser.add_argument("--region", type=str, default="part", help="connected part of a class, or the whole class")
+    parser.add_argument("--json", type=Path | None, help="also write all figures to this file")
+    parser.add_argument("--picture", type=Path | None, help="also draw the matrix of class pairs, a PNG")
+    parser.add_class_arguments(UssConfig, "uss")
+    return parser
+
+
+def _adjacency(part: Namespace) -> Callable[[], int]:
+    from dhr.cli.adjacency import adjacency
+
+    made = _adjacency_parser().instantiate(part)
+    names = (
+        *("truth", "data", "split", "pred", "supers", "groups", "tau", "centring", "long_side", "uss"),
+        *("contact", "region", "json", "picture"),
+    )
+    return partial(adjacency, **{name: made[name] for name in names})
 
 
 def _demo_parser() -> ArgumentParser:
