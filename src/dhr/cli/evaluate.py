@@ -11,7 +11,7 @@ from rich.table import Table
 from dhr import evaluate as scoring
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
-from dhr.evaluate import Scores
+from dhr.evaluate import EvaluateConfig, Scores
 from dhr.files import write_json
 from dhr.report import write_report
 
@@ -38,10 +38,14 @@ def evaluate(data: Path, pred: Path, split: str | None, json: Path | None, allow
             bars("evaluate", done, total)
 
         if of_run:
-            stages = scoring.evaluate_stages(photographs, out, allow_missing=allow_missing, progress=progress)
+            stages = scoring.evaluate_stages(
+                photographs, out, EvaluateConfig(allow_missing=allow_missing, allow_extra=True), progress
+            )
         else:
             stages = {
-                "mask": scoring.evaluate(photographs, pred, allow_missing=allow_missing, progress=progress),
+                "mask": scoring.evaluate(
+                    photographs, pred, EvaluateConfig(allow_missing=allow_missing, allow_extra=True), progress
+                ),
             }
     scores = stages["mask"]
     console.print(class_table(scores))
