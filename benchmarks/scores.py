@@ -21,23 +21,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import commit, machine
 from jaxtyping import UInt8
 from PIL import Image
 
-from common import commit, machine
 from dhr.data.images import read_mask, read_size, write_mask
 from dhr.files import write_json
 
-VOC = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor"
-).split()
+VOC = [
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+]  # fmt: skip
 FOLDERS = {"fine": (4.0, 0.0), "coarse": (10.0, 0.0), "lossy": (4.0, 0.15)}
 """Prediction folders: pixels that contours move, share of photographs that lose a class."""
 
 
 def displaced(truth: UInt8[np.ndarray, "h w"], pixels: float, loss: float, seed: int) -> UInt8[np.ndarray, "h w"]:
-    """The truth with its contours moved by about ``pixels``, void filled, and a class lost with probability ``loss``."""
+    """The truth with its contours moved by about ``pixels``, no void, and a class lost with probability ``loss``."""
     random = np.random.default_rng(seed)
     height, width = truth.shape
     grid = (2 + height // 40, 2 + width // 40)

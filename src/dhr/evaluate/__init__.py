@@ -2,7 +2,7 @@
 
 from dhr.evaluate.compare import Comparison, Difference
 from dhr.evaluate.config import EvaluateConfig
-from dhr.evaluate.run import STAGES, compare, evaluate, evaluate_stages, stage_folder
+from dhr.evaluate.run import STAGES, compare, evaluate, evaluate_stages, stage_folder, stage_folders
 from dhr.evaluate.scores import ClassScore, ImageScore, Scores
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "evaluate",
     "evaluate_stages",
     "stage_folder",
+    "stage_folders",
 ]

@@ -4,7 +4,7 @@ from dhr.ops.compiled import kernel
 
 
 @kernel
-def count_pixels(pred, truth, matrix, seen):  # type: ignore[no-untyped-def]
+def count_pixels(pred, truth, matrix, seen):
     """Add to ``matrix`` (C, C + 1), whose last column is "no class", and to ``seen`` (256,), labels of ``pred``."""
     classes = matrix.shape[0]
     for y in range(truth.shape[0]):
@@ -15,7 +15,7 @@ def count_pixels(pred, truth, matrix, seen):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settle(labels, rings, places, ring, taken):  # type: ignore[no-untyped-def]
+def settle(labels, rings, places, ring, taken):
     """Fill void in ``labels`` in place from its border, one pixel a ring, at most ``rings``.
 
     A pixel takes the label of its neighbours (above, below, left, right) that had one before the ring, the least of
@@ -57,8 +57,8 @@ def settle(labels, rings, places, ring, taken):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def find_edges(labels, truth, edges):  # type: ignore[no-untyped-def]
-    """``edges`` (h, w): the label of pixels beside another label, 255 elsewhere. Where ``truth`` is void, nothing is."""
+def find_edges(labels, truth, edges):
+    """``edges`` (h, w): labels of pixels beside another label, 255 elsewhere. Where ``truth`` is void is nothing."""
     height, width = labels.shape
     for y in range(height):
         for x in range(width):
@@ -80,7 +80,7 @@ def find_edges(labels, truth, edges):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def match_edges(own, other, away, found, column):  # type: ignore[no-untyped-def]
+def match_edges(own, other, away, found, column):
     """Add, for each class, its pixels in ``own`` to ``found[:, column]`` and those that meet ``other`` to the next.
 
     ``away`` (n, 2) holds the steps (down, right) that count as meeting, the shortest first.

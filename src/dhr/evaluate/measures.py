@@ -23,8 +23,8 @@ class Measures:
 def measures(sums: Float64[np.ndarray, "*batch classes 12"]) -> Measures:
     """All scores of sums of :func:`~dhr.evaluate.counts.class_sums` over photographs.
 
-    A class that is neither in the truth nor in the predictions has NaN throughout; one that is only predicted has IoU 0.
-    Means are over the classes in the truth.
+    A class that is neither in the truth nor in the predictions has NaN throughout; one that is only predicted has
+    IoU 0. Means are over the classes in the truth.
     """
     truth, predicted, hits = (sums[..., column] for column in range(3))
     union, known = truth + predicted - hits, truth.sum(-1, keepdims=True)

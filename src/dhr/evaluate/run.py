@@ -34,6 +34,12 @@ def stage_folder(out: Path, stage: str) -> Path:
     return out / "masks" if stage == "mask" else out / "stages" / stage
 
 
+def stage_folders(out: Path) -> dict[str, Path]:
+    """The folders of all stages that were kept there, in the order of :data:`STAGES`; ``mask`` always."""
+    stages = [stage for stage in STAGES if stage == "mask" or stage_folder(out, stage).is_dir()]
+    return {stage: stage_folder(out, stage) for stage in stages}
+
+
 def evaluate(
     data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
 ) -> Scores:
@@ -61,8 +67,7 @@ def evaluate_stages(
 
     Arguments and errors are those of :func:`compare`.
     """
-    stages = [stage for stage in STAGES if stage == "mask" or stage_folder(out, stage).is_dir()]
-    return compare(data, {stage: stage_folder(out, stage) for stage in stages}, config, progress).scores
+    return compare(data, stage_folders(out), config, progress).scores
 
 
 def compare(
@@ -70,8 +75,8 @@ def compare(
 ) -> Comparison:
     """Scores of several folders of masks, each truth read once, and the differences of all from the first.
 
-    All are scored on the same photographs: what is allowed to be missing, or of the wrong size, in one of the folders is
-    left out of the scores of all. Arguments and errors are those of :func:`evaluate`.
+    All are scored on the same photographs: what is allowed to be missing, or of the wrong size, in one of the folders
+    is left out of the scores of all. Arguments and errors are those of :func:`evaluate`.
     """
     if not folders:
         raise ConfigError("expected at least one folder of masks, got none; name one")

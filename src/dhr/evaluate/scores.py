@@ -136,7 +136,7 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: scores in percent, rounded to 4 decimals, NaN as ``None``."""
-        values: dict[str, Any] = {name: percent(getattr(self, name)) for name in WHOLE}
+        values = self.whole_json()
         values |= {
             "images": len(self.per_image),
             "minor_pairs": self.minor_pairs,
@@ -153,6 +153,11 @@ class Scores:
             "per_class": {score.name: score.to_json() for score in self.per_class},
             "per_image": {score.name: percent(score.miou) for score in self.per_image},
         }
+        return values
+
+    def whole_json(self) -> dict[str, Any]:
+        """The scores of all classes together, and their intervals, as in :meth:`to_json`."""
+        values: dict[str, Any] = {name: percent(getattr(self, name)) for name in WHOLE}
         return values | _intervals(self.intervals)
 
 
