@@ -47,7 +47,7 @@ def displaced(truth: UInt8[np.ndarray, "h w"], pixels: float, loss: float, seed:
         smooth = np.asarray(field.resize((width, height), Image.Resampling.BICUBIC))
         start = np.arange(size)[:, None] if axis == 0 else np.arange(size)
         moved.append(np.clip(np.rint(start + smooth), 0, size - 1).astype(np.intp))
-    labels = np.where(truth == 255, 0, truth)[moved[0], moved[1]]
+    labels: UInt8[np.ndarray, "h w"] = np.where(truth == 255, 0, truth)[moved[0], moved[1]]
     classes = np.unique(labels[labels > 0])
     if len(classes) and random.random() < loss:
         labels[labels == random.choice(classes)] = 0

@@ -63,7 +63,8 @@ class Bootstrap:
         random = np.random.default_rng((self._seed, self._blocks))
         # A line a photograph, so that those that a last block lacks do not matter to the others.
         weights = random.poisson(1.0, (len(self._waiting), self._resamples)).astype(np.float64)
-        return weights.T @ np.stack(self._waiting)
+        sums: Float64[np.ndarray, "b n"] = weights.T @ np.stack(self._waiting)
+        return sums
 
 
 def interval(values: Float64[np.ndarray, " b"]) -> Interval:

@@ -56,9 +56,12 @@ class Tally:
         resampled = self.resampled() if resampled is None else resampled
         minor, _, tagged = (int(self._sums[:, column].sum()) for column in (8, 9, 10))
         few = {"minor_iou": minor, "vanished": tagged}
-        whole = _intervals(resampled and resampled.whole, lambda name: few.get(name, len(self._images)))
+        whole = _intervals(
+            None if resampled is None else resampled.whole, lambda name: few.get(name, len(self._images))
+        )
+        values: dict[str, Any] = {name: float(found.whole[name]) for name in WHOLE}
         return Scores(
-            **{name: float(found.whole[name]) for name in WHOLE},
+            **values,
             minor_pairs=minor,
             tagged_pairs=tagged,
             per_class=tuple(self._class_score(index, found, resampled) for index in range(len(self._classes.names))),
@@ -72,7 +75,7 @@ class Tally:
         truth, predicted = (int(self._sums[index, column]) for column in (0, 1))
         minor, vanished, tagged, photographs = (int(self._sums[index, column]) for column in (8, 9, 10, 11))
         few = {"minor_iou": minor, "vanished": tagged}
-        own = resampled and {name: values[:, index] for name, values in resampled.by_class.items()}
+        own = None if resampled is None else {name: one[:, index] for name, one in resampled.by_class.items()}
         return ClassScore(
             name=self._classes.names[index],
             **{name: float(found.by_class[name][index]) for name in BY_CLASS},
