@@ -60,4 +60,4 @@ def left_out(console: Console, skipped: Sequence[Problem], out: Path) -> None:
     for problem in skipped[:_SHOWN]:
         console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
     if len(skipped) > _SHOWN:
-        console.print(f"  and {len(skipped) - _SHOWN} more, all in {escape(str(out / 'run.json'))}")
+        console.print(f"  and {len(skipped) - _SHOWN} more, all in {escape(str(out / 'run.json'))}", soft_wrap=True)
