@@ -8,6 +8,7 @@ from rich.table import Table
 
 from dhr.evaluate import Comparison, Scores
 from dhr.evaluate.bootstrap import Interval
+from dhr.evaluate.scores import WHOLE
 
 STAGE_NAMES = {
     "cam": "CAM",
@@ -18,17 +19,6 @@ STAGE_NAMES = {
     "mask": "final mask",
 }
 """What tables call the stages."""
-
-_WHOLE = {
-    "miou": "mIoU",
-    "minor_iou": "minor IoU",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "false_positive_rate": "mFPR",
-    "false_negative_rate": "mFNR",
-    "boundary_f": "boundary F",
-    "vanished": "vanished",
-}
 
 
 def stage_table(stages: Mapping[str, Scores]) -> Table:
@@ -53,7 +43,7 @@ def whole_table(sets: Mapping[str, Scores]) -> Table:
     table.add_column("all classes", no_wrap=True)
     for name in sets:
         table.add_column(escape(name), justify="right", overflow="fold")
-    for key, title in _WHOLE.items():
+    for key, title in WHOLE.items():
         cells = (_percent(getattr(one, key)) + _bracket(one.intervals.get(key, _NONE)) for one in sets.values())
         table.add_row(title, *cells)
     return table
@@ -102,7 +92,7 @@ def comparison_tables(found: Comparison) -> Iterator[Table]:
     table.add_column("all classes", no_wrap=True)
     for one in found.differences:
         table.add_column(escape(one.name), justify="right", overflow="fold")
-    for key, title in _WHOLE.items():
+    for key, title in WHOLE.items():
         changes = [one.whole[key] for one in found.differences]
         table.add_row(
             title,

@@ -1,11 +1,8 @@
 """How much of a data set's foreground touches another class, and how much of that is between super-classes."""
 
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,8 @@ from dhr.data.images import read_mask
 from dhr.data.samples import ClassTable, Problem
 from dhr.errors import DataError, ItemError
 from dhr.evaluate.masks import Mask, check_ids
+from dhr.evaluate.scores import percent
+from dhr.evaluate.threads import in_order
 from dhr.evaluate.vanishing import Vanishing
 from dhr.ops.adjacency import Contact, Regions, contact_areas, contact_pairs, find_regions
 
@@ -75,10 +74,10 @@ class Adjacency:
         """Plain JSON values: shares in percent, rounded to 4 decimals, NaN as ``None``."""
         names, supers = self.classes.names, self.classes.supers
         return {
-            "adjacent": _percent(self.adjacent),
-            "inter": _percent(self.inter),
-            "inter_shared": _percent(self.inter_shared),
-            "inter_any": _percent(self.inter_any),
+            "adjacent": percent(self.adjacent),
+            "inter": percent(self.inter),
+            "inter_shared": percent(self.inter_shared),
+            "inter_any": percent(self.inter_any),
             "contact_pixels": self.contact,
             "region": "class" if self.whole_classes else "part",
             "masks": self.masks,
@@ -148,7 +147,7 @@ def measure_adjacency(
             return Problem(mask.source, str(error))
         return _look(mask, truth, classes, foreground, contact, whole_classes, predictions)
 
-    for done, seen in enumerate(_in_order(look, masks), start=1):
+    for done, seen in enumerate(in_order(look, masks), start=1):
         if isinstance(seen, Problem):
             problems.append(seen)
         else:
@@ -203,24 +202,5 @@ def _look(
     return _Seen(kept, regions.merged() if whole_classes else regions, pred)
 
 
-def _in_order(look: Callable[[Mask], "_Seen | Problem"], masks: Sequence[Mask]) -> Iterator["_Seen | Problem"]:
-    """Results in the order of the masks. Decoding and measuring run without the interpreter's lock."""
-    workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        rest = iter(masks)
-        waiting = [pool.submit(look, mask) for mask in islice(rest, 2 * workers)]
-        try:
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(look, mask) for mask in islice(rest, 1)]
-        finally:
-            for one in waiting:
-                one.cancel()
-
-
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
-
-
-def _percent(fraction: float) -> float | None:
-    return None if math.isnan(fraction) else round(100 * fraction, 4)

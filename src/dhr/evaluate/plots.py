@@ -11,20 +11,8 @@ from typing import Any
 from dhr.errors import ConfigError
 from dhr.evaluate.bootstrap import Interval
 from dhr.evaluate.compare import Difference
-from dhr.evaluate.scores import Scores
+from dhr.evaluate.scores import WHOLE, Scores
 from dhr.files import write_bytes
-
-TITLES = {
-    "miou": "mIoU",
-    "minor_iou": "minor IoU",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "false_positive_rate": "mFPR",
-    "false_negative_rate": "mFNR",
-    "boundary_f": "boundary F",
-    "vanished": "vanished",
-}
-"""What pictures call the scores."""
 
 _ROW, _MOST_INCHES, _DPI = 0.16, 80.0, 110  # inches a bar; a picture of 255 classes and many folders stays readable
 
@@ -52,17 +40,17 @@ def write_plots(folder: Path, scores: Mapping[str, Scores], differences: Sequenc
         label: [(one.per_class[index].iou, one.per_class[index].intervals.get("iou")) for index in order]
         for label, one in scores.items()
     }
-    whole = {label: [(getattr(one, name), one.intervals.get(name)) for name in TITLES] for label, one in scores.items()}
+    whole = {label: [(getattr(one, name), one.intervals.get(name)) for name in WHOLE] for label, one in scores.items()}
     paths = [
         _bars(folder / "classes.png", names, by_class, "IoU, %"),
-        _bars(folder / "scores.png", list(TITLES.values()), whole, "%"),
+        _bars(folder / "scores.png", list(WHOLE.values()), whole, "%"),
     ]
     if differences:
         changes = {
-            one.name: [(one.whole[name].value, one.whole[name].interval) for name in TITLES] for one in differences
+            one.name: [(one.whole[name].value, one.whole[name].interval) for name in WHOLE] for one in differences
         }
         title = f"difference from {differences[0].against}, points"
-        paths.append(_bars(folder / "differences.png", list(TITLES.values()), changes, title))
+        paths.append(_bars(folder / "differences.png", list(WHOLE.values()), changes, title))
     return paths
 
 

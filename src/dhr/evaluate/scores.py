@@ -9,11 +9,17 @@ from dhr.evaluate.bootstrap import Interval
 
 _NAMED = 10  # names of missing and extra masks, and pairs of classes, that the JSON spells out
 
-WHOLE = (
-    "miou", "minor_iou", "pixel_accuracy", "mean_accuracy", "false_positive_rate", "false_negative_rate", "boundary_f",
-    "vanished",
-)  # fmt: skip
-"""Scores of a set of masks, as :class:`Scores` and the JSON call them."""
+WHOLE = {
+    "miou": "mIoU",
+    "minor_iou": "minor IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "false_positive_rate": "mFPR",
+    "false_negative_rate": "mFNR",
+    "boundary_f": "boundary F",
+    "vanished": "vanished",
+}
+"""Scores of a set of masks, as :class:`Scores` and the JSON call them, and what tables and pictures call them."""
 
 BY_CLASS = (
     "iou", "accuracy", "precision", "false_positive_rate", "false_negative_rate", "boundary_f", "minor_iou", "vanished",

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.palette import palette as voc_palette
-from dhr.data.samples import ClassTable, DataSet, Problem
+from dhr.data.samples import DataSet, Problem
 from dhr.errors import ConfigError
 from dhr.export.coco import write_coco
 from dhr.export.config import ExportConfig
@@ -80,16 +80,9 @@ def export(
     """
     if to not in FORMATS:
         raise ConfigError(f"--to must be one of {', '.join(FORMATS)}; got {to!r}")
-    masks = Masks(data, predictions, _palette(data.classes) if palette is None else palette, progress)
+    masks = Masks(data, predictions, voc_palette() if palette is None else palette, progress)
     path = FORMATS[to](masks, out, config or ExportConfig(), split)
     return Exported(path, len(masks.read_names), masks.kept, tuple(masks.problems))
-
-
-def _palette(classes: ClassTable) -> UInt8[np.ndarray, "256 3"]:
-    colours, own = voc_palette(), getattr(classes, "colours", None)  # tables of some readers have colours
-    if own:
-        colours[: len(own)] = own
-    return colours
 
 
 __all__ = ["FORMATS", "ExportConfig", "Exported", "Item", "Masks", "export"]
