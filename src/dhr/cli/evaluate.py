@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dhr import evaluate as scoring
 from dhr.cli.progress import Bars
-from dhr.data.folder import FolderDataSet
+from dhr.data.open import open_data
 from dhr.evaluate import Scores
 from dhr.files import write_json
 from dhr.report import write_report
@@ -26,13 +26,15 @@ STAGE_NAMES = {
 """What tables call the stages."""
 
 
-def evaluate(data: Path, pred: Path, split: str | None, json: Path | None, allow_missing: bool) -> int:
+def evaluate(
+    data: Path, pred: Path, split: str | None, json: Path | None, allow_missing: bool, layout: str = "auto"
+) -> int:
     """Score masks; 1 if photographs had to be left out because their masks are missing, else 0."""
     console = Console()
-    photographs = FolderDataSet(data, split)
     out = pred.resolve().parent
     of_run = pred.resolve().name == "masks" and (out / "run.json").is_file()
     with Bars(console) as bars:
+        photographs = open_data(data, split, layout, lambda done, total: bars("open", done, total))
 
         def progress(done: int, total: int) -> None:
             bars("evaluate", done, total)

@@ -12,6 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 import dhr
+from dhr.data.open import AUTO, READERS
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
 from dhr.models.weights import HUB, NONE
@@ -39,6 +40,8 @@ _RUN = """
       classes.txt   the class names, one a line. If the first is `background`, whatever carries no
                     tag is background; otherwise every pixel belongs to one of the photograph's tags
       splits/NAME.txt   optional lists of photographs, chosen with --split
+    or a data set as it was published or exported: PASCAL VOC, COCO, ADE20K, PASCAL-Context, COCO-Stuff,
+    CVAT, Label Studio, Hugging Face, one folder a class (recognised, or named with --format).
 
     What happens: every photograph is read once; a classifier learns the tags; its class activation
     maps, unsupervised features and the classifier's own features are rebalanced into a mask
@@ -148,10 +151,10 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         if chosen.command == "train":
             from dhr.cli.student import train
 
-            return partial(train, part.data, part.masks, part.out, part.split, config)
+            return partial(train, part.data, part.masks, part.out, part.split, config, part.format)
         from dhr.cli.run import run
 
-        return partial(run, part.data, part.out, part.split, config, preset)
+        return partial(run, part.data, part.out, part.split, config, preset, part.format)
     if chosen.command == "predict":
         from dhr.cli.student import predict
         from dhr.pipeline.predict import PredictConfig
@@ -166,7 +169,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     if chosen.command == "evaluate":
         from dhr.cli.evaluate import evaluate
 
-        return partial(evaluate, part.data, part.pred, part.split, part.json, part.allow_missing)
+        return partial(evaluate, part.data, part.pred, part.split, part.json, part.allow_missing, part.format)
     from dhr.cli.demo import demo
 
     return partial(demo, part.out, part.scenes, part.seed)
@@ -207,7 +210,8 @@ def _with_settings(parser: ArgumentParser, preset: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file of settings")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
-    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split, such as splits/SPLIT.txt")
+    _add_format(parser)
     parser.add_argument(
         "--preset", type=str, default=preset, help=f"settings of the method to start from: {', '.join(PRESETS)}"
     )
@@ -216,11 +220,21 @@ def _with_settings(parser: ArgumentParser, preset: str) -> ArgumentParser:
     return parser
 
 
+def _add_format(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        type=str,
+        default=AUTO,
+        help=f"layout of the data folder: {AUTO}, {', '.join(READERS)} (docs/data.md)",
+    )
+
+
 def _evaluate_parser() -> ArgumentParser:
     parser = _parser(_EVALUATE, "dhr evaluate --data DIR --pred DIR [--split NAME] [--json FILE]")
     parser.add_argument("--data", type=Path, required=True, help="the data folder, with truth/")
     parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
-    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split, such as splits/SPLIT.txt")
+    _add_format(parser)
     parser.add_argument("--json", type=Path | None, help="also write the scores to this file")
     parser.add_argument(
         "--allow_missing", action="store_true", help="leave photographs without a mask out of the scores, and say so"

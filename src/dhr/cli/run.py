@@ -9,8 +9,8 @@ from rich.table import Table
 
 from dhr import pipeline
 from dhr.cli.progress import Bars
-from dhr.data.folder import FolderDataSet
-from dhr.data.samples import Problem
+from dhr.data.open import open_data
+from dhr.data.samples import DataSet, Problem
 from dhr.errors import OutputError
 from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
@@ -18,14 +18,12 @@ from dhr.report import write_report
 _SHOWN = 10  # photographs left out that the summary names
 
 
-def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str) -> int:
+def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = "auto") -> int:
     """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
     console = Console()
-    photographs = FolderDataSet(data, split)
-    images = (data / "images").resolve()
-    if out.resolve().is_relative_to(images):
-        raise OutputError(f"--out {out} lies among the photographs, {images}; choose a folder outside of it")
     with Bars(console) as bars:
+        photographs = opened(data, split, layout, bars)
+        refuse_among(out, data, photographs)
         outcome = pipeline.run(photographs, out, config, bars, preset)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
@@ -33,6 +31,25 @@ def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str
         write_report(out, photographs)
     summarise(console, outcome, report)
     return 1 if outcome.skipped else 0
+
+
+def opened(data: Path, split: str | None, layout: str, bars: Bars) -> DataSet:
+    """The data set of ``--data``, ``--split`` and ``--format``."""
+    return open_data(data, split, layout, lambda done, total: bars("open", done, total))
+
+
+def refuse_among(out: Path, data: Path, photographs: DataSet) -> None:
+    """Refuse an output folder in which the next run would take masks for photographs.
+
+    Raises:
+        OutputError: it is one.
+    """
+    target = out.resolve()
+    folders = {Path(sample.source).parent for sample in photographs.samples} | {data / "images"}
+    for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):
+        # The data folder itself may hold photographs: a folder of its own below it is read as no class.
+        if target == folder or (folder != data.resolve() and target.is_relative_to(folder)):
+            raise OutputError(f"--out {out} lies among the photographs, {folder}; choose a folder outside of it")
 
 
 def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None:

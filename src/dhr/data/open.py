@@ -5,16 +5,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dhr.data.class_folders import fits_class_folders, read_class_folders
 from dhr.data.classes import enumeration
-from dhr.data.folder import FolderDataSet
+from dhr.data.coco import fits_coco, read_coco
+from dhr.data.cvat import fits_cvat, read_cvat
+from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_context, read_stuff
+from dhr.data.folder import TAG_FILES, FolderDataSet
+from dhr.data.hub import fits_hub, read_hub
+from dhr.data.label_studio import fits_label_studio, read_label_studio
+from dhr.data.mask_tags import Progress
+from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
+from dhr.data.voc import fits_voc, read_voc
 from dhr.errors import ConfigError, DataError
 
 AUTO = "auto"
 """The layout is recognised from the folder."""
-
-Progress = Callable[[int, int], None]
-"""Called with (files read, files in all) where opening has to read many."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,54 @@ class Reader:
 
 
 def _fits_folder(root: Path) -> bool:
-    return (root / "images").is_dir() and (root / "tags.csv").is_file()
+    return (root / "images").is_dir() and any((root / name).is_file() for name in TAG_FILES)
 
 
 READERS: dict[str, Reader] = {
+    "voc": Reader("JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json", fits_voc, read_voc),
+    "context": Reader("JPEGImages/ with SegmentationClassContext/", fits_context, read_context),
+    "ade": Reader("images/training/ with annotations/training/", fits_ade, read_ade),
+    "stuff": Reader("images/train2017/ with stuffthingmaps_trainval2017/train2017/", fits_stuff, read_stuff),
+    "coco": Reader("annotations/instances_SPLIT.json with images/SPLIT/", fits_coco, read_coco),
+    "release": Reader("SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/", fits_release, read_release),
     "folder": Reader(
-        "images/, tags.csv and classes.txt",
+        "images/ with tags.csv (or tags.jsonl) and classes.txt",
         _fits_folder,
         lambda root, split, progress: FolderDataSet(root, split),
     ),
+    "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
+    "label-studio": Reader("a JSON file of tasks", fits_label_studio, read_label_studio),
+    "huggingface": Reader("state.json and dataset_info.json, or dataset_dict.json", fits_hub, read_hub),
+    "class-folders": Reader("a folder of photographs for each class", fits_class_folders, read_class_folders),
 }
-"""Layouts by name, in the order in which ``auto`` tries them."""
+"""Layouts by name; of several that fit, ``auto`` takes the first (but see :func:`layout_of`)."""
+
+_PUBLISHED = ("voc", "context", "ade", "stuff", "coco", "release")
+
+
+def layout_of(root: Path) -> str:
+    """The layout of a folder.
+
+    A folder with photographs, tags and ``classes.txt`` of its own is a ``folder``, whatever else is in it.
+
+    Raises:
+        DataError: none fits, or several published ones do.
+    """
+    if _fits_folder(root) and (root / "classes.txt").is_file():
+        return "folder"
+    published = [name for name in _PUBLISHED if READERS[name].fits(root)]
+    if len(published) > 1:
+        raise DataError(f"{root}: several layouts fit, {', '.join(published)}; choose one with --format")
+    if published:
+        return published[0]
+    found = next((name for name, reader in READERS.items() if name not in _PUBLISHED and reader.fits(root)), None)
+    if found is None and any((root / name).exists() for name in ("images", "classes.txt", *TAG_FILES)):
+        return "folder"  # something is missing, and its reader says what
+    if found is None:
+        there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
+        known = "; ".join(f"{name}: {reader.looks_for}" for name, reader in READERS.items())
+        raise DataError(f"{root}: no layout fits; there is {there} in it, expected one of: {known}")
+    return found
 
 
 def open_data(
@@ -65,13 +108,5 @@ def open_data(
         raise DataError(f"{root}: expected a folder of photographs and tags, there is none; check the path")
     quiet: Progress = lambda done, total: None  # noqa: E731
     if kind == AUTO:
-        kind = next((name for name, reader in READERS.items() if reader.fits(root)), "")
-        if not kind:
-            raise DataError(f"{root}: no layout fits; {_layouts(root)}")
+        kind = layout_of(root)
     return READERS[kind].read(root, split, progress or quiet)
-
-
-def _layouts(root: Path) -> str:
-    there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
-    known = "; ".join(f"{name}: {reader.looks_for}" for name, reader in READERS.items())
-    return f"there is {there} in it, expected one of: {known} (or name the layout with --format)"
