@@ -97,8 +97,8 @@ class MaskFile:
         if colours is not None and self.storage.own_palette:
             sorted_anew = self._sorted_anew(np.asarray(colours, np.uint8).reshape(-1, 3), pixels)
             if sorted_anew is not None:
-                labels = sorted_anew[labels]
-                return labels
+                mended: UInt8[np.ndarray, "h w"] = sorted_anew[labels]
+                return mended
         unknown = np.flatnonzero((pixels > 0) & (self.storage.ids < 0))
         if unknown.size:
             raise ItemError(
