@@ -1,9 +1,10 @@
 # make demo    set up, then the whole way on generated scenes
-# make test    set up, then linters, types, import order and the test suite
+# make test    set up, then linters, types, import order and the test suite, in two processes (JOBS=8 for eight)
 # make setup   a virtual environment in .venv with the project in it
 .PHONY: setup demo test test-all lint clean
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -26,10 +27,10 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 clean:
 	rm -rf $(VENV) demo .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

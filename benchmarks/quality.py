@@ -41,18 +41,23 @@ from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
+from dhr.method.survey import Survey
+from dhr.ops.discriminant import discriminant
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.masks import Maps, see
+from dhr.pipeline.masks import Maps, see, surveyed
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import scan
 from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.survey import add_maps
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
 
 DEFAULT = PRESETS["default"]
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default, marginal uniform": {"marginal": "uniform"},
+    "default, survey 0": {"survey": 0.0},
+    "default, survey only": {"survey": 1.0},
     "default, centring 0": {"centring": 0.0},
     "default, rounds 1": {"rounds": 1},
     "default, combine product": {"combine": "product"},
@@ -84,6 +89,7 @@ class View:
     maps: Maps
     truth: np.ndarray
     background: bool
+    survey: Tensor | None = None
 
     @property
     def ids(self) -> Tensor:
@@ -145,9 +151,9 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
         maps = view.maps
         result = rebalance(
             maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=method,
-            boundary=boundary,
+            survey=view.survey if method.survey > 0 else None, boundary=boundary,
         )  # fmt: skip
-        return result.intra, result.quality
+        return result.joined, result.quality
 
     return run
 
@@ -164,6 +170,7 @@ class Cache:
         self.folder = OutputFolder(root / hashlib.sha256(whole.encode()).hexdigest()[:16])
         self._data, self._config = data, config
         self.samples: list[Sample] = []
+        self.survey: Survey | None = None
 
     def fill(self) -> tuple[float, float]:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
@@ -198,7 +205,22 @@ class Cache:
             maps = self._read(sample)
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
-            yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background)
+            said = (
+                None if self.survey is None else surveyed(self.survey, maps, self._data.classes, sample, self._config)
+            )
+            yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background, said)
+
+    def look(self) -> float:
+        """Make the survey of `default` from the maps, which all rows with a survey share; seconds."""
+        start, moments, show = time.perf_counter(), None, progress("survey")
+        config = replace(self._config, method=DEFAULT)
+        for done, sample in enumerate(self.samples, start=1):
+            if (maps := self._read(sample)) is not None:
+                moments = add_maps(moments, maps, sample, self._data, config)
+            show(done, len(self.samples))
+        if moments is not None:
+            self.survey = Survey(discriminant(moments, DEFAULT.survey_shrinkage))
+        return time.perf_counter() - start
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"
@@ -344,6 +366,7 @@ def main() -> None:
 
     cache = Cache(options.cache, data, config)
     training, looking = cache.fill()
+    surveying = cache.look()
     rows, qualities = score(cache, data, chosen, options.boundaries, config, "methods")
     curves = {}
     for name, values in () if options.no_curves else CURVES.items():
@@ -366,7 +389,8 @@ def main() -> None:
     print(f"\nRank correlation of quality and mIoU of a photograph: {rank if rank is None else round(rank, 3)}")
     result = {
         "commit": commit(), "machine": machine(torch.device("cpu")), "classes": len(data.classes.names),
-        "photographs": len(cache.samples), "training_s": training, "maps_s": looking, "method": asdict(DEFAULT),
+        "photographs": len(cache.samples), "training_s": training, "maps_s": looking, "survey_s": surveying,
+        "method": asdict(DEFAULT),
         "rows": listed, "curves": curves, "rank_correlation": rank,
     }  # fmt: skip
     write_json(options.json, result)

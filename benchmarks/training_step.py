@@ -21,11 +21,12 @@ from torch.nn.functional import multilabel_soft_margin_loss
 from dhr.files import write_json
 from dhr.method.config import BOUNDARY, PRESETS, Kind
 from dhr.models.student import StudentConfig
-from dhr.models.student.network import Student, set_modes
+from dhr.models.student.network import Student
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.joint import make_fabric, segmentation_loss
+from dhr.train.joint import make_fabric
 from dhr.train.joint_config import JointConfig
+from dhr.train.lessons import segmentation_loss
 from dhr.train.live import given_targets, live_targets
 from dhr.train.pieces import Pieces
 
@@ -85,7 +86,7 @@ def main() -> None:
     optimiser = torch.optim.SGD(student.parameters(), lr=1e-4, momentum=0.9)
     network, wrapped = fabric.setup(student, optimiser)
     teacher = ModelEmaV3(student)
-    set_modes(student, freeze_norm=True)
+    student.set_modes(freeze_norm=True)
     pieces = random_pieces(given, device)
     kind: Kind = given.boundary
     refine = replace(BOUNDARY, kind=kind)

@@ -94,6 +94,7 @@ def rebalance(
         None if edges is None else floats("edges", edges),
         background,
         given,
+        None,
         config,
         boundary,
     )

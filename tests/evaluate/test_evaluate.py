@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dhr.data.images import write_mask
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.evaluate import Scores, evaluate, evaluate_stages
+from dhr.evaluate import EvaluateConfig, Scores, evaluate, evaluate_stages
+from dhr.evaluate.scores import BY_CLASS
 from dhr.evaluate.tally import Tally
 
 Labels = np.ndarray
@@ -267,12 +268,12 @@ def test_missing_masks_are_an_error_or_counted(tmp_path: Path) -> None:
     folder = write(tmp_path, {"i0": truths["i0"]})
     with pytest.raises(DataError, match=r"8 of 9 masks are missing.*i1, i2, i3, i4, i5 and 3 more"):
         evaluate(data, folder)
-    scores = evaluate(data, folder, allow_missing=True)
+    scores = evaluate(data, folder, EvaluateConfig(allow_missing=True))
     assert scores.missing == tuple(f"i{index}" for index in range(1, 9))
     assert scores.miou == 1.0
     assert len(scores.per_image) == 1
     with pytest.raises(DataError, match="9 of 9"):
-        evaluate(data, write(tmp_path / "empty", {}), allow_missing=True)
+        evaluate(data, write(tmp_path / "empty", {}), EvaluateConfig(allow_missing=True))
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,7 @@ def test_a_mask_that_does_not_fit_is_an_error_even_if_some_may_be_missing(
     data = Truths({"a": labels([0, 1]), "b": labels([0, 1])}, table(2), {})
     folder = write(tmp_path, {"a": mask, "b": labels([0, 1])})
     with pytest.raises(DataError, match=rf"1 of 2 masks .*a \(.*{text}"):
-        evaluate(data, folder, allow_missing=True)
+        evaluate(data, folder, EvaluateConfig(allow_missing=True))
 
 
 def test_a_damaged_mask_is_an_error(tmp_path: Path) -> None:
@@ -298,7 +299,9 @@ def test_a_damaged_mask_is_an_error(tmp_path: Path) -> None:
 def test_extra_masks_and_photographs_without_truth_are_named(tmp_path: Path) -> None:
     data = Truths({"a": labels([0, 1]), "bare": None}, table(2), {})
     folder = write(tmp_path, {"a": labels([0, 1]), "bare": labels([0]), "sub/x": labels([1])})
-    scores = evaluate(data, folder)
+    with pytest.raises(DataError, match=r"1 masks .* belong to no photograph.*: sub/x; .*--allow_extra"):
+        evaluate(data, folder)
+    scores = evaluate(data, folder, EvaluateConfig(allow_extra=True))
     assert scores.extra == ("sub/x",)
     assert scores.without_truth == 1
     assert scores.to_json()["extra_first"] == ["sub/x"]
@@ -321,14 +324,20 @@ def test_stages_that_were_kept(tmp_path: Path) -> None:
     scores = evaluate_stages(data, tmp_path, progress=lambda done, total: steps.append((done, total)))
     assert list(scores) == ["cam", "mask"]
     assert scores["mask"].miou > scores["cam"].miou
-    assert steps == [(1, 2), (2, 2)]
+    assert steps == [(1, 1)]
 
 
 def test_json_is_percent_with_four_decimals(tmp_path: Path) -> None:
     scores = tallied(table(3), ((0,), labels([0, 0, 1]), labels([0, 0, 0])))
     values = scores.to_json()
     assert values["miou"] == 66.6667
-    assert values["per_class"]["c0"] == {"iou": 66.6667, "truth_pixels": 3, "predicted_pixels": 2}
+    assert values["per_class"]["c0"] == {
+        "iou": 66.6667, "accuracy": 66.6667, "precision": 100.0, "false_positive_rate": None,
+        "false_negative_rate": 33.3333, "boundary_f": 0.0, "minor_iou": None, "vanished": 0.0, "truth_pixels": 3,
+        "predicted_pixels": 2, "photographs": 1, "minor_pairs": 0, "tagged_pairs": 1, "vanished_pairs": 0,
+    }  # fmt: skip
+    assert all(values["per_class"]["c2"][name] is None for name in BY_CLASS)
+    assert values["confused"] == [["c0", "c1", 1]]
     assert values["per_class"]["c2"]["iou"] is None
     assert values["images"] == 1
     assert values["per_image"] == {"i0": 66.6667}

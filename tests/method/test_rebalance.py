@@ -32,7 +32,7 @@ VARIANTS: dict[str, MethodConfig] = {
 }
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 
-OVER_CLASSES = ("activation", "seed", "initial", "inter", "intra", "scores", "ratios", "kept", "valid")
+OVER_CLASSES = ("activation", "seed", "initial", "inter", "intra", "joined", "scores", "ratios", "kept", "valid")
 OVER_PIXELS = ("mask", "base", "confidence")
 
 

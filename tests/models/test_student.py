@@ -9,7 +9,7 @@ from torch import nn
 from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
 from dhr.models.student import DECODERS, StudentConfig
-from dhr.models.student.network import Student, set_modes
+from dhr.models.student.network import Student
 from dhr.models.wss import WssConfig, WssModel
 from dhr.models.wss.classifier import TagClassifier
 from dhr.train.student_file import read_student, write_student
@@ -53,7 +53,7 @@ def test_its_maps_are_the_decoders_or_the_cams() -> None:
 
 def test_maps_in_the_midst_of_training_leave_the_modes() -> None:
     student = tiny()
-    set_modes(student, freeze_norm=True)
+    student.set_modes(freeze_norm=True)
     modes = [module.training for module in student.modules()]
     student.maps(torch.rand(1, 3, 32, 32))
     assert [module.training for module in student.modules()] == modes
@@ -65,7 +65,7 @@ def test_saving_memory_changes_no_gradient() -> None:
     for save in (False, True):
         student = tiny()
         student.save_memory = save
-        set_modes(student, freeze_norm=True)
+        student.set_modes(freeze_norm=True)
         seen = student(images)
         (seen.logits.square().mean() + seen.cams.mean()).backward()
         gradients.append([one.grad.clone() for one in student.parameters() if one.grad is not None])
@@ -83,7 +83,7 @@ def test_group_norms_do_not_depend_on_the_batch() -> None:
 def test_a_file_gives_the_same_student(decoder: str, tmp_path: Path) -> None:
     student = tiny(decoder)
     classes = ClassTable(("background", "cat", "dog", "ä;b", "=x"), background=True)
-    write_student(tmp_path / "student.safetensors", student, WSS, classes, 64)
+    write_student(tmp_path / "student.safetensors", student, classes, 64)
     read = read_student(tmp_path / "student.safetensors")
     assert (read.classes.names, read.classes.background, read.long_side) == (classes.names, True, 64)
     images = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -94,7 +94,7 @@ def test_a_file_gives_the_same_student(decoder: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "missing", "other"])
 def test_a_file_that_is_none_is_refused(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "student.safetensors"
-    write_student(path, tiny(), WSS, ClassTable(tuple("abcde"), background=True), 64)
+    write_student(path, tiny(), ClassTable(tuple("abcde"), background=True), 64)
     if damage == "missing":
         path.unlink()
     else:

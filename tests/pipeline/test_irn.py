@@ -59,7 +59,14 @@ def one_line(ended: Any, *words: str) -> None:
 
 def test_heads_are_a_stage_and_a_file_of_their_own(irn: Any, made: Any) -> None:
     record = irn.record()
-    assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "affinity", "masks"]
+    assert [stage["name"] for stage in record["stages"]] == [
+        "models",
+        "scan",
+        "classifier",
+        "affinity",
+        "survey",
+        "masks",
+    ]
     assert record["identity"]["settings"]["affinity"]["epochs"] == 2
     assert sum(name.startswith("masks/") for name in made(irn.out)) == 3
     heads = load_file(irn.out / "affinity.safetensors")
@@ -163,7 +170,7 @@ def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     pipeline.run(
         FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda stage, done, total: seen.append((stage, done, total))
     )
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["scan", "classifier", "affinity", "masks"]
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["scan", "classifier", "affinity", "survey", "masks"]
     counts = [(done, total) for name, done, total in seen if name == "affinity"]
     assert counts == sorted(counts) and counts[-1] == (9, 9)
     again = (tmp_path / "new" / "affinity.safetensors").read_bytes()

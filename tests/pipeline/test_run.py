@@ -71,7 +71,7 @@ def test_run_json_says_what_was_done(finished: Any) -> None:
     assert record["settings"]["train"]["epochs"] == 2
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert {"python", "torch", "torchvision", "timm", "numpy", "pillow"} <= set(record["versions"])
-    assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "masks"]
+    assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "survey", "masks"]
     assert all(stage["seconds"] > 0 and stage["peak_memory_mb"] > 50 for stage in record["stages"])
     assert record["seconds"] == pytest.approx(sum(stage["seconds"] for stage in record["stages"]), abs=0.01)
     assert record["counts"]["photographs"] == record["counts"]["masks"] == 5
@@ -467,8 +467,8 @@ def test_run_from_python(fresh: Any) -> None:
         FolderDataSet(fresh.data), fresh.out, CONFIG, lambda stage, done, total: seen.append((stage, done, total))
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["scan", "classifier", "masks"]
-    for stage in ("scan", "classifier", "masks"):
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["scan", "classifier", "survey", "masks"]
+    for stage in ("scan", "classifier", "survey", "masks"):
         counts = [(done, total) for name, done, total in seen if name == stage]
         assert counts == sorted(counts) and counts[-1][0] == counts[-1][1]
     again = pipeline.run(FolderDataSet(fresh.data), fresh.out, CONFIG)

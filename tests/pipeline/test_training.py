@@ -61,12 +61,12 @@ class Learned:
 def learned(forks: Any, _finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Learned:
     root = tmp_path_factory.mktemp("learned")
     moments = {}
-    for workers in (0, 2):
+    for workers in (0, 1, 2):
         arguments = train_arguments(_finished, root / str(workers), "--joint.workers", str(workers))
         ended = forks(arguments, watch="moments")
         assert ended.code == 0, ended.err
         moments[workers] = ended.trace
-    assert states(root / "0") == states(root / "2")
+    assert states(root / "0") == states(root / "1") == states(root / "2")
     return Learned(_finished, root / "0", moments)
 
 

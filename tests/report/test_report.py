@@ -11,7 +11,7 @@ import pytest
 from dhr.data.images import write_mask
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.errors import ItemError
-from dhr.evaluate import STAGES, evaluate_stages, stage_folder
+from dhr.evaluate import STAGES, EvaluateConfig, evaluate_stages, stage_folder
 from dhr.report import write_report
 
 EVIL = "<script>alert('x')</script>\"&amp;"
@@ -294,7 +294,7 @@ def test_missing_masks_are_named_with_the_scores(tmp_path: Path) -> None:
     data = Pictures({"a": picture(), "b": picture()})
     finish(tmp_path, data)
     (tmp_path / "masks" / "b.png").unlink()
-    page = Page(write_report(tmp_path, data, evaluate_stages(data, tmp_path, allow_missing=True)))
+    page = Page(write_report(tmp_path, data, evaluate_stages(data, tmp_path, EvaluateConfig(allow_missing=True))))
     assert "1 photograph without a mask: not in the scores." in page.words
     assert page.titles == ["a", "b"]  # what has no score comes last
-    assert not math.isnan(evaluate_stages(data, tmp_path, allow_missing=True)["mask"].miou)
+    assert not math.isnan(evaluate_stages(data, tmp_path, EvaluateConfig(allow_missing=True))["mask"].miou)

@@ -8,8 +8,8 @@ from rich.markup import escape
 
 from dhr import evaluate as scoring
 from dhr import pipeline
-from dhr.cli.evaluate import STAGE_NAMES, stage_table
 from dhr.cli.progress import Bars
+from dhr.cli.score_tables import STAGE_NAMES, stage_table
 from dhr.data.scenes import SceneDataSet
 from dhr.data.transforms import ImageConfig
 from dhr.evaluate import Scores

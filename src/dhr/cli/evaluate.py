@@ -1,91 +1,113 @@
 """``dhr evaluate``."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from dhr import evaluate as scoring
+from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
-from dhr.data.open import open_data
-from dhr.evaluate import Scores
+from dhr.cli.score_tables import STAGE_NAMES, class_table, comparison_tables, stage_table, whole_table
+from dhr.data.open import AUTO
+from dhr.errors import ConfigError
+from dhr.evaluate import Comparison, EvaluateConfig
+from dhr.evaluate.sheet import write_csv
+from dhr.evaluate.threads import processors
 from dhr.files import write_json
 from dhr.report import write_report
 
-STAGE_NAMES = {
-    "cam": "CAM",
-    "base": "base mask",
-    "seed": "Step 1, seeds",
-    "inter": "Step 2, inter-class",
-    "intra": "Step 3, intra-class",
-    "mask": "final mask",
-}
-"""What tables call the stages."""
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that are written beside what is printed."""
+
+    json: Path | None = None
+    csv: Path | None = None
+    plots: Path | None = None
 
 
 def evaluate(
-    data: Path, pred: Path, split: str | None, json: Path | None, allow_missing: bool, layout: str = "auto"
+    data: Path, split: str | None, pred: Sequence[Path], config: EvaluateConfig, outputs: Outputs, layout: str = AUTO
 ) -> int:
-    """Score masks; 1 if photographs had to be left out because their masks are missing, else 0."""
+    """Score folders of masks; 1 if photographs had to be left out because masks are missing or misshapen, else 0."""
+    if outputs.plots is not None:
+        from dhr.evaluate.plots import check_matplotlib
+
+        check_matplotlib()
     console = Console()
-    out = pred.resolve().parent
-    of_run = pred.resolve().name == "masks" and (out / "run.json").is_file()
+    out = pred[0].resolve().parent
+    of_run = len(pred) == 1 and pred[0].resolve().name == "masks" and (out / "run.json").is_file()
+    folders = scoring.stage_folders(out) if of_run else dict(zip(labels(pred), pred, strict=True))
     with Bars(console) as bars:
-        photographs = open_data(data, split, layout, lambda done, total: bars("open", done, total))
-
-        def progress(done: int, total: int) -> None:
-            bars("evaluate", done, total)
-
-        if of_run:
-            stages = scoring.evaluate_stages(photographs, out, allow_missing=allow_missing, progress=progress)
-        else:
-            stages = {
-                "mask": scoring.evaluate(photographs, pred, allow_missing=allow_missing, progress=progress),
-            }
-    scores = stages["mask"]
-    console.print(class_table(scores))
-    console.print(stage_table({STAGE_NAMES[stage]: one for stage, one in stages.items()}))
-    for text, names in (("without a mask", scores.missing), ("masks of no photograph", scores.extra)):
-        if names:
-            console.print(f"{len(names)} {text}, not scored: {escape(', '.join(names[:5]))}", soft_wrap=True)
-    if json is not None:
-        write_json(json, scores.to_json())
+        photographs = opened(data, split, layout, bars)
+        found = scoring.compare(photographs, folders, config, lambda done, total: bars("evaluate", done, total))
+    shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
+    last = found.scores["mask"] if of_run else next(iter(found.scores.values()))
+    if len(pred) == 1:
+        console.print(class_table(last))
     if of_run:
-        report = write_report(out, photographs, stages)
+        console.print(stage_table(shown))
+    console.print(whole_table({"final mask": last} if of_run else shown))
+    if len(pred) > 1:
+        for table in comparison_tables(found):
+            console.print(table)
+    for line in _left_out(found, of_run):
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    console.print(f"{len(last.per_image)} photographs, {config.workers or processors()} threads", highlight=False)
+
+    if outputs.json is not None:
+        values = found.to_json() if len(pred) > 1 else last.to_json()
+        if of_run:
+            values["stages"] = {stage: one.whole_json() for stage, one in found.scores.items()}
+        write_json(outputs.json, values)
+    if outputs.csv is not None:
+        write_csv(outputs.csv, shown)
+    if outputs.plots is not None:
+        from dhr.evaluate.plots import write_plots
+
+        for path in write_plots(outputs.plots, shown, () if of_run else found.differences):
+            console.print(f"Plot: {escape(str(path))}", highlight=False, soft_wrap=True)
+    if of_run:
+        report = write_report(out, photographs, found.scores)
         console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
-    return 1 if scores.missing else 0
+    return 1 if any(one.missing or one.wrong_size for one in found.scores.values()) else 0
 
 
-def stage_table(stages: Mapping[str, Scores]) -> Table:
-    """One line for each set of masks, in percent.
+def labels(folders: Sequence[Path]) -> list[str]:
+    """What tables call the folders: their last names, as many as tell them apart.
 
-    "vanished" is the share of tagged classes with 0.5 % or more of a photograph's labelled pixels that have none in
-    its mask.
+    >>> labels([Path("a/masks"), Path("b/masks")]), labels([Path("out/fine"), Path("out/coarse")])
+    (['a/masks', 'b/masks'], ['fine', 'coarse'])
+
+    Raises:
+        ConfigError: a folder is given twice.
     """
-    table = Table()
-    table.add_column("masks", no_wrap=True)
-    for title in ("mIoU", "minor IoU", "accuracy", "edges F", "vanished"):
-        table.add_column(title, justify="right")
-    for name, scores in stages.items():
-        values = (scores.miou, scores.minor_iou, scores.pixel_accuracy, scores.boundary_f, scores.vanished)
-        table.add_row(name, *(_percent(value) for value in values))
-    return table
+    parts = [folder.resolve().parts for folder in folders]
+    if len(set(parts)) < len(parts):
+        raise ConfigError("--pred names a folder twice; name each once")
+    for count in range(1, max(map(len, parts)) + 1):
+        short = ["/".join(names[-count:]) for names in parts]
+        if len(set(short)) == len(short):
+            break
+    return short
 
 
-def class_table(scores: Scores) -> Table:
-    """IoU of every class that the truth holds, worst first."""
-    table = Table()
-    table.add_column("class")
-    table.add_column("IoU", justify="right")
-    table.add_column("share of pixels", justify="right")
-    total = sum(entry.truth_pixels for entry in scores.per_class)
-    for entry in sorted((entry for entry in scores.per_class if entry.truth_pixels), key=lambda entry: entry.iou):
-        table.add_row(escape(entry.name), _percent(entry.iou), _percent(entry.truth_pixels / total))
-    return table
-
-
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+def _left_out(found: Comparison, of_run: bool) -> list[str]:
+    """What did not count, a line a reason."""
+    lines = dict[str, None]()  # the stages of a run mostly lack the same
+    for name, one in found.scores.items():
+        where = "" if of_run or len(found.scores) == 1 else f"{name}: "
+        reasons: Mapping[str, Sequence[str]] = {
+            "without a mask": one.missing,
+            "with a mask of another size": one.wrong_size,
+            "masks of no photograph": one.extra,
+        }
+        for reason, names in reasons.items():
+            if names:
+                lines[f"{where}{len(names)} {reason}, not scored: {', '.join(names[:5])}"] = None
+        if one.elsewhere and not of_run:
+            lines[f"{where}{one.elsewhere} not scored because another folder lacks them"] = None
+    return list(lines)

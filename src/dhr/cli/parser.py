@@ -15,6 +15,7 @@ import dhr
 from dhr.data.open import AUTO, READERS
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
+from dhr.models.student import Mask2FormerConfig
 from dhr.models.weights import HUB, NONE
 from dhr.pipeline.settings import RunConfig
 
@@ -26,6 +27,8 @@ _MAIN = """
       dhr predict   segment photographs with a student
       dhr onnx      write a student for other runtimes
       dhr evaluate  score masks against truth, and add the scores to the run's report
+      dhr export    hand masks to other tools: COCO, YOLO, CVAT, Label Studio, test servers, ...
+      dhr adjacency  which classes touch, and which vanish in whose company
       dhr demo      the whole way on generated scenes, without any download
 
     dhr COMMAND --help tells the rest.
@@ -79,6 +82,12 @@ _TRAIN = """
     photographs without tags. While it learns, its own maps are rebalanced in every step and teach
     its decoder (recursion, Section 3.3 of the paper; --joint.recursion false for the masks alone).
 
+    --student.kind mask2former trains a Mask2Former on finished masks instead, as a second stage: no
+    tags are learnt, no recursion; pixels that are void in the masks teach nothing. It needs
+    transformers (pip install 'dhr[mask2former]') and settings of training that suit transformers:
+    configs/paper/*_swin_mask2former.yaml. Its losses draw points at random, so they differ a little
+    with the number of processes.
+
     The data folder is that of `dhr run`; --masks is a folder of NAME.png with class ids, such as
     OUT/masks of a run (255 = void). Without --masks the student's own maps are all it learns from.
 
@@ -106,12 +115,59 @@ _ONNX = """
 """
 
 _EVALUATE = """
-    Score a folder of masks against a data set's truth masks (truth/NAME.png, 255 = void).
+    Score folders of masks against a data set's truth masks (truth/NAME.png, 255 = void).
 
     Prints mIoU (mean over the classes of intersection over union, from one confusion matrix),
     minor-class IoU (mean over the photographs' classes that cover under 10 % of the labelled
-    pixels) and the IoU of each class. Where the folder belongs to a run, all its stages are scored,
-    and its report.html gets truth, scores and charts, worst first.
+    pixels), pixel accuracy, mean false positive and false negative rates, the F-score of edges, and
+    the share of tagged classes that vanished; each class's own; and 95 % intervals of all.
+    Several folders are compared on the same photographs with the first of them: the differences,
+    how sure they are, and the photographs that differ most. Where the one folder belongs to a run,
+    all its stages are scored, and its report.html gets truth, scores and charts, worst first.
+
+    Missing masks, masks of no photograph and masks of another size than the truth are errors, unless
+    allowed; then they are left out, and counted.
+"""
+
+_EVALUATE_END = """
+examples:
+  dhr evaluate --data photos --pred out/masks
+  dhr evaluate --data photos --pred mine theirs --json scores.json --csv scores.csv --plots plots
+
+exit codes: 0 all photographs with truth scored; 1 some were left out, as allowed; 2 nothing scored,
+one line says why.
+"""
+
+_EXPORT = """
+    Write masks as other tools read them. --to is one of
+
+      png           OUT/NAME.png, indexed, with the classes' colours
+      coco          OUT: one JSON file, masks as run lengths (holes are kept)
+      yolo          OUT/data.yaml and what belongs to it: polygons, for Ultralytics
+      labelstudio   OUT/config.xml for the labelling interface, OUT/tasks-*.json: predictions to correct
+      cvat          OUT/labels.json for the task, OUT/annotations.xml (CVAT for images 1.1)
+      datumaro      OUT: any format that datumaro writes, named with --datumaro_format
+      voc-server    OUT: the .tgz for the test server of PASCAL VOC 2012
+      ade-server    OUT: the .zip for the test server of ADE20K
+
+    Background and void (255) are not annotated. Masks that are missing, damaged or of another size than
+    their photograph are named and left out. png and yolo go on where they were interrupted.
+    docs/export.md tells how each is imported, and what it cannot hold.
+"""
+
+_ADJACENCY = """
+    Measure which share of the foreground touches another class, and which share of that is between
+    super-classes (Figure 2 of the paper); with --pred, which classes vanish from masks in whose company.
+
+    --truth is a folder of masks, NAME.png (class ids, 255 = void). Its classes are those of a
+    classes.txt in or beside it, or PASCAL VOC's if its masks look so; or those of --data, a data
+    folder as of `dhr run`, whose own truth is measured without --truth.
+
+    Super-classes: --supers FILE, a CSV of class,supercategory; else the supercategories.csv of the
+    data set, or VOC's four; or --groups uss, read off unsupervised features of --data.
+    docs/adjacency.md says what counts as touching.
+
+    Exit code 1: done, but some masks were left out.
 """
 
 _DEMO = """
@@ -141,6 +197,8 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     commands.add_subcommand("predict", _predict_parser(), help="segment photographs with a student")
     commands.add_subcommand("onnx", _onnx_parser(), help="write a student as ONNX")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="score masks")
+    commands.add_subcommand("export", _export_parser(), help="hand masks to other tools")
+    commands.add_subcommand("adjacency", _adjacency_parser(), help="which classes touch")
     commands.add_subcommand("demo", _demo_parser(), help="try it on generated scenes")
     chosen = parser.parse_args(arguments)
     part: Namespace = chosen[chosen.command]
@@ -167,9 +225,21 @@ def parse(arguments: list[str]) -> Callable[[], int]:
 
         return partial(onnx, part.student, part.out, part.height, part.width)
     if chosen.command == "evaluate":
-        from dhr.cli.evaluate import evaluate
+        from dhr.cli.evaluate import Outputs, evaluate
+        from dhr.evaluate import EvaluateConfig
 
-        return partial(evaluate, part.data, part.pred, part.split, part.json, part.allow_missing, part.format)
+        strict = EvaluateConfig(**{field.name: part[field.name] for field in fields(EvaluateConfig)})
+        outputs = Outputs(part.json, part.csv, part.plots)
+        return partial(evaluate, part.data, part.split, part.pred, strict, outputs, part.format)
+    if chosen.command == "export":
+        from dhr.cli.export import export
+        from dhr.export import ExportConfig
+
+        made = _export_parser().instantiate(part)
+        choices = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
+        return partial(export, part.data, part.pred, part.to, part.out, part.split, choices, part.format)
+    if chosen.command == "adjacency":
+        return _adjacency(part)
     from dhr.cli.demo import demo
 
     return partial(demo, part.out, part.scenes, part.seed)
@@ -210,7 +280,7 @@ def _with_settings(parser: ArgumentParser, preset: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file of settings")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
-    parser.add_argument("--split", type=str | None, help="only the photographs of this split, such as splits/SPLIT.txt")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
     _add_format(parser)
     parser.add_argument(
         "--preset", type=str, default=preset, help=f"settings of the method to start from: {', '.join(PRESETS)}"
@@ -230,16 +300,72 @@ def _add_format(parser: ArgumentParser) -> None:
 
 
 def _evaluate_parser() -> ArgumentParser:
-    parser = _parser(_EVALUATE, "dhr evaluate --data DIR --pred DIR [--split NAME] [--json FILE]")
+    parser = _parser(_EVALUATE, "dhr evaluate --data DIR --pred DIR [DIR ...] [--split NAME] [options]", _EVALUATE_END)
     parser.add_argument("--data", type=Path, required=True, help="the data folder, with truth/")
-    parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
-    parser.add_argument("--split", type=str | None, help="only the photographs of this split, such as splits/SPLIT.txt")
+    parser.add_argument("--pred", type=Path, nargs="+", required=True, help="folders of masks, such as OUT/masks")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
     _add_format(parser)
-    parser.add_argument("--json", type=Path | None, help="also write the scores to this file")
+    parser.add_argument("--json", type=Path | None, help="also write all scores to this file")
+    parser.add_argument("--csv", type=Path | None, help="also write a line for each folder and class to this file")
+    parser.add_argument("--plots", type=Path | None, help="also draw the scores into this folder (needs dhr[plots])")
+    parser.add_argument("--allow_missing", action="store_true", help="leave out photographs without a mask, say which")
     parser.add_argument(
-        "--allow_missing", action="store_true", help="leave photographs without a mask out of the scores, and say so"
+        "--allow_wrong_size", action="store_true", help="leave out photographs whose mask has another size, say which"
     )
+    parser.add_argument("--allow_extra", action="store_true", help="pass over masks of no photograph, say which")
+    parser.add_argument(
+        "--resamples", type=int, default=1000, help="resamplings of photographs for 95 %% intervals; 0 for none"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the resamplings")
+    parser.add_argument("--workers", type=int | None, help="threads; the scores do not depend on it")
     return parser
+
+
+def _export_parser() -> ArgumentParser:
+    from dhr.export import FORMATS, ExportConfig
+
+    parser = _parser(_EXPORT, "dhr export --data DIR --pred DIR --to FORMAT --out PATH [--split NAME] [settings]")
+    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
+    parser.add_argument("--to", type=str, required=True, help=f"the format: {', '.join(FORMATS)}")
+    parser.add_argument("--out", type=Path, required=True, help="the file or folder to write")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    _add_format(parser)
+    parser.add_class_arguments(ExportConfig, None)
+    return parser
+
+
+def _adjacency_parser() -> ArgumentParser:
+    from dhr.models.uss import UssConfig
+
+    parser = _parser(_ADJACENCY, "dhr adjacency --truth DIR [--data DIR] [--pred DIR] [--json FILE] [--picture FILE]")
+    parser.add_argument("--truth", type=Path | None, help="a folder of masks")
+    parser.add_argument("--data", type=Path | None, help="a data folder: its classes, and its truth without --truth")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    _add_format(parser)
+    parser.add_argument("--pred", type=Path | None, help="masks of any method, to see which classes vanish from them")
+    parser.add_argument("--supers", type=Path | None, help="CSV with columns class,supercategory")
+    parser.add_argument("--groups", type=str, default="given", help="super-classes: given, or uss (from features)")
+    parser.add_argument("--tau", type=float, default=0.8, help="cosine above which --groups uss joins two classes")
+    parser.add_argument("--centring", type=float, default=0.5, help="of --groups uss, as method.centring of `dhr run`")
+    parser.add_argument("--long_side", type=int, default=640, help="pixels of the photographs for --groups uss")
+    parser.add_argument("--contact", type=float, default=5.0, help="pixels between regions that touch")
+    parser.add_argument("--region", type=str, default="part", help="connected part of a class, or the whole class")
+    parser.add_argument("--json", type=Path | None, help="also write all figures to this file")
+    parser.add_argument("--picture", type=Path | None, help="also draw the matrix of class pairs, a PNG")
+    parser.add_class_arguments(UssConfig, "uss")
+    return parser
+
+
+def _adjacency(part: Namespace) -> Callable[[], int]:
+    from dhr.cli.adjacency import adjacency
+
+    made = _adjacency_parser().instantiate(part)
+    names = (
+        *("truth", "data", "split", "pred", "supers", "groups", "tau", "centring", "long_side", "uss"),
+        *("contact", "region", "json", "picture"),
+    )
+    return partial(adjacency, **{name: made[name] for name in names}, layout=made["format"])
 
 
 def _demo_parser() -> ArgumentParser:
@@ -322,5 +448,16 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
         config,
         wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
         uss=replace(config.uss, weights=found(config.uss.weights, "uss")),
+        mask2former=_beside(config.mask2former, file, settings.get("mask2former", {}), found),
         classifier=classifier,
     )
+
+
+def _beside(
+    config: Mask2FormerConfig, file: Path, settings: Mapping[str, Any], found: Callable[[str, str], str]
+) -> Mask2FormerConfig:
+    """A folder that the YAML file names by `model` lies beside it, if there is one; else it is a name of the hub."""
+    model = config.model
+    if settings.get("model") == model and (file.parent / model).is_dir():
+        model = str(file.parent / model)
+    return replace(config, model=model, weights=found(config.weights, "mask2former"))

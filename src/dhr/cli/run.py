@@ -8,17 +8,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from dhr import pipeline
+from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
-from dhr.data.open import open_data
-from dhr.data.samples import DataSet, Problem
-from dhr.errors import OutputError
+from dhr.data.open import AUTO
+from dhr.data.samples import Problem
 from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
 
 _SHOWN = 10  # photographs left out that the summary names
 
 
-def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = "auto") -> int:
+def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = AUTO) -> int:
     """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
     console = Console()
     with Bars(console) as bars:
@@ -31,25 +31,6 @@ def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str
         write_report(out, photographs)
     summarise(console, outcome, report)
     return 1 if outcome.skipped else 0
-
-
-def opened(data: Path, split: str | None, layout: str, bars: Bars) -> DataSet:
-    """The data set of ``--data``, ``--split`` and ``--format``."""
-    return open_data(data, split, layout, lambda done, total: bars("open", done, total))
-
-
-def refuse_among(out: Path, data: Path, photographs: DataSet) -> None:
-    """Refuse an output folder in which the next run would take masks for photographs.
-
-    Raises:
-        OutputError: it is one.
-    """
-    target = out.resolve()
-    folders = {Path(sample.source).parent for sample in photographs.samples} | {data / "images"}
-    for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):
-        # The data folder itself may hold photographs: a folder of its own below it is read as no class.
-        if target == folder or (folder != data.resolve() and target.is_relative_to(folder)):
-            raise OutputError(f"--out {out} lies among the photographs, {folder}; choose a folder outside of it")
 
 
 def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None:
@@ -77,4 +58,4 @@ def left_out(console: Console, skipped: Sequence[Problem], out: Path) -> None:
     for problem in skipped[:_SHOWN]:
         console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
     if len(skipped) > _SHOWN:
-        console.print(f"  and {len(skipped) - _SHOWN} more, all in {escape(str(out / 'run.json'))}")
+        console.print(f"  and {len(skipped) - _SHOWN} more, all in {escape(str(out / 'run.json'))}", soft_wrap=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
-from dhr.cli.run import left_out, opened
+from dhr.cli.run import left_out
+from dhr.data.open import AUTO
 from dhr.pipeline.onnx import export_onnx
 from dhr.pipeline.predict import PredictConfig
 from dhr.pipeline.predict import predict as predict_folder
@@ -14,7 +16,7 @@ from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.training import train_on_masks
 
 
-def train(data: Path, masks: Path | None, out: Path, split: str | None, config: RunConfig, layout: str = "auto") -> int:
+def train(data: Path, masks: Path | None, out: Path, split: str | None, config: RunConfig, layout: str = AUTO) -> int:
     """Train a student; 1 if photographs had to be left out, else 0."""
     console = Console()
     with Bars(console) as bars:

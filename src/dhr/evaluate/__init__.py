@@ -1,6 +1,21 @@
-"""Truth against masks: scores of a folder of predictions."""
+"""Truth against masks: scores of folders of predictions."""
 
-from dhr.evaluate.run import STAGES, evaluate, evaluate_stages, stage_folder
+from dhr.evaluate.compare import Comparison, Difference
+from dhr.evaluate.config import EvaluateConfig
+from dhr.evaluate.run import STAGES, compare, evaluate, evaluate_stages, stage_folder, stage_folders
 from dhr.evaluate.scores import ClassScore, ImageScore, Scores
 
-__all__ = ["STAGES", "ClassScore", "ImageScore", "Scores", "evaluate", "evaluate_stages", "stage_folder"]
+__all__ = [
+    "STAGES",
+    "ClassScore",
+    "Comparison",
+    "Difference",
+    "EvaluateConfig",
+    "ImageScore",
+    "Scores",
+    "compare",
+    "evaluate",
+    "evaluate_stages",
+    "stage_folder",
+    "stage_folders",
+]

@@ -1,16 +1,23 @@
-"""Scores a folder of masks against a data set's truth, strictly: what cannot be compared is an error, not a zero."""
+"""Scores folders of masks against a data set's truth, strictly: what cannot be compared is an error, not a zero."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.images import read_mask
-from dhr.data.samples import VOID, ClassTable, DataSet
-from dhr.errors import DataError, ItemError
+from dhr.data.samples import VOID, ClassTable, DataSet, Sample
+from dhr.errors import ConfigError, DataError, ItemError
+from dhr.evaluate.compare import Comparison, difference
+from dhr.evaluate.config import EvaluateConfig
+from dhr.evaluate.counts import Counts, count
+from dhr.evaluate.folders import Predictions, check_folder, find_predictions, first
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
+from dhr.evaluate.threads import in_order
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Stages of the method in their order; ``mask`` is the final one."""
@@ -18,7 +25,8 @@ STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
 
-_NAMED = 5  # names that a message spells out
+STRICT = EvaluateConfig()
+"""Whatever does not fit is an error; no intervals."""
 
 
 def stage_folder(out: Path, stage: str) -> Path:
@@ -26,97 +34,154 @@ def stage_folder(out: Path, stage: str) -> Path:
     return out / "masks" if stage == "mask" else out / "stages" / stage
 
 
+def stage_folders(out: Path) -> dict[str, Path]:
+    """The folders of all stages that were kept there, in the order of :data:`STAGES`; ``mask`` always."""
+    stages = [stage for stage in STAGES if stage == "mask" or stage_folder(out, stage).is_dir()]
+    return {stage: stage_folder(out, stage) for stage in stages}
+
+
 def evaluate(
-    data: DataSet, predictions: Path, *, allow_missing: bool = False, progress: Progress | None = None
+    data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
 ) -> Scores:
     """Compare ``predictions/<name>.png`` with the truth of every photograph that has one.
 
-    One photograph at a time: the memory needed depends on the largest photograph and the number of classes. Photographs
-    without a truth, and masks that belong to no photograph, do not count; the scores name them.
+    The memory needed depends on the largest photographs, as many as there are threads, and on the number of classes;
+    of a photograph its name and one number stay. Photographs without a truth do not count; the scores say how many.
 
     Args:
         data: photographs with truth.
         predictions: folder of masks: class ids of ``data.classes``, 255 for void.
-        allow_missing: leave photographs without a mask out of the scores and name them in ``Scores.missing``, instead
-            of refusing. A mask of the wrong size or with an unknown class id is refused all the same.
+        config: what is allowed; a damaged mask, and one with an unknown class id, never is.
         progress: called after each photograph.
 
     Raises:
         DataError: there is no truth or no folder, a mask is missing, or a mask cannot be compared with its truth.
     """
-    if not predictions.is_dir():
-        raise DataError(
-            f"expected a folder of masks at {predictions}, there is none; give the folder that holds the PNG files"
-        )
+    return compare(data, {"masks": predictions}, config, progress).scores["masks"]
+
+
+def evaluate_stages(
+    data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
+) -> dict[str, Scores]:
+    """Scores of every stage that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
+
+    Arguments and errors are those of :func:`compare`.
+    """
+    return compare(data, stage_folders(out), config, progress).scores
+
+
+def compare(
+    data: DataSet, folders: Mapping[str, Path], config: EvaluateConfig = STRICT, progress: Progress | None = None
+) -> Comparison:
+    """Scores of several folders of masks, each truth read once, and the differences of all from the first.
+
+    All are scored on the same photographs: what is allowed to be missing, or of the wrong size, in one of the folders
+    is left out of the scores of all. Arguments and errors are those of :func:`evaluate`.
+    """
+    if not folders:
+        raise ConfigError("expected at least one folder of masks, got none; name one")
+    for folder in folders.values():
+        check_folder(folder)
     samples = [sample for sample in data.samples if sample.has_truth]
     if not samples:
         raise DataError(
             f"none of the {len(data.samples)} photographs has a truth mask to compare with; add truth masks"
         )
-    present = {path.relative_to(predictions).as_posix()[: -len(".png")] for path in predictions.rglob("*.png")}
-    missing = [sample.name for sample in samples if sample.name not in present]
-    if missing and (not allow_missing or len(missing) == len(samples)):
-        raise DataError(
-            f"{len(missing)} of {len(samples)} masks are missing in {predictions}: {_first(missing)}; "
-            "make them, or leave these photographs out of the scores (--allow_missing)"
-        )
-
-    tally, refused = Tally(data.classes), list[str]()
-    scored = [sample for sample in samples if sample.name in present]
-    for done, sample in enumerate(scored, start=1):
-        try:
-            truth = data.read_truth(sample)
-            tally.add(sample, _prediction(predictions / f"{sample.name}.png", truth, data.classes), truth)
-        except ItemError as error:
-            refused.append(f"{sample.name} ({error})")
+    found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
+    scored = [sample for sample in samples if all(sample.name in one.paths for one in found.values())]
+    tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in folders}
+    wrong: dict[str, list[str]] = {name: [] for name in folders}
+    refused: dict[str, list[str]] = {name: [] for name in folders}
+    looks = in_order(partial(_look, data, found), scored, config.workers)
+    for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
+        for name, reason in look.refused.items():
+            refused[name].append(f"{sample.name} ({reason})")
+        for name, reason in look.wrong_size.items():
+            if config.allow_wrong_size:
+                wrong[name].append(sample.name)
+            else:
+                refused[name].append(f"{sample.name} ({reason})")
+        if len(look.counts) == len(folders):
+            for name, counts in look.counts.items():
+                tallies[name].add_counts(sample, counts)
         if progress is not None:
             progress(done, len(scored))
-    if refused:
+    _refuse(found, refused, len(scored))
+
+    resampled = {name: tally.resampled() for name, tally in tallies.items()}
+    scores = {
+        name: tally.scores(
+            resampled[name],
+            missing=found[name].missing,
+            extra=found[name].extra,
+            wrong_size=tuple(wrong[name]),
+            without_truth=len(data.samples) - len(samples),
+        )
+        for name, tally in tallies.items()
+    }
+    scores = {name: replace(one, elsewhere=_elsewhere(one, len(samples))) for name, one in scores.items()}
+    if not all(one.per_image for one in scores.values()):
         raise DataError(
-            f"{len(refused)} of {len(scored)} masks in {predictions} cannot be compared with their truth: "
-            f"{_first(refused)}; make them anew"
+            f"no photograph has a mask of the right size in every folder ({', '.join(map(str, folders.values()))}); "
+            "make the masks anew, or evaluate the folders one by one"
         )
-    extra = sorted(present.difference(sample.name for sample in data.samples))
-    return tally.scores(missing, extra, without_truth=len(data.samples) - len(samples))
+    start, *others = scores
+    return Comparison(
+        scores,
+        tuple(
+            difference((start, name), scores[start], scores[name], resampled[start], resampled[name]) for name in others
+        ),
+    )
 
 
-def evaluate_stages(
-    data: DataSet, out: Path, *, allow_missing: bool = False, progress: Progress | None = None
-) -> dict[str, Scores]:
-    """Scores of every stage that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
+@dataclass(frozen=True)
+class _Look:
+    """One photograph in every folder, by the folder's name."""
 
-    Arguments and errors are those of :func:`evaluate`; ``progress`` counts the photographs of all stages together.
-    """
-    stages = [stage for stage in STAGES if stage == "mask" or stage_folder(out, stage).is_dir()]
-    scores = {}
-    for index, stage in enumerate(stages):
-        scores[stage] = evaluate(
-            data,
-            stage_folder(out, stage),
-            allow_missing=allow_missing,
-            progress=None if progress is None else _part(progress, index, len(stages)),
-        )
-    return scores
+    counts: dict[str, Counts]
+    wrong_size: dict[str, str]
+    refused: dict[str, str]
 
 
-def _prediction(path: Path, truth: UInt8[np.ndarray, "h w"], classes: ClassTable) -> UInt8[np.ndarray, "h w"]:
-    pred, count = read_mask(path), len(classes.names)
-    if pred.shape != truth.shape:
-        raise ItemError(f"the mask is {_size(pred)} pixels, the truth {_size(truth)}")
-    for kind, labels in (("mask", pred), ("truth", truth)):
-        unknown = labels[(labels >= count) & (labels != VOID)]
-        if unknown.size:
-            raise ItemError(f"the {kind} holds class id {unknown[0]}, the class table ends at {count - 1}")
-    return pred
+def _look(data: DataSet, found: Mapping[str, Predictions], sample: Sample) -> _Look:
+    look = _Look({}, {}, {})
+    try:
+        truth = data.read_truth(sample)
+        _check_ids("truth", truth, data.classes)
+    except ItemError as error:
+        return _Look({}, {}, dict.fromkeys(found, str(error)))
+    for name, predictions in found.items():
+        try:
+            pred = read_mask(predictions.paths[sample.name])
+            if pred.shape != truth.shape:
+                look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the truth {_size(truth)}"
+                continue
+            _check_ids("mask", pred, data.classes)
+            look.counts[name] = count(pred, truth, len(data.classes.names))
+        except ItemError as error:
+            look.refused[name] = str(error)
+    return look
+
+
+def _check_ids(kind: str, labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> None:
+    many = len(classes.names)
+    unknown = labels[(labels >= many) & (labels != VOID)]
+    if unknown.size:
+        raise ItemError(f"the {kind} holds class id {unknown[0]}, the class table ends at {many - 1}")
+
+
+def _refuse(found: Mapping[str, Predictions], refused: Mapping[str, Sequence[str]], scored: int) -> None:
+    for name, reasons in refused.items():
+        if reasons:
+            raise DataError(
+                f"{len(reasons)} of {scored} masks in {found[name].folder} cannot be compared with their truth: "
+                f"{first(reasons)}; make them anew"
+            )
+
+
+def _elsewhere(scores: Scores, photographs: int) -> int:
+    return photographs - len(scores.per_image) - len(scores.missing) - len(scores.wrong_size)
 
 
 def _size(labels: UInt8[np.ndarray, "h w"]) -> str:
     return f"{labels.shape[1]}x{labels.shape[0]}"
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
-def _part(progress: Progress, index: int, parts: int) -> Progress:
-    return lambda done, total: progress(index * total + done, parts * total)

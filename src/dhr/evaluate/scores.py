@@ -1,10 +1,24 @@
 """The scores of a set of masks: fractions in 0..1; percent appear in :meth:`Scores.to_json` only."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-_NAMED = 10  # names of missing and extra masks that the JSON spells out
+from dhr.evaluate.bootstrap import Interval
+
+_NAMED = 10  # names of missing and extra masks, and pairs of classes, that the JSON spells out
+
+WHOLE = (
+    "miou", "minor_iou", "pixel_accuracy", "mean_accuracy", "false_positive_rate", "false_negative_rate", "boundary_f",
+    "vanished",
+)  # fmt: skip
+"""Scores of a set of masks, as :class:`Scores` and the JSON call them."""
+
+BY_CLASS = (
+    "iou", "accuracy", "precision", "false_positive_rate", "false_negative_rate", "boundary_f", "minor_iou", "vanished",
+)  # fmt: skip
+"""Scores of a class, as :class:`ClassScore` and the JSON call them."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +28,46 @@ class ClassScore:
     name: str
     iou: float
     """TP / (TP + FP + FN); NaN if the class is neither in the truth nor in the predictions."""
+    accuracy: float
+    """TP / (TP + FN), also called recall; NaN if the class is not in the truth."""
+    precision: float
+    """TP / (TP + FP); NaN if the class is not predicted."""
+    false_positive_rate: float
+    """FP / (FP + TN); NaN if the class is nowhere, or everywhere in the truth."""
+    false_negative_rate: float
+    """FN / (FN + TP); NaN if the class is not in the truth."""
+    boundary_f: float
+    """F-score of its edges; NaN if it has none, 0 if only truth or only predictions have."""
+    minor_iou: float
+    """Mean IoU within the photographs where it is minor (:attr:`Scores.minor_iou`); NaN if there are none."""
+    vanished: float
+    """Share of the photographs that are tagged with it, and hold it (:attr:`Scores.vanished`), where it has no pixel;
+    NaN if there are none."""
     truth_pixels: int
     predicted_pixels: int
+    photographs: int
+    """Photographs whose truth holds it."""
+    minor_pairs: int
+    """Photographs behind :attr:`minor_iou`."""
+    tagged_pairs: int
+    """Photographs behind :attr:`vanished`."""
+    vanished_pairs: int
+    """Photographs it vanished from."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of each of :data:`BY_CLASS`; empty without a bootstrap."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, in percent."""
+        values: dict[str, Any] = {name: percent(getattr(self, name)) for name in BY_CLASS}
+        values |= {
+            "truth_pixels": self.truth_pixels,
+            "predicted_pixels": self.predicted_pixels,
+            "photographs": self.photographs,
+            "minor_pairs": self.minor_pairs,
+            "tagged_pairs": self.tagged_pairs,
+            "vanished_pairs": self.vanished_pairs,
+        }
+        return values | _intervals(self.intervals)
 
 
 @dataclass(frozen=True)
@@ -25,6 +77,15 @@ class ImageScore:
     name: str
     miou: float
     """Mean, over the classes of its truth, of their IoU within the photograph; NaN if its truth is void throughout."""
+
+
+@dataclass(frozen=True)
+class Confused:
+    """Pixels of one class that carry another."""
+
+    truth: str
+    predicted: str
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +99,8 @@ class Scores:
     10 % of the photograph's labelled pixels, of the IoU of that class within that photograph."""
     pixel_accuracy: float
     """Share of the labelled pixels that carry their class."""
+    mean_accuracy: float
+    """Mean, over the classes in the truth, of the share of its pixels that carry it."""
     false_positive_rate: float
     """Mean, over the classes in the truth, of the share of other classes' pixels that carry it, FP / (FP + TN)."""
     false_negative_rate: float
@@ -62,17 +125,19 @@ class Scores:
     """Masks that belong to no photograph of the data set. They are in none of the scores."""
     without_truth: int = 0
     """Photographs without a truth. They are in none of the scores."""
+    wrong_size: tuple[str, ...] = ()
+    """Photographs whose mask has another size than the truth. They are in none of the scores."""
+    elsewhere: int = 0
+    """Photographs with a mask that are in none of the scores, because another set that is compared lacks theirs."""
+    confused: tuple[Confused, ...] = ()
+    """Classes that were taken for another one, most pixels first."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of each of :data:`WHOLE`; empty without a bootstrap."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: scores in percent, rounded to 4 decimals, NaN as ``None``."""
-        return {
-            "miou": _percent(self.miou),
-            "minor_iou": _percent(self.minor_iou),
-            "pixel_accuracy": _percent(self.pixel_accuracy),
-            "false_positive_rate": _percent(self.false_positive_rate),
-            "false_negative_rate": _percent(self.false_negative_rate),
-            "boundary_f": _percent(self.boundary_f),
-            "vanished": _percent(self.vanished),
+        values = self.whole_json()
+        values |= {
             "images": len(self.per_image),
             "minor_pairs": self.minor_pairs,
             "tagged_pairs": self.tagged_pairs,
@@ -80,18 +145,30 @@ class Scores:
             "missing_first": list(self.missing[:_NAMED]),
             "extra": len(self.extra),
             "extra_first": list(self.extra[:_NAMED]),
+            "wrong_size": len(self.wrong_size),
+            "wrong_size_first": list(self.wrong_size[:_NAMED]),
+            "left_out_elsewhere": self.elsewhere,
             "without_truth": self.without_truth,
-            "per_class": {
-                score.name: {
-                    "iou": _percent(score.iou),
-                    "truth_pixels": score.truth_pixels,
-                    "predicted_pixels": score.predicted_pixels,
-                }
-                for score in self.per_class
-            },
-            "per_image": {score.name: _percent(score.miou) for score in self.per_image},
+            "confused": [[one.truth, one.predicted, one.pixels] for one in self.confused[:_NAMED]],
+            "per_class": {score.name: score.to_json() for score in self.per_class},
+            "per_image": {score.name: percent(score.miou) for score in self.per_image},
         }
+        return values
+
+    def whole_json(self) -> dict[str, Any]:
+        """The scores of all classes together, and their intervals, as in :meth:`to_json`."""
+        values: dict[str, Any] = {name: percent(getattr(self, name)) for name in WHOLE}
+        return values | _intervals(self.intervals)
 
 
-def _percent(fraction: float) -> float | None:
+def percent(fraction: float) -> float | None:
+    """In percent, to four decimals; NaN, which JSON lacks, as None."""
     return None if math.isnan(fraction) else round(100.0 * fraction, 4)
+
+
+def _intervals(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    """Nothing without a bootstrap; None for a score that has no interval."""
+    if not intervals:
+        return {}
+    ends = {name: [percent(one.low), percent(one.high)] for name, one in intervals.items()}
+    return {"intervals": {name: None if None in one else one for name, one in ends.items()}}

@@ -1,101 +1,106 @@
 """Adds up masks, one photograph at a time, and turns the sums into scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
 from dhr.data.samples import ClassTable, Sample
-from dhr.evaluate.boundary import boundary_f, boundary_matches
-from dhr.evaluate.scores import ClassScore, ImageScore, Scores
-from dhr.ops.confusion import confusion
+from dhr.evaluate.bootstrap import FEWEST, Bootstrap, Interval, interval
+from dhr.evaluate.counts import COLUMNS, Counts, class_sums, count, image_miou
+from dhr.evaluate.measures import Measures, measures
+from dhr.evaluate.scores import BY_CLASS, WHOLE, ClassScore, Confused, ImageScore, Scores
 
-# Pixels counted at once. The counting needs about 40 bytes a pixel, and a scan may have 10^8 pixels. Above 2^15 pixels
-# torch also splits each operation among threads, which on a busy machine takes far longer than the counting.
-_STRIP = 1 << 15
+_CONFUSED = 100  # pairs of classes that are kept
 
 
 class Tally:
-    """The running sums: as large as the classes are many; of a photograph only its name and one number stay."""
+    """The running sums: as large as the classes are many; of a photograph only its name and one number stay.
 
-    def __init__(self, classes: ClassTable) -> None:
+    ``resamples``: resamplings of a bootstrap (:mod:`dhr.evaluate.bootstrap`), 0 for none. Its ``seed``, and the order
+    in which photographs are added, decide on the intervals; the scores do not depend on either.
+    """
+
+    def __init__(self, classes: ClassTable, resamples: int = 0, seed: int = 0) -> None:
         self._classes = classes
-        count = len(classes.names)
-        self._matrix = np.zeros((count, count + 1), dtype=np.int64)
-        self._edges = np.zeros((count, 4), dtype=np.int64)
-        self._minor_sum, self._minor_pairs = 0.0, 0
-        self._vanished, self._tagged_pairs = 0, 0
+        many = len(classes.names)
+        self._matrix: Int64[np.ndarray, "classes columns"] = np.zeros((many, many + 1), dtype=np.int64)
+        self._sums = np.zeros((many, len(COLUMNS)))
+        self._bootstrap = Bootstrap(many, resamples, seed) if resamples else None
         self._images: list[ImageScore] = []
 
     def add(self, sample: Sample, pred: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> None:
         """Count one photograph: labels are class ids, or 255 for void."""
-        matrix = _matrix(pred, truth, len(self._classes.names))
-        self._matrix += matrix
-        self._edges += boundary_matches(pred, truth, len(self._classes.names))
-        pixels = matrix.sum(1)  # (C,)
-        labelled = int(pixels.sum())
-        iou = _iou(matrix)
-        self._images.append(ImageScore(sample.name, _mean(iou, pixels > 0)))
+        self.add_counts(sample, count(pred, truth, len(self._classes.names)))
 
-        # Integers, so that a class of exactly 10 % or 0.5 % is on the right side.
-        minor = (pixels > 0) & (10 * pixels < labelled)
-        minor[: self._classes.foreground.start] = False
-        self._minor_sum += float(iou[minor].sum())
-        self._minor_pairs += int(minor.sum())
+    def add_counts(self, sample: Sample, counts: Counts) -> None:
+        """Add one photograph that was counted elsewhere."""
+        sums = class_sums(counts, sample.tags, self._classes)
+        self._matrix += counts.matrix
+        self._sums += sums
+        if self._bootstrap is not None:
+            self._bootstrap.add(sums)
+        self._images.append(ImageScore(sample.name, image_miou(counts)))
 
-        for tag in sample.tags:
-            if labelled and 200 * int(pixels[tag]) >= labelled:
-                self._tagged_pairs += 1
-                self._vanished += not (matrix[:, tag].any() or (pred == tag).any())
+    def resampled(self) -> Measures | None:
+        """The scores of each resampling, if there are any."""
+        return None if self._bootstrap is None else self._bootstrap.measures()
 
-    def scores(self, missing: Sequence[str] = (), extra: Sequence[str] = (), without_truth: int = 0) -> Scores:
-        """The scores of what was added; the arguments are handed through."""
-        matrix, count = self._matrix, len(self._classes.names)
-        iou = _iou(matrix)
-        truth, hits, predicted = matrix.sum(1), np.diagonal(matrix), matrix.sum(0)[:count]  # (C,) each
-        others = truth.sum() - truth
-        present = truth > 0
+    def scores(self, resampled: Measures | None = None, **left_out: Any) -> Scores:
+        """The scores of what was added; ``left_out`` (``missing``, ``extra``...) is handed through.
+
+        ``resampled`` saves making :meth:`resampled` again.
+        """
+        found = measures(self._sums)
+        resampled = self.resampled() if resampled is None else resampled
+        minor, _, tagged = (int(self._sums[:, column].sum()) for column in (8, 9, 10))
+        few = {"minor_iou": minor, "vanished": tagged}
+        whole = _intervals(
+            None if resampled is None else resampled.whole, lambda name: few.get(name, len(self._images))
+        )
+        values: dict[str, Any] = {name: float(found.whole[name]) for name in WHOLE}
         return Scores(
-            miou=_mean(iou, present),
-            minor_iou=_ratio(self._minor_sum, self._minor_pairs),
-            pixel_accuracy=_ratio(int(hits.sum()), int(truth.sum())),
-            false_positive_rate=_mean((predicted - hits) / np.maximum(others, 1), present & (others > 0)),
-            false_negative_rate=_mean((truth - hits) / np.maximum(truth, 1), present),
-            boundary_f=boundary_f(self._edges),
-            vanished=_ratio(self._vanished, self._tagged_pairs),
-            minor_pairs=self._minor_pairs,
-            tagged_pairs=self._tagged_pairs,
-            per_class=tuple(
-                ClassScore(name, float(iou[index]), int(truth[index]), int(predicted[index]))
-                for index, name in enumerate(self._classes.names)
-            ),
+            **values,
+            minor_pairs=minor,
+            tagged_pairs=tagged,
+            per_class=tuple(self._class_score(index, found, resampled) for index in range(len(self._classes.names))),
             per_image=tuple(self._images),
-            missing=tuple(missing),
-            extra=tuple(extra),
-            without_truth=without_truth,
+            confused=self._confused(),
+            intervals=whole,
+            **left_out,
         )
 
+    def _class_score(self, index: int, found: Measures, resampled: Measures | None) -> ClassScore:
+        truth, predicted = (int(self._sums[index, column]) for column in (0, 1))
+        minor, vanished, tagged, photographs = (int(self._sums[index, column]) for column in (8, 9, 10, 11))
+        few = {"minor_iou": minor, "vanished": tagged}
+        own = None if resampled is None else {name: one[:, index] for name, one in resampled.by_class.items()}
+        return ClassScore(
+            name=self._classes.names[index],
+            **{name: float(found.by_class[name][index]) for name in BY_CLASS},
+            truth_pixels=truth,
+            predicted_pixels=predicted,
+            photographs=photographs,
+            minor_pairs=minor,
+            tagged_pairs=tagged,
+            vanished_pairs=vanished,
+            intervals=_intervals(own, lambda name: few.get(name, photographs)),
+        )
 
-def _matrix(
-    pred: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"], classes: int
-) -> Int64[np.ndarray, "classes columns"]:
-    rows = max(1, _STRIP // max(1, pred.shape[1]))
-    total = torch.zeros(classes, classes + 1, dtype=torch.int64)
-    for top in range(0, pred.shape[0], rows):
-        total += confusion(torch.tensor(pred[top : top + rows]), torch.tensor(truth[top : top + rows]), classes)
-    return total.numpy()
+    def _confused(self) -> tuple[Confused, ...]:
+        names = (*self._classes.names, "(void)")
+        errors = self._matrix.copy()
+        np.fill_diagonal(errors, 0)
+        order = np.argsort(-errors, axis=None, kind="stable")[:_CONFUSED]
+        rows, columns = np.unravel_index(order, errors.shape)
+        pairs = [Confused(names[i], names[j], int(errors[i, j])) for i, j in zip(rows, columns, strict=True)]
+        return tuple(pair for pair in pairs if pair.pixels)
 
 
-def _iou(matrix: Int64[np.ndarray, "classes columns"]) -> Float64[np.ndarray, " classes"]:
-    hits = np.diagonal(matrix)
-    union = matrix.sum(1) + matrix.sum(0)[: len(hits)] - hits
-    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
-
-
-def _mean(values: Float64[np.ndarray, " classes"], where: Bool[np.ndarray, " classes"]) -> float:
-    return float(values[where].mean()) if where.any() else float("nan")
-
-
-def _ratio(part: float | int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def _intervals(
+    values: Mapping[str, Float64[np.ndarray, " b"]] | None, support: Callable[[str], int]
+) -> dict[str, Interval]:
+    """Intervals of scores, by name; NaN for one of fewer than ``FEWEST`` photographs or pairs."""
+    none = Interval(float("nan"), float("nan"))
+    return {name: interval(one) if support(name) >= FEWEST else none for name, one in (values or {}).items()}

@@ -142,6 +142,13 @@ class MethodConfig:
     """For `mean`: weight of the USS heatmaps of a class that shares no group, 0..1; the WSS heatmaps have the rest."""
     uss_weight_grouped: float = 0.6
     """The same for a class that shares a group, where USS features cannot tell it from another."""
+    survey: float = 0.7
+    """Weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps 1
+    to 3 are sure of in all photographs. 0: each photograph stands for itself, and there is no such pass."""
+    survey_shrinkage: float = 0.3
+    """How much the discriminants distrust the features' covariance: this times their mean variance is added to each."""
+    survey_sharpness: float = 0.3
+    """The survey's scores are softmax of this times the discriminants; below 1, as neighbouring cells are alike."""
     stretch: bool = False
     """Whether heatmaps and transports are stretched to 0..1, each class by itself (the authors' program)."""
     overwrite: Literal["all", "vanished", "none"] = "vanished"
@@ -173,6 +180,9 @@ class MethodConfig:
             ("tau", -1 <= self.tau <= 1, "a cosine, -1 to 1"),
             ("uss_weight", 0 <= self.uss_weight <= 1, "in 0..1"),
             ("uss_weight_grouped", 0 <= self.uss_weight_grouped <= 1, "in 0..1"),
+            ("survey", 0 <= self.survey <= 1, "in 0..1"),
+            ("survey_shrinkage", self.survey_shrinkage >= 0, "0 or more"),
+            ("survey_sharpness", self.survey_sharpness > 0, "above 0"),
             ("seed_margin", 0 <= self.seed_margin <= 1, "in 0..1"),
             ("background_threshold", 0 <= self.background_threshold <= 1, "in 0..1"),
             ("background_power", self.background_power > 0, "above 0"),
@@ -193,7 +203,9 @@ class MethodConfig:
 BOUNDARY = BoundaryConfig()
 """The default boundary correction."""
 
-_PAPER = MethodConfig(eps=0.1, marginal="uniform", rounds=1, centring=0.0, combine="product", background="threshold")
+_PAPER = MethodConfig(
+    eps=0.1, marginal="uniform", rounds=1, centring=0.0, combine="product", survey=0.0, background="threshold"
+)
 
 PRESETS: Mapping[str, MethodConfig] = MappingProxyType(
     {

@@ -30,6 +30,7 @@ def rebalance(
     edges: Float[Tensor, "b 1 _ _"] | None = None,
     background: bool = False,
     prior: Float[Tensor, "b _"] | None = None,
+    survey: Float[Tensor, "b _ _ _"] | None = None,
     config: MethodConfig = PRESETS["default"],
     boundary: BoundaryConfig = BOUNDARY,
 ) -> Rebalanced:
@@ -53,6 +54,8 @@ def rebalance(
             0.
         prior: for ``config.marginal`` `prior`, the share of the image that each class covers, in any unit; with
             ``background``, of the background first.
+        survey: what all photographs of the data set say of this one (:class:`dhr.method.survey.Survey`), on the grid,
+            with ``background`` of the background first; joined to Step 3 with the weight ``config.survey``.
         config: a preset, or one's own settings.
         boundary: R_c.
 
@@ -62,6 +65,9 @@ def rebalance(
     b, k, *_ = cams.shape
     present = torch.ones(b, k, dtype=torch.bool, device=cams.device) if valid is None else valid
     _check(cams, uss_features, wss_features, images, base, prior)
+    if survey is not None and survey.shape != (b, k + background, *uss_features.shape[-2:]):
+        expected = (b, k + background, *uss_features.shape[-2:])
+        raise ShapeError(f"survey must be {expected} (images, classes, the grid), got {tuple(survey.shape)}")
     grid = (uss_features.shape[-2], uss_features.shape[-1])
     maps = normalise_cams(resize(cams, grid), present)
     if background:
@@ -115,8 +121,11 @@ def rebalance(
     inter = transported(by_uss, ratios, present, config)
     alike = by_uss.argmax(dim=1) == by_wss.argmax(dim=1)
 
-    certain = resize(_shares(on_grid(intra.values)), size)
-    scores = _shares(fine(on_grid(intra.values), correct.final))
+    joined = on_grid(intra.values)
+    if survey is not None:
+        joined = _joined(joined, survey * present[:, :, None, None], config.survey)
+    certain = resize(_shares(joined), size)
+    scores = _shares(fine(joined, correct.final))
     mask, confidence = labels(scores, present), _margin(certain, present)
     return Rebalanced(
         activation=maps,
@@ -125,6 +134,7 @@ def rebalance(
         initial=on_grid(first),
         inter=on_grid(inter.values),
         intra=on_grid(intra.values),
+        joined=joined,
         scores=scores,
         mask=mask,
         confidence=confidence,
@@ -147,6 +157,14 @@ def _has_pixels(mask: Tensor, valid: Tensor) -> Tensor:
 def _shares(scores: Tensor) -> Tensor:
     """Scores over their sum over the classes."""
     return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def _joined(scores: Tensor, survey: Tensor, weight: float) -> Tensor:
+    """Mean by weight of the shares of both, of one alone where the other has none."""
+    own = _shares(scores)
+    here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (own, survey))
+    weight_there = there * (1 - here * (1 - weight))
+    return own * (1 - weight_there) + survey.to(own.dtype) * weight_there
 
 
 def _margin(scores: Tensor, valid: Tensor) -> Tensor:

@@ -174,15 +174,16 @@ def _build(rgb: Array, sxy: float, srgb: float) -> _Lattice:
     starts[-1] = 6 * count
     before, after = (np.full((6, total), total, np.uint32) for _ in range(2))
 
-    def place(r: int, distinct: np.ndarray, begins: np.ndarray) -> None:
+    def place(r: int, names: list[Array], begins: Array) -> None:
         starts[firsts[r] : firsts[r + 1]] = begins + np.uint32(r * count)
         vertices[r] += np.uint32(firsts[r])
         for axis in range(6):
             other, shift = shape.shift(r, axis)
-            kernels.link(distinct, found[other][0], shift, firsts[r], firsts[other], before[axis], after[axis])
+            kernels.link(names[r], names[other], shift, firsts[r], firsts[other], before[axis], after[axis])
 
-    run_parallel(place, ((r, *found[r]) for r in range(6)))
-    del keys
+    distinct = [names for names, _ in found]
+    run_parallel(place, ((r, distinct, begins) for r, (_, begins) in enumerate(found)))
+    del keys, found, distinct  # distinct keys are views of all keys
 
     weights = np.empty((6, count), np.float32)
     norms = np.ones(count, np.float32)

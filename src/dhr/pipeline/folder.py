@@ -50,6 +50,16 @@ class OutputFolder:
         return self.root / "affinity.safetensors"
 
     @property
+    def survey(self) -> Path:
+        """Discriminants of the classes, from all photographs."""
+        return self.root / "survey.safetensors"
+
+    @property
+    def survey_checkpoint(self) -> Path:
+        """Sums of a survey that is not finished."""
+        return self.root / "work" / "survey.safetensors"
+
+    @property
     def student(self) -> Path:
         """The trained student."""
         return self.root / "student.safetensors"

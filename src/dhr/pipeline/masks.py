@@ -18,6 +18,7 @@ from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ItemError
 from dhr.files import write_bytes, write_json
 from dhr.method.rebalance import rebalance
+from dhr.method.survey import Survey, survey_features
 from dhr.models.uss import UssModel
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
@@ -87,6 +88,7 @@ def make_mask(
     device: torch.device,
     folder: OutputFolder,
     palette: UInt8[np.ndarray, "256 3"],
+    survey: Survey | None = None,
 ) -> None:
     """Make the mask of ``sample`` and write everything that the output folder holds of it, its record last.
 
@@ -104,7 +106,8 @@ def make_mask(
         maps.image,
         edges=maps.edges,
         background=classes.background,
-        prior=_prior(classes, sample, config.method.prior).to(device) if config.method.prior else None,
+        prior=photograph_prior(classes, sample, config.method.prior, device),
+        survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
         config=config.method,
         boundary=config.boundary,
     )
@@ -121,11 +124,24 @@ def make_mask(
     write_json(folder.item(sample.name), {**record, "seconds": round(time.perf_counter() - start, 4)})
 
 
-def _prior(classes: ClassTable, sample: Sample, shares: Mapping[str, float]) -> Float[Tensor, "1 k"]:
-    """Shares of the classes of a photograph, the background first where there is one."""
+def photograph_prior(
+    classes: ClassTable, sample: Sample, shares: Mapping[str, float], device: torch.device
+) -> Float[Tensor, "1 k"] | None:
+    """Shares of the classes of a photograph, the background first where there is one; None if none are given."""
+    if not shares:
+        return None
     usual = sum(shares.values()) / len(shares)
     names = [classes.names[label] for label in (*range(classes.foreground.start), *sample.tags)]
-    return torch.tensor([[shares.get(name, usual) for name in names]])
+    return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
+
+
+def surveyed(
+    survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
+) -> Float[Tensor, "1 k u v"]:
+    """What the survey says of a photograph."""
+    ids = torch.tensor([*range(classes.foreground.start), *sample.tags], device=maps.uss.device)
+    grid = (maps.uss.shape[-2], maps.uss.shape[-1])
+    return survey.shares(survey_features(maps.uss, maps.wss), ids, grid, config.method)
 
 
 def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:

@@ -17,7 +17,7 @@ import dhr
 from dhr.data.palette import palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
-from dhr.models.wss.classifier import TagClassifier
+from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import make_mask
@@ -25,6 +25,7 @@ from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -141,8 +142,23 @@ def run(
                 folder.write_record(state)
             made_in = folder.first if config.recursion else folder
             missing = [sample for sample in found.samples if not _finished(made_in, sample, config)]
+            survey = None
+            if config.method.survey > 0 and missing:
+                with meter.stage("survey"):
+                    survey = make_survey(
+                        models,
+                        data,
+                        found.samples,
+                        config,
+                        device,
+                        folder,
+                        lambda done, total: progress("survey", done, total),
+                    )
+                folder.write_record(state)
             with meter.stage("masks"):
-                problems += _make_masks(models, data, found.samples, missing, config, device, made_in, progress)
+                problems += _make_masks(
+                    models, data, found.samples, missing, config, device, made_in, progress, survey=survey
+                )
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress)
@@ -162,6 +178,7 @@ def _make_masks(
     folder: OutputFolder,
     progress: Progress,
     stage: str = "masks",
+    survey: Survey | None = None,
 ) -> list[Problem]:
     """Make the masks of ``todo``; what could not be made."""
     problems = []
@@ -169,7 +186,7 @@ def _make_masks(
     for done, sample in enumerate(todo, start=len(samples) - len(todo)):
         progress(stage, done, len(samples))
         try:
-            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours)
+            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours, survey)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
@@ -190,19 +207,18 @@ def _again(
     progress: Progress,
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
-    from dhr.pipeline.students import Masks, trained_student
+    from dhr.pipeline.students import Masks, joint_course, trained_student
     from dhr.train.joint import make_fabric
 
-    if not isinstance(models.wss, TagClassifier):
-        raise ConfigError("recursion needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     fabric = make_fabric(config.joint, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
     usable = [sample for sample in found.samples if _finished(folder.first, sample, config)]
     with meter.stage("student"):
         student = trained_student(
-            data, usable, models.wss, models.uss, Masks(folder.first.root / "masks", data.classes), config, folder,
-            fabric, {"identity": identity}, lambda stage, done, total, note: progress(stage, done, total),
+            data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True),
+            Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
+            lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
     todo = [sample for sample in usable if not _finished(folder, sample, config)]
     with meter.stage("second masks"):

@@ -13,7 +13,7 @@ import torch
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.student import StudentConfig
+from dhr.models.student import Mask2FormerConfig, StudentConfig
 from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.models.wss import WssConfig
@@ -38,6 +38,7 @@ class RunConfig:
     recursion: bool = False
     """Whether the masks train a student, whose maps make the next masks, which are the result."""
     student: StudentConfig = field(default_factory=StudentConfig)
+    mask2former: Mask2FormerConfig = field(default_factory=Mask2FormerConfig)
     joint: JointConfig = field(default_factory=JointConfig)
     classifier: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
@@ -53,6 +54,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be 0 or more, and below 2**63; got {self.seed}")
+        if self.recursion and self.student.kind != "joint":
+            raise ConfigError(
+                f"recursion needs a student with maps, student.kind joint; {self.student.kind} learns finished masks, "
+                "those of a run (dhr train --masks OUT/masks)"
+            )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
         if self.train.crop < 2 * self.wss.output_stride:
@@ -105,6 +111,7 @@ class RunConfig:
         settings["train"].pop("workers")
         settings["affinity"].pop("workers")
         settings["joint"].pop("workers")
+        settings.pop("mask2former")  # a run has none
         if not self.recursion:
             settings.pop("student")
             settings.pop("joint")
@@ -117,6 +124,30 @@ class RunConfig:
                 settings[part]["weights"] = _digest(Path(weights), f"{part}.weights", known)
         if self.classifier is not None:
             settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
+        return plain(settings)
+
+    def training_identity(self, device: torch.device) -> dict[str, Any]:
+        """The same for a student's training: what its kind depends on.
+
+        Raises:
+            WeightsError: weights are missing.
+        """
+        settings = self.identity(device)
+        settings["joint"] = asdict(self.joint)
+        settings["joint"].pop("workers")
+        if self.student.kind == "mask2former":
+            for name in ("wss", "train", "affinity", "uss", "method", "boundary"):
+                settings.pop(name, None)
+            settings["student"] = {"kind": self.student.kind}
+            settings["mask2former"] = asdict(self.mask2former)
+            for name in ("model", "weights"):
+                place = Path(getattr(self.mask2former, name))
+                if name == "weights" and str(place) not in (HUB, NONE):
+                    settings["mask2former"][name] = _digest(place, "mask2former.weights", None)
+                elif place.is_dir():
+                    settings["mask2former"][name] = _digest_folder(place)
+        else:
+            settings["student"] = asdict(self.student)
         return plain(settings)
 
 
@@ -166,3 +197,12 @@ def _digest(path: Path, setting: str, before: str | None) -> str:
         if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
             return before
         raise WeightsError(f"--{setting}: cannot read {path} ({error.strerror}); expected a file of weights") from error
+
+
+def _digest_folder(path: Path) -> str:
+    """Of what transformers reads of a folder: settings and weights."""
+    whole = hashlib.sha256()
+    for file in sorted(path.glob("*")):
+        if file.suffix in (".json", ".safetensors", ".bin"):
+            whole.update(f"{file.name} {_digest(file, 'mask2former.model', None)}".encode())
+    return _SHA256 + whole.hexdigest()

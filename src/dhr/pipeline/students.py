@@ -17,18 +17,20 @@ from dhr.data.images import read_mask
 from dhr.data.palette import palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
-from dhr.errors import DataError, ItemError
+from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import write_bytes
+from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.uss import UssModel
 from dhr.models.views import average_views
 from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
 from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.models import tag_state
+from dhr.pipeline.models import Models, tag_state
 from dhr.pipeline.settings import RunConfig
 from dhr.train.joint import train_student
-from dhr.train.live import given_targets, live_targets
+from dhr.train.lessons import JointLesson, Lesson, SetLesson
+from dhr.train.live import given_targets
 from dhr.train.pieces import Geometry, PieceDataset, Pieces
 from dhr.train.student_file import read_student, write_student
 
@@ -122,18 +124,59 @@ def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> S
     return Student(tagger, config.student, len(classes.names))
 
 
+@dataclass(frozen=True)
+class Course:
+    """A student that nobody has taught yet, and how it is going to be."""
+
+    student: StudentModel
+    lesson: Lesson
+    freeze_norm: bool
+    """Whether its encoder's batch statistics stay."""
+    uss: UssModel | None = None
+    """Whose features the lesson needs."""
+
+
+def joint_course(models: Models, config: RunConfig, classes: ClassTable, fabric: Fabric, masks: bool) -> Course:
+    """Recursion: the student begins as the trained classifier.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not isinstance(models.wss, TagClassifier):
+        raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
+    student = new_student(models.wss, config, classes)
+    lesson = JointLesson(student, config.joint, config.method, config.boundary, fabric, masks)
+    freeze = config.joint.freeze_norm and config.wss.weights != NONE
+    return Course(student, lesson, freeze, models.uss if config.joint.recursion else None)
+
+
+def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
+    """A second stage on finished masks.
+
+    Raises:
+        ConfigError: transformers is not installed, or cannot build it.
+        WeightsError: its weights cannot be had.
+    """
+    from dhr.models.student.mask2former_build import build_mask2former
+
+    torch.manual_seed(config.seed)
+    student = build_mask2former(config.mask2former, len(classes.names), classes.background)
+    return Course(
+        student, SetLesson(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
+    )  # fmt: skip
+
+
 def trained_student(
     data: DataSet,
     samples: Sequence[Sample],
-    wss: TagClassifier,
-    uss: UssModel,
+    course: Callable[[], Course],
     masks: Masks | None,
     config: RunConfig,
     folder: OutputFolder,
     fabric: Fabric,
     about: dict[str, Any],
     progress: Progress,
-) -> Student:
+) -> Any:
     """The student of ``folder``, trained unless it is there already; in evaluation mode, on the device.
 
     The first process makes what all need; the others wait for it.
@@ -145,30 +188,30 @@ def trained_student(
         return read_student(folder.student).student.to(fabric.device)
     if not samples:
         raise DataError("no photograph has a mask that a student could learn from")
-    if fabric.is_global_zero and config.joint.recursion:
-        keep_features(data, samples, uss, config, folder, fabric.device, progress)
+    plan = course()
+    if fabric.is_global_zero and plan.uss is not None:
+        keep_features(data, samples, plan.uss, config, folder, fabric.device, progress)
     fabric.barrier()
     pieces = PieceDataset(
-        data, samples, masks, KeptFeatures(folder) if config.joint.recursion else None, side=config.joint.crop,
+        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
         cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
         jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
     student = train_student(
-        new_student(wss, config, data.classes),
+        plan.student,
+        plan.lesson,
         pieces,
         config.joint,
-        config.method,
-        config.boundary,
         fabric=fabric,
-        freeze_norm=config.joint.freeze_norm and config.wss.weights != NONE,
+        freeze_norm=plan.freeze_norm,
         seed=config.seed,
         folder=folder.training,
         progress=lambda done, total, note: progress("student", done, total, note),
-        look=_Pictures(pieces, config, folder.training, fabric),
+        look=_Pictures(pieces, plan.lesson, folder.training, fabric),
         about=about,
     )
     if fabric.is_global_zero:
-        write_student(folder.student, student, config.wss, data.classes, config.image.long_side)
+        write_student(folder.student, student, data.classes, config.image.long_side)
     fabric.barrier()
     return student
 
@@ -176,13 +219,13 @@ def trained_student(
 class _Pictures:
     """Draws photograph, base mask, live mask and the student's own segmentation of a few photographs."""
 
-    def __init__(self, pieces: PieceDataset, config: RunConfig, folder: Path, fabric: Fabric) -> None:
-        self.pieces, self.config, self.folder, self.fabric = pieces, config, folder, fabric
+    def __init__(self, pieces: PieceDataset, lesson: Lesson, folder: Path, fabric: Fabric) -> None:
+        self.pieces, self.lesson, self.folder, self.fabric = pieces, lesson, folder, fabric
         # Those with the most tags have most to show.
         self.shown = sorted(range(len(pieces)), key=lambda index: -len(pieces.samples[index].tags))[:_SHOWN]
 
     @torch.no_grad()
-    def __call__(self, step: int, student: Student) -> None:
+    def __call__(self, step: int, student: Any) -> None:
         """Write ``pictures/step-N.png``."""
         student.eval()
         rows = [self._row(index, student) for index in self.shown]
@@ -190,19 +233,13 @@ class _Pictures:
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
         write_bytes(self.folder / "pictures" / f"step-{step:08d}.png", buffer.getvalue())
 
-    def _row(self, index: int, student: Student) -> UInt8[np.ndarray, "h w 3"]:
+    def _row(self, index: int, student: Any) -> UInt8[np.ndarray, "h w 3"]:
         data, sample, side = self.pieces.data, self.pieces.samples[index], self.pieces.side
         image = working_image(data.read_image(sample), self.pieces.long_side)
         height, width = (max(side, round(side * one / min(image.shape[-2:]))) for one in image.shape[-2:])
         middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
         piece = Pieces(*(self.fabric.to_device(one[None]) for one in self.pieces.cut(sample, image, middle, None)))
-        seen = student(piece.images)
-        joint = self.config.joint
-        given = given_targets(piece)
-        live = given if not joint.recursion else live_targets(
-            student.activation(seen), seen.features, piece, joint.base if self.pieces.mask else "maps",
-            bool(student.background), self.config.method, replace(self.config.boundary, kind=joint.boundary),
-        )  # fmt: skip
+        given, live = given_targets(piece), self.lesson.targets(student, piece)
         own = student.segment(piece.images).argmax(dim=1)
         colours = palette(256)
         photograph = (piece.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()

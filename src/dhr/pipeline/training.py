@@ -1,19 +1,22 @@
 """A student trained on masks of any origin, by one process or several."""
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning_fabric import Fabric
+
 import dhr
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
-from dhr.models.wss.classifier import TagClassifier
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
-from dhr.pipeline.students import Masks, Progress, trained_student
+from dhr.pipeline.students import Course, Masks, Progress, joint_course, mask2former_course, trained_student
 from dhr.train.joint import make_fabric
 
 
@@ -33,7 +36,9 @@ def train_on_masks(
     config: RunConfig,
     progress: Progress = lambda stage, done, total, note: None,
 ) -> Trained:
-    """Train the classifier on the tags, then the student on ``masks`` and on what its own maps make of them.
+    """Train a student of ``config.student.kind`` on ``masks``.
+
+    A joint one: the classifier on the tags, then the student also on what its own maps make of the masks.
 
     Args:
         masks: folder of ``NAME.png``; without it, the student's own maps are all that it learns from.
@@ -45,6 +50,8 @@ def train_on_masks(
         OutputError: ``out`` cannot be written, or holds something else.
         WeightsError: a model's weights cannot be had.
     """
+    if masks is None and config.student.kind != "joint":
+        raise ConfigError(f"student.kind {config.student.kind} learns finished masks: name --masks DIR")
     if masks is None and not config.joint.recursion:
         raise ConfigError("without masks there is nothing to learn from: name --masks DIR, or --joint.recursion true")
     device = config.find_device()
@@ -53,30 +60,24 @@ def train_on_masks(
     if not fabric.is_global_zero:
         progress = lambda stage, done, total, note: None  # noqa: E731
     folder = OutputFolder(out)
-    settings = {**config.identity(device), "student": asdict(config.student), "joint": asdict(config.joint)}
-    settings["joint"].pop("workers")
+    settings = config.training_identity(device)
     with ExitStack() as stack:
         if fabric.is_global_zero:
             stack.enter_context(closing(folder.lock()))
             record = folder.read() or {}
             identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": plain(settings)}
             folder.refuse_other(record.get("identity", {}), identity)
+            if not record:  # weights that cannot be had should be known before the folder is of these settings
+                BUILDERS[config.student.kind](data, config, folder, fabric.device)
             folder.write_record({"status": "running", "command": "train", "identity": identity})
-            found = _scan(data, folder, progress)
-            models = build_models(data, config, folder, fabric.device)
-            train(
-                models.wss, data, found.samples, config, folder,
-                lambda done, total: progress("classifier", done, total, ""),
-            )  # fmt: skip
+            _scan(data, folder, progress)
         fabric.barrier()
         found = _scan(data, folder, lambda stage, done, total, note: None)
-        models = build_models(data, config, folder, fabric.device)
-        if not isinstance(models.wss, TagClassifier):
-            raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
-        usable, problems = _usable(data, found, None if masks is None else Masks(masks, data.classes))
+        teachers = None if masks is None else Masks(masks, data.classes)
+        usable, problems = _usable(data, found, teachers)
         trained_student(
-            data, usable, models.wss, models.uss, None if masks is None else Masks(masks, data.classes), config, folder,
-            fabric, {"photographs": found.digest}, progress,
+            data, usable, lambda: COURSES[config.student.kind](data, found, config, folder, fabric, teachers, progress),
+            teachers, config, folder, fabric, {"photographs": found.digest}, progress,
         )  # fmt: skip
         if fabric.is_global_zero:
             skipped = [asdict(problem) for problem in problems]
@@ -102,3 +103,53 @@ def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sampl
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
     return usable, problems
+
+
+def _joint(
+    data: DataSet,
+    found: Scan,
+    config: RunConfig,
+    folder: OutputFolder,
+    fabric: Fabric,
+    masks: Masks | None,
+    progress: Progress,
+) -> Course:
+    """First the classifier learns the tags, in one process."""
+    if fabric.is_global_zero:
+        models = build_models(data, config, folder, fabric.device)
+        train(
+            models.wss, data, found.samples, config, folder, lambda done, total: progress("classifier", done, total, "")
+        )
+    fabric.barrier()
+    models = build_models(data, config, folder, fabric.device)
+    return joint_course(models, config, data.classes, fabric, masks is not None)
+
+
+def _mask2former(
+    data: DataSet,
+    found: Scan,
+    config: RunConfig,
+    folder: OutputFolder,
+    fabric: Fabric,
+    masks: Masks | None,
+    progress: Progress,
+) -> Course:
+    return mask2former_course(config, data.classes, fabric)
+
+
+def _build_mask2former(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> Any:
+    from dhr.models.student.mask2former_build import build_mask2former
+
+    return build_mask2former(config.mask2former, len(data.classes.names), data.classes.background)
+
+
+BUILDERS: Mapping[str, Callable[[DataSet, RunConfig, OutputFolder, torch.device], Any]] = {
+    "joint": build_models,
+    "mask2former": _build_mask2former,
+}
+"""By kind of student: whatever has weights from outside, to see that they can be had."""
+COURSES: Mapping[str, Callable[[DataSet, Scan, RunConfig, OutputFolder, Fabric, Masks | None, Progress], Course]] = {
+    "joint": _joint,
+    "mask2former": _mask2former,
+}
+"""By kind: the student as it begins, and its lesson."""

@@ -98,10 +98,15 @@ def heat_map(photograph: UInt8[np.ndarray, "h w 3"], cam: Float[np.ndarray, "h2 
     heat: Float[np.ndarray, "h w"] = np.asarray(
         Image.fromarray(clean).resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64
     )
-    stops = np.linspace(0, 1, len(_HEAT))
-    colour = np.stack([np.interp(heat, stops, channel) for channel in _HEAT.T], axis=-1)  # (h, w, 3)
+    colour = heat_colours(heat)
     weight = (0.35 + 0.45 * heat)[..., None]
     return _picture((1 - weight) * photograph.mean(axis=2, keepdims=True) + weight * colour)
+
+
+def heat_colours(values: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 3"]:
+    """RGB, 0..255, of values in 0..1: black to yellow."""
+    stops = np.linspace(0, 1, len(_HEAT))
+    return np.stack([np.interp(values, stops, channel) for channel in _HEAT.T], axis=-1)
 
 
 def data_uri(picture: UInt8[np.ndarray, "h w 3"]) -> str:

@@ -1,4 +1,4 @@
-"""Joint training: the student's own maps are rebalanced in every step and teach its decoder (paper, Section 3.3)."""
+"""Training a student: the steps, the rates, the checkpoints and the log; what it is taught is a lesson's matter."""
 
 import csv
 import io
@@ -7,29 +7,25 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, multilabel_soft_margin_loss
 from torch.utils.data import DataLoader
 
-from dhr.data.samples import VOID
-from dhr.errors import ConfigError
+from dhr.errors import ConfigError, OutputError
 from dhr.files import write_bytes
-from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.student.network import Student, set_modes
+from dhr.models.student import StudentModel
 from dhr.train.checkpoint import Checkpoints
 from dhr.train.fitting import mix
 from dhr.train.joint_config import JointConfig
-from dhr.train.live import Targets, given_targets, live_targets
+from dhr.train.lessons import Lesson
 from dhr.train.pieces import Order, PieceDataset, Pieces
 
 Progress = Callable[[int, int, str], None]
@@ -37,28 +33,26 @@ Progress = Callable[[int, int, str], None]
 
 
 def train_student(
-    student: Student,
+    model: StudentModel,
+    lesson: Lesson,
     pieces: PieceDataset,
     config: JointConfig,
-    method: MethodConfig,
-    boundary: BoundaryConfig,
     *,
     fabric: Fabric,
     freeze_norm: bool,
     seed: int,
     folder: Path,
     progress: Progress,
-    look: Callable[[int, Student], None] | None = None,
+    look: Callable[[int, StudentModel], None] | None = None,
     about: dict[str, Any] | None = None,
-) -> Student:
-    """Train ``student`` and return the result in evaluation mode: itself, or its teacher.
+) -> StudentModel:
+    """Train ``model`` by ``lesson``, and return the result in evaluation mode: itself, or its teacher.
 
     ``folder`` gets ``checkpoints/``, ``log.csv`` and TensorBoard's events. Where it holds a checkpoint, training goes
     on from it and ends with the same weights: all randomness is a function of seed, step and photograph.
 
     Args:
-        pieces: photographs with base masks and USS features.
-        method: Steps 1 to 3 in recursion.
+        pieces: photographs with base masks, and with USS features if the lesson needs them.
         fabric: devices and processes; launched.
         freeze_norm: keep the encoder's batch statistics.
         look: called every ``config.look_every`` steps, and at the end, by the first process.
@@ -75,8 +69,9 @@ def train_student(
             f"{config.accumulate * fabric.world_size}; got {config.batch}"
         )
     torch.manual_seed(seed)
-    student.save_memory = config.save_memory
-    student.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.save_memory = config.save_memory
+    student: Any = model
+    student.to(fabric.device, memory_format=torch.channels_last)
     teacher = ModelEmaV3(student, config.ema, use_warmup=True) if config.teacher else None
     optimiser = _optimiser(student, config)
     rates = [float(group["lr"]) for group in optimiser.param_groups]
@@ -84,16 +79,14 @@ def train_student(
         student = nn.SyncBatchNorm.convert_sync_batchnorm(student)  # type: ignore[no-untyped-call]  # none for CPUs
     network, wrapped = fabric.setup(student, optimiser)
     checkpoints = Checkpoints(folder / "checkpoints", config.keep)
-    settings = {**asdict(config), "seed": seed, "method": asdict(method), **(about or {})}
+    settings = {**asdict(config), "seed": seed, **lesson.settings, **(about or {})}
     for name in ("workers", "devices", "keep", "save_every", "look_every", "log_every", "save_memory"):
         settings.pop(name, None)
     first = _resume(checkpoints, settings, student, teacher, optimiser)
-    log = _Log(folder, first) if fabric.is_global_zero else None
+    log = _Log(folder, first, lesson.names) if fabric.is_global_zero else None
     order = Order(len(pieces), config.batch, seed, first, config.steps, fabric.global_rank, fabric.world_size)
     loader = DataLoader(pieces, batch_sampler=order, num_workers=config.workers, collate_fn=_collate)
-    live_from = round(config.start * config.steps) if pieces.mask is not None else 0
-    refine = replace(boundary, kind=config.boundary)
-    set_modes(student, freeze_norm)
+    student.set_modes(freeze_norm)
 
     for step, batch in enumerate(loader, start=first):
         torch.manual_seed(mix(seed, step, fabric.global_rank))
@@ -104,67 +97,43 @@ def train_student(
         parts = len(batch.images) // config.accumulate
         for part in range(config.accumulate):
             here = Pieces(*(fabric.to_device(one[part * parts : (part + 1) * parts]) for one in batch))
-            images = here.images.contiguous(memory_format=torch.channels_last)
+            here = here._replace(images=here.images.contiguous(memory_format=torch.channels_last))
             last = part == config.accumulate - 1
             with nullcontext() if last else fabric.no_backward_sync(network):
-                seen = network(images)
-                targets = given_targets(here)
-                if config.recursion and step >= live_from:
-                    view = seen if teacher is None else _see(teacher.module, images, fabric)
-                    cams = student.activation(view)
-                    targets = live_targets(
-                        cams.detach(), view.features.detach(), here, config.base if pieces.mask else "maps",
-                        bool(student.background), method, refine,
-                    )  # fmt: skip
-                tagged = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), here.tags)
-                segmented = segmentation_loss(seen.logits, targets, config, fabric)
-                fabric.backward((tagged + segmented) / config.accumulate)
-            sums.append(torch.stack([tagged.detach(), segmented.detach(), targets.empty.float().sum()]))
+                losses = lesson(network, None if teacher is None else teacher.module, here, step)
+                fabric.backward(torch.stack(losses.parts).sum() / config.accumulate)
+            sums.append(torch.stack([*(one.detach() for one in losses.parts), losses.empty]))
+        if config.clip > 0:  # of gradients that are no numbers the loss will tell
+            fabric.clip_gradients(network, wrapped, max_norm=config.clip, error_if_nonfinite=False)
         wrapped.step()
         if teacher is not None:
             teacher.update(student, step)
         done = step + 1
         if done % config.log_every == 0 or done % config.save_every == 0 or done == config.steps:
             values = torch.stack(sums)
-            total = torch.cat([values[:, :2].mean(dim=0), values[:, 2:].sum(dim=0) * fabric.world_size])
-            tag_loss, mask_loss, empty = fabric.all_reduce(total, reduce_op="mean").tolist()  # type: ignore[union-attr]
-            if not math.isfinite(tag_loss + mask_loss):
+            total = torch.cat([values[:, :-1].mean(dim=0), values[:, -1:].sum(dim=0) * fabric.world_size])
+            *parts_now, empty = fabric.all_reduce(total, reduce_op="mean").tolist()  # type: ignore[union-attr]
+            if not math.isfinite(sum(parts_now)):
                 raise ConfigError(
-                    f"the training diverged by step {done} (losses {tag_loss:.3g} and {mask_loss:.3g}); "
+                    f"the training diverged by step {done} (losses {' and '.join(f'{one:.3g}' for one in parts_now)}); "
                     f"lower --joint.lr. The last checkpoint, in {checkpoints.folder}, is of before"
                 )
-            progress(done, config.steps, f"L_cls {tag_loss:.3f} L_seg {mask_loss:.3f}")
+            named = zip(lesson.names, parts_now, strict=True)
+            progress(done, config.steps, " ".join(f"{name} {one:.3f}" for name, one in named))
             if log is not None:
-                log.add(done, tag_loss, mask_loss, optimiser.param_groups[0]["lr"], int(empty))
+                log.add(done, parts_now, optimiser.param_groups[0]["lr"], int(empty))
         if log is not None and (done % config.save_every == 0 or done == config.steps):
+            log.write()  # first: lines beyond a checkpoint are forgotten when training goes on, lost ones are not found
             checkpoints.write(done, _state(student, teacher, optimiser), settings)
-            log.write()
         often = config.look_every and (done % config.look_every == 0 or done == config.steps)
         if look is not None and log is not None and often:
             look(done, student if teacher is None else teacher.module)
-            set_modes(student, freeze_norm)
+            student.set_modes(freeze_norm)
     fabric.barrier()
     if log is not None:
         log.close()
-    result: Student = student if teacher is None else teacher.module
-    return result.eval()
-
-
-def segmentation_loss(
-    logits: Float[Tensor, "b c p q"], targets: Targets, config: JointConfig, fabric: Fabric
-) -> Float[Tensor, ""]:
-    """L_seg: cross entropy, the mean over the pixels (of all processes) that are not void, or weighted."""
-    sharp = interpolate(logits.float(), targets.labels.shape[-2:], mode="bilinear", align_corners=False)
-    losses = cross_entropy(sharp, targets.labels, ignore_index=VOID, reduction="none")
-    weights = (targets.labels != VOID).float()
-    if config.weighting == "confidence":
-        weights = weights * targets.confidence
-    else:
-        weights = weights * (targets.confidence >= config.doubtful)
-    count = weights.sum()
-    if fabric.world_size > 1:
-        count = fabric.all_reduce(count, reduce_op="mean")  # type: ignore[assignment]
-    return (losses * weights).sum() / count.clamp_min(1)
+    result: StudentModel = (student if teacher is None else teacher.module).eval()
+    return result
 
 
 def make_fabric(config: JointConfig, device: torch.device) -> Fabric:
@@ -192,25 +161,18 @@ def _processes(config: JointConfig) -> tuple[int, int]:
     return config.devices, 1
 
 
-def _optimiser(student: Student, config: JointConfig) -> torch.optim.Optimizer:
-    new = [*student.tagger.classifier.parameters(), *student.decoder.parameters()]
-    groups = [
-        {"params": list(student.tagger.encoder.parameters()), "lr": config.lr},
-        {"params": new, "lr": config.new_lr * config.lr},
-    ]
+def _optimiser(student: StudentModel, config: JointConfig) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = []
+    for group in student.groups():
+        rate = config.lr * (config.new_lr if group.new else 1)
+        decay = {} if group.decay else {"weight_decay": 0.0}
+        groups.append({"params": group.parameters, "lr": rate, **decay})
     if config.optimiser == "adamw":
         return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
 
 
-@torch.no_grad()
-def _see(teacher: Any, images: Tensor, fabric: Fabric) -> Any:
-    teacher.eval()
-    with fabric.autocast():
-        return teacher(images)
-
-
-def _state(student: Student, teacher: ModelEmaV3 | None, optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+def _state(student: Any, teacher: ModelEmaV3 | None, optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
     state = {"student": student.state_dict(), "optimiser": optimiser.state_dict()}
     return state if teacher is None else {**state, "teacher": teacher.module.state_dict()}
 
@@ -218,7 +180,7 @@ def _state(student: Student, teacher: ModelEmaV3 | None, optimiser: torch.optim.
 def _resume(
     checkpoints: Checkpoints,
     settings: dict[str, Any],
-    student: Student,
+    student: Any,
     teacher: ModelEmaV3 | None,
     optimiser: torch.optim.Optimizer,
 ) -> int:
@@ -227,10 +189,16 @@ def _resume(
     if found is None:
         return 0
     step, state = found
-    student.load_state_dict(state["student"])
-    optimiser.load_state_dict(state["optimiser"])
-    if teacher is not None:
-        teacher.module.load_state_dict(state["teacher"])
+    try:
+        student.load_state_dict(state["student"])
+        optimiser.load_state_dict(state["optimiser"])
+        if teacher is not None:
+            teacher.module.load_state_dict(state["teacher"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise OutputError(
+            f"{checkpoints.folder} holds the state of another network ({' '.join(str(error).split())[:120]}); "
+            "delete it, or choose another folder"
+        ) from error
     return step
 
 
@@ -241,10 +209,10 @@ def _collate(items: Sequence[Pieces]) -> Pieces:
 class _Log:
     """``log.csv`` and TensorBoard's events; what comes after the checkpoint that is gone on from is forgotten."""
 
-    columns = ("step", "L_cls", "L_seg", "lr", "empty", "seconds")
-
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
         from torch.utils.tensorboard import SummaryWriter
+
+        self.names = names
 
         self.path = folder / "log.csv"
         self.rows: list[list[Any]] = []
@@ -255,17 +223,18 @@ class _Log:
         before = float(self.rows[-1][-1]) if self.rows else 0.0
         self._begun = time.perf_counter() - before
 
-    def add(self, step: int, tagged: float, segmented: float, rate: float, empty: int) -> None:
+    def add(self, step: int, losses: Sequence[float], rate: float, empty: int) -> None:
         """One line."""
         seconds = time.perf_counter() - self._begun
-        self.rows.append([step, f"{tagged:.6f}", f"{segmented:.6f}", f"{rate:.3g}", empty, f"{seconds:.1f}"])
-        for name, value in (("loss/cls", tagged), ("loss/seg", segmented), ("lr", rate), ("empty pieces", empty)):
+        self.rows.append([step, *(f"{one:.6f}" for one in losses), f"{rate:.3g}", empty, f"{seconds:.1f}"])
+        named = [(f"loss/{name.removeprefix('L_')}", one) for name, one in zip(self.names, losses, strict=True)]
+        for name, value in (*named, ("lr", rate), ("empty pieces", empty)):
             self._board.add_scalar(name, value, step)
 
     def write(self) -> None:
         """Write the lines so far."""
         text = io.StringIO()
-        csv.writer(text).writerows([self.columns, *self.rows])
+        csv.writer(text).writerows([["step", *self.names, "lr", "empty", "seconds"], *self.rows])
         write_bytes(self.path, text.getvalue().encode())
         self._board.flush()
 

@@ -29,6 +29,8 @@ class JointConfig:
     """How many times that the new layers have."""
     weight_decay: float = 4e-5
     """Weight decay."""
+    clip: float = 0.0
+    """Largest norm of a step's gradients, above which they are scaled down; 0 for none."""
     recursion: bool = True
     """Rebalance the student's own maps in every step; otherwise the given masks teach it throughout."""
     start: float = 0.1
@@ -70,7 +72,7 @@ class JointConfig:
         for name in ("steps", "batch", "crop", "accumulate", "save_every", "keep", "log_every", "devices"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"joint.{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("jitter", "lr", "new_lr", "weight_decay", "workers", "look_every"):
+        for name in ("jitter", "lr", "new_lr", "weight_decay", "clip", "workers", "look_every"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"joint.{name} must not be negative, got {getattr(self, name)}")
         if not 0 < self.scale[0] <= self.scale[1]:

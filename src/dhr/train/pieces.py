@@ -171,7 +171,8 @@ class Order:
         return max(0, self.last - self.first)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        known, order = -1, np.zeros(0, np.int64)
+        known = -1
+        order: Int[np.ndarray, " count"] = np.zeros(0, np.int64)
         for step in range(self.first, self.last):
             keys = []
             for at in range(step * self.batch, (step + 1) * self.batch):

@@ -1,7 +1,8 @@
 """A student in one file: weights, and all that it takes to build the network and to name its classes."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from dhr.errors import ConfigError, WeightsError
 from dhr.files import write_bytes
 from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
-from dhr.models.weights import NONE
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 
@@ -25,19 +25,19 @@ FORMAT = "dhr student 1"
 class StudentFile:
     """What a file of a student holds."""
 
-    student: Student
+    student: Any
+    """A :class:`~dhr.models.student.StudentModel`."""
     classes: ClassTable
     long_side: int
     """The size of photographs that it was trained on, see :class:`~dhr.data.transforms.ImageConfig`."""
 
 
-def write_student(path: Path, student: Student, wss: WssConfig, classes: ClassTable, long_side: int) -> None:
-    """Write ``path``; the encoder's mean and standard deviation are written as they are used."""
-    mean, std = (tuple(value.flatten().tolist()) for value in (student.tagger.mean, student.tagger.std))
+def write_student(path: Path, student: Any, classes: ClassTable, long_side: int) -> None:
+    """Write ``path``."""
     header = {
         "format": FORMAT,
-        "wss": asdict(replace(wss, mean=mean, std=std, weights=NONE)),
-        "student": asdict(student.config),
+        "kind": student.kind,
+        **student.describe(),
         "classes": list(classes.names),
         "background": classes.background,
         "long_side": long_side,
@@ -59,9 +59,8 @@ def read_student(path: Path) -> StudentFile:
                 raise ValueError(f"its format is {header.get('format')!r}, expected {FORMAT!r}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         classes = ClassTable(tuple(header["classes"]), bool(header["background"]))
-        wss, config = WssConfig(**_tuples(header["wss"])), StudentConfig(**_tuples(header["student"]))
         with torch.random.fork_rng(devices=[]):
-            student = Student(TagClassifier(wss, len(classes.foreground)), config, len(classes.names))
+            student = REBUILD[header.get("kind", "joint")](header, classes)
         student.load_state_dict(state)
         return StudentFile(student.eval(), classes, int(header["long_side"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ConfigError) as error:
@@ -71,6 +70,21 @@ def read_student(path: Path) -> StudentFile:
         ) from error
 
 
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+def _joint(header: Mapping[str, Any], classes: ClassTable) -> Student:
+    wss, config = WssConfig(**_tuples(header["wss"])), StudentConfig(**_tuples(header["student"]))
+    return Student(TagClassifier(wss, len(classes.foreground)), config, len(classes.names))
+
+
+def _mask2former(header: Mapping[str, Any], classes: ClassTable) -> Any:
+    from dhr.models.student.mask2former_build import rebuild_mask2former
+
+    return rebuild_mask2former(header, len(classes.names), classes.background)
+
+
+REBUILD: Mapping[str, Callable[[Mapping[str, Any], ClassTable], Any]] = {"joint": _joint, "mask2former": _mask2former}
+"""By kind: a student with random weights, of what its file tells."""
+
+
+def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has lists where settings have tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}

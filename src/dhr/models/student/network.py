@@ -1,18 +1,27 @@
 """The student: a tag classifier and a decoder on one encoder (paper, Section 3.3)."""
 
+from dataclasses import asdict, replace
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
-from dhr.models.student import DECODERS, StudentConfig, StudentMaps
+from dhr.models.student import DECODERS, Group, StudentConfig, StudentMaps
+from dhr.models.weights import NONE
 from dhr.models.wss import WssMaps
 from dhr.models.wss.classifier import TagClassifier
 
 
 class Student(nn.Module):
-    """Implements :class:`~dhr.models.wss.WssModel`; its classifier's weights are those of `classifier.safetensors`."""
+    """A :class:`~dhr.models.student.StudentModel`, and a :class:`~dhr.models.wss.WssModel` as well.
+
+    Its classifier's weights are those of `classifier.safetensors`.
+    """
+
+    kind = "joint"
 
     def __init__(self, classifier: TagClassifier, config: StudentConfig, classes: int) -> None:
         """Add a decoder for ``classes`` classes, the background counted, to ``classifier``."""
@@ -58,11 +67,26 @@ class Student(nn.Module):
         """A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""
         return seen.cams if self.config.maps == "cam" else seen.logits.softmax(dim=1)[:, self.background :]
 
+    def groups(self) -> list[Group]:
+        """The encoder, which is pretrained, and the rest."""
+        new = [*self.tagger.classifier.parameters(), *self.decoder.parameters()]
+        return [Group(list(self.tagger.encoder.parameters()), new=False), Group(new, new=True)]
 
-def set_modes(student: Student, freeze_norm: bool) -> None:
-    """Training mode, but for the batch statistics of a pretrained encoder."""
-    student.train()
-    if freeze_norm:
-        for module in student.tagger.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+    def set_modes(self, freeze_norm: bool) -> None:
+        """Training mode, but for the batch statistics of a pretrained encoder."""
+        self.train()
+        if freeze_norm:
+            freeze_statistics(self.tagger)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings; the encoder's mean and standard deviation as they are used."""
+        mean, std = (tuple(value.flatten().tolist()) for value in (self.tagger.mean, self.tagger.std))
+        wss = replace(self.tagger.config, mean=mean, std=std, weights=NONE)
+        return {"wss": asdict(wss), "student": asdict(self.config)}
+
+
+def freeze_statistics(module: nn.Module) -> None:
+    """Put the batch norms of ``module`` into evaluation mode."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()

@@ -20,6 +20,7 @@ class TagClassifier(nn.Module):
 
     def __init__(self, config: WssConfig, classes: int) -> None:
         super().__init__()
+        self.config = config
         options = {"features_only": True, "output_stride": config.output_stride, **config.options}
         self.encoder: Any = build_timm(config.backbone, config.weights, "wss.weights", options)
         channels: list[int] = self.encoder.feature_info.channels()

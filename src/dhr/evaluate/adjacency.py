@@ -1,0 +1,226 @@
+"""How much of a data set's foreground touches another class, and how much of that is between super-classes."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from dhr.data.images import read_mask
+from dhr.data.samples import ClassTable, Problem
+from dhr.errors import DataError, ItemError
+from dhr.evaluate.masks import Mask, check_ids
+from dhr.evaluate.vanishing import Vanishing
+from dhr.ops.adjacency import Contact, Regions, contact_areas, contact_pairs, find_regions
+
+CONTACT = 5.0
+"""Pixels between two regions that touch. VOC paints a line of void, five pixels wide, where objects meet."""
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """What the masks of a data set show; shares are 0..1, NaN of nothing."""
+
+    classes: ClassTable
+    """With the super-classes that were used."""
+    contact: float
+    """Pixels."""
+    whole_classes: bool
+    """Whether a region is all of a class in a mask, instead of one connected part of it."""
+    areas: Contact
+    """Pixels, summed over the masks."""
+    pairs: Int64[np.ndarray, "c c"]
+    """Pixels of regions of class i that touch class j; on the diagonal, all pixels of class i."""
+    together: Int64[np.ndarray, "c c"]
+    """Masks that show both; on the diagonal, masks that show the class."""
+    masks: int
+    problems: tuple[Problem, ...]
+    """Masks that were left out, and why."""
+    vanishing: Vanishing | None
+    """Where predicted masks were given."""
+
+    @property
+    def adjacent(self) -> float:
+        """Share of the foreground that lies in regions that touch another class."""
+        return _share(self.areas.adjacent, self.areas.foreground)
+
+    @property
+    def inter(self) -> float:
+        """Share of that in regions that touch classes of other super-classes only."""
+        return _share(self.areas.inter_only, self.areas.adjacent)
+
+    @property
+    def inter_shared(self) -> float:
+        """Share of that, each region weighted by the share of other super-classes among the classes it touches."""
+        return _share(self.areas.inter_shared, self.areas.adjacent)
+
+    @property
+    def inter_any(self) -> float:
+        """Share of that in regions that touch at least one class of another super-class."""
+        return _share(self.areas.inter_any, self.areas.adjacent)
+
+    def ranked(self) -> list[tuple[int, int]]:
+        """Pairs of classes i < j in contact, the largest area first."""
+        both = np.triu(self.pairs + self.pairs.T, 1)
+        order = [(int(i), int(j)) for i, j in np.argwhere(both > 0)]
+        return sorted(order, key=lambda pair: (-int(both[pair]), pair))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: shares in percent, rounded to 4 decimals, NaN as ``None``."""
+        names, supers = self.classes.names, self.classes.supers
+        return {
+            "adjacent": _percent(self.adjacent),
+            "inter": _percent(self.inter),
+            "inter_shared": _percent(self.inter_shared),
+            "inter_any": _percent(self.inter_any),
+            "contact_pixels": self.contact,
+            "region": "class" if self.whole_classes else "part",
+            "masks": self.masks,
+            "foreground_pixels": int(self.areas.foreground),
+            "adjacent_pixels": int(self.areas.adjacent),
+            "supers": None if supers is None else dict(zip(names, supers, strict=True)),
+            "classes": {
+                names[i]: {
+                    "masks": int(self.together[i, i]),
+                    "pixels": int(self.pairs[i, i]),
+                }
+                for i in self.classes.foreground
+                if self.pairs[i, i]
+            },
+            "pairs": [
+                {
+                    "classes": [names[i], names[j]],
+                    "masks": int(self.together[i, j]),
+                    "pixels": [int(self.pairs[i, j]), int(self.pairs[j, i])],
+                    "inter": None if supers is None else supers[i] != supers[j],
+                }
+                for i, j in self.ranked()
+            ],
+            "vanishing": None if self.vanishing is None else self.vanishing.to_json(),
+            "problems": [{"source": problem.source, "reason": problem.reason} for problem in self.problems],
+        }
+
+
+def measure_adjacency(
+    masks: Sequence[Mask],
+    classes: ClassTable,
+    *,
+    contact: float = CONTACT,
+    whole_classes: bool = False,
+    predictions: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Adjacency:
+    """Measure every mask, several at once; memory does not grow with their number.
+
+    Args:
+        masks: truth.
+        classes: with super-classes, else nothing is known of :attr:`Adjacency.inter` (NaN).
+        contact: largest distance, in pixels, between regions that touch (:func:`~dhr.ops.adjacency.find_regions`).
+        whole_classes: all of a class in a mask is one region.
+        predictions: folder of ``<name>.png``, of any method: the classes that vanish from them are counted.
+        progress: called with masks done and in all.
+
+    Raises:
+        DataError: no mask can be used, or there is no folder of predictions.
+    """
+    if predictions is not None and not predictions.is_dir():
+        raise DataError(f"expected a folder of masks at {predictions}, there is none; check the path of --pred")
+    count = len(classes.names)
+    foreground, supers = np.zeros(256, bool), np.arange(256)
+    foreground[list(classes.foreground)] = True
+    if classes.supers is not None:
+        upper = {name: number for number, name in enumerate(dict.fromkeys(classes.supers))}
+        supers[:count] = [upper[name] for name in classes.supers]
+    pairs, together = np.zeros((count, count), np.int64), np.zeros((count, count), np.int64)
+    areas, used, problems = Contact(0.0, 0.0, 0.0, 0.0, 0.0), 0, list[Problem]()
+    vanishing = None if predictions is None else Vanishing(classes)
+
+    def look(mask: Mask) -> "_Seen | Problem":
+        try:
+            truth = mask.read()
+        except ItemError as error:
+            return Problem(mask.source, str(error))
+        return _look(mask, truth, classes, foreground, contact, whole_classes, predictions)
+
+    for done, seen in enumerate(_in_order(look, masks), start=1):
+        if isinstance(seen, Problem):
+            problems.append(seen)
+        else:
+            used += 1
+            areas += contact_areas(seen.regions, supers)
+            pairs += contact_pairs(seen.regions, count)
+            here = np.zeros(count, np.int64)
+            here[seen.regions.labels] = 1
+            together += np.outer(here, here)
+            if isinstance(seen.pred, Problem):
+                problems.append(seen.pred)
+            elif seen.pred is not None and vanishing is not None:
+                vanishing.add(seen.truth, seen.pred, seen.regions)
+        if progress is not None:
+            progress(done, len(masks))
+    if not used:
+        raise DataError(f"none of the {len(masks)} masks can be used: {problems[0].reason if problems else 'no mask'}")
+    if vanishing is not None and not vanishing.compared:
+        raise DataError(f"none of the masks in {predictions} can be compared: {problems[0].reason}")
+    if classes.supers is None:
+        areas = Contact(areas.foreground, areas.adjacent, math.nan, math.nan, math.nan)
+    return Adjacency(classes, float(contact), whole_classes, areas, pairs, together, used, tuple(problems), vanishing)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    truth: UInt8[np.ndarray, "h w"]
+    regions: Regions
+    pred: UInt8[np.ndarray, "h w"] | Problem | None
+
+
+def _look(
+    mask: Mask,
+    truth: UInt8[np.ndarray, "h w"],
+    classes: ClassTable,
+    foreground: np.ndarray,
+    contact: float,
+    whole_classes: bool,
+    predictions: Path | None,
+) -> _Seen:
+    regions = find_regions(truth, foreground, contact)
+    pred: UInt8[np.ndarray, "h w"] | Problem | None = None
+    if predictions is not None:
+        path = predictions / f"{mask.name}.png"
+        try:
+            pred = read_mask(path, (truth.shape[0], truth.shape[1]))
+            check_ids(pred, len(classes.names), str(path))
+        except ItemError as error:
+            pred = Problem(str(path), str(error))
+    # Only those who compare need the pixels; many large masks may wait to be added up.
+    kept = truth if predictions is not None else truth[:0]
+    return _Seen(kept, regions.merged() if whole_classes else regions, pred)
+
+
+def _in_order(look: Callable[[Mask], "_Seen | Problem"], masks: Sequence[Mask]) -> Iterator["_Seen | Problem"]:
+    """Results in the order of the masks. Decoding and measuring run without the interpreter's lock."""
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        rest = iter(masks)
+        waiting = [pool.submit(look, mask) for mask in islice(rest, 2 * workers)]
+        try:
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [pool.submit(look, mask) for mask in islice(rest, 1)]
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+def _percent(fraction: float) -> float | None:
+    return None if math.isnan(fraction) else round(100 * fraction, 4)

@@ -1,0 +1,65 @@
+"""Which masks a folder of predictions holds, and which it should."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dhr.data.listing import key_of, list_files, name_of
+from dhr.data.samples import DataSet, Sample
+from dhr.errors import DataError
+from dhr.evaluate.config import EvaluateConfig
+
+_PNG = frozenset({".png"})
+_NAMED = 5  # names that a message spells out
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A folder of masks beside a data set."""
+
+    folder: Path
+    paths: Mapping[str, Path]
+    """Masks by the name of their photograph."""
+    missing: tuple[str, ...]
+    """Photographs with truth that have none."""
+    extra: tuple[str, ...]
+    """Masks that belong to no photograph."""
+
+
+def check_folder(folder: Path) -> None:
+    """Raises :class:`~dhr.errors.DataError` if there is no such folder."""
+    if not folder.is_dir():
+        raise DataError(
+            f"expected a folder of masks at {folder}, there is none; give the folder that holds the PNG files"
+        )
+
+
+def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, config: EvaluateConfig) -> Predictions:
+    """List the masks ``folder/<name>.png`` of the photographs ``scored``; nothing is opened.
+
+    Raises:
+        DataError: a mask is missing or is of no photograph and that is not allowed, or all are
+            missing.
+    """
+    listing = list_files(folder, _PNG)
+    present = {key_of(name_of(file, _PNG)): file for file in listing.files}
+    paths = {sample.name: folder / present[key] for sample in scored if (key := key_of(sample.name)) in present}
+    missing = [sample.name for sample in scored if sample.name not in paths]
+    if missing and (not config.allow_missing or not paths):
+        other = f" (passed over: {listing.problems[0].source}: not a PNG)" if listing.problems else ""
+        raise DataError(
+            f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "
+            "make them, or leave these photographs out of the scores (--allow_missing)"
+        )
+    extra = sorted(set(present).difference(key_of(sample.name) for sample in data.samples))
+    if extra and not config.allow_extra:
+        raise DataError(
+            f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
+            "set or the split that they are of, remove them, or pass over them (--allow_extra)"
+        )
+    return Predictions(folder, paths, tuple(missing), tuple(extra))
+
+
+def first(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -1,0 +1,81 @@
+"""COCO's JSON of instances, with masks as compressed run lengths, which keep holes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from dhr.data.samples import ClassTable
+from dhr.export.config import ExportConfig
+from dhr.export.libraries import library
+from dhr.export.masks import Item, Masks
+from dhr.export.new_file import check_replaceable
+from dhr.export.parts import parts
+from dhr.files import write_atomic
+
+
+def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
+    """One file, written photograph by photograph.
+
+    ``images`` have the place in the data set as id, ``annotations`` are one a class and photograph (or one a connected
+    part, with ``config.instances``), ``categories`` begin with id 1, which is the class id where the data set has a
+    background, and one more where it has none. Background and void have no annotation.
+    """
+
+    head = {"info": {"description": "made by dhr"}, "licenses": [], "categories": categories(masks.classes)}
+    check_replaceable(out, _text({"info": head["info"]})[:-1])
+
+    def write(file: IO[bytes]) -> None:
+        images: list[dict[str, Any]] = []
+        file.write(_text(head)[:-1] + b',\n"annotations": [')
+        number, comma = 0, b"\n"
+        for item in masks:
+            images.append({"id": item.number, "file_name": item.file, "width": item.width, "height": item.height})
+            for annotation in annotations(item, masks.classes, config):
+                number += 1
+                file.write(comma + _text({"id": number, "image_id": item.number, **annotation}))
+                comma = b",\n"
+        file.write(b'\n],\n"images": [\n' + b",\n".join(_text(image) for image in images) + b"\n]}\n")
+
+    library("pycocotools.mask")
+    write_atomic(out, write)
+    return out
+
+
+def categories(classes: ClassTable) -> list[dict[str, Any]]:
+    """COCO's table of the classes, background left out; ``supercategory`` is empty where the data set knows none.
+
+    >>> categories(ClassTable(("background", "cat"), background=True))
+    [{'id': 1, 'name': 'cat', 'supercategory': ''}]
+    """
+    supers = classes.supers or ("",) * len(classes.names)
+    return [
+        {"id": category(label, classes), "name": classes.names[label], "supercategory": supers[label]}
+        for label in classes.foreground
+    ]
+
+
+def category(label: int, classes: ClassTable) -> int:
+    """COCO's id of a class: many tools take 0 for the background, so ids begin with 1."""
+    return label + (not classes.background)
+
+
+def annotations(item: Item, classes: ClassTable, config: ExportConfig) -> Iterator[dict[str, Any]]:
+    """What COCO holds of each part of a mask."""
+    mask_api = library("pycocotools.mask")
+    for part in parts(item.labels, classes, config.instances, config.min_area):
+        height, width = part.mask.shape
+        rle = mask_api.encode(np.asfortranarray(part.whole(item.height, item.width), dtype=np.uint8))
+        yield {
+            "category_id": category(part.label, classes),
+            "segmentation": {"size": rle["size"], "counts": rle["counts"].decode("ascii")},
+            "area": int(part.mask.sum()),
+            "bbox": [part.left, part.top, width, height],
+            "iscrowd": 0,
+        }
+
+
+def _text(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,39 @@
+"""Settings of an export."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dhr.errors import ConfigError
+
+Images = Literal["none", "link", "copy"]
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What a format leaves open.
+
+    Raises:
+        ConfigError: settings that cannot work.
+    """
+
+    instances: bool = False
+    """coco, labelstudio, cvat, datumaro: an annotation for each connected part of a class, not one a class"""
+    min_area: int = 1
+    """yolo, and others with instances: leave out connected parts of fewer pixels"""
+    images: Images | None = None
+    """yolo, datumaro: put photographs into the folder too (link, copy) or not (none); by default yolo gets links, as
+    it finds labels only beside images, and datumaro nothing (it can copy, not link)"""
+    holes: Literal["keep", "fill"] = "keep"
+    """yolo: whether a polygon goes around holes, over a bridge of no width, or across them"""
+    image_prefix: str = "/data/local-files/?d=images/"
+    """labelstudio: what stands before a photograph's path in the tasks: Label Studio's local storage, or an URL"""
+    competition: Literal["comp5", "comp6"] = "comp6"
+    """voc-server: comp5 was trained on VOC's own data only, comp6 on anything else too, such as ImageNet"""
+    datumaro_format: str = "datumaro"
+    """datumaro: one of its formats that hold masks, such as voc_segmentation, cityscapes, kitti_segmentation"""
+
+    def __post_init__(self) -> None:
+        if self.min_area < 1:
+            raise ConfigError(f"--min_area must be at least 1 pixel, got {self.min_area}")
+        if any(character in self.image_prefix for character in "\r\n\t\0"):
+            raise ConfigError(f"--image_prefix must be in one line, got {self.image_prefix!r}")

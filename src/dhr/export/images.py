@@ -1,0 +1,38 @@
+"""Photographs beside their annotations, where a format wants them."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from dhr.errors import ItemError
+from dhr.files import write_atomic
+
+
+def place(photograph: Path | None, target: Path, how: Literal["link", "copy"]) -> None:
+    """Make ``target`` a symbolic link to the photograph, or a copy of it.
+
+    Raises:
+        ItemError: the photograph is no file, or cannot be read.
+        OutputError: the folder or the disk refuses.
+    """
+    if photograph is None:
+        raise ItemError(f"{target.name}: the photograph is no file, so it cannot be linked or copied; --images none")
+    if how == "link":
+        source = photograph.resolve()
+        if target.is_symlink() and target.readlink() == source:
+            return
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.dhr-tmp")
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(source)
+            temporary.replace(target)
+        except OSError as error:
+            raise ItemError(f"{target}: cannot link: {error.strerror or error}; use --images copy") from error
+        return
+    try:
+        with photograph.open("rb") as file:
+            write_atomic(target, lambda out: shutil.copyfileobj(file, out))
+    except OSError as error:
+        raise ItemError(f"{photograph}: cannot be read: {error.strerror or error}; check the file") from error

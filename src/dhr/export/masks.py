@@ -1,0 +1,142 @@
+"""The masks that are exported, read one at a time; what cannot be read is noted and passed over."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.images import SUFFIXES, read_mask, read_size
+from dhr.data.listing import escapes
+from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
+from dhr.errors import DataError, ItemError
+
+Progress = Callable[[int, int], None]
+"""Called with (photographs done, photographs in all)."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photograph with its mask."""
+
+    number: int
+    """Place of the photograph in the data set, from 1: it does not change if another mask is missing."""
+    name: str
+    """Of the sample: relative POSIX path without suffix."""
+    file: str
+    """``name`` with the photograph's suffix."""
+    photograph: Path | None
+    """Where the photograph lies, if it is a file."""
+    labels: UInt8[np.ndarray, "h w"]
+    """Class ids, 255 for void."""
+    digest: str
+    """SHA-256, in hex, of the mask's file."""
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self.labels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return int(self.labels.shape[1])
+
+
+class Masks:
+    """The masks of a data set's photographs: ``folder/<name>.png``, class ids of the data set, 255 for void.
+
+    Iterating reads them one at a time, in the order of the data set. A mask that is missing, damaged, of another size
+    than its photograph, or holds an id that is no class, becomes one of ``problems``.
+
+    Args:
+        data: photographs and classes; truth and tags are not looked at.
+        folder: the masks.
+        palette: the RGB colour of each id.
+        progress: called after each photograph.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+
+    def __init__(
+        self, data: DataSet, folder: Path, palette: UInt8[np.ndarray, "256 3"], progress: Progress | None = None
+    ) -> None:
+        if not folder.is_dir():
+            raise DataError(
+                f"expected a folder of masks at {folder}, there is none; give the folder that holds the PNG files"
+            )
+        self._data, self._folder, self._progress = data, folder, progress
+        self.palette = palette
+        self.problems: list[Problem] = []
+        self.read_names: set[str] = set()
+        """Photographs whose masks are exported, or were before."""
+        self.kept = 0
+        """How many of them were exported before."""
+
+    @property
+    def classes(self) -> ClassTable:
+        """The class table."""
+        return self._data.classes
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.items(lambda name, digest: False)
+
+    def items(self, finished: Callable[[str, str], bool]) -> Iterator[Item]:
+        """Those for which ``finished(name, digest of the mask's file)`` does not hold.
+
+        Raises:
+            DataError: at the end, if none could be read.
+        """
+        total = len(self._data.samples)
+        for number, sample in enumerate(self._data.samples, start=1):
+            try:
+                item = self._item(number, sample, finished)
+                self.read_names.add(sample.name)
+                if item is None:
+                    self.kept += 1
+                else:
+                    yield item
+            except ItemError as error:
+                self.problems.append(Problem(sample.name, str(error)))
+            if self._progress is not None:
+                self._progress(number, total)
+        if not self.read_names:
+            first = self.problems[0].reason if self.problems else "the data set is empty"
+            raise DataError(f"none of the {total} masks in {self._folder} can be exported: {first}")
+
+    def refuse(self, item: Item, reason: str) -> None:
+        """Note that ``item`` was read, but cannot be exported."""
+        self.read_names.discard(item.name)
+        self.problems.append(Problem(item.name, reason))
+
+    def _item(self, number: int, sample: Sample, finished: Callable[[str, str], bool]) -> Item | None:
+        path = self._folder / f"{sample.name}.png"
+        if escapes(sample.name):
+            raise ItemError(f"{sample.name!r} leads out of the folder; rename the photograph")
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
+        if finished(sample.name, digest):
+            return None
+        photograph = _photograph(sample)
+        shape = read_size(photograph) if photograph else self._data.read_image(sample).shape[:2]
+        labels = read_mask(path, (int(shape[0]), int(shape[1])))
+        count = len(self.classes.names)
+        pixels = np.bincount(labels.ravel(), minlength=256)
+        unknown = np.flatnonzero(pixels[count:VOID])
+        if unknown.size:
+            raise ItemError(
+                f"{path}: expected class ids 0..{count - 1} and {VOID} for void, got {count + int(unknown[0])}; "
+                "make the mask anew, or give the data set that it is of"
+            )
+        suffix = photograph.suffix if photograph else ".png"
+        return Item(number, sample.name, sample.name + suffix, photograph, labels, digest)
+
+
+def _photograph(sample: Sample) -> Path | None:
+    path = Path(sample.source)
+    return path if path.suffix.lower() in SUFFIXES and path.is_file() else None

@@ -1,0 +1,200 @@
+"""Building a Mask2Former with weights from transformers' hub, a folder, a file, timm, or none."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dhr.errors import ConfigError, WeightsError
+from dhr.models.student import Mask2FormerConfig
+from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
+from dhr.models.weights import HUB, NONE, build_timm, normalisation
+
+_TIMM = "timm/"
+_SETTING = "mask2former.weights"
+_NEW = ("class_predictor.", "criterion.")
+"""What depends on the number of classes, and is new where that differs."""
+_ENCODER = "model.pixel_level_module.encoder."
+
+
+def build_mask2former(config: Mask2FormerConfig, classes: int, background: bool) -> Mask2FormerStudent:
+    """Make the student for ``classes`` classes, the background counted. Nothing that is read is executed.
+
+    What the weights do not have is random: the class predictor of another number of classes, and, with weights of a
+    backbone alone, all besides the backbone (but the norms of its maps, which are new as well).
+
+    Raises:
+        ConfigError: transformers is not installed, or there is no such model, type or setting.
+        WeightsError: the weights cannot be had, read, or are of another architecture.
+    """
+    transformers = _transformers()
+    whole, known = _settings(transformers, config)
+    whole.num_labels = classes
+    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    network = _random(transformers, whole, config)
+    encoder = network.model.pixel_level_module.encoder
+    if config.model.startswith(_TIMM):
+        mean, std = normalisation(encoder._backbone)
+    if config.weights != NONE:
+        state = None if config.weights == HUB else _read(Path(config.weights))
+        if state is not None and any(key.startswith(_ENCODER) for key in state):
+            network = _load(network, None, state, config, _NEW)
+        elif config.model.startswith(_TIMM):
+            name = config.model.removeprefix(_TIMM)
+            options = {"features_only": True, "out_indices": tuple(encoder.config.out_indices)}
+            encoder._backbone.load_state_dict(build_timm(name, config.weights, _SETTING, options).state_dict())
+        elif state is not None:
+            loaded = _load(encoder, None, state, config, ("hidden_states_norms.",))
+            encoder.load_state_dict(loaded.state_dict())
+        elif known == "mask2former":
+            network = _load(network, config.model, None, config, _NEW)
+        elif known == "backbone":
+            loaded = _load(encoder, config.model, None, config, ("hidden_states_norms.",))
+            encoder.load_state_dict(loaded.state_dict())
+        else:
+            raise WeightsError(
+                f"{config.model!r} is a type of backbone, no weights belong to it; name a model with "
+                f"--mask2former.model, a file with --{_SETTING} FILE, or --{_SETTING} none for random weights"
+            )
+    if config.mean is not None:
+        mean = torch.tensor(config.mean).view(3, 1, 1)
+    if config.std is not None:
+        std = torch.tensor(config.std).view(3, 1, 1)
+    return Mask2FormerStudent(network, mean, std, background)
+
+
+def rebuild_mask2former(about: Mapping[str, Any], classes: int, background: bool) -> Mask2FormerStudent:
+    """The student that :meth:`Mask2FormerStudent.describe` tells of, with random weights; needs no network.
+
+    Raises:
+        ConfigError: transformers is not installed.
+        ValueError: the settings are none.
+    """
+    transformers = _transformers()
+    settings = transformers.Mask2FormerConfig.from_dict(dict(about["network"]))
+    settings.num_labels = classes
+    network = transformers.Mask2FormerForUniversalSegmentation(settings)
+    mean, std = (torch.tensor(about[name]).view(3, 1, 1) for name in ("mean", "std"))
+    return Mask2FormerStudent(network, mean, std, background)
+
+
+def _transformers() -> Any:
+    try:
+        import huggingface_hub
+        import scipy  # noqa: F401  transformers' loss is built with it, and ours matches with it
+        import transformers
+    except ImportError as error:
+        raise ConfigError(
+            f"{error.name} is not installed, which student.kind mask2former needs; pip install 'dhr[mask2former]'"
+        ) from error
+    transformers.logging.set_verbosity_error()  # what it would print, we raise
+    huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
+    """Settings of the whole network; and whether ``config.model`` is a `mask2former`, a `backbone`, or a `type`."""
+    known = "type"
+    if config.model.startswith(_TIMM):
+        name = config.model.removeprefix(_TIMM)
+        build_timm(name, NONE, _SETTING, {"features_only": True})  # is there one? it says so better
+        backbone = transformers.TimmBackboneConfig(backbone=name, out_indices=[-4, -3, -2, -1]).to_dict()
+        whole: dict[str, Any] = {}
+    elif config.model in transformers.CONFIG_MAPPING:
+        whole, backbone = {}, transformers.CONFIG_MAPPING[config.model]().to_dict()
+    else:
+        found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model))
+        known = "mask2former" if found.model_type == "mask2former" else "backbone"
+        whole = found.to_dict() if known == "mask2former" else {}
+        backbone = whole.pop("backbone_config") if whole else found.to_dict()
+    _refuse_unknown(config.backbone, backbone, "mask2former.backbone", config.model)
+    _refuse_unknown(config.options, transformers.Mask2FormerConfig().to_dict(), "mask2former.options", "Mask2Former")
+    backbone = {key: value for key, value in backbone.items() if key not in ("id2label", "label2id")}
+    if "depths" in config.backbone:  # what follows from it would contradict
+        for key in ("stage_names", "num_layers", "hidden_size", "out_features", "out_indices"):
+            backbone.pop(key, None)
+    backbone = {**backbone, **config.backbone}
+    if not config.model.startswith(_TIMM):
+        kind = backbone.pop("model_type")
+        names = transformers.CONFIG_MAPPING[kind].from_dict(backbone).to_dict().get("stage_names")
+        if not names or len(names) < 4:
+            raise ConfigError(f"mask2former.model {config.model!r} has fewer than four maps, which Mask2Former needs")
+        backbone |= {"model_type": kind, "out_features": list(names[-4:])}
+        backbone.pop("out_indices", None)
+    whole = {key: value for key, value in whole.items() if key not in ("id2label", "label2id", "num_labels")}
+    return transformers.Mask2FormerConfig.from_dict({**whole, **config.options, "backbone_config": backbone}), known
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str], setting: str, model: str) -> None:
+    if unknown := sorted({*given} - {*known}):
+        raise ConfigError(f"{setting}: {model} has no setting {', '.join(unknown)}; names are those of transformers")
+
+
+def _random(transformers: Any, settings: Any, config: Mask2FormerConfig) -> Any:
+    try:
+        return transformers.Mask2FormerForUniversalSegmentation(settings)
+    except Exception as error:  # whatever the network makes of settings that are not for it
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"transformers cannot build a Mask2Former on {config.model!r} ({reason})") from error
+
+
+def _load(network: Any, model: str | None, state: Any, config: Mask2FormerConfig, new: tuple[str, ...]) -> Any:
+    """``network`` with the weights of a hub's or folder's ``model``, or of ``state``; transformers knows older names.
+
+    Raises:
+        WeightsError: they cannot be had, or anything but what is ``new`` is missing, or has another shape.
+    """
+    place = f"--{_SETTING}: {config.weights}" if model is None else model
+    loaded, info = _from_hub(
+        place, lambda: type(network).from_pretrained(
+            model, config=network.config, state_dict=state, ignore_mismatched_sizes=True, output_loading_info=True,
+            dtype=torch.float32,
+        ),
+    )  # fmt: skip
+    others = {key for key, *_ in info["mismatched_keys"]}
+    differ = sorted(
+        key
+        for key in {*info["missing_keys"], *others}
+        if not key.startswith(new) and not UNUSED.match(key.removeprefix(_ENCODER))
+    )
+    if differ:
+        raise WeightsError(
+            f"{place} holds weights of another architecture than {config.model!r}: {len(differ)} of "
+            f"{len(network.state_dict())} parameters differ, first {', '.join(differ[:3])}"
+        )
+    return loaded.train(network.training)
+
+
+def _from_hub(place: str, load: Any) -> Any:
+    try:
+        return load()
+    except Exception as error:  # a hub's client, and parsers of damaged files, raise whatever they happen to
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"cannot read {place!r} ({reason}); name a folder with config.json and safetensors, or a model of "
+            "transformers' hub where there is a network (--mask2former.model)"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A state dict.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    from timm.models import load_state_dict
+
+    if not path.is_file():
+        raise WeightsError(f"--{_SETTING}: no file {path}; expected safetensors or a PyTorch state dict")
+    try:
+        state: dict[str, Tensor] = load_state_dict(str(path))
+        return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    except Exception as error:  # a damaged file raises whatever its parser happens to raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise WeightsError(
+            f"--{_SETTING}: {path} is no readable state dict ({reason}); expected safetensors or a file that "
+            "torch.load(weights_only=True) reads"
+        ) from error

@@ -1,0 +1,138 @@
+"""What a student is taught in a step: its losses, given a batch of pieces."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn.functional import cross_entropy, interpolate, multilabel_soft_margin_loss
+
+from dhr.data.samples import VOID
+from dhr.method.config import BoundaryConfig, MethodConfig
+from dhr.models.student.network import Student
+from dhr.train.joint_config import JointConfig
+from dhr.train.live import Targets, given_targets, live_targets
+from dhr.train.pieces import Pieces
+
+
+class Losses(NamedTuple):
+    """Of a batch, or a part of one."""
+
+    parts: tuple[Float[Tensor, ""], ...]
+    """In the order of the lesson's names; their sum is minimised."""
+    empty: Float[Tensor, ""]
+    """Pieces that taught nothing."""
+
+
+@runtime_checkable
+class Lesson(Protocol):
+    """Computes the losses of a step, of photographs that are on the device."""
+
+    names: tuple[str, ...]
+    """Of the losses, for log and progress."""
+    settings: dict[str, Any]
+    """What must be the same for a checkpoint to be continued; JSON."""
+
+    def __call__(self, network: Any, teacher: Any, pieces: Pieces, step: int) -> Losses:
+        """Losses of the student as Fabric wraps it; ``teacher`` is its moving mean, or None."""
+        ...
+
+    def targets(self, student: Any, pieces: Pieces) -> Targets:
+        """What ``student`` would be taught by recursion now, to be looked at."""
+        ...
+
+
+class JointLesson:
+    """L_cls + L_seg of a :class:`~dhr.models.student.network.Student` (Eq. 6), on masks given or rebalanced live."""
+
+    names: tuple[str, ...] = ("L_cls", "L_seg")
+
+    def __init__(
+        self, student: Student, config: JointConfig, method: MethodConfig, boundary: BoundaryConfig, fabric: Fabric,
+        masks: bool,
+    ) -> None:  # fmt: skip
+        """Teach ``student`` (asked for its settings only); ``masks``: whether there are any to begin with."""
+        self.config, self.method, self.fabric = config, method, fabric
+        self.refine = replace(boundary, kind=config.boundary)
+        self.activation, self.background = student.activation, bool(student.background)
+        self.base, self.first = (config.base, round(config.start * config.steps)) if masks else ("maps", 0)
+        self.settings = {"method": asdict(method)}
+
+    def __call__(self, network: Any, teacher: Any, pieces: Pieces, step: int) -> Losses:
+        """See :class:`Lesson`."""
+        seen = network(pieces.images)
+        targets = given_targets(pieces)
+        if self.config.recursion and step >= self.first:
+            targets = self._live(seen if teacher is None else _see(teacher, pieces.images, self.fabric), pieces)
+        tagged = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), pieces.tags)
+        segmented = segmentation_loss(seen.logits, targets, self.config, self.fabric)
+        return Losses((tagged, segmented), targets.empty.float().sum())
+
+    def targets(self, student: Any, pieces: Pieces) -> Targets:
+        """See :class:`Lesson`."""
+        return self._live(student(pieces.images), pieces) if self.config.recursion else given_targets(pieces)
+
+    def _live(self, seen: Any, pieces: Pieces) -> Targets:
+        return live_targets(
+            self.activation(seen).detach(), seen.features.detach(), pieces, self.base, self.background, self.method,
+            self.refine,
+        )  # fmt: skip
+
+
+class SetLesson:
+    """The losses of a Mask2Former on the given masks."""
+
+    names: tuple[str, ...] = ("L_class", "L_mask", "L_dice")
+
+    def __init__(self, student: Any, fabric: Fabric) -> None:
+        """Take weights and points from transformers' settings of ``student``."""
+        from dhr.train.set_loss import SetLossConfig, set_loss
+
+        made = student.network.config
+        self.fabric, self._loss = fabric, set_loss
+        self.config = SetLossConfig(
+            made.class_weight, made.mask_weight, made.dice_weight, made.no_object_weight, made.train_num_points,
+            made.oversample_ratio, made.importance_sample_ratio,
+        )  # fmt: skip
+        self.settings = {"set_loss": asdict(self.config)}
+
+    def __call__(self, network: Any, teacher: Any, pieces: Pieces, step: int) -> Losses:
+        """See :class:`Lesson`."""
+        targets = given_targets(pieces)
+        parts = self._loss(network(pieces.images), targets.labels, self.config, _mean(self.fabric))
+        return Losses(tuple(parts), targets.empty.float().sum())
+
+    def targets(self, student: Any, pieces: Pieces) -> Targets:
+        """See :class:`Lesson`."""
+        return given_targets(pieces)
+
+
+def segmentation_loss(
+    logits: Float[Tensor, "b c p q"], targets: Targets, config: JointConfig, fabric: Fabric
+) -> Float[Tensor, ""]:
+    """L_seg: cross entropy, the mean over the pixels (of all processes) that are not void, or weighted."""
+    sharp = interpolate(logits.float(), targets.labels.shape[-2:], mode="bilinear", align_corners=False)
+    losses = cross_entropy(sharp, targets.labels, ignore_index=VOID, reduction="none")
+    weights = (targets.labels != VOID).float()
+    if config.weighting == "confidence":
+        weights = weights * targets.confidence
+    else:
+        weights = weights * (targets.confidence >= config.doubtful)
+    return (losses * weights).sum() / _mean(fabric)(weights.sum()).clamp_min(1)
+
+
+def _mean(fabric: Fabric) -> Callable[[Tensor], Tensor]:
+    """Of a number over the processes."""
+    if fabric.world_size == 1:
+        return lambda value: value
+    return lambda value: fabric.all_reduce(value, reduce_op="mean")  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def _see(teacher: Any, images: Tensor, fabric: Fabric) -> Any:
+    teacher.eval()
+    with fabric.autocast():
+        return teacher(images)
