@@ -209,10 +209,10 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         if chosen.command == "train":
             from dhr.cli.student import train
 
-            return partial(train, part.data, part.masks, part.out, part.split, config, part.format)
+            return partial(train, part.data, part.masks, part.out, part.split, config, layout=part.format)
         from dhr.cli.run import run
 
-        return partial(run, part.data, part.out, part.split, config, preset, part.format)
+        return partial(run, part.data, part.out, part.split, config, preset, layout=part.format)
     if chosen.command == "predict":
         from dhr.cli.student import predict
         from dhr.pipeline.predict import PredictConfig
@@ -230,14 +230,14 @@ def parse(arguments: list[str]) -> Callable[[], int]:
 
         strict = EvaluateConfig(**{field.name: part[field.name] for field in fields(EvaluateConfig)})
         outputs = Outputs(part.json, part.csv, part.plots)
-        return partial(evaluate, part.data, part.split, part.pred, strict, outputs, part.format)
+        return partial(evaluate, part.data, part.split, part.pred, strict, outputs, layout=part.format)
     if chosen.command == "export":
         from dhr.cli.export import export
         from dhr.export import ExportConfig
 
         made = _export_parser().instantiate(part)
         choices = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
-        return partial(export, part.data, part.pred, part.to, part.out, part.split, choices, part.format)
+        return partial(export, part.data, part.pred, part.to, part.out, part.split, choices, layout=part.format)
     if chosen.command == "adjacency":
         return _adjacency(part)
     from dhr.cli.demo import demo
