@@ -199,3 +199,27 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "label-studio": label_studio,
     "class-folders": class_folders,
 }
+
+
+def huggingface(root: Path) -> Path:
+    import datasets
+
+    png = root.parent / "a.png"
+    photograph(png)
+    mask(root.parent / "truth.png", [0, 1, 2])
+    content, truth = png.read_bytes(), (root.parent / "truth.png").read_bytes()
+    features = datasets.Features(
+        image=datasets.Image(), labels=datasets.Sequence(datasets.ClassLabel(names=["cat", "dog"])),
+        name=datasets.Value("string"), mask=datasets.Image(),
+    )  # fmt: skip
+    rows = {
+        "image": [{"bytes": content, "path": None}] * 2,
+        "labels": [[1, 0], [0]],
+        "name": ["a.png", "../../b"],
+        "mask": [{"bytes": truth, "path": None}] * 2,
+    }
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(root))
+    return root
+
+
+LAYOUTS["huggingface"] = huggingface

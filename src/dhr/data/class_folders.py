@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dhr.data.class_names import table_of
+from dhr.data.class_names import class_of, table_of
 from dhr.data.classes import BACKGROUND, enumeration
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
@@ -61,7 +61,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress) -> Sto
     folders = [(top, folder) for top in (tops.values()) for folder in _folders(top)]
     every = sorted({folder.name for top in ([root / name for name in splits] or [root]) for folder in _folders(top)})
     classes = class_file(root) or table_of([name for name in every if name.casefold() != BACKGROUND], root)
-    unknown = [folder.name for _, folder in folders if folder.name not in classes.names]
+    unknown = [folder.name for _, folder in folders if class_of(folder.name) not in classes.names]
     if len(unknown) == len(folders):
         raise DataError(f"{root}: expected a folder for each class, got {enumeration(unknown) or 'none'}")
     storage, found, problems = plain(classes), [], list[Problem]()
@@ -75,7 +75,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress) -> Sto
             reason, tags = None, tuple[int, ...]()
             if folder.name in unknown:
                 reason = f"its folder {folder.name!r} is no class of classes.txt; add it, or rename the folder"
-            elif (label := classes.names.index(folder.name)) not in classes.foreground:
+            elif (label := classes.names.index(class_of(folder.name))) not in classes.foreground:
                 reason = "it shows the background only, so there is nothing to find; remove it"
             else:
                 tags = (label,)

@@ -10,6 +10,11 @@ from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
 
 
+def class_of(name: str) -> str:
+    """The name as it is compared: in Unicode's composed form, without blanks around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def table_of(names: Iterable[str], path: Path) -> ClassTable:
     """A background, then ``names`` as they come; a background among them is the same one.
 
@@ -19,7 +24,7 @@ def table_of(names: Iterable[str], path: Path) -> ClassTable:
     """
     found: list[str] = []
     for name in names:
-        clean = unicodedata.normalize("NFC", name).strip()
+        clean = class_of(name)
         if not clean or ";" in clean or re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", clean):
             raise DataError(
                 f"{path}: expected a class name without ';' and control characters, got {name!r}; rename the class"

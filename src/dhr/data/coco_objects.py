@@ -102,8 +102,7 @@ def _inside(outline: tuple[np.ndarray, ...] | dict[str, Any], shape: tuple[int, 
         if not outline:
             return np.zeros(shape, bool)
         coded = run_lengths.merge(run_lengths.frPyObjects([polygon.tolist() for polygon in outline], height, width))
-        inside: Bool[np.ndarray, "h w"] = run_lengths.decode(coded) > 0
-        return inside
+        outline = {"size": [height, width], "counts": coded["counts"].decode("ascii")}
     if outline["size"] != [height, width]:
         raise ValueError(f"its run lengths are of size {outline['size']}, height first")
     counts = outline["counts"]

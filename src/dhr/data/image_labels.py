@@ -33,12 +33,13 @@ def read_image_labels(path: Path, classes: ClassTable) -> dict[str, TagLine]:
 
 def _of_text(path: Path, classes: ClassTable) -> dict[str, TagLine]:
     found: dict[str, TagLine] = {}
+    read = TagReader(classes)
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.split()
         if not words:
             continue
         name, labels = words[0], [int(word) if word.isascii() and word.isdigit() else word for word in words[1:]]
-        found[name] = _line(number, name, labels, classes, found.get(name))
+        found[name] = _line(number, name, labels, read, classes, found.get(name))
     return found
 
 
@@ -57,12 +58,15 @@ def _of_json(path: Path, classes: ClassTable) -> dict[str, TagLine]:
     if not isinstance(labels, dict):
         raise DataError(f"{path}: expected labels as an object {{name: [label, ...]}}; write it so")
     found = {}
+    read = TagReader(classes)
     for number, (name, given) in enumerate(labels.items(), start=1):
-        found[name] = _line(number, name, given if isinstance(given, list) else None, classes, None)
+        found[name] = _line(number, name, given if isinstance(given, list) else None, read, classes, None)
     return found
 
 
-def _line(number: int, name: str, labels: object, classes: ClassTable, before: TagLine | None) -> TagLine:
+def _line(
+    number: int, name: str, labels: object, read: TagReader, classes: ClassTable, before: TagLine | None
+) -> TagLine:
     if before is not None:
         return TagLine(number, name, (), f"{name!r} is already in line {before.line}; remove one")
     start, end = classes.foreground.start, classes.foreground.stop
@@ -75,4 +79,4 @@ def _line(number: int, name: str, labels: object, classes: ClassTable, before: T
         else:
             wanted = f"names or numbers 0..{end - start - 1}, which count the classes without the background"
             return TagLine(number, name, (), f"expected labels as {wanted}, got {label!r}")
-    return TagReader(classes)(number, name, tags)
+    return read(number, name, tags)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -173,11 +172,11 @@ def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFil
         yield image
 
 
-def _binary(path: Path | Content) -> IO[bytes]:
+def _binary(path: Path | Content) -> io.BytesIO | io.BufferedReader:
     return io.BytesIO(path.data) if isinstance(path, Content) else path.open("rb")
 
 
-def _identify(path: Path | Content, file: IO[bytes]) -> ImageFile.ImageFile:
+def _identify(path: Path | Content, file: io.BytesIO | io.BufferedReader) -> ImageFile.ImageFile:
     head = file.read(16)
     if not head:
         raise ItemError(f"{path}: expected an image, got an empty file; copy it again")

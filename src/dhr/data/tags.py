@@ -47,7 +47,8 @@ class TagReader:
         self._ids = {name: index for index, name in enumerate(classes.names)}
 
     def __call__(self, line: int, image: str, tags: Sequence[str]) -> TagLine:
-        """The line with class ids, or with the reason why it cannot be used."""
+        """The line with class ids, or with the reason why it cannot be used; names are compared in composed form."""
+        tags = [unicodedata.normalize("NFC", tag).strip() for tag in tags]
         named = [tag for tag in tags if not (self._classes.background and tag.casefold() == BACKGROUND)]
         unknown = [tag for tag in named if tag not in self._ids]
         found = sorted({self._ids[tag] for tag in named if tag in self._ids})
@@ -168,8 +169,7 @@ def _json_row(number: int, line: str) -> _Row:
             number, image if isinstance(image, str) else "", [],
             'expected {"image": name, "tags": [name, ...]}; correct the line',
         )  # fmt: skip
-    names = [unicodedata.normalize("NFC", tag).strip() for tag in tags]
-    return _Row(number, image.strip(), [name for name in names if name])
+    return _Row(number, image.strip(), [tag for tag in tags if tag.strip()])
 
 
 def _unknown(tag: str, classes: ClassTable) -> str:
