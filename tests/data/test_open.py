@@ -142,3 +142,9 @@ def test_a_folder_with_tags_of_its_own_is_a_folder_whatever_else_is_in_it(lay: L
     root = lay("folder")
     layouts.coco(root)
     assert layout_of(root) == "folder"
+
+
+def test_the_manual_names_every_layout_and_what_it_is_recognised_by() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for kind in READERS:
+        assert f"| `{kind}` |" in manual

@@ -1,6 +1,5 @@
 """Objects of COCO annotations, painted into a mask."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +57,10 @@ def _counts(counts: list[Any] | str) -> np.ndarray | str:
 def _polygon(points: Any) -> np.ndarray:
     if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
         raise ValueError("expected polygons x1, y1, x2, y2, x3, y3, ...")
-    if not all(isinstance(one, (int, float)) and math.isfinite(one) and abs(one) < 1e6 for one in points):
+    numbers = np.array(points, None if all(type(one) in (int, float) for one in points) else object)
+    if numbers.dtype.kind not in "if" or not (np.abs(numbers) < 1e6).all():  # also where there is a NaN
         raise ValueError("expected polygons of numbers below a million")
-    return np.array(points, np.float32)
+    return numbers.astype(np.float32)
 
 
 @dataclass(frozen=True)
