@@ -81,21 +81,20 @@ def read_coco(root: Path, split: str | None, progress: Progress) -> StoredDataSe
     problems: list[Problem] = []
     classes: ClassTable | None = None
     for path, images in [files[split]] if split is not None else files.values():
-        table, ids = _table(path, (content := _read(path)).categories)
+        table, ids = _table(path, (content := _read(path, progress)).categories)
         if classes is not None and table != classes:
             raise DataError(f"{path}: its categories are not those of the file before; open one split at a time")
         classes = table
         problems += content.problems
         found += _photographs(path, images, content, ids, problems)
-        progress(len(found), len(found))
     assert classes is not None
     where = str(root) + ("" if split is None else f" in split {split!r}")
     return StoredDataSet(where, classes, found, problems, "there is no image in the annotations")
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path, progress: Progress) -> _File:
     content = _File()
-    for key, line, value in members(path, read_text(path)):
+    for key, line, value in members(path, read_text(path), progress):
         if key not in ("categories", "images", "annotations"):
             continue
         if not isinstance(value, dict):

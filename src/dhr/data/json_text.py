@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dhr.data.classes import read_text
 from dhr.errors import DataError
 
+Progress = Callable[[int, int], None]
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -55,23 +56,23 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
 
 
-def members(path: Path, text: str) -> Iterator[tuple[str, int, Any]]:
+def members(path: Path, text: str, progress: Progress | None = None) -> Iterator[tuple[str, int, Any]]:
     """Key, line and value of each member of the object in ``text``; of lists, each element as a member of its own.
 
     One element is held at a time, so that a file of hundreds of megabytes costs little more than its text. A list as
-    the whole text is given with the empty key.
+    the whole text is given with the empty key. ``progress`` is called now and then with the kilobytes read, and all.
 
     Raises:
         DataError: at the first place that is no JSON; what came before it was already given.
     """
-    yield from _Reader(path, text)
+    yield from _Reader(path, text, progress)
 
 
 class _Reader:
     """Walks over the text of a JSON file."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path, self._text = path, text
+    def __init__(self, path: Path, text: str, progress: Progress | None) -> None:
+        self._path, self._text, self._progress = path, text, progress
         self._at = 0
         self._line, self._counted = 1, 0  # the line of the character ``_counted``: lines are counted once
 
@@ -100,7 +101,9 @@ class _Reader:
             raise self._wrong(self._at, "more after its end")
 
     def _elements(self, key: str) -> Iterator[tuple[str, int, Any]]:
-        for _ in self._parts("]"):
+        for number, _ in enumerate(self._parts("]")):
+            if self._progress is not None and number % 5_000 == 0:
+                self._progress(self._at >> 10, len(self._text) >> 10)
             line = self._line_at(self._at)
             yield key, line, self._value()
 
