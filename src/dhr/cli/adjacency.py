@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.data.classes import with_supers
-from dhr.data.folder import FolderDataSet
+from dhr.data.open import AUTO
 from dhr.data.samples import ClassTable, DataSet, Problem
 from dhr.errors import ConfigError
 from dhr.evaluate.adjacency import Adjacency, measure_adjacency
@@ -42,6 +43,7 @@ def adjacency(
     region: str,
     json: Path | None,
     picture: Path | None,
+    layout: str = AUTO,
 ) -> int:
     """Measure which classes touch; 1 if masks had to be left out, else 0."""
     if truth is None and data is None:
@@ -55,7 +57,8 @@ def adjacency(
     if split is not None and data is None:
         raise ConfigError("--split chooses photographs of a data set; give --data DIR")
     console = Console()
-    photographs: DataSet | None = None if data is None else FolderDataSet(data, split)
+    with Bars(console) as bars:
+        photographs: DataSet | None = None if data is None else opened(data, split, layout, bars)
     if photographs is not None:
         classes = photographs.classes
     else:

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr import evaluate as scoring
+from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, class_table, comparison_tables, stage_table, whole_table
-from dhr.data.folder import FolderDataSet
+from dhr.data.open import AUTO
 from dhr.errors import ConfigError
 from dhr.evaluate import Comparison, EvaluateConfig
 from dhr.evaluate.sheet import write_csv
@@ -28,18 +29,20 @@ class Outputs:
     plots: Path | None = None
 
 
-def evaluate(data: Path, split: str | None, pred: Sequence[Path], config: EvaluateConfig, outputs: Outputs) -> int:
+def evaluate(
+    data: Path, split: str | None, pred: Sequence[Path], config: EvaluateConfig, outputs: Outputs, layout: str = AUTO
+) -> int:
     """Score folders of masks; 1 if photographs had to be left out because masks are missing or misshapen, else 0."""
     if outputs.plots is not None:
         from dhr.evaluate.plots import check_matplotlib
 
         check_matplotlib()
     console = Console()
-    photographs = FolderDataSet(data, split)
     out = pred[0].resolve().parent
     of_run = len(pred) == 1 and pred[0].resolve().name == "masks" and (out / "run.json").is_file()
     folders = scoring.stage_folders(out) if of_run else dict(zip(labels(pred), pred, strict=True))
     with Bars(console) as bars:
+        photographs = opened(data, split, layout, bars)
         found = scoring.compare(photographs, folders, config, lambda done, total: bars("evaluate", done, total))
     shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
     last = found.scores["mask"] if of_run else next(iter(found.scores.values()))

@@ -5,8 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
-from dhr.data.folder import FolderDataSet
+from dhr.data.open import AUTO
 from dhr.errors import OutputError
 from dhr.export import ExportConfig
 from dhr.export import export as export_masks
@@ -14,14 +15,16 @@ from dhr.export import export as export_masks
 _SHOWN = 20  # masks left out that are named
 
 
-def export(data: Path, pred: Path, to: str, out: Path, split: str | None, config: ExportConfig) -> int:
+def export(
+    data: Path, pred: Path, to: str, out: Path, split: str | None, config: ExportConfig, layout: str = AUTO
+) -> int:
     """Write masks for another tool; 1 if some had to be left out, else 0."""
     console = Console()
     for folder in (data / "images", pred):
         if out.resolve().is_relative_to(folder.resolve()):
             raise OutputError(f"--out {out} lies in {folder}, which is read; choose a place outside of it")
-    photographs = FolderDataSet(data, split)
     with Bars(console) as bars:
+        photographs = opened(data, split, layout, bars)
         done = export_masks(
             photographs, pred, to, out, config, split=split, progress=lambda n, total: bars("export", n, total)
         )

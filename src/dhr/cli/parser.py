@@ -12,6 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 import dhr
+from dhr.data.open import AUTO, READERS
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
 from dhr.models.student import Mask2FormerConfig
@@ -42,6 +43,8 @@ _RUN = """
       classes.txt   the class names, one a line. If the first is `background`, whatever carries no
                     tag is background; otherwise every pixel belongs to one of the photograph's tags
       splits/NAME.txt   optional lists of photographs, chosen with --split
+    or a data set as it was published or exported: PASCAL VOC, COCO, ADE20K, PASCAL-Context, COCO-Stuff,
+    CVAT, Label Studio, Hugging Face, one folder a class (recognised, or named with --format).
 
     What happens: every photograph is read once; a classifier learns the tags; its class activation
     maps, unsupervised features and the classifier's own features are rebalanced into a mask
@@ -206,10 +209,10 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         if chosen.command == "train":
             from dhr.cli.student import train
 
-            return partial(train, part.data, part.masks, part.out, part.split, config)
+            return partial(train, part.data, part.masks, part.out, part.split, config, layout=part.format)
         from dhr.cli.run import run
 
-        return partial(run, part.data, part.out, part.split, config, preset)
+        return partial(run, part.data, part.out, part.split, config, preset, layout=part.format)
     if chosen.command == "predict":
         from dhr.cli.student import predict
         from dhr.pipeline.predict import PredictConfig
@@ -226,14 +229,15 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         from dhr.evaluate import EvaluateConfig
 
         strict = EvaluateConfig(**{field.name: part[field.name] for field in fields(EvaluateConfig)})
-        return partial(evaluate, part.data, part.split, part.pred, strict, Outputs(part.json, part.csv, part.plots))
+        outputs = Outputs(part.json, part.csv, part.plots)
+        return partial(evaluate, part.data, part.split, part.pred, strict, outputs, layout=part.format)
     if chosen.command == "export":
         from dhr.cli.export import export
         from dhr.export import ExportConfig
 
         made = _export_parser().instantiate(part)
         choices = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
-        return partial(export, part.data, part.pred, part.to, part.out, part.split, choices)
+        return partial(export, part.data, part.pred, part.to, part.out, part.split, choices, layout=part.format)
     if chosen.command == "adjacency":
         return _adjacency(part)
     from dhr.cli.demo import demo
@@ -276,7 +280,8 @@ def _with_settings(parser: ArgumentParser, preset: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file of settings")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
-    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    _add_format(parser)
     parser.add_argument(
         "--preset", type=str, default=preset, help=f"settings of the method to start from: {', '.join(PRESETS)}"
     )
@@ -285,11 +290,21 @@ def _with_settings(parser: ArgumentParser, preset: str) -> ArgumentParser:
     return parser
 
 
+def _add_format(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        type=str,
+        default=AUTO,
+        help=f"layout of the data folder: {AUTO}, {', '.join(READERS)} (docs/data.md)",
+    )
+
+
 def _evaluate_parser() -> ArgumentParser:
     parser = _parser(_EVALUATE, "dhr evaluate --data DIR --pred DIR [DIR ...] [--split NAME] [options]", _EVALUATE_END)
     parser.add_argument("--data", type=Path, required=True, help="the data folder, with truth/")
     parser.add_argument("--pred", type=Path, nargs="+", required=True, help="folders of masks, such as OUT/masks")
-    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    _add_format(parser)
     parser.add_argument("--json", type=Path | None, help="also write all scores to this file")
     parser.add_argument("--csv", type=Path | None, help="also write a line for each folder and class to this file")
     parser.add_argument("--plots", type=Path | None, help="also draw the scores into this folder (needs dhr[plots])")
@@ -314,7 +329,8 @@ def _export_parser() -> ArgumentParser:
     parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
     parser.add_argument("--to", type=str, required=True, help=f"the format: {', '.join(FORMATS)}")
     parser.add_argument("--out", type=Path, required=True, help="the file or folder to write")
-    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    _add_format(parser)
     parser.add_class_arguments(ExportConfig, None)
     return parser
 
@@ -325,7 +341,8 @@ def _adjacency_parser() -> ArgumentParser:
     parser = _parser(_ADJACENCY, "dhr adjacency --truth DIR [--data DIR] [--pred DIR] [--json FILE] [--picture FILE]")
     parser.add_argument("--truth", type=Path | None, help="a folder of masks")
     parser.add_argument("--data", type=Path | None, help="a data folder: its classes, and its truth without --truth")
-    parser.add_argument("--split", type=str | None, help="only the photographs that splits/SPLIT.txt lists")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    _add_format(parser)
     parser.add_argument("--pred", type=Path | None, help="masks of any method, to see which classes vanish from them")
     parser.add_argument("--supers", type=Path | None, help="CSV with columns class,supercategory")
     parser.add_argument("--groups", type=str, default="given", help="super-classes: given, or uss (from features)")
@@ -348,7 +365,7 @@ def _adjacency(part: Namespace) -> Callable[[], int]:
         *("truth", "data", "split", "pred", "supers", "groups", "tau", "centring", "long_side", "uss"),
         *("contact", "region", "json", "picture"),
     )
-    return partial(adjacency, **{name: made[name] for name in names})
+    return partial(adjacency, **{name: made[name] for name in names}, layout=made["format"])
 
 
 def _demo_parser() -> ArgumentParser:

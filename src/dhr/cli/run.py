@@ -8,24 +8,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from dhr import pipeline
+from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
-from dhr.data.folder import FolderDataSet
+from dhr.data.open import AUTO
 from dhr.data.samples import Problem
-from dhr.errors import OutputError
 from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
 
 _SHOWN = 10  # photographs left out that the summary names
 
 
-def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str) -> int:
+def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = AUTO) -> int:
     """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
     console = Console()
-    photographs = FolderDataSet(data, split)
-    images = (data / "images").resolve()
-    if out.resolve().is_relative_to(images):
-        raise OutputError(f"--out {out} lies among the photographs, {images}; choose a folder outside of it")
     with Bars(console) as bars:
+        photographs = opened(data, split, layout, bars)
+        refuse_among(out, data, photographs)
         outcome = pipeline.run(photographs, out, config, bars, preset)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.

@@ -5,9 +5,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.cli.run import left_out
-from dhr.data.folder import FolderDataSet
+from dhr.data.open import AUTO
 from dhr.pipeline.onnx import export_onnx
 from dhr.pipeline.predict import PredictConfig
 from dhr.pipeline.predict import predict as predict_folder
@@ -15,11 +16,11 @@ from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.training import train_on_masks
 
 
-def train(data: Path, masks: Path | None, out: Path, split: str | None, config: RunConfig) -> int:
+def train(data: Path, masks: Path | None, out: Path, split: str | None, config: RunConfig, layout: str = AUTO) -> int:
     """Train a student; 1 if photographs had to be left out, else 0."""
     console = Console()
     with Bars(console) as bars:
-        trained = train_on_masks(FolderDataSet(data, split), masks, out, config, bars)
+        trained = train_on_masks(opened(data, split, layout, bars), masks, out, config, bars)
     left_out(console, trained.skipped, out)
     console.print(f"Student of {trained.photographs} photographs: {escape(str(trained.student))}", soft_wrap=True)
     console.print(f"Losses: {escape(str(out / 'training' / 'log.csv'))}", soft_wrap=True)

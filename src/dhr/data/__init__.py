@@ -2,12 +2,14 @@
 
 from dhr.data.folder import FolderDataSet
 from dhr.data.images import MAX_PIXELS, SUFFIXES, read_mask, read_rgb, read_size, write_mask
+from dhr.data.open import READERS, open_data
 from dhr.data.palette import palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.scenes import SceneDataSet
 
 __all__ = [
     "MAX_PIXELS",
+    "READERS",
     "SUFFIXES",
     "VOID",
     "ClassTable",
@@ -16,6 +18,7 @@ __all__ = [
     "Problem",
     "Sample",
     "SceneDataSet",
+    "open_data",
     "palette",
     "read_mask",
     "read_rgb",

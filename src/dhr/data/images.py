@@ -4,12 +4,13 @@ Pillow is used through its format classes, not through ``Image.open``: the check
 latter is a global of the whole process, ours is an argument. Only the formats of :data:`SUFFIXES` are read.
 """
 
+import io
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -34,6 +35,18 @@ MAX_PIXELS = 250_000_000
 PNG_LEVEL = 3
 """Of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
 
+
+@dataclass(frozen=True)
+class Content:
+    """An image file that is kept in another file: what to call it, and its bytes."""
+
+    name: str
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
 _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
     (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
@@ -46,7 +59,7 @@ _STRIP = 4_000_000  # pixels converted at once: conversion then needs little mem
 _ORIENTATION = 0x0112  # EXIF tag
 
 
-def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
     """Read a photograph as a person sees it: RGB, 0..255, turned upright as its EXIF orientation says.
 
     The content decides on the format, not the suffix. Transparent parts are shown on white. Of several frames the
@@ -57,7 +70,7 @@ def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w
     Raises:
         ItemError: the file is missing, damaged, no photograph, of an unsupported kind, or has over ``max_pixels``.
     """
-    with _opened(path, max_pixels) as image, _decoding(path):
+    with opened(path, max_pixels) as image, decoding(path):
         image.load()
         orientation = _orientation(image)  # after load(): Pillow turns TIFFs upright itself
         width, height = image.size
@@ -70,19 +83,19 @@ def read_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w
     return pixels
 
 
-def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def read_size(path: Path | Content, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Height and width that :func:`read_rgb` would return, from the header where the format allows it.
 
     Raises:
         ItemError: as :func:`read_rgb`, except for damage that only decoding shows.
     """
-    with _opened(path, max_pixels) as image, _decoding(path):
+    with opened(path, max_pixels) as image, decoding(path):
         width, height = image.size
         turned = not isinstance(image, TiffImageFile) and _orientation(image) >= 5
     return (width, height) if turned else (height, width)
 
 
-def read_mask(path: Path, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
+def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
     """Read a mask: a PNG, indexed (any palette) or 8-bit greyscale, whose stored numbers are class ids.
 
     ``shape`` is the height and width that it must have.
@@ -90,19 +103,12 @@ def read_mask(path: Path, shape: tuple[int, int] | None = None) -> UInt8[np.ndar
     Raises:
         ItemError: it is missing, damaged, of another kind (colour, 16 bits, alpha) or of another size.
     """
-    with _opened(path, MAX_PIXELS) as image, _decoding(path):
-        if not isinstance(image, PngImageFile):
-            raise ItemError(f"{path}: expected a mask in PNG, got {image.format}; {_CONVERT}")
-        depth, colour = _png_kind(path)
+    with opened_mask(path, shape) as image, decoding(path):
+        depth, colour = png_kind(path)
         if colour != 3 and (depth, colour) != (8, 0):
             kind = {0: "greyscale", 2: "RGB", 4: "greyscale with alpha", 6: "RGB with alpha"}.get(colour, "unknown")
             raise ItemError(f"{path}: expected a mask of class ids, got a {depth}-bit {kind} PNG; {_CONVERT}")
         labels: UInt8[np.ndarray, "h w"] = np.array(image, dtype=np.uint8)
-    if shape is not None and labels.shape != shape:
-        raise ItemError(
-            f"{path}: expected a mask of {shape[1]}x{shape[0]} pixels (width x height) as its photograph, got "
-            f"{labels.shape[1]}x{labels.shape[0]}; resize it without interpolation, or check that it is the right one"
-        )
     return labels
 
 
@@ -128,20 +134,34 @@ _CONVERT = (
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator[PngImageFile]:
+    """A mask with its header parsed; ``ItemError`` if it is no PNG, or not of ``shape``, before anything is decoded."""
+    with opened(path, MAX_PIXELS) as image:
+        if not isinstance(image, PngImageFile):
+            raise ItemError(f"{path}: expected a mask in PNG, got {image.format}; {_CONVERT}")
+        if shape is not None and (image.height, image.width) != shape:
+            raise ItemError(
+                f"{path}: expected a mask of {shape[1]}x{shape[0]} pixels (width x height) as its photograph, got "
+                f"{image.width}x{image.height}; resize it without interpolation, or check that it is the right one"
+            )
+        yield image
+
+
+@contextmanager
+def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """The image with its header parsed; ``ItemError`` for whatever keeps it from being one of ours."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block for ever
+        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):  # a pipe would block for ever
             kind = "folder" if path.is_dir() else "special file"
             raise ItemError(f"{path}: expected an image file, got a {kind}; name the file")
-        file = path.open("rb")
+        file = _binary(path)
     except FileNotFoundError as error:
         raise ItemError(f"{path}: expected an image file, there is none; check the name") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ItemError(f"{path}: cannot be opened: {reason}; check the name and the permissions") from error
     with file:
-        with _decoding(path):
+        with decoding(path):
             image = _identify(path, file)
         width, height = image.size
         if width * height > max_pixels:
@@ -152,7 +172,11 @@ def _opened(path: Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         yield image
 
 
-def _identify(path: Path, file: IO[bytes]) -> ImageFile.ImageFile:
+def _binary(path: Path | Content) -> io.BytesIO | io.BufferedReader:
+    return io.BytesIO(path.data) if isinstance(path, Content) else path.open("rb")
+
+
+def _identify(path: Path | Content, file: io.BytesIO | io.BufferedReader) -> ImageFile.ImageFile:
     head = file.read(16)
     if not head:
         raise ItemError(f"{path}: expected an image, got an empty file; copy it again")
@@ -164,7 +188,7 @@ def _identify(path: Path, file: IO[bytes]) -> ImageFile.ImageFile:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path | Content) -> Iterator[None]:
     """Make one clear error of what Pillow throws."""
     try:
         yield
@@ -240,8 +264,8 @@ def _strip_rgb(strip: Image.Image, low: float, high: float) -> UInt8[np.ndarray,
     return np.asarray(strip.convert("RGB"))
 
 
-def _png_kind(path: Path) -> tuple[int, int]:
+def png_kind(path: Path | Content) -> tuple[int, int]:
     """Bit depth and colour type, as stored in the header: Pillow stretches ids of 2 and 4 bits in greyscale."""
-    with path.open("rb") as file:
+    with _binary(path) as file:
         header = file.read(26)
     return header[24], header[25]

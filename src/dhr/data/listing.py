@@ -3,9 +3,13 @@
 import os
 import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dhr.data.classes import enumeration
+from dhr.data.images import SUFFIXES
 from dhr.data.samples import Problem
 
 # Control characters, other line ends, bytes that are not UTF-8.
@@ -91,6 +95,43 @@ def printable(text: str) -> str:
     'a\ufffdb.png'
     """
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class Names:
+    """Finds the files of a listing that a name in an annotation means, with or without suffix.
+
+    Only files that were listed are ever found, so that no name leads out of the folder.
+    """
+
+    def __init__(self, files: Sequence[str], folder: str = "images/") -> None:
+        self._folder = folder
+        self._by_file: dict[str, list[str]] = defaultdict(list)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_mask: dict[str, list[str]] = defaultdict(list)
+        for file in files:
+            key = key_of(file)
+            self._by_file[key].append(file)
+            self._by_name[name_of(key, SUFFIXES)].append(file)
+            self._by_mask[name_of(key, SUFFIXES).casefold()].append(file)  # one file on disks that ignore case
+
+    def find(self, text: str) -> tuple[list[str], str | None]:
+        """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
+        if escapes(text):
+            return (
+                [],
+                f"expected a path relative to {self._folder}, got one that may lead out of it; write it without '..'",
+            )
+        key = key_of(text)
+        if found := self._by_file.get(key) or self._by_name.get(key):
+            return found, None
+        near = self._by_name.get(name_of(key, SUFFIXES)) or self._by_mask.get(name_of(key, SUFFIXES).casefold())
+        hint = f"did you mean {enumeration(near, most=2)}?" if near else "add the image or remove the line"
+        return [], f"no image {text!r} in {self._folder}; {hint}"
+
+    def clash(self, file: str) -> list[str]:
+        """The other files whose masks would have the same name."""
+        same = self._by_mask[name_of(key_of(file), SUFFIXES).casefold()]
+        return [other for other in same if other != file]
 
 
 def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.data.samples import VOID, ClassTable
+
 
 def palette(n: int = 256) -> UInt8[np.ndarray, "n 3"]:
     """The first ``n`` colours of the PASCAL VOC colour map: RGB, 0..255, a new array at each call.
@@ -24,3 +26,16 @@ def palette(n: int = 256) -> UInt8[np.ndarray, "n 3"]:
         bit = (ids >> (3 * step + channel)) & 1  # (n, 3)
         colours |= bit << (7 - step)
     return colours.astype(np.uint8)
+
+
+def class_palette(classes: ClassTable) -> UInt8[np.ndarray, "256 3"]:
+    """The colours in which masks of these classes are stored: the data set's own, else those of PASCAL VOC.
+
+    >>> class_palette(ClassTable(("wall", "sky"), False, colours=((120, 120, 120), (6, 230, 230))))[1].tolist()
+    [6, 230, 230]
+    """
+    colours = palette()
+    if classes.colours is not None:
+        colours[:VOID] = 0  # none of the others may pass for a class
+        colours[: len(classes.colours)] = classes.colours
+    return colours

@@ -21,6 +21,8 @@ class ClassTable:
     """Whether class 0 is the background: it is in every photograph, is never tagged, and has no CAM."""
     supers: tuple[str, ...] | None = None
     """Super-class of each class, where the data set knows it."""
+    colours: tuple[tuple[int, int, int], ...] | None = None
+    """RGB of each class, 0..255, where the data set has its own; otherwise masks are in the colours of PASCAL VOC."""
 
     @property
     def foreground(self) -> range:

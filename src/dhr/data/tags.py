@@ -1,18 +1,22 @@
-"""``tags.csv``: which classes are in which photograph.
+"""Files of tags: which classes are in which photograph.
 
-The header is ``image,tags`` (further columns are ignored); tags are joined by ``;``. UTF-8 with or without byte-order
-mark, any line ends, quoted fields. A photograph may have several lines: one tag a line (they are united), or the same
-tags again.
+``tags.csv`` has the header ``image,tags`` (further columns are ignored); tags are joined by ``;``. UTF-8 with or
+without byte-order mark, any line ends, quoted fields; fields may be separated by semicolons or tabs as well, if those
+of the header are, as some spreadsheets write them. ``tags.jsonl`` has an object a line:
+``{"image": "a.jpg", "tags": ["cat"]}``. A photograph may have several lines: one tag a line (they are united), or the
+same tags again.
 """
 
 import csv
 import difflib
 import io
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.classes import BACKGROUND, read_text
+from dhr.data.json_text import parse_json
 from dhr.data.samples import ClassTable
 from dhr.errors import DataError
 
@@ -31,37 +35,46 @@ class TagLine:
     """Why the line cannot be used."""
 
 
-def read_tags(path: Path, classes: ClassTable) -> list[TagLine]:
-    """Read every line of ``tags.csv``, usable or not.
+class TagReader:
+    """Turns the names of tags into class ids.
 
     A line with one unknown tag is unusable as a whole: without it, the method would hold the class to be absent, and
     give its pixels to others. The background may be tagged; since it is in every photograph, the tag is dropped.
-
-    Raises:
-        DataError: the file cannot be read, is not CSV, or has no columns ``image`` and ``tags``.
     """
-    ids = {name: index for index, name in enumerate(classes.names)}
-    lines = []
-    for line, image, tags, extra in _rows(path):
-        if extra:
-            lines.append(
-                TagLine(line, image, (), "more fields than the header; join tags by ';', quote names with commas")
-            )
-            continue
-        named = [tag for tag in tags if not (classes.background and tag.casefold() == BACKGROUND)]
-        unknown = [tag for tag in named if tag not in ids]
-        found = sorted({ids[tag] for tag in named if tag in ids})
+
+    def __init__(self, classes: ClassTable) -> None:
+        self._classes = classes
+        self._ids = {name: index for index, name in enumerate(classes.names)}
+
+    def __call__(self, line: int, image: str, tags: Sequence[str]) -> TagLine:
+        """The line with class ids, or with the reason why it cannot be used; names are compared in composed form."""
+        tags = [unicodedata.normalize("NFC", tag).strip() for tag in tags]
+        named = [tag for tag in tags if not (self._classes.background and tag.casefold() == BACKGROUND)]
+        unknown = [tag for tag in named if tag not in self._ids]
+        found = sorted({self._ids[tag] for tag in named if tag in self._ids})
         reason = None
         if not image:
             reason = "no image is named; write image,tags"
         elif unknown:
-            reason = "; ".join(_unknown(tag, classes) for tag in dict.fromkeys(unknown))
+            reason = "; ".join(_unknown(tag, self._classes) for tag in dict.fromkeys(unknown))
         elif not found and tags:
             reason = f"the only tag is the background {tags[0]!r}; tag what else is in the image, or remove the line"
         elif not found:
             reason = "no tags; write at least one, or remove the line"
-        lines.append(TagLine(line, image, () if reason else tuple(found), reason))
-    return lines
+        return TagLine(line, image, () if reason else tuple(found), reason)
+
+
+def read_tags(path: Path, classes: ClassTable) -> list[TagLine]:
+    """Read every line of a file of tags, usable or not; JSON Lines if its suffix is ``.jsonl``, else CSV.
+
+    Raises:
+        DataError: the file cannot be read, or is no CSV with columns ``image`` and ``tags``.
+    """
+    read = TagReader(classes)
+    return [
+        TagLine(row.line, row.image, (), row.wrong) if row.wrong else read(row.line, row.image, row.tags)
+        for row in _rows(path)
+    ]
 
 
 def tag_names(path: Path) -> list[str]:
@@ -70,7 +83,7 @@ def tag_names(path: Path) -> list[str]:
     Raises:
         DataError: as :func:`read_tags`.
     """
-    return sorted({tag for _, _, tags, extra in _rows(path) if not extra for tag in tags})
+    return sorted({tag for row in _rows(path) if not row.wrong for tag in row.tags})
 
 
 def merge(lines: list[TagLine]) -> tuple[tuple[int, ...], str | None]:
@@ -94,14 +107,32 @@ def merge(lines: list[TagLine]) -> tuple[tuple[int, ...], str | None]:
     return lines[0].tags, None
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, list[str], bool]]:
-    """Line number, image, tags, and whether there were more fields than in the header."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    image: str
+    tags: list[str]
+    wrong: str | None = None
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    return _json_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
+
+
+def _csv_rows(path: Path) -> Iterator[_Row]:
+    text = read_text(path)
+    comma = _separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=comma)
+    wrong = (
+        "more fields than the header; join tags by ';', quote names with commas"
+        if comma == ","
+        else "more fields than the header; join tags by ';' and put them in quotes"
+    )
     try:
         header = [field.strip().casefold() for field in next(reader, [])]
         if "image" not in header or "tags" not in header:
             raise DataError(
-                f"{path} line 1: expected the header image,tags, got {','.join(header)!r}; write it above the rows"
+                f"{path} line 1: expected the header image,tags, got {comma.join(header)!r}; write it above the rows"
             )
         image, tags = header.index("image"), header.index("tags")
         for row in reader:
@@ -109,9 +140,36 @@ def _rows(path: Path) -> Iterator[tuple[int, str, list[str], bool]]:
                 continue
             fields = row + [""] * (len(header) - len(row))
             found = [tag for tag in (part.strip() for part in fields[tags].split(";")) if tag]
-            yield reader.line_num, fields[image].strip(), found, any(field.strip() for field in row[len(header) :])
+            more = any(field.strip() for field in row[len(header) :])
+            yield _Row(reader.line_num, fields[image].strip(), found, wrong if more else None)
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: not valid CSV ({error}); look for a stray quote") from error
+
+
+def _separator(text: str) -> str:
+    """What separates the fields of the header: a comma, or whatever spreadsheets write instead."""
+    header = text.lstrip("\r\n").splitlines()[:1]
+    return next((mark for mark in ",;\t" if header and mark in header[0]), ",")
+
+
+def _json_rows(path: Path) -> Iterator[_Row]:
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # strings may hold other line ends
+        if line.strip():
+            yield _json_row(number, line)
+
+
+def _json_row(number: int, line: str) -> _Row:
+    try:
+        value = parse_json(line)
+    except ValueError as error:
+        return _Row(number, "", [], f'not valid JSON ({error}); write {{"image": "a.jpg", "tags": ["cat"]}}')
+    image, tags = (value.get("image"), value.get("tags")) if isinstance(value, dict) else (None, None)
+    if not isinstance(image, str) or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return _Row(
+            number, image if isinstance(image, str) else "", [],
+            'expected {"image": name, "tags": [name, ...]}; correct the line',
+        )  # fmt: skip
+    return _Row(number, image.strip(), [tag for tag in tags if tag.strip()])
 
 
 def _unknown(tag: str, classes: ClassTable) -> str:

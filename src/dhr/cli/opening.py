@@ -1,0 +1,32 @@
+"""The data set that ``--data``, ``--split`` and ``--format`` name."""
+
+from pathlib import Path
+
+from dhr.cli.progress import Bars
+from dhr.data.open import open_data
+from dhr.data.samples import DataSet
+from dhr.errors import OutputError
+
+
+def opened(data: Path, split: str | None, layout: str, bars: Bars) -> DataSet:
+    """Open it, with a bar where that takes long.
+
+    Raises:
+        DataError: it cannot be used.
+        ConfigError: there is no such layout.
+    """
+    return open_data(data, split, layout, lambda done, total: bars("open", done, total))
+
+
+def refuse_among(out: Path, data: Path, photographs: DataSet) -> None:
+    """Refuse an output folder in which the next run would take masks for photographs.
+
+    Raises:
+        OutputError: it is one.
+    """
+    target = out.resolve()
+    folders = {Path(sample.source).parent for sample in photographs.samples} | {data / "images"}
+    for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):
+        # The data folder itself may hold photographs, and an output folder below it.
+        if target == folder or (folder != data.resolve() and target.is_relative_to(folder)):
+            raise OutputError(f"--out {out} lies among the photographs, {folder}; choose a folder outside of it")

@@ -1,0 +1,39 @@
+"""Class tables for layouts that name the classes, but say nothing of a background."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.samples import VOID, ClassTable
+from dhr.errors import DataError
+
+
+def class_of(name: str) -> str:
+    """The name as it is compared: in Unicode's composed form, without blanks around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def table_of(names: Iterable[str], path: Path) -> ClassTable:
+    """A background, then ``names`` as they come; a background among them is the same one.
+
+    Raises:
+        DataError: there is none, there are too many, one stands there twice, or one is fit for no tag: empty, with
+            ``;`` (which joins tags) or control characters.
+    """
+    found: list[str] = []
+    for name in names:
+        clean = class_of(name)
+        if not clean or ";" in clean or re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", clean):
+            raise DataError(
+                f"{path}: expected a class name without ';' and control characters, got {name!r}; rename the class"
+            )
+        if clean.casefold() != BACKGROUND:
+            found.append(clean)
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: the class names {enumeration(twice)} stand there twice; rename or join them")
+    if not found or len(found) >= VOID:
+        raise DataError(f"{path}: expected 1 to {VOID - 1} classes, got {len(found)}; correct them")
+    return ClassTable((BACKGROUND, *found), background=True)

@@ -1,0 +1,150 @@
+"""JSON from outside: what is wrong is said in one line; large files are read an element at a time."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dhr.data.classes import read_text
+from dhr.errors import DataError
+
+Progress = Callable[[int, int], None]
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none, has a key twice, or is nested too deep.
+
+    >>> parse_json('{"tags": ["cat"]}')
+    {'tags': ['cat']}
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
+    try:
+        return parse_json(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
+
+
+def members(path: Path, text: str, progress: Progress | None = None) -> Iterator[tuple[str, int, Any]]:
+    """Key, line and value of each member of the object in ``text``; of lists, each element as a member of its own.
+
+    One element is held at a time, so that a file of hundreds of megabytes costs little more than its text. A list as
+    the whole text is given with the empty key. ``progress`` is called now and then with the kilobytes read, and all.
+
+    Raises:
+        DataError: at the first place that is no JSON; what came before it was already given.
+    """
+    yield from _Reader(path, text, progress)
+
+
+class _Reader:
+    """Walks over the text of a JSON file."""
+
+    def __init__(self, path: Path, text: str, progress: Progress | None) -> None:
+        self._path, self._text, self._progress = path, text, progress
+        self._at = 0
+        self._line, self._counted = 1, 0  # the line of the character ``_counted``: lines are counted once
+
+    def __iter__(self) -> Iterator[tuple[str, int, Any]]:
+        self._skip()
+        if self._next() == "[":
+            yield from self._elements("")
+        elif self._next() == "{":
+            for _ in self._parts("}"):
+                start = self._at
+                key = self._value()
+                self._skip()
+                if not isinstance(key, str) or self._next() != ":":
+                    raise self._wrong(start, "expected a key and ':'")
+                self._at += 1
+                self._skip()
+                if self._next() == "[":
+                    yield from self._elements(key)
+                else:
+                    line = self._line_at(self._at)
+                    yield key, line, self._value()
+        else:
+            raise self._wrong(self._at, "expected an object or a list")
+        self._skip()
+        if self._at < len(self._text):
+            raise self._wrong(self._at, "more after its end")
+
+    def _elements(self, key: str) -> Iterator[tuple[str, int, Any]]:
+        for number, _ in enumerate(self._parts("]")):
+            if self._progress is not None and number % 5_000 == 0:
+                self._progress(self._at >> 10, len(self._text) >> 10)
+            line = self._line_at(self._at)
+            yield key, line, self._value()
+
+    def _parts(self, end: str) -> Iterator[None]:
+        """Stops before each part of a list or object, and after it, whose bracket is next."""
+        self._at += 1
+        self._skip()
+        more = self._next() != end
+        while more:
+            yield
+            self._skip()
+            if self._next() not in (",", end):
+                raise self._wrong(self._at, f"expected ',' or {end!r}")
+            if more := self._next() == ",":
+                self._at += 1
+                self._skip()
+        self._at += 1
+
+    def _value(self) -> Any:
+        start = self._at
+        try:
+            found, self._at = _DECODER.raw_decode(self._text, start)
+        except RecursionError:
+            raise self._wrong(start, "nested too deep") from None
+        except json.JSONDecodeError as error:
+            raise self._wrong(error.pos, error.msg) from error
+        except ValueError as error:
+            raise self._wrong(start, error) from error
+        return found
+
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _skip(self) -> None:
+        if found := _BLANK.match(self._text, self._at):
+            self._at = found.end()
+
+    def _line_at(self, at: int) -> int:
+        self._line += self._text.count("\n", self._counted, at)
+        self._counted = max(at, self._counted)
+        return self._line
+
+    def _wrong(self, at: int, what: object) -> DataError:
+        return DataError(f"{self._path} line {self._line_at(at)}: not valid JSON ({what}); write the file again")

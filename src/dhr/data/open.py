@@ -1,0 +1,112 @@
+"""Opens a data set, in whichever layout it lies on the disk."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dhr.data.class_folders import fits_class_folders, read_class_folders
+from dhr.data.classes import enumeration
+from dhr.data.coco import fits_coco, read_coco
+from dhr.data.cvat import fits_cvat, read_cvat
+from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_context, read_stuff
+from dhr.data.folder import TAG_FILES, FolderDataSet
+from dhr.data.hub import fits_hub, read_hub
+from dhr.data.label_studio import fits_label_studio, read_label_studio
+from dhr.data.mask_tags import Progress
+from dhr.data.release import fits_release, read_release
+from dhr.data.samples import DataSet
+from dhr.data.voc import fits_voc, read_voc
+from dhr.errors import ConfigError, DataError
+
+AUTO = "auto"
+"""The layout is recognised from the folder."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a layout is recognised, and read."""
+
+    looks_for: str
+    """What it looks for, for messages and the manual."""
+    fits: Callable[[Path], bool]
+    """Whether a folder has this layout; opens no photograph."""
+    read: Callable[[Path, str | None, Progress], DataSet]
+    """Reads the folder, or a split of it."""
+
+
+def _fits_folder(root: Path) -> bool:
+    return (root / "images").is_dir() and any((root / name).is_file() for name in TAG_FILES)
+
+
+READERS: dict[str, Reader] = {
+    "voc": Reader("JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json", fits_voc, read_voc),
+    "context": Reader("JPEGImages/ with SegmentationClassContext/", fits_context, read_context),
+    "ade": Reader("images/training/ with annotations/training/", fits_ade, read_ade),
+    "stuff": Reader("images/train2017/ with stuffthingmaps_trainval2017/train2017/", fits_stuff, read_stuff),
+    "coco": Reader("annotations/instances_SPLIT.json with images/SPLIT/", fits_coco, read_coco),
+    "release": Reader("SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/", fits_release, read_release),
+    "folder": Reader(
+        "images/ with tags.csv (or tags.jsonl) and classes.txt",
+        _fits_folder,
+        lambda root, split, progress: FolderDataSet(root, split),
+    ),
+    "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
+    "label-studio": Reader("a JSON file of tasks", fits_label_studio, read_label_studio),
+    "huggingface": Reader("state.json and dataset_info.json, or dataset_dict.json", fits_hub, read_hub),
+    "class-folders": Reader("a folder of photographs for each class", fits_class_folders, read_class_folders),
+}
+"""Layouts by name; of several that fit, ``auto`` takes the first (but see :func:`layout_of`)."""
+
+_PUBLISHED = ("voc", "context", "ade", "stuff", "coco", "release")
+
+
+def layout_of(root: Path) -> str:
+    """The layout of a folder.
+
+    A folder with photographs, tags and ``classes.txt`` of its own is a ``folder``, whatever else is in it.
+
+    Raises:
+        DataError: none fits, or several published ones do.
+    """
+    if _fits_folder(root) and (root / "classes.txt").is_file():
+        return "folder"
+    published = [name for name in _PUBLISHED if READERS[name].fits(root)]
+    if len(published) > 1:
+        raise DataError(f"{root}: several layouts fit, {', '.join(published)}; choose one with --format")
+    if published:
+        return published[0]
+    found = next((name for name, reader in READERS.items() if name not in _PUBLISHED and reader.fits(root)), None)
+    if found is None and any((root / name).exists() for name in ("images", "classes.txt", *TAG_FILES)):
+        return "folder"  # something is missing, and its reader says what
+    if found is None:
+        there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
+        known = "; ".join(f"{name}: {reader.looks_for}" for name, reader in READERS.items())
+        raise DataError(f"{root}: no layout fits; there is {there} in it, expected one of: {known}")
+    return found
+
+
+def open_data(
+    root: str | os.PathLike[str], split: str | None = None, kind: str = AUTO, progress: Progress | None = None
+) -> DataSet:
+    """Open the data set in the folder ``root``.
+
+    Args:
+        root: the folder.
+        split: only the photographs of this split; what splits there are, the layout decides.
+        kind: one of :data:`READERS`, or ``auto``: the first of them that fits.
+        progress: called where opening takes long.
+
+    Raises:
+        ConfigError: there is no such ``kind``.
+        DataError: the folder has no known layout, or cannot be used as a whole.
+    """
+    root = Path(root)
+    if kind != AUTO and kind not in READERS:
+        raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {kind!r}")
+    if not root.is_dir():
+        raise DataError(f"{root}: expected a folder of photographs and tags, there is none; check the path")
+    quiet: Progress = lambda done, total: None  # noqa: E731
+    if kind == AUTO:
+        kind = layout_of(root)
+    return READERS[kind].read(root, split, progress or quiet)

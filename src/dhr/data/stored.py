@@ -1,0 +1,158 @@
+"""What every reader makes: photographs that lie somewhere, their tags, and where their truth comes from."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.images import Content, read_rgb, read_size
+from dhr.data.listing import key_of, printable
+from dhr.data.samples import ClassTable, Problem, Sample
+from dhr.data.truth import Truth
+from dhr.errors import DataError, ItemError
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """A photograph that is kept in another file, and is read from it when it is needed."""
+
+    def load(self) -> Content:
+        """Its bytes.
+
+        Raises:
+            ItemError: they cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A photograph as a reader found it, usable or not."""
+
+    name: str
+    """Relative POSIX path without suffix."""
+    source: str
+    """What a person would look for."""
+    image: Path | Kept
+    tags: tuple[int, ...]
+    """Class ids, in any order; none where ``reason`` is given."""
+    truth: Truth | None = None
+    reason: str | None = None
+    """Why it cannot be used."""
+
+
+class StoredDataSet:
+    """Photographs that a reader found; implements :class:`~dhr.data.samples.DataSet`.
+
+    Two photographs whose masks would have the same name are both left out.
+
+    Args:
+        where: the folder, and the split if any, for messages.
+        classes: the class table.
+        found: the photographs, in any order.
+        problems: what else the listing left out.
+        remedy: what to do if there is no photograph at all.
+
+    Raises:
+        DataError: no photograph is usable.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        classes: ClassTable,
+        found: Iterable[Found],
+        problems: Iterable[Problem] = (),
+        remedy: str = "",
+    ) -> None:
+        self._where, self._classes = where, classes
+        self._problems = list(problems)
+        self._found: dict[str, Found] = {}
+        same: dict[str, list[Found]] = defaultdict(list)
+        for one in found:
+            same[key_of(one.name).casefold()].append(one)  # masks share one file on disks that ignore case
+        samples = []
+        for group in same.values():
+            for one in group:
+                reason = one.reason
+                if len(group) > 1:
+                    others = ", ".join(repr(printable(other.source)) for other in group[:4] if other is not one)
+                    reason = f"its mask would overwrite that of {others}; rename them"
+                elif reason is None and not one.tags:
+                    reason = "none of the classes is in it, so there is nothing to find; remove it, or tag it"
+                if reason is None:
+                    self._found[one.name] = one
+                    tags = tuple(sorted(set(one.tags)))
+                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=one.truth is not None))
+                else:
+                    self._problems.append(Problem(printable(one.source), reason))
+        if not samples:
+            reasons = " | ".join(f"{problem.source}: {problem.reason}" for problem in self._problems[:3])
+            raise DataError(f"{where}: no usable photograph; {reasons or remedy}")
+        self._samples = tuple(sorted(samples, key=lambda sample: sample.name))
+
+    @property
+    def classes(self) -> ClassTable:
+        """The class table."""
+        return self._classes
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The usable photographs, sorted by name."""
+        return self._samples
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What was left out, and why."""
+        return tuple(self._problems)
+
+    def digest(self, sample: Sample) -> str:
+        """SHA-256, in hex, of the photograph's bytes.
+
+        Raises:
+            ItemError: it cannot be read.
+        """
+        image = self._one(sample).image
+        if not isinstance(image, Path):
+            return hashlib.sha256(image.load().data).hexdigest()
+        try:
+            with image.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
+
+    def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`.
+
+        Raises:
+            ItemError: it cannot be read.
+        """
+        return read_rgb(_loaded(self._one(sample).image))
+
+    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+        """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
+
+        Raises:
+            ItemError: there is none, it cannot be read, has another size, or ids that are no class.
+        """
+        one = self._one(sample)
+        if one.truth is None:
+            raise ItemError(f"{one.source}: there is no truth mask of it; add one")
+        return one.truth.read(read_size(_loaded(one.image)))
+
+    def _one(self, sample: Sample) -> Found:
+        try:
+            return self._found[sample.name]
+        except KeyError:
+            raise ItemError(
+                f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
+            ) from None
+
+
+def _loaded(image: Path | Kept) -> Path | Content:
+    return image if isinstance(image, Path) else image.load()

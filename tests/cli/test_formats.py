@@ -1,0 +1,88 @@
+"""``--format`` and ``--data`` with layouts other than the plain folder, as users call them."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dhr.data import open_data, palette, write_mask
+from dhr.data.benchmarks import benchmark
+
+
+def voc(root: Path, data: Path) -> Path:
+    """The photographs of a plain folder as PASCAL VOC would publish them, one class a shape of its own."""
+    plain = open_data(data)
+    top = root / "VOC2012"
+    for folder in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation"):
+        (top / folder).mkdir(parents=True)
+    names = []
+    for number, sample in enumerate(plain.samples):
+        name = f"2007_{number:06d}"
+        Image.fromarray(plain.read_image(sample)).save(top / f"JPEGImages/{name}.jpg", quality=95)
+        truth = plain.read_truth(sample)
+        write_mask(top / f"SegmentationClass/{name}.png", np.where(truth == 255, 255, truth + 1).astype(np.uint8))
+        classes = benchmark("voc").classes.names
+        objects = "".join(f"<object><name>{classes[tag + 1]}</name></object>" for tag in sample.tags)
+        (top / f"Annotations/{name}.xml").write_text(f"<annotation>{objects}</annotation>")
+        names.append(name)
+    (top / "ImageSets/Segmentation/val.txt").write_text("\n".join(names[:3]) + "\n")
+    return root
+
+
+def test_a_run_and_its_scores_on_voc_as_it_is_published(fresh: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
+    case = new_case(voc(tmp_path / "voc", fresh.data), tmp_path / "made")
+    ended = dhr(case.run("--split", "val"))
+    assert ended.code == 0, ended.err
+    assert sorted(path.stem for path in (case.out / "masks").glob("*.png")) == [f"2007_{n:06d}" for n in range(3)]
+    ended = dhr(case.evaluate("--split", "val", "--format", "voc", "--json", str(tmp_path / "scores.json")))
+    assert ended.code == 0, ended.err
+    names = list(json.loads((tmp_path / "scores.json").read_text())["per_class"])
+    assert names[0] == "background" and len(names) == 21
+    truth = tmp_path / "voc/VOC2012/SegmentationClass"
+    ended = dhr(["evaluate", "--data", case.data, "--pred", truth, "--json", tmp_path / "self.json"])
+    assert ended.code == 0 and json.loads((tmp_path / "self.json").read_text())["miou"] == 100
+
+
+def test_truth_in_colours_and_tags_in_json_lines_score_as_before(finished: Any, dhr: Any, tmp_path: Path) -> None:
+    assert dhr(finished.evaluate("--json", str(tmp_path / "before.json"))).code == 0
+    lines = (finished.data / "tags.csv").read_text().splitlines()[1:]
+    rows = [dict(zip(("image", "tags"), line.split(","), strict=True)) for line in lines]
+    text = "".join(json.dumps({"image": row["image"], "tags": row["tags"].split(";")}) + "\n" for row in rows)
+    (finished.data / "tags.jsonl").write_text(text)
+    (finished.data / "tags.csv").unlink()
+    for path in (finished.data / "truth").rglob("*.png"):
+        with Image.open(path) as image:
+            labels = np.array(image)
+        Image.fromarray(palette()[labels]).save(path)
+    ended = dhr(finished.evaluate("--json", str(tmp_path / "after.json"), "--format", "folder"))
+    assert ended.code == 0, ended.err
+    assert json.loads((tmp_path / "before.json").read_text()) == json.loads((tmp_path / "after.json").read_text())
+    assert dhr(finished.run()).code == 0  # the same photographs, tags and classes: the same run
+
+
+def test_one_folder_a_class_is_enough_for_a_run(fresh: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
+    photographs = sorted((fresh.data / "images").glob("*.png"))
+    for number, path in enumerate(photographs):
+        folder = tmp_path / "photos" / ("ripe" if number % 2 else "raw")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    case = new_case(tmp_path / "photos", tmp_path / "photos" / "out")  # an output folder is no class
+    for _ in range(2):
+        ended = dhr(case.run())
+        assert ended.code == 0, ended.err
+    assert len(list((case.out / "masks").rglob("*.png"))) == len(photographs)
+    ended = dhr(new_case(tmp_path / "photos", tmp_path / "photos" / "raw" / "out").run())
+    assert ended.code == 2 and "lies among the photographs" in ended.err
+
+
+def test_an_unknown_format_is_one_line(fresh: Any, dhr: Any) -> None:
+    for arguments in (
+        fresh.run("--format", "vok"),
+        ["evaluate", "--data", fresh.data, "--pred", fresh.out, "--format", "x"],
+    ):
+        ended = dhr(arguments)
+        assert ended.code == 2 and ended.err.count("\n") == 1 and "--format must be auto or one of" in ended.err
+    assert not fresh.out.exists()
