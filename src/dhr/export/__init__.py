@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.palette import palette as voc_palette
+from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem
 from dhr.errors import ConfigError
 from dhr.export.coco import write_coco
@@ -80,7 +80,7 @@ def export(
     """
     if to not in FORMATS:
         raise ConfigError(f"--to must be one of {', '.join(FORMATS)}; got {to!r}")
-    masks = Masks(data, predictions, voc_palette() if palette is None else palette, progress)
+    masks = Masks(data, predictions, class_palette(data.classes) if palette is None else palette, progress)
     path = FORMATS[to](masks, out, config or ExportConfig(), split)
     return Exported(path, len(masks.read_names), masks.kept, tuple(masks.problems))
 

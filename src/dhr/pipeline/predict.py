@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 import dhr
 from dhr.data.images import SUFFIXES, read_mask, read_rgb, write_mask
 from dhr.data.listing import list_files, name_of
-from dhr.data.palette import palette
+from dhr.data.palette import class_palette
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import merge, read_tags
 from dhr.data.transforms import working_image
@@ -125,14 +125,14 @@ def predict(
                     scores = probabilities(network, image, config, allowed)
                     ids = torch.arange(len(classes.names), dtype=torch.uint8, device=device)
                     labels = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
-                    write_mask(folder.mask(name), labels, palette(256))
+                    write_mask(folder.mask(name), labels, class_palette(classes))
                 made.append((images / file, folder.mask(name)))
             except ItemError as error:
                 problems.append(Problem(str(images / file), str(error)))
             except (MemoryError, torch.OutOfMemoryError):
                 problems.append(Problem(str(images / file), "not enough memory to work on it; lower --long_side"))
         progress("predict", len(listing.files), len(listing.files))
-        overview = _overview(out, made[:_SHOWN])
+        overview = _overview(out, made[:_SHOWN], class_palette(classes))
         skipped = [asdict(problem) for problem in problems]
         folder.write_record({"status": "finished", "identity": identity, "masks": len(made), "skipped": skipped})
     return Predicted(len(made), tuple(problems), overview)
@@ -175,9 +175,9 @@ def _tags(path: Path, classes: ClassTable) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _overview(out: Path, made: Sequence[tuple[Path, Path]]) -> Path:
+def _overview(out: Path, made: Sequence[tuple[Path, Path]], colours: UInt8[np.ndarray, "256 3"]) -> Path:
     """Photographs beside their masks, as one picture."""
-    colours, tiles = palette(256), []
+    tiles = []
     for photograph, mask in made:
         rgb = Image.fromarray(read_rgb(photograph))
         labels = Image.fromarray(colours[read_mask(mask)])

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.palette import palette
+from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
 from dhr.method.survey import Survey
@@ -182,7 +182,7 @@ def _make_masks(
 ) -> list[Problem]:
     """Make the masks of ``todo``; what could not be made."""
     problems = []
-    colours = palette(256)
+    colours = class_palette(data.classes)
     for done, sample in enumerate(todo, start=len(samples) - len(todo)):
         progress(stage, done, len(samples))
         try:

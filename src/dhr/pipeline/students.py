@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from dhr.data.images import read_mask
-from dhr.data.palette import palette
+from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError
@@ -241,7 +241,7 @@ class _Pictures:
         piece = Pieces(*(self.fabric.to_device(one[None]) for one in self.pieces.cut(sample, image, middle, None)))
         given, live = given_targets(piece), self.lesson.targets(student, piece)
         own = student.segment(piece.images).argmax(dim=1)
-        colours = palette(256)
+        colours = class_palette(data.classes)
         photograph = (piece.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
         masks = [colours[one[0].cpu().numpy()] for one in (given.labels, live.labels, own)]
         return np.hstack([photograph, *masks])

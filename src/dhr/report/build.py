@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dhr.data.palette import palette
+from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.evaluate.scores import Scores
 from dhr.files import write_bytes
@@ -52,7 +52,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
 
     census = _Census()
     items = heapq.nsmallest(_ROWS, census.count(read_items(out, data.classes), samples), key=urgency)
-    run, colours = read_run(out), palette(256)
+    run, colours = read_run(out), class_palette(data.classes)
     overview = Overview(
         title=out.resolve().name,
         run=run,

@@ -40,6 +40,7 @@ def write_student(path: Path, student: Any, classes: ClassTable, long_side: int)
         **student.describe(),
         "classes": list(classes.names),
         "background": classes.background,
+        "colours": classes.colours,
         "long_side": long_side,
     }
     state = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
@@ -58,7 +59,12 @@ def read_student(path: Path) -> StudentFile:
             if header.get("format") != FORMAT:
                 raise ValueError(f"its format is {header.get('format')!r}, expected {FORMAT!r}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        classes = ClassTable(tuple(header["classes"]), bool(header["background"]))
+        colours = header.get("colours")
+        classes = ClassTable(
+            tuple(header["classes"]),
+            bool(header["background"]),
+            colours=None if colours is None else tuple((int(r), int(g), int(b)) for r, g, b in colours),
+        )
         with torch.random.fork_rng(devices=[]):
             student = REBUILD[header.get("kind", "joint")](header, classes)
         student.load_state_dict(state)
