@@ -1,0 +1,56 @@
+"""The command line of ``dhr export``."""
+
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from dhr.cli.command import Call, Command, Ready, add_format, new_parser
+
+_TEXT = """
+    Write masks as other tools read them. --to is one of
+
+      png           OUT/NAME.png, indexed, with the classes' colours
+      coco          OUT: one JSON file, masks as run lengths (holes are kept)
+      yolo          OUT/data.yaml and what belongs to it: polygons, for Ultralytics
+      labelstudio   OUT/config.xml for the labelling interface, OUT/tasks-*.json: predictions to correct
+      cvat          OUT/labels.json for the task, OUT/annotations.xml (CVAT for images 1.1)
+      datumaro      OUT: any format that datumaro writes, named with --datumaro_format
+      voc-server    OUT: the .tgz for the test server of PASCAL VOC 2012
+      ade-server    OUT: the .zip for the test server of ADE20K
+
+    Background and void (255) are not annotated. Masks that are missing, damaged or of another size than
+    their photograph are named and left out. png and yolo go on where they were interrupted.
+    docs/export.md tells how each is imported, and what it cannot hold.
+"""
+
+
+def _ready(arguments: list[str]) -> Ready:
+    from dhr.export import FORMATS, ExportConfig
+
+    parser = new_parser(_TEXT, "dhr export --data DIR --pred DIR --to FORMAT --out PATH [--split NAME] [settings]")
+    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
+    parser.add_argument("--to", type=str, required=True, help=f"the format: {', '.join(FORMATS)}")
+    parser.add_argument("--out", type=Path, required=True, help="the file or folder to write")
+    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+    add_format(parser)
+    parser.add_class_arguments(ExportConfig, None)
+
+    def call(part: Namespace) -> Call:
+        from dhr.cli.export import export
+
+        made = parser.instantiate(part)
+        config = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
+        return partial(export, part.data, part.pred, part.to, part.out, part.split, config, layout=part.format)
+
+    return Ready(parser, call, arguments)
+
+
+EXPORT = Command(
+    "export",
+    "hand masks to other tools: COCO, YOLO, CVAT, Label Studio, test servers, ...",
+    "hand masks to other tools",
+    _ready,
+)

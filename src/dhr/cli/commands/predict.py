@@ -1,0 +1,40 @@
+"""The command line of ``dhr predict``."""
+
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from dhr.cli.command import Call, Command, Ready, new_parser
+
+_TEXT = """
+    Segment every photograph of a folder with a student, without tags.
+
+    The output folder gets masks/NAME.png, overview.png (photographs beside their masks) and run.json.
+    Given --tags (a tags.csv), photographs get no other classes than their tags.
+    Interrupted, the same command goes on where it stopped.
+"""
+
+
+def _ready(arguments: list[str]) -> Ready:
+    from dhr.pipeline.predict import PredictConfig
+
+    parser = new_parser(_TEXT, "dhr predict --student FILE --images DIR --out DIR [--tags FILE] [settings]")
+    parser.add_argument("--student", type=Path, required=True, help="student.safetensors of `dhr train` or `dhr run`")
+    parser.add_argument("--images", type=Path, required=True, help="the folder of photographs")
+    parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same call")
+    parser.add_argument("--tags", type=Path | None, help="a tags.csv, to allow no other classes than these")
+    parser.add_class_arguments(PredictConfig, None)
+
+    def call(part: Namespace) -> Call:
+        from dhr.cli.student import predict
+
+        made = parser.instantiate(part)
+        config = PredictConfig(**{field.name: made[field.name] for field in fields(PredictConfig)})
+        return partial(predict, part.student, part.images, part.out, part.tags, config)
+
+    return Ready(parser, call, arguments)
+
+
+PREDICT = Command("predict", "segment photographs with a student", "segment photographs with a student", _ready)
