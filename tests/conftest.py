@@ -1,5 +1,6 @@
 """What tests of whole runs need: tiny data sets, tiny settings, and ways to call the command."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jaxtyping
@@ -221,6 +223,16 @@ def scenes() -> Callable[..., Path]:
 def new_case() -> Callable[[Path, Path], Case]:
     """A :class:`Case` of any two folders."""
     return Case
+
+
+@pytest.fixture(scope="session")
+def layouts() -> ModuleType:
+    """The functions of ``data/layouts.py``: each published layout in miniature."""
+    spec = importlib.util.spec_from_file_location("layouts", Path(__file__).parent / "data" / "layouts.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

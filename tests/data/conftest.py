@@ -1,6 +1,5 @@
 """Small data sets on the disk."""
 
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -49,16 +48,6 @@ def shared() -> Path:
     if not (path / "data" / "msrc_v2").is_dir():
         pytest.skip(f"no real data in {path}; set DHR_SHARED")
     return path / "data"
-
-
-@pytest.fixture(scope="session")
-def layouts() -> ModuleType:
-    """The functions of ``layouts.py``."""
-    spec = importlib.util.spec_from_file_location("layouts", Path(__file__).with_name("layouts.py"))
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Look:
 def card(item: Item, sample: Sample, look: Look) -> str:
     """The HTML of one photograph. Files of a stage that are not there, or cannot be read, leave their picture out."""
     photograph, notes = _photograph(item, sample, look)
-    figures = [_figure(photograph, "Photograph")]
+    figures = [figure(photograph, "Photograph")]
 
     def blend(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h2 w2 3"]:
         small = shrink_labels(labels, photograph.shape[0], photograph.shape[1])
@@ -47,10 +47,10 @@ def card(item: Item, sample: Sample, look: Look) -> str:
     for stage, title in STAGE_TITLES.items():
         labels = _stage(look, stage, item.name)
         if labels is not None:
-            figures.append(_figure(blend(labels), title, look.mious.get(stage, {}).get(item.name, math.nan)))
+            figures.append(figure(blend(labels), title, look.mious.get(stage, {}).get(item.name, math.nan)))
     truth = _truth(look, sample)
     if truth is not None:
-        figures.append(_figure(blend(truth), "Truth"))
+        figures.append(figure(blend(truth), "Truth"))
     if item.vanished:
         notes = [f"No pixel left of {', '.join(named(name) for name in item.vanished[:_CHIPS])}", *notes]
 
@@ -119,7 +119,7 @@ def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str
     pairs = _stored_cams(look.out / "cams" / f"{item.name}.npz", look.data.classes)
     pairs.sort(key=lambda pair: (pair[0] not in item.vanished, item.ratios.get(pair[0], 0.0)))
     small = thumbnail(photograph, _CAM_SIDE)
-    figures = "".join(_figure(heat_map(small, cam), f"CAM of {name}", side=_CAM_SIDE) for name, cam in pairs[:_CAMS])
+    figures = "".join(figure(heat_map(small, cam), f"CAM of {name}", side=_CAM_SIDE) for name, cam in pairs[:_CAMS])
     rest = f'<p class="note">and {counted(len(pairs) - _CAMS, "CAM")} more</p>' if len(pairs) > _CAMS else ""
     return f'<div class="cams">{figures}{rest}</div>' if figures else ""
 
@@ -139,7 +139,8 @@ def _stored_cams(path: Path, table: ClassTable) -> list[tuple[str, Float[np.ndar
     ]
 
 
-def _figure(picture: UInt8[np.ndarray, "h w 3"], caption: str, miou: float = math.nan, side: int = SIDE) -> str:
+def figure(picture: UInt8[np.ndarray, "h w 3"], caption: str, miou: float = math.nan, side: int = SIDE) -> str:
+    """A picture with its caption, at most ``side`` pixels long on the page, and a score where it has one."""
     height, width = picture.shape[:2]
     shown = max(1, round(side * width / max(height, width)))  # small photographs are enlarged, tall ones stay narrow
     score = "" if math.isnan(miou) else f" <b>{percent(miou)}</b>"

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,13 +12,11 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.evaluate.scores import Scores
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.records import RunRecord
+from dhr.report.shell import document, tile_row
 from dhr.report.text import counted, duration, memory, named, percent, safe
 
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings
-
-# Even if a name slipped through unescaped, a browser would run and load nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,6 @@ class Overview:
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     """The whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
-    style = resources.files("dhr.report").joinpath("style.css").read_text(encoding="utf-8")
     facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in view.run.facts)
     first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
     sections = (
@@ -55,15 +51,8 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
         _skipped(view.skipped),
         _photographs(view, rows, shown),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{safe(view.title)} · dhr report</title><style>{style}</style></head>\n<body>"
-        f'<header class="top"><p class="eyebrow">dhr report</p><h1>{named(view.title)}</h1><p class="facts">{facts}</p>'
-        f"</header>\n<main>{_banners(view)}{_tiles(view)}\n{chr(10).join(sections)}</main></body></html>\n"
-    )
+    body = f"{_banners(view)}{_tiles(view)}\n{chr(10).join(sections)}"
+    return document("dhr report", view.title, facts, body)
 
 
 def _banners(view: Overview) -> str:
@@ -97,16 +86,8 @@ def _tiles(view: Overview) -> str:
             (percent(final.pixel_accuracy), "pixel accuracy"),
             (percent(final.vanished), "classes vanished"),
         ]
-        return _tile_row(scores, "tiles strong") + _tile_row(tiles, "tiles")
-    return _tile_row(tiles, "tiles")
-
-
-def _tile_row(tiles: Sequence[tuple[str, str]], kind: str) -> str:
-    return (
-        f'<dl class="{kind}">'
-        + "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for value, label in tiles)
-        + "</dl>"
-    )
+        return tile_row(scores, "tiles strong") + tile_row(tiles, "tiles")
+    return tile_row(tiles, "tiles")
 
 
 def _stages(view: Overview) -> str:

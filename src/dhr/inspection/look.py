@@ -1,0 +1,73 @@
+"""One photograph of a data set: what it is, and whether it and its truth can be read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from dhr.data.palette import class_palette
+from dhr.data.samples import DataSet, Problem, Sample
+from dhr.errors import ItemError
+from dhr.report.panels import overlay, shrink_labels, thumbnail
+
+SIDE = 180
+"""Longest side of a picture, pixels."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph for the page, and its truth over it where there is one."""
+
+    photograph: UInt8[np.ndarray, "h w 3"]
+    truth: UInt8[np.ndarray, "h w 3"] | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one photograph adds to the census; nothing as large as the photograph."""
+
+    sample: Sample
+    size: tuple[int, int] | None
+    """Height and width, upright; None if it cannot be read."""
+    digest: str | None
+    """SHA-256 of its content; None if it cannot be read."""
+    pixels: Int64[np.ndarray, "256"] | None
+    """Pixels of its truth by label; None if there is none that can be read."""
+    problems: tuple[Problem, ...]
+    picture: Picture | None
+
+
+def look(data: DataSet, sample: Sample, with_picture: bool) -> Seen:
+    """Read a photograph and its truth as a run and its scores would."""
+    problems, digest, image = list[Problem](), None, None
+    try:
+        digest = data.digest(sample)
+        image = data.read_image(sample)
+    except ItemError as error:
+        problems.append(_problem(sample, error))
+    truth = None
+    if sample.has_truth and image is not None:  # its size is the photograph's, so that without one it says nothing
+        try:
+            truth = data.read_truth(sample)
+        except ItemError as error:
+            problems.append(_problem(sample, error))
+    return Seen(
+        sample,
+        None if image is None else (image.shape[0], image.shape[1]),
+        None if image is None else digest,
+        None if truth is None else np.bincount(truth.ravel(), minlength=256),
+        tuple(problems),
+        _picture(data, image, truth) if with_picture and image is not None else None,
+    )
+
+
+def _problem(sample: Sample, error: ItemError) -> Problem:
+    return Problem(sample.source, str(error).removeprefix(f"{sample.source}: "))
+
+
+def _picture(data: DataSet, image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w"] | None) -> Picture:
+    small = thumbnail(image, SIDE)
+    if truth is None:
+        return Picture(small, None)
+    labels = shrink_labels(truth, small.shape[0], small.shape[1])
+    return Picture(small, overlay(small, labels, class_palette(data.classes), data.classes.background))
