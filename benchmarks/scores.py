@@ -101,10 +101,13 @@ def call(*arguments: str) -> dict[str, float]:
 
 
 _CHILD = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 from dhr.cli import main
 code = main(sys.argv[1:])
-print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), file=sys.stderr)
+# Not getrusage: its peak is inherited from the process that started this one.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(json.dumps({"peak_mb": int(peak[1]) / 1024}), file=sys.stderr)
 sys.exit(code)
 """
 

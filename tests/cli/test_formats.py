@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,12 @@ from PIL import Image
 
 from dhr.data import open_data, palette, write_mask
 from dhr.data.benchmarks import benchmark
+from dhr.data.palette import class_palette
+from dhr.models.student import StudentConfig
+from dhr.models.student.network import Student
+from dhr.models.wss import WssConfig
+from dhr.models.wss.classifier import TagClassifier
+from dhr.train.student_file import read_student, write_student
 
 
 def voc(root: Path, data: Path) -> Path:
@@ -86,3 +93,65 @@ def test_an_unknown_format_is_one_line(fresh: Any, dhr: Any) -> None:
         ended = dhr(arguments)
         assert ended.code == 2 and ended.err.count("\n") == 1 and "--format must be auto or one of" in ended.err
     assert not fresh.out.exists()
+
+
+def ade(root: Path, data: Path) -> Path:
+    """The photographs of a plain folder as ADE20K would publish them: greyscale masks, numbers from 1, 0 for void."""
+    plain = open_data(data)
+    top = root / "ADEChallengeData2016"
+    for folder in ("images/training", "annotations/training", "images/validation", "annotations/validation"):
+        (top / folder).mkdir(parents=True)
+    for number, sample in enumerate(plain.samples, start=1):
+        name = f"ADE_train_{number:08d}"
+        Image.fromarray(plain.read_image(sample)).save(top / f"images/training/{name}.jpg", quality=95)
+        truth = plain.read_truth(sample)
+        stored = np.where(truth == 255, 0, truth + 1).astype(np.uint8)
+        Image.fromarray(stored).save(top / f"annotations/training/{name}.png")
+    return root
+
+
+def colours_of(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        stored = image.getpalette("RGB")
+        assert image.mode == "P" and stored
+        return np.array(stored, np.uint8).reshape(-1, 3)
+
+
+def test_masks_have_the_colours_of_their_data_set_from_run_to_export(
+    fresh: Any, dhr: Any, new_case: Any, tmp_path: Path
+) -> None:
+    case = new_case(ade(tmp_path / "ade", fresh.data), tmp_path / "made")
+    table = benchmark("ade").classes
+    assert table.colours is not None and table.colours[0] == (120, 120, 120)  # walls, as ADE20K paints them
+    expected = class_palette(table)
+    assert np.array_equal(expected[:150], table.colours) and not np.array_equal(expected[:150], palette()[:150])
+    ended = dhr(case.run("--split", "training"))
+    assert ended.code == 0, ended
+    masks = sorted((case.out / "masks").glob("*.png"))
+    assert len(masks) == 5
+    for path in (*masks, *(case.out / "stages").rglob("*.png")):
+        colours = colours_of(path)
+        assert np.array_equal(colours, expected[: len(colours)])
+    call = ["export", "--data", case.data, "--split", "training", "--pred", case.out / "masks", "--to"]
+    assert dhr([*call, "png", "--out", tmp_path / "png"]).code == 0
+    for path in masks:
+        colours = colours_of(tmp_path / "png" / path.name)
+        assert np.array_equal(colours, expected[: len(colours)])
+    assert dhr([*call, "cvat", "--out", tmp_path / "cvat"]).code == 0
+    listed = json.loads((tmp_path / "cvat" / "labels.json").read_text())
+    assert listed[0]["name"] == "wall" and listed[0]["color"].lower() == "#787878"
+
+
+def test_a_student_keeps_the_colours_of_its_data_set(dhr: Any, tmp_path: Path) -> None:
+    table = replace(benchmark("ade").classes, names=("wall", "sky"), colours=((120, 120, 120), (6, 230, 230)))
+    for classes in (table, replace(table, colours=None)):
+        path, out = tmp_path / f"{classes.colours is None}.safetensors", tmp_path / f"out-{classes.colours is None}"
+        network = TagClassifier(WssConfig(backbone="test_resnet", weights="none", scales=(1.0,)), 2)
+        config = StudentConfig(width=16, low_level=8, rates=(1, 2))
+        write_student(path, Student(network, config, 2), classes, long_side=64)
+        assert read_student(path).classes.colours == classes.colours
+        images = tmp_path / "images"
+        images.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 48), (90, 140, 200)).save(images / "a.png")
+        assert dhr(["predict", "--student", path, "--images", images, "--out", out]).code == 0
+        assert np.array_equal(colours_of(out / "masks" / "a.png")[:2], class_palette(classes)[:2])

@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dhr import evaluate as scoring
-from dhr.data import FolderDataSet, write_mask
+from dhr.data import FolderDataSet, read_mask, write_mask
 
 
 @pytest.fixture
@@ -41,6 +42,49 @@ def test_the_truth_itself_scores_100(finished: Any, dhr: Any, strict: Any, tmp_p
     assert scores["miou"] == scores["pixel_accuracy"] == 100
     assert scores["vanished"] == 0
     assert not list(finished.data.glob("report.html"))  # of no run
+
+
+def test_truth_with_void_borders_scores_100_itself(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
+    for path in (finished.data / "truth").rglob("*.png"):
+        truth = read_mask(path)
+        edge = np.zeros(truth.shape, bool)
+        edge[:, 1:] |= truth[:, 1:] != truth[:, :-1]
+        edge[1:] |= truth[1:] != truth[:-1]
+        write_mask(path, np.where(edge, np.uint8(255), truth))
+    folder = finished.data / "truth"
+    assert dhr(["evaluate", "--truth", folder, "--pred", folder, "--json", tmp_path / "scores.json"]).code == 0
+    scores = strict(tmp_path / "scores.json")
+    assert scores["miou"] == scores["boundary_f"] == scores["pixel_accuracy"] == 100
+
+
+def test_a_folder_of_truth_needs_no_photographs_and_gives_the_same_scores(
+    finished: Any, dhr: Any, strict: Any, tmp_path: Path
+) -> None:
+    assert dhr(finished.evaluate("--json", str(tmp_path / "data.json"))).code == 0
+    shutil.rmtree(finished.data / "images")
+    truth = finished.data / "truth"  # classes.txt lies beside it
+    masks = finished.out / "masks"
+    ended = dhr(["evaluate", "--truth", truth, "--pred", masks, "--json", tmp_path / "truth.json"])
+    assert ended.code == 0, ended
+    with_data, alone = strict(tmp_path / "data.json"), strict(tmp_path / "truth.json")
+    with_data.pop("stages")
+    assert with_data == alone
+    for wrong in (["--data", finished.data, "--truth", truth], [], ["--truth", truth, "--split", "a"]):
+        ended = dhr(["evaluate", "--pred", masks, *wrong])
+        assert ended.code == 2 and ended.err.count("\n") == 1 and "--data DIR" in ended.err
+    ended = dhr(["evaluate", "--truth", masks / "nowhere", "--pred", masks])
+    assert ended.code == 2 and ended.err.count("\n") == 1 and "nowhere" in ended.err
+
+
+def test_folders_may_be_named_at_once_or_one_by_one(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
+    first, second = finished.out / "masks", finished.out / "stages" / "cam"
+    start = ["evaluate", "--data", finished.data, "--json", tmp_path / "a.json"]
+    assert dhr([*start, "--pred", first, second]).code == 0
+    at_once = strict(tmp_path / "a.json")
+    assert dhr([*start, "--pred", first, "--pred", second]).code == 0
+    assert strict(tmp_path / "a.json") == at_once and len(at_once["masks"]) == 2
+    twice = dhr([*start, "--pred", first, "--pred", first])
+    assert twice.code == 2 and "twice" in twice.err
 
 
 def test_the_report_gets_scores_of_all_stages(finished: Any, dhr: Any) -> None:

@@ -36,7 +36,7 @@ def filled(truth: np.ndarray, rings: int) -> np.ndarray:
 
 def by_hand(pred: np.ndarray, truth: np.ndarray, classes: int) -> list[list[int]]:
     radius = math.ceil(TOLERANCE * math.hypot(*truth.shape))
-    truth = filled(truth, radius)
+    truth, pred = filled(truth, radius), filled(pred, radius)
 
     def met(own: list[tuple[int, int]], other: list[tuple[int, int]]) -> int:
         return sum(any((y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in other) for y, x in own)
@@ -100,6 +100,30 @@ def test_a_void_band_along_the_contour_is_no_reason_not_to_look() -> None:
     perfect, far = (boundary_f(boundary_matches(square(at), truth, 2)) for at in (30, 38))
     assert perfect == 1
     assert far < 0.7
+
+
+@pytest.mark.parametrize("band", [1, 2, 5, 9])
+def test_the_truth_itself_scores_1_whatever_its_void(band: int) -> None:
+    random = np.random.default_rng(band)
+    truth = random.integers(0, 4, (6, 8), dtype=np.uint8).repeat(40, 0).repeat(40, 1)  # 3 pixels
+    edges = np.zeros(truth.shape, bool)
+    edges[:, 1:] |= truth[:, 1:] != truth[:, :-1]
+    edges[1:] |= truth[1:] != truth[:-1]
+    for y, x in np.argwhere(edges):
+        truth[max(0, y - band // 2) : y + band // 2 + 1, max(0, x - band // 2) : x + band // 2 + 1] = 255
+    found = boundary_matches(truth, truth, 4)
+    assert (found == found[:, :1]).all()
+    score = boundary_f(found)
+    assert score == 1 or (band == 9 and math.isnan(score))  # wider than both sides reach: there is no contour to meet
+
+
+def test_void_in_the_prediction_is_no_edge_and_no_excuse() -> None:
+    truth = square(30)
+    pred = truth.copy()
+    pred[19:21, 29:51] = 255  # the upper contour, a band of two pixels
+    assert boundary_f(boundary_matches(pred, truth, 2)) == 1
+    pred[10:30, 20:60] = 255  # the upper half
+    assert boundary_f(boundary_matches(pred, truth, 2)) < 0.8
 
 
 def test_an_edge_amid_wide_void_does_not_count() -> None:

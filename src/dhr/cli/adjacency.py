@@ -26,6 +26,7 @@ from dhr.report.matrix import draw_matrix, write_picture
 _ROWS = 15  # pairs of classes that a table shows
 _SHOWN = 10  # masks left out that are named
 _DRAWN = 100  # classes of the picture
+_LOST = ("seen in", "vanished, %", f"under {100 * LOW_RECALL:.0f} % found, %")
 
 
 def adjacency(
@@ -149,19 +150,14 @@ def _print(console: Console, found: Adjacency) -> None:
 
 
 def _pair_table(found: Adjacency, pairs: list[tuple[int, int]]) -> Table:
-    title = "Classes that touch" + (
-        f", the {_ROWS} of {len(pairs)} pairs with the largest area" if len(pairs) > _ROWS else ""
-    )
+    most = f", the {_ROWS} of {len(pairs)} pairs with the largest area" if len(pairs) > _ROWS else ""
+    title = f"Classes that touch{most}; % of the area of each"
     table = Table(title=title, title_justify="left")
-    for name in (
-        "class",
-        "other class",
-        "masks with both",
-        "% of class touching",
-        "% of other touching",
-        "super-classes",
-    ):
-        table.add_column(name, justify="right" if "%" in name or "masks" in name else "left")
+    for name in ("class", "other class"):
+        table.add_column(name, overflow="fold")
+    for name in ("masks", "class, %", "other, %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("super-class", no_wrap=True)
     names, upper = found.classes.names, found.classes.supers
     for i, j in pairs[:_ROWS]:
         table.add_row(
@@ -170,15 +166,15 @@ def _pair_table(found: Adjacency, pairs: list[tuple[int, int]]) -> Table:
             str(found.together[i, j]),
             _percent(found.pairs[i, j] / found.pairs[i, i]),
             _percent(found.pairs[j, i] / found.pairs[j, j]),
-            "" if upper is None else "same" if upper[i] == upper[j] else escape(f"{upper[i]} | {upper[j]}"),
+            "" if upper is None else "same" if upper[i] == upper[j] else "other",
         )
     return table
 
 
 def _print_vanishing(console: Console, found: Vanishing) -> None:
     table = Table(title=f"Classes in {found.compared} predicted masks", title_justify="left")
-    for name in ("", "in photographs", "vanished, %", f"under {100 * LOW_RECALL:.0f} % found, %"):
-        table.add_column(name, justify="left" if not name else "right")
+    for name in ("", *_LOST):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     rows = (("alone", found.alone), ("with others, touching none", found.apart), ("touching another", found.touching))
     for name, rate in rows:
         table.add_row(name, *_rate(rate))
@@ -187,8 +183,10 @@ def _print_vanishing(console: Console, found: Vanishing) -> None:
     if not pairs:
         return
     table = Table(title="In whose company classes vanish", title_justify="left")
-    for name in ("class", "companion", "in photographs", "vanished, %", f"under {100 * LOW_RECALL:.0f} % found, %"):
-        table.add_column(name, justify="left" if name in ("class", "companion") else "right")
+    for name in ("class", "companion"):
+        table.add_column(name, overflow="fold")
+    for name in _LOST:
+        table.add_column(name, justify="right", no_wrap=True)
     for first, second, rate, _ in pairs[:_ROWS]:
         table.add_row(escape(first), escape(second), *_rate(rate))
     console.print(table)

@@ -12,6 +12,7 @@ from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, class_table, comparison_tables, stage_table, whole_table
 from dhr.data.open import AUTO
+from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.evaluate import Comparison, EvaluateConfig
 from dhr.evaluate.sheet import write_csv
@@ -30,19 +31,34 @@ class Outputs:
 
 
 def evaluate(
-    data: Path, split: str | None, pred: Sequence[Path], config: EvaluateConfig, outputs: Outputs, layout: str = AUTO
+    data: Path | None,
+    truth: Path | None,
+    split: str | None,
+    pred: Sequence[Path],
+    config: EvaluateConfig,
+    outputs: Outputs,
+    layout: str = AUTO,
 ) -> int:
     """Score folders of masks; 1 if photographs had to be left out because masks are missing or misshapen, else 0."""
+    if (data is None) == (truth is None):
+        raise ConfigError("give --data DIR, a data set with truth, or --truth DIR, a folder of truth masks alone")
+    if data is None and split is not None:
+        raise ConfigError("--split chooses photographs of a data set; give --data DIR")
     if outputs.plots is not None:
         from dhr.evaluate.plots import check_matplotlib
 
         check_matplotlib()
     console = Console()
     out = pred[0].resolve().parent
-    of_run = len(pred) == 1 and pred[0].resolve().name == "masks" and (out / "run.json").is_file()
+    of_run = data is not None and len(pred) == 1 and pred[0].resolve().name == "masks" and (out / "run.json").is_file()
     folders = scoring.stage_folders(out) if of_run else dict(zip(labels(pred), pred, strict=True))
     with Bars(console) as bars:
-        photographs = opened(data, split, layout, bars)
+        photographs: DataSet
+        if data is not None:
+            photographs = opened(data, split, layout, bars)
+        else:
+            assert truth is not None
+            photographs = scoring.TruthFolder(truth)
         found = scoring.compare(photographs, folders, config, lambda done, total: bars("evaluate", done, total))
     shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
     last = found.scores["mask"] if of_run else next(iter(found.scores.values()))

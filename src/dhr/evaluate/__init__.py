@@ -4,6 +4,7 @@ from dhr.evaluate.compare import Comparison, Difference
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.run import STAGES, compare, evaluate, evaluate_stages, stage_folder, stage_folders
 from dhr.evaluate.scores import ClassScore, ImageScore, Scores
+from dhr.evaluate.truth_folder import TruthFolder
 
 __all__ = [
     "STAGES",
@@ -13,6 +14,7 @@ __all__ = [
     "EvaluateConfig",
     "ImageScore",
     "Scores",
+    "TruthFolder",
     "compare",
     "evaluate",
     "evaluate_stages",

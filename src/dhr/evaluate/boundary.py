@@ -24,16 +24,17 @@ def boundary_matches(
     An edge pixel of a class has a pixel of something else above, below, left or right of it. Void in the truth that is
     at most the tolerance away from what is labelled counts as labelled alike (:func:`settled`): the contours of VOC and
     many others are void bands, and would else not be looked at. In what void is left nothing is known: there is no edge
-    in it, nor beside it.
+    in it, nor beside it. Void in the prediction is settled in the same way, so that masks with void bands are not worse
+    for them along their contours, and the truth scores 1 against itself.
 
     >>> truth = np.zeros((8, 8), np.uint8); truth[:, 4:] = 1
     >>> boundary_matches(truth, truth, 2).tolist()
     [[8, 8, 8, 8], [8, 8, 8, 8]]
     """
-    truth = settled(truth)
+    truth, pred = settled(truth), settled(pred)
     away = _disk(tolerance(*truth.shape))
     own, other = np.empty_like(truth), np.empty_like(truth)
-    find_edges(np.ascontiguousarray(pred), truth, own)
+    find_edges(pred, truth, own)
     find_edges(truth, truth, other)
     found = np.zeros((classes, 4), dtype=np.int64)
     match_edges(own, other, away, found, 0)
@@ -41,16 +42,16 @@ def boundary_matches(
     return found
 
 
-def settled(truth: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """The truth with its void filled from all sides, one pixel at a time, as far as the tolerance goes.
+def settled(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """A mask with its void filled from all sides, one pixel at a time, as far as the tolerance goes.
 
     What is farther from any label stays void. The contour of two classes with a void band between them runs amid it.
 
     >>> settled(np.array([[0, 255, 255, 255, 255, 1]], np.uint8)).tolist()  # a tolerance of one pixel
     [[0, 0, 255, 255, 1, 1]]
     """
-    labels = np.array(truth, order="C")  # a copy
     void = int(np.count_nonzero(labels == VOID))
+    labels = np.array(labels, order="C", copy=True if void else None)
     if void:
         places, ring = np.empty((2, void), np.int64)
         settle(labels, tolerance(*labels.shape), places, ring, np.empty(void, np.uint8))

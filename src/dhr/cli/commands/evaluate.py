@@ -9,7 +9,8 @@ from jsonargparse import Namespace
 from dhr.cli.command import Call, Command, Ready, add_format, new_parser
 
 _TEXT = """
-    Score folders of masks against a data set's truth masks (truth/NAME.png, 255 = void).
+    Score folders of masks against the truth masks of a data set (--data), or against a folder of truth
+    masks alone (--truth; NAME.png, 255 = void), which needs no photographs.
 
     Prints mIoU (mean over the classes of intersection over union, from one confusion matrix),
     minor-class IoU (mean over the photographs' classes that cover under 10 % of the labelled
@@ -26,6 +27,7 @@ _TEXT = """
 _END = """
 examples:
   dhr evaluate --data photos --pred out/masks
+  dhr evaluate --truth VOC2012/SegmentationClass --pred out/masks
   dhr evaluate --data photos --pred mine theirs --json scores.json --csv scores.csv --plots plots
 
 exit codes: 0 all photographs with truth scored; 1 some were left out, as allowed; 2 nothing scored,
@@ -34,9 +36,14 @@ one line says why.
 
 
 def _ready(arguments: list[str]) -> Ready:
-    parser = new_parser(_TEXT, "dhr evaluate --data DIR --pred DIR [DIR ...] [--split NAME] [options]", _END)
-    parser.add_argument("--data", type=Path, required=True, help="the data folder, with truth/")
-    parser.add_argument("--pred", type=Path, nargs="+", required=True, help="folders of masks, such as OUT/masks")
+    parser = new_parser(_TEXT, "dhr evaluate (--data DIR | --truth DIR) --pred DIR [DIR ...] [options]", _END)
+    parser.add_argument("--data", type=Path | None, help="the data set, with truth")
+    parser.add_argument(
+        "--truth", type=Path | None, help="instead: truth masks, with classes.txt in or beside it unless they are VOC's"
+    )
+    parser.add_argument(
+        "--pred", type=Path, nargs="+", action="extend", required=True, help="folders of masks, such as OUT/masks"
+    )
     parser.add_argument("--split", type=str | None, help="only the photographs of this split")
     add_format(parser)
     parser.add_argument("--json", type=Path | None, help="also write all scores to this file")
@@ -59,7 +66,7 @@ def _ready(arguments: list[str]) -> Ready:
 
         config = EvaluateConfig(**{field.name: part[field.name] for field in fields(EvaluateConfig)})
         outputs = Outputs(part.json, part.csv, part.plots)
-        return partial(evaluate, part.data, part.split, part.pred, config, outputs, layout=part.format)
+        return partial(evaluate, part.data, part.truth, part.split, part.pred, config, outputs, layout=part.format)
 
     return Ready(parser, call, arguments)
 
