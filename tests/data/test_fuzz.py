@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dhr.data import DataSet, open_data, read_mask, read_rgb, read_size
 from dhr.data.classes import read_classes
@@ -195,8 +196,6 @@ def test_hugging_face_files_changed_at_random(lay: Lay, tmp_path: Path) -> None:
 
 def images(folder: Path) -> list[Path]:
     """A small photograph in each format that is read."""
-    from PIL import Image
-
     pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     rgb = Image.fromarray(pixels)
     exif = Image.Exif()
@@ -257,3 +256,29 @@ def test_an_image_that_was_cut_off_is_never_taken_for_whole(tmp_path: Path) -> N
             path.write_bytes(content[:end])
             with pytest.raises(ItemError):
                 read_rgb(path)
+
+
+def test_each_rejected_line_is_named_by_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b c.png", "c.png", "d.png"):
+        Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(tmp_path / "images" / name)
+    (tmp_path / "classes.txt").write_text('background\ncat\ndog\nowl\nsay "x"\n')
+    classes = read_classes(tmp_path / "classes.txt")
+    generator = random.Random(5)
+    rejected = 0
+    for number in range(600):
+        path = tmp_path / generator.choice(["tags.csv", "tags.jsonl"])
+        path.write_bytes(mutated(TAG_FILES[path.name], generator))
+        try:
+            lines = read_tags(path, classes)
+            data = open_data(tmp_path)
+        except DhrError as error:
+            check_line(str(error), f"{number}")
+        else:
+            said = [problem.reason for problem in data.problems]
+            for line in lines:
+                if line.reason is not None:
+                    rejected += 1
+                    assert any(f"{path} line {line.line}:" in reason for reason in said), (number, line, said)
+        path.unlink()
+    assert rejected > 100
