@@ -262,6 +262,14 @@ def test_a_class_table_of_one(tmp_path: Path) -> None:
     assert "cat" in Page(tmp_path / "i.html").text
 
 
+def test_a_page_beside_a_data_set_in_tables(layouts: Any, dhr: Any, tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    root = layouts.LAYOUTS["huggingface"](tmp_path / "set")
+    ended = dhr(["inspect", "--data", root, "--out", tmp_path / "i.html"])
+    assert ended.code == 0, ended
+    assert "photographs" in Page(tmp_path / "i.html").text
+
+
 @pytest.mark.parametrize(
     "kind", ["voc", "context", "ade", "stuff", "coco", "release", "folder", "cvat", "label-studio", "class-folders"]
 )

@@ -25,7 +25,9 @@ def refuse_among(out: Path, data: Path, photographs: DataSet) -> None:
         OutputError: it is one.
     """
     target = out.resolve()
-    folders = {Path(sample.source).parent for sample in photographs.samples} | {data / "images"}
+    # The source of a photograph that is kept in another file is no path, and its parent nothing to keep out of.
+    parents = {Path(sample.source).parent for sample in photographs.samples}
+    folders = {folder for folder in parents if folder.is_relative_to(data)} | {data / "images"}
     for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):
         # The data folder itself may hold photographs, and an output folder below it.
         if target == folder or (folder != data.resolve() and target.is_relative_to(folder)):
