@@ -17,11 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from dhr.errors import DhrError
 
-if TYPE_CHECKING:
-    from dhr.arrays import pad_classes, rebalance, refine
-    from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
-    from dhr.types import Rebalanced
-
 __version__ = "0.1.0"
 
 __all__ = ["PRESETS", "BoundaryConfig", "DhrError", "MethodConfig", "Rebalanced", "pad_classes", "rebalance", "refine"]
@@ -32,12 +27,17 @@ _HOME = {
     "Rebalanced": "dhr.types",
 }
 
+if TYPE_CHECKING:
+    from dhr.arrays import pad_classes, rebalance, refine
+    from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
+    from dhr.types import Rebalanced
+else:
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: PyTorch takes longer to load than some of the commands take to run."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'dhr' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for: PyTorch takes longer to load than some of the commands take to run."""
+        if name not in _HOME:
+            raise AttributeError(f"module 'dhr' has no attribute {name!r}")
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

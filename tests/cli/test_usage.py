@@ -247,6 +247,22 @@ def test_help_of_the_others(command: str, dhr: Any, monkeypatch: pytest.MonkeyPa
     assert ended.code == 0 and f"dhr {command}" in ended.out
 
 
+def test_commands_that_need_no_network_import_none() -> None:
+    code = """
+import sys
+from dhr.cli.parser import parse
+parse(["evaluate", "--data", "a", "--pred", "b"])
+parse(["inspect", "--data", "a"])
+parse(["export", "--data", "a", "--pred", "b", "--to", "png", "--out", "c"])
+print([name for name in ("torch", "timm", "matplotlib", "transformers", "datasets") if name in sys.modules])
+import dhr
+assert callable(dhr.rebalance) and set(dhr.__all__) <= set(dir(dhr)) and "torch" in sys.modules
+assert not hasattr(dhr, "nothing")
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
 def test_the_module_can_be_run() -> None:
     found = subprocess.run([sys.executable, "-m", "dhr", "--version"], capture_output=True, text=True, check=True)
     assert found.stdout == f"dhr {package.__version__}\n"

@@ -117,12 +117,14 @@ def _sizes(found: Inspection) -> str:
     length = [(f"{2**power}\u2009\u2013\u2009{2 ** (power + 1) - 1}", sides[power]) for power in sorted(sides)]
     names = ("very tall", "tall", "a little tall", "square", "a little wide", "wide", "very wide")
     least, most = min(found.sizes, key=math.prod), max(found.sizes, key=math.prod)
-    return _section(
-        "Sizes",
-        f"{_chart(length, 'Longer side, pixels')}{_chart([(names[i], shapes[i]) for i in sorted(shapes)], 'Shape')}"
-        f'<p class="note">{counted(len(found.sizes), "different size")}, {_size(least)} to {_size(most)} pixels '
-        "(width \u00d7 height).</p>",
+    span = (
+        f"All are {_size(least)}"
+        if len(found.sizes) == 1
+        else (f"{len(found.sizes):,} different sizes, {_size(least)} to {_size(most)}")
     )
+    shape = _chart([(names[i], shapes[i]) for i in sorted(shapes)], "Shape")
+    note = f'<p class="note">{span} pixels (width \u00d7 height).</p>'
+    return _section("Sizes", _chart(length, "Longer side, pixels") + shape + note)
 
 
 def _power(side: int) -> int:

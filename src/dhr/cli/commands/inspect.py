@@ -20,7 +20,7 @@ _TEXT = """
 
 _END = """
 examples:
-  dhr inspect --data photos --out inspection
+  dhr inspect --data photos --out photos.html
   dhr inspect --data VOCdevkit/VOC2012 --split train --out voc.html --json voc.json
 
 exit codes: 0 all can be used; 1 something is broken, and named; 2 the data set cannot be opened,
