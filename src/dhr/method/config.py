@@ -143,7 +143,7 @@ class MethodConfig:
     """For `mean`: weight of the USS heatmaps of a class that shares no group, 0..1; the WSS heatmaps have the rest."""
     uss_weight_grouped: float = 0.6
     """The same for a class that shares a group, where USS features cannot tell it from another."""
-    survey: float = 0.7
+    survey: float = 0.8
     """Weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps 1
     to 3 are sure of in all photographs. 0: each photograph stands for itself, and there is no such pass."""
     survey_shrinkage: float = 0.3

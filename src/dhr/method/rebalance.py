@@ -120,7 +120,7 @@ def rebalance(
         intra = intra_class(by_uss, by_wss, groups, ratios, present, config)
         error = torch.maximum(error, intra.marginal_error)
     inter = transported(by_uss, ratios, present, config)
-    alike = by_uss.argmax(dim=1) == by_wss.argmax(dim=1)
+    alike = by_uss.max(dim=1).indices == by_wss.max(dim=1).indices
 
     joined = on_grid(intra.values)
     if survey is not None:
