@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from dhr.ops.similarity import correlated_groups
+from dhr.ops.similarity import correlated_groups, feature_norms
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("d", "n"), [(1, 1), (3, 15), (7, 16), (520, 37), (1030, 64)])
+def test_lengths_are_those_of_pytorch(d: int, n: int, dtype: torch.dtype) -> None:
+    features = torch.randn(3, d, n, generator=torch.Generator().manual_seed(n)).to(dtype)
+    features[1, :, 0] = 0
+    expected = torch.linalg.vector_norm(features.double(), dim=1, keepdim=True).clamp_min(1e-8)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(feature_norms(features).double(), expected, rtol=tolerance, atol=1e-12)
+    sliced = torch.cat([features, features], dim=2)[..., 1 : n + 1]  # not contiguous
+    torch.testing.assert_close(feature_norms(sliced)[..., :-1].double(), expected[..., 1:], rtol=tolerance, atol=1e-12)
 
 
 @st.composite

@@ -123,7 +123,8 @@ class MethodConfig:
     """For `prior` in `dhr run`: class names (`background` too) and how much of an image that has them they cover, in
     any unit; classes that it does not name count as the mean of those that it does."""
     smallest_ratio: float = 0.05
-    """Least share that an estimate gives a tagged class, so that none is starved."""
+    """Least share that an estimate gives a tagged class, so that none is starved; and the share up to which the survey
+    leaves a class the area that it has without."""
     rounds: int = 6
     """How often centroids and shares are estimated anew and Steps 2 and 3 repeated."""
     pooling: Literal["soft", "majority"] = "soft"
@@ -142,7 +143,7 @@ class MethodConfig:
     """For `mean`: weight of the USS heatmaps of a class that shares no group, 0..1; the WSS heatmaps have the rest."""
     uss_weight_grouped: float = 0.6
     """The same for a class that shares a group, where USS features cannot tell it from another."""
-    survey: float = 0.7
+    survey: float = 0.8
     """Weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps 1
     to 3 are sure of in all photographs. 0: each photograph stands for itself, and there is no such pass."""
     survey_shrinkage: float = 0.3

@@ -14,6 +14,7 @@ from dhr.method.inter import stretched, transported
 from dhr.method.intra import intra_class
 from dhr.method.quality import mask_quality
 from dhr.method.seeds import class_marginal, overwrite_base
+from dhr.method.survey import join
 from dhr.ops.similarity import correlated_groups
 from dhr.ops.upsample import resize
 from dhr.types import Rebalanced
@@ -119,11 +120,11 @@ def rebalance(
         intra = intra_class(by_uss, by_wss, groups, ratios, present, config)
         error = torch.maximum(error, intra.marginal_error)
     inter = transported(by_uss, ratios, present, config)
-    alike = by_uss.argmax(dim=1) == by_wss.argmax(dim=1)
+    alike = by_uss.max(dim=1).indices == by_wss.max(dim=1).indices
 
     joined = on_grid(intra.values)
     if survey is not None:
-        joined = _joined(joined, survey * present[:, :, None, None], config.survey)
+        joined = join(joined, survey * present[:, :, None, None], present, config)
     certain = resize(_shares(joined), size)
     scores = _shares(fine(joined, correct.final))
     mask, confidence = labels(scores, present), _margin(certain, present)
@@ -157,14 +158,6 @@ def _has_pixels(mask: Tensor, valid: Tensor) -> Tensor:
 def _shares(scores: Tensor) -> Tensor:
     """Scores over their sum over the classes."""
     return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
-
-
-def _joined(scores: Tensor, survey: Tensor, weight: float) -> Tensor:
-    """Mean by weight of the shares of both, of one alone where the other has none."""
-    own = _shares(scores)
-    here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (own, survey))
-    weight_there = there * (1 - here * (1 - weight))
-    return own * (1 - weight_there) + survey.to(own.dtype) * weight_there
 
 
 def _margin(scores: Tensor, valid: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ it, as the features end with their last position.
 import numpy as np
 
 from dhr.ops.compiled import kernel
-from dhr.ops.simd import add, full, load_at, multiply, store_at, total
+from dhr.ops.simd import add, full, load_at, multiply, prefetch, store_at, total
 
 LANES = 16  # positions at a time
 CLASSES = 4  # classes at a time, and channels
@@ -54,11 +54,35 @@ def pool_and_compare(features, weights, centroids, products, first, last):
                 d = _keep(d, left, centroids, image, k + 3, channel)
                 product = (unit * classes + k) * width
                 for at in range(0, width, LANES):
+                    if k == 0 and channel + 4 < end:  # while this computes, the next channels are on their way
+                        for row in rows:
+                            prefetch(features, row + 4 * n + min(at, n - LANES))
                     values = _read(features, rows, min(at, n - LANES))
                     _add_to(products, product + at, a, values)
                     _add_to(products, product + width + at, b, values)
                     _add_to(products, product + 2 * width + at, c, values)
                     _add_to(products, product + 3 * width + at, d, values)
+
+
+@kernel
+def sum_squares(features, sums, first, last):
+    """Units of work first..last: sums (b, units an image, n) of the squares of their channels."""
+    _, depth, n = features.shape
+    units = sums.shape[1]
+    for unit in range(first, last):
+        image = unit // units
+        start = unit % units * CHANNELS
+        end = min(start + CHANNELS, depth)
+        whole = n // LANES * LANES
+        for channel in range(start, end):
+            row = (image * depth + channel) * n
+            for at in range(0, whole, LANES):
+                values = load_at(_LANES, features, row + at)
+                place = unit * n + at
+                store_at(sums, place, add(load_at(_LANES, sums, place), multiply(values, values)))
+            for at in range(whole, n):
+                value = features[image, channel, at]
+                sums[image, unit % units, at] += value * value
 
 
 @kernel
