@@ -16,12 +16,17 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dhr.cli import main
 from dhr.data import SceneDataSet, write_mask
 from dhr.files import TEMPORARY_SUFFIX
+
+# An example that is slow because the machine is busy is no failure.
+settings.register_profile("dhr", deadline=None)
+settings.load_profile("dhr")
 
 TINY = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),

@@ -354,10 +354,10 @@ def test_many_photographs_are_listed_fast(make: Maker) -> None:
     for index in range(count):
         (root / "images" / f"{index}.jpg").touch()
     (root / "tags.csv").write_text("image,tags\n" + "".join(f"{index}.jpg,cat;dog\n" for index in range(count)))
-    start = time.perf_counter()
+    start = time.process_time()
     data = FolderDataSet(root)
     assert len(data.samples) == count and len(data.problems) == 1
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_msrc(shared: Path) -> None:

@@ -22,7 +22,7 @@ from dhr.errors import DhrError, ItemError
 
 Lay = Callable[[str], Path]
 
-LONGEST = 5.0  # seconds for a file of a kilobyte: only a hang takes as long, even on a busy machine
+LONGEST = 5.0  # seconds of this process for a file of a kilobyte: only a hang takes as long, however busy the machine
 
 PIECES = [
     b"\n", b"\r", b'"', b",", b";", b"\t", b"\0", b"\xff", b"\xef\xbb\xbf", b"[", b"]", b"{", b"}", b":", b"\\", b"../",
@@ -78,7 +78,7 @@ def fuzz_tag_files(folder: Path, count: int, seed: int) -> tuple[int, int, int]:
         path = folder / name
         changed = mutated(content, generator)
         path.write_bytes(changed)
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             found = read_tags(path, classes)
         except DhrError as error:
@@ -98,7 +98,7 @@ def fuzz_tag_files(folder: Path, count: int, seed: int) -> tuple[int, int, int]:
                 if line.reason is not None:
                     lines += 1
                     check_line(line.reason, f"{seed}/{number}")
-        assert time.perf_counter() - start < LONGEST, number
+        assert time.process_time() - start < LONGEST, number
     return read, refused, lines
 
 
@@ -155,7 +155,7 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
     for number in range(150):
         path, content = generator.choice(list(originals.items()))
         path.write_bytes(mutated(content, generator))
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             split = "train" if path.name == "train.txt" else None
             data = open_data(root, split, kind)
@@ -169,7 +169,7 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
                     assert data.read_truth(sample).shape == (6, 8)
                 except ItemError as error:
                     check_line(str(error), f"{kind}/{number}")
-        assert time.perf_counter() - start < LONGEST, (kind, number)
+        assert time.process_time() - start < LONGEST, (kind, number)
         path.write_bytes(content)
     assert 0 < opened < 150
     outcome(open_data(root, None, kind))
@@ -220,7 +220,7 @@ def fuzz_images(folder: Path, count: int, seed: int) -> tuple[int, int]:
     for number in range(count):
         path, content = generator.choice(list(originals.items()))
         path.write_bytes(mutated(content, generator))
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             shape = read_size(path, 1_000_000)
             pixels = read_rgb(path, 1_000_000)
@@ -235,7 +235,7 @@ def fuzz_images(folder: Path, count: int, seed: int) -> tuple[int, int]:
                 assert read_mask(path).ndim == 2
             except ItemError as error:
                 assert len(str(error).splitlines()) == 1, (seed, number)
-        assert time.perf_counter() - start < LONGEST, (seed, number)
+        assert time.process_time() - start < LONGEST, (seed, number)
         path.write_bytes(content)
     return read, refused
 
