@@ -41,15 +41,14 @@ from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Survey
-from dhr.ops.discriminant import discriminant
+from dhr.method.survey import Sighting, Survey, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import Maps, see, surveyed
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import scan
 from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.survey import add_maps
+from dhr.pipeline.survey import sight
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
 
@@ -58,6 +57,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "default, marginal uniform": {"marginal": "uniform"},
     "default, survey 0": {"survey": 0.0},
     "default, survey only": {"survey": 1.0},
+    "default, survey once": {"survey_rounds": 1},
     "default, centring 0": {"centring": 0.0},
     "default, rounds 1": {"rounds": 1},
     "default, combine product": {"combine": "product"},
@@ -77,6 +77,8 @@ CURVES: dict[str, tuple[Any, ...]] = {
     "tau": (0.6, 0.7, 0.8, 0.9),
     "strength": (0.05, 0.2, 1.0, 5.0),
     "rounds": (1, 2, 4, 8),
+    "survey": (0.4, 0.6, 0.8, 1.0),
+    "survey_rounds": (1, 3, 10, 20),
 }
 """Settings of `default`, and values that they are given in turn; tau with `combine product`, which depends on it."""
 
@@ -89,7 +91,8 @@ class View:
     maps: Maps
     truth: np.ndarray
     background: bool
-    survey: Tensor | None = None
+    survey: Callable[[MethodConfig], Tensor | None] = lambda method: None
+    """What the survey says that these settings ask for; None if they ask for none."""
 
     @property
     def ids(self) -> Tensor:
@@ -151,7 +154,7 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
         maps = view.maps
         result = rebalance(
             maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=method,
-            survey=view.survey if method.survey > 0 else None, boundary=boundary,
+            survey=view.survey(method), boundary=boundary,
         )  # fmt: skip
         return result.joined, result.quality
 
@@ -170,7 +173,8 @@ class Cache:
         self.folder = OutputFolder(root / hashlib.sha256(whole.encode()).hexdigest()[:16])
         self._data, self._config = data, config
         self.samples: list[Sample] = []
-        self.survey: Survey | None = None
+        self._sightings: list[Sighting] = []
+        self._surveys: dict[tuple[float, ...], Survey] = {}
 
     def fill(self) -> tuple[float, float]:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
@@ -205,22 +209,34 @@ class Cache:
             maps = self._read(sample)
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
-            said = (
-                None if self.survey is None else surveyed(self.survey, maps, self._data.classes, sample, self._config)
-            )
+            said = partial(self._said, maps, sample)
             yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background, said)
 
     def look(self) -> float:
-        """Make the survey of `default` from the maps, which all rows with a survey share; seconds."""
-        start, moments, show = time.perf_counter(), None, progress("survey")
+        """See what Steps 1 to 3 of `default` make of the maps, on which all surveys are based, and fit its; seconds."""
+        start, show = time.perf_counter(), progress("survey")
         config = replace(self._config, method=DEFAULT)
         for done, sample in enumerate(self.samples, start=1):
             if (maps := self._read(sample)) is not None:
-                moments = add_maps(moments, maps, sample, self._data, config)
+                self._sightings.append(sight(maps, sample, self._data.classes, config, len(self.samples)))
             show(done, len(self.samples))
-        if moments is not None:
-            self.survey = Survey(discriminant(moments, DEFAULT.survey_shrinkage))
+        self._survey(DEFAULT)
         return time.perf_counter() - start
+
+    def _survey(self, method: MethodConfig) -> Survey:
+        """The survey by these settings, fitted once."""
+        key = (method.survey, method.survey_rounds, method.survey_shrinkage, method.survey_sharpness)
+        if key not in self._surveys:
+            self._surveys[key] = fit_survey(
+                self._sightings, len(self._data.classes.names), method, progress=progress("discriminants")
+            )
+        return self._surveys[key]
+
+    def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> Tensor | None:
+        if not method.survey > 0:
+            return None
+        config = replace(self._config, method=method)
+        return surveyed(self._survey(method), maps, self._data.classes, sample, config)
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"

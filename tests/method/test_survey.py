@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import normalize, one_hot
 
 from dhr.errors import ShapeError
 from dhr.method.config import PRESETS, BoundaryConfig
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Survey, add_photograph, join, survey_features
-from dhr.ops.discriminant import Moments, discriminant
+from dhr.method.survey import Sighting, fit_survey, join
 
 OPTIONS = {"boundary": BoundaryConfig(kind="none", base="none", seed="none")}
 DEFAULT = PRESETS["default"]
@@ -46,19 +46,19 @@ def test_a_survey_that_says_nothing_changes_nothing(scene: Callable[..., Any]) -
 def test_no_class_is_starved(seed: int, classes: int, least: float) -> None:
     """One class is starved by a survey that knows nothing of it; it keeps what it had, up to the least share."""
     random = torch.Generator().manual_seed(seed)
-    own = torch.rand(2, classes, 6, 7, generator=random) ** 4
-    survey = torch.softmax(4 * torch.randn(2, classes, 6, 7, generator=random), dim=1)
+    own = torch.rand(2, classes, 42, generator=random) ** 4
+    survey = torch.softmax(4 * torch.randn(2, classes, 42, generator=random), dim=1)
     survey[:, 0] *= 1e-6
     valid = torch.ones(2, classes, dtype=torch.bool)
     joined = join(own, survey, valid, replace(DEFAULT, survey=0.9, smallest_ratio=least))
-    before, after = ((one.argmax(dim=1) == 0).sum(dim=(1, 2)) for one in (own / own.sum(1, keepdim=True), joined))
+    before, after = ((one.argmax(dim=1) == 0).sum(dim=1) for one in (own / own.sum(1, keepdim=True), joined))
     goal = before.clamp_max(math.ceil(least * 42))  # which classes that are raised together may miss
     assert (after >= (goal if classes < 3 else goal.clamp_max(1))).all()
-    torch.testing.assert_close(joined.sum(dim=1), torch.ones(2, 6, 7))
+    torch.testing.assert_close(joined.sum(dim=1), torch.ones(2, 42))
     for index in range(2):  # an image does not depend on the others, and not on padding
         padded = (
-            torch.cat([own[index], torch.zeros(1, 6, 7)])[None],
-            torch.cat([survey[index], torch.zeros(1, 6, 7)])[None],
+            torch.cat([own[index], torch.zeros(1, 42)])[None],
+            torch.cat([survey[index], torch.zeros(1, 42)])[None],
         )
         real = torch.tensor([[True] * classes + [False]])
         alone = join(*padded, real, replace(DEFAULT, survey=0.9, smallest_ratio=least))
@@ -75,23 +75,67 @@ def test_a_survey_of_another_shape_is_refused(scene: Callable[..., Any]) -> None
         rebalance(**inputs, survey=said[..., :-1], **OPTIONS)
 
 
-def test_it_tells_a_class_by_other_photographs_and_keeps_silent_on_unknown_ones() -> None:
+def photographs(confused: float, count: int = 6) -> tuple[list[Sighting], torch.Tensor]:
+    """Cells of three classes in 8 channels: 0 and 1 nearly always together, 2 with either; and the truth.
+
+    Where 0 and 1 are both tagged, the scores call a share ``confused`` of each by the other's name.
+    """
     random = torch.Generator().manual_seed(0)
     directions = torch.eye(3, 8)
+    truth, seen = torch.arange(64) % 2, []
+    for tags in [[0, 1]] * count + [[0, 2], [1, 2]]:
+        classes = torch.tensor(tags)[truth]
+        features = normalize(directions[classes] + 0.1 * torch.randn(64, 8, generator=random), dim=1).T
+        wrong = (torch.rand(64, generator=random) < confused) & (tags == [0, 1])
+        scores = 0.5 + 0.2 * one_hot(torch.where(wrong, 1 - truth, truth), 2).T
+        seen.append(Sighting(features.half(), scores.half(), torch.tensor(tags)))
+    return seen, truth
 
-    def photograph(classes: torch.Tensor) -> torch.Tensor:  # 4 x 4 cells
-        noise = 0.1 * torch.randn(16, 8, generator=random)
-        return (directions[classes] + noise).T.reshape(1, 8, 4, 4)
 
-    truth, moments = torch.arange(16) % 2, Moments.nothing(3, 16)
-    for _ in range(5):
-        features = photograph(truth)
-        scores = torch.nn.functional.one_hot(truth, 2).T.reshape(1, 2, 4, 4).float()
-        add_photograph(moments, survey_features(features, features), scores, torch.tensor([0, 1]))
-    survey = Survey(discriminant(moments, DEFAULT.survey_shrinkage))
-    features = photograph(truth)
-    seen = survey_features(features, features)
-    swapped = survey.shares(seen, torch.tensor([1, 0]), (4, 4), DEFAULT)
-    assert torch.equal(swapped[0].argmax(dim=0).flatten(), 1 - truth)
-    torch.testing.assert_close(swapped.sum(dim=1), torch.ones(1, 4, 4))
-    assert (survey.shares(seen, torch.tensor([0, 2]), (4, 4), DEFAULT) == 0).all()
+@pytest.mark.parametrize("rounds", [1, 5])
+def test_photographs_that_know_teach_those_that_do_not(rounds: int) -> None:
+    seen, truth = photographs(confused=0.4)
+    config = replace(DEFAULT, survey_rounds=rounds)
+    survey, valid = fit_survey(seen, 3, config), torch.ones(1, 2, dtype=torch.bool)
+    own = torch.stack([one.scores.argmax(dim=0) for one in seen[:6]])
+    said = torch.cat([survey.shares(one.features.float()[None], one.ids[None], valid, config) for one in seen[:6]])
+    torch.testing.assert_close(said.sum(dim=1), torch.ones(6, 64))
+    before, after = ((one == truth).float().mean().item() for one in (own, said.argmax(dim=1)))
+    assert before < 0.7 and after > 0.95
+    swapped = survey.shares(seen[0].features.float()[None], seen[0].ids.flip(0)[None], valid, config)
+    assert torch.equal(swapped[0], said[0].flip(0))
+
+
+def test_more_rounds_repair_more() -> None:
+    """What one round believes, the next one corrects."""
+    seen, truth = photographs(confused=0.48, count=40)
+    valid = torch.ones(1, 2, dtype=torch.bool)
+    right = []
+    for rounds in (1, 10):
+        config = replace(DEFAULT, survey_rounds=rounds)
+        survey = fit_survey(seen, 3, config)
+        said = [survey.shares(one.features.float()[None], one.ids[None], valid, config) for one in seen[:40]]
+        joined = [
+            join(one.scores.float()[None], share, valid, config) for one, share in zip(seen[:40], said, strict=True)
+        ]
+        right.append(torch.stack([(one.argmax(dim=1) == truth).float().mean() for one in joined]).mean().item())
+    assert right[1] > right[0]
+
+
+def test_it_keeps_silent_on_unknown_classes_and_padding() -> None:
+    seen, _ = photographs(confused=0.1)
+    survey = fit_survey(seen, 4, DEFAULT)
+    features = seen[0].features.float().expand(2, -1, -1)
+    ids = torch.tensor([[0, 1, 3], [0, 1, 3]])
+    shares = survey.shares(features, ids, torch.tensor([[True, True, True], [True, True, False]]), DEFAULT)
+    assert (shares[0] == 0).all() and (shares[1, 2] == 0).all()
+    alone = survey.shares(features[:1], ids[:1, :2], torch.ones(1, 2, dtype=torch.bool), DEFAULT)
+    torch.testing.assert_close(shares[1:, :2], alone)
+    assert (survey.shares(features[:1], ids[:1], torch.zeros(1, 3, dtype=torch.bool), DEFAULT) == 0).all()
+
+
+def test_progress_counts_every_round() -> None:
+    seen, _ = photographs(confused=0.1)
+    shown: list[tuple[int, int]] = []
+    fit_survey(seen, 3, replace(DEFAULT, survey_rounds=3), progress=lambda *one: shown.append(one))
+    assert shown == [(done, 24) for done in range(1, 25)]

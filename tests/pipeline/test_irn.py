@@ -170,7 +170,14 @@ def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     pipeline.run(
         FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda stage, done, total: seen.append((stage, done, total))
     )
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["scan", "classifier", "affinity", "survey", "masks"]
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
+        "scan",
+        "classifier",
+        "affinity",
+        "survey",
+        "discriminants",
+        "masks",
+    ]
     counts = [(done, total) for name, done, total in seen if name == "affinity"]
     assert counts == sorted(counts) and counts[-1] == (9, 9)
     again = (tmp_path / "new" / "affinity.safetensors").read_bytes()

@@ -467,7 +467,13 @@ def test_run_from_python(fresh: Any) -> None:
         FolderDataSet(fresh.data), fresh.out, CONFIG, lambda stage, done, total: seen.append((stage, done, total))
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["scan", "classifier", "survey", "masks"]
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
+        "scan",
+        "classifier",
+        "survey",
+        "discriminants",
+        "masks",
+    ]
     for stage in ("scan", "classifier", "survey", "masks"):
         counts = [(done, total) for name, done, total in seen if name == stage]
         assert counts == sorted(counts) and counts[-1][0] == counts[-1][1]

@@ -1,11 +1,16 @@
 """The first pass of a run: killed, damaged, and left out."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from dhr.data.samples import ClassTable, Sample
 from dhr.pipeline import survey as module
+from dhr.pipeline.masks import Maps
+from dhr.pipeline.settings import RunConfig
 
 
 def masks_and_networks(made: dict[str, Any]) -> dict[str, Any]:
@@ -17,22 +22,23 @@ def test_a_pass_that_was_interrupted_ends_with_the_same_bytes(
     finished: Any, dhr: Any, made: Any, new_case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = new_case(finished.data, tmp_path / "second")
-    monkeypatch.setattr(module, "SAVE_EVERY", 2)
-    add, calls = module.add_maps, []
+    sight, calls = module.sight, []
 
     def interrupted(*arguments: Any) -> Any:
-        calls.append(arguments[2].name)
+        calls.append(arguments[1].name)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return add(*arguments)
+        return sight(*arguments)
 
-    monkeypatch.setattr(module, "add_maps", interrupted)
+    monkeypatch.setattr(module, "sight", interrupted)
     assert dhr(case.run()).code == 130
-    assert (case.out / "work" / "survey.safetensors").is_file() and not (case.out / "survey.safetensors").exists()
+    kept = sorted((case.out / "work" / "survey").rglob("*.safetensors"))
+    assert len(kept) == 3 and not (case.out / "survey.safetensors").exists()
+    kept[0].write_bytes(kept[0].read_bytes()[:-1])  # damaged: seen anew
     assert dhr(case.run()).code == 0
-    assert len(calls) == 4 + 3  # two of five photographs were saved
+    assert len(calls) == 4 + 3
     assert masks_and_networks(made(case.out)) == masks_and_networks(made(finished.out))
-    assert not (case.out / "work" / "survey.safetensors").exists()
+    assert not (case.out / "work" / "survey").exists()
 
 
 def test_a_damaged_survey_is_named_and_a_mask_made_again_is_the_same(finished: Any, dhr: Any, made: Any) -> None:
@@ -53,3 +59,31 @@ def test_without_weight_there_is_no_survey(finished: Any, dhr: Any, new_case: An
     case = new_case(finished.data, tmp_path / "second")
     assert dhr(case.run("--method.survey", "0")).code == 0
     assert not (case.out / "survey.safetensors").exists()
+
+
+def test_enough_photographs_of_each_class_are_looked_at() -> None:
+    samples = [Sample(f"{index:03}", "", (0, 1 + index % 3) if index else (0, 4), False) for index in range(300)]
+    found = module.chosen(samples, per_class=10)
+    counts = Counter(tag for sample in found for tag in sample.tags)
+    assert counts[4] == 1 and all(counts[tag] >= 10 for tag in range(4))
+    assert len(found) <= 31 and len(set(found)) == len(found)
+    assert module.chosen(samples[::-1], per_class=10) == found
+    assert set(module.chosen(samples)) == set(samples)
+
+
+def test_of_many_photographs_each_gives_some_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = torch.Generator().manual_seed(0)
+    maps = Maps(
+        torch.rand(1, 3, 64, 64, generator=random), torch.rand(1, 2, 16, 16, generator=random),
+        torch.randn(1, 8, 16, 16, generator=random), torch.randn(1, 6, 16, 16, generator=random), None,
+    )  # fmt: skip
+    classes = ClassTable(("a", "b", "c"), False)
+    sample, config = Sample("one", "", (0, 2), False), RunConfig()
+    whole = module.sight(maps, sample, classes, config, 1)
+    assert whole.features.shape == (8, 256) and whole.ids.tolist() == [0, 2]
+    monkeypatch.setattr(module, "MEMORY", 100 * 2 * 8 * 50)
+    part = module.sight(maps, sample, classes, config, 50)
+    assert part.features.shape == (8, 100) and part.scores.shape == (2, 100)
+    columns = {tuple(column) for column in whole.features.T.tolist()}
+    assert all(tuple(column) in columns for column in part.features.T.tolist())
+    assert module.sight(maps, sample, classes, config, 10**6).scores.shape == (2, 64)

@@ -1,10 +1,14 @@
 """Masks in the midst of training."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from dhr.data.samples import VOID
 from dhr.method.config import PRESETS, BoundaryConfig
+from dhr.method.survey import Survey
+from dhr.ops.discriminant import Discriminant
 from dhr.train.live import Targets, given_targets, live_targets
 from dhr.train.pieces import Pieces
 
@@ -76,3 +80,17 @@ def test_nothing_waits_for_the_device(no_sync: torch.utils._python_dispatch.Torc
             cams.double(), pieces.uss.double(), pieces, "masks", False, PRESETS["default"],
             BoundaryConfig(kind="none", base="none", seed="none"),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_what_all_photographs_say_counts(background: bool) -> None:
+    """A survey that is sure of the opposite of what the maps show turns the masks round."""
+    cams, pieces = halves(background)
+    offset = int(background)
+    weights = torch.zeros(4 + offset, 4)
+    weights[3 + offset, 1], weights[1 + offset, 0] = 100, 100  # class 3 on the right, class 1 on the left
+    survey = Survey(Discriminant(weights, torch.zeros(4 + offset), torch.ones(4 + offset)))
+    method = replace(PRESETS["default"], survey=1.0)
+    targets = live_targets(cams, pieces.uss, pieces, "maps", background, method, PLAIN, survey)
+    expected = torch.where(pieces.base == 3 + offset, 1 + offset, 3 + offset)
+    assert (targets.labels == expected).float().mean() > 0.9

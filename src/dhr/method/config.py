@@ -143,13 +143,16 @@ class MethodConfig:
     """For `mean`: weight of the USS heatmaps of a class that shares no group, 0..1; the WSS heatmaps have the rest."""
     uss_weight_grouped: float = 0.6
     """The same for a class that shares a group, where USS features cannot tell it from another."""
-    survey: float = 0.8
+    survey: float = 0.6
     """Weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps 1
     to 3 are sure of in all photographs. 0: each photograph stands for itself, and there is no such pass."""
-    survey_shrinkage: float = 0.3
-    """How much the discriminants distrust the features' covariance: this times their mean variance is added to each."""
-    survey_sharpness: float = 0.3
-    """The survey's scores are softmax of this times the discriminants; below 1, as neighbouring cells are alike."""
+    survey_rounds: int = 10
+    """How often the discriminants are fitted, each time to scores that the last ones are joined with."""
+    survey_shrinkage: float = 80.0
+    """How much the discriminants distrust the features' covariance, which few photographs tell badly: their mean
+    variance is added to it, times this over the number of photographs."""
+    survey_sharpness: float = 1.0
+    """The survey's scores are softmax of this times the discriminants."""
     stretch: bool = False
     """Whether heatmaps and transports are stretched to 0..1, each class by itself (the authors' program)."""
     overwrite: Literal["all", "vanished", "none"] = "vanished"
@@ -182,6 +185,7 @@ class MethodConfig:
             ("uss_weight", 0 <= self.uss_weight <= 1, "in 0..1"),
             ("uss_weight_grouped", 0 <= self.uss_weight_grouped <= 1, "in 0..1"),
             ("survey", 0 <= self.survey <= 1, "in 0..1"),
+            ("survey_rounds", self.survey_rounds >= 1, "1 or more"),
             ("survey_shrinkage", self.survey_shrinkage >= 0, "0 or more"),
             ("survey_sharpness", self.survey_sharpness > 0, "above 0"),
             ("seed_margin", 0 <= self.seed_margin <= 1, "in 0..1"),

@@ -124,7 +124,8 @@ def rebalance(
 
     joined = on_grid(intra.values)
     if survey is not None:
-        joined = join(joined, survey * present[:, :, None, None], present, config)
+        said = (survey * present[:, :, None, None]).flatten(2)
+        joined = on_grid(join(intra.values, said, present, config))
     certain = resize(_shares(joined), size)
     scores = _shares(fine(joined, correct.final))
     mask, confidence = labels(scores, present), _margin(certain, present)

@@ -1,5 +1,12 @@
-"""The survey: what all photographs together say of the classes, beside what each says of itself."""
+"""The survey: what all photographs together say of the classes, beside what each says of itself.
 
+Two classes that are nearly always tagged together, as a face and a body, look the same to a classifier of tags. But
+where one photograph is torn, others lean one way, and where a linear discriminant of all of them puts the border is a
+better guess for each. With it, the photographs are better labelled, and give a better discriminant: it is fitted again
+and again, as in self-training (or expectation maximisation with hard labels).
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,36 +16,21 @@ from torch.nn.functional import normalize
 
 from dhr.method.base import labels
 from dhr.method.config import MethodConfig
-from dhr.ops.discriminant import Discriminant, Moments
-from dhr.ops.upsample import resize
+from dhr.ops.discriminant import Discriminant, Moments, discriminant
 
 _TURNS = 4  # of raising the scores of classes that the survey leaves too little
 
 
-def survey_features(uss: Float[Tensor, "1 d u v"], wss: Float[Tensor, "1 e _ _"]) -> Float[Tensor, "d+e n"]:
-    """Both kinds of features on the grid of the first, each of unit length."""
-    grid = (uss.shape[-2], uss.shape[-1])
-    return torch.cat([normalize(uss), normalize(resize(wss, grid))], dim=1)[0].flatten(1)
+@dataclass(frozen=True)
+class Sighting:
+    """Some cells of a photograph, as Steps 1 to 3 see them."""
 
-
-def add_photograph(
-    moments: Moments,
-    features: Float[Tensor, "d n"],
-    scores: Float[Tensor, "1 k u v"],
-    ids: Int[Tensor, " k"],
-) -> None:
-    """Add a photograph as Steps 1 to 3 see it: each cell with the class of its highest score, by its lead.
-
-    Args:
-        features: :func:`survey_features`.
-        scores: S_dhr.
-        ids: class of the data set for each of the photograph's.
-    """
-    shares = scores[0].flatten(1)
-    shares = shares / shares.sum(dim=0, keepdim=True).clamp_min(1e-12)
-    best = shares.topk(min(2, len(shares)), dim=0)
-    lead = best.values[0] - best.values[1] if len(shares) > 1 else best.values[0]
-    moments.add(features, ids[best.indices[0]], lead)
+    features: Float[Tensor, "d m"]
+    """:func:`survey_features`."""
+    scores: Float[Tensor, "k m"]
+    """S_dhr."""
+    ids: Int[Tensor, " k"]
+    """The class of the data set that each of the photograph's is."""
 
 
 @dataclass(frozen=True)
@@ -53,62 +45,118 @@ class Survey:
 
     def shares(
         self,
-        features: Float[Tensor, "d n"],
-        ids: Int[Tensor, " k"],
-        grid: tuple[int, int],
+        features: Float[Tensor, "b d n"],
+        ids: Int[Tensor, "b k"],
+        valid: Bool[Tensor, "b k"],
         config: MethodConfig,
-    ) -> Float[Tensor, "1 k u v"]:
-        """How far each cell is of each class of a photograph, summing to 1; all 0 where one of them is unknown."""
+    ) -> Float[Tensor, "b k n"]:
+        """How far each cell is of each class of its photograph, summing to 1; 0 for padding.
+
+        All 0 in a photograph with a class of which the survey knows nothing.
+        """
         logits = config.survey_sharpness * self.discriminant(features, ids)
-        shares = torch.softmax(logits, dim=0) * self.discriminant.known[ids].min()
-        return shares.view(1, -1, *grid)
+        shares = torch.softmax(logits.masked_fill(~valid.unsqueeze(2), -torch.inf), dim=1)
+        known = ((self.discriminant.known[ids] > 0) | ~valid).all(dim=1) & valid.any(dim=1)
+        return torch.where(known[:, None, None], shares, 0)
+
+
+def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
+    """Directions of the USS features. WSS features add nothing but the classifier's own confusions (docs/method.md)."""
+    return normalize(uss.flatten(2))
+
+
+def fit_survey(
+    sightings: Sequence[Sighting],
+    classes: int,
+    config: MethodConfig,
+    device: torch.device | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Survey:
+    """Discriminants of what the photographs are sure of, fitted ``config.survey_rounds`` times.
+
+    In every round each cell counts for the class of its highest score, by its lead over the second; then its scores are
+    those of Steps 1 to 3 joined with what the discriminants say.
+
+    Args:
+        sightings: of one or more photographs.
+        classes: number of classes of the data set.
+        config: settings.
+        device: where it is computed.
+        progress: called with (photographs done, in all), all rounds together.
+    """
+    survey, total = None, config.survey_rounds * len(sightings)
+    for turn in range(config.survey_rounds):
+        moments = Moments.nothing(classes, len(sightings[0].features))
+        for index, seen in enumerate(sightings):
+            features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
+            ids = seen.ids.to(features.device)
+            if survey is not None:
+                valid = torch.ones_like(ids, dtype=torch.bool).unsqueeze(0)
+                said = survey.shares(features[None], ids[None], valid, config)
+                scores = join(scores[None], said, valid, config)[0]
+            _count(moments, features, scores, ids)
+            progress(turn * len(sightings) + index + 1, total)
+        survey = Survey(discriminant(moments, config.survey_shrinkage / len(sightings)))
+        if device is not None:
+            survey = survey.to(device)
+    assert survey is not None  # one round or more
+    return survey
+
+
+def _count(
+    moments: Moments, features: Float[Tensor, "d m"], scores: Float[Tensor, "k m"], ids: Int[Tensor, " k"]
+) -> None:
+    """Add a photograph: each cell with the class of its highest score, by its lead."""
+    shares = scores / scores.sum(dim=0, keepdim=True).clamp_min(1e-12)
+    best = shares.topk(min(2, len(shares)), dim=0)
+    lead = best.values[0] - best.values[1] if len(shares) > 1 else best.values[0]
+    moments.add(features, ids[best.indices[0]], lead)
 
 
 def join(
-    own: Float[Tensor, "b k u v"],
-    survey: Float[Tensor, "b k u v"],
+    own: Float[Tensor, "b k n"],
+    survey: Float[Tensor, "b k n"],
     valid: Bool[Tensor, "b k"],
     config: MethodConfig,
-) -> Float[Tensor, "b k u v"]:
+) -> Float[Tensor, "b k n"]:
     """Mean by weight of the shares of own scores and survey, of one alone where the other has none.
 
     What other photographs say of a class may be wrong of this one, but that the class is in it is known. So a class
-    keeps the area that its own scores gave it, up to ``config.smallest_ratio`` of the grid: where the survey would
+    keeps the area that its own scores gave it, up to ``config.smallest_ratio`` of the cells: where the survey would
     leave it less, its scores are raised by the least factor that gives it that much. (Classes that are raised may take
     cells from each other; after :data:`_TURNS` that is as it is.)
 
     Args:
         own: S_dhr.
-        survey: :meth:`Survey.shares`, 0 for padding.
+        survey: :meth:`Survey.shares`.
         valid: False for padding.
+        config: settings.
     """
     shares = own / own.sum(dim=1, keepdim=True).clamp_min(1e-12)
     here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (shares, survey))
     weight = there * (1 - here * (1 - config.survey))
     joined = shares * (1 - weight) + survey.to(own.dtype) * weight
-    least = config.smallest_ratio * shares[0, 0].numel()
-    goal = (_areas(shares, valid) * valid).clamp_max(least).ceil()
+    goal = (_areas(shares, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
     for _ in range(_TURNS):
         factor = torch.where(_areas(joined, valid) < goal, _least_factor(joined, goal), 1)
-        joined = joined * factor[:, :, None, None]
+        joined = joined * factor.unsqueeze(2)
         joined = joined / joined.sum(dim=1, keepdim=True).clamp_min(1e-12)
     return joined
 
 
-def _areas(scores: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+def _areas(scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k"]:
     """Cells where each class scores highest; those without any score count nowhere."""
-    scored = (scores.sum(dim=1) > 0).flatten(1).to(scores.dtype)
+    scored = (scores.sum(dim=1) > 0).to(scores.dtype)
     nothing = torch.zeros(valid.shape, dtype=scores.dtype, device=scores.device)
-    return nothing.scatter_add(1, labels(scores, valid).flatten(1), scored)
+    return nothing.scatter_add(1, labels(scores.unsqueeze(3), valid)[..., 0], scored)
 
 
-def _least_factor(scores: Float[Tensor, "b k u v"], cells: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+def _least_factor(scores: Float[Tensor, "b k n"], cells: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
     """What a class's scores must be multiplied by for it to lead in so many cells, if no other class's are."""
-    flat = scores.flatten(2)
-    best = flat.topk(min(2, flat.shape[1]), dim=1)
+    best = scores.topk(min(2, scores.shape[1]), dim=1)
     first, second = best.values[:, :1], best.values[:, -1:]
-    ids = torch.arange(flat.shape[1], device=flat.device).view(1, -1, 1)
+    ids = torch.arange(scores.shape[1], device=scores.device).view(1, -1, 1)
     rival = torch.where(best.indices[:, :1] == ids, second, first)  # (b, k, n): the best of the others
-    needed = (rival / flat.clamp_min(1e-12)).sort(dim=2).values
+    needed = (rival / scores.clamp_min(1e-12)).sort(dim=2).values
     at = (cells - 1).clamp_min(0).long().unsqueeze(2)
     return 1.0001 * needed.gather(2, at).squeeze(2)  # above, not level

@@ -47,9 +47,9 @@ class Discriminant:
     known: Float[Tensor, " c"]
     """1 for a class that had any weight, 0 for others, of which the scores say nothing."""
 
-    def __call__(self, features: Float[Tensor, "d n"], classes: Int[Tensor, " k"]) -> Float[Tensor, "k n"]:
+    def __call__(self, features: Float[Tensor, "*b d n"], classes: Int[Tensor, "*b k"]) -> Float[Tensor, "*b k n"]:
         """Scores of some classes."""
-        return self.weights[classes] @ features + self.bias[classes].unsqueeze(1)
+        return self.weights[classes] @ features + self.bias[classes].unsqueeze(-1)
 
 
 def discriminant(moments: Moments, shrinkage: float) -> Discriminant:

@@ -55,9 +55,13 @@ class OutputFolder:
         return self.root / "survey.safetensors"
 
     @property
-    def survey_checkpoint(self) -> Path:
-        """Sums of a survey that is not finished."""
-        return self.root / "work" / "survey.safetensors"
+    def sightings(self) -> Path:
+        """What a survey that is not finished has seen so far."""
+        return self.root / "work" / "survey"
+
+    def sighting(self, name: str) -> Path:
+        """What it has seen in a photograph."""
+        return self.sightings / f"{name}.safetensors"
 
     @property
     def student(self) -> Path:

@@ -139,9 +139,9 @@ def surveyed(
     survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
 ) -> Float[Tensor, "1 k u v"]:
     """What the survey says of a photograph."""
-    ids = torch.tensor([*range(classes.foreground.start), *sample.tags], device=maps.uss.device)
-    grid = (maps.uss.shape[-2], maps.uss.shape[-1])
-    return survey.shares(survey_features(maps.uss, maps.wss), ids, grid, config.method)
+    ids = torch.tensor([[*range(classes.foreground.start), *sample.tags]], device=maps.uss.device)
+    valid = torch.ones_like(ids, dtype=torch.bool)
+    return survey.shares(survey_features(maps.uss), ids, valid, config.method).view(1, -1, *maps.uss.shape[-2:])
 
 
 def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:

@@ -143,17 +143,9 @@ def run(
             made_in = folder.first if config.recursion else folder
             missing = [sample for sample in found.samples if not _finished(made_in, sample, config)]
             survey = None
-            if config.method.survey > 0 and missing:
+            if config.method.survey > 0 and (missing or config.recursion):
                 with meter.stage("survey"):
-                    survey = make_survey(
-                        models,
-                        data,
-                        found.samples,
-                        config,
-                        device,
-                        folder,
-                        lambda done, total: progress("survey", done, total),
-                    )
+                    survey = make_survey(models, data, found.samples, config, device, folder, progress)
                 folder.write_record(state)
             with meter.stage("masks"):
                 problems += _make_masks(
@@ -161,7 +153,7 @@ def run(
                 )
             if config.recursion:
                 folder.write_record(state)
-                problems += _again(models, data, found, config, device, folder, identity, meter, progress)
+                problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
         outcome = _outcome(folder, found.samples, config, len(todo), problems, meter)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
@@ -205,6 +197,7 @@ def _again(
     identity: dict[str, Any],
     meter: Meter,
     progress: Progress,
+    survey: Survey | None,
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
     from dhr.pipeline.students import Masks, joint_course, trained_student
@@ -216,14 +209,14 @@ def _again(
     usable = [sample for sample in found.samples if _finished(folder.first, sample, config)]
     with meter.stage("student"):
         student = trained_student(
-            data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True),
+            data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
             Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
             lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
     todo = [sample for sample in usable if not _finished(folder, sample, config)]
     with meter.stage("second masks"):
         second = Models(student, models.uss)
-        return _make_masks(second, data, usable, todo, config, device, folder, progress, "second masks")
+        return _make_masks(second, data, usable, todo, config, device, folder, progress, "second masks", survey)
 
 
 def _finished(folder: OutputFolder, sample: Sample, config: RunConfig) -> bool:

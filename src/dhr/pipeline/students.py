@@ -19,6 +19,7 @@ from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import write_bytes
+from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.uss import UssModel
@@ -136,7 +137,9 @@ class Course:
     """Whose features the lesson needs."""
 
 
-def joint_course(models: Models, config: RunConfig, classes: ClassTable, fabric: Fabric, masks: bool) -> Course:
+def joint_course(
+    models: Models, config: RunConfig, classes: ClassTable, fabric: Fabric, masks: bool, survey: Survey | None = None
+) -> Course:
     """Recursion: the student begins as the trained classifier.
 
     Raises:
@@ -145,7 +148,7 @@ def joint_course(models: Models, config: RunConfig, classes: ClassTable, fabric:
     if not isinstance(models.wss, TagClassifier):
         raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     student = new_student(models.wss, config, classes)
-    lesson = JointLesson(student, config.joint, config.method, config.boundary, fabric, masks)
+    lesson = JointLesson(student, config.joint, config.method, config.boundary, fabric, masks, survey)
     freeze = config.joint.freeze_norm and config.wss.weights != NONE
     return Course(student, lesson, freeze, models.uss if config.joint.recursion else None)
 

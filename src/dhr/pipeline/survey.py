@@ -1,5 +1,7 @@
 """The first pass over a data set: what its photographs together say of the classes (dhr.method.survey)."""
 
+import shutil
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +11,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dhr.data.samples import DataSet, Sample
+from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.errors import ItemError, OutputError
 from dhr.files import write_bytes
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Survey, add_photograph, survey_features
-from dhr.ops.discriminant import Discriminant, Moments, discriminant
+from dhr.method.survey import Sighting, Survey, fit_survey, survey_features
+from dhr.ops.discriminant import Discriminant
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import Maps, photograph_prior, see
 from dhr.pipeline.models import Models
 from dhr.pipeline.settings import RunConfig
 
-SAVE_EVERY = 50
-"""Photographs after which the sums are written, for a pass that is killed."""
+PER_CLASS = 200
+"""Photographs of each class that suffice; of large data sets not all are looked at."""
+
+MEMORY = 1 << 30
+"""Bytes that the features of all these photographs may take; of more, each gives a part of its cells."""
+
+_LEAST = 64  # cells of a photograph, however many photographs there are
 
 
 def make_survey(
@@ -31,72 +38,92 @@ def make_survey(
     config: RunConfig,
     device: torch.device,
     folder: OutputFolder,
-    progress: Callable[[int, int], None],
+    progress: Callable[[str, int, int], None],
 ) -> Survey | None:
-    """Rebalance every photograph, sum up what it is sure of, and fit the discriminants; read them if that is done.
+    """Rebalance photographs, keep what is seen in them, and fit the discriminants; read them if that is done.
 
-    A pass that was killed goes on where it was last written, and ends with the same bytes. Photographs that cannot be
+    A pass that was killed goes on with the next photograph, and ends with the same bytes. Photographs that cannot be
     read count nothing; who makes their masks reports them. None, and no file, if none of them can.
 
     Raises:
-        OutputError: the file of a finished survey is damaged.
+        OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
     if folder.survey.is_file():
         try:
-            found, _ = _read(folder.survey)
+            found = _read(folder.survey)
             return Survey(Discriminant(found["weights"], found["bias"], found["known"])).to(device)
         except (OSError, KeyError, SafetensorError) as error:
             raise OutputError(f"{folder.survey} is damaged ({error}); delete it, and it is made anew") from error
-    moments, start = _checkpoint(folder.survey_checkpoint) or (None, 0)
-    for done, sample in enumerate(samples):
-        if done < start:
-            continue
-        progress(done, len(samples))
+    looked_at = chosen(samples)
+    sightings = []
+    for done, sample in enumerate(looked_at):
+        progress("survey", done, len(looked_at))
+        path = folder.sighting(sample.name)
         try:
-            maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
-            moments = add_maps(moments, maps, sample, data, config)
+            sighting = _sighting(path)
+            if sighting is None:
+                maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
+                sighting = sight(maps, sample, data.classes, config, len(looked_at))
+                write_bytes(path, save({name: value.cpu() for name, value in vars(sighting).items()}))
         except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
-        if (done + 1) % SAVE_EVERY == 0:
-            _write(folder.survey_checkpoint, vars(moments), {"next": str(done + 1)})
-    progress(len(samples), len(samples))
-    if moments is None:
+        sightings.append(sighting)
+    progress("survey", len(looked_at), len(looked_at))
+    if not sightings:
         return None
-    fitted = discriminant(moments, config.method.survey_shrinkage)
-    _write(folder.survey, vars(fitted), {})
-    folder.survey_checkpoint.unlink(missing_ok=True)
-    return Survey(fitted).to(device)
+    survey = fit_survey(
+        sightings,
+        len(data.classes.names),
+        config.method,
+        device,
+        lambda done, total: progress("discriminants", done, total),
+    )
+    write_bytes(
+        folder.survey, save({name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()})
+    )
+    shutil.rmtree(folder.sightings, ignore_errors=True)
+    return survey
 
 
-def add_maps(moments: Moments | None, maps: Maps, sample: Sample, data: DataSet, config: RunConfig) -> Moments:
-    """The sums, or new ones, with a photograph added to them."""
-    background = data.classes.background
+def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
+    """Photographs to look at: each that has a class of which there are not enough yet, in an order drawn by name."""
+    counts: dict[int, int] = {}
+    found = []
+    for sample in sorted(samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name)):
+        if any(counts.get(tag, 0) < per_class for tag in sample.tags):
+            found.append(sample)
+            for tag in sample.tags:
+                counts[tag] = counts.get(tag, 0) + 1
+    return found
+
+
+def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, photographs: int) -> Sighting:
+    """What Steps 1 to 3 see in a photograph, one of so many; in half precision, on the CPU."""
+    background = classes.background
     result = rebalance(
         maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background,
-        prior=photograph_prior(data.classes, sample, config.method.prior, maps.cams.device),
+        prior=photograph_prior(classes, sample, config.method.prior, maps.cams.device),
         config=config.method, boundary=replace(config.boundary, kind="none"),
     )  # fmt: skip
-    features = survey_features(maps.uss, maps.wss)
-    if moments is None:
-        moments = Moments.nothing(len(data.classes.names), len(features))
-    ids = torch.tensor([*range(int(background)), *sample.tags], device=features.device)
-    add_photograph(moments, features, result.intra, ids)
-    return moments
+    features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
+    scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
+    cells = max(_LEAST, MEMORY // (2 * len(features) * photographs))
+    if cells < features.shape[1]:
+        draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
+        some = torch.randperm(features.shape[1], generator=draw)[:cells].sort().values.to(features.device)
+        features, scores = features[:, some], scores[:, some]
+    ids = torch.tensor([*range(int(background)), *sample.tags])
+    return Sighting(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
 
 
-def _write(path: Path, tensors: dict[str, Tensor], notes: dict[str, str]) -> None:
-    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, notes))
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
-def _checkpoint(path: Path) -> tuple[Moments, int] | None:
-    """Sums, and the first photograph that they lack; None if there are none, or they are damaged."""
+def _sighting(path: Path) -> Sighting | None:
+    """What an interrupted pass has kept; None if there is nothing, or it is damaged."""
     try:
-        found, notes = _read(path)
-        return Moments(found["mass"], found["sums"], found["products"]), int(notes["next"])
-    except (OSError, KeyError, ValueError, SafetensorError):
+        return Sighting(**_read(path))
+    except (OSError, TypeError, SafetensorError):
         return None

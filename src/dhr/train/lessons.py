@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, interpolate, multilabel_soft_marg
 
 from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
+from dhr.method.survey import Survey
 from dhr.models.student.network import Student
 from dhr.train.joint_config import JointConfig
 from dhr.train.live import Targets, given_targets, live_targets
@@ -52,9 +53,10 @@ class JointLesson:
 
     def __init__(
         self, student: Student, config: JointConfig, method: MethodConfig, boundary: BoundaryConfig, fabric: Fabric,
-        masks: bool,
+        masks: bool, survey: Survey | None = None,
     ) -> None:  # fmt: skip
         """Teach ``student`` (asked for its settings only); ``masks``: whether there are any to begin with."""
+        self.survey = None if survey is None else survey.to(fabric.device)
         self.config, self.method, self.fabric = config, method, fabric
         self.refine = replace(boundary, kind=config.boundary)
         self.activation, self.background = student.activation, bool(student.background)
@@ -78,7 +80,7 @@ class JointLesson:
     def _live(self, seen: Any, pieces: Pieces) -> Targets:
         return live_targets(
             self.activation(seen).detach(), seen.features.detach(), pieces, self.base, self.background, self.method,
-            self.refine,
+            self.refine, self.survey,
         )  # fmt: skip
 
 

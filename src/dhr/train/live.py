@@ -10,6 +10,7 @@ from torch import Tensor
 from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.survey import Survey, survey_features
 from dhr.train.pieces import Pieces
 
 
@@ -40,6 +41,7 @@ def live_targets(
     background: bool,
     method: MethodConfig,
     boundary: BoundaryConfig,
+    survey: Survey | None = None,
 ) -> Targets:
     """M_dhr of a batch, from live maps (paper, Section 3.3); nothing waits for the device.
 
@@ -47,6 +49,9 @@ def live_targets(
         cams: of all classes that can be tagged.
         base: whether M_base is that of ``pieces``, or made of ``cams``.
         background: whether class 0 is the background.
+        method: settings of Steps 1 to 3.
+        boundary: R_c.
+        survey: of the photographs that the pieces are of.
     """
     own = cams.gather(1, pieces.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
     empty = ~pieces.valid.any(dim=1)
@@ -56,14 +61,17 @@ def live_targets(
     ids = pieces.classes + int(background)
     if background:
         ids = torch.cat([torch.zeros_like(ids[:, :1]), ids], dim=1)
-    start = None
+    known = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1) if background else valid
+    start = said = None
     if base == "masks":
-        known = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1) if background else valid
         same = (pieces.base.unsqueeze(1) == ids[..., None, None]) & known[..., None, None]
         start = torch.where(same.any(dim=1), same.int().argmax(dim=1), VOID)
+    if survey is not None:
+        uss = pieces.uss.float()
+        said = survey.shares(survey_features(uss), ids, known, method).view(len(uss), -1, *uss.shape[-2:])
     result = rebalance(
         own.float(), pieces.uss.float(), features.float(), pieces.images.float(), valid, start,
-        background=background, config=method, boundary=boundary,
+        background=background, survey=said, config=method, boundary=boundary,
     )  # fmt: skip
     labels = ids.gather(1, result.mask.flatten(1)).view_as(result.mask)
     labels = torch.where(empty[:, None, None], VOID, labels)
