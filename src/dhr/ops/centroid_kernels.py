@@ -10,7 +10,7 @@ it, as the features end with their last position.
 import numpy as np
 
 from dhr.ops.compiled import kernel
-from dhr.ops.simd import add, full, load_at, multiply, prefetch, store_at, total
+from dhr.ops.simd import add, full, load_at, multiply, store_at, total
 
 LANES = 16  # positions at a time
 CLASSES = 4  # classes at a time, and channels
@@ -54,9 +54,6 @@ def pool_and_compare(features, weights, centroids, products, first, last):
                 d = _keep(d, left, centroids, image, k + 3, channel)
                 product = (unit * classes + k) * width
                 for at in range(0, width, LANES):
-                    if k == 0 and channel + 4 < end:  # while this computes, the next channels are on their way
-                        for row in rows:
-                            prefetch(features, row + 4 * n + min(at, n - LANES))
                     values = _read(features, rows, min(at, n - LANES))
                     _add_to(products, product + at, a, values)
                     _add_to(products, product + width + at, b, values)

@@ -123,24 +123,6 @@ def store_at(typing, array, offset, row):
 
 
 @intrinsic
-def prefetch(typing, array, offset):
-    """Begin to fetch the cache line with the number at ``offset``, counted over all of a C-contiguous array."""
-
-    def generate(context, builder, signature, values):
-        array_type = signature.args[0]
-        offset = _offset(context, builder, signature.args[1], values[1])
-        data = context.make_array(array_type)(context, builder, values[0]).data
-        place = builder.bitcast(builder.gep(data, [offset]), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [place.type, _INT, _INT, _INT])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        # to be read, into all levels, as data
-        builder.call(function, [place, ir.Constant(_INT, 0), ir.Constant(_INT, 3), ir.Constant(_INT, 1)])
-        return context.get_dummy_value()
-
-    return types.void(array, offset), generate
-
-
-@intrinsic
 def full(typing, width, value):
     """A row that holds ``value`` everywhere."""
     row = Row(width.count)
