@@ -30,7 +30,9 @@ def test_scores_are_joined_by_weight(scene: Callable[..., Any]) -> None:
         result = rebalance(**inputs, survey=said, config=replace(DEFAULT, survey=weight, smallest_ratio=0.0), **OPTIONS)
         assert torch.equal(result.intra, alone.intra)
         where = (own.sum(dim=1, keepdim=True) > 0).expand_as(own)
-        expected = torch.where(where, (1 - weight) * own + weight * said, said)
+        pooled = own.clamp_min(1e-4) ** (1 - weight) * said.clamp_min(1e-4) ** weight
+        expected = torch.where(where, pooled, said)
+        expected = expected / expected.sum(dim=1, keepdim=True)
         torch.testing.assert_close(result.joined, expected)
         assert torch.equal(result.mask, expected.argmax(dim=1))
 

@@ -18,6 +18,7 @@ from dhr.method.base import labels
 from dhr.method.config import MethodConfig
 from dhr.ops.discriminant import Discriminant, Moments, discriminant
 
+_FLOOR = 1e-4
 _TURNS = 4  # of raising the scores of classes that the survey leaves too little
 
 
@@ -119,7 +120,11 @@ def join(
     valid: Bool[Tensor, "b k"],
     config: MethodConfig,
 ) -> Float[Tensor, "b k n"]:
-    """Mean by weight of the shares of own scores and survey, of one alone where the other has none.
+    r"""Geometric mean by weight of the shares of own scores and survey, of one alone where the other has none.
+
+    .. math:: S_k \propto (S_{dhr,k} / \sum_l S_{dhr,l})^{1 - w} P_k^w
+
+    (a logarithmic opinion pool: each can rule a class out.) Shares below :data:`_FLOOR` count as that.
 
     What other photographs say of a class may be wrong of this one, but that the class is in it is known. So a class
     keeps the area that its own scores gave it, up to ``config.smallest_ratio`` of the cells: where the survey would
@@ -135,7 +140,9 @@ def join(
     shares = own / own.sum(dim=1, keepdim=True).clamp_min(1e-12)
     here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (shares, survey))
     weight = there * (1 - here * (1 - config.survey))
-    joined = shares * (1 - weight) + survey.to(own.dtype) * weight
+    mine, theirs = (one.clamp_min(_FLOOR).log() for one in (shares, survey.to(own.dtype)))
+    joined = torch.exp(mine * (1 - weight) + theirs * weight) * valid.unsqueeze(2) * (here + there).clamp_max(1)
+    joined = joined / joined.sum(dim=1, keepdim=True).clamp_min(1e-12)
     goal = (_areas(shares, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
     for _ in range(_TURNS):
         factor = torch.where(_areas(joined, valid) < goal, _least_factor(joined, goal), 1)
