@@ -49,6 +49,7 @@ def make_survey(
         OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
     if folder.survey.is_file():
+        shutil.rmtree(folder.sightings, ignore_errors=True)  # if it was killed in between
         try:
             found = _read(folder.survey)
             return Survey(Discriminant(found["weights"], found["bias"], found["known"])).to(device)
