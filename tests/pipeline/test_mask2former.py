@@ -170,6 +170,7 @@ def test_predictions(learned: Learned, forks: Any, labels: Any, tmp_path: Path) 
         assert set(np.unique(mask)) <= {names.index(tag) for tag in tags.split(";")} | {0}
 
 
+@pytest.mark.slow
 def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     out = tmp_path / "student.onnx"

@@ -116,8 +116,10 @@ def _digest(found: Scan, masks: Masks) -> str:
     """Of what the files of all masks hold, wherever they lie."""
     whole = hashlib.sha256()
     for sample in found.samples:
-        path = masks.path(sample)
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+        try:
+            content = hashlib.sha256(masks.path(sample).read_bytes()).hexdigest()
+        except OSError:  # then it is left out, and the reason is told
+            content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
     return f"sha256:{whole.hexdigest()}"
 

@@ -1,12 +1,9 @@
 """Training a student: the steps, the rates, the checkpoints and the log; what it is taught is a lesson's matter."""
 
-import csv
-import io
 import math
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -20,12 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dhr.errors import ConfigError, OutputError
-from dhr.files import write_bytes
 from dhr.models.student import StudentModel
 from dhr.train.checkpoint import Checkpoints
 from dhr.train.fitting import mix
 from dhr.train.joint_config import JointConfig
 from dhr.train.lessons import Lesson
+from dhr.train.log import Log
 from dhr.train.pieces import Order, PieceDataset, Pieces
 
 Progress = Callable[[int, int, str], None]
@@ -83,7 +80,7 @@ def train_student(
     for name in ("workers", "devices", "keep", "save_every", "look_every", "log_every", "save_memory"):
         settings.pop(name, None)
     first = _resume(checkpoints, settings, student, teacher, optimiser)
-    log = _Log(folder, first, lesson.names) if fabric.is_global_zero else None
+    log = Log(folder, first, lesson.names) if fabric.is_global_zero else None
     order = Order(len(pieces), config.batch, seed, first, config.steps, fabric.global_rank, fabric.world_size)
     loader = DataLoader(pieces, batch_sampler=order, num_workers=config.workers, collate_fn=_collate)
     student.set_modes(freeze_norm)
@@ -222,55 +219,3 @@ def _resume(
 
 def _collate(items: Sequence[Pieces]) -> Pieces:
     return Pieces(*(torch.stack(column) for column in zip(*items, strict=True)))
-
-
-class _Log:
-    """``log.csv`` and TensorBoard's events; what comes after the checkpoint that is gone on from is forgotten."""
-
-    def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.names = names
-        self.events = folder / "tensorboard"
-        self.path = folder / "log.csv"
-        self.rows: list[list[Any]] = []
-        if self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
-        with self._writing():
-            self._board: Any = SummaryWriter(str(self.events), purge_step=step)
-        before = float(self.rows[-1][-1]) if self.rows else 0.0
-        self._begun = time.perf_counter() - before
-
-    def add(self, step: int, losses: Sequence[float], rate: float, empty: int) -> None:
-        """One line."""
-        seconds = time.perf_counter() - self._begun
-        self.rows.append([step, *(f"{one:.6f}" for one in losses), f"{rate:.3g}", empty, f"{seconds:.1f}"])
-        named = [(f"loss/{name.removeprefix('L_')}", one) for name, one in zip(self.names, losses, strict=True)]
-        with self._writing():
-            for name, value in (*named, ("lr", rate), ("empty pieces", empty)):
-                self._board.add_scalar(name, value, step)
-
-    def write(self) -> None:
-        """Write the lines so far."""
-        text = io.StringIO()
-        csv.writer(text).writerows([["step", *self.names, "lr", "empty", "seconds"], *self.rows])
-        write_bytes(self.path, text.getvalue().encode())
-        with self._writing():
-            self._board.flush()
-
-    def close(self) -> None:
-        """End TensorBoard's file."""
-        self.write()
-        with self._writing():
-            self._board.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """TensorBoard's writer raises what its thread met, at whatever is asked of it next."""
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(
-                f"cannot write to {self.events}: {error.strerror or error}; free the disk or choose another folder"
-            ) from error
