@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_FOLDERS = ("masks", "cam", "seed", "inter", "intra", "cams", "items")
+_FOLDERS = ("masks", "cam", "seed", "inter", "intra", "survey", "cams", "items")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,8 @@ def _hook(moments: Moments) -> None:
     write_atomic = files.write_atomic
 
     def named(path: Path, write: Any) -> None:
-        moments.target = path.parent.name if path.parent.name in _FOLDERS else path.name
+        folders = (path.parent.name, path.parent.parent.name)  # a photograph may lie in a sub-folder
+        moments.target = next((folder for folder in folders if folder in _FOLDERS), path.name)
         write_atomic(path, write)
 
     for module in [module for name, module in sys.modules.items() if name.startswith("dhr.")]:
