@@ -34,6 +34,12 @@ TINY = (
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
 )
 """Settings of a run that takes half a second, and needs no weights."""
+TINY_SWIN = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4}
+TINY_MASK2FORMER = {
+    **dict.fromkeys(("feature_size", "hidden_dim"), 64),
+    **dict.fromkeys(("mask_feature_size", "encoder_feedforward_dim", "dim_feedforward"), 32),
+    **{"num_attention_heads": 2, "encoder_layers": 1, "decoder_layers": 3, "num_queries": 6, "train_num_points": 64},
+}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -238,6 +244,17 @@ def layouts() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def tiny_mask2former() -> tuple[str, ...]:
+    """Settings of a Mask2Former that takes a step in a moment, on a Swin with random weights."""
+    for module in ("scipy", "transformers"):
+        pytest.importorskip(module, reason="dhr[mask2former] is not installed")
+    return (
+        *("--student.kind", "mask2former", "--mask2former.model", "swin", "--mask2former.weights", "none"),
+        *("--mask2former.backbone", json.dumps(TINY_SWIN), "--mask2former.options", json.dumps(TINY_MASK2FORMER)),
+    )
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Runs ``dhr`` many times for the price of one import: forks a child of its own for each job.
 
 A line of JSON in, a :class:`Job`; a line of JSON out when its child has ended. The children can be watched (which
-files and sockets they open), killed at the n-th of their moments, or made to fail when a file gets too large.
+files and sockets they open), killed at the n-th of their moments, or made to fail when a file gets too large. Several
+can share a job, as torchrun has it.
 """
 
+import importlib
 import io
 import json
 import os
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_FOLDERS = ("masks", "cam", "seed", "inter", "intra", "cams", "items")
+_FOLDERS = ("masks", "cam", "seed", "inter", "intra", "survey", "cams", "items")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Job:
     """The moment, from 1, at which the child is killed; 0 for never."""
     largest_file: int = 0
     """Size in bytes beyond which writes fail; 0 for no limit."""
+    imports: tuple[str, ...] = ()
+    """Modules that are imported once, before forking."""
+    processes: int = 1
+    """Children that share the work, with the environment of torchrun; the first one's output and trace are kept."""
 
 
 def main() -> None:
@@ -46,22 +52,45 @@ def main() -> None:
     torch.set_num_threads(1)  # no tensor has been touched: there are no threads, so forking is safe
     for line in sys.stdin:
         job = Job(**json.loads(line))
-        child = os.fork()
-        if child == 0:
-            _work(job)
-        _, status, usage = os.wait4(child, 0)
-        answer = {"code": os.waitstatus_to_exitcode(status), "peak_mb": usage.ru_maxrss * 1024 / 1e6}
-        print(json.dumps(answer), flush=True)
+        for module in job.imports:
+            importlib.import_module(module)
+        port, children = _free_port(), []
+        for rank in range(job.processes):
+            child = os.fork()
+            if child == 0:
+                if job.processes > 1:
+                    os.environ.update(_environment(rank, job.processes, port))
+                _work(job, "" if rank == 0 else f".{rank}")
+            children.append(child)
+        ended = [os.wait4(child, 0)[1:] for child in children]
+        codes = [os.waitstatus_to_exitcode(status) for status, _ in ended]
+        peak = max(usage.ru_maxrss for _, usage in ended) * 1024 / 1e6
+        print(json.dumps({"code": next((code for code in codes if code), 0), "peak_mb": peak}), flush=True)
 
 
-def _work(job: Job) -> None:
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _environment(rank: int, world: int, port: int) -> dict[str, str]:
+    """What torchrun tells each process."""
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+    sizes = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(world))
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "tests"}
+    return {**ranks, **sizes, **place}
+
+
+def _work(job: Job, suffix: str) -> None:
     code = 70
     try:
         flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
-            os.dup2(os.open(Path(job.folder, name), flags), descriptor)
+            os.dup2(os.open(Path(job.folder, name + suffix), flags), descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        trace = os.open(Path(job.folder, "trace"), flags | os.O_APPEND)
+        trace = os.open(Path(job.folder, "trace" + suffix), flags | os.O_APPEND)
         if job.watch == "moments":
             _hook(Moments(trace, job.kill_at))
         elif job.watch == "audit":
@@ -142,7 +171,8 @@ def _hook(moments: Moments) -> None:
     write_atomic = files.write_atomic
 
     def named(path: Path, write: Any) -> None:
-        moments.target = path.parent.name if path.parent.name in _FOLDERS else path.name
+        folders = (path.parent.name, path.parent.parent.name)  # a photograph may lie in a sub-folder
+        moments.target = next((folder for folder in folders if folder in _FOLDERS), path.name)
         write_atomic(path, write)
 
     for module in [module for name, module in sys.modules.items() if name.startswith("dhr.")]:

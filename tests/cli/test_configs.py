@@ -27,13 +27,6 @@ JOINT = (
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
     *("--student.width", "8", "--student.low_level", "4", "--joint.boundary", "none", "--joint.start", "0.0"),
 )
-MASK2FORMER = (
-    *("--mask2former.model", "swin", "--mask2former.weights", "none"),
-    *("--mask2former.backbone", "{embed_dim: 8, depths: [1, 1, 1, 1], num_heads: [1, 1, 2, 2], window_size: 4}"),
-    "--mask2former.options",
-    "{feature_size: 32, mask_feature_size: 32, hidden_dim: 32, encoder_feedforward_dim: 32, dim_feedforward: 32, "
-    "num_attention_heads: 2, encoder_layers: 1, decoder_layers: 3, num_queries: 6, train_num_points: 64}",
-)
 
 
 def generated(root: Path, classes: int, background: bool) -> Path:
@@ -60,12 +53,12 @@ def generated(root: Path, classes: int, background: bool) -> Path:
 
 @pytest.mark.parametrize("network", ["resnet101", "swin_mask2former"])
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_recipe_of_the_paper_takes_a_step(name: str, network: str, dhr: Any, tmp_path: Path) -> None:
-    if network == "swin_mask2former":
-        pytest.importorskip("transformers", reason="dhr[mask2former] is not installed")
+def test_a_recipe_of_the_paper_takes_a_step(
+    name: str, network: str, request: pytest.FixtureRequest, dhr: Any, tmp_path: Path
+) -> None:
     classes, background = CLASSES[name]
     data, out = generated(tmp_path / "data", classes, background), tmp_path / "out"
-    small = JOINT if network == "resnet101" else MASK2FORMER
+    small = JOINT if network == "resnet101" else request.getfixturevalue("tiny_mask2former")
     call = ["train", "--data", data, "--masks", data / "truth", "--out", out]
     ended = dhr([*call, "--config", PAPER / f"{name}_{network}.yaml", *SMALL, *small])
     assert ended.code == 0, ended.err

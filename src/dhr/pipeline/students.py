@@ -54,7 +54,7 @@ class Masks:
         Raises:
             ItemError: there is none, it cannot be read, or it names a class beyond the table.
         """
-        path = self.folder / f"{sample.name}.png"
+        path = self.path(sample)
         if not path.is_file():
             raise ItemError(f"it has no mask, {path}")
         mask = read_mask(path)
@@ -64,6 +64,10 @@ class Masks:
                 f"its mask {path} names class {beyond[0]}; the table ends at {len(self.classes.names) - 1}, 255 is void"
             )
         return mask
+
+    def path(self, sample: Sample) -> Path:
+        """Where the mask of a photograph is, if it has one."""
+        return self.folder / f"{sample.name}.png"
 
     def check(self, sample: Sample, size: tuple[int, int]) -> None:
         """Refuse a mask of another size than its photograph.

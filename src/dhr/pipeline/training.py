@@ -1,5 +1,6 @@
 """A student trained on masks of any origin, by one process or several."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -65,19 +66,25 @@ def train_on_masks(
         if fabric.is_global_zero:
             stack.enter_context(closing(folder.lock()))
             record = folder.read() or {}
+            known = record.get("identity", {})
             identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": plain(settings)}
-            folder.refuse_other(record.get("identity", {}), identity)
+            folder.refuse_other(known, identity)
             if not record:  # weights that cannot be had should be known before the folder is of these settings
                 BUILDERS[config.student.kind](data, config, folder, fabric.device)
-            folder.write_record({"status": "running", "command": "train", "identity": identity})
+            folder.write_record({"status": "running", "command": "train", "identity": {**known, **identity}})
             _scan(data, folder, progress)
         fabric.barrier()
         found = _scan(data, folder, lambda stage, done, total, note: None)
         teachers = None if masks is None else Masks(masks, data.classes)
         usable, problems = _usable(data, found, teachers)
+        about = {"photographs": found.digest, "masks": None if teachers is None else _digest(found, teachers)}
+        if fabric.is_global_zero:
+            identity = {**identity, "masks": about["masks"]}
+            folder.refuse_other(known, identity)
+            folder.write_record({"status": "running", "command": "train", "identity": identity})
         trained_student(
             data, usable, lambda: COURSES[config.student.kind](data, found, config, folder, fabric, teachers, progress),
-            teachers, config, folder, fabric, {"photographs": found.digest}, progress,
+            teachers, config, folder, fabric, about, progress,
         )  # fmt: skip
         if fabric.is_global_zero:
             skipped = [asdict(problem) for problem in problems]
@@ -103,6 +110,18 @@ def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sampl
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
     return usable, problems
+
+
+def _digest(found: Scan, masks: Masks) -> str:
+    """Of what the files of all masks hold, wherever they lie."""
+    whole = hashlib.sha256()
+    for sample in found.samples:
+        try:
+            content = hashlib.sha256(masks.path(sample).read_bytes()).hexdigest()
+        except OSError:  # then it is left out, and the reason is told
+            content = "none"
+        whole.update(f"{sample.name} {content}\n".encode())
+    return f"sha256:{whole.hexdigest()}"
 
 
 def _joint(

@@ -1,7 +1,7 @@
 """The whole state of a training as one safetensors file: no pickle, written whole, the last few kept."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dhr.errors import OutputError
 from dhr.files import write_bytes
 
 _SUFFIX = ".safetensors"
+_NAMED = 5  # differences
 
 
 class Checkpoints:
@@ -64,12 +65,19 @@ class Checkpoints:
                 "the training then goes on from the one before" if len(files) > 1 else "the training then starts anew"
             )
             raise OutputError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); delete it, {more}") from error
-        changed = sorted(key for key in {*known, *about} if known.get(key) != _plain(about).get(key))
+        changed = sorted(_differing(known, _plain(about)))
         if changed:
+            more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
             raise OutputError(
-                f"{path} is of another training: {', '.join(changed)} differ; choose another folder, or delete this one"
+                f"{path} is of another training: {', '.join(changed[:_NAMED])}{more} differ; choose another folder, "
+                "or delete this one"
             )
         return step, state
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._files())
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob(f"step-*{_SUFFIX}"))
@@ -77,6 +85,16 @@ class Checkpoints:
 
 def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Names of what differs in nested settings."""
+    for key in {*one, *other}:
+        mine, theirs = one.get(key), other.get(key)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            yield from _differing(mine, theirs, f"{prefix}{key}.")
+        elif mine != theirs:
+            yield f"{prefix}{key}"
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -1,10 +1,7 @@
 """Training a student: the steps, the rates, the checkpoints and the log; what it is taught is a lesson's matter."""
 
-import csv
-import io
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -20,12 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dhr.errors import ConfigError, OutputError
-from dhr.files import write_bytes
 from dhr.models.student import StudentModel
 from dhr.train.checkpoint import Checkpoints
 from dhr.train.fitting import mix
 from dhr.train.joint_config import JointConfig
 from dhr.train.lessons import Lesson
+from dhr.train.log import Log
 from dhr.train.pieces import Order, PieceDataset, Pieces
 
 Progress = Callable[[int, int, str], None]
@@ -79,14 +76,16 @@ def train_student(
         student = nn.SyncBatchNorm.convert_sync_batchnorm(student)  # type: ignore[no-untyped-call]  # none for CPUs
     network, wrapped = fabric.setup(student, optimiser)
     checkpoints = Checkpoints(folder / "checkpoints", config.keep)
-    settings = {**asdict(config), "seed": seed, **lesson.settings, **(about or {})}
+    settings = {**asdict(config), "seed": seed, **lesson.settings, "network": model.describe(), **(about or {})}
     for name in ("workers", "devices", "keep", "save_every", "look_every", "log_every", "save_memory"):
         settings.pop(name, None)
     first = _resume(checkpoints, settings, student, teacher, optimiser)
-    log = _Log(folder, first, lesson.names) if fabric.is_global_zero else None
+    log = Log(folder, first, lesson.names) if fabric.is_global_zero else None
     order = Order(len(pieces), config.batch, seed, first, config.steps, fabric.global_rank, fabric.world_size)
     loader = DataLoader(pieces, batch_sampler=order, num_workers=config.workers, collate_fn=_collate)
     student.set_modes(freeze_norm)
+    result: StudentModel = student if teacher is None else teacher.module
+    empty = torch.zeros((), device=fabric.device)  # since the last line of the log
 
     for step, batch in enumerate(loader, start=first):
         torch.manual_seed(mix(seed, step, fabric.global_rank))
@@ -102,7 +101,8 @@ def train_student(
             with nullcontext() if last else fabric.no_backward_sync(network):
                 losses = lesson(network, None if teacher is None else teacher.module, here, step)
                 fabric.backward(torch.stack(losses.parts).sum() / config.accumulate)
-            sums.append(torch.stack([*(one.detach() for one in losses.parts), losses.empty]))
+            sums.append(torch.stack([one.detach() for one in losses.parts]))
+            empty += losses.empty
         if config.clip > 0:  # of gradients that are no numbers the loss will tell
             fabric.clip_gradients(network, wrapped, max_norm=config.clip, error_if_nonfinite=False)
         wrapped.step()
@@ -110,30 +110,45 @@ def train_student(
             teacher.update(student, step)
         done = step + 1
         if done % config.log_every == 0 or done % config.save_every == 0 or done == config.steps:
-            values = torch.stack(sums)
-            total = torch.cat([values[:, :-1].mean(dim=0), values[:, -1:].sum(dim=0) * fabric.world_size])
-            *parts_now, empty = fabric.all_reduce(total, reduce_op="mean").tolist()  # type: ignore[union-attr]
-            if not math.isfinite(sum(parts_now)):
+            total = torch.cat([torch.stack(sums).mean(dim=0), empty[None] * fabric.world_size])
+            *parts_now, without = fabric.all_reduce(total, reduce_op="mean").tolist()  # type: ignore[union-attr]
+            empty.zero_()
+            finite = math.isfinite(sum(parts_now))
+            if finite and (done % config.save_every == 0 or done == config.steps):
+                # The loss is of before the step, which may have been the one that spoilt the network.
+                finite = _sound(student, result, batch.images[:1], fabric)
+                student.set_modes(freeze_norm)
+            if not finite:
+                before = f"The last checkpoint, in {checkpoints.folder}, is of before"
                 raise ConfigError(
                     f"the training diverged by step {done} (losses {' and '.join(f'{one:.3g}' for one in parts_now)}); "
-                    f"lower --joint.lr. The last checkpoint, in {checkpoints.folder}, is of before"
+                    f"lower --joint.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
                 )
             named = zip(lesson.names, parts_now, strict=True)
             progress(done, config.steps, " ".join(f"{name} {one:.3f}" for name, one in named))
             if log is not None:
-                log.add(done, parts_now, optimiser.param_groups[0]["lr"], int(empty))
+                log.add(done, parts_now, optimiser.param_groups[0]["lr"], round(without))
         if log is not None and (done % config.save_every == 0 or done == config.steps):
             log.write()  # first: lines beyond a checkpoint are forgotten when training goes on, lost ones are not found
             checkpoints.write(done, _state(student, teacher, optimiser), settings)
         often = config.look_every and (done % config.look_every == 0 or done == config.steps)
         if look is not None and log is not None and often:
-            look(done, student if teacher is None else teacher.module)
+            look(done, result)
             student.set_modes(freeze_norm)
     fabric.barrier()
     if log is not None:
         log.close()
-    result: StudentModel = (student if teacher is None else teacher.module).eval()
-    return result
+    return result.eval()  # type: ignore[attr-defined, no-any-return]
+
+
+@torch.no_grad()
+def _sound(student: Any, result: Any, images: Tensor, fabric: Fabric) -> bool:
+    """Whether all weights of ``student`` and all probabilities that ``result`` gives are numbers, in all processes."""
+    result.eval()
+    with fabric.autocast():
+        scores = result.segment(fabric.to_device(images))
+    finite = torch.stack([scores.isfinite().all(), *(one.isfinite().all() for one in student.parameters())]).all()
+    return float(fabric.all_reduce(finite.float(), reduce_op="mean")) == 1  # type: ignore[arg-type]
 
 
 def make_fabric(config: JointConfig, device: torch.device) -> Fabric:
@@ -204,41 +219,3 @@ def _resume(
 
 def _collate(items: Sequence[Pieces]) -> Pieces:
     return Pieces(*(torch.stack(column) for column in zip(*items, strict=True)))
-
-
-class _Log:
-    """``log.csv`` and TensorBoard's events; what comes after the checkpoint that is gone on from is forgotten."""
-
-    def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.names = names
-
-        self.path = folder / "log.csv"
-        self.rows: list[list[Any]] = []
-        if self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
-        before = float(self.rows[-1][-1]) if self.rows else 0.0
-        self._begun = time.perf_counter() - before
-
-    def add(self, step: int, losses: Sequence[float], rate: float, empty: int) -> None:
-        """One line."""
-        seconds = time.perf_counter() - self._begun
-        self.rows.append([step, *(f"{one:.6f}" for one in losses), f"{rate:.3g}", empty, f"{seconds:.1f}"])
-        named = [(f"loss/{name.removeprefix('L_')}", one) for name, one in zip(self.names, losses, strict=True)]
-        for name, value in (*named, ("lr", rate), ("empty pieces", empty)):
-            self._board.add_scalar(name, value, step)
-
-    def write(self) -> None:
-        """Write the lines so far."""
-        text = io.StringIO()
-        csv.writer(text).writerows([["step", *self.names, "lr", "empty", "seconds"], *self.rows])
-        write_bytes(self.path, text.getvalue().encode())
-        self._board.flush()
-
-    def close(self) -> None:
-        """End TensorBoard's file."""
-        self.write()
-        self._board.close()

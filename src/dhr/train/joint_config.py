@@ -62,7 +62,8 @@ class JointConfig:
     look_every: int = 500
     """Steps between pictures of the masks of a few photographs; 0 for none."""
     log_every: int = 10
-    """Steps between lines of the log."""
+    """Steps between lines of the log; its column `empty` counts the pieces since the line before that held none of
+    their photograph's tags, or no mask at all, and taught the decoder nothing."""
     workers: int = 0
     """Processes that load photographs, for each that trains; results do not depend on it."""
     devices: int = 1

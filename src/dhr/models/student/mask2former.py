@@ -102,7 +102,8 @@ class Mask2FormerStudent(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Transformers' settings of the network, and how images are normalised."""
         config = self.network.config.to_dict()
-        for key in ("transformers_version", "_name_or_path", "architectures", "id2label", "label2id", "dtype"):
-            config.pop(key, None)
+        for part in (config, config["backbone_config"]):
+            for key in ("transformers_version", "_name_or_path", "architectures", "id2label", "label2id", "dtype"):
+                part.pop(key, None)
         mean, std = (value.flatten().tolist() for value in (self.mean, self.std))
         return {"network": config, "mean": mean, "std": std}

@@ -1,0 +1,111 @@
+"""What a training tells while it goes on: a table, and events for TensorBoard."""
+
+import csv
+import io
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dhr.errors import OutputError
+from dhr.files import write_bytes
+
+
+class Log:
+    """``log.csv`` and TensorBoard's events; what comes after the checkpoint that is gone on from is forgotten."""
+
+    def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
+        """Go on after ``step`` steps; ``names`` of the losses.
+
+        Raises:
+            OutputError: the disk refuses; so do all methods.
+        """
+        self.names = names
+        self.path = folder / "log.csv"
+        self.rows: list[list[Any]] = []
+        if self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                self.rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
+        self._events = Events(folder / "tensorboard", step)
+        before = float(self.rows[-1][-1]) if self.rows else 0.0
+        self._begun = time.perf_counter() - before
+
+    def add(self, step: int, losses: Sequence[float], rate: float, empty: int) -> None:
+        """One line.
+
+        Args:
+            empty: pieces that taught nothing since the line before.
+        """
+        seconds = time.perf_counter() - self._begun
+        self.rows.append([step, *(f"{one:.6f}" for one in losses), f"{rate:.3g}", empty, f"{seconds:.1f}"])
+        named = {f"loss/{name.removeprefix('L_')}": one for name, one in zip(self.names, losses, strict=True)}
+        self._events.add(step, {**named, "lr": rate, "empty pieces": float(empty)})
+
+    def write(self) -> None:
+        """Write the lines so far."""
+        text = io.StringIO()
+        csv.writer(text).writerows([["step", *self.names, "lr", "empty", "seconds"], *self.rows])
+        write_bytes(self.path, text.getvalue().encode())
+        self._events.flush()
+
+    def close(self) -> None:
+        """End TensorBoard's file."""
+        self.write()
+        self._events.close()
+
+
+class Events:
+    """A file of TensorBoard's.
+
+    PyTorch's SummaryWriter writes in a thread, whose traceback is all that is seen of a full disk at first.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        """Begin a file; of others in ``folder``, TensorBoard forgets what comes after ``step``."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        self.folder = folder
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / name).open("ab")
+        self._records = RecordWriter(self._file)
+        self._write(Event(wall_time=time.time(), step=step, file_version="brain.Event:2"))
+        begun = SessionLog(status=SessionLog.SessionStatus.START)
+        self._write(Event(wall_time=time.time(), step=step + 1, session_log=begun))  # the first that is forgotten
+        self.flush()
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers by name."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values_now = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values_now)))
+
+    def flush(self) -> None:
+        """Let readers see it."""
+        with self._writing():
+            self._file.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        with self._writing():
+            self._file.close()
+
+    def _write(self, event: Any) -> None:
+        with self._writing():
+            self._records.write(event.SerializeToString())
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {self.folder}: {error.strerror or error}; free the disk or choose another folder"
+            ) from error

@@ -1,0 +1,273 @@
+"""What goes wrong while a student learns: one line says it, and the last good checkpoint stays."""
+
+import csv
+import errno
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import dhr.train.checkpoint
+from dhr.data import write_mask
+
+TINY = (
+    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
+    *("--joint.batch", "2", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
+    *("--joint.start", "0.5", "--joint.steps", "4", "--joint.log_every", "1", "--joint.save_every", "1"),
+    *("--joint.look_every", "0", "--joint.boundary", "none", "--boundary.seed", "none"),
+)
+CUT_SHORT = 3
+"""The step whose checkpoint finds the disk full."""
+
+
+def arguments(case: Any, out: Path, *more: str) -> list[str]:
+    """Arguments of ``dhr train`` on ``masks`` of the data folder."""
+    call = [*case.run()[1:], *TINY, "--masks", str(case.data / "truth")]
+    call[call.index("--out") + 1] = str(out)
+    return ["train", *call, *more]
+
+
+def checkpoints(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "training" / "checkpoints").iterdir())
+
+
+def states(out: Path) -> dict[str, bytes]:
+    kept = {name: (out / "training" / "checkpoints" / name).read_bytes() for name in checkpoints(out)}
+    return {**kept, "student": (out / "student.safetensors").read_bytes()}
+
+
+def log(out: Path) -> list[dict[str, str]]:
+    with (out / "training" / "log.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class FullDisk(io.BufferedWriter):
+    """A file that only half of what is written fits into."""
+
+    def write(self, data: Any) -> int:
+        content = memoryview(data).cast("B")
+        super().write(content[: len(content) // 2])
+        self.flush()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The disk is full when the third checkpoint is written; undo it, and there is room again."""
+    write_bytes = dhr.train.checkpoint.write_bytes
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name != f"step-{CUT_SHORT:08d}.safetensors":
+            return write_bytes(path, content)
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(os, "fdopen", lambda handle, mode: FullDisk(io.FileIO(handle, "wb")))
+            return write_bytes(path, content)
+
+    monkeypatch.setattr(dhr.train.checkpoint, "write_bytes", write)
+    return monkeypatch
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A training that nothing happened to, by its data."""
+
+    case: Any
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def learned(forks: Any, scenes: Any, new_case: Any, tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    root = tmp_path_factory.mktemp("learned")
+    case = new_case(scenes(root / "data"), root / "out")
+    ended = forks(arguments(case, case.out))
+    assert ended.code == 0, ended.err
+    return Learned(case, case.out)
+
+
+@pytest.fixture
+def stopped(learned: Learned, full_disk: pytest.MonkeyPatch, dhr: Any, tmp_path: Path) -> Path:
+    """The output folder of a training that a full disk ended."""
+    ended = dhr(arguments(learned.case, tmp_path / "out"))
+    full_disk.undo()
+    line = only_line(ended)
+    assert f"step-{CUT_SHORT:08d}.safetensors: No space left on device; free the disk" in line
+    return tmp_path / "out"
+
+
+def only_line(ended: Any) -> str:
+    """What a call said that could not work."""
+    assert ended.code == 2, ended
+    (line,) = ended.err.strip().splitlines()
+    assert line.startswith("dhr: ")
+    return str(line)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(learned: Learned, stopped: Path, dhr: Any) -> None:
+    assert checkpoints(stopped) == ["step-00000001.safetensors", "step-00000002.safetensors"]
+    assert not (stopped / "student.safetensors").exists()
+    ended = dhr(arguments(learned.case, stopped))
+    assert ended.code == 0, ended.err
+    assert states(stopped) == states(learned.out)
+
+
+def test_a_full_disk_leaves_the_only_checkpoint(
+    learned: Learned, full_disk: pytest.MonkeyPatch, dhr: Any, tmp_path: Path
+) -> None:
+    call = arguments(learned.case, tmp_path / "out", "--joint.keep", "1")
+    only_line(dhr(call))
+    assert checkpoints(tmp_path / "out") == ["step-00000002.safetensors"]
+    full_disk.undo()
+    assert dhr(call).code == 0
+    assert (tmp_path / "out" / "student.safetensors").read_bytes() == states(learned.out)["student"]
+
+
+def test_a_disk_too_full_for_tensorboard(
+    learned: Learned, dhr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events are read while they are written: no file takes the place of another."""
+
+    def write(self: Any, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", write)
+        line = only_line(dhr(arguments(learned.case, tmp_path / "out")))
+    assert f"{tmp_path / 'out' / 'training' / 'tensorboard'}: No space left on device; free the disk" in line
+    assert dhr(arguments(learned.case, tmp_path / "out")).code == 0
+    assert states(tmp_path / "out") == states(learned.out)
+
+
+def test_a_cut_checkpoint_is_named_and_the_one_before_goes_on(learned: Learned, stopped: Path, dhr: Any) -> None:
+    path = stopped / "training" / "checkpoints" / "step-00000002.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    line = only_line(dhr(arguments(learned.case, stopped)))
+    assert f"{path} is damaged" in line and "delete it" in line and "the one before" in line
+    path.unlink()
+    ended = dhr(arguments(learned.case, stopped))
+    assert ended.code == 0, ended.err
+    assert states(stopped) == states(learned.out)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("student.width", "24"),
+        ("student.rates", "[2,3]"),
+        ("student.decoder", "deeplabv2"),
+        ("wss.backbone", "mobilenetv2_035"),
+        ("wss.output_stride", "8"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(
+    setting: str, value: str, learned: Learned, dhr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its folder, and as a file in another one."""
+    before = states(learned.out)
+    line = only_line(dhr(arguments(learned.case, learned.out, f"--{setting}", value)))
+    assert "another run" in line and setting in line
+    assert states(learned.out) == before
+
+    folder, call = tmp_path / "out" / "training" / "checkpoints", arguments(learned.case, tmp_path / "out")
+    with monkeypatch.context() as killed:
+        killed.setattr("dhr.pipeline.students.train_student", lambda *args, **more: sys.exit(9))
+        assert dhr([*call, f"--{setting}", value]).code == 9
+    folder.mkdir(parents=True)
+    shutil.copy(learned.out / "training" / "checkpoints" / "step-00000003.safetensors", folder)
+    line = only_line(dhr([*call, f"--{setting}", value]))
+    assert str(folder) in line and setting in line and "choose another folder" in line
+    assert checkpoints(tmp_path / "out") == ["step-00000003.safetensors"]
+    assert not (tmp_path / "out" / "student.safetensors").exists()
+
+
+def test_other_masks_are_another_training(learned: Learned, stopped: Path, dhr: Any, tmp_path: Path) -> None:
+    shutil.copytree(learned.case.data / "truth", tmp_path / "masks")
+    again = arguments(learned.case, stopped, "--masks", str(tmp_path / "masks"))
+    first = sorted((tmp_path / "masks").glob("*.png"))[0]
+    content = first.read_bytes()
+    write_mask(first, np.zeros((48, 64), np.uint8))
+    line = only_line(dhr(again))
+    assert "masks" in line
+    assert checkpoints(stopped) == ["step-00000001.safetensors", "step-00000002.safetensors"]
+    first.write_bytes(content)  # the same masks in another place are the same
+    assert dhr(again).code == 0
+    assert states(stopped) == states(learned.out)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("--joint.lr", "1e30"),
+        ("--joint.lr", "1e30", "--joint.start", "0.0", "--joint.base", "maps"),
+        ("--joint.lr", "1e30", "--joint.start", "0.0", "--joint.optimiser", "sgd", "--joint.teacher", "false"),
+        ("--joint.lr", "1e30", "--joint.start", "0.0", "--joint.log_every", "9", "--joint.save_every", "9"),
+        ("--joint.lr", "1e30", "--joint.steps", "1"),
+    ],
+)
+def test_a_loss_that_is_no_number_ends_it(
+    settings: tuple[str, ...], learned: Learned, dhr: Any, tmp_path: Path
+) -> None:
+    """Also where the last step spoilt the network, and no loss has told yet."""
+    line = only_line(dhr(arguments(learned.case, tmp_path / "out", *settings)))
+    assert "diverged" in line and "--joint.lr" in line
+    assert not (tmp_path / "out" / "student.safetensors").exists()
+    for path in (tmp_path / "out" / "training" / "checkpoints").glob("*"):
+        assert all(np.isfinite(value).all() for value in load_file(path).values())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_fewer_photographs_than_a_batch(count: int, scenes: Any, new_case: Any, dhr: Any, tmp_path: Path) -> None:
+    """They come again within it, so that each batch is full."""
+    case = new_case(scenes(tmp_path / "data", count=count), tmp_path / "out")
+    ended = dhr(arguments(case, case.out, "--joint.batch", "8", "--joint.steps", "2"))
+    assert ended.code == 0, ended.err
+    assert f"Student of {count} photographs" in ended.out
+    assert len(log(case.out)) == 2
+    assert all(np.isfinite(float(value)) for row in log(case.out) for value in row.values())
+
+
+def test_pieces_without_their_tags_are_counted(
+    learned: Learned, dhr: Any, tmp_path: Path, only_corners: Callable[[Path], Path]
+) -> None:
+    """All of them, however seldom the log has a line."""
+    masks = str(only_corners(tmp_path / "masks"))
+    counts = []
+    for often in ("1", "3"):
+        out = tmp_path / often
+        ended = dhr(
+            arguments(
+                *(learned.case, out, "--masks", masks, "--joint.scale", "[1.5,2.0]"),
+                *("--joint.log_every", often, "--joint.save_every", "3", "--joint.steps", "6"),
+            )
+        )
+        assert ended.code == 0, ended.err
+        counts.append([int(row["empty"]) for row in log(out)])
+        assert all(np.isfinite(float(row["L_seg"])) for row in log(out))
+    each, both = counts
+    assert len(each) == 6 and 0 < sum(each) <= 12 and max(each) <= 2
+    assert both == [sum(each[:3]), sum(each[3:])]
+
+
+@pytest.fixture
+def only_corners(learned: Learned) -> Callable[[Path], Path]:
+    """Makes masks whose photographs show one of their tags in a corner, and who knows what elsewhere."""
+
+    def make(folder: Path) -> Path:
+        lines = (learned.case.data / "tags.csv").read_text().splitlines()[1:]
+        names = (learned.case.data / "classes.txt").read_text().split()
+        for line in lines:
+            image, tags = line.split(",")
+            mask = np.full((48, 64), 255, np.uint8)
+            for at, tag in enumerate(tags.split(";")):
+                mask[:6, 6 * at : 6 * at + 6] = names.index(tag)
+            write_mask((folder / image).with_suffix(".png"), mask)
+        return folder
+
+    return make
