@@ -36,7 +36,7 @@ from dhr.errors import ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.files import write_bytes, write_json
-from dhr.method.base import add_background, normalise_cams, scored_labels, soft_masks
+from dhr.method.base import add_background, normalise_cams, scored_labels, shares, soft_masks
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
@@ -91,7 +91,7 @@ class View:
     maps: Maps
     truth: np.ndarray
     background: bool
-    survey: Callable[[MethodConfig], Tensor | None] = lambda method: None
+    survey: Callable[[MethodConfig], Tensor | None]
     """What the survey says that these settings ask for; None if they ask for none."""
 
     @property
@@ -129,7 +129,7 @@ def corrected(view: View, scores: Tensor, kind: str, config: RunConfig) -> Tenso
     image = view.maps.image
     fine = resize(scores, (image.shape[-2], image.shape[-1]))
     fine = BOUNDARIES[kind](config.boundary, Guide(view.maps.uss, view.maps.edges))(image, fine)
-    return fine / fine.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    return shares(fine)
 
 
 def random_walk(view: View, config: RunConfig) -> Tensor:

@@ -43,7 +43,7 @@ def inspect(
 
 def _print(console: Console, found: Inspection) -> None:
     tags = sum(count * photographs for count, photographs in found.tags.items())
-    sides = [side for size in found.sizes for side in (max(size),)]
+    sides = [max(size) for size in found.sizes]
     console.print(
         f"{found.photographs} photographs, {tags / found.photographs:.1f} tags each"
         + (f", {min(sides)} to {max(sides)} pixels long" if sides else "")

@@ -72,7 +72,7 @@ class FolderDataSet(StoredDataSet):
         lines = _by_file(tagging, names, wanted, problems)
         truth = root / "truth"
         masks = list_files(truth, frozenset({".png"})).files if truth.is_dir() else ()
-        self._truth = {key_of(name_of(mask, SUFFIXES)): truth / mask for mask in masks}
+        truths = {key_of(name_of(mask, SUFFIXES)): truth / mask for mask in masks}
         storage = plain(tagging.classes)
         found = []
         for file in listed.files:
@@ -80,7 +80,7 @@ class FolderDataSet(StoredDataSet):
                 continue
             path, name = tagging.images / file, name_of(file, SUFFIXES)
             tags, reason = _tags_of(file, names, lines.get(file), tagging.file)
-            mask = self._truth.get(key_of(name))
+            mask = truths.get(key_of(name))
             found.append(Found(name, str(path), path, tags, None if mask is None else MaskFile(mask, storage), reason))
         where = f"{tagging.images}" + (f" in split {split!r}" if split is not None else "")
         remedy = f"put photographs there and tag them in {tagging.file.name}"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -70,8 +70,8 @@ class StoredDataSet:
         problems: Iterable[Problem] = (),
         remedy: str = "",
     ) -> None:
-        self._where, self._classes = where, classes
-        self._problems = list(problems)
+        self._where, self.classes = where, classes
+        broken = list(problems)
         self._found: dict[str, Found] = {}
         same: dict[str, list[Found]] = defaultdict(list)
         for one in found:
@@ -90,26 +90,12 @@ class StoredDataSet:
                     tags = tuple(sorted(set(one.tags)))
                     samples.append(Sample(one.name, printable(one.source), tags, has_truth=one.truth is not None))
                 else:
-                    self._problems.append(Problem(printable(one.source), reason))
+                    broken.append(Problem(printable(one.source), reason))
         if not samples:
-            reasons = " | ".join(f"{problem.source}: {problem.reason}" for problem in self._problems[:3])
+            reasons = " | ".join(f"{problem.source}: {problem.reason}" for problem in broken[:3])
             raise DataError(f"{where}: no usable photograph; {reasons or remedy}")
-        self._samples = tuple(sorted(samples, key=lambda sample: sample.name))
-
-    @property
-    def classes(self) -> ClassTable:
-        """The class table."""
-        return self._classes
-
-    @property
-    def samples(self) -> Sequence[Sample]:
-        """The usable photographs, sorted by name."""
-        return self._samples
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """What was left out, and why."""
-        return tuple(self._problems)
+        self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
+        self.problems = tuple(broken)
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's bytes.

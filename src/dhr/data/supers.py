@@ -1,12 +1,11 @@
 """A data set seen at the level of its super-classes."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.samples import ClassTable, DataSet, Problem, Sample
+from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.errors import DataError
 
 
@@ -28,29 +27,15 @@ class SuperClasses:
         if len(set(names)) < len(names):
             raise DataError(f"a super-class is called {names[0]!r}, as the background is; rename it")
         self._data = data
+        self.problems = data.problems
         self._upper = np.arange(256, dtype=np.uint8)
         for label in table.foreground:
             self._upper[label] = names.index(table.supers[label])
-        self._classes = ClassTable(names, table.background)
-        self._samples = tuple(
+        self.classes = ClassTable(names, table.background)
+        self.samples = tuple(
             replace(sample, tags=tuple(sorted({int(self._upper[tag]) for tag in sample.tags})))
             for sample in data.samples
         )
-
-    @property
-    def classes(self) -> ClassTable:
-        """The super-classes."""
-        return self._classes
-
-    @property
-    def samples(self) -> Sequence[Sample]:
-        """The usable photographs, in the order of the data set."""
-        return self._samples
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """What the listing left out."""
-        return self._data.problems
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's content as stored."""

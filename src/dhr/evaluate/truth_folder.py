@@ -1,12 +1,11 @@
 """A folder of truth masks as a data set of its own: what can be scored without photographs and tags."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.samples import ClassTable, Problem, Sample
+from dhr.data.samples import Problem, Sample
 from dhr.errors import ItemError
 from dhr.evaluate.masks import Mask, classes_of, masks_in
 
@@ -21,25 +20,11 @@ class TruthFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._classes = classes_of(folder)
-        self._masks: dict[str, Mask] = {mask.name: mask for mask in masks_in(folder, self._classes)}
-        tags = tuple(self._classes.foreground)
-        self._samples = tuple(Sample(mask.name, mask.source, tags, has_truth=True) for mask in self._masks.values())
-
-    @property
-    def classes(self) -> ClassTable:
-        """The class table."""
-        return self._classes
-
-    @property
-    def samples(self) -> Sequence[Sample]:
-        """The masks, sorted by name."""
-        return self._samples
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """None: what cannot be read is found when it is scored."""
-        return ()
+        self.classes = classes_of(folder)
+        self.problems: tuple[Problem, ...] = ()  # what cannot be read is found when it is scored
+        self._masks: dict[str, Mask] = {mask.name: mask for mask in masks_in(folder, self.classes)}
+        tags = tuple(self.classes.foreground)
+        self.samples = tuple(Sample(mask.name, mask.source, tags, has_truth=True) for mask in self._masks.values())
 
     def digest(self, sample: Sample) -> str:
         """There is no photograph, so this raises ItemError."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dhr.inspection.census import ClassCensus, Inspection
+from dhr.report.text import counted
 
 FEW = 10
 """Photographs that a class should have at least, for a classifier to learn anything of it."""
@@ -143,7 +144,7 @@ def _truth(found: Inspection) -> list[Note]:
 
 
 def _photographs(count: int) -> str:
-    return f"{count} photograph" + ("" if count == 1 else "s")
+    return counted(count, "photograph")
 
 
 def _listed(classes: Sequence[ClassCensus]) -> str:

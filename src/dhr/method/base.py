@@ -63,6 +63,11 @@ def otsu_level(values: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     return (ordered.gather(1, best) + ordered.gather(1, best + 1))[:, 0] / 2
 
 
+def shares(scores: Float[Tensor, "b k *s"]) -> Float[Tensor, "b k *s"]:
+    """Scores over their sum over the classes; 0 where no class scores."""
+    return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
 def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
     """The class of the highest score, never padding."""
     # argmax over a strided dimension takes PyTorch ten times as long on the CPU; both name the first of equals

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.errors import ShapeError
-from dhr.method.base import add_background, labels, majority, normalise_cams, scored_labels, soft_masks
+from dhr.method.base import add_background, labels, majority, normalise_cams, scored_labels, shares, soft_masks
 from dhr.method.boundary import Guide, Refine, Refiners
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
@@ -100,7 +100,7 @@ def rebalance(
     initial = start
     if config.overwrite != "none":
         refined = fine(on_grid(seed.values), correct.seed)
-        margin = _margin(_shares(refined), seeded)
+        margin = _margin(shares(refined), seeded)
         initial = overwrite_base(start, scored_labels(refined, seeded), margin, present, config)
 
     uss, wss = Features.of(uss_features), Features.of(resize(wss_features, grid))
@@ -126,8 +126,8 @@ def rebalance(
     if survey is not None:
         said = (survey * present[:, :, None, None]).flatten(2)
         joined = on_grid(join(intra.values, said, present, config))
-    certain = resize(_shares(joined), size)
-    scores = _shares(fine(joined, correct.final))
+    certain = resize(shares(joined), size)
+    scores = shares(fine(joined, correct.final))
     mask, confidence = labels(scores, present), _margin(certain, present)
     return Rebalanced(
         activation=maps,
@@ -154,11 +154,6 @@ def _has_pixels(mask: Tensor, valid: Tensor) -> Tensor:
     """Whether each class has any pixel of the mask (b, k)."""
     counts = torch.zeros(valid.shape, dtype=torch.int64, device=mask.device)
     return counts.scatter_add(1, mask.flatten(1), torch.ones_like(mask.flatten(1))) > 0
-
-
-def _shares(scores: Tensor) -> Tensor:
-    """Scores over their sum over the classes."""
-    return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def _margin(scores: Tensor, valid: Tensor) -> Tensor:

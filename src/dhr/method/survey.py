@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dhr.method.base import labels
+from dhr.method.base import labels, shares
 from dhr.method.config import MethodConfig
 from dhr.ops.discriminant import Discriminant, Moments, discriminant
 
@@ -56,13 +56,13 @@ class Survey:
         All 0 in a photograph with a class of which the survey knows nothing.
         """
         logits = config.survey_sharpness * self.discriminant(features, ids)
-        shares = torch.softmax(logits.masked_fill(~valid.unsqueeze(2), -torch.inf), dim=1)
+        likely = torch.softmax(logits.masked_fill(~valid.unsqueeze(2), -torch.inf), dim=1)
         known = ((self.discriminant.known[ids] > 0) | ~valid).all(dim=1) & valid.any(dim=1)
-        return torch.where(known[:, None, None], shares, 0)
+        return torch.where(known[:, None, None], likely, 0)
 
 
 def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
-    """Directions of the USS features. WSS features add nothing but the classifier's own confusions (docs/method.md)."""
+    """Directions of the USS features; WSS features know no more than the classifier, whose maps S_dhr is made of."""
     return normalize(uss.flatten(2))
 
 
@@ -108,9 +108,8 @@ def _count(
     moments: Moments, features: Float[Tensor, "d m"], scores: Float[Tensor, "k m"], ids: Int[Tensor, " k"]
 ) -> None:
     """Add a photograph: each cell with the class of its highest score, by its lead."""
-    shares = scores / scores.sum(dim=0, keepdim=True).clamp_min(1e-12)
-    best = shares.topk(min(2, len(shares)), dim=0)
-    lead = best.values[0] - best.values[1] if len(shares) > 1 else best.values[0]
+    best = shares(scores[None])[0].topk(min(2, len(scores)), dim=0)
+    lead = best.values[0] - best.values[1] if len(scores) > 1 else best.values[0]
     moments.add(features, ids[best.indices[0]], lead)
 
 
@@ -137,17 +136,16 @@ def join(
         valid: False for padding.
         config: settings.
     """
-    shares = own / own.sum(dim=1, keepdim=True).clamp_min(1e-12)
-    here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (shares, survey))
+    own = shares(own)
+    here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (own, survey))
     weight = there * (1 - here * (1 - config.survey))
-    mine, theirs = (one.clamp_min(_FLOOR).log() for one in (shares, survey.to(own.dtype)))
-    joined = torch.exp(mine * (1 - weight) + theirs * weight) * valid.unsqueeze(2) * (here + there).clamp_max(1)
-    joined = joined / joined.sum(dim=1, keepdim=True).clamp_min(1e-12)
-    goal = (_areas(shares, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
+    mine, theirs = (one.clamp_min(_FLOOR).log() for one in (own, survey.to(own.dtype)))
+    pooled = torch.exp(mine * (1 - weight) + theirs * weight)
+    joined = shares(pooled * valid.unsqueeze(2) * (here + there).clamp_max(1))
+    goal = (_areas(own, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
     for _ in range(_TURNS):
         factor = torch.where(_areas(joined, valid) < goal, _least_factor(joined, goal), 1)
-        joined = joined * factor.unsqueeze(2)
-        joined = joined / joined.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        joined = shares(joined * factor.unsqueeze(2))
     return joined
 
 

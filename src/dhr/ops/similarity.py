@@ -7,8 +7,9 @@ from torch import Tensor
 _SLICE = 128
 
 
+@torch.no_grad()
 def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
-    """Length of the feature at each position, at least 1e-8 so that it can be divided by."""
+    """Length of the feature at each position, at least 1e-8 so that it can be divided by. No gradient is recorded."""
     from dhr.ops.centroid_kernels import LANES
 
     if features.device.type == "cpu" and features.dtype == torch.float32 and features.shape[2] >= LANES:

@@ -91,6 +91,7 @@ def predict(
     device = RunConfig(device=config.device).find_device()
     read = read_student(student)
     network, classes = read.student.to(device), read.classes
+    colours = class_palette(classes)
     if not images.is_dir():
         raise DataError(f"expected a folder of photographs at {images}, there is none")
     listing = list_files(images, SUFFIXES)
@@ -125,14 +126,14 @@ def predict(
                     scores = probabilities(network, image, config, allowed)
                     ids = torch.arange(len(classes.names), dtype=torch.uint8, device=device)
                     labels = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
-                    write_mask(folder.mask(name), labels, class_palette(classes))
+                    write_mask(folder.mask(name), labels, colours)
                 made.append((images / file, folder.mask(name)))
             except ItemError as error:
                 problems.append(Problem(str(images / file), str(error)))
             except (MemoryError, torch.OutOfMemoryError):
                 problems.append(Problem(str(images / file), "not enough memory to work on it; lower --long_side"))
         progress("predict", len(listing.files), len(listing.files))
-        overview = _overview(out, made[:_SHOWN], class_palette(classes))
+        overview = _overview(out, made[:_SHOWN], colours)
         skipped = [asdict(problem) for problem in problems]
         folder.write_record({"status": "finished", "identity": identity, "masks": len(made), "skipped": skipped})
     return Predicted(len(made), tuple(problems), overview)
