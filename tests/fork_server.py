@@ -170,10 +170,10 @@ def _hook(moments: Moments) -> None:
 
     write_atomic = files.write_atomic
 
-    def named(path: Path, write: Any) -> None:
+    def named(path: Path, write: Any, durable: bool = True) -> None:
         folders = (path.parent.name, path.parent.parent.name)  # a photograph may lie in a sub-folder
         moments.target = next((folder for folder in folders if folder in _FOLDERS), path.name)
-        write_atomic(path, write)
+        write_atomic(path, write, durable)
 
     for module in [module for name, module in sys.modules.items() if name.startswith("dhr.")]:
         if getattr(module, "write_atomic", None) is write_atomic:

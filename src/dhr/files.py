@@ -12,11 +12,11 @@ from dhr.errors import OutputError
 TEMPORARY_SUFFIX = ".dhr-tmp"
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object], durable: bool = True) -> None:
     """Call ``write`` with a temporary file beside ``path``, flush it to the disk, then rename it to ``path``.
 
     A reader, or the next run after a SIGKILL or a power cut, sees the old content or the new one, never a part.
-    Parent folders are made.
+    Parent folders are made. Without ``durable`` a power cut may leave a part, for files that have a checksum.
 
     Raises:
         OutputError: the folder or the disk refuses.
@@ -28,7 +28,8 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             with os.fdopen(handle, "wb") as file:
                 write(file)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
             Path(temporary).replace(path)
         except BaseException:
@@ -40,9 +41,9 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         ) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` atomically."""
-    write_atomic(path, lambda file: file.write(content))
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
+    """Write ``content`` atomically; see :func:`write_atomic`."""
+    write_atomic(path, lambda file: file.write(content), durable)
 
 
 def write_json(path: Path, value: Any) -> None:

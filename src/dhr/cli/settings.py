@@ -53,11 +53,12 @@ def early(arguments: Sequence[str]) -> Early:
     return Early(others, preset, file, settings)
 
 
-def add_settings(parser: ArgumentParser, preset: str) -> None:
-    """Data, output and all settings of a run, with the defaults of the preset."""
+def add_settings(parser: ArgumentParser, preset: str, out: bool = True) -> None:
+    """Data, output (or none) and all settings of a run, with the defaults of the preset."""
     parser.add_argument("--config", action="config", help="YAML file of settings")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
+    if out:
+        parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
     parser.add_argument("--split", type=str | None, help="only the photographs of this split")
     add_format(parser)
     parser.add_argument(
@@ -99,19 +100,20 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
             return value
         return str(file.parent / value)
 
-    classifier = config.classifier
-    if classifier is not None and settings.get("classifier") == str(classifier):
-        classifier = file.parent / classifier
+    def beside(name: str, path: Path | None) -> Path | None:
+        return file.parent / path if path is not None and settings.get(name) == str(path) else path
+
     return replace(
         config,
         wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
         uss=replace(config.uss, weights=found(config.uss.weights, "uss")),
-        mask2former=_beside(config.mask2former, file, settings.get("mask2former", {}), found),
-        classifier=classifier,
+        mask2former=_model_beside(config.mask2former, file, settings.get("mask2former", {}), found),
+        classifier=beside("classifier", config.classifier),
+        features=beside("features", config.features),
     )
 
 
-def _beside(
+def _model_beside(
     config: Mask2FormerConfig, file: Path, settings: Mapping[str, Any], found: Callable[[str, str], str]
 ) -> Mask2FormerConfig:
     """A folder that the YAML file names by `model` lies beside it, if there is one; else it is a name of the hub."""

@@ -80,7 +80,7 @@ class OutputFolder:
 
     def features(self, name: str) -> Path:
         """USS features of a photograph, for the student's training."""
-        return self.root / "work" / "uss" / f"{name}.npy"
+        return self.root / "work" / "uss" / f"{name}.safetensors"
 
     def mask(self, name: str) -> Path:
         """Final mask of a photograph."""

@@ -16,10 +16,10 @@ from dhr.data.images import write_mask
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ItemError
+from dhr.features import Features
 from dhr.files import write_bytes, write_json
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Survey, survey_features
-from dhr.models.uss import UssModel
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
@@ -47,7 +47,7 @@ def see(
     sample: Sample,
     classes: ClassTable,
     wss: WssModel,
-    uss: UssModel,
+    uss: Features,
     config: RunConfig,
     device: torch.device,
 ) -> Maps:
@@ -56,7 +56,9 @@ def see(
     Raises:
         ItemError: what a model sees is not finite.
     """
-    image = working_image(rgb, config.image.long_side).unsqueeze(0).to(device)
+    image = working_image(rgb, config.image.long_side).unsqueeze(0)
+    uss_features = uss(image)
+    image = image.to(device)
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
     columns = [tag - classes.foreground.start for tag in sample.tags]
 
@@ -70,9 +72,8 @@ def see(
     positive, signed, wss_features, *edges = average_views(
         wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip
     )
-    (uss_features,) = average_views(lambda view: (uss(view),), image, [grid], config.uss.scales, config.uss.flip)
     # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
-    for name, maps in (("CAMs", signed), ("WSS features", wss_features), ("USS features", uss_features)):
+    for name, maps in (("CAMs", signed), ("WSS features", wss_features)):
         if not bool(torch.isfinite(maps).all()):
             raise ItemError(f"its {name} hold NaN or infinity; check the weights, or those that were trained here")
     cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
@@ -83,7 +84,7 @@ def make_mask(
     data: DataSet,
     sample: Sample,
     wss: WssModel,
-    uss: UssModel,
+    uss: Features,
     config: RunConfig,
     device: torch.device,
     folder: OutputFolder,

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import WeightsError
+from dhr.features import Features
 from dhr.files import write_bytes
-from dhr.models.uss import UssModel, build_uss
 from dhr.models.weights import NONE
 from dhr.models.wss import WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
+from dhr.pipeline.features import build_features
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
 from dhr.train.affinity import train_affinity
@@ -29,7 +30,8 @@ class Models:
     """Both networks, on the device, in evaluation mode."""
 
     wss: WssModel
-    uss: UssModel
+    uss: Features
+    """Features of the USS network, or of the store."""
 
 
 def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> Models:
@@ -42,13 +44,10 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
         _load_classifier(wss, trained, data)
     if isinstance(wss, IrnClassifier) and folder.affinity.is_file():
         _load_heads(wss, folder.affinity)
-    uss = build_uss(config.uss)
-    for model in (wss, uss):
-        if isinstance(model, nn.Module):
-            model.to(device).eval()
     if isinstance(wss, nn.Module):
+        wss.to(device).eval()
         wss.to(memory_format=torch.channels_last)
-    return Models(wss, uss)
+    return Models(wss, build_features(config, device))
 
 
 def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
+from dhr.features.store import known_reduction
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.student import Mask2FormerConfig, StudentConfig
 from dhr.models.uss import UssConfig
@@ -47,6 +48,9 @@ class RunConfig:
     doubtful: float = 0.0
     """Confidence, 0..1, below which pixels are void (255) in a second set of masks, `training_masks`, which is written
     if this is above 0: to train on, where a wrong label costs more than none."""
+    features: Path | None = None
+    """Folder of a feature store (docs/features.md): USS features are read from it, and those that it lacks are added;
+    without it they are computed each time they are needed."""
     seed: int = 0
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
@@ -122,6 +126,13 @@ class RunConfig:
             if weights not in (HUB, NONE):
                 known = before.get(part, {}).get("weights")
                 settings[part]["weights"] = _digest(Path(weights), f"{part}.weights", known)
+        # A plain store holds what is computed without one; only one that reduces features changes the masks.
+        settings.pop("features")
+        if self.features is not None:
+            name = known_reduction(self.features)
+            name = before.get("features", "") if name is None else name
+            if name:
+                settings["features"] = name
         if self.classifier is not None:
             settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
         return plain(settings)
@@ -136,7 +147,7 @@ class RunConfig:
         settings["joint"] = asdict(self.joint)
         settings["joint"].pop("workers")
         if self.student.kind == "mask2former":
-            for name in ("wss", "train", "affinity", "uss", "method", "boundary"):
+            for name in ("wss", "train", "affinity", "uss", "method", "boundary", "features"):
                 settings.pop(name, None)
             settings["student"] = {"kind": self.student.kind}
             settings["mask2former"] = asdict(self.mask2former)

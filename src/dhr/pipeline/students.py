@@ -18,12 +18,12 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError
+from dhr.features import Features
+from dhr.features.entry import read_entry
 from dhr.files import write_bytes
 from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
-from dhr.models.uss import UssModel
-from dhr.models.views import average_views
 from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
 from dhr.pipeline.folder import OutputFolder
@@ -91,32 +91,29 @@ class KeptFeatures:
         """F_us of a photograph on the grid of its working image."""
         path = self.folder.features(sample.name)
         try:
-            return torch.from_numpy(np.load(path, allow_pickle=False)).float()
-        except (OSError, ValueError, EOFError) as error:
-            raise ItemError(f"its features {path} are damaged; delete them, and they are made anew") from error
+            packed = read_entry(path)
+        except ItemError as error:
+            raise ItemError(f"{error}; delete them, and they are made anew") from error
+        if packed is None:
+            raise ItemError(f"its kept features {path} are gone; they are made anew when the training is started again")
+        return packed.unpacked(torch.device("cpu"))[0]
 
 
 def keep_features(
     data: DataSet,
     samples: Sequence[Sample],
-    uss: UssModel,
+    uss: Features,
     config: RunConfig,
     folder: OutputFolder,
-    device: torch.device,
     progress: Progress,
 ) -> KeptFeatures:
-    """Compute the USS features of all photographs once, in half precision; those that are there stay."""
+    """Have the USS features of all photographs in the folder, from the store or computed; those that are there stay."""
     for done, sample in enumerate(samples):
         progress("USS features", done, len(samples), "")
         path = folder.features(sample.name)
         if path.is_file():
             continue
-        image = working_image(data.read_image(sample), config.image.long_side).to(device).unsqueeze(0)
-        grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
-        (maps,) = average_views(lambda view: (uss(view),), image, [grid], config.uss.scales, config.uss.flip)
-        buffer = io.BytesIO()
-        np.save(buffer, maps[0].half().cpu().numpy())
-        write_bytes(path, buffer.getvalue())
+        uss.keep(working_image(data.read_image(sample), config.image.long_side).unsqueeze(0), path)
     progress("USS features", len(samples), len(samples), "")
     return KeptFeatures(folder)
 
@@ -137,7 +134,7 @@ class Course:
     lesson: Lesson
     freeze_norm: bool
     """Whether its encoder's batch statistics stay."""
-    uss: UssModel | None = None
+    uss: Features | None = None
     """Whose features the lesson needs."""
 
 
@@ -197,7 +194,7 @@ def trained_student(
         raise DataError("no photograph has a mask that a student could learn from")
     plan = course()
     if fabric.is_global_zero and plan.uss is not None:
-        keep_features(data, samples, plan.uss, config, folder, fabric.device, progress)
+        keep_features(data, samples, plan.uss, config, folder, progress)
     fabric.barrier()
     pieces = PieceDataset(
         data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,

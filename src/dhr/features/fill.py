@@ -1,0 +1,112 @@
+"""Filling a store: every photograph of a data set, the next ones decoded while the network works."""
+
+import random
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dhr.data.samples import DataSet, Problem, Sample
+from dhr.data.transforms import working_image
+from dhr.errors import ItemError
+from dhr.features.pack import Axes
+from dhr.features.reader import Features
+from dhr.features.store import FeatureStore
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+FITTED_ON = 256
+"""Photographs that principal axes are fitted on, drawn by name."""
+
+_AHEAD = 2  # photographs that are decoded while the network works
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What filling a store ended with."""
+
+    there: int
+    """Photographs whose features were there already."""
+    computed: int
+    problems: tuple[Problem, ...]
+    """Photographs that were left out, and why."""
+
+
+def fill(
+    data: DataSet,
+    features: Features,
+    store: FeatureStore,
+    long_side: int,
+    progress: Progress = lambda stage, done, total: None,
+) -> Filled:
+    """Compute what ``store`` lacks of the photographs of ``data``; entries that are there are verified.
+
+    In an order of its own in each process, so that several which fill one store seldom do the same work.
+
+    Raises:
+        ConfigError: axes were asked for that the model does not have.
+        OutputError: the disk is full, or refuses.
+    """
+    store.room.shrink()
+    if store.reduction is None:
+        _fit(data, features, store, long_side, progress)
+    problems = {}
+    order = random.Random().sample(data.samples, len(data.samples))
+    read, computed = features.read, features.computed
+    for done, (sample, image) in enumerate(_decoded(data, order, long_side)):
+        progress("features", done, len(order))
+        try:
+            features(image())
+        except ItemError as error:
+            problems[sample.name] = Problem(sample.source, str(error))
+        except (MemoryError, torch.OutOfMemoryError):
+            problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long_side")
+    progress("features", len(order), len(order))
+    left_out = [problems[name] for name in sorted(problems)]
+    return Filled(features.read - read, features.computed - computed, (*data.problems, *left_out))
+
+
+def _fit(
+    data: DataSet,
+    features: Features,
+    store: FeatureStore,
+    long_side: int,
+    progress: Progress,
+) -> None:
+    """Find the store's principal axes."""
+    drawn = sorted(data.samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name))[:FITTED_ON]
+    axes = Axes()
+    for done, (_, image) in enumerate(_decoded(data, drawn, long_side)):
+        progress("axes", done, len(drawn))
+        try:
+            axes.add(features.compute(image()))
+        except (ItemError, MemoryError, torch.OutOfMemoryError):  # reported when it is filled in
+            continue
+    progress("axes", len(drawn), len(drawn))
+    store.set_basis(axes.first(store.pca), features.network)
+
+
+def _decoded(data: DataSet, samples: Sequence[Sample], long_side: int) -> Iterator[tuple[Sample, Callable[[], Tensor]]]:
+    """Photographs, and what gives their working images (1, 3, h, w), or raises why there is none."""
+
+    def load(sample: Sample) -> Tensor:
+        return working_image(data.read_image(sample), long_side).unsqueeze(0)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[tuple[Sample, Future[Tensor]]] = deque()
+        try:
+            for sample in samples:
+                waiting.append((sample, pool.submit(load, sample)))
+                if len(waiting) > _AHEAD:
+                    first, future = waiting.popleft()
+                    yield first, future.result
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,101 @@
+"""Features in as few bytes as they need: half precision, or 8 bits; fewer channels along principal axes."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.errors import ConfigError
+
+Bits = Literal[8, 16]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Features of a photograph as they are kept: ``values * scale``."""
+
+    values: Tensor
+    """(d, u, v), half precision or int8."""
+    scale: Float[Tensor, "c 1 1"]
+    """Float32: one power of two for all half precision numbers, so that it costs no digits; else one a channel."""
+
+    def unpacked(self, device: torch.device) -> Float[Tensor, "1 d u v"]:
+        """The features, float32, on a device."""
+        return (self.values.to(device).float() * self.scale.to(device)).unsqueeze(0)
+
+
+def pack(features: Float[Tensor, "1 d u v"], bits: Bits = 16) -> Packed:
+    """Finite features in half precision (relative error up to 2**-11), or 8 bits scaled to each channel's range.
+
+    The largest number becomes one of 2**14 to 2**15, whatever the model's range: half precision ends at 65504.
+
+    >>> maps = torch.tensor([1e6, 3.0]).view(1, 2, 1, 1)
+    >>> pack(maps).unpacked(torch.device("cpu")).flatten().tolist()
+    [999936.0, 3.0]
+    """
+    values = features[0].detach().float()
+    if bits == 16:
+        exponent = torch.frexp(values.abs().amax()).exponent.clamp(-100, 126)
+        scale = torch.ldexp(values.new_ones(()), exponent - 15).view(1, 1, 1)
+        return Packed((values / scale).half().cpu().contiguous(), scale.cpu())
+    scale = (values.abs().amax(dim=(1, 2), keepdim=True) / 127).clamp_min(1e-30)
+    return Packed((values / scale).round().to(torch.int8).cpu().contiguous(), scale.cpu().contiguous())
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What is done to features before they are kept; the same for all of a store."""
+
+    bits: Bits = 16
+    basis: Float[Tensor, "k d"] | None = None
+    """Principal axes, orthonormal rows."""
+    network: str = ""
+    """Digest of the network whose axes they are."""
+
+    def __call__(self, features: Float[Tensor, "1 d u v"]) -> Packed:
+        """Reduced and packed."""
+        if self.basis is not None:
+            features = torch.einsum("kd,bduv->bkuv", self.basis.to(features.device), features.float())
+        return pack(features, self.bits)
+
+    @property
+    def name(self) -> str:
+        """What it does to features, for keys; empty if they stay what a run without a store works with."""
+        if self.bits == 16 and self.basis is None:
+            return ""
+        axes = b"" if self.basis is None else self.basis.contiguous().numpy().tobytes()
+        return "sha256:" + hashlib.sha256(f"{self.bits} ".encode() + axes).hexdigest()
+
+
+class Axes:
+    """Sums up features, to find their principal axes.
+
+    The method compares features by cosines. So each cell counts by its direction, and no mean is taken away: these axes
+    keep the products of directions as well as any of their number can.
+    """
+
+    def __init__(self) -> None:
+        self._moment: Tensor | None = None
+
+    def add(self, features: Float[Tensor, "1 d u v"]) -> None:
+        """Count a photograph in."""
+        cells = torch.nn.functional.normalize(features[0].float().flatten(1), dim=0)
+        moment = (cells @ cells.T).double().cpu() / cells.shape[1]
+        self._moment = moment if self._moment is None else self._moment + moment
+
+    def first(self, count: int) -> Float[Tensor, "k d"]:
+        """The axes of the most variance, each turned so that its largest number is positive.
+
+        Raises:
+            ConfigError: the features have no more channels than that, or none were counted in.
+        """
+        if self._moment is None:
+            raise ConfigError("--pca: no photograph can be read, so there are no axes")
+        if count >= len(self._moment):
+            raise ConfigError(f"--pca must be below the {len(self._moment)} channels of the features, got {count}")
+        axes: Tensor = torch.linalg.eigh(self._moment).eigenvectors.flip(1).T[:count]
+        signs = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
+        return (axes * signs).float().contiguous()

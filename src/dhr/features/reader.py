@@ -1,0 +1,116 @@
+"""Features of photographs, from a store or from the network: whoever needs them does not know which."""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.errors import ConfigError, ItemError
+from dhr.features.compute import uss_maps
+from dhr.features.entry import entry_bytes
+from dhr.features.pack import Packed, Reduction
+from dhr.features.source import Source, image_digest
+from dhr.features.store import FeatureStore
+from dhr.files import write_bytes
+from dhr.models.uss import UssConfig, UssModel
+
+
+class Features:
+    """USS features on the grid, as a store keeps them, whether there is one or not: masks do not depend on it.
+
+    Args:
+        uss: the model, on ``device``, in evaluation mode.
+        stride: pixels of the working image a cell of the grid.
+        store: where features are looked for first, and kept; None to compute them each time.
+    """
+
+    def __init__(
+        self, uss: UssModel, config: UssConfig, stride: int, device: torch.device, store: FeatureStore | None = None
+    ) -> None:
+        self.uss, self.config, self.stride, self.device, self.store = uss, config, stride, device, store
+        self.read = self.computed = self.unkept = 0
+
+    @cached_property
+    def source(self) -> Source:
+        """What the model's features depend on, as a store without any reduction keeps them."""
+        return Source.of(self.uss, self.config, self.stride)
+
+    @property
+    def network(self) -> str:
+        """Digest of the model's weights."""
+        return str(self.source.about["network"])
+
+    def check(self) -> None:
+        """Find out whether the store, if any, can keep features of this model.
+
+        Raises:
+            ConfigError: it reduces features by axes that it does not have, or that are of another model.
+        """
+        if self.store is not None:
+            self._source(self.store)
+
+    def __call__(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 d u v"]:
+        """Features of a working image, on the device.
+
+        Raises:
+            ItemError: the model sees NaN in it.
+            ConfigError: see :meth:`check`.
+            OutputError: the store's disk is full.
+        """
+        return self._packed(image)[0].unpacked(self.device)
+
+    def keep(self, image: Float[Tensor, "1 3 h w"], path: Path) -> None:
+        """Have the features of a working image in a file of one's own: a link to the store's, or a copy.
+
+        Raises:
+            OutputError: the disk refuses; else what :meth:`__call__` raises.
+        """
+        packed, digest = self._packed(image)
+        if self.store is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.hardlink_to(self.store.path(self._source(self.store), digest))
+                return
+            except OSError:  # another disk, or a store that lacks it by now
+                pass
+        write_bytes(path, entry_bytes(packed, self.source.key, digest), durable=False)
+
+    def compute(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 d u v"]:
+        """What the model sees, on the device, before anything is rounded.
+
+        Raises:
+            ItemError: it is not finite.
+        """
+        maps = uss_maps(image.to(self.device), self.uss, self.config, self.stride)
+        if not bool(torch.isfinite(maps).all()):
+            raise ItemError("its USS features hold NaN or infinity; check the weights, or those that were trained here")
+        return maps
+
+    def _packed(self, image: Tensor) -> tuple[Packed, str]:
+        if self.store is None:
+            self.computed += 1
+            return Reduction()(self.compute(image)), ""
+        source, digest = self._source(self.store), image_digest(image.cpu())
+        packed = self.store.read(source, digest)
+        if packed is not None:
+            self.read += 1
+            return packed, digest
+        assert self.store.reduction is not None  # or there would be no source
+        packed = self.store.reduction(self.compute(image))
+        self.computed += 1
+        self.unkept += not self.store.add(source, digest, packed)
+        return packed, digest
+
+    def _source(self, store: FeatureStore) -> Source:
+        if store.reduction is None:
+            raise ConfigError(
+                f"{store.root} is to reduce features, but has no axes yet; fill it with dhr features --features "
+                f"{store.root}"
+            )
+        if store.reduction.basis is not None and store.reduction.network != self.network:
+            raise ConfigError(
+                f"{store.root} reduces features along axes of another model (--pca); choose another --features"
+            )
+        return self.source.reduced(store.reduction.name)

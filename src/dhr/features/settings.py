@@ -1,0 +1,44 @@
+"""How a store keeps features."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dhr.errors import ConfigError
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """What is asked of a store; what is not said stays as the store has it."""
+
+    pca: int | None = None
+    """Channels that features are reduced to, along the principal axes of this data set; 0 keeps all. A store is made
+    with it, and stays so."""
+    bits: Literal[8, 16] | None = None
+    """Bits of each number: 16 (half precision, the default) or 8. A store is made with it, and stays so."""
+    limit: str | None = None
+    """Room on the disk, such as `200GB` or `500MB`: beyond it what was not used for longest is removed; `none` for no
+    limit. Kept with the store."""
+
+    def __post_init__(self) -> None:
+        if self.pca is not None and self.pca < 0:
+            raise ConfigError(f"--pca must be a number of channels, or 0 for all; got {self.pca}")
+        if self.bits not in (None, 8, 16):
+            raise ConfigError(f"--bits must be 8 or 16, got {self.bits}")
+        self.limit_bytes()
+
+    def limit_bytes(self) -> int | None:
+        """The limit; None if there is to be none, or nothing was said.
+
+        >>> StoreConfig(limit="1.5GB").limit_bytes()
+        1500000000
+        """
+        if self.limit is None or self.limit.strip().lower() == "none":
+            return None
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", self.limit, re.IGNORECASE)
+        size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+        if size <= 0:
+            raise ConfigError(f"--limit must be a size such as 200GB or 500MB, or none; got {self.limit!r}")
+        return size

@@ -1,0 +1,81 @@
+"""What features come from: two photographs have the same key only if their features are the same."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import dhr
+from dhr.models.uss import UssConfig, UssModel
+
+MEANING = 1
+"""Raised whenever the same settings come to mean other features."""
+
+_LIBRARIES = ("torch", "timm")
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that features depend on but the photograph."""
+
+    key: str
+    """SHA-256, in hex, of :attr:`about`."""
+    about: dict[str, Any]
+    """Settings, digest of the network, versions; JSON."""
+
+    @staticmethod
+    def of(uss: UssModel, config: UssConfig, stride: int) -> "Source":
+        """Of a model as it is loaded, so that weights count by what they are, wherever they come from.
+
+        Args:
+            stride: pixels of the image a cell of the grid.
+        """
+        settings = asdict(config)
+        settings.pop("weights")
+        about = {
+            "meaning": MEANING,
+            "uss": settings,
+            "model": type(uss).__name__,
+            "network": network_digest(uss),
+            "grid_stride": stride,
+            "versions": {"dhr": dhr.__version__, **{name: version(name) for name in _LIBRARIES}},
+        }
+        text = json.dumps(about, sort_keys=True)
+        return Source(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))
+
+    def reduced(self, name: str) -> "Source":
+        """The same for features that something is done to (:attr:`dhr.features.pack.Reduction.name`)."""
+        if not name:
+            return self
+        return Source(hashlib.sha256(f"{self.key} {name}".encode()).hexdigest(), {**self.about, "reduction": name})
+
+
+def network_digest(uss: UssModel) -> str:
+    """SHA-256, in hex, of all parameters and buffers of a network, by name."""
+    if isinstance(uss, nn.Module):
+        tensors = {**dict(uss.named_parameters()), **dict(uss.named_buffers())}
+    else:
+        tensors = {name: value for name, value in vars(uss).items() if isinstance(value, Tensor)}
+    whole = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        whole.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        whole.update(value.flatten().view(torch.uint8).numpy().data)
+    return whole.hexdigest()
+
+
+def image_digest(image: Float[Tensor, "1 3 h w"]) -> str:
+    """SHA-256, in hex, of the pixels that the model is given: decoded, upright, and shrunk, as bytes.
+
+    So a photograph that was renamed or packed otherwise has its features already, and one that is shrunk to another
+    size, or decoded otherwise by another version of a library, has not.
+    """
+    pixels = (image[0] * 255).round().to(torch.uint8).contiguous().numpy()
+    whole = hashlib.sha256(f"{pixels.shape}\n".encode())
+    whole.update(pixels.data)
+    return whole.hexdigest()
