@@ -15,8 +15,9 @@ from dhr.cli.commands.onnx import ONNX
 from dhr.cli.commands.predict import PREDICT
 from dhr.cli.commands.run import RUN
 from dhr.cli.commands.train import TRAIN
+from dhr.cli.commands.uss import USS
 
-COMMANDS: tuple[Command, ...] = (INSPECT, RUN, TRAIN, PREDICT, ONNX, EVALUATE, EXPORT, ADJACENCY, DEMO)
+COMMANDS: tuple[Command, ...] = (INSPECT, RUN, TRAIN, PREDICT, ONNX, EVALUATE, EXPORT, ADJACENCY, USS, DEMO)
 
 _TEXT = """
     Photographs and the names of what is in them in, a segmentation mask for each out (DHR, ECCV 2024).

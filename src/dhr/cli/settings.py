@@ -13,6 +13,7 @@ from dhr.cli.command import add_format
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
 from dhr.models.student import Mask2FormerConfig
+from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.pipeline.settings import RunConfig
 
@@ -105,10 +106,20 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
     return replace(
         config,
         wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
-        uss=replace(config.uss, weights=found(config.uss.weights, "uss")),
+        uss=uss_beside(config.uss, file, settings),
         mask2former=_beside(config.mask2former, file, settings.get("mask2former", {}), found),
         classifier=classifier,
     )
+
+
+def uss_beside(config: UssConfig, file: Path, settings: Mapping[str, Any]) -> UssConfig:
+    """Files of weights that the YAML file names are meant from its folder."""
+    moved = {}
+    for name in ("weights", "head", "codebook"):
+        value = getattr(config, name)
+        if value not in (None, HUB, NONE) and settings.get("uss", {}).get(name, settings.get(f"uss.{name}")) == value:
+            moved[name] = str(file.parent / value)
+    return replace(config, **moved)
 
 
 def _beside(

@@ -122,6 +122,10 @@ class RunConfig:
             if weights not in (HUB, NONE):
                 known = before.get(part, {}).get("weights")
                 settings[part]["weights"] = _digest(Path(weights), f"{part}.weights", known)
+        for name in ("head", "codebook"):
+            if settings["uss"][name] is not None:
+                known = before.get("uss", {}).get(name)
+                settings["uss"][name] = _digest(Path(settings["uss"][name]), f"uss.{name}", known)
         if self.classifier is not None:
             settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
         return plain(settings)
