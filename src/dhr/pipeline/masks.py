@@ -61,11 +61,10 @@ def see(
     columns = [tag - classes.foreground.start for tag in sample.tags]
 
     def wss_maps(view: Tensor) -> tuple[Tensor, ...]:
-        maps = wss.maps(view.contiguous(memory_format=torch.channels_last))
-        tagged = maps.cams[:, columns]
+        maps = wss.maps(view.contiguous(memory_format=torch.channels_last), columns)
         # Class boundaries are thin: on a coarser grid than their own they are lost.
         edges = () if maps.edges is None else (maps.edges,)
-        return tagged.relu(), tagged, maps.features, *edges
+        return maps.cams.relu(), maps.cams, maps.features, *edges
 
     positive, signed, wss_features, *edges = average_views(
         wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip

@@ -37,7 +37,7 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
     torch.manual_seed(config.seed)
     trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
     wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
-    wss = build_wss(wss_config, len(data.classes.foreground))
+    wss = build_wss(wss_config, [data.classes.names[index] for index in data.classes.foreground])
     if trained is not None and isinstance(wss, nn.Module):
         _load_classifier(wss, trained, data)
     if isinstance(wss, IrnClassifier) and folder.affinity.is_file():

@@ -3,7 +3,7 @@
 A model is one file with a builder in :data:`WSS_MODELS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dhr.errors import ConfigError
+
+CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
+"""What `wss.cam` can be."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,18 @@ class WssConfig:
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
     from its CAMs where one class ends and another begins, and where the middle of a thing is."""
     backbone: str = "resnet50"
-    """Name of the timm model."""
+    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016)."""
     weights: str = "hub"
     """`hub` (timm downloads them), `none` (random), or a local file."""
     output_stride: int = 16
-    """Pixels of the image a cell of the encoder's last maps: 8, 16 or 32."""
+    """Pixels of the image a cell of a convolutional encoder's last maps: 8, 16 or 32."""
+    cam: str = "cam"
+    """How a class's map is read from the classifier: `cam`; `gradcam` or `layercam`, of the map `layer`; `attention`,
+    the CAM spread by the attention of a Vision Transformer."""
+    layer: int = -2
+    """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
+    blocks: tuple[int, int] = (-3, -1)
+    """The two blocks of a Vision Transformer whose patch tokens are the features; the second is what is classified."""
     mean: tuple[float, float, float] | None = None
     """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
     std: tuple[float, float, float] | None = None
@@ -42,6 +52,8 @@ class WssConfig:
             raise ConfigError(f"wss.output_stride must be 8, 16 or 32, got {self.output_stride}")
         if not self.scales or min(self.scales) <= 0:
             raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
+        if self.cam not in CAM_KINDS:
+            raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"wss.std must be positive numbers, got {self.std}")
 
@@ -51,7 +63,7 @@ class WssMaps:
     """What a WSS model sees in a batch of images, on its own grid."""
 
     cams: Float[Tensor, "b c u v"]
-    """Class activation maps before the ReLU, one for each class that can be tagged."""
+    """Class activation maps before the ReLU, one for each class that was asked for."""
     features: Float[Tensor, "b d _ _"]
     """Features, maybe on another grid, of the encoder's last two stages, each of unit length at every position."""
     edges: Float[Tensor, "b 1 p q"] | None = None
@@ -70,29 +82,34 @@ class WssModel(Protocol):
         """Number of channels of the features."""
         ...
 
-    def maps(self, images: Float[Tensor, "b 3 h w"]) -> WssMaps:
-        """Maps of RGB images in 0..1; no gradient."""
+    def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
+        """Maps of RGB images in 0..1; no gradient.
+
+        Args:
+            images: of one photograph, if it is known what is in it.
+            tags: the classes of the CAMs, 0 the first that can be tagged; by default all.
+        """
         ...
 
 
-def _classifier(config: WssConfig, classes: int) -> WssModel:
+def _classifier(config: WssConfig, names: Sequence[str]) -> WssModel:
     from dhr.models.wss.classifier import TagClassifier
 
-    return TagClassifier(config, classes)
+    return TagClassifier(config, len(names))
 
 
-def _irn(config: WssConfig, classes: int) -> WssModel:
+def _irn(config: WssConfig, names: Sequence[str]) -> WssModel:
     from dhr.models.wss.irn import IrnClassifier
 
-    return IrnClassifier(config, classes)
+    return IrnClassifier(config, len(names))
 
 
-WSS_MODELS: Mapping[str, Callable[[WssConfig, int], Any]] = {"classifier": _classifier, "irn": _irn}
+WSS_MODELS: Mapping[str, Callable[[WssConfig, Sequence[str]], Any]] = {"classifier": _classifier, "irn": _irn}
 """The kinds of WSS model, by the name that `wss.kind` takes."""
 
 
-def build_wss(config: WssConfig, classes: int) -> WssModel:
-    """Make the model that ``config.kind`` names, for ``classes`` classes that can be tagged.
+def build_wss(config: WssConfig, names: Sequence[str]) -> WssModel:
+    """Make the model that ``config.kind`` names, for the classes ``names``, all those that can be tagged.
 
     Raises:
         ConfigError: no such kind, or options that the model refuses.
@@ -100,5 +117,5 @@ def build_wss(config: WssConfig, classes: int) -> WssModel:
     """
     if config.kind not in WSS_MODELS:
         raise ConfigError(f"wss.kind must be one of {', '.join(WSS_MODELS)}; got {config.kind!r}")
-    model: WssModel = WSS_MODELS[config.kind](config, classes)
+    model: WssModel = WSS_MODELS[config.kind](config, names)
     return model
