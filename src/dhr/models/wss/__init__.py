@@ -5,6 +5,7 @@ A model is one file with a builder in :data:`WSS_MODELS`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from dhr.errors import ConfigError
 
+FILES = "files"
+"""What `wss.kind` calls maps that are read, not made; no network, and none of :data:`WSS_MODELS`."""
 CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
 """What `wss.cam` can be."""
 
@@ -22,9 +25,12 @@ class WssConfig:
 
     kind: str = "classifier"
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
-    from its CAMs where one class ends and another begins, and where the middle of a thing is."""
+    from its CAMs where one class ends and another begins, and where the middle of a thing is; `files`: the maps of
+    another program, in `maps`."""
     backbone: str = "resnet50"
-    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016)."""
+    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
+    `files` it only gives the WSS features, untrained, or with --classifier FILE as trained by another run; `none`: the
+    USS features are both."""
     weights: str = "hub"
     """`hub` (timm downloads them), `none` (random), or a local file."""
     output_stride: int = 16
@@ -36,6 +42,11 @@ class WssConfig:
     """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
     blocks: tuple[int, int] = (-3, -1)
     """The two blocks of a Vision Transformer whose patch tokens are the features; the second is what is classified."""
+    maps: Path | None = None
+    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
+    numbering: str = "tagged"
+    """How dictionaries of `files` count classes: `tagged`, 0 is the first that can be tagged; `table`, 0 is the first
+    of all, the background if there is one."""
     mean: tuple[float, float, float] | None = None
     """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
     std: tuple[float, float, float] | None = None
@@ -54,6 +65,10 @@ class WssConfig:
             raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
         if self.cam not in CAM_KINDS:
             raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
+        if self.numbering not in ("tagged", "table"):
+            raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
+        if self.maps is not None and self.kind != FILES:
+            raise ConfigError(f"wss.maps is for wss.kind files; the kind is {self.kind}")
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"wss.std must be positive numbers, got {self.std}")
 
@@ -116,6 +131,6 @@ def build_wss(config: WssConfig, names: Sequence[str]) -> WssModel:
         WeightsError: its weights cannot be had.
     """
     if config.kind not in WSS_MODELS:
-        raise ConfigError(f"wss.kind must be one of {', '.join(WSS_MODELS)}; got {config.kind!r}")
+        raise ConfigError(f"wss.kind must be one of {', '.join((*WSS_MODELS, FILES))}; got {config.kind!r}")
     model: WssModel = WSS_MODELS[config.kind](config, names)
     return model
