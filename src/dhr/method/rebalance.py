@@ -107,6 +107,7 @@ def rebalance(
     masks = first = pooled(initial)
     error, ratios = seed.marginal_error, class_marginal(first, present, config, prior)
     moved, intra = torch.zeros_like(error), seed  # until the first round
+    seen = known = None
     for turn in range(config.rounds):
         if turn > 0:
             again = pooled(labels(on_grid(intra.values), present))
@@ -114,8 +115,9 @@ def rebalance(
             masks = torch.where(again.sum(dim=2, keepdim=True) > 0, again, masks)
             before, ratios = ratios, class_marginal(masks, present, config, prior)
             moved = (ratios - before).abs().sum(dim=1)
-        seen, known = (centroid_heatmaps(features, masks, config.centring) for features in (uss, wss))
-        groups = correlated_groups(seen.centroids, present, config.tau)
+        seen = centroid_heatmaps(uss, masks, config.centring, seen)
+        known = centroid_heatmaps(wss, masks, config.centring, known)
+        groups = correlated_groups(seen.pooled.centroids, present, config.tau)
         by_uss, by_wss = (stretched(one.scores) if config.stretch else one.scores for one in (seen, known))
         intra = intra_class(by_uss, by_wss, groups, ratios, present, config)
         error = torch.maximum(error, intra.marginal_error)
