@@ -130,7 +130,7 @@ def make_mask(
         background=classes.background,
         prior=photograph_prior(classes, sample, config.method.prior, device),
         survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-        config=config.method,
+        config=config.method if survey is None else survey.weighed(config.method),
         boundary=config.boundary,
     )
     size = (rgb.shape[0], rgb.shape[1])
