@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from dhr.errors import ConfigError
 from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
+from dhr.models.views import average_views
 from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
 
 NAMES = ("cat", "dog", "tv monitor")
 CLASSES = len(NAMES)
+TINY_CLIP = "a tiny CLIP"
+"""Stands for the folder that the fixture `tiny_clip` writes."""
+FOLDERS: dict[str, str] = {}
 USS = {
     "timm": [UssConfig(model="test_vit", weights="none"), UssConfig(model="test_vit2", weights="none", block=1)],
     "colour": [UssConfig(kind="colour")],
@@ -40,10 +44,21 @@ WSS = {
         WssConfig(kind="irn", backbone="test_convnext", weights="none", output_stride=32),
         WssConfig(kind="irn", backbone="test_vit", weights="none"),
     ],
+    "clip": [WssConfig(kind="clip", backbone=TINY_CLIP), WssConfig(kind="clip", backbone=TINY_CLIP, refine=False)],
 }
 SIZES = [(64, 96), (33, 47), (32, 500), (500, 32), (1, 1), (7, 130)]
 
+TRAINED = {kind: configs for kind, configs in WSS.items() if kind != "clip"}
+
 Maps = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+@pytest.fixture(autouse=True)
+def _folders(request: pytest.FixtureRequest) -> None:
+    """A CLIP is written for the tests that need one."""
+    config = getattr(request.node, "callspec", None) and request.node.callspec.params.get("config")
+    if getattr(config, "kind", "") == "clip":
+        FOLDERS[TINY_CLIP] = str(request.getfixturevalue("tiny_clip"))
 
 
 def uss_maps(config: UssConfig) -> tuple[UssModel, Maps]:
@@ -54,6 +69,7 @@ def uss_maps(config: UssConfig) -> tuple[UssModel, Maps]:
 
 def wss_maps(config: WssConfig) -> tuple[WssModel, Maps]:
     torch.manual_seed(0)
+    config = replace(config, backbone=FOLDERS.get(config.backbone, config.backbone))
     model = build_wss(config, NAMES)
 
     def run(images: Tensor) -> tuple[Tensor, ...]:
@@ -161,6 +177,44 @@ def test_training_in_between_does_not_matter(build, config) -> None:
         assert torch.equal(value, state[key]), key
 
 
+@every_model
+def test_a_mirrored_photograph_has_mirrored_maps(build, config) -> None:
+    """When both are averaged, as masks are made; exactly but for rounding."""
+    _, run = build(config)
+    picture = images(1, 64, 96)
+    once, again = (
+        average_views(lambda view: run(view)[:2], one, [], (1.0, 1.5), flip=True) for one in (picture, picture.flip(-1))
+    )
+    for one, other in zip(once, again, strict=True):
+        torch.testing.assert_close(one, other.flip(-1), rtol=1e-3, atol=1e-4)
+
+
+@every_model
+def test_half_precision_sees_the_same(build, config) -> None:
+    _, run = build(config)
+    exact = run(images(1, 96, 96))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = run(images(1, 96, 96))
+    for one, other in zip(exact[:2], rough[:2], strict=True):
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.float().flatten(), dim=0) > 0.97
+
+
+@every_model
+def test_what_is_saved_is_loaded(build, config) -> None:
+    model, run = build(config)
+    if not isinstance(model, nn.Module):
+        pytest.skip("no parameters")
+    state = {key: value + 0.01 if value.is_floating_point() else value for key, value in model.state_dict().items()}
+    model.load_state_dict(state)
+    expected = run(images(1, 64, 64))
+    other, run_other = build(config)
+    assert isinstance(other, nn.Module)
+    assert not all(torch.equal(one, two) for one, two in zip(run_other(images(1, 64, 64)), expected, strict=True))
+    other.load_state_dict(state)
+    for one, two in zip(run_other(images(1, 64, 64)), expected, strict=True):
+        assert torch.equal(one, two)
+
+
 @pytest.mark.parametrize("configs", USS.values(), ids=USS)
 def test_uss_models_keep_the_protocol(configs: list[UssConfig]) -> None:
     for config in configs:
@@ -170,7 +224,7 @@ def test_uss_models_keep_the_protocol(configs: list[UssConfig]) -> None:
             assert not any(parameter.requires_grad for parameter in model.parameters()), "USS features are frozen"
 
 
-@pytest.mark.parametrize("configs", WSS.values(), ids=WSS)
+@pytest.mark.parametrize("configs", TRAINED.values(), ids=TRAINED)
 def test_wss_models_keep_the_protocol_and_can_be_trained(configs: list[WssConfig]) -> None:
     for config in configs:
         model = build_wss(config, NAMES)
@@ -182,7 +236,7 @@ def test_wss_models_keep_the_protocol_and_can_be_trained(configs: list[WssConfig
         assert all(parameter.grad is not None for parameter in model.classifier.parameters())
 
 
-@pytest.mark.parametrize("kind", WSS)
+@pytest.mark.parametrize("kind", TRAINED)
 def test_logits_are_the_means_of_the_cams(kind: str) -> None:
     """Eq. 6: GAP of the CAMs."""
     model = build_wss(WSS[kind][0], NAMES).eval()

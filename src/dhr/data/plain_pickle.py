@@ -128,8 +128,9 @@ def _storage(content: Any) -> torch.Tensor:
     found = torch.load(io.BytesIO(bytes(content)), map_location="cpu", weights_only=True)
     if not isinstance(found, torch.storage.TypedStorage):
         raise Refused("a tensor has no numbers")
-    whole: Any = torch.tensor([], dtype=found.dtype)
-    tensor: torch.Tensor = whole.set_(found._untyped_storage, 0, (found._size(),))
+    storage: Any = found
+    empty: Any = torch.tensor([], dtype=storage.dtype)
+    tensor: torch.Tensor = empty.set_(storage._untyped_storage, 0, (storage._size(),))
     return tensor
 
 

@@ -123,6 +123,8 @@ class RunConfig:
             settings.pop("joint")
         if self.wss.kind != "irn":
             settings.pop("affinity")
+        if self.wss.kind == "clip" and Path(self.wss.backbone).is_dir():
+            settings["wss"]["backbone"] = _digest_folder(Path(self.wss.backbone))
         maps = settings["wss"].pop("maps")
         if maps is not None:
             settings["wss"]["maps"] = _digest_maps(maps, before.get("wss", {}).get("maps"))
@@ -130,7 +132,9 @@ class RunConfig:
             weights = settings[part]["weights"]
             if weights not in (HUB, NONE):
                 known = before.get(part, {}).get("weights")
-                settings[part]["weights"] = _digest(Path(weights), f"{part}.weights", known)
+                place = Path(weights)
+                digest = _digest_folder(place) if place.is_dir() else _digest(place, f"{part}.weights", known)
+                settings[part]["weights"] = digest
         if self.classifier is not None:
             settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
         return plain(settings)

@@ -19,20 +19,30 @@ CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
 """What `wss.cam` can be."""
 
 
+BACKGROUNDS = (
+    *("ground", "land", "grass", "tree", "building", "wall", "sky", "lake", "water", "river", "sea", "railway"),
+    *("railroad", "keyboard", "helmet", "cloud", "house", "mountain", "ocean", "road", "rock", "street", "valley"),
+    *("bridge", "sign"),
+)
+"""What CLIP-ES (Lin et al., CVPR 2023) tells CLIP of the surroundings of VOC's things."""
+
+
 @dataclass(frozen=True)
 class WssConfig:
     """Which classifier is trained on the tags, and how its maps are computed."""
 
     kind: str = "classifier"
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
-    from its CAMs where one class ends and another begins, and where the middle of a thing is; `files`: the maps of
-    another program, in `maps`."""
+    from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which knows
+    classes by their names and is not trained; `files`: the maps of another program, in `maps`."""
     backbone: str = "resnet50"
     """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
-    `files` it only gives the WSS features, untrained, or with --classifier FILE as trained by another run; `none`: the
-    USS features are both."""
+    `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
+    only gives the WSS features, untrained, or with --classifier FILE as trained by another run; `none`: the USS
+    features are both."""
     weights: str = "hub"
-    """`hub` (timm downloads them), `none` (random), or a local file."""
+    """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
+    it (config.json, safetensors, tokenizer)."""
     output_stride: int = 16
     """Pixels of the image a cell of a convolutional encoder's last maps: 8, 16 or 32."""
     cam: str = "cam"
@@ -42,6 +52,14 @@ class WssConfig:
     """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
     blocks: tuple[int, int] = (-3, -1)
     """The two blocks of a Vision Transformer whose patch tokens are the features; the second is what is classified."""
+    prompt: str = "a clean origami {}."
+    """What `clip` is told of a class; `{}` is its name."""
+    words: dict[str, str] = field(default_factory=dict)
+    """What `clip` calls a class if not by its name, such as `{crane: crane bird}`."""
+    backgrounds: tuple[str, ...] = BACKGROUNDS
+    """What else `clip` may see in a photograph: names that compete with the tags, but for those that are classes."""
+    refine: bool = True
+    """Whether the maps of `clip` are spread by the attention of its last blocks."""
     maps: Path | None = None
     """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
     numbering: str = "tagged"
@@ -65,6 +83,10 @@ class WssConfig:
             raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
         if self.cam not in CAM_KINDS:
             raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
+        if self.kind == "clip" and self.cam != "cam":
+            raise ConfigError(f"wss.cam is for classifiers; clip has its own maps (see wss.refine), got {self.cam!r}")
+        if "{}" not in self.prompt:
+            raise ConfigError(f"wss.prompt must hold {{}}, the place of the class's name; got {self.prompt!r}")
         if self.numbering not in ("tagged", "table"):
             raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
         if self.maps is not None and self.kind != FILES:
@@ -119,7 +141,17 @@ def _irn(config: WssConfig, names: Sequence[str]) -> WssModel:
     return IrnClassifier(config, len(names))
 
 
-WSS_MODELS: Mapping[str, Callable[[WssConfig, Sequence[str]], Any]] = {"classifier": _classifier, "irn": _irn}
+def _clip(config: WssConfig, names: Sequence[str]) -> WssModel:
+    from dhr.models.wss.clip_build import build_clip
+
+    return build_clip(config, names)
+
+
+WSS_MODELS: Mapping[str, Callable[[WssConfig, Sequence[str]], Any]] = {
+    "classifier": _classifier,
+    "irn": _irn,
+    "clip": _clip,
+}
 """The kinds of WSS model, by the name that `wss.kind` takes."""
 
 

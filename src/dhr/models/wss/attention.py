@@ -39,3 +39,16 @@ def spread(cams: Float[Tensor, "b t u v"], between: Float[Tensor, "b n n"]) -> F
     patches = between[:, first:, first:].to(cams.dtype)
     patches = patches / patches.sum(dim=2, keepdim=True).clamp_min(1e-12)
     return (cams.flatten(2) @ patches.transpose(1, 2)).view(cams.shape)
+
+
+def doubly_stochastic(between: Float[Tensor, "b n n"], rounds: int = 3) -> Float[Tensor, "b n n"]:
+    """Affinity with equal sums of rows and columns, nearly (Sinkhorn), made symmetric; as CLIP-ES refines maps.
+
+    Args:
+        between: attention, positive.
+        rounds: how often columns, then rows, are divided by their sums.
+    """
+    for _ in range(rounds):
+        between = between / between.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        between = between / between.sum(dim=2, keepdim=True).clamp_min(1e-12)
+    return (between + between.transpose(1, 2)) / 2

@@ -74,7 +74,7 @@ def _logits(model: Any, level: Tensor) -> Tensor:
 
 
 def _from_gradients(model: Any, images: Tensor, tags: Sequence[int], join: Callable[[Tensor, Tensor], Tensor]) -> Seen:
-    with torch.inference_mode(False), torch.enable_grad(), _frozen(model):
+    with torch.inference_mode(False), torch.enable_grad(), frozen(model):
         levels, part = _rooted(model, images.clone() if images.is_inference() else images.detach())
         scores = _logits(model, levels[-1]).mean(dim=(2, 3))  # (b, c)
         cams = []
@@ -121,8 +121,8 @@ def _map(model: Any, values: Tensor, levels: Sequence[Tensor]) -> Tensor:
 
 
 @contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """Without gradients of parameters, so that nothing is kept for them."""
+def frozen(model: nn.Module) -> Iterator[None]:
+    """While it lasts, without gradients of parameters, so that nothing is kept for them."""
     with ExitStack() as stack:
         for parameter in model.parameters():
             if parameter.requires_grad:
