@@ -56,7 +56,7 @@ DEFAULT = PRESETS["default"]
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default, marginal uniform": {"marginal": "uniform"},
     "default, survey 0": {"survey": 0.0},
-    "default, survey only": {"survey": 100.0},
+    "default, survey 1": {"survey": 1.0},
     "default, survey once": {"survey_rounds": 1},
     "default, centring 0": {"centring": 0.0},
     "default, rounds 1": {"rounds": 1},
@@ -77,7 +77,7 @@ CURVES: dict[str, tuple[Any, ...]] = {
     "tau": (0.6, 0.7, 0.8, 0.9),
     "strength": (0.05, 0.2, 1.0, 5.0),
     "rounds": (1, 2, 4, 8),
-    "survey": (0.0, 0.5, 1.0, 1.5),
+    "survey": (0.3, 0.6, 0.8, 1.0),
     "survey_rounds": (1, 3, 10, 20),
 }
 """Settings of `default`, and values that they are given in turn; tau with `combine product`, which depends on it."""

@@ -152,7 +152,7 @@ def test_it_counts_as_far_as_it_agrees_with_other_photographs() -> None:
     lot = [replace(one, scores=torch.rand(2, 64, generator=random).half()) for one in clear]
     survey = fit_survey(lot, 3, DEFAULT)
     assert survey.trust < 0.25
-    assert survey.weighed(replace(DEFAULT, survey=0.5)).survey == 0.5 * survey.trust
-    assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=9.0)).survey == 1.0
+    assert survey.weighed(replace(DEFAULT, survey=0.5)).survey == survey.trust
+    assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=0.5)).survey == 0.5
     alone = [Sighting(one.features, one.scores[:1], one.ids[:1]) for one in clear]
     assert fit_survey(alone, 3, DEFAULT).trust == 0.0

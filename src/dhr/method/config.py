@@ -143,10 +143,10 @@ class MethodConfig:
     """For `mean`: weight of the USS heatmaps of a class that shares no group, 0..1; the WSS heatmaps have the rest."""
     uss_weight_grouped: float = 0.6
     """The same for a class that shares a group, where USS features cannot tell it from another."""
-    survey: float = 1.0
-    """Weight of the survey in the scores: of discriminants that `dhr run` fits in a first pass to what Steps 1 to 3 are
-    sure of in all photographs. It is multiplied by how far they agree with photographs that they were not fitted to
-    (0..1), and 1 at most. 0: each photograph stands for itself, and there is no such pass."""
+    survey: float = 0.6
+    """Most weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps
+    1 to 3 are sure of in all photographs. Where these agree less (0..1) with photographs that they were not fitted to,
+    that is the weight. 0: each photograph stands for itself, and there is no such pass."""
     survey_rounds: int = 10
     """How often the discriminants are fitted, each time to scores that the last ones are joined with."""
     survey_shrinkage: float = 80.0
@@ -185,7 +185,7 @@ class MethodConfig:
             ("tau", -1 <= self.tau <= 1, "a cosine, -1 to 1"),
             ("uss_weight", 0 <= self.uss_weight <= 1, "in 0..1"),
             ("uss_weight_grouped", 0 <= self.uss_weight_grouped <= 1, "in 0..1"),
-            ("survey", self.survey >= 0, "0 or more"),
+            ("survey", 0 <= self.survey <= 1, "in 0..1"),
             ("survey_rounds", self.survey_rounds >= 1, "1 or more"),
             ("survey_shrinkage", self.survey_shrinkage >= 0, "0 or more"),
             ("survey_sharpness", self.survey_sharpness > 0, "above 0"),

@@ -56,7 +56,7 @@ def rebalance(
         prior: for ``config.marginal`` `prior`, the share of the image that each class covers, in any unit; with
             ``background``, of the background first.
         survey: what all photographs of the data set say of this one (:class:`dhr.method.survey.Survey`), on the grid,
-            with ``background`` of the background first; joined to Step 3 with the weight ``config.survey``, 1 at most
+            with ``background`` of the background first; joined to Step 3 with the weight ``config.survey``
             (:meth:`~dhr.method.survey.Survey.weighed` gives the one that the survey deserves).
         config: a preset, or one's own settings.
         boundary: R_c.

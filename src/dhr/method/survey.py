@@ -51,8 +51,8 @@ class Survey:
         return replace(self, discriminant=_on(device, self.discriminant))
 
     def weighed(self, config: MethodConfig) -> MethodConfig:
-        """The settings with the weight that this survey deserves: ``config.survey`` times the trust, 1 at most."""
-        return replace(config, survey=min(1.0, config.survey * self.trust))
+        """The settings with the weight that this survey deserves: ``config.survey``, the trust at most."""
+        return replace(config, survey=min(config.survey, self.trust))
 
     def shares(
         self,
@@ -192,7 +192,7 @@ def join(
     """
     own = shares(own)
     here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (own, survey))
-    weight = there * (1 - here * (1 - min(1.0, config.survey)))
+    weight = there * (1 - here * (1 - config.survey))
     mine, theirs = (one.clamp_min(_FLOOR).log() for one in (own, survey.to(own.dtype)))
     pooled = torch.exp(mine * (1 - weight) + theirs * weight)
     joined = shares(pooled * valid.unsqueeze(2) * (here + there).clamp_max(1))
