@@ -21,9 +21,10 @@ _LANES = (0,) * LANES
 
 
 @kernel
-def pool_and_compare(features, changes, scale, sums, products, first, last):
-    """Units of work first..last: sums (b, K, d) of their channels, which hold what was pooled before, grow by what
-    ``changes`` pool; products (b, units an image, K, W) with the features are of ``scale`` (b, K) times them.
+def pool_and_compare(features, changes, before, kept, scale, centroids, products, first, last):
+    """Units of work first..last: ``centroids`` (b, K, d) of their channels are ``scale`` (b, K) times the sum of what
+    ``changes`` pool and of ``kept`` (b, K) times the centroids ``before`` (b, k, d); products (b, units an image, K, W)
+    are theirs with the features.
     """
     _, depth, n = features.shape
     _, classes, width = changes.shape
@@ -58,10 +59,10 @@ def pool_and_compare(features, changes, scale, sums, products, first, last):
                     b = _add(b, load_at(_LANES, changes, mask + width + at), values)
                     c = _add(c, load_at(_LANES, changes, mask + 2 * width + at), values)
                     d = _add(d, load_at(_LANES, changes, mask + 3 * width + at), values)
-                a = _keep(a, left, sums, scale, image, k, channel)
-                b = _keep(b, left, sums, scale, image, k + 1, channel)
-                c = _keep(c, left, sums, scale, image, k + 2, channel)
-                d = _keep(d, left, sums, scale, image, k + 3, channel)
+                a = _keep(a, left, before, kept, scale, centroids, image, k, channel)
+                b = _keep(b, left, before, kept, scale, centroids, image, k + 1, channel)
+                c = _keep(c, left, before, kept, scale, centroids, image, k + 2, channel)
+                d = _keep(d, left, before, kept, scale, centroids, image, k + 3, channel)
                 product = (unit * classes + k) * width
                 for at in range(0, width, LANES):
                     values = _read(features, rows, min(at, n - LANES))
@@ -185,19 +186,22 @@ def _add(sums, weights, values):
 
 
 @kernel
-def _keep(found, left, sums, scale, image, k, channel):
-    """Add to the sums of four channels; they come back by scale, with each number all over its register."""
+def _keep(found, left, before, kept, scale, centroids, image, k, channel):
+    """Write four channels of a centroid; they come back with each number all over its register."""
     values = (total(found[0]), total(found[1]), total(found[2]), total(found[3]))
+    factor = kept[image, k]
     for index in range(4):
         if index < left:
-            sums[image, k, channel + index] += values[index]
+            value = values[index]
+            if factor > 0:
+                value += factor * before[image, k, channel + index]
+            centroids[image, k, channel + index] = scale[image, k] * value
     none = np.float32(0)
-    factor = scale[image, k]
     return (
-        full(_LANES, factor * sums[image, k, channel]),
-        full(_LANES, factor * sums[image, k, channel + 1] if left > 1 else none),
-        full(_LANES, factor * sums[image, k, channel + 2] if left > 2 else none),
-        full(_LANES, factor * sums[image, k, channel + 3] if left > 3 else none),
+        full(_LANES, centroids[image, k, channel]),
+        full(_LANES, centroids[image, k, channel + 1] if left > 1 else none),
+        full(_LANES, centroids[image, k, channel + 2] if left > 2 else none),
+        full(_LANES, centroids[image, k, channel + 3] if left > 3 else none),
     )
 
 

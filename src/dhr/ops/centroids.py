@@ -90,34 +90,41 @@ def _compiled(
     features: Tensor, masks: Tensor, norms: Tensor, centring: float, before: Pooled | None
 ) -> tuple[Tensor, Tensor]:
     """The same by kernels."""
+    import numpy as np
+
     from dhr.ops import centroid_kernels as kernels
     from dhr.ops.parallel import run_parallel, split
 
     (b, d, n), k = features.shape, masks.shape[1]
-    mass, changes = masks.sum(dim=2, keepdim=True), masks
     rows, width = -(-k // kernels.CLASSES) * kernels.CLASSES, -(-n // kernels.LANES) * kernels.LANES
-    sums, scale = masks.new_zeros(b, rows, d), masks.new_zeros(b, rows)
-    if before is not None:
-        known = before.masks.sum(dim=2, keepdim=True)
-        kept = (mass >= _KEPT * known).to(masks.dtype)
-        changes = masks - kept * before.masks
-        sums[:, :k] = kept * known * before.centroids
-    changes = changes / norms
+    # Small arrays are numpy's: for each, PyTorch would wake its threads.
+    weights, lengths = masks.contiguous().numpy(), norms.contiguous().numpy()
+    mass, changes = weights.sum(axis=2), weights
+    kept, scale = np.zeros((2, b, rows), np.float32)
+    if before is None:
+        start = np.zeros((b, k, 1), np.float32)  # nothing of it is kept
+    else:
+        start, known = before.centroids.contiguous().numpy(), before.masks.numpy().sum(axis=2)
+        lasting = mass >= _KEPT * known
+        changes = weights - lasting[..., None] * before.masks.numpy()
+        kept[:, :k] = lasting * known
+    changes = changes / lengths
     # The last register ends with the last position; what it shares with the one before has no weight in it.
     whole = n // kernels.LANES * kernels.LANES
     rest = width - (n - whole)
-    laid = masks.new_zeros(b, rows, width)
+    laid = np.zeros((b, rows, width), np.float32)
     laid[:, :k, :whole] = changes[..., :whole]
     laid[:, :k, rest:] = changes[..., whole:]
-    scale[:, :k] = torch.where(mass > 0, 1 / mass, 0)[..., 0]
+    seen = mass > 0
+    scale[:, :k] = seen / np.where(seen, mass, 1)
     units = -(-d // kernels.CHANNELS)
-    products = masks.new_zeros(b, units, rows, width)
-    arrays = [value.numpy() for value in (features.contiguous(), laid, scale, sums, products)]
+    products = np.zeros((b, units, rows, width), np.float32)
+    centroids = masks.new_empty(b, rows, d)
+    arrays = (features.contiguous().numpy(), laid, start, kept, scale, centroids.numpy(), products)
     run_parallel(
         kernels.pool_and_compare, ((*arrays, *part) for part in split(b * units, min(d, kernels.CHANNELS) * n))
     )
-    centroids = (sums * scale.unsqueeze(2))[:, :k].contiguous()
-    maps, seen = torch.empty_like(masks), (mass > 0).to(masks.dtype)[..., 0]
-    arrays = [value.numpy() for value in (products, centroids, seen, norms.contiguous())]
-    run_parallel(kernels.heatmaps, ((*arrays, centring, maps.numpy(), *part) for part in split(b, rows * width)))
-    return centroids, maps
+    maps = torch.empty_like(masks, memory_format=torch.contiguous_format)
+    found = (products, centroids.numpy(), seen.astype(np.float32), lengths, centring, maps.numpy())
+    run_parallel(kernels.heatmaps, ((*found, *part) for part in split(b, rows * width)))
+    return centroids[:, :k], maps
