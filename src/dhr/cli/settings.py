@@ -103,9 +103,12 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
     classifier = config.classifier
     if classifier is not None and settings.get("classifier") == str(classifier):
         classifier = file.parent / classifier
+    maps = config.wss.maps
+    if maps is not None and settings.get("wss", {}).get("maps", settings.get("wss.maps")) == str(maps):
+        maps = file.parent / maps
     return replace(
         config,
-        wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
+        wss=replace(config.wss, weights=found(config.wss.weights, "wss"), maps=maps),
         uss=uss_beside(config.uss, file, settings),
         mask2former=_beside(config.mask2former, file, settings.get("mask2former", {}), found),
         classifier=classifier,

@@ -5,7 +5,7 @@ A model is one file with a builder in :data:`USS_MODELS`; its features are froze
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -46,6 +46,13 @@ class UssConfig:
     """Sizes, relative to the working image, at which features are computed and averaged."""
     flip: bool = True
     """Average with the features of the mirrored image."""
+    window: int = 0
+    """Side in pixels of overlapping windows in which larger images are seen, one after another; 0 sees them whole."""
+    overlap: float = 0.5
+    """Share of a window, 0..0.9, that its neighbour sees too."""
+    upsample: Literal["none", "bilateral"] = "none"
+    """How features get to the grid (`image.grid_stride`): `none` interpolates; `bilateral` takes, of the cells around,
+    those more that look like the place (joint bilateral upsampling, without training)."""
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) <= 0:
@@ -56,6 +63,12 @@ class UssConfig:
             raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} has none")
         if self.codebook is not None and self.kind != "cause":
             raise ConfigError(f"uss.codebook is for uss.kind cause; {self.kind!r} has none")
+        if self.window != 0 and self.window < 32:
+            raise ConfigError(f"uss.window must be 0 (none), or 32 or more pixels; got {self.window}")
+        if not 0 <= self.overlap <= 0.9:
+            raise ConfigError(f"uss.overlap must be in 0..0.9, got {self.overlap}")
+        if self.upsample not in ("none", "bilateral"):
+            raise ConfigError(f"uss.upsample must be none or bilateral, got {self.upsample!r}")
 
 
 @runtime_checkable
