@@ -12,6 +12,8 @@ from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
 from dhr.models.views import average_views
 from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
 
+from .heads import MODEL, write_hp, write_leopart, write_stego
+
 NAMES = ("cat", "dog", "tv monitor")
 CLASSES = len(NAMES)
 TINY_CLIP = "a tiny CLIP"
@@ -20,7 +22,24 @@ FOLDERS: dict[str, str] = {}
 USS = {
     "timm": [UssConfig(model="test_vit", weights="none"), UssConfig(model="test_vit2", weights="none", block=1)],
     "colour": [UssConfig(kind="colour")],
+    "stego": [UssConfig(kind="stego", model=MODEL, head="stego")],
+    "hp": [UssConfig(kind="hp", model=MODEL, head="hp")],
+    "leopart": [UssConfig(kind="leopart", model=MODEL, weights="leopart")],
 }
+USS["timm"] += [
+    UssConfig(model="test_resnet", weights="none", block=2),
+    UssConfig(model="test_convnext", weights="none"),
+    UssConfig(  # rotary positions, registers
+        model="vit_small_patch16_dinov3", weights="none", options={"depth": 2, "embed_dim": 48, "num_heads": 2}
+    ),
+    UssConfig(  # registers, patches of 14 pixels
+        model="vit_small_patch14_reg4_dinov2",
+        weights="none",
+        options={"depth": 2, "embed_dim": 48, "num_heads": 2, "img_size": 56},
+    ),
+]
+CHECKPOINTS = {"stego": write_stego, "hp": write_hp, "leopart": write_leopart}
+"""What writes the files that stand in for them in the settings above, where a file is needed."""
 WSS = {
     "classifier": [
         WssConfig(backbone="test_resnet", weights="none"),
@@ -61,9 +80,22 @@ def _folders(request: pytest.FixtureRequest) -> None:
         FOLDERS[TINY_CLIP] = str(request.getfixturevalue("tiny_clip"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _checkpoints(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Checkpoints are written for the models that need one."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    FOLDERS.update({kind: str(write(root / f"{kind}.ckpt")) for kind, write in CHECKPOINTS.items()})
+
+
+def made(config: UssConfig) -> UssModel:
+    """The model, with the file that its settings stand for."""
+    weights = FOLDERS.get(config.weights, config.weights)
+    return build_uss(replace(config, weights=weights, head=FOLDERS.get(config.head or "", config.head)))
+
+
 def uss_maps(config: UssConfig) -> tuple[UssModel, Maps]:
     torch.manual_seed(0)
-    model = build_uss(config)
+    model = made(config)
     return model, lambda images: (model(images),)
 
 
@@ -218,7 +250,7 @@ def test_what_is_saved_is_loaded(build, config) -> None:
 @pytest.mark.parametrize("configs", USS.values(), ids=USS)
 def test_uss_models_keep_the_protocol(configs: list[UssConfig]) -> None:
     for config in configs:
-        model = build_uss(config)
+        model = made(config)
         assert isinstance(model, UssModel)
         if isinstance(model, nn.Module):
             assert not any(parameter.requires_grad for parameter in model.parameters()), "USS features are frozen"
@@ -299,8 +331,9 @@ def test_a_misspelt_network_is_told_what_is_like_it() -> None:
 
 
 def test_a_network_of_the_wrong_kind_is_a_wrong_setting() -> None:
-    with pytest.raises(ConfigError, match="test_resnet"):
-        build_uss(UssConfig(model="test_resnet", weights="none"))
+    for model in ("mixer_s16_224", "swin_tiny_patch4_window7_224"):
+        with pytest.raises(ConfigError, match=f"'{model}' has no maps of photographs of any size"):
+            build_uss(UssConfig(model=model, weights="none"))
     with pytest.raises(ConfigError, match="swin"):
         build_wss(WssConfig(backbone="swin_tiny_patch4_window7_224", weights="none"), NAMES)
     with pytest.raises(ConfigError, match="no_such_option"):

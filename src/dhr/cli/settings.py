@@ -117,8 +117,8 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
 
 def uss_beside(config: UssConfig, file: Path, settings: Mapping[str, Any]) -> UssConfig:
     """Files of weights that the YAML file names are meant from its folder."""
-    moved = {}
-    for name in ("weights", "head", "codebook"):
+    moved: dict[str, Any] = {}
+    for name in ("weights", "head"):
         value = getattr(config, name)
         if value not in (None, HUB, NONE) and settings.get("uss", {}).get(name, settings.get(f"uss.{name}")) == value:
             moved[name] = str(file.parent / value)

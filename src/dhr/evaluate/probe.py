@@ -188,7 +188,7 @@ def fit_linear(
     steps = epochs * -(-len(x) // 1024)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(epochs):
-        for some in torch.randperm(len(x), generator=draw).split(1024):
+        for some in torch.split(torch.randperm(len(x), generator=draw), 1024):
             loss = cross_entropy(x[some] @ weight.T + bias, y[some])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -207,7 +207,7 @@ def linear_probe(probe: LinearProbe, maps: Iterable[Map], truths: Iterable[Truth
 
 
 def _cell_labels(truth: Truth, grid: Sequence[int], classes: int) -> Tensor:
-    """(u v,): the class that covers over half of each cell's labelled area, and half of the cell; -1 where none does."""
+    """(u v,): the class that covers over half of each cell; -1 where none does."""
     one_hot = torch.zeros(classes + 1, truth.size)
     one_hot[torch.from_numpy(truth.reshape(-1).astype(np.int64)).clamp_max(classes), torch.arange(truth.size)] = 1
     whole = one_hot.view(1, classes + 1, *truth.shape)

@@ -26,7 +26,7 @@ class ModelCard:
     hub: str | None
     """Repository of the Hugging Face hub whose weights `hub` stands for; None if there is none."""
     dim: int
-    """Channels of its features; 0 if it has none of its own."""
+    """Channels of its features; 0 if it has none of its own, or its checkpoint decides."""
     stride: int
     """Pixels of the image that a cell of its maps has, at the default settings; 0 if they come from files."""
     scaling: tuple[tuple[float, float, float], tuple[float, float, float]] | None
@@ -71,6 +71,21 @@ CARDS: tuple[ModelCard, ...] = (
     _vit("DINOv2 B/14, registers", "vit_base_patch14_reg4_dinov2.lvd142m", _REGISTERS, 768, 14),
     _vit("DINOv3 S/16", "vit_small_patch16_dinov3.lvd1689m", _DINOV3, 384, 16, "DINOv3 licence"),
     _vit("DINOv3 B/16", "vit_base_patch16_dinov3.lvd1689m", _DINOV3, 768, 16, "DINOv3 licence"),
+    ModelCard(
+        "STEGO", "uss", {"kind": "stego", "model": "vit_base_patch8_224.dino"},
+        "Hamilton et al. 2022, arXiv:2203.08414", "MIT", None, 0, 8, IMAGENET, file=True,
+        note="--uss.head FILE: the authors' checkpoint, or `dhr uss train` on any network of timm",
+    ),
+    ModelCard(
+        "Hidden Positives", "uss", {"kind": "hp", "model": "vit_small_patch8_224.dino"},
+        "Seong et al. 2023, arXiv:2303.15014", "see the authors", None, 0, 8, IMAGENET, file=True,
+        note="--uss.head FILE: the authors' checkpoint",
+    ),
+    ModelCard(
+        "Leopart S/16", "uss", {"kind": "leopart", "model": "vit_small_patch16_224.dino"},
+        "Ziegler and Asano 2022, arXiv:2204.13101", "MIT", None, 384, 16, IMAGENET, file=True,
+        note="--uss.weights FILE: the authors' checkpoint",
+    ),
     ModelCard(
         "colour and texture", "uss", {"kind": "colour"}, "this project", "Apache-2.0", None, 20, 4, None,
         note="no weights and no training",

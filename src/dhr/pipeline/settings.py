@@ -135,10 +135,8 @@ class RunConfig:
                 place = Path(weights)
                 digest = _digest_folder(place) if place.is_dir() else _digest(place, f"{part}.weights", known)
                 settings[part]["weights"] = digest
-        for name in ("head", "codebook"):
-            if settings["uss"][name] is not None:
-                known = before.get("uss", {}).get(name)
-                settings["uss"][name] = _digest(Path(settings["uss"][name]), f"uss.{name}", known)
+        if self.uss.head is not None:
+            settings["uss"]["head"] = _digest(Path(self.uss.head), "uss.head", before.get("uss", {}).get("head"))
         if self.classifier is not None:
             settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
         return plain(settings)

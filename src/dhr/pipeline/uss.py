@@ -18,7 +18,7 @@ from dhr.models.uss.head_file import describe, write_head
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig, plain
 from dhr.train.frozen import FrozenPieces, Seen
-from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
+from dhr.train.head_config import HeadConfig, StegoConfig
 
 Progress = Callable[[str, int, int], None]
 
@@ -31,7 +31,6 @@ class HeadTraining:
     uss: UssConfig = field(default_factory=UssConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     stego: StegoConfig = field(default_factory=StegoConfig)
-    cause: CauseConfig = field(default_factory=CauseConfig)
 
     def __post_init__(self) -> None:
         if self.kind not in TRAININGS:
@@ -99,8 +98,7 @@ def train_head(
         path = folder.root / "head.safetensors"
         if not path.is_file():
             TRAININGS[config.kind](Work(pieces, seen, backbone, config, folder, device, below, progress), path)
-        for left in _checkpoints(folder):
-            left.unlink(missing_ok=True)
+        _checkpoint(folder).unlink(missing_ok=True)
         problems = (*listing.problems, *seen.problems)
         folder.write_record(
             {"status": "finished", "command": "uss train", "identity": identity,
@@ -119,9 +117,9 @@ def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any])
     return plain({"kind": config.kind, "below": below, "uss": uss, "head": head, config.kind: own})
 
 
-def _checkpoints(folder: OutputFolder) -> tuple[Path, ...]:
-    """States of trainings after their last epoch."""
-    return folder.root / "work" / "head.pt", folder.root / "work" / "codebook.pt"
+def _checkpoint(folder: OutputFolder) -> Path:
+    """State of the training after its last epoch."""
+    return folder.root / "work" / "head.pt"
 
 
 def _stego(work: Work, path: Path) -> None:
@@ -134,37 +132,11 @@ def _stego(work: Work, path: Path) -> None:
         config.head,
         config.stego,
         device=work.device,
-        checkpoint=_checkpoints(work.folder)[0],
+        checkpoint=_checkpoint(work.folder),
         progress=lambda done, total: work.progress("head", done, total),
     )
     write_head(path, "stego", head, {"dim": work.backbone.dim, "code": config.head.code}, work.below)
 
 
-def _cause(work: Work, path: Path) -> None:
-    from dhr.train.cause import train_cause, train_codebook
-
-    config, (of_head, of_codebook) = work.config, _checkpoints(work.folder)
-    codebook = train_codebook(
-        work.pieces,
-        work.seen.means,
-        config.head,
-        config.cause,
-        device=work.device,
-        checkpoint=of_codebook,
-        progress=lambda done, total: work.progress("codebook", done, total),
-    )
-    head = train_cause(
-        work.pieces,
-        work.seen.means,
-        codebook,
-        config.head,
-        config.cause,
-        device=work.device,
-        checkpoint=of_head,
-        progress=lambda done, total: work.progress("head", done, total),
-    )
-    write_head(path, "cause", head, head.shape, work.below)
-
-
-TRAININGS: dict[str, Callable[[Work, Path], None]] = {"stego": _stego, "cause": _cause}
+TRAININGS: dict[str, Callable[[Work, Path], None]] = {"stego": _stego}
 """By kind: how its head is trained, and written to a file."""

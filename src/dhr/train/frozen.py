@@ -66,7 +66,10 @@ class FrozenPieces(EpochDataset):
         Raises:
             DataError: none can be read.
         """
-        usable, means, problems, whole = [], [], [], hashlib.sha256()
+        usable: list[Photograph] = []
+        means: list[Tensor] = []
+        problems: list[Problem] = []
+        whole = hashlib.sha256()
         for done, photograph in enumerate(self.photographs):
             progress(done, len(self.photographs))
             first = len(usable) * self.config.pieces
@@ -120,7 +123,7 @@ def neighbours_of(means: Float[Tensor, "n d"], pieces: int, count: int) -> Int[T
     if int(photograph[-1]) == 0:
         return torch.arange(len(means)).repeat(len(means), 1)
     found = []
-    for rows in torch.arange(len(means)).split(1024):
+    for rows in torch.split(torch.arange(len(means)), 1024):
         cosine = units[rows] @ units.T
         cosine[photograph[rows][:, None] == photograph[None]] = -2
         found.append(cosine.topk(min(count, len(means) - pieces), dim=1).indices)

@@ -10,7 +10,7 @@ class HeadConfig:
     """What trainings of all heads share. No label is read."""
 
     epochs: int = 8
-    """Passes over all pieces; for `cause`, of the decoder, after those of the codebook."""
+    """Passes over all pieces."""
     batch: int = 16
     """Pieces a step."""
     pieces: int = 4
@@ -85,48 +85,3 @@ class StegoConfig:
         for name in ("negatives", "weight_self", "weight_near", "weight_random"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"stego.{name} must not be negative, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class CauseConfig:
-    """Codebook and contrastive loss of CAUSE (Kim et al. 2023)."""
-
-    concepts: int = 512
-    """Entries of the codebook; 2048 in the paper."""
-    codebook_epochs: int = 2
-    """Passes over all pieces that the codebook is trained for."""
-    codebook_cells: int = 100
-    """Cells of a piece that modularity is computed on."""
-    codebook_temperature: float = 0.1
-    """Of the tanh that says whether two cells share a concept."""
-    cells: int = 100
-    """Cells of a piece that are told apart in a step."""
-    hidden: int = 2048
-    """Channels of the hidden layer of the decoder."""
-    projection: int = 256
-    """Channels that the contrastive loss compares; 2048 in the paper."""
-    bank: int = 16
-    """Features of other pieces that are kept for each concept; 100 in the paper."""
-    temperature: float = 0.07
-    """Of the contrastive loss."""
-    positive: float = 0.3
-    """Cosine of two concepts above which their cells attract each other."""
-    negative: float = 0.1
-    """Cosine of two concepts below which they repel."""
-    momentum: float = 0.99
-    """Of the teacher, the moving average of the head, which is what is kept."""
-
-    def __post_init__(self) -> None:
-        for name in ("concepts", "codebook_epochs", "codebook_cells", "cells", "hidden", "projection"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"cause.{name} must be 1 or more, got {getattr(self, name)}")
-        if self.bank < 0:
-            raise ConfigError(f"cause.bank must not be negative, got {self.bank}")
-        if min(self.temperature, self.codebook_temperature) <= 0:
-            raise ConfigError("cause.temperature and cause.codebook_temperature must be positive numbers")
-        if not -1 <= self.negative <= self.positive <= 1:
-            raise ConfigError(
-                f"cause.negative must be at most cause.positive, both cosines; got {self.negative}, {self.positive}"
-            )
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"cause.momentum must be 0 or more and below 1, got {self.momentum}")

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dhr.errors import ConfigError
 
-
-HEADED = ("stego", "cause", "hp")
+HEADED = ("stego", "hp")
 """Kinds that are a head on top of a network of timm."""
 
 
@@ -22,18 +21,16 @@ class UssConfig:
     """Which unsupervised features to use, and how to compute them."""
 
     kind: str = "timm"
-    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by `dhr uss
-    train` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
+    """`timm` (any Vision Transformer or CNN of timm), `stego` (a head on top of one, trained by `dhr uss train` or by
+    its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
     and texture statistics: no weights, no training)."""
     model: str = "vit_small_patch14_dinov2.lvd142m"
     """Name of the timm model; with a head, of the one below it."""
     weights: str = "hub"
-    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint. What a
-    checkpoint named by `head` holds of the model itself goes before `hub`."""
+    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint. What
+    a checkpoint named by `head` holds of the model itself goes before `hub`."""
     head: str | None = None
-    """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
-    codebook: str | None = None
-    """Of the authors' `cause` with a transformer, whose checkpoint lacks it: `modular.npy`, or `cluster_tr.pth`."""
+    """Of `stego` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
     block: int = -1
     """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -61,8 +58,6 @@ class UssConfig:
             raise ConfigError(f"uss.std must be positive numbers, got {self.std}")
         if self.head is not None and self.kind not in HEADED:
             raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} has none")
-        if self.codebook is not None and self.kind != "cause":
-            raise ConfigError(f"uss.codebook is for uss.kind cause; {self.kind!r} has none")
         if self.window != 0 and self.window < 32:
             raise ConfigError(f"uss.window must be 0 (none), or 32 or more pixels; got {self.window}")
         if not 0 <= self.overlap <= 0.9:
@@ -97,12 +92,6 @@ def _stego(config: UssConfig) -> UssModel:
     return build_stego(config)
 
 
-def _cause(config: UssConfig) -> UssModel:
-    from dhr.models.uss.cause import build_cause
-
-    return build_cause(config)
-
-
 def _leopart(config: UssConfig) -> UssModel:
     from dhr.models.uss.leopart import build_leopart
 
@@ -118,7 +107,6 @@ def _colour(config: UssConfig) -> UssModel:
 USS_MODELS: Mapping[str, Callable[[UssConfig], Any]] = {
     "timm": _timm,
     "stego": _stego,
-    "cause": _cause,
     "hp": _stego,
     "leopart": _leopart,
     "colour": _colour,

@@ -11,6 +11,9 @@ from dhr.errors import ConfigError
 from dhr.models.uss import UssConfig
 from dhr.models.weights import build_timm, normalisation
 
+_MOST = 4.0
+"""Images that are still too narrow when they are enlarged so much are stretched."""
+
 
 class CnnFeatures(nn.Module):
     """A stage's map. Images smaller than the network can see, two cells of its last stage, are enlarged."""
@@ -32,7 +35,9 @@ class CnnFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
         """Features of RGB images in 0..1."""
-        size = [max(2 * self.stride, side) for side in images.shape[-2:]]
+        least = 2 * self.stride
+        factor = min(_MOST, max(1.0, least / min(images.shape[-2:])))
+        size = [max(least, round(factor * side)) for side in images.shape[-2:]]
         if list(images.shape[-2:]) != size:
             images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
         modes = {module: module.training for module in self.network.modules()}
@@ -54,10 +59,32 @@ def build_cnn(config: UssConfig) -> CnnFeatures:
 
     options = {"features_only": True, **config.options}
     try:
-        stages = len(timm.create_model(config.model, pretrained=False, **options).feature_info.channels())
+        network: Any = timm.create_model(config.model, pretrained=False, **options)
+        stages = len(network.feature_info.channels())
     except Exception as error:  # whatever a constructor makes of options that are not for it
         raise ConfigError(f"timm cannot build {config.model!r} with {options}: {error}") from error
     if not -stages <= config.block < stages:
         raise ConfigError(f"uss.block must be in {-stages}..{stages - 1} for {config.model!r}, got {config.block}")
     options["out_indices"] = (config.block % stages,)
-    return CnnFeatures(build_timm(config.model, config.weights, "uss.weights", options), config, stages)
+    features = CnnFeatures(build_timm(config.model, config.weights, "uss.weights", options), config, stages)
+    _refuse_fixed(features, config)
+    return features
+
+
+def _refuse_fixed(features: CnnFeatures, config: UssConfig) -> None:
+    """Some have maps at the one size only that they were trained at, or with the channels last.
+
+    Raises:
+        ConfigError: it is one of them.
+    """
+    size, expected = (2 * features.stride, 3 * features.stride), (1, features.dim, 2, 3)
+    found: Any
+    try:
+        found = tuple(features(torch.zeros(1, 3, *size)).shape)
+    except Exception as error:  # whatever a network makes of a size that is not its own
+        found = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    if found != expected:
+        raise ConfigError(
+            f"uss.model {config.model!r} has no maps of photographs of any size (expected {expected} for {size} "
+            f"pixels, got {found}); choose a Vision Transformer or a CNN"
+        )

@@ -37,7 +37,8 @@ def write_head(path: Path, kind: str, head: nn.Module, shape: Mapping[str, int],
     Raises:
         OutputError: the disk refuses.
     """
-    about = {"format": _FORMAT, "kind": kind, "shape": json.dumps(dict(shape)), "below": json.dumps(dict(below))}
+    # One entry, as safetensors writes several in any order, and a resumed training is to end with the same bytes.
+    about = {_FORMAT: json.dumps({"kind": kind, "shape": dict(shape), "below": dict(below)})}
     state = {key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}
     write_bytes(path, save(state, about))
 
@@ -48,14 +49,16 @@ def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) ->
     Raises:
         WeightsError: it is ours, but not whole.
     """
-    if about.get("format", "").rpartition("-")[0] != _FORMAT.rpartition("-")[0]:
+    formats = [name for name in about if name.rpartition("-")[0] == _FORMAT.rpartition("-")[0]]
+    if not formats:
         return None
     try:
-        if about["format"] != _FORMAT:
-            raise ValueError(f"format {about['format']}, this version reads {_FORMAT}")
-        shape, below = json.loads(about["shape"]), json.loads(about["below"])
-        return HeadFile(about["kind"], {key: int(value) for key, value in shape.items()}, dict(below), dict(content))
-    except (KeyError, TypeError, ValueError) as error:
+        if formats != [_FORMAT]:
+            raise ValueError(f"format {', '.join(formats)}, this version reads {_FORMAT}")
+        head = json.loads(about[_FORMAT])
+        shape = {key: int(value) for key, value in head["shape"].items()}
+        return HeadFile(head["kind"], shape, dict(head["below"]), dict(content))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{source} is no head that this version reads ({error}); train it anew") from error
 
 

@@ -1,4 +1,4 @@
-"""Leopart (Ziegler and Asano, CVPR 2022): a Vision Transformer whose last blocks were tuned to tell object parts apart."""
+"""Leopart (Ziegler and Asano, CVPR 2022): a Vision Transformer whose last blocks were tuned to tell parts apart."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -4,6 +4,7 @@ Both sit on a frozen Vision Transformer; the names of the parameters are the aut
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -93,14 +94,14 @@ def _ours(file: HeadFile, config: UssConfig, source: str) -> HeadedFeatures:
     return HeadedFeatures(backbone, head, file.shape["code"])
 
 
-def _authors_stego(content: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _authors_stego(content: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Head and network in a Lightning checkpoint of STEGO's authors, or in its state dict alone."""
     net = below(tensors_in(content, "state_dict"), "net.")
     return {key: value for key, value in net.items() if key.startswith("cluster")}, below(net, "model.")
 
 
-def _authors_hp(content: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The same of a checkpoint of Hidden Positives: there is a moving average of the head too, which it is not scored by."""
+def _authors_hp(content: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The same of a checkpoint of Hidden Positives; it holds a moving average of the head too, not used to score."""
     net = tensors_in(content, "net_model_state_dict")
     return {key: value for key, value in net.items() if key.startswith("cluster")}, below(net, "model.")
 

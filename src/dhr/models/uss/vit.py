@@ -16,7 +16,7 @@ class VitFeatures(nn.Module):
     """Tokens of one transformer block, through the network's final norm, as a map; class and register tokens left out.
 
     The positional embedding is interpolated in two dimensions (timm's ``dynamic_img_size``; DINOv3 turns its tokens by
-    their place instead), so any size works: images are resized to the nearest multiple of the patch, at least one patch.
+    their place instead), so any size works: images are resized to the nearest multiple of the patch, one at least.
     """
 
     mean: Tensor
