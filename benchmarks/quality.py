@@ -56,7 +56,7 @@ DEFAULT = PRESETS["default"]
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default, marginal uniform": {"marginal": "uniform"},
     "default, survey 0": {"survey": 0.0},
-    "default, survey only": {"survey": 1.0},
+    "default, survey 1": {"survey": 1.0},
     "default, survey once": {"survey_rounds": 1},
     "default, centring 0": {"centring": 0.0},
     "default, rounds 1": {"rounds": 1},
@@ -77,7 +77,7 @@ CURVES: dict[str, tuple[Any, ...]] = {
     "tau": (0.6, 0.7, 0.8, 0.9),
     "strength": (0.05, 0.2, 1.0, 5.0),
     "rounds": (1, 2, 4, 8),
-    "survey": (0.4, 0.6, 0.8, 1.0),
+    "survey": (0.3, 0.6, 0.8, 1.0),
     "survey_rounds": (1, 3, 10, 20),
 }
 """Settings of `default`, and values that they are given in turn; tau with `combine product`, which depends on it."""
@@ -91,8 +91,8 @@ class View:
     maps: Maps
     truth: np.ndarray
     background: bool
-    survey: Callable[[MethodConfig], Tensor | None]
-    """What the survey says that these settings ask for; None if they ask for none."""
+    survey: Callable[[MethodConfig], tuple[MethodConfig, Tensor | None]]
+    """The settings with the weight that the survey deserves, and what it says; None if they ask for none."""
 
     @property
     def ids(self) -> Tensor:
@@ -152,9 +152,10 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
 
     def run(view: View) -> tuple[Tensor, Tensor | None]:
         maps = view.maps
+        weighed, said = view.survey(method)
         result = rebalance(
-            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=method,
-            survey=view.survey(method), boundary=boundary,
+            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=weighed,
+            survey=said, boundary=boundary,
         )  # fmt: skip
         return result.joined, result.quality
 
@@ -188,9 +189,8 @@ class Cache:
         models = build_models(self._data, self._config, self.folder, torch.device("cpu"))
         train(models.wss, self._data, found.samples, self._config, self.folder, progress("training"))
         trained = time.perf_counter()
-        for model in (models.wss, models.uss):
-            if isinstance(model, torch.nn.Module):
-                model.eval()
+        if isinstance(models.wss, torch.nn.Module):
+            models.wss.eval()
         show = progress("maps")
         for done, sample in enumerate(missing, start=1):
             rgb = self._data.read_image(sample)
@@ -232,11 +232,11 @@ class Cache:
             )
         return self._surveys[key]
 
-    def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> Tensor | None:
+    def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None]:
         if not method.survey > 0:
-            return None
-        config = replace(self._config, method=method)
-        return surveyed(self._survey(method), maps, self._data.classes, sample, config)
+            return method, None
+        config, survey = replace(self._config, method=method), self._survey(method)
+        return survey.weighed(method), surveyed(survey, maps, self._data.classes, sample, config)
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"

@@ -158,7 +158,7 @@ class TestHeatmaps:
         found = centroid_heatmaps(features, masks)
         unit = maps.flatten(2) / maps.flatten(2).norm(dim=1, keepdim=True)
         mean = torch.einsum("bkn,bdn->bkd", masks, unit) / masks.sum(dim=2, keepdim=True)
-        torch.testing.assert_close(found.centroids, mean, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found.pooled.centroids, mean, rtol=0, atol=1e-12)
         expected = cosine_similarity(mean[:, :, None], unit.transpose(1, 2)[:, None], dim=3).relu()
         torch.testing.assert_close(found.scores, expected, rtol=0, atol=1e-12)
 
@@ -184,7 +184,7 @@ def steps_2_and_3(config: MethodConfig) -> tuple[Tensor, Scores, Scores, Tensor]
     uss, wss, masks = two_alike()
     valid, q = torch.ones(1, 4, dtype=torch.bool), torch.full((1, 4), 0.25, dtype=torch.float64)
     seen, known = centroid_heatmaps(uss, masks), centroid_heatmaps(wss, masks)
-    groups = correlated_groups(seen.centroids, valid, config.tau)
+    groups = correlated_groups(seen.pooled.centroids, valid, config.tau)
     inter = transported(seen.scores, q, valid, config)
     return groups, inter, intra_class(seen.scores, known.scores, groups, q, valid, config), masks
 

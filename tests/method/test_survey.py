@@ -118,7 +118,8 @@ def test_more_rounds_repair_more() -> None:
         survey = fit_survey(seen, 3, config)
         said = [survey.shares(one.features.float()[None], one.ids[None], valid, config) for one in seen[:40]]
         joined = [
-            join(one.scores.float()[None], share, valid, config) for one, share in zip(seen[:40], said, strict=True)
+            join(one.scores.float()[None], share, valid, replace(config, survey=0.5))
+            for one, share in zip(seen[:40], said, strict=True)
         ]
         right.append(torch.stack([(one.argmax(dim=1) == truth).float().mean() for one in joined]).mean().item())
     assert right[1] > right[0]
@@ -141,3 +142,17 @@ def test_progress_counts_every_round() -> None:
     shown: list[tuple[int, int]] = []
     fit_survey(seen, 3, replace(DEFAULT, survey_rounds=3), progress=lambda *one: shown.append(one))
     assert shown == [(done, 24) for done in range(1, 25)]
+
+
+def test_it_counts_as_far_as_it_agrees_with_other_photographs() -> None:
+    """Where labels follow the features it is trusted, where they are drawn by lot it is not."""
+    clear, _ = photographs(confused=0.0, count=12)
+    assert fit_survey(clear, 3, DEFAULT).trust > 0.95
+    random = torch.Generator().manual_seed(1)
+    lot = [replace(one, scores=torch.rand(2, 64, generator=random).half()) for one in clear]
+    survey = fit_survey(lot, 3, DEFAULT)
+    assert survey.trust < 0.25
+    assert survey.weighed(replace(DEFAULT, survey=0.5)).survey == survey.trust
+    assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=0.5)).survey == 0.5
+    alone = [Sighting(one.features, one.scores[:1], one.ids[:1]) for one in clear]
+    assert fit_survey(alone, 3, DEFAULT).trust == 0.0

@@ -9,39 +9,100 @@ from torch import Tensor, nn
 
 from dhr.errors import ConfigError
 from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
+from dhr.models.views import average_views
 from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
 
-CLASSES = 3
+from .heads import MODEL, write_hp, write_leopart, write_stego
+
+NAMES = ("cat", "dog", "tv monitor")
+CLASSES = len(NAMES)
+TINY_CLIP = "a tiny CLIP"
+"""Stands for the folder that the fixture `tiny_clip` writes."""
+FOLDERS: dict[str, str] = {}
 USS = {
     "timm": [UssConfig(model="test_vit", weights="none"), UssConfig(model="test_vit2", weights="none", block=1)],
     "colour": [UssConfig(kind="colour")],
+    "stego": [UssConfig(kind="stego", model=MODEL, head="stego")],
+    "hp": [UssConfig(kind="hp", model=MODEL, head="hp")],
+    "leopart": [UssConfig(kind="leopart", model=MODEL, weights="leopart")],
 }
+USS["timm"] += [
+    UssConfig(model="test_resnet", weights="none", block=2),
+    UssConfig(model="test_convnext", weights="none"),
+    UssConfig(  # rotary positions, registers
+        model="vit_small_patch16_dinov3", weights="none", options={"depth": 2, "embed_dim": 48, "num_heads": 2}
+    ),
+    UssConfig(  # registers, patches of 14 pixels
+        model="vit_small_patch14_reg4_dinov2",
+        weights="none",
+        options={"depth": 2, "embed_dim": 48, "num_heads": 2, "img_size": 56},
+    ),
+]
+CHECKPOINTS = {"stego": write_stego, "hp": write_hp, "leopart": write_leopart}
+"""What writes the files that stand in for them in the settings above, where a file is needed."""
 WSS = {
     "classifier": [
         WssConfig(backbone="test_resnet", weights="none"),
         WssConfig(backbone="mobilenetv2_035", weights="none", options={"pad_type": "same"}),
         WssConfig(backbone="test_convnext", weights="none", output_stride=32),
+        WssConfig(backbone="resnest14d", weights="none", cam="layercam"),
+        WssConfig(backbone="test_vit", weights="none"),
+        WssConfig(backbone="test_vit2", weights="none", cam="gradcam"),
+        WssConfig(backbone="test_vit3", weights="none", cam="layercam"),
+        WssConfig(backbone="test_vit2", weights="none", cam="attention"),
+        WssConfig(  # rotary positions, registers
+            backbone="vit_small_patch16_dinov3",
+            weights="none",
+            cam="attention",
+            options={"depth": 4, "embed_dim": 48, "num_heads": 2},
+        ),
     ],
     "irn": [
         WssConfig(kind="irn", backbone="test_resnet", weights="none"),
         WssConfig(kind="irn", backbone="mobilenetv2_035", weights="none", output_stride=8),
         WssConfig(kind="irn", backbone="test_convnext", weights="none", output_stride=32),
+        WssConfig(kind="irn", backbone="test_vit", weights="none"),
     ],
+    "clip": [WssConfig(kind="clip", backbone=TINY_CLIP), WssConfig(kind="clip", backbone=TINY_CLIP, refine=False)],
 }
 SIZES = [(64, 96), (33, 47), (32, 500), (500, 32), (1, 1), (7, 130)]
+
+TRAINED = {kind: configs for kind, configs in WSS.items() if kind != "clip"}
 
 Maps = Callable[[Tensor], tuple[Tensor, ...]]
 
 
+@pytest.fixture(autouse=True)
+def _folders(request: pytest.FixtureRequest) -> None:
+    """A CLIP is written for the tests that need one."""
+    config = getattr(request.node, "callspec", None) and request.node.callspec.params.get("config")
+    if getattr(config, "kind", "") == "clip":
+        FOLDERS[TINY_CLIP] = str(request.getfixturevalue("tiny_clip"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _checkpoints(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Checkpoints are written for the models that need one."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    FOLDERS.update({kind: str(write(root / f"{kind}.ckpt")) for kind, write in CHECKPOINTS.items()})
+
+
+def made(config: UssConfig) -> UssModel:
+    """The model, with the file that its settings stand for."""
+    weights = FOLDERS.get(config.weights, config.weights)
+    return build_uss(replace(config, weights=weights, head=FOLDERS.get(config.head or "", config.head)))
+
+
 def uss_maps(config: UssConfig) -> tuple[UssModel, Maps]:
     torch.manual_seed(0)
-    model = build_uss(config)
+    model = made(config)
     return model, lambda images: (model(images),)
 
 
 def wss_maps(config: WssConfig) -> tuple[WssModel, Maps]:
     torch.manual_seed(0)
-    model = build_wss(config, CLASSES)
+    config = replace(config, backbone=FOLDERS.get(config.backbone, config.backbone))
+    model = build_wss(config, NAMES)
 
     def run(images: Tensor) -> tuple[Tensor, ...]:
         maps = model.maps(images)
@@ -52,7 +113,9 @@ def wss_maps(config: WssConfig) -> tuple[WssModel, Maps]:
 
 
 CASES = [
-    pytest.param(build, config, id=f"{config.kind}-{getattr(config, name)}")
+    pytest.param(
+        build, config, id="-".join([config.kind, getattr(config, name), getattr(config, "cam", "")]).strip("-")
+    )
     for build, known, name in ((uss_maps, USS, "model"), (wss_maps, WSS, "backbone"))
     for configs in known.values()
     for config in configs
@@ -83,7 +146,8 @@ def test_maps_of_any_size(build, config, size: tuple[int, int]) -> None:
         assert channels == [model.dim]
     for index, maps in enumerate(results):
         assert len(maps) == 2
-        assert maps.shape[-2:] == results[index - index % 2].shape[-2:]  # two and two on one grid
+        if getattr(config, "cam", "cam") in ("cam", "attention"):  # else the map that was chosen has its own
+            assert maps.shape[-2:] == results[index - index % 2].shape[-2:]  # two and two on one grid
         assert min(maps.shape) > 0
         assert maps.dtype == torch.float32
         assert maps.isfinite().all()
@@ -145,19 +209,57 @@ def test_training_in_between_does_not_matter(build, config) -> None:
         assert torch.equal(value, state[key]), key
 
 
+@every_model
+def test_a_mirrored_photograph_has_mirrored_maps(build, config) -> None:
+    """When both are averaged, as masks are made; exactly but for rounding."""
+    _, run = build(config)
+    picture = images(1, 64, 96)
+    once, again = (
+        average_views(lambda view: run(view)[:2], one, [], (1.0, 1.5), flip=True) for one in (picture, picture.flip(-1))
+    )
+    for one, other in zip(once, again, strict=True):
+        torch.testing.assert_close(one, other.flip(-1), rtol=1e-3, atol=1e-4)
+
+
+@every_model
+def test_half_precision_sees_the_same(build, config) -> None:
+    _, run = build(config)
+    exact = run(images(1, 96, 96))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = run(images(1, 96, 96))
+    for one, other in zip(exact[:2], rough[:2], strict=True):
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.float().flatten(), dim=0) > 0.97
+
+
+@every_model
+def test_what_is_saved_is_loaded(build, config) -> None:
+    model, run = build(config)
+    if not isinstance(model, nn.Module):
+        pytest.skip("no parameters")
+    state = {key: value + 0.01 if value.is_floating_point() else value for key, value in model.state_dict().items()}
+    model.load_state_dict(state)
+    expected = run(images(1, 64, 64))
+    other, run_other = build(config)
+    assert isinstance(other, nn.Module)
+    assert not all(torch.equal(one, two) for one, two in zip(run_other(images(1, 64, 64)), expected, strict=True))
+    other.load_state_dict(state)
+    for one, two in zip(run_other(images(1, 64, 64)), expected, strict=True):
+        assert torch.equal(one, two)
+
+
 @pytest.mark.parametrize("configs", USS.values(), ids=USS)
 def test_uss_models_keep_the_protocol(configs: list[UssConfig]) -> None:
     for config in configs:
-        model = build_uss(config)
+        model = made(config)
         assert isinstance(model, UssModel)
         if isinstance(model, nn.Module):
             assert not any(parameter.requires_grad for parameter in model.parameters()), "USS features are frozen"
 
 
-@pytest.mark.parametrize("configs", WSS.values(), ids=WSS)
+@pytest.mark.parametrize("configs", TRAINED.values(), ids=TRAINED)
 def test_wss_models_keep_the_protocol_and_can_be_trained(configs: list[WssConfig]) -> None:
     for config in configs:
-        model = build_wss(config, CLASSES)
+        model = build_wss(config, NAMES)
         assert isinstance(model, WssModel)
         assert isinstance(model, nn.Module)
         logits = model.train()(images(2, 64, 64))
@@ -166,16 +268,16 @@ def test_wss_models_keep_the_protocol_and_can_be_trained(configs: list[WssConfig
         assert all(parameter.grad is not None for parameter in model.classifier.parameters())
 
 
-@pytest.mark.parametrize("kind", WSS)
+@pytest.mark.parametrize("kind", TRAINED)
 def test_logits_are_the_means_of_the_cams(kind: str) -> None:
     """Eq. 6: GAP of the CAMs."""
-    model = build_wss(WSS[kind][0], CLASSES).eval()
+    model = build_wss(WSS[kind][0], NAMES).eval()
     pictures = images(2, 64, 80)
     torch.testing.assert_close(model(pictures), model.maps(pictures).cams.mean(dim=(2, 3)))
 
 
 def test_wss_features_are_two_maps_of_unit_length() -> None:
-    model = build_wss(WSS["classifier"][0], CLASSES)
+    model = build_wss(WSS["classifier"][0], NAMES)
     features = model.maps(images(1, 64, 64)).features
     total = features.square().sum(dim=1)
     torch.testing.assert_close(total, torch.full_like(total, 2), rtol=1e-4, atol=1e-4)
@@ -183,7 +285,7 @@ def test_wss_features_are_two_maps_of_unit_length() -> None:
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_the_output_stride_is_kept(stride: int) -> None:
-    model = build_wss(replace(WSS["classifier"][0], output_stride=stride), CLASSES)
+    model = build_wss(replace(WSS["classifier"][0], output_stride=stride), NAMES)
     assert model.maps(images(1, 128, 192)).cams.shape[-2:] == (128 // stride, 192 // stride)
 
 
@@ -220,28 +322,29 @@ def test_an_unknown_network_is_a_wrong_setting(weights: str) -> None:
     with pytest.raises(ConfigError, match="no_such_network"):
         build_uss(UssConfig(model="no_such_network", weights=weights))
     with pytest.raises(ConfigError, match="no_such_network"):
-        build_wss(WssConfig(backbone="no_such_network", weights=weights), CLASSES)
+        build_wss(WssConfig(backbone="no_such_network", weights=weights), NAMES)
 
 
 def test_a_misspelt_network_is_told_what_is_like_it() -> None:
     with pytest.raises(ConfigError, match="mobilenetv2_100"):
-        build_wss(WssConfig(backbone="mobilenetv2_999", weights="none"), CLASSES)
+        build_wss(WssConfig(backbone="mobilenetv2_999", weights="none"), NAMES)
 
 
 def test_a_network_of_the_wrong_kind_is_a_wrong_setting() -> None:
-    with pytest.raises(ConfigError, match="test_resnet"):
-        build_uss(UssConfig(model="test_resnet", weights="none"))
-    with pytest.raises(ConfigError, match="test_vit"):
-        build_wss(WssConfig(backbone="test_vit", weights="none"), CLASSES)
+    for model in ("mixer_s16_224", "swin_tiny_patch4_window7_224"):
+        with pytest.raises(ConfigError, match=f"'{model}' has no maps of photographs of any size"):
+            build_uss(UssConfig(model=model, weights="none"))
+    with pytest.raises(ConfigError, match="swin"):
+        build_wss(WssConfig(backbone="swin_tiny_patch4_window7_224", weights="none"), NAMES)
     with pytest.raises(ConfigError, match="no_such_option"):
-        build_wss(WssConfig(backbone="test_resnet", weights="none", options={"no_such_option": 1}), CLASSES)
+        build_wss(WssConfig(backbone="test_resnet", weights="none", options={"no_such_option": 1}), NAMES)
 
 
 def test_an_unknown_kind_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match=r"uss\.kind must be one of .*colour.*; got 'nonsense'"):
         build_uss(UssConfig(kind="nonsense"))
     with pytest.raises(ConfigError, match=r"wss\.kind must be one of classifier.*; got 'nonsense'"):
-        build_wss(WssConfig(kind="nonsense"), CLASSES)
+        build_wss(WssConfig(kind="nonsense"), NAMES)
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
@@ -252,3 +355,13 @@ def test_settings_that_cannot_work_are_refused() -> None:
             WssConfig(scales=scales)
     with pytest.raises(ConfigError, match=r"wss\.output_stride"):
         WssConfig(output_stride=4)
+    with pytest.raises(ConfigError, match=r"wss\.cam must be one of cam, .*; got 'cma'"):
+        WssConfig(cam="cma")
+    for layer in (0, -6):
+        with pytest.raises(ConfigError, match=r"wss\.layer .*-5\.\.-1; got"):
+            build_wss(WssConfig(backbone="test_resnet", weights="none", cam="gradcam", layer=layer), NAMES)
+    with pytest.raises(ConfigError, match=r"attention needs a Vision Transformer"):
+        build_wss(WssConfig(backbone="test_resnet", weights="none", cam="attention"), NAMES)
+    for blocks in ((-7, -1), (0, 6), (3, 3), (-1, 0)):
+        with pytest.raises(ConfigError, match=r"wss\.blocks must be two"):
+            build_wss(WssConfig(backbone="test_vit", weights="none", blocks=blocks), NAMES)

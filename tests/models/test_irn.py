@@ -15,7 +15,7 @@ PLAIN = replace(CONFIG, kind="classifier")
 
 def fresh(config: WssConfig = CONFIG) -> IrnClassifier:
     torch.manual_seed(0)
-    model = build_wss(config, 3)
+    model = build_wss(config, ["a", "b", "c"])
     assert isinstance(model, IrnClassifier)
     return model
 
@@ -27,7 +27,7 @@ def images(h: int = 64, w: int = 96, b: int = 2) -> Tensor:
 def test_encoder_and_classifier_are_those_of_the_plain_kind() -> None:
     model = fresh()
     torch.manual_seed(0)
-    plain = build_wss(PLAIN, 3)
+    plain = build_wss(PLAIN, ["a", "b", "c"])
     shared = plain.state_dict()
     state = model.state_dict()
     assert all(torch.equal(state[name], value) for name, value in shared.items())

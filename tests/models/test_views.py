@@ -33,7 +33,7 @@ def colour(images: Tensor) -> tuple[Tensor, ...]:
 
 def classifier(images: Tensor) -> tuple[Tensor, ...]:
     torch.manual_seed(0)
-    maps = build_wss(WssConfig(backbone="test_resnet", weights="none"), 3).maps(images)
+    maps = build_wss(WssConfig(backbone="test_resnet", weights="none"), ["a", "b", "c"]).maps(images)
     return maps.cams, maps.features
 
 

@@ -23,7 +23,7 @@ def build(kind: str, weights: str | Path, model: str = "") -> Callable[[Tensor],
     """Features of a USS or WSS model whose network has these weights."""
     if kind == "uss":
         return build_uss(UssConfig(model=model or VIT, weights=str(weights)))
-    wss = build_wss(WssConfig(backbone=model or RESNET, weights=str(weights)), 2)
+    wss = build_wss(WssConfig(backbone=model or RESNET, weights=str(weights)), ["a", "b"])
     return lambda images: wss.maps(images).features
 
 
@@ -88,14 +88,16 @@ def test_the_file_is_what_the_network_computes_with(kind: str, tmp_path: Path) -
     if kind == "uss":
         result = build(kind, tmp_path / "a.safetensors")(images)
     else:
-        model = build_wss(WssConfig(backbone=RESNET, weights=str(tmp_path / "a.safetensors"), output_stride=32), 2)
+        model = build_wss(
+            WssConfig(backbone=RESNET, weights=str(tmp_path / "a.safetensors"), output_stride=32), ["a", "b"]
+        )
         result = model.maps(images).features[:, -expected.shape[1] :]
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_encoder_saved_by_itself_loads_again(tmp_path: Path) -> None:
     """Without a classifier, as one's own training saves it."""
-    model = build_wss(WssConfig(backbone=RESNET, weights="none"), 2)
+    model = build_wss(WssConfig(backbone=RESNET, weights="none"), ["a", "b"])
     images = torch.rand(1, 3, 64, 64)
     expected = model.maps(images).features
     torch.save(model.encoder.state_dict(), tmp_path / "encoder.pth")
@@ -246,13 +248,13 @@ class TestRealWeights:
         config = WssConfig(
             backbone="mobilenetv2_100", weights=str(path), mean=self.HALF, std=self.HALF, options={"pad_type": "same"}
         )
-        model = build_wss(config, 4)
+        model = build_wss(config, ["a", "b", "c", "d"])
         maps = model.maps(torch.rand(1, 3, 96, 128))
         assert maps.cams.shape == (1, 4, 6, 8)
         assert maps.features.shape == (1, model.dim, 6, 8)
         assert maps.features.isfinite().all()
         with pytest.raises(WeightsError, match="another architecture"):
-            build_wss(replace(config, backbone="mobilenetv2_050"), 4)
+            build_wss(replace(config, backbone="mobilenetv2_050"), ["a", "b", "c", "d"])
 
     def test_vit(self, weights_folder: Path) -> None:
         path = weights_folder / "vit_tiny_patch16_224.safetensors"

@@ -13,6 +13,7 @@ from dhr.cli.command import add_format
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
 from dhr.models.student import Mask2FormerConfig
+from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
 from dhr.pipeline.settings import RunConfig
 
@@ -103,14 +104,27 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
     def beside(name: str, path: Path | None) -> Path | None:
         return file.parent / path if path is not None and settings.get(name) == str(path) else path
 
+    maps = config.wss.maps
+    if maps is not None and settings.get("wss", {}).get("maps", settings.get("wss.maps")) == str(maps):
+        maps = file.parent / maps
     return replace(
         config,
-        wss=replace(config.wss, weights=found(config.wss.weights, "wss")),
-        uss=replace(config.uss, weights=found(config.uss.weights, "uss")),
+        wss=replace(config.wss, weights=found(config.wss.weights, "wss"), maps=maps),
+        uss=uss_beside(config.uss, file, settings),
         mask2former=_model_beside(config.mask2former, file, settings.get("mask2former", {}), found),
         classifier=beside("classifier", config.classifier),
         features=beside("features", config.features),
     )
+
+
+def uss_beside(config: UssConfig, file: Path, settings: Mapping[str, Any]) -> UssConfig:
+    """Files of weights that the YAML file names are meant from its folder."""
+    moved: dict[str, Any] = {}
+    for name in ("weights", "head"):
+        value = getattr(config, name)
+        if value not in (None, HUB, NONE) and settings.get("uss", {}).get(name, settings.get(f"uss.{name}")) == value:
+            moved[name] = str(file.parent / value)
+    return replace(config, **moved)
 
 
 def _model_beside(

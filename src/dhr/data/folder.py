@@ -68,7 +68,7 @@ class FolderDataSet(StoredDataSet):
         problems = list(listed.problems) if split is None else []
         folder = "images/" if tagging.images == root / "images" else f"{tagging.images.name}/"
         names = Names(listed.files, folder)
-        wanted = None if split is None else _read_split(root, split, names, problems)
+        wanted = None if split is None else read_split(root, split, names, problems)
         lines = _by_file(tagging, names, wanted, problems)
         truth = root / "truth"
         masks = list_files(truth, frozenset({".png"})).files if truth.is_dir() else ()
@@ -137,7 +137,12 @@ def _class_table(root: Path, tags: Path) -> ClassTable:
     return classes
 
 
-def _read_split(root: Path, split: str, names: Names, problems: list[Problem]) -> set[str]:
+def read_split(root: Path, split: str, names: Names, problems: list[Problem]) -> set[str]:
+    """The files that ``root/splits/SPLIT.txt`` names; lines that name none become ``problems``.
+
+    Raises:
+        DataError: there is no such split.
+    """
     folder = root / "splits"
     known = sorted(path.stem for path in folder.glob("*.txt") if not path.name.startswith("."))
     if split not in known:

@@ -36,7 +36,8 @@ class Source:
             stride: pixels of the image a cell of the grid.
         """
         settings = asdict(config)
-        settings.pop("weights")
+        for name in ("weights", "head"):
+            settings.pop(name)
         about = {
             "meaning": MEANING,
             "uss": settings,

@@ -144,8 +144,9 @@ class MethodConfig:
     uss_weight_grouped: float = 0.6
     """The same for a class that shares a group, where USS features cannot tell it from another."""
     survey: float = 0.6
-    """Weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps 1
-    to 3 are sure of in all photographs. 0: each photograph stands for itself, and there is no such pass."""
+    """Most weight of the survey in the scores, 0..1: of discriminants that `dhr run` fits in a first pass to what Steps
+    1 to 3 are sure of in all photographs. Where these agree less (0..1) with photographs that they were not fitted to,
+    that is the weight. 0: each photograph stands for itself, and there is no such pass."""
     survey_rounds: int = 10
     """How often the discriminants are fitted, each time to scores that the last ones are joined with."""
     survey_shrinkage: float = 80.0

@@ -56,7 +56,8 @@ def rebalance(
         prior: for ``config.marginal`` `prior`, the share of the image that each class covers, in any unit; with
             ``background``, of the background first.
         survey: what all photographs of the data set say of this one (:class:`dhr.method.survey.Survey`), on the grid,
-            with ``background`` of the background first; joined to Step 3 with the weight ``config.survey``.
+            with ``background`` of the background first; joined to Step 3 with the weight ``config.survey``
+            (:meth:`~dhr.method.survey.Survey.weighed` gives the one that the survey deserves).
         config: a preset, or one's own settings.
         boundary: R_c.
 
@@ -107,6 +108,7 @@ def rebalance(
     masks = first = pooled(initial)
     error, ratios = seed.marginal_error, class_marginal(first, present, config, prior)
     moved, intra = torch.zeros_like(error), seed  # until the first round
+    seen = known = None
     for turn in range(config.rounds):
         if turn > 0:
             again = pooled(labels(on_grid(intra.values), present))
@@ -114,8 +116,9 @@ def rebalance(
             masks = torch.where(again.sum(dim=2, keepdim=True) > 0, again, masks)
             before, ratios = ratios, class_marginal(masks, present, config, prior)
             moved = (ratios - before).abs().sum(dim=1)
-        seen, known = (centroid_heatmaps(features, masks, config.centring) for features in (uss, wss))
-        groups = correlated_groups(seen.centroids, present, config.tau)
+        seen = centroid_heatmaps(uss, masks, config.centring, seen)
+        known = centroid_heatmaps(wss, masks, config.centring, known)
+        groups = correlated_groups(seen.pooled.centroids, present, config.tau)
         by_uss, by_wss = (stretched(one.scores) if config.stretch else one.scores for one in (seen, known))
         intra = intra_class(by_uss, by_wss, groups, ratios, present, config)
         error = torch.maximum(error, intra.marginal_error)

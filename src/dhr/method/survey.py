@@ -4,10 +4,13 @@ Two classes that are nearly always tagged together, as a face and a body, look t
 where one photograph is torn, others lean one way, and where a linear discriminant of all of them puts the border is a
 better guess for each. With it, the photographs are better labelled, and give a better discriminant: it is fitted again
 and again, as in self-training (or expectation maximisation with hard labels).
+
+Where one discriminant cannot describe the classes (whatever is found in a kitchen), it is no better guess. How far
+discriminants of some photographs agree with what others are sure of themselves tells, without truth, which it is.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +23,7 @@ from dhr.ops.discriminant import Discriminant, Moments, discriminant
 
 _FLOOR = 1e-4
 _TURNS = 4  # of raising the scores of classes that the survey leaves too little
+_FOLDS = 4  # parts of the photographs, each of which is compared with discriminants of the others
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,16 @@ class Survey:
     """Discriminants of all classes of a data set, in :func:`survey_features`."""
 
     discriminant: Discriminant
+    trust: float
+    """0..1: how far discriminants of other photographs agree with the scores of Steps 1 to 3 (:func:`agreement`)."""
 
     def to(self, device: torch.device) -> "Survey":
         """The same on a device."""
-        return Survey(Discriminant(*(value.to(device) for value in vars(self.discriminant).values())))
+        return replace(self, discriminant=_on(device, self.discriminant))
+
+    def weighed(self, config: MethodConfig) -> MethodConfig:
+        """The settings with the weight that this survey deserves: ``config.survey``, the trust at most."""
+        return replace(config, survey=min(config.survey, self.trust))
 
     def shares(
         self,
@@ -76,7 +86,7 @@ def fit_survey(
     """Discriminants of what the photographs are sure of, fitted ``config.survey_rounds`` times.
 
     In every round each cell counts for the class of its highest score, by its lead over the second; then its scores are
-    those of Steps 1 to 3 joined with what the discriminants say.
+    those of Steps 1 to 3 joined with what the discriminants say, with the weight that the first ones deserve.
 
     Args:
         sightings: of one or more photographs.
@@ -86,31 +96,75 @@ def fit_survey(
         progress: called with (photographs done, in all), all rounds together.
     """
     survey, total = None, config.survey_rounds * len(sightings)
+    shrinkage, trust = config.survey_shrinkage / len(sightings), 0.0
     for turn in range(config.survey_rounds):
-        moments = Moments.nothing(classes, len(sightings[0].features))
+        folds = [Moments.nothing(classes, len(sightings[0].features)) for _ in range(_FOLDS)]
         for index, seen in enumerate(sightings):
             features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
             ids = seen.ids.to(features.device)
             if survey is not None:
                 valid = torch.ones_like(ids, dtype=torch.bool).unsqueeze(0)
                 said = survey.shares(features[None], ids[None], valid, config)
-                scores = join(scores[None], said, valid, config)[0]
-            _count(moments, features, scores, ids)
+                scores = join(scores[None], said, valid, survey.weighed(config))[0]
+            best, lead = _surest(scores)
+            folds[index % _FOLDS].add(features, ids[best], lead)
             progress(turn * len(sightings) + index + 1, total)
-        survey = Survey(discriminant(moments, config.survey_shrinkage / len(sightings)))
+        if turn == 0:
+            trust = agreement(sightings, folds, shrinkage, device)
+        survey = Survey(discriminant(sum(folds[1:], folds[0]), shrinkage), trust)
         if device is not None:
             survey = survey.to(device)
     assert survey is not None  # one round or more
     return survey
 
 
-def _count(
-    moments: Moments, features: Float[Tensor, "d m"], scores: Float[Tensor, "k m"], ids: Int[Tensor, " k"]
-) -> None:
-    """Add a photograph: each cell with the class of its highest score, by its lead."""
+def agreement(
+    sightings: Sequence[Sighting], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
+) -> float:
+    r"""How far discriminants agree with the scores of photographs that they were not fitted to; 0 is chance, 1 all.
+
+    .. math:: \frac{1}{C} \sum_c \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
+              a_n = \frac{[\hat y_n = c] - 1/K_n}{1 - 1/K_n}
+
+    with :math:`y_n` the class of a cell's highest score, :math:`l_n` its lead over the second, :math:`\hat y_n` the
+    class that the discriminants of the other folds give it, of the :math:`K_n` of its photograph: each class's own
+    chance-corrected agreement, and their mean. Photographs with one class, or with one that the others lack, count
+    nothing; if that are all, it is 0.
+
+    Args:
+        sightings: the photographs.
+        folds: moments of every ``len(folds)``-th photograph, the first one's from the first on.
+        shrinkage: of the discriminants.
+        device: where it is computed.
+    """
+    classes = len(folds[0].mass)
+    agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
+    for start in range(min(len(folds), len(sightings))):
+        others = [fold for index, fold in enumerate(folds) if index != start]
+        known = discriminant(sum(others[1:], others[0]), shrinkage)
+        guess = known if device is None else _on(device, known)
+        for seen in sightings[start :: len(folds)]:
+            if len(seen.ids) < 2 or not (known.known[seen.ids.cpu()] > 0).all():
+                continue
+            features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
+            best, lead = _surest(scores)
+            same = (guess(features, seen.ids.to(features.device)).max(dim=0).indices == best).to(lead.dtype)
+            chance = 1 / len(seen.ids)
+            where = seen.ids.cpu()[best.cpu()]
+            agreed.index_add_(0, where, (lead * (same - chance) / (1 - chance)).double().cpu())
+            whole.index_add_(0, where, lead.double().cpu())
+    found = whole > 0
+    return max(0.0, float((agreed[found] / whole[found]).mean())) if bool(found.any()) else 0.0
+
+
+def _on(device: torch.device, known: Discriminant) -> Discriminant:
+    return Discriminant(*(value.to(device) for value in vars(known).values()))
+
+
+def _surest(scores: Float[Tensor, "k m"]) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
+    """The class of each cell's highest score, and its lead over the second, in shares of their sum."""
     best = shares(scores[None])[0].topk(min(2, len(scores)), dim=0)
-    lead = best.values[0] - best.values[1] if len(scores) > 1 else best.values[0]
-    moments.add(features, ids[best.indices[0]], lead)
+    return best.indices[0], best.values[0] - best.values[1] if len(scores) > 1 else best.values[0]
 
 
 def join(

@@ -1,7 +1,7 @@
 """Building timm networks, with weights from the hub, from a local file, or none."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,25 +68,51 @@ def load_weights(network: nn.Module, path: Path, model: str, setting: str) -> No
     Raises:
         WeightsError: no such file, not a state dict, or of another architecture (the first keys that differ are named).
     """
-    from timm.models import load_state_dict, model_entrypoint
+    from timm.models import model_entrypoint
 
-    if not path.is_file():
-        raise WeightsError(f"--{setting}: no file {path}; expected safetensors or a PyTorch state dict of {model!r}")
     wrapped = getattr(network, "model", None)
     inner = wrapped if isinstance(wrapped, nn.Module) else network
     convert = getattr(sys.modules[model_entrypoint(model).__module__], "checkpoint_filter_fn", None)
-    wanted = inner.state_dict()
+    state = read_state(path, model, setting, None if convert is None else lambda found: convert(found, inner))
+    fill(inner, state, str(path), model, setting)
+
+
+def read_state(
+    path: Path, model: str, setting: str, convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a file: safetensors, or a PyTorch state dict (nothing in it is executed).
+
+    Args:
+        model: whose weights are expected, for messages.
+        convert: from older names of parameters to the present ones.
+
+    Raises:
+        WeightsError: no such file, or not a state dict.
+    """
+    from timm.models import load_state_dict
+
+    if not path.is_file():
+        raise WeightsError(f"--{setting}: no file {path}; expected safetensors or a PyTorch state dict of {model!r}")
     try:
         state: dict[str, Tensor] = load_state_dict(str(path))
         if convert is not None:
-            state = convert(state, inner)
-        state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+            state = convert(state)
+        return {key: value for key, value in state.items() if isinstance(value, Tensor)}
     except Exception as error:  # a damaged file raises whatever its parser happens to raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
             f"--{setting}: {path} is no readable state dict of {model!r} ({reason[0][:160]}); "
             "expected safetensors or a file that torch.load(weights_only=True) reads"
         ) from error
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], place: str, model: str, setting: str) -> None:
+    """Load ``state`` into ``network``, all of whose parameters it must hold; what it holds besides is left out.
+
+    Raises:
+        WeightsError: it is of another architecture (the first keys that differ are named).
+    """
+    wanted = network.state_dict()
     differ = [
         f"{key} {tuple(value.shape)}"
         + (f" (file: {tuple(state[key].shape)})" if key in state else " (not in the file)")
@@ -95,10 +121,10 @@ def load_weights(network: nn.Module, path: Path, model: str, setting: str) -> No
     ]
     if differ:
         raise WeightsError(
-            f"--{setting}: {path} holds weights of another architecture than {model!r}: {len(differ)} of {len(wanted)} "
-            f"parameters differ, first {'; '.join(differ[:3])}"
+            f"--{setting}: {place} holds weights of another architecture than {model!r}: {len(differ)} of "
+            f"{len(wanted)} parameters differ, first {'; '.join(differ[:3])}"
         )
-    inner.load_state_dict({key: state.get(key, value) for key, value in wanted.items()})
+    network.load_state_dict({key: state.get(key, value) for key, value in wanted.items()})
 
 
 def normalisation(network: nn.Module) -> tuple[Tensor, Tensor]:

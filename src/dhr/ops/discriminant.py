@@ -28,6 +28,10 @@ class Moments:
             torch.zeros(dim, dim, dtype=double),
         )
 
+    def __add__(self, other: "Moments") -> "Moments":
+        """Of all features of both."""
+        return Moments(*(one + more for one, more in zip(vars(self).values(), vars(other).values(), strict=True)))
+
     def add(self, features: Float[Tensor, "d n"], labels: Int[Tensor, " n"], weights: Float[Tensor, " n"]) -> None:
         """Add n features, in place: products are large. Weights are 0 or more."""
         weighted = features * weights

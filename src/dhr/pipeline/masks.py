@@ -25,6 +25,7 @@ from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.stored_maps import StoredMaps
 from dhr.types import Rebalanced
 
 
@@ -46,7 +47,7 @@ def see(
     rgb: UInt8[np.ndarray, "h w 3"],
     sample: Sample,
     classes: ClassTable,
-    wss: WssModel,
+    wss: WssModel | StoredMaps,
     uss: Features,
     config: RunConfig,
     device: torch.device,
@@ -60,30 +61,51 @@ def see(
     uss_features = uss(image)
     image = image.to(device)
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
-    columns = [tag - classes.foreground.start for tag in sample.tags]
-
-    def wss_maps(view: Tensor) -> tuple[Tensor, ...]:
-        maps = wss.maps(view.contiguous(memory_format=torch.channels_last))
-        tagged = maps.cams[:, columns]
-        # Class boundaries are thin: on a coarser grid than their own they are lost.
-        edges = () if maps.edges is None else (maps.edges,)
-        return tagged.relu(), tagged, maps.features, *edges
-
-    positive, signed, wss_features, *edges = average_views(
-        wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip
-    )
+    positive, signed, wss_features, edges = _see_wss(image, sample, classes, wss, grid, config)
+    if wss_features is None:
+        wss_features = uss_features
     # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
     for name, maps in (("CAMs", signed), ("WSS features", wss_features)):
         if not bool(torch.isfinite(maps).all()):
             raise ItemError(f"its {name} hold NaN or infinity; check the weights, or those that were trained here")
     cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
-    return Maps(image, cams, uss_features, wss_features, edges[0] if edges else None)
+    return Maps(image, cams, uss_features, wss_features, edges)
+
+
+def _see_wss(
+    image: Tensor,
+    sample: Sample,
+    classes: ClassTable,
+    wss: WssModel | StoredMaps,
+    grid: tuple[int, int],
+    config: RunConfig,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """CAMs after and before the ReLU, WSS features (None: there are none of their own), and class boundaries."""
+    columns = [tag - classes.foreground.start for tag in sample.tags]
+    if isinstance(wss, StoredMaps):
+        maps = wss.read(sample).to(image.device)
+        positive, signed = (
+            interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True) for one in (maps.relu(), maps)
+        )
+        if wss.network is None:
+            return positive, signed, None, None
+        views = average_views(lambda view: (wss.features(view),), image, [grid], config.wss.scales, config.wss.flip)
+        return positive, signed, views[0], None
+
+    def wss_maps(view: Tensor) -> tuple[Tensor, ...]:
+        maps = wss.maps(view.contiguous(memory_format=torch.channels_last), columns)
+        # Class boundaries are thin: on a coarser grid than their own they are lost.
+        edges = () if maps.edges is None else (maps.edges,)
+        return maps.cams.relu(), maps.cams, maps.features, *edges
+
+    positive, signed, features, *edges = average_views(wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip)
+    return positive, signed, features, edges[0] if edges else None
 
 
 def make_mask(
     data: DataSet,
     sample: Sample,
-    wss: WssModel,
+    wss: WssModel | StoredMaps,
     uss: Features,
     config: RunConfig,
     device: torch.device,
@@ -109,7 +131,7 @@ def make_mask(
         background=classes.background,
         prior=photograph_prior(classes, sample, config.method.prior, device),
         survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-        config=config.method,
+        config=config.method if survey is None else survey.weighed(config.method),
         boundary=config.boundary,
     )
     size = (rgb.shape[0], rgb.shape[1])

@@ -11,16 +11,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dhr.data.samples import DataSet, Sample
-from dhr.errors import WeightsError
+from dhr.errors import ConfigError, WeightsError
 from dhr.features import Features
 from dhr.files import write_bytes
 from dhr.models.weights import NONE
-from dhr.models.wss import WssModel, build_wss
+from dhr.models.wss import FILES, WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.features import build_features
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.stored_maps import StoredMaps, stored_maps
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
 
@@ -29,7 +30,7 @@ from dhr.train.classifier import train_classifier
 class Models:
     """Both networks, on the device, in evaluation mode."""
 
-    wss: WssModel
+    wss: WssModel | StoredMaps
     uss: Features
     """Features of the USS network, or of the store."""
 
@@ -39,14 +40,21 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
     torch.manual_seed(config.seed)
     trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
     wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
-    wss = build_wss(wss_config, len(data.classes.foreground))
-    if trained is not None and isinstance(wss, nn.Module):
-        _load_classifier(wss, trained, data)
+    wss: WssModel | StoredMaps
+    if config.wss.kind == FILES:
+        wss = stored_maps(wss_config, data.classes)
+    else:
+        wss = build_wss(wss_config, [data.classes.names[index] for index in data.classes.foreground])
+    network = wss.network if isinstance(wss, StoredMaps) else wss
+    if trained is not None and not isinstance(network, TagClassifier):
+        raise ConfigError(f"--classifier: wss.kind {config.wss.kind} with wss.backbone {config.wss.backbone} has none")
+    if trained is not None and isinstance(network, nn.Module):
+        _load_classifier(network, trained, data)
     if isinstance(wss, IrnClassifier) and folder.affinity.is_file():
         _load_heads(wss, folder.affinity)
-    if isinstance(wss, nn.Module):
-        wss.to(device).eval()
-        wss.to(memory_format=torch.channels_last)
+    if isinstance(network, nn.Module):
+        network.to(device).eval()
+        network.to(memory_format=torch.channels_last)
     return Models(wss, build_features(config, device))
 
 
@@ -113,7 +121,7 @@ def _first(names: Sequence[str] | None) -> str:
 
 
 def train(
-    wss: WssModel,
+    wss: WssModel | StoredMaps,
     data: DataSet,
     samples: Sequence[Sample],
     config: RunConfig,

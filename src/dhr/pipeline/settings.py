@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from dhr.data.cam_files import SUFFIXES
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.features.store import known_reduction
@@ -62,6 +63,11 @@ class RunConfig:
             raise ConfigError(
                 f"recursion needs a student with maps, student.kind joint; {self.student.kind} learns finished masks, "
                 "those of a run (dhr train --masks OUT/masks)"
+            )
+        if self.recursion and self.wss.kind not in ("classifier", "irn"):
+            raise ConfigError(
+                f"recursion needs a classifier that is trained on the tags, wss.kind classifier or irn; got "
+                f"{self.wss.kind}. A student of its masks: dhr train --masks OUT/masks"
             )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
@@ -121,11 +127,20 @@ class RunConfig:
             settings.pop("joint")
         if self.wss.kind != "irn":
             settings.pop("affinity")
+        if self.wss.kind == "clip" and Path(self.wss.backbone).is_dir():
+            settings["wss"]["backbone"] = _digest_folder(Path(self.wss.backbone))
+        maps = settings["wss"].pop("maps")
+        if maps is not None:
+            settings["wss"]["maps"] = _digest_maps(maps, before.get("wss", {}).get("maps"))
         for part in ("wss", "uss"):
             weights = settings[part]["weights"]
             if weights not in (HUB, NONE):
                 known = before.get(part, {}).get("weights")
-                settings[part]["weights"] = _digest(Path(weights), f"{part}.weights", known)
+                place = Path(weights)
+                digest = _digest_folder(place) if place.is_dir() else _digest(place, f"{part}.weights", known)
+                settings[part]["weights"] = digest
+        if self.uss.head is not None:
+            settings["uss"]["head"] = _digest(Path(self.uss.head), "uss.head", before.get("uss", {}).get("head"))
         # A plain store holds what is computed without one; only one that reduces features changes the masks.
         settings.pop("features")
         if self.features is not None:
@@ -208,6 +223,18 @@ def _digest(path: Path, setting: str, before: str | None) -> str:
         if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
             return before
         raise WeightsError(f"--{setting}: cannot read {path} ({error.strerror}); expected a file of weights") from error
+
+
+def _digest_maps(folder: Path, before: str | None) -> str:
+    """Of all files of maps, by name and content."""
+    if not folder.is_dir():
+        if before:
+            return before
+        raise ConfigError(f"--wss.maps: there is no folder {folder}")
+    whole = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
+        whole.update(f"{file.relative_to(folder).as_posix()} {_digest(file, 'wss.maps', None)}\n".encode())
+    return _SHA256 + whole.hexdigest()
 
 
 def _digest_folder(path: Path) -> str:

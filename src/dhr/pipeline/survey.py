@@ -52,7 +52,8 @@ def make_survey(
         shutil.rmtree(folder.sightings, ignore_errors=True)  # if it was killed in between
         try:
             found = _read(folder.survey)
-            return Survey(Discriminant(found["weights"], found["bias"], found["known"])).to(device)
+            known = Discriminant(found["weights"], found["bias"], found["known"])
+            return Survey(known, float(found["trust"])).to(device)
         except (OSError, KeyError, SafetensorError) as error:
             raise OutputError(f"{folder.survey} is damaged ({error}); delete it, and it is made anew") from error
     looked_at = chosen(samples)
@@ -79,9 +80,8 @@ def make_survey(
         device,
         lambda done, total: progress("discriminants", done, total),
     )
-    write_bytes(
-        folder.survey, save({name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()})
-    )
+    kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
+    write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
     shutil.rmtree(folder.sightings, ignore_errors=True)
     return survey
 

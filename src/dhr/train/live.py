@@ -68,6 +68,7 @@ def live_targets(
         start = torch.where(same.any(dim=1), same.int().argmax(dim=1), VOID)
     if survey is not None:
         uss = pieces.uss.float()
+        method = survey.weighed(method)
         said = survey.shares(survey_features(uss), ids, known, method).view(len(uss), -1, *uss.shape[-2:])
     result = rebalance(
         own.float(), pieces.uss.float(), features.float(), pieces.images.float(), valid, start,

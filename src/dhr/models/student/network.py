@@ -1,5 +1,6 @@
 """The student: a tag classifier and a decoder on one encoder (paper, Section 3.3)."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -54,14 +55,15 @@ class Student(nn.Module):
         return interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False).softmax(dim=1)
 
     @torch.no_grad()
-    def maps(self, images: Float[Tensor, "b 3 h w"]) -> WssMaps:
+    def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """What the next rebalancing sees (``config.maps``), the same in the midst of training."""
         modes = {module: module.training for module in self.modules()}
         self.eval()
         seen = self(images)
         for module, mode in modes.items():
             module.training = mode
-        return WssMaps(self.activation(seen), seen.features)
+        activation = self.activation(seen)
+        return WssMaps(activation if tags is None else activation[:, list(tags)], seen.features)
 
     def activation(self, seen: StudentMaps) -> Float[Tensor, "b _ _ _"]:
         """A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""

@@ -4,7 +4,7 @@ A model is one file with a builder in :data:`USS_MODELS`; its features are froze
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -12,19 +12,29 @@ from torch import Tensor
 
 from dhr.errors import ConfigError
 
+HEADED = ("stego", "hp")
+"""Kinds that are a head on top of a network of timm."""
+
 
 @dataclass(frozen=True)
 class UssConfig:
     """Which unsupervised features to use, and how to compute them."""
 
     kind: str = "timm"
-    """`timm` (any Vision Transformer of timm) or `colour` (colour and texture statistics: no weights, no training)."""
+    """`timm` (any Vision Transformer or CNN of timm), `stego` (a head on top of one, trained by `dhr uss train` or by
+    its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
+    and texture statistics: no weights, no training)."""
     model: str = "vit_small_patch14_dinov2.lvd142m"
-    """Name of the timm model."""
+    """Name of the timm model; with a head, of the one below it."""
     weights: str = "hub"
-    """`hub` (timm downloads them), `none` (random), or a local file."""
+    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint. What
+    a checkpoint named by `head` holds of the model itself goes before `hub`."""
+    head: str | None = None
+    """Of `stego` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
     block: int = -1
-    """Transformer block whose patch tokens are the features; -1 is the last."""
+    """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of `timm.create_model`, such as `{output_stride: 16}` for a CNN."""
     mean: tuple[float, float, float] | None = None
     """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
     std: tuple[float, float, float] | None = None
@@ -46,6 +56,8 @@ class UssConfig:
             raise ConfigError(f"uss.scales must be positive numbers, got {self.scales}")
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"uss.std must be positive numbers, got {self.std}")
+        if self.head is not None and self.kind not in HEADED:
+            raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} has none")
         if self.window != 0 and self.window < 32:
             raise ConfigError(f"uss.window must be 0 (none), or 32 or more pixels; got {self.window}")
         if not 0 <= self.overlap <= 0.9:
@@ -69,9 +81,21 @@ class UssModel(Protocol):
 
 
 def _timm(config: UssConfig) -> UssModel:
-    from dhr.models.uss.vit import VitFeatures
+    from dhr.models.uss.backbone import build_backbone
 
-    return VitFeatures(config)
+    return build_backbone(config)
+
+
+def _stego(config: UssConfig) -> UssModel:
+    from dhr.models.uss.stego import build_stego
+
+    return build_stego(config)
+
+
+def _leopart(config: UssConfig) -> UssModel:
+    from dhr.models.uss.leopart import build_leopart
+
+    return build_leopart(config)
 
 
 def _colour(config: UssConfig) -> UssModel:
@@ -80,7 +104,13 @@ def _colour(config: UssConfig) -> UssModel:
     return ColourFeatures()
 
 
-USS_MODELS: Mapping[str, Callable[[UssConfig], Any]] = {"timm": _timm, "colour": _colour}
+USS_MODELS: Mapping[str, Callable[[UssConfig], Any]] = {
+    "timm": _timm,
+    "stego": _stego,
+    "hp": _stego,
+    "leopart": _leopart,
+    "colour": _colour,
+}
 """The kinds of USS model, by the name that `uss.kind` takes."""
 
 

@@ -1,5 +1,7 @@
 """Image classifier with class activation maps (Zhou et al. 2016): the WSS encoder of the paper."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from dhr.errors import ConfigError
-from dhr.models.weights import build_timm, normalisation
+from dhr.models.weights import normalisation
 from dhr.models.wss import WssConfig, WssMaps
+from dhr.models.wss.cams import CAMS, check_cam
+from dhr.models.wss.encoders import build_encoder
 
 
 class TagClassifier(nn.Module):
@@ -21,11 +24,9 @@ class TagClassifier(nn.Module):
     def __init__(self, config: WssConfig, classes: int) -> None:
         super().__init__()
         self.config = config
-        options = {"features_only": True, "output_stride": config.output_stride, **config.options}
-        self.encoder: Any = build_timm(config.backbone, config.weights, "wss.weights", options)
+        self.encoder: Any = build_encoder(config)
+        check_cam(self.encoder, config.cam, config.layer)
         channels: list[int] = self.encoder.feature_info.channels()
-        if len(channels) < 2:
-            raise ConfigError(f"wss.backbone {config.backbone!r} has one feature map only; two or more are needed")
         self.classifier = nn.Conv2d(channels[-1], classes, kernel_size=1, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.01)
         self.dim = channels[-1] + channels[-2]
@@ -44,17 +45,20 @@ class TagClassifier(nn.Module):
         return logits
 
     @torch.no_grad()
-    def maps(self, images: Float[Tensor, "b 3 h w"]) -> WssMaps:
-        """CAMs and features (C4 and C5) of RGB images in 0..1, on the grid of C5; the same in the midst of training."""
+    def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
+        """CAMs (`wss.cam`) and features of RGB images in 0..1; the same in the midst of training."""
+        wanted = range(self.classifier.out_channels) if tags is None else tags
         modes = {module: module.training for module in self.modules()}
         self.eval()  # otherwise batch norms mix the images, and remember them
-        levels = self.encode(images)
-        for module, mode in modes.items():
-            module.training = mode
-        return self.read(levels)
+        try:
+            cams, levels = CAMS[self.config.cam](self, images, wanted)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return replace(self.read(levels), cams=cams)
 
     def read(self, levels: list[Tensor]) -> WssMaps:
-        """The maps that the encoder's feature maps lead to."""
+        """CAMs of all classes and features that the encoder's maps lead to, on the grid of the last."""
         *_, c4, c5 = levels
         cams = self.classifier(c5)
         if c4.shape[-2:] != c5.shape[-2:]:

@@ -1,0 +1,79 @@
+"""What the listed models cost: ``python benchmarks/model_cost.py --json F``.
+
+Each model of ``dhr models`` that can be built without its weights sees one photograph of 512 x 512 pixels, once, in a
+process of its own: time and memory do not depend on what the weights are. ``mb`` is the most memory that the process
+took above what it took before there was a model.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import commit, machine
+
+from dhr.files import write_json
+from dhr.models.cards import CARDS
+
+_CODE = """
+import json, sys, time, torch
+from pathlib import Path
+from dhr.models.cards import CARDS
+from dhr.models.uss import UssConfig, build_uss
+from dhr.models.wss import WssConfig, build_wss
+card = next(card for card in CARDS if card.name == sys.argv[1])
+side, repetitions = int(sys.argv[2]), int(sys.argv[3])
+image = torch.rand(1, 3, side, side)
+def memory(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
+before = memory("VmRSS")
+if card.role == "uss":
+    model = build_uss(UssConfig(**card.settings, weights="none"))
+    run = lambda: model(image)
+else:
+    model = build_wss(WssConfig(**card.settings, weights="none"), ["a", "b"])
+    run = lambda: model.maps(image)
+seconds = []
+for _ in range(repetitions + 1):
+    start = time.perf_counter()
+    run()
+    seconds.append(time.perf_counter() - start)
+count = sum(one.numel() for one in model.parameters()) if isinstance(model, torch.nn.Module) else 0
+print(json.dumps({"ms": [1000 * one for one in seconds[1:]], "mb": memory("VmHWM") - before, "parameters": count}))
+"""
+
+
+def main() -> None:
+    """Measure, print a table, and write the JSON file."""
+    parser = argparse.ArgumentParser(description="Time and memory of every model that is listed.")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--repetitions", type=int, default=5)
+    given = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    print("| model | role | million parameters | ms | quartiles | MB |\n| --- | --- | --- | --- | --- | --- |")
+    for card in CARDS:
+        if card.settings["kind"] in ("clip", "files"):
+            continue  # CLIP cannot be built without its weights, and the others are no networks
+        call = [sys.executable, "-c", _CODE, card.name, str(given.side), str(given.repetitions)]
+        found = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+        low, middle, high = torch.tensor(found["ms"]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+        row = {"model": card.name, "role": card.role, "ms": middle, "spread": [low, high]}
+        rows.append({**row, "mb": found["mb"], "parameters": found["parameters"]})
+        print(
+            f"| {card.name} | {card.role} | {found['parameters'] / 1e6:.1f} | {middle:.0f} | {low:.0f} .. {high:.0f} | "
+            f"{found['mb']:.0f} |",
+            flush=True,
+        )
+    if given.json:
+        write_json(
+            given.json, {"rows": rows, "side": given.side, "commit": commit(), "machine": machine(torch.device("cpu"))}
+        )
+
+
+if __name__ == "__main__":
+    main()

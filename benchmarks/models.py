@@ -1,0 +1,105 @@
+"""Masks with every model whose weights are here: ``python benchmarks/models.py --data DIR --config C --json F``.
+
+For each pair of USS and WSS model, ``dhr run`` makes the masks of a split, and they are scored against its truth. The
+settings are those of ``--config`` but for the model; a classifier that is trained for one row serves all rows with the
+same WSS model. What ``--work`` holds already is not made again. ``--head NAME=SETTING=VALUE,...`` adds a USS model.
+"""
+
+import argparse
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from common import commit, machine
+from rich.console import Console
+
+from dhr import pipeline
+from dhr.cli.parser import parse
+from dhr.cli.progress import Bars
+from dhr.data.folder import FolderDataSet
+from dhr.evaluate import evaluate
+from dhr.files import write_json
+from dhr.pipeline.settings import RunConfig
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, and the settings that choose it beside those of the configuration."""
+
+    name: str
+    settings: tuple[str, ...] = ()
+
+
+def models(weights: Path) -> tuple[list[Model], list[Model]]:
+    """USS and WSS models; the first of each are those of the configuration."""
+    vit = str(weights / "vit_tiny_patch16_224.safetensors")
+    uss = [Model("ViT-Tiny, block 9"), Model("colour", ("--uss.kind", "colour"))]
+    tiny = ("--wss.backbone", "vit_tiny_patch16_224", "--wss.weights", vit, "--wss.options", "{}")
+    wss = [
+        Model("MobileNetV2, CAM"),
+        Model("MobileNetV2, LayerCAM", ("--wss.cam", "layercam")),
+        Model("ViT-Tiny, CAM", tiny),
+        Model("ViT-Tiny, attention", (*tiny, "--wss.cam", "attention")),
+    ]
+    return uss, wss
+
+
+def main() -> None:
+    """Make masks, score them, print a table, write the JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=Path("../shared/weights"), help="folder of the weights")
+    parser.add_argument("--head", action="append", default=[], help="a further USS model: NAME=SETTING=VALUE,...")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("models-work"))
+    given = parser.parse_args()
+    data = FolderDataSet(given.data, given.split)
+    uss, wss = models(given.weights)
+    for head in given.head:
+        name, settings = head.split("=", 1)
+        parts = [part for setting in settings.split(",") for part in f"--uss.{setting}".split("=", 1)]
+        uss.append(Model(name, tuple(parts)))
+    pairs = [(one, wss[0]) for one in uss] + [(uss[0], one) for one in wss[1:]]
+    rows: list[dict[str, Any]] = []
+    classifiers: dict[tuple[str, ...], Path] = {}
+    print("| USS | WSS | mIoU | minor IoU | vanished | boundary F |\n| --- | --- | --- | --- | --- | --- |")
+    for one, other in pairs:
+        out = given.work / f"{one.name} with {other.name}".replace(", ", "-").replace(" ", "-")
+        call = ["run", "--data", str(given.data), "--split", given.split, "--out", str(out)]
+        call += ["--config", str(given.config), *one.settings, *other.settings]
+        network = (
+            other.settings[: other.settings.index("--wss.cam")] if "--wss.cam" in other.settings else other.settings
+        )
+        if network in classifiers:
+            call += ["--classifier", str(classifiers[network])]
+        config: RunConfig = cast("partial[int]", parse(call)).args[3]
+        with Bars(Console(stderr=True)) as bars:
+            outcome = pipeline.run(data, out, config, bars)
+        classifiers.setdefault(network, out / "classifier.safetensors")
+        scores = evaluate(data, out / "masks")
+        values = {
+            "miou": 100 * scores.miou,
+            "minor_iou": 100 * scores.minor_iou,
+            "vanished": 100 * scores.vanished,
+            "boundary_f": 100 * scores.boundary_f,
+        }
+        rows.append({"uss": one.name, "wss": other.name, **values, "stages": list(outcome.stages)})
+        print(
+            f"| {one.name} | {other.name} | " + " | ".join(f"{value:.1f}" for value in values.values()) + " |",
+            flush=True,
+        )
+        about = {
+            "benchmark": "models",
+            "split": given.split,
+            "commit": commit(),
+            "machine": machine(torch.device("cpu")),
+        }
+        write_json(given.json, {"rows": rows, **about})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What a head makes of features: ``python benchmarks/uss_head.py --data DIR --config C --json F``.
+
+A head is trained on the photographs of ``--train``, by ``dhr uss train`` and without any label. Its codes and the raw
+features below it, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
+labels and matched with the classes, over several seeds; and a linear classifier that learns from ``--train``'s truth.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, cast
+
+import numpy as np
+import torch
+from common import commit, machine
+from rich.console import Console
+
+from dhr.cli.parser import parse
+from dhr.cli.progress import Bars
+from dhr.data.folder import FolderDataSet
+from dhr.data.transforms import working_image
+from dhr.evaluate.probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
+from dhr.features.compute import uss_maps
+from dhr.files import write_json
+from dhr.models.uss import UssConfig, build_uss
+from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.uss import HeadTraining, train_head
+from dhr.train.head_config import HeadConfig
+
+
+@torch.no_grad()
+def seen(data: FolderDataSet, uss: UssConfig, config: RunConfig) -> tuple[list[Map], list[Truth]]:
+    """Features of every photograph on the grid of a run, and truth."""
+    model = build_uss(uss)
+    maps, truths = [], []
+    for sample in data.samples:
+        image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
+        maps.append(uss_maps(image, model, uss, config.image.grid_stride)[0])
+        truths.append(np.asarray(data.read_truth(sample)))
+    return maps, truths
+
+
+def main() -> None:
+    """Train, probe, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of a run, whose section uss is taken")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--kind", default="stego")
+    parser.add_argument("--train", default="train")
+    parser.add_argument("--val", default="val")
+    parser.add_argument("--seeds", type=int, default=5, help="of the clusters")
+    parser.add_argument("--epochs", type=int, default=HeadConfig.epochs)
+    parser.add_argument("--work", type=Path, default=Path("uss-head-work"))
+    given = parser.parse_args()
+    call = ["run", "--data", str(given.data), "--out", str(given.work / "run"), "--config", str(given.config)]
+    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    begun = time.perf_counter()
+    with Bars(Console(stderr=True)) as bars:
+        training = HeadTraining(given.kind, config.uss, HeadConfig(epochs=given.epochs))
+        trained = train_head(given.data, given.train, given.work / "head", training, bars)
+    seconds = time.perf_counter() - begun
+    train, val = (FolderDataSet(given.data, split) for split in (given.train, given.val))
+    classes = len(train.classes.names)
+    rows: list[dict[str, Any]] = []
+    print("| features | channels | cluster probe mIoU | spread | accuracy | linear probe mIoU |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, uss in (("raw", config.uss), (given.kind, replace(config.uss, kind=given.kind, head=str(trained.head)))):
+        learnt, labels = seen(train, uss, config)
+        scored, truths = seen(val, uss, config)
+        cells = drawn_cells(learnt, 200)
+        found = [
+            cluster_probe(cluster_centres(cells, classes, seed=seed), scored, truths, classes)
+            for seed in range(given.seeds)
+        ]
+        mious = [100 * one.miou for one in found]
+        row = {
+            "features": name,
+            "channels": len(scored[0]),
+            "cluster_miou": mean(mious),
+            "spread": stdev(mious) if len(mious) > 1 else 0.0,
+            "cluster_accuracy": 100 * mean(one.accuracy for one in found),
+            "linear_miou": 100 * linear_probe(fit_linear(learnt, labels, classes), scored, truths, classes).miou,
+        }
+        rows.append(row)
+        print(
+            "| "
+            + " | ".join(f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values())
+            + " |"
+        )
+    about = {"training_s": seconds, "commit": commit(), "machine": machine(torch.device("cpu"))}
+    write_json(given.json, {"benchmark": "uss_head", "rows": rows, **about})
+    print(f"trained in {seconds / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()

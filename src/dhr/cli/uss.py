@@ -1,0 +1,25 @@
+"""``dhr uss train``."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from dhr.cli.progress import Bars
+from dhr.cli.run import left_out
+from dhr.pipeline.uss import HeadTraining, train_head
+
+
+def train(data: Path, split: str | None, out: Path, config: HeadTraining) -> int:
+    """Train a head; 1 if photographs had to be left out, else 0."""
+    console = Console()
+    with Bars(console) as bars:
+        trained = train_head(data, split, out, config, bars)
+    left_out(console, trained.skipped, out)
+    console.print(f"Head of {trained.photographs} photographs: {escape(str(trained.head))}", soft_wrap=True)
+    console.print(
+        f"Use it: dhr run --uss.kind {config.kind} --uss.head {escape(str(trained.head))} and the same uss.model, "
+        "uss.weights and uss.block",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    return 1 if trained.skipped else 0

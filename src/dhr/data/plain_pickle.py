@@ -1,0 +1,209 @@
+"""Dictionaries of arrays out of pickles, of which nothing is executed.
+
+``np.save`` of a dictionary is a pickle, and that is how most programs for tags keep their maps. A pickle is a program:
+whoever runs it runs what its author wished. Here every name that it may call stands for a function of this module that
+only notes bytes and numbers; all others are refused before anything is called. Neither numpy's nor torch's own
+unpickling takes part, except for ``torch.load(weights_only=True)`` for the bytes of a tensor.
+"""
+
+import io
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+_KINDS = "biuf"
+"""Booleans, integers and floats, as numpy calls them."""
+
+
+class Refused(ValueError):  # noqa: N818  what happened to the file, not to the program
+    """The pickle holds something else than plain data."""
+
+
+def read_plain_pickle(content: bytes) -> Any:
+    """What the pickle ``content`` holds: dictionaries, lists, tuples, text, numbers, and arrays of numbers.
+
+    Tensors of torch become arrays. Of an array of objects (``np.save`` of a dictionary) only one of a single object is
+    read, and is that object.
+
+    >>> read_plain_pickle(pickle.dumps({"keys": np.arange(2), "name": "a"}))
+    {'keys': array([0, 1]), 'name': 'a'}
+
+    Raises:
+        Refused: it names anything else, or is damaged.
+    """
+    try:
+        return _finished(_Plain(io.BytesIO(content)).load(), depth=0)
+    except Refused:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its opcodes happen to raise
+        raise Refused(f"it is damaged ({' '.join(str(error).split())[:120] or type(error).__name__})") from error
+
+
+class _Dtype:
+    """A type of numbers, as numpy writes it: `f4`, and the order of its bytes."""
+
+    def __init__(self, name: Any, *options: Any) -> None:
+        self.name, self.order = str(name), "="
+
+    def __setstate__(self, state: Any) -> None:
+        self.order = str(state[1])
+
+    def real(self) -> "np.dtype[Any]":
+        """numpy's."""
+        name = self.name.lstrip("<>=|")
+        if name[:1] not in _KINDS or not name[1:].isdigit():
+            raise Refused(f"its values are {self.name[:20]!r}, no numbers")
+        return np.dtype(self.order.replace("|", "=") + name)
+
+
+class _Array:
+    """An array that is being described."""
+
+    def __init__(self) -> None:
+        self.state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = tuple(state)
+
+    def real(self, depth: int) -> Any:
+        """The array; or, of an array of one object, the object."""
+        if len(self.state) != 5:
+            raise Refused("an array is not finished")
+        _, shape, dtype, fortran, data = self.state
+        if isinstance(data, list):
+            if len(data) != 1:
+                raise Refused(f"it holds an array of {len(data)} objects")
+            return _finished(data[0], depth)
+        return _numbers(data, dtype, shape, "F" if fortran else "C")
+
+
+class _Name:
+    """A class that is named, and never made."""
+
+
+_NDARRAY = _Name()
+
+
+def _numbers(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    if isinstance(data, str):
+        data = data.encode("latin-1")  # as Python 2 wrote bytes
+    if not isinstance(data, bytes | bytearray) or not isinstance(dtype, _Dtype):
+        raise Refused("an array has no bytes or no type")
+    values: np.ndarray = np.frombuffer(bytes(data), dtype=dtype.real())
+    return values.reshape(tuple(int(side) for side in shape), order="F" if order == "F" else "C")
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+    if kind is not _NDARRAY:
+        raise Refused("it holds an array of an unknown class")
+    return _Array()
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    return _numbers(data, dtype, shape, order)
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _numbers(data, dtype, (), "C").item()
+
+
+def _encode(text: Any, encoding: Any = "latin1") -> bytes:
+    if str(encoding).replace("-", "") != "latin1":
+        raise Refused(f"it holds text in {str(encoding)[:20]!r}")
+    return str(text).encode("latin-1")
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+def _storage(content: Any) -> torch.Tensor:
+    found = torch.load(io.BytesIO(bytes(content)), map_location="cpu", weights_only=True)
+    if not isinstance(found, torch.storage.TypedStorage):
+        raise Refused("a tensor has no numbers")
+    storage: Any = found
+    empty: Any = torch.tensor([], dtype=storage.dtype)
+    tensor: torch.Tensor = empty.set_(storage._untyped_storage, 0, (storage._size(),))
+    return tensor
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *others: Any) -> np.ndarray:
+    numbers = [int(offset), *map(int, size), *map(int, stride)]
+    size, stride = [int(side) for side in size], [int(step) for step in stride]
+    last = int(offset) + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
+    if not isinstance(storage, torch.Tensor) or min(numbers) < 0 or (math.prod(size) and last >= len(storage)):
+        raise Refused("a tensor does not fit its bytes")
+    whole: np.ndarray = torch.as_strided(storage, size, stride, int(offset)).clone().float().numpy()
+    return whole
+
+
+def _names() -> Mapping[tuple[str, str], Any]:
+    found: dict[tuple[str, str], Any] = {
+        ("_codecs", "encode"): _encode,
+        ("__builtin__", "bytes"): _no_bytes,  # as old protocols write b""
+        ("collections", "OrderedDict"): OrderedDict,
+        ("numpy", "ndarray"): _NDARRAY,
+        ("numpy", "dtype"): _Dtype,
+        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+        ("torch.storage", "_load_from_bytes"): _storage,
+    }
+    for core in ("numpy.core", "numpy._core"):
+        found[core + ".multiarray", "_reconstruct"] = _reconstruct
+        found[core + ".multiarray", "scalar"] = _scalar
+        found[core + ".numeric", "_frombuffer"] = _from_buffer
+    return found
+
+
+_NAMES = _names()
+"""All that a pickle may name, and what is called instead of it."""
+
+
+class _Plain(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a name.
+
+        Raises:
+            Refused: it is none of those that data needs.
+        """
+        try:
+            return _NAMES[module, name]
+        except KeyError:
+            raise Refused(f"it wants to run {module}.{name}"[:120]) from None
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        """Refuse what lies outside of the pickle."""
+        raise Refused("it refers to something outside of it")
+
+
+_DEEPEST = 8
+
+
+def _finished(value: Any, depth: int) -> Any:
+    """Arrays and scalars in the place of what describes them."""
+    if depth > _DEEPEST:
+        raise Refused("it is nested too deep")
+    if isinstance(value, _Array):
+        return value.real(depth + 1)
+    if isinstance(value, dict):
+        return {_key(key): _finished(entry, depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finished(entry, depth + 1) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str | np.ndarray):
+        return value
+    raise Refused(f"it holds a {type(value).__name__.strip('_')}")
+
+
+def _key(key: Any) -> Any:
+    if isinstance(key, int | str):
+        return key
+    raise Refused(f"a dictionary has a key of type {type(key).__name__.strip('_')}")

@@ -1,0 +1,131 @@
+"""What there is to know of each model before one uses it: ``dhr models`` and docs/models.md are made of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+"""RGB mean and standard deviation (0..1) that weights expect."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model, with the weights that were published for it."""
+
+    name: str
+    """What it is called in the list of models."""
+    role: str
+    """`uss` or `wss`: which of the two inputs of the method it gives."""
+    settings: Mapping[str, str]
+    """Settings of a run that choose it, without ``uss.`` or ``wss.``."""
+    source: str
+    """Authors, year and paper."""
+    licence: str
+    """Of the published weights."""
+    hub: str | None
+    """Repository of the Hugging Face hub whose weights `hub` stands for; None if there is none."""
+    dim: int
+    """Channels of its features; 0 if it has none of its own, or its checkpoint decides."""
+    stride: int
+    """Pixels of the image that a cell of its maps has, at the default settings; 0 if they come from files."""
+    scaling: tuple[tuple[float, float, float], tuple[float, float, float]] | None
+    """RGB mean and standard deviation that the weights expect; None if it has no weights."""
+    file: bool = False
+    """Whether its weights can only be a file that the user names."""
+    note: str = ""
+    """What else one should know."""
+
+
+def _vit(name: str, model: str, source: str, dim: int, patch: int, licence: str = "Apache-2.0") -> ModelCard:
+    return ModelCard(
+        name, "uss", {"kind": "timm", "model": model}, source, licence, f"timm/{model}", dim, patch, IMAGENET
+    )
+
+
+def _classifier(
+    name: str, backbone: str, tag: str, source: str, dim: int, stride: int = 16, note: str = ""
+) -> ModelCard:
+    scaling = HALF if "augreg" in tag else IMAGENET
+    return ModelCard(
+        name, "wss", {"kind": "classifier", "backbone": backbone}, source, "Apache-2.0", f"timm/{backbone}.{tag}",
+        dim, stride, scaling, note=note,
+    )  # fmt: skip
+
+
+_DINO = "Caron et al. 2021, arXiv:2104.14294"
+_DINOV2 = "Oquab et al. 2023, arXiv:2304.07193"
+_REGISTERS = "Darcet et al. 2023, arXiv:2309.16588"
+_DINOV3 = "Simeoni et al. 2025, arXiv:2508.10104"
+_RESNET = "He et al. 2015, arXiv:1512.03385; weights Wightman et al. 2021, arXiv:2110.00476"
+_RESNEST = "Zhang et al. 2020, arXiv:2004.08955"
+_AUGREG = "Steiner et al. 2021, arXiv:2106.10270"
+
+CARDS: tuple[ModelCard, ...] = (
+    _vit("DINO S/16", "vit_small_patch16_224.dino", _DINO, 384, 16),
+    _vit("DINO B/16", "vit_base_patch16_224.dino", _DINO, 768, 16),
+    _vit("DINOv2 S/14", "vit_small_patch14_dinov2.lvd142m", _DINOV2, 384, 14),
+    _vit("DINOv2 B/14", "vit_base_patch14_dinov2.lvd142m", _DINOV2, 768, 14),
+    _vit("DINOv2 L/14", "vit_large_patch14_dinov2.lvd142m", _DINOV2, 1024, 14),
+    _vit("DINOv2 S/14, registers", "vit_small_patch14_reg4_dinov2.lvd142m", _REGISTERS, 384, 14),
+    _vit("DINOv2 B/14, registers", "vit_base_patch14_reg4_dinov2.lvd142m", _REGISTERS, 768, 14),
+    _vit("DINOv3 S/16", "vit_small_patch16_dinov3.lvd1689m", _DINOV3, 384, 16, "DINOv3 licence"),
+    _vit("DINOv3 B/16", "vit_base_patch16_dinov3.lvd1689m", _DINOV3, 768, 16, "DINOv3 licence"),
+    ModelCard(
+        "STEGO", "uss", {"kind": "stego", "model": "vit_base_patch8_224.dino"},
+        "Hamilton et al. 2022, arXiv:2203.08414", "MIT", None, 0, 8, IMAGENET, file=True,
+        note="--uss.head FILE: the authors' checkpoint, or `dhr uss train` on any network of timm",
+    ),
+    ModelCard(
+        "Hidden Positives", "uss", {"kind": "hp", "model": "vit_small_patch8_224.dino"},
+        "Seong et al. 2023, arXiv:2303.15014", "see the authors", None, 0, 8, IMAGENET, file=True,
+        note="--uss.head FILE: the authors' checkpoint",
+    ),
+    ModelCard(
+        "Leopart S/16", "uss", {"kind": "leopart", "model": "vit_small_patch16_224.dino"},
+        "Ziegler and Asano 2022, arXiv:2204.13101", "MIT", None, 384, 16, IMAGENET, file=True,
+        note="--uss.weights FILE: the authors' checkpoint",
+    ),
+    ModelCard(
+        "colour and texture", "uss", {"kind": "colour"}, "this project", "Apache-2.0", None, 20, 4, None,
+        note="no weights and no training",
+    ),
+    _classifier("ResNet-50", "resnet50", "a1_in1k", _RESNET, 3072),
+    _classifier("ResNet-101", "resnet101", "a1h_in1k", _RESNET, 3072),
+    _classifier("ResNeSt-50d", "resnest50d", "in1k", _RESNEST, 3072),
+    _classifier("ResNeSt-101e", "resnest101e", "in1k", _RESNEST, 3072),
+    _classifier("MobileNetV2", "mobilenetv2_100", "ra_in1k", "Sandler et al. 2018, arXiv:1801.04381", 416),
+    _classifier("ViT S/16", "vit_small_patch16_224", "augreg_in21k_ft_in1k", _AUGREG, 768),
+    _classifier("ViT Ti/16", "vit_tiny_patch16_224", "augreg_in21k_ft_in1k", _AUGREG, 384),
+    ModelCard(
+        "ResNet-38d", "wss", {"kind": "classifier", "backbone": "resnet38d"}, "Wu et al. 2016, arXiv:1611.10080",
+        "see the authors", None, 5120, 16, IMAGENET, file=True,
+        note="reads the checkpoint that PSA, SEAM and others start from",
+    ),
+    ModelCard(
+        "CLIP B/16", "wss", {"kind": "clip", "backbone": "openai/clip-vit-base-patch16"},
+        "Radford et al. 2021, arXiv:2103.00020; maps after Lin et al. 2023, arXiv:2212.09506", "MIT",
+        "openai/clip-vit-base-patch16", 1536, 16, CLIP, note="any classes by name, no training; needs dhr[clip]",
+    ),
+    ModelCard(
+        "maps of other programs", "wss", {"kind": "files", "backbone": "none"}, "whoever made them", "theirs", None,
+        0, 0, None, note="--wss.maps DIR: .npz, .npy and PNG; the WSS features are the USS features",
+    ),
+)  # fmt: skip
+"""Models that are known to work, and whose facts a test compares with what timm says. Others of timm work as well."""
+
+
+def presence(card: ModelCard) -> str:
+    """Where the weights of ``card`` are, without asking any network.
+
+    `none needed`, `a file that you name`, `here` (in the hub's cache on this machine) or `downloaded at first use`.
+    """
+    if card.file:
+        return "a file that you name"
+    if card.hub is None:
+        return "none needed"
+    from huggingface_hub import try_to_load_from_cache
+
+    files = ("model.safetensors", "pytorch_model.bin")
+    here = any(isinstance(try_to_load_from_cache(card.hub, name), str) for name in files)
+    return "here" if here else "downloaded at first use"

@@ -1,0 +1,92 @@
+"""Heads of ``dhr uss train`` on disk: safetensors whose metadata say what they sit on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from dhr.errors import WeightsError
+from dhr.files import write_bytes
+from dhr.models.uss import UssConfig
+from dhr.models.uss.backbone import Backbone
+
+_FORMAT = "dhr-uss-head-1"
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """A head as it was trained here."""
+
+    kind: str
+    shape: Mapping[str, int]
+    """Arguments of the head's class."""
+    below: Mapping[str, Any]
+    """The network that it was trained on: model, block, and a digest of its parameters."""
+    state: Mapping[str, Tensor]
+
+
+def write_head(path: Path, kind: str, head: nn.Module, shape: Mapping[str, int], below: Mapping[str, Any]) -> None:
+    """Write a head atomically.
+
+    Raises:
+        OutputError: the disk refuses.
+    """
+    # One entry, as safetensors writes several in any order, and a resumed training is to end with the same bytes.
+    about = {_FORMAT: json.dumps({"kind": kind, "shape": dict(shape), "below": dict(below)})}
+    state = {key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}
+    write_bytes(path, save(state, about))
+
+
+def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) -> HeadFile | None:
+    """The head that a file of :func:`write_head` holds; None if it is another program's.
+
+    Raises:
+        WeightsError: it is ours, but not whole.
+    """
+    formats = [name for name in about if name.rpartition("-")[0] == _FORMAT.rpartition("-")[0]]
+    if not formats:
+        return None
+    try:
+        if formats != [_FORMAT]:
+            raise ValueError(f"format {', '.join(formats)}, this version reads {_FORMAT}")
+        head = json.loads(about[_FORMAT])
+        shape = {key: int(value) for key, value in head["shape"].items()}
+        return HeadFile(head["kind"], shape, dict(head["below"]), dict(content))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{source} is no head that this version reads ({error}); train it anew") from error
+
+
+def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:
+    """What a head must sit on to be of use."""
+    return {"model": config.model, "block": config.block, "parameters": digest(backbone)}
+
+
+def refuse_below(head: HeadFile, config: UssConfig, backbone: Backbone, source: str) -> None:
+    """Refuse a network other than the one that the head was trained on.
+
+    Raises:
+        WeightsError: it is another one.
+    """
+    now = describe(config, backbone)
+    differ = [
+        f"uss.weights (other parameters of {config.model!r})" if key == "parameters" else f"uss.{key} {value!r}"
+        for key, value in head.below.items()
+        if now.get(key) != value
+    ]
+    if differ:
+        raise WeightsError(f"{source} was trained on another network; set it to {', '.join(differ)}")
+
+
+def digest(network: nn.Module) -> str:
+    """Of all parameters, whatever file they came from."""
+    whole = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        whole.update(f"{key} {tuple(value.shape)} ".encode())
+        whole.update(value.detach().cpu().to(torch.float32).contiguous().numpy().tobytes())
+    return whole.hexdigest()[:32]

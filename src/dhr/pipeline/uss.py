@@ -1,0 +1,142 @@
+"""A head on unsupervised features, trained on photographs alone, in a folder of its own."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import dhr
+from dhr.data.photographs import list_photographs
+from dhr.data.samples import Problem
+from dhr.errors import ConfigError
+from dhr.models.uss import UssConfig
+from dhr.models.uss.backbone import Backbone, build_backbone
+from dhr.models.uss.head_file import describe, write_head
+from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.settings import RunConfig, plain
+from dhr.train.frozen import FrozenPieces, Seen
+from dhr.train.head_config import HeadConfig, StegoConfig
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class HeadTraining:
+    """Everything that decides on a head."""
+
+    kind: str = "stego"
+    uss: UssConfig = field(default_factory=UssConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    stego: StegoConfig = field(default_factory=StegoConfig)
+
+    def __post_init__(self) -> None:
+        if self.kind not in TRAININGS:
+            raise ConfigError(f"--kind must be one of {', '.join(TRAININGS)}; got {self.kind!r}")
+        if self.uss.kind != "timm":
+            raise ConfigError(f"a head is trained on a network of timm, uss.kind timm; got {self.uss.kind!r}")
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """What a training ended with."""
+
+    head: Path
+    photographs: int
+    skipped: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a kind's training is given."""
+
+    pieces: FrozenPieces
+    seen: Seen
+    backbone: Backbone
+    config: HeadTraining
+    folder: OutputFolder
+    device: torch.device
+    below: dict[str, Any]
+    progress: Progress
+
+
+def train_head(
+    data: Path,
+    split: str | None,
+    out: Path,
+    config: HeadTraining,
+    progress: Progress = lambda stage, done, total: None,
+) -> TrainedHead:
+    """Train a head of ``config.kind`` on the photographs of ``data``; interrupted, the same call goes on.
+
+    Tags and truth are never read; ``data`` need not have any.
+
+    Raises:
+        ConfigError: settings that cannot work.
+        DataError: there is no photograph.
+        OutputError: ``out`` cannot be written, or holds something else.
+        WeightsError: the network's weights cannot be had.
+    """
+    listing = list_photographs(data, split)
+    device = RunConfig(device=config.head.device).find_device()
+    folder = OutputFolder(out)
+    with closing(folder.lock()):
+        known = (folder.read() or {}).get("identity", {})
+        torch.manual_seed(config.head.seed)  # for weights `none`
+        backbone = build_backbone(config.uss).to(device).eval()
+        below = describe(config.uss, backbone)
+        identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": _settings(config, device, below)}
+        folder.refuse_other(known, identity)
+        folder.write_record({"status": "running", "command": "uss train", "identity": {**known, **identity}})
+        pieces = FrozenPieces(listing.listed, backbone, config.head, device)
+        seen = pieces.look(lambda done, total: progress("features", done, total))
+        identity["photographs"] = seen.digest
+        folder.refuse_other(known, identity)
+        folder.write_record({"status": "running", "command": "uss train", "identity": identity})
+        path = folder.root / "head.safetensors"
+        if not path.is_file():
+            TRAININGS[config.kind](Work(pieces, seen, backbone, config, folder, device, below, progress), path)
+        _checkpoint(folder).unlink(missing_ok=True)
+        problems = (*listing.problems, *seen.problems)
+        folder.write_record(
+            {"status": "finished", "command": "uss train", "identity": identity,
+             "photographs": len(pieces.photographs), "skipped": [asdict(problem) for problem in problems]}
+        )  # fmt: skip
+    return TrainedHead(path, len(pieces.photographs), problems)
+
+
+def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any]) -> dict[str, Any]:
+    """Every setting that the head depends on."""
+    head = asdict(config.head)
+    head.pop("memory_mb")
+    head["device"] = device.type
+    own = asdict(getattr(config, config.kind))
+    uss = {name: getattr(config.uss, name) for name in ("mean", "std", "options")}
+    return plain({"kind": config.kind, "below": below, "uss": uss, "head": head, config.kind: own})
+
+
+def _checkpoint(folder: OutputFolder) -> Path:
+    """State of the training after its last epoch."""
+    return folder.root / "work" / "head.pt"
+
+
+def _stego(work: Work, path: Path) -> None:
+    from dhr.train.stego import train_stego
+
+    config = work.config
+    head = train_stego(
+        work.pieces,
+        work.seen.means,
+        config.head,
+        config.stego,
+        device=work.device,
+        checkpoint=_checkpoint(work.folder),
+        progress=lambda done, total: work.progress("head", done, total),
+    )
+    write_head(path, "stego", head, {"dim": work.backbone.dim, "code": config.head.code}, work.below)
+
+
+TRAININGS: dict[str, Callable[[Work, Path], None]] = {"stego": _stego}
+"""By kind: how its head is trained, and written to a file."""

@@ -1,0 +1,130 @@
+"""Features of a frozen network, of pieces of photographs: computed once, kept in memory as far as there is room."""
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dhr.data.images import read_rgb
+from dhr.data.photographs import Photograph
+from dhr.data.samples import Problem
+from dhr.data.transforms import working_image
+from dhr.errors import DataError, ItemError
+from dhr.train.fitting import EpochDataset, Progress, mix
+from dhr.train.head_config import HeadConfig
+from dhr.train.pieces import Geometry
+
+Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b d u v"]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a first look at all pieces found."""
+
+    means: Float[Tensor, "n d"]
+    """Mean feature of each piece."""
+    problems: tuple[Problem, ...]
+    """Photographs that cannot be used."""
+    digest: str
+    """Of names and content of those that can."""
+
+
+class FrozenPieces(EpochDataset):
+    """Features (d, u, v) of each piece, rounded to half precision, whether they are kept or not."""
+
+    def __init__(
+        self, photographs: Sequence[Photograph], network: Network, config: HeadConfig, device: torch.device
+    ) -> None:
+        self.photographs = list(photographs)
+        self.network, self.config, self.device = network, config, device
+        self._kept: dict[int, Tensor] = {}
+        self._room = config.memory_mb * 2**20
+
+    def __len__(self) -> int:
+        return len(self.photographs) * self.config.pieces
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        return (self.features(index),)
+
+    def features(self, index: int) -> Float[Tensor, "d u v"]:
+        """Features of a piece.
+
+        Raises:
+            ItemError: its photograph cannot be read any more.
+        """
+        photograph = self.photographs[index // self.config.pieces]
+        return self._features(index, photograph)
+
+    def look(self, progress: Progress) -> Seen:
+        """See every piece once; photographs that cannot be read are left out from then on.
+
+        Raises:
+            DataError: none can be read.
+        """
+        usable: list[Photograph] = []
+        means: list[Tensor] = []
+        problems: list[Problem] = []
+        whole = hashlib.sha256()
+        for done, photograph in enumerate(self.photographs):
+            progress(done, len(self.photographs))
+            first = len(usable) * self.config.pieces
+            try:
+                content = photograph.path.read_bytes()
+                rgb = read_rgb(photograph.path)
+                image = working_image(rgb, self.config.long_side)
+                found = [self._features(first + piece, photograph, image) for piece in range(self.config.pieces)]
+            except (ItemError, OSError) as error:
+                problems.append(Problem(str(photograph.path), str(error).removeprefix(f"{photograph.path}: ")))
+                continue
+            except (MemoryError, torch.OutOfMemoryError):
+                problems.append(Problem(str(photograph.path), "not enough memory to work on it; lower --head.side"))
+                continue
+            means += [one.mean(dim=(1, 2)) for one in found]
+            whole.update(f"{photograph.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+            usable.append(photograph)
+        progress(len(self.photographs), len(self.photographs))
+        if not usable:
+            first_problem = f": {problems[0].source}: {problems[0].reason}" if problems else ""
+            raise DataError(f"none of the {len(self.photographs)} photographs can be read{first_problem}")
+        self.photographs = usable
+        return Seen(torch.stack(means), tuple(problems), "sha256:" + whole.hexdigest())
+
+    @torch.no_grad()
+    def _features(self, index: int, photograph: Photograph, image: Tensor | None = None) -> Tensor:
+        if index in self._kept:
+            return self._kept[index].float()
+        if image is None:
+            image = working_image(read_rgb(photograph.path), self.config.long_side)
+        # By name, not by number: the pieces are the same whatever else is in the folder.
+        name = int.from_bytes(hashlib.sha256(photograph.name.encode()).digest()[:7])
+        rng = random.Random(mix(self.config.seed, name, index % self.config.pieces))
+        size = (image.shape[-2], image.shape[-1])
+        piece = Geometry.draw(size, self.config.side, self.config.scale, rng).image(image).clamp(0, 1)
+        found = self.network(piece[None].to(self.device))[0].half().cpu()
+        size_bytes = found.numel() * 2
+        if size_bytes <= self._room:
+            self._room -= size_bytes
+            self._kept[index] = found
+        return found.float()
+
+
+def neighbours_of(means: Float[Tensor, "n d"], pieces: int, count: int) -> Int[Tensor, "n k"]:
+    """The ``count`` pieces whose mean features are most alike, of other photographs; all others where they are fewer.
+
+    Pieces of one photograph follow each other, ``pieces`` of each. A single photograph has its own pieces only.
+    """
+    units = normalize(means - means.mean(dim=0), dim=1)
+    photograph = torch.arange(len(means)) // pieces
+    if int(photograph[-1]) == 0:
+        return torch.arange(len(means)).repeat(len(means), 1)
+    found = []
+    for rows in torch.split(torch.arange(len(means)), 1024):
+        cosine = units[rows] @ units.T
+        cosine[photograph[rows][:, None] == photograph[None]] = -2
+        found.append(cosine.topk(min(count, len(means) - pieces), dim=1).indices)
+    return torch.cat(found)

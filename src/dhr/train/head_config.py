@@ -1,0 +1,87 @@
+"""Settings of ``dhr uss train``."""
+
+from dataclasses import dataclass
+
+from dhr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """What trainings of all heads share. No label is read."""
+
+    epochs: int = 8
+    """Passes over all pieces."""
+    batch: int = 16
+    """Pieces a step."""
+    pieces: int = 4
+    """Pieces of each photograph: square, at random places and sizes, mirrored or not; always the same ones, so that the
+    frozen network sees each once."""
+    side: int = 320
+    """Side in pixels of the pieces."""
+    scale: tuple[float, float] = (1.0, 2.0)
+    """Range of random sizes, relative to the photograph, that pieces are cut at; as `uss.scales` of the run to come."""
+    long_side: int = 640
+    """Photographs with a longer side are shrunk to it first, as `image.long_side` of a run."""
+    code: int = 90
+    """Channels of the head's features."""
+    lr: float = 1e-3
+    """Learning rate (AdamW, polynomial decay of power 0.9)."""
+    weight_decay: float = 0.0
+    """Weight decay of AdamW."""
+    dropout: float = 0.1
+    """Share of the channels of the features that each branch of the head loses in a step."""
+    memory_mb: int = 4096
+    """Features are kept in memory up to this; those of further pieces are computed in every epoch."""
+    seed: int = 0
+    device: str = "auto"
+    """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "pieces", "side", "code"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"head.{name} must be 1 or more, got {getattr(self, name)}")
+        if self.batch < 2:
+            raise ConfigError("head.batch must be 2 or more: pieces of a batch are told apart from each other")
+        if self.long_side < 32:
+            raise ConfigError(f"head.long_side must be 32 or more, got {self.long_side}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ConfigError(f"head.scale must be two positive sizes, the smaller first; got {self.scale}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"head.dropout is a share, 0 or more and below 1; got {self.dropout}")
+        for name in ("lr", "weight_decay", "memory_mb"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"head.{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"head.seed must be 0 or more, and below 2**63; got {self.seed}")
+
+
+@dataclass(frozen=True)
+class StegoConfig:
+    """The correlation loss of STEGO (Hamilton et al. 2022, Eq. 2 to 4)."""
+
+    neighbours: int = 7
+    """Pieces of other photographs that look most alike, of which one is the second of a pair."""
+    cells: int = 121
+    """Cells drawn of each piece of a pair."""
+    negatives: int = 5
+    """Random pairs a piece, of the pieces of its batch."""
+    shift_self: float = 0.3
+    """Cosine of features (their mean taken away) above which cells of one piece attract each other, else repel."""
+    shift_near: float = 0.3
+    """The same for cells of a piece and one that looks alike."""
+    shift_random: float = 0.3
+    """The same for cells of random pairs."""
+    weight_self: float = 0.67
+    """Weight of the pairs of a piece with itself."""
+    weight_near: float = 0.25
+    """Weight of the pairs with a piece that looks alike."""
+    weight_random: float = 0.63
+    """Weight of the random pairs."""
+
+    def __post_init__(self) -> None:
+        for name in ("neighbours", "cells"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"stego.{name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("negatives", "weight_self", "weight_near", "weight_random"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"stego.{name} must not be negative, got {getattr(self, name)}")

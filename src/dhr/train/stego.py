@@ -1,0 +1,115 @@
+"""Training the head of STEGO: cells whose features correlate get codes that correlate (Hamilton et al. 2022)."""
+
+import random
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dhr.models.uss.stego import StegoHead
+from dhr.train.fitting import EpochDataset, Progress, fit, mix
+from dhr.train.frozen import FrozenPieces, neighbours_of
+from dhr.train.head_config import HeadConfig, StegoConfig
+
+
+def correlation_loss(
+    features: Float[Tensor, "b n d"],
+    others: Float[Tensor, "b m d"],
+    codes: Float[Tensor, "b n c"],
+    other_codes: Float[Tensor, "b m c"],
+    shift: float,
+) -> Float[Tensor, ""]:
+    """-(F - shift) max(S, 0), the mean over pairs of cells (Eq. 4): F, S are cosines of features and of codes.
+
+    F is centred over the second's cells first, its mean restored ("spatial centring", Eq. 3): otherwise small things
+    and large areas are not attended to alike.
+    """
+    with torch.no_grad():
+        cosine = normalize(features, dim=2) @ normalize(others, dim=2).transpose(1, 2)  # (b, n, m)
+        mean = cosine.mean()
+        centred = cosine - cosine.mean(dim=2, keepdim=True)
+        centred = centred - centred.mean() + mean
+    similar = (normalize(codes, dim=2) @ normalize(other_codes, dim=2).transpose(1, 2)).clamp_min(0)
+    return -(similar * (centred - shift)).mean()
+
+
+class _Pairs(EpochDataset):
+    """Features of a piece, and of one of its neighbours, another in each epoch."""
+
+    def __init__(self, pieces: FrozenPieces, neighbours: Tensor, seed: int) -> None:
+        self.pieces, self.neighbours, self.seed = pieces, neighbours.tolist(), seed
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = random.Random(mix(self.seed, self.epoch, index))
+        return self.pieces.features(index), self.pieces.features(rng.choice(self.neighbours[index]))
+
+
+def train_stego(
+    pieces: FrozenPieces,
+    means: Float[Tensor, "n d"],
+    shared: HeadConfig,
+    config: StegoConfig,
+    *,
+    device: torch.device,
+    checkpoint: Path,
+    progress: Progress,
+) -> StegoHead:
+    """Train a head; where ``checkpoint`` exists, go on from its last epoch, to the same weights.
+
+    The three kinds of pairs are a piece with itself, with one that looks alike, and with others of its batch. Cells are
+    drawn from the grid, where the authors draw points between them.
+
+    Raises:
+        ConfigError: the loss is no number any more.
+        OutputError: ``checkpoint`` is damaged, or cannot be written.
+    """
+    torch.manual_seed(mix(shared.seed))
+    head = StegoHead(means.shape[1], shared.code, shared.dropout)
+    head.centre.copy_(means.mean(dim=0))
+    head.to(device)
+
+    def loss(first: Tensor, second: Tensor) -> Tensor:
+        first, second = first.to(device), second.to(device)
+        features, again, near = drawn(first, config.cells), drawn(first, config.cells), drawn(second, config.cells)
+        # (b, d, n, 1): each cell for itself, the channels dropped for all cells of a piece alike
+        codes, codes_again, codes_near = (head(one.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
+                                          for one in (features, again, near))  # fmt: skip
+        features, again, near = (one - head.centre for one in (features, again, near))
+        total = config.weight_self * correlation_loss(features, features, codes, codes, config.shift_self)
+        total = total + config.weight_near * correlation_loss(features, near, codes, codes_near, config.shift_near)
+        negatives = min(config.negatives, len(first) - 1)
+        for step in range(1, negatives + 1):
+            pair = correlation_loss(
+                features, again.roll(step, 0), codes, codes_again.roll(step, 0), config.shift_random
+            )
+            total = total + config.weight_random / negatives * pair
+        return total
+
+    fit(
+        head,
+        [(head.parameters(), shared.lr)],
+        _Pairs(pieces, neighbours_of(means, shared.pieces, config.neighbours), shared.seed),
+        loss,
+        head.train,
+        epochs=shared.epochs,
+        batch=shared.batch,
+        workers=0,
+        weight_decay=shared.weight_decay,
+        seed=shared.seed,
+        checkpoint=checkpoint,
+        progress=progress,
+        advice="lower --head.lr",
+    )
+    return head.eval()
+
+
+def drawn(features: Float[Tensor, "b d u v"], count: int) -> Float[Tensor, "b n d"]:
+    """Cells of each map drawn at random, with replacement."""
+    flat = features.flatten(2).transpose(1, 2)  # (b, u v, d)
+    places = torch.randint(flat.shape[1], (len(flat), count, 1)).to(flat.device)
+    return flat.gather(1, places.expand(-1, -1, flat.shape[2]))

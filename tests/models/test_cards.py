@@ -1,0 +1,70 @@
+"""Cards say what the models are: compared with timm's facts, and with the models as they are built."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from dhr.models.cards import CARDS, CLIP, ModelCard, presence
+from dhr.models.uss import USS_MODELS, UssConfig, build_uss
+from dhr.models.wss import WSS_MODELS, WssConfig, build_wss
+
+every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+
+
+def test_every_kind_has_a_card() -> None:
+    kinds = {role: {card.settings["kind"] for card in CARDS if card.role == role} for role in ("uss", "wss")}
+    assert kinds["uss"] == set(USS_MODELS)
+    assert kinds["wss"] - {"files"} == set(WSS_MODELS) - {"irn"}, (
+        "irn is a classifier with heads, which have no weights"
+    )
+    assert len({card.name for card in CARDS}) == len(CARDS)
+
+
+@every_card
+def test_facts_are_those_of_timm(card: ModelCard) -> None:
+    model = card.settings.get("model", card.settings.get("backbone", ""))
+    if card.file or not timm.is_model(model):
+        assert card.hub is None or card.settings["kind"] == "clip"
+        return
+    facts = timm.get_pretrained_cfg(model)
+    assert facts is not None
+    assert card.hub == facts.hf_hub_id
+    assert card.scaling == (facts.mean, facts.std)
+    licence = {"apache-2.0": "Apache-2.0", "dinov3-license": "DINOv3 licence"}[facts.license]
+    assert card.licence == licence
+
+
+@every_card
+def test_dimensions_are_those_of_the_model(card: ModelCard) -> None:
+    if card.settings["kind"] in ("clip", "files", "stego", "hp"):
+        pytest.skip("needs its weights or maps to be built")
+    with torch.device("meta"):  # shapes without numbers
+        if card.role == "uss":
+            uss = build_uss(UssConfig(**card.settings, weights="none"))  # type: ignore[arg-type]
+            assert uss.dim == card.dim
+            patch = getattr(uss, "patch", (4, 4))
+            assert patch == (card.stride, card.stride)
+        else:
+            wss = build_wss(WssConfig(**card.settings, weights="none"), ["a", "b"])  # type: ignore[arg-type]
+            assert wss.dim == card.dim
+            assert wss.maps(torch.empty(1, 3, 64, 64)).cams.shape[-2:] == (64 // card.stride, 64 // card.stride)
+
+
+def test_clip_expects_what_transformers_says() -> None:
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+    assert [list(one) for one in CLIP] == [OPENAI_CLIP_MEAN, OPENAI_CLIP_STD]
+
+
+def test_weights_in_the_cache_are_found(no_network: None, tmp_path: Path) -> None:
+    card = next(card for card in CARDS if card.hub == "timm/resnet50.a1_in1k")
+    assert presence(card) == "downloaded at first use"
+    folder = tmp_path / "hub" / "models--timm--resnet50.a1_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    (folder / "snapshots" / "abc" / "model.safetensors").touch()
+    assert presence(card) == "here"
+    assert {presence(card) for card in CARDS if card.hub is None} == {"none needed", "a file that you name"}
