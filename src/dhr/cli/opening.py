@@ -18,8 +18,8 @@ def opened(data: Path, split: str | None, layout: str, bars: Bars) -> DataSet:
     return open_data(data, split, layout, lambda done, total: bars("open", done, total))
 
 
-def refuse_among(out: Path, data: Path, photographs: DataSet) -> None:
-    """Refuse an output folder in which the next run would take masks for photographs.
+def refuse_among(out: Path, data: Path, photographs: DataSet, setting: str = "--out") -> None:
+    """Refuse an output folder in which the next run would take masks for photographs; ``setting`` named it.
 
     Raises:
         OutputError: it is one.
@@ -31,4 +31,4 @@ def refuse_among(out: Path, data: Path, photographs: DataSet) -> None:
     for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):
         # The data folder itself may hold photographs, and an output folder below it.
         if target == folder or (folder != data.resolve() and target.is_relative_to(folder)):
-            raise OutputError(f"--out {out} lies among the photographs, {folder}; choose a folder outside of it")
+            raise OutputError(f"{setting} {out} lies among the photographs, {folder}; choose a folder outside of it")

@@ -10,6 +10,7 @@ from dhr.cli.commands.adjacency import ADJACENCY
 from dhr.cli.commands.demo import DEMO
 from dhr.cli.commands.evaluate import EVALUATE
 from dhr.cli.commands.export import EXPORT
+from dhr.cli.commands.features import FEATURES
 from dhr.cli.commands.inspect import INSPECT
 from dhr.cli.commands.models import MODELS
 from dhr.cli.commands.onnx import ONNX
@@ -18,7 +19,20 @@ from dhr.cli.commands.run import RUN
 from dhr.cli.commands.train import TRAIN
 from dhr.cli.commands.uss import USS
 
-COMMANDS: tuple[Command, ...] = (INSPECT, RUN, TRAIN, PREDICT, ONNX, EVALUATE, EXPORT, ADJACENCY, MODELS, USS, DEMO)
+COMMANDS: tuple[Command, ...] = (
+    INSPECT,
+    RUN,
+    TRAIN,
+    PREDICT,
+    ONNX,
+    EVALUATE,
+    EXPORT,
+    ADJACENCY,
+    MODELS,
+    FEATURES,
+    USS,
+    DEMO,
+)
 
 _TEXT = """
     Photographs and the names of what is in them in, a segmentation mask for each out (DHR, ECCV 2024).

@@ -50,12 +50,13 @@ def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None
     console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
 
 
-def left_out(console: Console, skipped: Sequence[Problem], out: Path) -> None:
-    """Name the first of the photographs that were left out, and why."""
+def left_out(console: Console, skipped: Sequence[Problem], out: Path | None = None) -> None:
+    """Name the photographs that were left out, and why; only the first where ``out`` holds a run.json with all."""
     if not skipped:
         return
     console.print(f"[bold]Left out: {len(skipped)}[/bold]")
-    for problem in skipped[:_SHOWN]:
+    shown = len(skipped) if out is None else _SHOWN
+    for problem in skipped[:shown]:
         console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-    if len(skipped) > _SHOWN:
-        console.print(f"  and {len(skipped) - _SHOWN} more, all in {escape(str(out / 'run.json'))}", soft_wrap=True)
+    if out is not None and len(skipped) > shown:
+        console.print(f"  and {len(skipped) - shown} more, all in {escape(str(out / 'run.json'))}", soft_wrap=True)

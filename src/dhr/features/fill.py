@@ -33,6 +33,8 @@ class Filled:
     there: int
     """Photographs whose features were there already."""
     computed: int
+    removed: int
+    """Entries that the store's limit had no room for any more."""
     problems: tuple[Problem, ...]
     """Photographs that were left out, and why."""
 
@@ -68,7 +70,7 @@ def fill(
             problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long_side")
     progress("features", len(order), len(order))
     left_out = [problems[name] for name in sorted(problems)]
-    return Filled(features.read - read, features.computed - computed, (*data.problems, *left_out))
+    return Filled(features.read - read, features.computed - computed, store.room.removed, (*data.problems, *left_out))
 
 
 def _fit(

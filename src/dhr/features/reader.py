@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -41,6 +42,11 @@ class Features:
     def network(self) -> str:
         """Digest of the model's weights."""
         return str(self.source.about["network"])
+
+    def account(self) -> dict[str, Any]:
+        """Where features came from, for run.json."""
+        damaged = [] if self.store is None else list(self.store.damaged)
+        return {"read": self.read, "computed": self.computed, "not kept": self.unkept, "damaged": damaged}
 
     def check(self) -> None:
         """Find out whether the store, if any, can keep features of this model.

@@ -31,6 +31,8 @@ class Room:
 
     def __init__(self, root: Path, limit: int | None) -> None:
         self.root, self.limit = root, limit
+        self.removed = 0
+        """Entries that had to go so far."""
         self._total: int | None = None
         self._since = 0
 
@@ -53,7 +55,13 @@ class Room:
                 if remove(entry.path):
                     total, gone = total - entry.size, gone + 1
         self._total, self._since = total, 0
+        self.removed += gone
         return gone
+
+    def taken(self) -> tuple[int, int]:
+        """Number and bytes of the entries that are there."""
+        sizes = [entry.size for entry in entries_below(self.root)]
+        return len(sizes), sum(sizes)
 
 
 def entries_below(root: Path) -> Iterator[Used]:

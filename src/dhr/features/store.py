@@ -111,7 +111,7 @@ class FeatureStore:
         return True
 
     def set_basis(self, basis: Tensor, network: str) -> None:
-        """Give axes of a network to a store that has none yet; another process may have been faster, then its own are used.
+        """Give axes of a network to a store that has none yet; if another process was faster, its axes are used.
 
         Raises:
             OutputError: the disk refuses.

@@ -154,6 +154,8 @@ def run(
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
+        if models is not None and models.uss.store is not None:
+            state["features"] = models.uss.account()
         outcome = _outcome(folder, found.samples, config, len(todo), problems, meter)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})

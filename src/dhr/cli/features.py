@@ -1,0 +1,46 @@
+"""``dhr features``."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from dhr.cli.opening import opened, refuse_among
+from dhr.cli.progress import Bars
+from dhr.cli.run import left_out
+from dhr.data.open import AUTO
+from dhr.errors import ConfigError
+from dhr.features import StoreConfig
+from dhr.pipeline.features import fill_store
+from dhr.pipeline.settings import RunConfig
+
+
+def fill(data: Path, split: str | None, config: RunConfig, asked: StoreConfig, layout: str = AUTO) -> int:
+    """Fill a store; 1 if photographs had to be left out, else 0.
+
+    Raises:
+        ConfigError: no store is named.
+    """
+    if config.features is None:
+        raise ConfigError("name the store with --features DIR: a new folder, or one that is to be filled further")
+    console = Console()
+    with Bars(console) as bars:
+        photographs = opened(data, split, layout, bars)
+        refuse_among(config.features, data, photographs, "--features")
+        filled, store = fill_store(photographs, config, asked, bars)
+    for line in store.damaged:
+        console.print(escape(f"{line}; computed anew"), soft_wrap=True, highlight=False)
+    left_out(console, filled.problems)
+    entries, size = store.room.taken()
+    limit = "" if store.room.limit is None else f" of {store.room.limit / 1e6:.1f}"
+    console.print(
+        f"{filled.computed} computed, {filled.there} were there: {entries} photographs' features, "
+        f"{size / 1e6:.1f}{limit} MB, in {escape(str(config.features))}",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if filled.removed:
+        console.print(
+            f"{filled.removed} that were not used for longest had to go; raise --limit, or keep less with --pca, --bits"
+        )
+    return 1 if filled.problems else 0
