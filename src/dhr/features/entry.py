@@ -4,7 +4,6 @@ safetensors because it can be mapped into memory, holds nothing that could be ex
 """
 
 import json
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from xxhash import xxh3_64
 
 from dhr.errors import ItemError
 from dhr.features.pack import Packed
@@ -28,7 +28,7 @@ def entry_bytes(packed: Packed, source: str, image: str) -> bytes:
         image: digest of the photograph.
     """
     about = {"source": source, "image": image}
-    text = json.dumps({**about, "crc32": _checksum(packed, about)})
+    text = json.dumps({**about, "checksum": _checksum(packed, about)})
     return save({"scale": packed.scale, "values": packed.values}, {_ABOUT: text})
 
 
@@ -46,7 +46,7 @@ def read_entry(path: Path, source: str | None = None, image: str | None = None) 
         with held(path), safe_open(path, framework="pt") as file:
             about: dict[str, Any] = json.loads(file.metadata()[_ABOUT])
             packed = Packed(file.get_tensor("values"), file.get_tensor("scale"))
-            checksum = about.pop("crc32")
+            checksum = about.pop("checksum")
             if checksum != _checksum(packed, about):
                 raise ValueError("its checksum is wrong")
             for name, wanted in (("source", source), ("image", image)):
@@ -73,9 +73,9 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
-def _checksum(packed: Packed, about: dict[str, Any]) -> int:
+def _checksum(packed: Packed, about: dict[str, Any]) -> str:
     shape = [str(packed.values.dtype), *packed.values.shape, *packed.scale.shape]
-    start = zlib.crc32(json.dumps([about, shape], sort_keys=True).encode())
+    whole = xxh3_64(json.dumps([about, shape], sort_keys=True).encode())
     for tensor in (packed.scale, packed.values):
-        start = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, start)
-    return start
+        whole.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return whole.hexdigest()

@@ -24,7 +24,7 @@ class Packed:
 
     def unpacked(self, device: torch.device) -> Float[Tensor, "1 d u v"]:
         """The features, float32, on a device."""
-        return (self.values.to(device).float() * self.scale.to(device)).unsqueeze(0)
+        return self.values.to(device).float().mul_(self.scale.to(device)).unsqueeze(0)
 
 
 def pack(features: Float[Tensor, "1 d u v"], bits: Bits = 16) -> Packed:
