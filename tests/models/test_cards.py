@@ -38,7 +38,7 @@ def test_facts_are_those_of_timm(card: ModelCard) -> None:
 
 @every_card
 def test_dimensions_are_those_of_the_model(card: ModelCard) -> None:
-    if card.settings["kind"] in ("clip", "files", "stego", "hp"):
+    if card.settings["kind"] in ("clip", "files", "stego", "cause", "hp"):
         pytest.skip("needs its weights or maps to be built")
     with torch.device("meta"):  # shapes without numbers
         if card.role == "uss":

@@ -12,7 +12,7 @@ from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
 from dhr.models.views import average_views
 from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
 
-from .heads import MODEL, write_hp, write_leopart, write_stego
+from .heads import MODEL, write_cause, write_hp, write_leopart, write_stego
 
 NAMES = ("cat", "dog", "tv monitor")
 CLASSES = len(NAMES)
@@ -23,6 +23,7 @@ USS = {
     "timm": [UssConfig(model="test_vit", weights="none"), UssConfig(model="test_vit2", weights="none", block=1)],
     "colour": [UssConfig(kind="colour")],
     "stego": [UssConfig(kind="stego", model=MODEL, head="stego")],
+    "cause": [UssConfig(kind="cause", model=MODEL, weights="none", head="cause")],
     "hp": [UssConfig(kind="hp", model=MODEL, head="hp")],
     "leopart": [UssConfig(kind="leopart", model=MODEL, weights="leopart")],
 }
@@ -38,7 +39,7 @@ USS["timm"] += [
         options={"depth": 2, "embed_dim": 48, "num_heads": 2, "img_size": 56},
     ),
 ]
-CHECKPOINTS = {"stego": write_stego, "hp": write_hp, "leopart": write_leopart}
+CHECKPOINTS = {"stego": write_stego, "cause": write_cause, "hp": write_hp, "leopart": write_leopart}
 """What writes the files that stand in for them in the settings above, where a file is needed."""
 WSS = {
     "classifier": [

@@ -93,7 +93,7 @@ def test_checkpoints_of_other_models_are_refused_by_their_keys(tmp_path: Path) -
             build_uss(UssConfig(kind=kind, model=MODEL))
     with pytest.raises(ConfigError, match=r"uss\.kind leopart needs --uss\.weights FILE"):
         build_uss(UssConfig(kind="leopart", model=MODEL))
-    with pytest.raises(ConfigError, match=r"uss\.head is for uss\.kind stego, hp"):
+    with pytest.raises(ConfigError, match=r"uss\.head is for uss\.kind stego, cause, hp"):
         UssConfig(head=str(stego))
 
 

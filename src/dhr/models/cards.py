@@ -77,6 +77,11 @@ CARDS: tuple[ModelCard, ...] = (
         note="--uss.head FILE: the authors' checkpoint, or `dhr uss train` on any network of timm",
     ),
     ModelCard(
+        "CAUSE", "uss", {"kind": "cause", "model": "vit_base_patch8_224.dino"},
+        "Kim et al. 2023, arXiv:2310.07379", "see the authors", None, 0, 8, IMAGENET, file=True,
+        note="--uss.head FILE: the authors' segment_tr.pth, its codebook beside it, or `dhr uss train`",
+    ),
+    ModelCard(
         "Hidden Positives", "uss", {"kind": "hp", "model": "vit_small_patch8_224.dino"},
         "Seong et al. 2023, arXiv:2303.15014", "see the authors", None, 0, 8, IMAGENET, file=True,
         note="--uss.head FILE: the authors' checkpoint",

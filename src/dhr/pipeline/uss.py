@@ -1,5 +1,6 @@
 """A head on unsupervised features, trained on photographs alone, in a folder of its own."""
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from dhr.models.uss.head_file import describe, write_head
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig, plain
 from dhr.train.frozen import FrozenPieces, Seen
-from dhr.train.head_config import HeadConfig, StegoConfig
+from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
 Progress = Callable[[str, int, int], None]
 
@@ -31,6 +32,7 @@ class HeadTraining:
     uss: UssConfig = field(default_factory=UssConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     stego: StegoConfig = field(default_factory=StegoConfig)
+    cause: CauseConfig = field(default_factory=CauseConfig)
 
     def __post_init__(self) -> None:
         if self.kind not in TRAININGS:
@@ -98,7 +100,8 @@ def train_head(
         path = folder.root / "head.safetensors"
         if not path.is_file():
             TRAININGS[config.kind](Work(pieces, seen, backbone, config, folder, device, below, progress), path)
-        _checkpoint(folder).unlink(missing_ok=True)
+        for checkpoint in _checkpoint(folder).parent.glob("*.pt"):
+            checkpoint.unlink(missing_ok=True)
         problems = (*listing.problems, *seen.problems)
         folder.write_record(
             {"status": "finished", "command": "uss train", "identity": identity,
@@ -138,5 +141,24 @@ def _stego(work: Work, path: Path) -> None:
     write_head(path, "stego", head, {"dim": work.backbone.dim, "code": config.head.code}, work.below)
 
 
-TRAININGS: dict[str, Callable[[Work, Path], None]] = {"stego": _stego}
+def _cause(work: Work, path: Path) -> None:
+    from dhr.train.cause import train_cause
+
+    config = work.config
+    head = train_cause(
+        work.pieces,
+        work.seen.means,
+        config.head,
+        config.cause,
+        device=work.device,
+        checkpoint=_checkpoint(work.folder),
+        progress=lambda done, total: work.progress("head", done, total),
+    )
+    side = math.isqrt(len(head.query_pos))
+    shape = {"dim": work.backbone.dim, "code": config.head.code, "hidden": config.cause.hidden, "side": side,
+             "concepts": config.cause.concepts}  # fmt: skip
+    write_head(path, "cause", head, shape, work.below)
+
+
+TRAININGS: dict[str, Callable[[Work, Path], None]] = {"stego": _stego, "cause": _cause}
 """By kind: how its head is trained, and written to a file."""

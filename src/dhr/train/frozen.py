@@ -128,3 +128,10 @@ def neighbours_of(means: Float[Tensor, "n d"], pieces: int, count: int) -> Int[T
         cosine[photograph[rows][:, None] == photograph[None]] = -2
         found.append(cosine.topk(min(count, len(means) - pieces), dim=1).indices)
     return torch.cat(found)
+
+
+def drawn(features: Float[Tensor, "b d u v"], count: int) -> Float[Tensor, "b n d"]:
+    """Cells of each map drawn at random, with replacement."""
+    flat = features.flatten(2).transpose(1, 2)  # (b, u v, d)
+    places = torch.randint(flat.shape[1], (len(flat), count, 1)).to(flat.device)
+    return flat.gather(1, places.expand(-1, -1, flat.shape[2]))

@@ -85,3 +85,48 @@ class StegoConfig:
         for name in ("negatives", "weight_self", "weight_near", "weight_random"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"stego.{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class CauseConfig:
+    """Codebook and contrastive loss of CAUSE (Kim, Lee and Ro 2023, Sections 3.2 and 3.3)."""
+
+    concepts: int = 512
+    """Entries of the codebook; the authors have 2048 on larger data."""
+    codebook_epochs: int = 2
+    """Passes over all pieces for the codebook, before the head is trained."""
+    codebook_lr: float = 1e-3
+    """Learning rate of the codebook."""
+    sharpness: float = 0.1
+    """Temperature of the tanh that tells whether two cells share a concept."""
+    cells: int = 100
+    """Cells drawn of each piece in a step."""
+    hidden: int = 2048
+    """Width of the decoder's hidden layer."""
+    projection: int = 256
+    """Channels of the projected codes that the loss compares; the authors have 2048."""
+    bank: int = 16
+    """Codes of earlier steps that are kept of each concept; the authors keep 100."""
+    positive: float = 0.3
+    """Cosine of two cells' concepts above which the cells attract each other."""
+    negative: float = 0.1
+    """The same, below which they repel."""
+    temperature: float = 0.07
+    """Of the contrastive loss."""
+    ema: float = 0.99
+    """How much of the teacher stays in a step."""
+
+    def __post_init__(self) -> None:
+        for name in ("concepts", "codebook_epochs", "cells", "hidden", "projection", "bank"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"cause.{name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("codebook_lr", "sharpness", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"cause.{name} must be above 0, got {getattr(self, name)}")
+        if not -1 <= self.negative <= self.positive <= 1:
+            raise ConfigError(
+                f"cause.negative and cause.positive are cosines, the first not above the second; got {self.negative} "
+                f"and {self.positive}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"cause.ema must be 0 or more and below 1, got {self.ema}")

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from dhr.models.uss.stego import StegoHead
 from dhr.train.fitting import EpochDataset, Progress, fit, mix
-from dhr.train.frozen import FrozenPieces, neighbours_of
+from dhr.train.frozen import FrozenPieces, drawn, neighbours_of
 from dhr.train.head_config import HeadConfig, StegoConfig
 
 
@@ -106,10 +106,3 @@ def train_stego(
         advice="lower --head.lr",
     )
     return head.eval()
-
-
-def drawn(features: Float[Tensor, "b d u v"], count: int) -> Float[Tensor, "b n d"]:
-    """Cells of each map drawn at random, with replacement."""
-    flat = features.flatten(2).transpose(1, 2)  # (b, u v, d)
-    places = torch.randint(flat.shape[1], (len(flat), count, 1)).to(flat.device)
-    return flat.gather(1, places.expand(-1, -1, flat.shape[2]))

@@ -18,13 +18,14 @@ _TEXT = """
     others farther apart, than in the features of the network below it, which stays as it is.
 
     --kind stego  STEGO (Hamilton et al. 2022): correlations of features are passed on to codes
+    --kind cause  CAUSE (Kim et al. 2023): concepts are found in the features; codes tell them apart
 
     No label is read: the data folder is one of `dhr run`, whose tags and truth are not looked at,
     or any folder of photographs.
 
     The output folder gets head.safetensors and run.json. Interrupted, the same command goes on from
     the last epoch, and ends with the same head. --config takes a YAML file with the sections uss,
-    head and stego; what else `dhr run` reads of it is passed over.
+    head, stego and cause; what else `dhr run` reads of it is passed over.
 """
 
 _END = """
@@ -33,25 +34,25 @@ examples:
   dhr run --data photos --out out --uss.model vit_base_patch8_224.dino --uss.kind stego
     --uss.head head/head.safetensors
 """
-_SECTIONS = ("uss", "head", "stego")
+_SECTIONS = ("uss", "head", "stego", "cause")
 
 
 def _ready(arguments: list[str]) -> Ready:
     from dhr.cli.settings import early, uss_beside
     from dhr.models.uss import UssConfig
-    from dhr.train.head_config import HeadConfig, StegoConfig
+    from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
     given = early(arguments)
     parser = new_parser(_TEXT, "dhr uss train --kind KIND --data DIR --out DIR [--config FILE] [settings]", _END)
     parser.add_argument("action", choices=["train"], help="what to do with the head")
-    parser.add_argument("--kind", type=str, required=True, help="what kind of head: stego")
+    parser.add_argument("--kind", type=str, required=True, help="what kind of head: stego or cause")
     parser.add_argument("--data", type=Path, required=True, help="a data folder, or any folder of photographs")
     parser.add_argument(
         "--out", type=Path, required=True, help="the output folder: new, empty, or of the same training"
     )
     parser.add_argument("--split", type=str | None, help="only the photographs of this split")
     parser.add_argument("--config", type=Path | None, help="YAML file of settings")
-    for section, settings in zip(_SECTIONS, (UssConfig, HeadConfig, StegoConfig), strict=True):
+    for section, settings in zip(_SECTIONS, (UssConfig, HeadConfig, StegoConfig, CauseConfig), strict=True):
         parser.add_class_arguments(settings, section)
     if given.file is not None:
         _read(parser, given)
@@ -62,7 +63,7 @@ def _ready(arguments: list[str]) -> Ready:
 
         made = parser.instantiate(part)
         uss = made["uss"] if given.file is None else uss_beside(made["uss"], given.file, given.settings)
-        config = HeadTraining(part.kind, uss, made["head"], made["stego"])
+        config = HeadTraining(part.kind, uss, made["head"], made["stego"], made["cause"])
         return partial(train, part.data, part.split, part.out, config)
 
     return Ready(parser, call, given.arguments)

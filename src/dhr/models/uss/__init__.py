@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dhr.errors import ConfigError
 
-HEADED = ("stego", "hp")
+HEADED = ("stego", "cause", "hp")
 """Kinds that are a head on top of a network of timm."""
 
 
@@ -21,8 +21,8 @@ class UssConfig:
     """Which unsupervised features to use, and how to compute them."""
 
     kind: str = "timm"
-    """`timm` (any Vision Transformer or CNN of timm), `stego` (a head on top of one, trained by `dhr uss train` or by
-    its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
+    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by `dhr uss
+    train` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
     and texture statistics: no weights, no training)."""
     model: str = "vit_small_patch14_dinov2.lvd142m"
     """Name of the timm model; with a head, of the one below it."""
@@ -30,7 +30,7 @@ class UssConfig:
     """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint. What
     a checkpoint named by `head` holds of the model itself goes before `hub`."""
     head: str | None = None
-    """Of `stego` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
+    """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
     block: int = -1
     """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -92,6 +92,12 @@ def _stego(config: UssConfig) -> UssModel:
     return build_stego(config)
 
 
+def _cause(config: UssConfig) -> UssModel:
+    from dhr.models.uss.cause import build_cause
+
+    return build_cause(config)
+
+
 def _leopart(config: UssConfig) -> UssModel:
     from dhr.models.uss.leopart import build_leopart
 
@@ -107,6 +113,7 @@ def _colour(config: UssConfig) -> UssModel:
 USS_MODELS: Mapping[str, Callable[[UssConfig], Any]] = {
     "timm": _timm,
     "stego": _stego,
+    "cause": _cause,
     "hp": _stego,
     "leopart": _leopart,
     "colour": _colour,
