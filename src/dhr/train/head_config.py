@@ -9,11 +9,11 @@ from dhr.errors import ConfigError
 class HeadConfig:
     """What trainings of all heads share. No label is read."""
 
-    epochs: int = 8
+    epochs: int = 6
     """Passes over all pieces."""
     batch: int = 16
     """Pieces a step."""
-    pieces: int = 4
+    pieces: int = 2
     """Pieces of each photograph: square, at random places and sizes, mirrored or not; always the same ones, so that the
     frozen network sees each once."""
     side: int = 320
@@ -65,17 +65,17 @@ class StegoConfig:
     """Cells drawn of each piece of a pair."""
     negatives: int = 5
     """Random pairs a piece, of the pieces of its batch."""
-    shift_self: float = 0.3
+    shift_self: float = 0.2
     """Cosine of features (their mean taken away) above which cells of one piece attract each other, else repel."""
-    shift_near: float = 0.3
+    shift_near: float = 0.2
     """The same for cells of a piece and one that looks alike."""
-    shift_random: float = 0.3
+    shift_random: float = 0.2
     """The same for cells of random pairs."""
-    weight_self: float = 0.67
+    weight_self: float = 0.3
     """Weight of the pairs of a piece with itself."""
-    weight_near: float = 0.25
+    weight_near: float = 0.6
     """Weight of the pairs with a piece that looks alike."""
-    weight_random: float = 0.63
+    weight_random: float = 1.0
     """Weight of the random pairs."""
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class StegoConfig:
 class CauseConfig:
     """Codebook and contrastive loss of CAUSE (Kim, Lee and Ro 2023, Sections 3.2 and 3.3)."""
 
-    concepts: int = 512
+    concepts: int = 256
     """Entries of the codebook; the authors have 2048 on larger data."""
     codebook_epochs: int = 2
     """Passes over all pieces for the codebook, before the head is trained."""
@@ -101,16 +101,17 @@ class CauseConfig:
     """Temperature of the tanh that tells whether two cells share a concept."""
     cells: int = 100
     """Cells drawn of each piece in a step."""
-    hidden: int = 2048
-    """Width of the decoder's hidden layer."""
+    hidden: int = 768
+    """Width of the decoder's hidden layer; the authors have 2048."""
     projection: int = 256
     """Channels of the projected codes that the loss compares; the authors have 2048."""
     bank: int = 16
     """Codes of earlier steps that are kept of each concept; the authors keep 100."""
-    positive: float = 0.3
-    """Cosine of two cells' concepts above which the cells attract each other."""
-    negative: float = 0.1
-    """The same, below which they repel."""
+    positive: float = 0.7
+    """Cosine of two cells' concepts above which the cells attract each other; the authors, who do not centre features,
+    have 0.3."""
+    negative: float = 0.4
+    """The same, below which they repel; the authors have 0.1."""
     temperature: float = 0.07
     """Of the contrastive loss."""
     ema: float = 0.99
