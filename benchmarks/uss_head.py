@@ -1,7 +1,7 @@
 """What a head makes of features: ``python benchmarks/uss_head.py --data DIR --config C --json F``.
 
-A head is trained on the photographs of ``--train``, by ``dhr uss train`` and without any label. Its codes and the raw
-features below it, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
+Heads are trained on the photographs of ``--train``, by ``dhr uss train`` and without any label. Their codes and the raw
+features below, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
 labels and matched with the classes, over several seeds; and a linear classifier that learns from ``--train``'s truth.
 """
 
@@ -28,7 +28,8 @@ from dhr.files import write_json
 from dhr.models.uss import UssConfig, build_uss
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.uss import HeadTraining, train_head
-from dhr.train.head_config import HeadConfig
+
+Row = dict[str, Any]
 
 
 @torch.no_grad()
@@ -43,57 +44,57 @@ def seen(data: FolderDataSet, uss: UssConfig, config: RunConfig) -> tuple[list[M
     return maps, truths
 
 
+def probed(name: str, uss: UssConfig, config: RunConfig, data: tuple[FolderDataSet, FolderDataSet], seeds: int) -> Row:
+    """Both probes of features: fitted to the first data set, scored on the second."""
+    classes = len(data[0].classes.names)
+    (learnt, labels), (scored, truths) = (seen(one, uss, config) for one in data)
+    cells = drawn_cells(learnt, 200)
+    found = [
+        cluster_probe(cluster_centres(cells, classes, seed=seed), scored, truths, classes) for seed in range(seeds)
+    ]
+    mious = [100 * one.miou for one in found]
+    return {
+        "features": name,
+        "channels": len(scored[0]),
+        "cluster_miou": mean(mious),
+        "spread": stdev(mious) if len(mious) > 1 else 0.0,
+        "cluster_accuracy": 100 * mean(one.accuracy for one in found),
+        "linear_miou": 100 * linear_probe(fit_linear(learnt, labels, classes), scored, truths, classes).miou,
+    }
+
+
 def main() -> None:
     """Train, probe, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True, help="YAML file of a run, whose section uss is taken")
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--kind", default="stego")
+    parser.add_argument(
+        "--kinds", nargs="*", default=["stego", "cause"], help="heads to train; what --work holds stays"
+    )
     parser.add_argument("--train", default="train")
     parser.add_argument("--val", default="val")
     parser.add_argument("--seeds", type=int, default=5, help="of the clusters")
-    parser.add_argument("--epochs", type=int, default=HeadConfig.epochs)
     parser.add_argument("--work", type=Path, default=Path("uss-head-work"))
     given = parser.parse_args()
     call = ["run", "--data", str(given.data), "--out", str(given.work / "run"), "--config", str(given.config)]
     config: RunConfig = cast("partial[int]", parse(call)).args[3]
-    begun = time.perf_counter()
-    with Bars(Console(stderr=True)) as bars:
-        training = HeadTraining(given.kind, config.uss, HeadConfig(epochs=given.epochs))
-        trained = train_head(given.data, given.train, given.work / "head", training, bars)
-    seconds = time.perf_counter() - begun
-    train, val = (FolderDataSet(given.data, split) for split in (given.train, given.val))
-    classes = len(train.classes.names)
-    rows: list[dict[str, Any]] = []
-    print("| features | channels | cluster probe mIoU | spread | accuracy | linear probe mIoU |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, uss in (("raw", config.uss), (given.kind, replace(config.uss, kind=given.kind, head=str(trained.head)))):
-        learnt, labels = seen(train, uss, config)
-        scored, truths = seen(val, uss, config)
-        cells = drawn_cells(learnt, 200)
-        found = [
-            cluster_probe(cluster_centres(cells, classes, seed=seed), scored, truths, classes)
-            for seed in range(given.seeds)
-        ]
-        mious = [100 * one.miou for one in found]
-        row = {
-            "features": name,
-            "channels": len(scored[0]),
-            "cluster_miou": mean(mious),
-            "spread": stdev(mious) if len(mious) > 1 else 0.0,
-            "cluster_accuracy": 100 * mean(one.accuracy for one in found),
-            "linear_miou": 100 * linear_probe(fit_linear(learnt, labels, classes), scored, truths, classes).miou,
-        }
-        rows.append(row)
-        print(
-            "| "
-            + " | ".join(f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values())
-            + " |"
-        )
-    about = {"training_s": seconds, "commit": commit(), "machine": machine(torch.device("cpu"))}
-    write_json(given.json, {"benchmark": "uss_head", "rows": rows, **about})
-    print(f"trained in {seconds / 60:.1f} minutes")
+    data = (FolderDataSet(given.data, given.train), FolderDataSet(given.data, given.val))
+    rows: list[Row] = []
+    print("| features | channels | cluster probe mIoU | spread | accuracy | linear probe mIoU | training, s |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in ("raw", *given.kinds):
+        uss, begun = config.uss, time.perf_counter()
+        if name != "raw":
+            with Bars(Console(stderr=True)) as bars:
+                head = train_head(given.data, given.train, given.work / name, HeadTraining(name, config.uss), bars).head
+            uss = replace(config.uss, kind=name, head=str(head))
+        seconds = time.perf_counter() - begun
+        rows.append({**probed(name, uss, config, data, given.seeds), "training_s": seconds})
+        values = (f"{value:.1f}" if isinstance(value, float) else str(value) for value in rows[-1].values())
+        print("| " + " | ".join(values) + " |", flush=True)
+        about = {"commit": commit(), "machine": machine(torch.device("cpu"))}
+        write_json(given.json, {"benchmark": "uss_head", "rows": rows, **about})
 
 
 if __name__ == "__main__":
