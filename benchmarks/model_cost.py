@@ -1,7 +1,7 @@
 """What the listed models cost: ``python benchmarks/model_cost.py --json F``.
 
 Each model of ``dhr models`` that can be built without its weights sees one photograph of 512 x 512 pixels, once, in a
-process of its own: time and memory do not depend on what the weights are. ``mb`` is the most memory that the process
+process of its own: time and memory do not depend on what the weights are. Heads have 90 channels. ``mb`` is the most memory that the process
 took above what it took before there was a model.
 """
 
@@ -22,7 +22,9 @@ _CODE = """
 import json, sys, time, torch
 from pathlib import Path
 from dhr.models.cards import CARDS
-from dhr.models.uss import UssConfig, build_uss
+from dhr.models.uss import HEADED, UssConfig, build_uss
+from dhr.models.uss.cause import CauseHead
+from dhr.models.uss.stego import HeadedFeatures, StegoHead
 from dhr.models.wss import WssConfig, build_wss
 card = next(card for card in CARDS if card.name == sys.argv[1])
 side, repetitions = int(sys.argv[2]), int(sys.argv[3])
@@ -31,7 +33,12 @@ def memory(key):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
 before = memory("VmRSS")
-if card.role == "uss":
+if card.settings["kind"] in HEADED:
+    below = build_uss(UssConfig(model=card.settings["model"], weights="none"))
+    head = (CauseHead if card.settings["kind"] == "cause" else StegoHead)(below.dim, 90)
+    model = HeadedFeatures(below, head, 90)
+    run = lambda: model(image)
+elif card.role == "uss":
     model = build_uss(UssConfig(**card.settings, weights="none"))
     run = lambda: model(image)
 else:
