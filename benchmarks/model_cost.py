@@ -1,8 +1,8 @@
 """What the listed models cost: ``python benchmarks/model_cost.py --json F``.
 
 Each model of ``dhr models`` that can be built without its weights sees one photograph of 512 x 512 pixels, once, in a
-process of its own: time and memory do not depend on what the weights are. Heads have 90 channels. ``mb`` is the most memory that the process
-took above what it took before there was a model.
+process of its own: time and memory do not depend on what the weights are. Heads have 90 channels. ``mb`` is the most
+memory that the process took above what it took before there was a model.
 """
 
 import argparse
