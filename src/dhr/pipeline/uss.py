@@ -1,6 +1,5 @@
 """A head on unsupervised features, trained on photographs alone, in a folder of its own."""
 
-import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -14,11 +13,11 @@ from dhr.data.photographs import list_photographs
 from dhr.data.samples import Problem
 from dhr.errors import ConfigError
 from dhr.models.uss import UssConfig
-from dhr.models.uss.backbone import Backbone, build_backbone
+from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig, plain
-from dhr.train.frozen import FrozenPieces, Seen
+from dhr.train.frozen import FrozenPieces
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
 Progress = Callable[[str, int, int], None]
@@ -48,20 +47,6 @@ class TrainedHead:
     head: Path
     photographs: int
     skipped: tuple[Problem, ...]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a kind's training is given."""
-
-    pieces: FrozenPieces
-    seen: Seen
-    backbone: Backbone
-    config: HeadTraining
-    folder: OutputFolder
-    device: torch.device
-    below: dict[str, Any]
-    progress: Progress
 
 
 def train_head(
@@ -99,7 +84,16 @@ def train_head(
         folder.write_record({"status": "running", "command": "uss train", "identity": identity})
         path = folder.root / "head.safetensors"
         if not path.is_file():
-            TRAININGS[config.kind](Work(pieces, seen, backbone, config, folder, device, below, progress), path)
+            head = TRAININGS[config.kind]()(
+                pieces,
+                seen.means,
+                config.head,
+                getattr(config, config.kind),
+                device=device,
+                checkpoint=_checkpoint(folder),
+                progress=lambda done, total: progress("head", done, total),
+            )
+            write_head(path, config.kind, head, head.shape, below)
         for checkpoint in _checkpoint(folder).parent.glob("*.pt"):
             checkpoint.unlink(missing_ok=True)
         problems = (*listing.problems, *seen.problems)
@@ -125,40 +119,17 @@ def _checkpoint(folder: OutputFolder) -> Path:
     return folder.root / "work" / "head.pt"
 
 
-def _stego(work: Work, path: Path) -> None:
+def _stego() -> Callable[..., Any]:
     from dhr.train.stego import train_stego
 
-    config = work.config
-    head = train_stego(
-        work.pieces,
-        work.seen.means,
-        config.head,
-        config.stego,
-        device=work.device,
-        checkpoint=_checkpoint(work.folder),
-        progress=lambda done, total: work.progress("head", done, total),
-    )
-    write_head(path, "stego", head, {"dim": work.backbone.dim, "code": config.head.code}, work.below)
+    return train_stego
 
 
-def _cause(work: Work, path: Path) -> None:
+def _cause() -> Callable[..., Any]:
     from dhr.train.cause import train_cause
 
-    config = work.config
-    head = train_cause(
-        work.pieces,
-        work.seen.means,
-        config.head,
-        config.cause,
-        device=work.device,
-        checkpoint=_checkpoint(work.folder),
-        progress=lambda done, total: work.progress("head", done, total),
-    )
-    side = math.isqrt(len(head.query_pos))
-    shape = {"dim": work.backbone.dim, "code": config.head.code, "hidden": config.cause.hidden, "side": side,
-             "concepts": config.cause.concepts}  # fmt: skip
-    write_head(path, "cause", head, shape, work.below)
+    return train_cause
 
 
-TRAININGS: dict[str, Callable[[Work, Path], None]] = {"stego": _stego, "cause": _cause}
-"""By kind: how its head is trained, and written to a file."""
+TRAININGS: dict[str, Callable[[], Callable[..., Any]]] = {"stego": _stego, "cause": _cause}
+"""By kind: what gives the function that trains its head; the section of its settings has the same name."""

@@ -64,6 +64,7 @@ class CauseHead(nn.Module):
         self, dim: int, code: int, hidden: int = 2048, side: int = 20, concepts: int = 2048, dropout: float = 0.1
     ) -> None:
         super().__init__()
+        self.shape = {"dim": dim, "code": code, "hidden": hidden, "side": side, "concepts": concepts}
         self.query_pos = nn.Parameter(torch.randn(side * side, dim))
         self.tr = _Decoder(dim, code, hidden, dropout)
         self.register_buffer("codebook", torch.zeros(concepts, dim))

@@ -27,6 +27,7 @@ class StegoHead(nn.Module):
 
     def __init__(self, dim: int, code: int, dropout: float = 0.1) -> None:
         super().__init__()
+        self.shape = {"dim": dim, "code": code}
         self.cluster1 = nn.Sequential(nn.Conv2d(dim, code, 1))
         self.cluster2 = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.ReLU(), nn.Conv2d(dim, code, 1))
         self.dropout = nn.Dropout2d(dropout)
