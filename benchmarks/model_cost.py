@@ -16,8 +16,10 @@ import torch
 from common import commit, machine
 
 from dhr.files import write_json
-from dhr.models.cards import CARDS
+from dhr.models.cards import CARDS, CLIP, HALF, IMAGENET
 
+SCALINGS = {IMAGENET: "ImageNet", HALF: "0.5", CLIP: "CLIP", None: "-"}
+"""What mean and deviation of RGB are called."""
 _CODE = """
 import json, sys, time, torch
 from pathlib import Path
@@ -62,20 +64,20 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    print("| model | role | million parameters | ms | quartiles | MB |\n| --- | --- | --- | --- | --- | --- |")
+    columns = "model", "source", "licence of the weights", "channels", "stride", "scaling", "parameters, M", "ms", "MB"
+    print(f"| {' | '.join(columns)} |\n|{len(columns) * ' --- |'}")
     for card in CARDS:
-        if card.settings["kind"] in ("clip", "files"):
-            continue  # CLIP cannot be built without its weights, and the others are no networks
+        facts = [card.name, card.source, card.licence, card.dim or "90", card.stride or "-", SCALINGS[card.scaling]]
+        if card.settings["kind"] in ("clip", "files"):  # one cannot be built without its weights, one is no network
+            print(f"| {' | '.join(map(str, facts))} | - | - | - |")
+            continue
         call = [sys.executable, "-c", _CODE, card.name, str(given.side), str(given.repetitions)]
         found = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
         low, middle, high = torch.tensor(found["ms"]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
         row = {"model": card.name, "role": card.role, "ms": middle, "spread": [low, high]}
         rows.append({**row, "mb": found["mb"], "parameters": found["parameters"]})
-        print(
-            f"| {card.name} | {card.role} | {found['parameters'] / 1e6:.1f} | {middle:.0f} | {low:.0f} .. {high:.0f} | "
-            f"{found['mb']:.0f} |",
-            flush=True,
-        )
+        facts += [f"{found['parameters'] / 1e6:.1f}", f"{middle:.0f} ({low:.0f} .. {high:.0f})", f"{found['mb']:.0f}"]
+        print(f"| {' | '.join(map(str, facts))} |", flush=True)
     if given.json:
         write_json(
             given.json, {"rows": rows, "side": given.side, "commit": commit(), "machine": machine(torch.device("cpu"))}
