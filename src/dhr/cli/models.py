@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from dhr.files import write_json
 from dhr.models.cards import CARDS, presence
@@ -15,16 +14,17 @@ _ROLES = {"uss": "USS: what looks alike, without labels", "wss": "WSS: where the
 def models(json: Path | None) -> int:
     """List the models and where their weights are; 0."""
     console = Console()
+    wide = max(len(card.name) for card in CARDS)
     for role, title in _ROLES.items():
-        table = Table(title=title, title_justify="left")
-        for column in ("model", "chosen by", "weights", "licence", "channels", "stride"):
-            table.add_column(column, justify="right" if column in ("channels", "stride") else "left", overflow="fold")
+        console.print(f"[bold]{title}[/bold]\n{'model':<{wide}} channels stride  weights; licence", highlight=False)
         for card in CARDS:
             if card.role == role:
+                channels, stride = (str(number) if number else "-" for number in (card.dim, card.stride))
                 chosen = " ".join(f"--{role}.{name} {value}" for name, value in card.settings.items())
-                numbers = (str(number) if number else "-" for number in (card.dim, card.stride))
-                table.add_row(card.name, chosen, presence(card), card.licence, *numbers)
-        console.print(table)
+                line = f"{card.name:<{wide}} {channels:>8} {stride:>6}  {presence(card)}; {card.licence}"
+                note = f"\n    {card.note}" if card.note else ""
+                console.print(f"{line}\n    [dim]{chosen}{note}[/dim]", highlight=False, soft_wrap=True)
+        console.print()
     console.print(
         "Other networks of timm work as well (docs/models.md). No network was asked: "
         "weights that are here are those in the hub's cache.",
