@@ -21,3 +21,4 @@ def test_every_model_is_listed(dhr: Any, tmp_path: Path) -> None:
     }
     for name in ("DINOv2", "ResNet-50", "CLIP", "colour"):
         assert name in result.out
+    assert "needs dhr[clip]" in result.out  # brackets are no markup

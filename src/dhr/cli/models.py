@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from dhr.files import write_json
 from dhr.models.cards import CARDS, presence
@@ -22,13 +23,14 @@ def models(json: Path | None) -> int:
                 channels, stride = (str(number) if number else "-" for number in (card.dim, card.stride))
                 chosen = " ".join(f"--{role}.{name} {value}" for name, value in card.settings.items())
                 line = f"{card.name:<{wide}} {channels:>8} {stride:>6}  {presence(card)}; {card.licence}"
-                note = f"\n    {card.note}" if card.note else ""
+                note = f"\n    {escape(card.note)}" if card.note else ""
                 console.print(f"{line}\n    [dim]{chosen}{note}[/dim]", highlight=False, soft_wrap=True)
         console.print()
     console.print(
         "Other networks of timm work as well (docs/models.md). No network was asked: "
         "weights that are here are those in the hub's cache.",
         highlight=False,
+        soft_wrap=True,
     )
     if json is not None:
         write_json(json, {"models": [{**asdict(card), "weights": presence(card)} for card in CARDS]})
