@@ -73,12 +73,15 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", help="some only, by their names in the list")
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    columns = "model", "source", "licence of the weights", "channels", "stride", "scaling", "parameters, M", "ms", "MB"
+    columns = "model", "source", "weights", "licence", "channels", "stride", "scaling", "parameters, M", "ms", "MB"
     print(f"| {' | '.join(columns)} |\n|{len(columns) * ' --- |'}")
     for card in [card for card in CARDS if not given.models or card.name in given.models]:
-        facts = [card.name, card.source, card.licence, card.dim or "90", card.stride or "-", SCALINGS[card.scaling]]
-        if card.settings["kind"] == "files":  # no network
-            print(f"| {' | '.join(map(str, facts))} | - | - | - |")
+        weights = f"`{card.hub}`" if card.hub else "a file" if card.file else "-"
+        facts = [card.name, card.source, weights, card.licence]
+        no_network = card.settings["kind"] == "files"
+        facts += ["-" if no_network else str(card.dim or 90), str(card.stride or "-"), SCALINGS[card.scaling]]
+        if no_network:
+            print(f"| {' | '.join(facts)} | - | - | - |")
             continue
         call = [sys.executable, "-c", _CODE, card.name, str(given.side), str(given.repetitions)]
         found = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
@@ -86,7 +89,7 @@ def main() -> None:
         row = {"model": card.name, "role": card.role, "ms": middle, "spread": [low, high]}
         rows.append({**row, "mb": found["mb"], "parameters": found["parameters"]})
         facts += [f"{found['parameters'] / 1e6:.1f}", f"{middle:.0f} ({low:.0f} .. {high:.0f})", f"{found['mb']:.0f}"]
-        print(f"| {' | '.join(map(str, facts))} |", flush=True)
+        print(f"| {' | '.join(facts)} |", flush=True)
     if given.json:
         write_json(
             given.json, {"rows": rows, "side": given.side, "commit": commit(), "machine": machine(torch.device("cpu"))}

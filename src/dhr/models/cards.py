@@ -78,12 +78,12 @@ CARDS: tuple[ModelCard, ...] = (
     ),
     ModelCard(
         "CAUSE", "uss", {"kind": "cause", "model": "vit_base_patch8_224.dino"},
-        "Kim et al. 2023, arXiv:2310.07379", "see the authors", None, 0, 8, IMAGENET, file=True,
+        "Kim et al. 2023, arXiv:2310.07379", "none stated", None, 0, 8, IMAGENET, file=True,
         note="--uss.head FILE: the authors' segment_tr.pth, its codebook beside it, or `dhr uss train`",
     ),
     ModelCard(
         "Hidden Positives", "uss", {"kind": "hp", "model": "vit_small_patch8_224.dino"},
-        "Seong et al. 2023, arXiv:2303.15014", "see the authors", None, 0, 8, IMAGENET, file=True,
+        "Seong et al. 2023, arXiv:2303.15014", "MIT", None, 0, 8, IMAGENET, file=True,
         note="--uss.head FILE: the authors' checkpoint",
     ),
     ModelCard(
@@ -104,7 +104,7 @@ CARDS: tuple[ModelCard, ...] = (
     _classifier("ViT Ti/16", "vit_tiny_patch16_224", "augreg_in21k_ft_in1k", _AUGREG, 384),
     ModelCard(
         "ResNet-38d", "wss", {"kind": "classifier", "backbone": "resnet38d"}, "Wu et al. 2016, arXiv:1611.10080",
-        "see the authors", None, 5120, 16, IMAGENET, file=True,
+        "Apache-2.0", None, 5120, 16, IMAGENET, file=True,
         note="reads the checkpoint that PSA, SEAM and others start from",
     ),
     ModelCard(
