@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, one_hot
 from dhr.errors import ShapeError
 from dhr.method.config import PRESETS, BoundaryConfig
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Sighting, fit_survey, join
+from dhr.method.survey import Sighting, agreed, fit_survey, join
 
 OPTIONS = {"boundary": BoundaryConfig(kind="none", base="none", seed="none")}
 DEFAULT = PRESETS["default"]
@@ -66,6 +66,24 @@ def test_no_class_is_starved(seed: int, classes: int, least: float) -> None:
         alone = join(*padded, real, replace(DEFAULT, survey=0.9, smallest_ratio=least))
         torch.testing.assert_close(alone[0, :-1], joined[index])
         assert (alone[0, -1] == 0).all()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_two_opinions_count_the_same(seed: int, classes: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    first, second = torch.softmax(4 * torch.randn(2, 2, classes, 20, generator=random), dim=2)
+    both = agreed(first, second)
+    torch.testing.assert_close(both, agreed(second, first))
+    torch.testing.assert_close(both.sum(dim=1), torch.ones(2, 20))
+    torch.testing.assert_close(agreed(3 * first, second), both)  # they are shares first
+    torch.testing.assert_close(agreed(first, first), first, atol=1e-3, rtol=0)  # but for the floor
+    where = (first.argmax(dim=1) == second.argmax(dim=1)) & (first.amax(dim=1) > 0.5) & (second.amax(dim=1) > 0.5)
+    assert (both.argmax(dim=1) == first.argmax(dim=1))[where].all()
+    silent = second * (torch.arange(20) >= 10)
+    torch.testing.assert_close(agreed(first, silent)[..., :10], first[..., :10])
+    torch.testing.assert_close(agreed(silent, first)[..., 10:], both[..., 10:])
+    padded = [torch.cat([one, torch.zeros(2, 1, 20)], dim=1) for one in (first, second)]
+    assert torch.equal(agreed(*padded)[:, -1], torch.zeros(2, 20))
 
 
 def test_a_survey_of_another_shape_is_refused(scene: Callable[..., Any]) -> None:

@@ -51,6 +51,18 @@ def test_its_maps_are_the_decoders_or_the_cams() -> None:
     torch.testing.assert_close(by_decoder.maps(images).cams, seen.logits.softmax(dim=1)[:, 1:].detach())
 
 
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("maps", ["decoder", "cam"])
+def test_its_probabilities_are_of_the_tags_and_the_background(background: bool, maps: str) -> None:
+    student = tiny(background=background, maps=maps)
+    images = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    whole = student(images).logits.softmax(dim=1).detach()
+    found, every = student.maps(images, [2, 0]).probabilities, student.maps(images).probabilities
+    assert found is not None and every is not None
+    torch.testing.assert_close(found, whole[:, [0, 3, 1] if background else [2, 0]])
+    torch.testing.assert_close(every, whole)
+
+
 def test_maps_in_the_midst_of_training_leave_the_modes() -> None:
     student = tiny()
     student.set_modes(freeze_norm=True)

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from dhr.data.samples import ClassTable, Sample
+from dhr.method.survey import Survey, agreed
+from dhr.ops.discriminant import Discriminant
 from dhr.pipeline import survey as module
-from dhr.pipeline.masks import Maps
+from dhr.pipeline.masks import Maps, surveyed
 from dhr.pipeline.settings import RunConfig
 
 
@@ -69,6 +72,21 @@ def test_enough_photographs_of_each_class_are_looked_at() -> None:
     assert len(found) <= 31 and len(set(found)) == len(found)
     assert module.chosen(samples[::-1], per_class=10) == found
     assert set(module.chosen(samples)) == set(samples)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_student_has_a_say_beside_the_survey(background: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    image, cams, uss = (torch.rand(1, count, 8, 8, generator=random) for count in (3, 2, 4))
+    classes, sample = ClassTable(("a", "b", "c", "d"), background), Sample("one", "", (3, 1), False)
+    survey = Survey(Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4)), trust=1.0)
+    views = torch.rand(1, 2 + background, 16, 16, generator=random)  # on a finer grid
+    alone = surveyed(survey, Maps(image, cams, uss, uss), classes, sample, RunConfig())
+    both = surveyed(survey, Maps(image, cams, uss, uss, None, views), classes, sample, RunConfig())
+    fine = interpolate(views, (8, 8), mode="bilinear", align_corners=False)
+    expected = agreed(alone.flatten(2), fine.flatten(2)).view_as(alone)
+    assert both.shape == (1, 2 + background, 8, 8) and not torch.equal(both, alone)
+    torch.testing.assert_close(both, expected)
 
 
 def test_of_many_photographs_each_gives_some_cells(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,20 @@ def _surest(scores: Float[Tensor, "k m"]) -> tuple[Int[Tensor, " m"], Float[Tens
     return best.indices[0], best.values[0] - best.values[1] if len(scores) > 1 else best.values[0]
 
 
+def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
+    """What two who know the other photographs say together: the geometric mean of their shares, in shares.
+
+    Where one of them says nothing (all 0), it is what the other says. Shares below :data:`_FLOOR` count as that.
+
+    >>> agreed(torch.tensor([[[0.8], [0.2]]]), torch.tensor([[[0.2], [0.8]]])).flatten().tolist()
+    [0.5, 0.5]
+    """
+    first, second = shares(first), shares(second)
+    both = (first.clamp_min(_FLOOR) * second.clamp_min(_FLOOR)).sqrt() * (first + second > 0)
+    speak = (first.sum(dim=1, keepdim=True) > 0) & (second.sum(dim=1, keepdim=True) > 0)
+    return torch.where(speak, shares(both), first + second)
+
+
 def join(
     own: Float[Tensor, "b k n"],
     survey: Float[Tensor, "b k n"],

@@ -19,7 +19,7 @@ from dhr.errors import ItemError
 from dhr.features import Features
 from dhr.files import write_bytes, write_json
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Survey, survey_features
+from dhr.method.survey import Survey, agreed, survey_features
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
@@ -38,8 +38,14 @@ class Maps:
     """CAMs of the tagged classes, in the order of the tags."""
     uss: Float[Tensor, "1 d u v"]
     wss: Float[Tensor, "1 e u v"]
-    edges: Float[Tensor, "1 1 p q"] | None
+    edges: Float[Tensor, "1 1 p q"] | None = None
     """Probability of a class boundary, from WSS models that learn it."""
+    probabilities: Float[Tensor, "1 _ p q"] | None = None
+    """Of the photograph's classes, the background first, from a student."""
+
+
+_FURTHER = ("edges", "probabilities")
+"""What few WSS models know; on a grid of its own."""
 
 
 @torch.no_grad()
@@ -61,7 +67,7 @@ def see(
     uss_features = uss(image)
     image = image.to(device)
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
-    positive, signed, wss_features, edges = _see_wss(image, sample, classes, wss, grid, config)
+    positive, signed, wss_features, further = _see_wss(image, sample, classes, wss, grid, config)
     if wss_features is None:
         wss_features = uss_features
     # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
@@ -69,7 +75,7 @@ def see(
         if not bool(torch.isfinite(maps).all()):
             raise ItemError(f"its {name} hold NaN or infinity; check the weights, or those that were trained here")
     cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
-    return Maps(image, cams, uss_features, wss_features, edges)
+    return Maps(image, cams, uss_features, wss_features, **further)
 
 
 def _see_wss(
@@ -79,8 +85,8 @@ def _see_wss(
     wss: WssModel | StoredMaps,
     grid: tuple[int, int],
     config: RunConfig,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """CAMs after and before the ReLU, WSS features (None: there are none of their own), and class boundaries."""
+) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
+    """CAMs after and before the ReLU, WSS features (None: there are none of their own), and what few models know."""
     columns = [tag - classes.foreground.start for tag in sample.tags]
     if isinstance(wss, StoredMaps):
         maps = wss.read(sample).to(image.device)
@@ -88,18 +94,19 @@ def _see_wss(
             interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True) for one in (maps.relu(), maps)
         )
         if wss.network is None:
-            return positive, signed, None, None
+            return positive, signed, None, {}
         views = average_views(lambda view: (wss.features(view),), image, [grid], config.wss.scales, config.wss.flip)
-        return positive, signed, views[0], None
+        return positive, signed, views[0], {}
 
     def wss_maps(view: Tensor) -> tuple[Tensor, ...]:
         maps = wss.maps(view.contiguous(memory_format=torch.channels_last), columns)
-        # Class boundaries are thin: on a coarser grid than their own they are lost.
-        edges = () if maps.edges is None else (maps.edges,)
-        return maps.cams.relu(), maps.cams, maps.features, *edges
+        known.update({name: one for name in _FURTHER if (one := getattr(maps, name)) is not None})
+        return maps.cams.relu(), maps.cams, maps.features, *known.values()
 
-    positive, signed, features, *edges = average_views(wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip)
-    return positive, signed, features, edges[0] if edges else None
+    known: dict[str, Tensor] = {}
+    # Class boundaries are thin: on a coarser grid than their own they are lost.
+    positive, signed, features, *others = average_views(wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip)
+    return positive, signed, features, dict(zip(known, others, strict=True))
 
 
 def make_mask(
@@ -161,10 +168,14 @@ def photograph_prior(
 def surveyed(
     survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
 ) -> Float[Tensor, "1 k u v"]:
-    """What the survey says of a photograph."""
+    """What those who know the other photographs say of this one: the survey, and the student, if there is one."""
     ids = torch.tensor([[*range(classes.foreground.start), *sample.tags]], device=maps.uss.device)
     valid = torch.ones_like(ids, dtype=torch.bool)
-    return survey.shares(survey_features(maps.uss), ids, valid, config.method).view(1, -1, *maps.uss.shape[-2:])
+    grid = (maps.uss.shape[-2], maps.uss.shape[-1])
+    said = survey.shares(survey_features(maps.uss), ids, valid, config.method)
+    if maps.probabilities is not None:
+        said = agreed(said, resize(maps.probabilities, grid).flatten(2))
+    return said.view(1, -1, *grid)
 
 
 def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:

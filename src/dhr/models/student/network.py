@@ -62,8 +62,10 @@ class Student(nn.Module):
         seen = self(images)
         for module, mode in modes.items():
             module.training = mode
-        activation = self.activation(seen)
-        return WssMaps(activation if tags is None else activation[:, list(tags)], seen.features)
+        wanted = list(range(self.tagger.classifier.out_channels) if tags is None else tags)
+        known = [*range(self.background), *(self.background + tag for tag in wanted)]
+        probabilities = seen.logits.softmax(dim=1)[:, known]
+        return WssMaps(self.activation(seen)[:, wanted], seen.features, probabilities=probabilities)
 
     def activation(self, seen: StudentMaps) -> Float[Tensor, "b _ _ _"]:
         """A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""

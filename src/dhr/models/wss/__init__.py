@@ -108,6 +108,8 @@ class WssMaps:
     displacement: Float[Tensor, "b 2 p q"] | None = None
     """Way down and right, in cells of that grid, to the middle of the thing that is here; None if not known. In maps
     of a mirrored image the way right has the other sign."""
+    probabilities: Float[Tensor, "b _ _ _"] | None = None
+    """Of a student: how likely each cell is of the background, where there is one, and of the classes asked for."""
 
 
 @runtime_checkable
