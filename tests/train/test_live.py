@@ -94,21 +94,3 @@ def test_what_all_photographs_say_counts(background: bool) -> None:
     targets = live_targets(cams, pieces.uss, pieces, "maps", background, method, PLAIN, survey)
     expected = torch.where(pieces.base == 3 + offset, 1 + offset, 3 + offset)
     assert (targets.labels == expected).float().mean() > 0.9
-
-
-@pytest.mark.parametrize("background", [False, True])
-def test_a_student_has_a_say_beside_the_survey(background: bool) -> None:
-    """Where the survey is torn, the student's own view decides; of other classes than the tagged it is not heard."""
-    cams, pieces = halves(background, batch=2)
-    offset = int(background)
-    torn = Survey(Discriminant(torch.zeros(4 + offset, 4), torch.zeros(4 + offset), torch.ones(4 + offset)), trust=1.0)
-    method = replace(PRESETS["default"], survey=1.0)
-    view = torch.full((2, 4 + offset, 4, 4), 0.01)
-    view[:, 1 + offset, :, :2], view[:, 3 + offset, :, 2:] = 0.1, 0.1  # the other way round than the maps
-    view[:, 2 + offset] = 0.9
-    pieces.valid[1] = False
-    features = pieces.uss
-    found = live_targets(cams, features, pieces, "maps", background, method, PLAIN, torn, view / view.sum(1, True))
-    expected = torch.where(pieces.base == 3 + offset, 1 + offset, 3 + offset)
-    assert (found.labels[0] == expected[0]).float().mean() > 0.8
-    assert (found.labels[1] == VOID).all()

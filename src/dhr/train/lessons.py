@@ -80,7 +80,7 @@ class JointLesson:
     def _live(self, seen: Any, pieces: Pieces) -> Targets:
         return live_targets(
             self.activation(seen).detach(), seen.features.detach(), pieces, self.base, self.background, self.method,
-            self.refine, self.survey, seen.logits.detach().softmax(dim=1),
+            self.refine, self.survey,
         )  # fmt: skip
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Survey, agreed, survey_features
-from dhr.ops.upsample import resize
+from dhr.method.survey import Survey, survey_features
 from dhr.train.pieces import Pieces
 
 
@@ -43,7 +42,6 @@ def live_targets(
     method: MethodConfig,
     boundary: BoundaryConfig,
     survey: Survey | None = None,
-    probabilities: Float[Tensor, "b c _ _"] | None = None,
 ) -> Targets:
     """M_dhr of a batch, from live maps (paper, Section 3.3); nothing waits for the device.
 
@@ -54,7 +52,6 @@ def live_targets(
         method: settings of Steps 1 to 3.
         boundary: R_c.
         survey: of the photographs that the pieces are of.
-        probabilities: of all classes, the student's own, which have a say beside the survey.
     """
     own = cams.gather(1, pieces.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
     empty = ~pieces.valid.any(dim=1)
@@ -72,12 +69,7 @@ def live_targets(
     if survey is not None:
         uss = pieces.uss.float()
         method = survey.weighed(method)
-        said = survey.shares(survey_features(uss), ids, known, method)
-        if probabilities is not None:
-            likely = resize(probabilities.float(), (uss.shape[-2], uss.shape[-1])).flatten(2)
-            likely = likely.gather(1, ids.unsqueeze(2).expand(-1, -1, likely.shape[2]))
-            said = agreed(said, likely * known.unsqueeze(2))
-        said = said.view(len(uss), -1, *uss.shape[-2:])
+        said = survey.shares(survey_features(uss), ids, known, method).view(len(uss), -1, *uss.shape[-2:])
     result = rebalance(
         own.float(), pieces.uss.float(), features.float(), pieces.images.float(), valid, start,
         background=background, survey=said, config=method, boundary=boundary,
