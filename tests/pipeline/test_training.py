@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from dhr.data import write_mask
 
@@ -242,6 +245,26 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     one_line(dhr([*call, "--out", tmp_path / "plain", "--flip", "false"]), "another run", "flip")
     one_line(dhr(["predict", "--student", plain[0], "--images", images, "--out", tmp_path / "x"]), "no student")
     one_line(dhr(["predict", "--student", student, "--images", tmp_path / "x", "--out", tmp_path / "y"]), "no")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+def test_a_student_of_no_numbers_makes_no_masks(
+    learned: Learned, fresh: Any, dhr: Any, one_line: Any, value: float, tmp_path: Path
+) -> None:
+    """Weights that are none are refused as a whole; those that overflow, photograph by photograph."""
+    with safe_open(learned.out / "student.safetensors", framework="pt") as file:
+        header, state = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for key in state:
+        if key.endswith("weight") and state[key].ndim == 4:
+            state[key] = torch.full_like(state[key], value)
+    save_file(state, tmp_path / "student.safetensors", header)
+    call = ["predict", "--student", tmp_path / "student.safetensors", "--images", fresh.data / "images"]
+    ended = dhr([*call, "--out", tmp_path / "out"])
+    if value == 3e38:
+        assert (ended.code, ended.out.count("NaN or infinity")) == (1, 5), ended
+    else:
+        one_line(ended, "weight holds NaN or infinity")
+    assert not list((tmp_path / "out").rglob("masks/*.png"))
 
 
 def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:

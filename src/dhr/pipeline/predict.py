@@ -124,6 +124,8 @@ def predict(
                         raise ItemError(f"{tags} does not name it, or names it with tags that cannot be used")
                     image = working_image(rgb, config.long_side or read.long_side).to(device).unsqueeze(0)
                     scores = probabilities(network, image, config, allowed)
+                    if not bool(scores.isfinite().all()):  # its mask would be the first class everywhere
+                        raise ItemError("the student's probabilities hold NaN or infinity")
                     ids = torch.arange(len(classes.names), dtype=torch.uint8, device=device)
                     labels = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
                     write_mask(folder.mask(name), labels, colours)

@@ -51,7 +51,7 @@ def read_student(path: Path) -> StudentFile:
     """Build the student that ``path`` holds, in evaluation mode. Nothing in the file is executed.
 
     Raises:
-        WeightsError: it cannot be read, is no student, or its weights do not fit its settings.
+        WeightsError: it cannot be read, is no student, or its weights are no numbers or do not fit its settings.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -59,6 +59,9 @@ def read_student(path: Path) -> StudentFile:
             if header.get("format") != FORMAT:
                 raise ValueError(f"its format is {header.get('format')!r}, expected {FORMAT!r}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        lost = [key for key, value in state.items() if not bool(value.isfinite().all())]
+        if lost:
+            raise ValueError(f"{lost[0]} holds NaN or infinity")
         colours = header.get("colours")
         classes = ClassTable(
             tuple(header["classes"]),
