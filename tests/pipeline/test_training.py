@@ -247,9 +247,11 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     one_line(dhr(["predict", "--student", student, "--images", tmp_path / "x", "--out", tmp_path / "y"]), "no")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+@pytest.mark.parametrize(
+    ("value", "boundary"), [(float("nan"), "none"), (float("inf"), "none"), (3e38, "none"), (3e38, "crf")]
+)
 def test_a_student_of_no_numbers_makes_no_masks(
-    learned: Learned, fresh: Any, dhr: Any, one_line: Any, value: float, tmp_path: Path
+    learned: Learned, fresh: Any, dhr: Any, one_line: Any, value: float, boundary: str, tmp_path: Path
 ) -> None:
     """Weights that are none are refused as a whole; those that overflow, photograph by photograph."""
     with safe_open(learned.out / "student.safetensors", framework="pt") as file:
@@ -259,7 +261,7 @@ def test_a_student_of_no_numbers_makes_no_masks(
             state[key] = torch.full_like(state[key], value)
     save_file(state, tmp_path / "student.safetensors", header)
     call = ["predict", "--student", tmp_path / "student.safetensors", "--images", fresh.data / "images"]
-    ended = dhr([*call, "--out", tmp_path / "out"])
+    ended = dhr([*call, "--boundary", boundary, "--out", tmp_path / "out"])
     if value == 3e38:
         assert (ended.code, ended.out.count("NaN or infinity")) == (1, 5), ended
     else:

@@ -124,8 +124,6 @@ def predict(
                         raise ItemError(f"{tags} does not name it, or names it with tags that cannot be used")
                     image = working_image(rgb, config.long_side or read.long_side).to(device).unsqueeze(0)
                     scores = probabilities(network, image, config, allowed)
-                    if not bool(scores.isfinite().all()):  # its mask would be the first class everywhere
-                        raise ItemError("the student's probabilities hold NaN or infinity")
                     ids = torch.arange(len(classes.names), dtype=torch.uint8, device=device)
                     labels = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
                     write_mask(folder.mask(name), labels, colours)
@@ -145,9 +143,15 @@ def predict(
 def probabilities(
     student: Any, image: Float[Tensor, "1 3 h w"], config: PredictConfig, allowed: Sequence[int] | None = None
 ) -> Float[Tensor, "1 c h w"]:
-    """Probabilities of the classes, averaged over scales and flips; of ``allowed`` ids only, and the background."""
+    """Probabilities of the classes, averaged over scales and flips; of ``allowed`` ids only, and the background.
+
+    Raises:
+        ItemError: they hold NaN or infinity, which a mask of them (or of a CRF's correction of them) would not show.
+    """
     size = (image.shape[-2], image.shape[-1])
     (scores,) = average_views(lambda view: (student.segment(view),), image, [size], config.scales, config.flip)
+    if not bool(scores.isfinite().all()):
+        raise ItemError("the student's probabilities hold NaN or infinity")
     if allowed is not None:
         kept = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
         kept[[*range(student.background), *allowed]] = True

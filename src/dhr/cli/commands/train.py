@@ -29,8 +29,8 @@ _TEXT = """
     Interrupted, the same command goes on from the last checkpoint, and ends with the same weights.
     Several processes: --joint.devices N on one machine, or torchrun, or SLURM. `dhr run --recursion
     true` does all at once: masks, a student, and better masks from its maps.
-    The best student of a run learns its final masks: --masks OUT/masks --joint.recursion false
-    --classifier OUT/classifier.safetensors, and the run's other settings.
+    A student that learns a run's final masks from the start: --masks OUT/masks --joint.recursion
+    false --classifier OUT/classifier.safetensors, and the run's other settings.
 """
 
 
