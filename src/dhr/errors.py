@@ -31,3 +31,7 @@ class WeightsError(DhrError):
 
 class OutputError(DhrError):
     """An output folder that cannot be written, or that holds another run."""
+
+
+class PlaceError(OutputError):
+    """One file that cannot be written because of its name or because something else bears it; others can."""

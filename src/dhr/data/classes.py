@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
+from dhr.files import read_regular
 
 BACKGROUND = "background"
 """First line of ``classes.txt``, in any case, where class 0 is whatever is not tagged."""
@@ -86,14 +87,18 @@ def with_supers(classes: ClassTable, path: Path) -> ClassTable:
     return replace(classes, supers=tuple(found[name] for name in classes.names))
 
 
-def read_text(path: Path) -> str:
+MAX_TEXT = 2_000_000_000
+"""Largest text file, bytes; COCO's largest file of annotations has a quarter of it."""
+
+
+def read_text(path: Path, most: int = MAX_TEXT) -> str:
     """A UTF-8 file, with or without byte-order mark, in Unicode's composed form (NFC), as names are compared.
 
     Raises:
-        DataError: it is missing, cannot be read, or is not UTF-8.
+        DataError: it is missing, no regular file, larger than ``most`` bytes, cannot be read, or is not UTF-8.
     """
     try:
-        return unicodedata.normalize("NFC", path.read_bytes().decode("utf-8-sig"))
+        return unicodedata.normalize("NFC", read_regular(path, most).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8 text, byte {error.start} is not; save it as UTF-8") from error
     except OSError as error:

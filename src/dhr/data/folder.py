@@ -165,8 +165,10 @@ def _by_file(
 ) -> dict[str, list[TagLine]]:
     """Lines of the file of tags by photograph; those of none become problems."""
     lines: dict[str, list[TagLine]] = defaultdict(list)
-    for line in tagging.lines:
-        files, reason = names.find(line.image) if line.image else ((), line.reason)
+    matched = names.find_all([line.image for line in tagging.lines])
+    for line, (files, reason) in zip(tagging.lines, matched, strict=True):
+        if not line.image:
+            reason = line.reason
         for file in files:
             lines[file].append(line)
         if reason and wanted is None:

@@ -10,6 +10,7 @@ from dhr.data.classes import read_text
 from dhr.errors import DataError
 
 Progress = Callable[[int, int], None]
+_DIGITS = 30  # of a whole number; ids have at most 20
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -26,14 +27,19 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+def _whole_number(text: str) -> int | float:
+    """A number without a fraction; a float where it has more digits than any id, so that none is too large to use."""
+    return int(text) if len(text) <= _DIGITS else float(text)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole_number)
 
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is none, has a key twice, or is nested too deep.
+        ValueError: it is not JSON, has a key twice, or is nested too deep.
 
     >>> parse_json('{"tags": ["cat"]}')
     {'tags': ['cat']}

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -98,9 +98,12 @@ def printable(text: str) -> str:
 
 
 class Names:
-    """Finds the files of a listing that a name in an annotation means, with or without suffix.
+    """Finds the files of a listing that the names in annotations mean: the one place where names are matched.
 
-    Only files that were listed are ever found, so that no name leads out of the folder.
+    A name is compared from its end, part by part: ``C:\\shop\\images\\a.jpg`` means ``a.jpg`` or ``images/a.jpg``, and
+    ``a.jpg`` means ``trip/a.jpg`` where there is only one. The longest match counts; the suffix of the image may be
+    left out; Unicode's forms are alike. Only files that were listed are ever found, so that no name leads out of the
+    folder.
     """
 
     def __init__(self, files: Sequence[str], folder: str = "images/") -> None:
@@ -108,30 +111,90 @@ class Names:
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
+        self._by_end: dict[str, list[str]] = defaultdict(list)
         for file in files:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
             self._by_mask[name_of(key, SUFFIXES).casefold()].append(file)  # one file on disks that ignore case
+            last = key.rpartition("/")[2]
+            for end in {last, name_of(last, SUFFIXES)}:
+                self._by_end[end].append(file)
 
     def find(self, text: str) -> tuple[list[str], str | None]:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
-        if escapes(text):
+        key = key_of(text.strip())
+        parts = [part for part in key.split("/") if part not in ("", ".")]
+        for start in range(len(parts)):
+            rest = "/".join(parts[start:])
+            if found := self._by_file.get(rest) or self._by_name.get(rest):
+                return found, None
+        if not parts:
+            return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
+        below = [file for file in self._by_end.get(parts[-1], ()) if _ends_with(key_of(file), "/".join(parts))]
+        if len({name_of(key_of(file), SUFFIXES) for file in below}) == 1:
+            return below, None
+        if below:
             return (
                 [],
-                f"expected a path relative to {self._folder}, got one that may lead out of it; write it without '..'",
+                f"several files end with {printable(text)!r}: {enumeration(below, most=3)}; write more of its path",
             )
-        key = key_of(text)
-        if found := self._by_file.get(key) or self._by_name.get(key):
-            return found, None
-        near = self._by_name.get(name_of(key, SUFFIXES)) or self._by_mask.get(name_of(key, SUFFIXES).casefold())
-        hint = f"did you mean {enumeration(near, most=2)}?" if near else "add the image or remove the line"
-        return [], f"no image {text!r} in {self._folder}; {hint}"
+        return [], self._nothing(text, parts)
+
+    def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
+        """The files of each of the names of one annotation file, or why there are none.
+
+        Names that differ in what precedes their match, and so mean different files elsewhere, are refused where they
+        would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are not both ``1.jpg``.
+        """
+        found = [self.find(text) for text in texts]
+        meant: dict[str, set[str]] = defaultdict(set)
+        for text, (files, _) in zip(texts, found, strict=True):
+            for file in files:
+                meant[file].add(name_of(key_of(text.strip()), SUFFIXES))
+        several = {file: sorted(names) for file, names in meant.items() if len(names) > 1 and not _nested(names)}
+        return [
+            (files, reason)
+            if not (clash := next((several[file] for file in files if file in several), None))
+            else (
+                [],
+                f"the names {enumeration(clash, most=3)} all match {files[0]!r}; write paths that tell them apart",
+            )
+            for files, reason in found
+        ]
 
     def clash(self, file: str) -> list[str]:
         """The other files whose masks would have the same name."""
         same = self._by_mask[name_of(key_of(file), SUFFIXES).casefold()]
         return [other for other in same if other != file]
+
+    def _nothing(self, text: str, parts: Sequence[str]) -> str:
+        stem = name_of("/".join(parts), SUFFIXES)
+        near = self._by_name.get(stem) or self._by_mask.get(stem.casefold()) or self._by_end.get(
+            name_of(parts[-1], SUFFIXES)
+        )  # fmt: skip
+        hint = f"did you mean {enumeration(near, most=2)}?" if near else "add the image or remove the line"
+        return f"no image {printable(text)!r} in {self._folder}; {hint}"
+
+
+def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> tuple[list[str], str] | None:
+    """Why a match is refused: other names mean one of the files as well."""
+    for file in files:
+        if file in several:
+            names = enumeration(several[file], most=3)
+            return [], f"the names {names} all match {file!r}; write paths that tell them apart"
+    return None
+
+
+def _ends_with(file: str, end: str) -> bool:
+    """Whether a path ends with ``end``, whole parts only, with or without its suffix."""
+    return f"/{file}".endswith(f"/{end}") or f"/{name_of(file, SUFFIXES)}".endswith(f"/{end}")
+
+
+def _nested(names: Iterable[str]) -> bool:
+    """Whether each name is an end of the longest, so that all can mean the same file."""
+    longest = max(names, key=len)
+    return all(f"/{longest}".endswith(f"/{name.lstrip('/')}") for name in names)
 
 
 def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:

@@ -1,0 +1,57 @@
+"""Many problems of one kind, told once."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dhr.data.samples import Problem
+
+_PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|\d+""")
+_NAMED = 3  # sources of a group that a message names
+
+
+@dataclass(frozen=True)
+class ProblemGroup:
+    """Problems whose reasons differ only in names and numbers."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def line(self) -> str:
+        """The first of them, and how many more there are.
+
+        >>> ProblemGroup((Problem("a.jpg", "no tags"), Problem("b.jpg", "no tags"))).line
+        "a.jpg: no tags (and 1 more for the same reason: 'b.jpg')"
+        """
+        first, *others = self.problems
+        text = f"{first.source}: {first.reason}" if first.source not in first.reason else first.reason
+        if not others:
+            return text
+        sources = list(dict.fromkeys(other.source for other in others if other.source != first.source))
+        names = ", ".join(repr(source) for source in sources[:_NAMED]) + (", ..." if len(sources) > _NAMED else "")
+        return f"{text} (and {len(others)} more for the same reason{': ' + names if names else ''})"
+
+
+def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
+    """Problems by kind, in the order in which the first of each kind came.
+
+    Two reasons are of one kind if they are the same but for quoted names, numbers, and the source's own name.
+
+    >>> found = grouped([Problem("a", "line 2: unknown tag 'x'"), Problem("b", "line 9: unknown tag 'y'")])
+    >>> len(found), len(found[0].problems)
+    (1, 2)
+    """
+    kinds: dict[str, list[Problem]] = {}
+    for problem in problems:
+        own = rf"(?<!\w){re.escape(problem.source)}(?!\w)"
+        kind = _PARTICULARS.sub("*", re.sub(own, "*", problem.reason))
+        kinds.setdefault(kind, []).append(problem)
+    return [ProblemGroup(tuple(same)) for same in kinds.values()]
+
+
+def told(problems: Sequence[Problem], most: int) -> list[str]:
+    """At most ``most`` lines that tell of all problems, each kind once; the last says how many kinds are left."""
+    groups = grouped(problems)
+    lines = [group.line for group in groups[:most]]
+    rest = sum(len(group.problems) for group in groups[most:])
+    return [*lines, f"and {rest} more for {len(groups) - most} other reasons"] if rest else lines
