@@ -45,6 +45,7 @@ def adjacency(
     json: Path | None,
     picture: Path | None,
     layout: str = AUTO,
+    lenient: bool = False,
 ) -> int:
     """Measure which classes touch; 1 if masks had to be left out, else 0."""
     if truth is None and data is None:
@@ -59,7 +60,7 @@ def adjacency(
         raise ConfigError("--split chooses photographs of a data set; give --data DIR")
     console = Console()
     with Bars(console) as bars:
-        photographs: DataSet | None = None if data is None else opened(data, split, layout, bars)
+        photographs: DataSet | None = None if data is None else opened(data, split, layout, bars, lenient)
     if photographs is not None:
         classes = photographs.classes
     else:

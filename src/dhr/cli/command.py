@@ -45,7 +45,7 @@ def new_parser(text: str, usage: str, end: str = "") -> ArgumentParser:
 
 
 def add_format(parser: ArgumentParser) -> None:
-    """``--format``, the layout of the data folder."""
+    """``--format``, the layout of the data folder, and ``--ignore_unknown``."""
     from dhr.data.open import AUTO, READERS
 
     parser.add_argument(
@@ -53,6 +53,11 @@ def add_format(parser: ArgumentParser) -> None:
         type=str,
         default=AUTO,
         help=f"layout of the data folder: {AUTO}, {', '.join(READERS)} (docs/data.md)",
+    )
+    parser.add_argument(
+        "--ignore_unknown",
+        action="store_true",
+        help="use photographs whose annotations hold things that are not read; these then do not count as tags",
     )
 
 

@@ -38,6 +38,7 @@ def evaluate(
     config: EvaluateConfig,
     outputs: Outputs,
     layout: str = AUTO,
+    lenient: bool = False,
 ) -> int:
     """Score folders of masks; 1 if photographs had to be left out because masks are missing or misshapen, else 0."""
     if (data is None) == (truth is None):
@@ -55,7 +56,7 @@ def evaluate(
     with Bars(console) as bars:
         photographs: DataSet
         if data is not None:
-            photographs = opened(data, split, layout, bars)
+            photographs = opened(data, split, layout, bars, lenient)
         else:
             assert truth is not None
             photographs = scoring.TruthFolder(truth)

@@ -16,7 +16,14 @@ _SHOWN = 20  # masks left out that are named
 
 
 def export(
-    data: Path, pred: Path, to: str, out: Path, split: str | None, config: ExportConfig, layout: str = AUTO
+    data: Path,
+    pred: Path,
+    to: str,
+    out: Path,
+    split: str | None,
+    config: ExportConfig,
+    layout: str = AUTO,
+    lenient: bool = False,
 ) -> int:
     """Write masks for another tool; 1 if some had to be left out, else 0."""
     console = Console()
@@ -24,7 +31,7 @@ def export(
         if out.resolve().is_relative_to(folder.resolve()):
             raise OutputError(f"--out {out} lies in {folder}, which is read; choose a place outside of it")
     with Bars(console) as bars:
-        photographs = opened(data, split, layout, bars)
+        photographs = opened(data, split, layout, bars, lenient)
         done = export_masks(
             photographs, pred, to, out, config, split=split, progress=lambda n, total: bars("export", n, total)
         )

@@ -15,7 +15,9 @@ from dhr.pipeline.features import fill_store
 from dhr.pipeline.settings import RunConfig
 
 
-def fill(data: Path, split: str | None, config: RunConfig, asked: StoreConfig, layout: str = AUTO) -> int:
+def fill(
+    data: Path, split: str | None, config: RunConfig, asked: StoreConfig, layout: str = AUTO, lenient: bool = False
+) -> int:
     """Fill a store; 1 if photographs had to be left out, else 0.
 
     Raises:
@@ -25,7 +27,7 @@ def fill(data: Path, split: str | None, config: RunConfig, asked: StoreConfig, l
         raise ConfigError("name the store with --features DIR: a new folder, or one that is to be filled further")
     console = Console()
     with Bars(console) as bars:
-        photographs = opened(data, split, layout, bars)
+        photographs = opened(data, split, layout, bars, lenient)
         refuse_among(config.features, data, photographs, "--features")
         filled, store = fill_store(photographs, config, asked, bars)
     for line in store.damaged:

@@ -17,12 +17,18 @@ _SHOWN = 10  # broken things that are named
 
 
 def inspect(
-    data: Path, split: str | None, out: Path | None, json: Path | None, workers: int | None, layout: str = AUTO
+    data: Path,
+    split: str | None,
+    out: Path | None,
+    json: Path | None,
+    workers: int | None,
+    layout: str = AUTO,
+    lenient: bool = False,
 ) -> int:
     """Say what a data set holds; 1 if something of it is broken, else 0."""
     console = Console()
     with Bars(console) as bars:
-        photographs = opened(data, split, layout, bars)
+        photographs = opened(data, split, layout, bars, lenient)
         page = None if out is None else out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
         for path in (page, json):
             if path is not None:

@@ -8,14 +8,17 @@ from dhr.data.samples import DataSet
 from dhr.errors import OutputError
 
 
-def opened(data: Path, split: str | None, layout: str, bars: Bars) -> DataSet:
-    """Open it, with a bar where that takes long.
+def opened(data: Path, split: str | None, layout: str, bars: Bars, lenient: bool = False) -> DataSet:
+    """Open it, with a bar where that takes long, and print what its reader decided by itself.
 
     Raises:
         DataError: it cannot be used.
         ConfigError: there is no such layout.
     """
-    return open_data(data, split, layout, lambda done, total: bars("open", done, total))
+    found = open_data(data, split, layout, lambda done, total: bars("open", done, total), lenient)
+    for note in found.notes:
+        bars.note(note)
+    return found
 
 
 def refuse_among(out: Path, data: Path, photographs: DataSet, setting: str = "--out") -> None:

@@ -18,11 +18,13 @@ from dhr.report import write_report
 _SHOWN = 10  # photographs left out that the summary names
 
 
-def run(data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = AUTO) -> int:
+def run(
+    data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = AUTO, lenient: bool = False
+) -> int:
     """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
     console = Console()
     with Bars(console) as bars:
-        photographs = opened(data, split, layout, bars)
+        photographs = opened(data, split, layout, bars, lenient)
         refuse_among(out, data, photographs)
         outcome = pipeline.run(photographs, out, config, bars, preset)
     report = out / "report.html"

@@ -16,11 +16,19 @@ from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.training import train_on_masks
 
 
-def train(data: Path, masks: Path | None, out: Path, split: str | None, config: RunConfig, layout: str = AUTO) -> int:
+def train(
+    data: Path,
+    masks: Path | None,
+    out: Path,
+    split: str | None,
+    config: RunConfig,
+    layout: str = AUTO,
+    lenient: bool = False,
+) -> int:
     """Train a student; 1 if photographs had to be left out, else 0."""
     console = Console()
     with Bars(console) as bars:
-        trained = train_on_masks(opened(data, split, layout, bars), masks, out, config, bars)
+        trained = train_on_masks(opened(data, split, layout, bars, lenient), masks, out, config, bars)
     left_out(console, trained.skipped, out)
     console.print(f"Student of {trained.photographs} photographs: {escape(str(trained.student))}", soft_wrap=True)
     console.print(f"Losses: {escape(str(out / 'training' / 'log.csv'))}", soft_wrap=True)

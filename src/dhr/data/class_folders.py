@@ -45,7 +45,7 @@ def fits_class_folders(root: Path) -> bool:
     )
 
 
-def read_class_folders(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_class_folders(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read ``ROOT/CLASS/*.jpg`` or ``ROOT/SPLIT/CLASS/*.jpg``; the folder's name is the only tag of its photographs.
 
     Class 0 is the background and the others are the folders' names in the order of the alphabet, unless ``classes.txt``

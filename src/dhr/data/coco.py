@@ -56,7 +56,7 @@ def fits_coco(root: Path) -> bool:
     return bool(_files(root))
 
 
-def read_coco(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read COCO's instances: class 0 is the background, the categories follow in the order of their ids, without gaps.
 
     An annotation file is read once and an object at a time; outlines are kept as arrays. Crowds are void in the truth,

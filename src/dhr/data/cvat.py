@@ -21,7 +21,7 @@ def fits_cvat(root: Path) -> bool:
     return (root / _FILE).is_file()
 
 
-def read_cvat(root: Path, split: str | None, progress: Progress) -> FolderDataSet:
+def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> FolderDataSet:
     """Read ``annotations.xml`` with its photographs in ``images/`` or beside it.
 
     Classes are those of ``classes.txt``, else the background and then the labels of the task in their order.

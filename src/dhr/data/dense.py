@@ -102,7 +102,7 @@ def fits_ade(root: Path) -> bool:
     return any((top / "annotations" / name).is_dir() for name in splits)
 
 
-def read_ade(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_ade(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """ADE20K of the 2016 challenge: masks store 1..150, and 0 for void.
 
     Raises:
@@ -142,7 +142,7 @@ def fits_stuff(root: Path) -> bool:
     return bool(_stuff_places(root))
 
 
-def read_stuff(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_stuff(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """COCO-Stuff: ``stuffthingmaps`` store category ids less one, 0..181 with gaps, and 255 for void.
 
     Where there are masks ``NAME_labelTrainIds.png``, which store 0..170 without gaps, those are read.
@@ -182,7 +182,7 @@ def fits_context(root: Path) -> bool:
     return _context_top(root) is not None
 
 
-def read_context(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_context(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """PASCAL-Context with its 59 frequent classes: masks store 1..59, 0 (and 255) for void.
 
     The numbers follow the alphabet, as the converters of the field write them; where ``59_labels.txt``

@@ -77,7 +77,7 @@ class _MaskCell:
         return MaskFile(self.cell.load(), self.storage, "the class table").read(shape)
 
 
-def read_hub(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read a data set with a column of images (``image``) and one of tags (``tags``, ``labels`` or ``label``).
 
     Tags are class labels or texts, one or a list. Classes are those of ``classes.txt``, else the background and then

@@ -41,7 +41,7 @@ def fits_label_studio(root: Path) -> bool:
     return _file(root) is not None
 
 
-def read_label_studio(root: Path, split: str | None, progress: Progress) -> FolderDataSet:
+def read_label_studio(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> FolderDataSet:
     """Read an export (JSON or JSON-MIN) with its photographs in ``images/`` or beside it.
 
     Classes are those of ``classes.txt``, else the background and then all labels of the export in the order of the

@@ -31,8 +31,8 @@ class Reader:
     """What it looks for, for messages and the manual."""
     fits: Callable[[Path], bool]
     """Whether a folder has this layout; opens no photograph."""
-    read: Callable[[Path, str | None, Progress], DataSet]
-    """Reads the folder, or a split of it."""
+    read: Callable[[Path, str | None, Progress, bool], DataSet]
+    """Reads the folder, or a split of it; the last argument is ``lenient`` of :func:`open_data`."""
 
 
 def _fits_folder(root: Path) -> bool:
@@ -49,7 +49,7 @@ READERS: dict[str, Reader] = {
     "folder": Reader(
         "images/ with tags.csv (or tags.jsonl) and classes.txt",
         _fits_folder,
-        lambda root, split, progress: FolderDataSet(root, split),
+        lambda root, split, progress, lenient: FolderDataSet(root, split),
     ),
     "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
     "label-studio": Reader("a JSON file of tasks", fits_label_studio, read_label_studio),
@@ -87,7 +87,11 @@ def layout_of(root: Path) -> str:
 
 
 def open_data(
-    root: str | os.PathLike[str], split: str | None = None, kind: str = AUTO, progress: Progress | None = None
+    root: str | os.PathLike[str],
+    split: str | None = None,
+    kind: str = AUTO,
+    progress: Progress | None = None,
+    lenient: bool = False,
 ) -> DataSet:
     """Open the data set in the folder ``root``.
 
@@ -96,6 +100,7 @@ def open_data(
         split: only the photographs of this split; what splits there are, the layout decides.
         kind: one of :data:`READERS`, or ``auto``: the first of them that fits.
         progress: called where opening takes long.
+        lenient: use photographs whose annotations hold things that the reader does not understand.
 
     Raises:
         ConfigError: there is no such ``kind``.
@@ -109,4 +114,4 @@ def open_data(
     quiet: Progress = lambda done, total: None  # noqa: E731
     if kind == AUTO:
         kind = layout_of(root)
-    return READERS[kind].read(root, split, progress or quiet)
+    return READERS[kind].read(root, split, progress or quiet, lenient)

@@ -31,7 +31,7 @@ def fits_release(root: Path) -> bool:
     return bool(_splits(root))
 
 
-def read_release(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_release(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read a data set in the layout of the authors' release.
 
     Classes are those of ``classes.txt`` in the folder, of ``NAME.json`` (``names``, ``ignore``) in it or beside it, or

@@ -70,6 +70,11 @@ class DataSet(Protocol):
         """What the listing left out."""
         ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the reader decided by itself, a sentence each, for whoever opens the data set."""
+        ...
+
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's content as stored."""
         ...

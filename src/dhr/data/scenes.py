@@ -81,6 +81,11 @@ class SceneDataSet:
         )
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """There are none."""
+        return ()
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """None."""
         return ()

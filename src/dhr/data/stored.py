@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from dhr.data.images import Content, read_rgb, read_size
 from dhr.data.listing import key_of, printable
+from dhr.data.problems import told
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.data.truth import Truth
 from dhr.errors import DataError, ItemError
@@ -44,6 +45,9 @@ class Found:
     truth: Truth | None = None
     reason: str | None = None
     """Why it cannot be used."""
+    unread: str | None = None
+    """A thing in its annotation that the reader does not understand, by place and kind. The photograph is then left
+    out, unless the user says that such things do not count."""
 
 
 class StoredDataSet:
@@ -57,6 +61,8 @@ class StoredDataSet:
         found: the photographs, in any order.
         problems: what else the listing left out.
         remedy: what to do if there is no photograph at all.
+        notes: what the reader decided by itself.
+        lenient: use photographs whose annotations hold things that are not understood; a note counts them.
 
     Raises:
         DataError: no photograph is usable.
@@ -69,8 +75,11 @@ class StoredDataSet:
         found: Iterable[Found],
         problems: Iterable[Problem] = (),
         remedy: str = "",
+        notes: Iterable[str] = (),
+        lenient: bool = False,
     ) -> None:
         self._where, self.classes = where, classes
+        unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
         same: dict[str, list[Found]] = defaultdict(list)
@@ -83,7 +92,11 @@ class StoredDataSet:
                 if len(group) > 1:
                     others = ", ".join(repr(printable(other.source)) for other in group[:4] if other is not one)
                     reason = f"its mask would overwrite that of {others}; rename them"
-                elif reason is None and not one.tags:
+                elif reason is None and one.unread is not None:
+                    unread.append(one.unread)
+                    if not lenient:
+                        reason = f"{one.unread} is not read; remove it, or pass over all such things (--ignore_unknown)"
+                if reason is None and len(group) == 1 and not one.tags:
                     reason = "none of the classes is in it, so there is nothing to find; remove it, or tag it"
                 if reason is None:
                     self._found[one.name] = one
@@ -92,10 +105,11 @@ class StoredDataSet:
                 else:
                     broken.append(Problem(printable(one.source), reason))
         if not samples:
-            reasons = " | ".join(f"{problem.source}: {problem.reason}" for problem in broken[:3])
-            raise DataError(f"{where}: no usable photograph; {reasons or remedy}")
+            raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
+        passed_over = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
+        self.notes = (*notes, *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []))
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's bytes.

@@ -27,7 +27,7 @@ class SuperClasses:
         if len(set(names)) < len(names):
             raise DataError(f"a super-class is called {names[0]!r}, as the background is; rename it")
         self._data = data
-        self.problems = data.problems
+        self.problems, self.notes = data.problems, data.notes
         self._upper = np.arange(256, dtype=np.uint8)
         for label in table.foreground:
             self._upper[label] = names.index(table.supers[label])

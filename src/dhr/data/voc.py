@@ -32,7 +32,7 @@ def fits_voc(root: Path) -> bool:
     )  # fmt: skip
 
 
-def read_voc(root: Path, split: str | None, progress: Progress) -> StoredDataSet:
+def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read VOC 2012.
 
     Tags come from ``cls_labels.json`` (or ``.txt``) if there is one, else from ``Annotations/``, else from the masks.

@@ -21,6 +21,7 @@ class TruthFolder:
 
     def __init__(self, folder: Path) -> None:
         self.classes = classes_of(folder)
+        self.notes: tuple[str, ...] = ()
         self.problems: tuple[Problem, ...] = ()  # what cannot be read is found when it is scored
         self._masks: dict[str, Mask] = {mask.name: mask for mask in masks_in(folder, self.classes)}
         tags = tuple(self.classes.foreground)

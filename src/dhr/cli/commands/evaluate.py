@@ -66,7 +66,17 @@ def _ready(arguments: list[str]) -> Ready:
 
         config = EvaluateConfig(**{field.name: part[field.name] for field in fields(EvaluateConfig)})
         outputs = Outputs(part.json, part.csv, part.plots)
-        return partial(evaluate, part.data, part.truth, part.split, part.pred, config, outputs, layout=part.format)
+        return partial(
+            evaluate,
+            part.data,
+            part.truth,
+            part.split,
+            part.pred,
+            config,
+            outputs,
+            layout=part.format,
+            lenient=part.ignore_unknown,
+        )
 
     return Ready(parser, call, arguments)
 

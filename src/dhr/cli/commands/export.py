@@ -43,7 +43,17 @@ def _ready(arguments: list[str]) -> Ready:
 
         made = parser.instantiate(part)
         config = ExportConfig(**{field.name: made[field.name] for field in fields(ExportConfig)})
-        return partial(export, part.data, part.pred, part.to, part.out, part.split, config, layout=part.format)
+        return partial(
+            export,
+            part.data,
+            part.pred,
+            part.to,
+            part.out,
+            part.split,
+            config,
+            layout=part.format,
+            lenient=part.ignore_unknown,
+        )
 
     return Ready(parser, call, arguments)
 

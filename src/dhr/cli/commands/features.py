@@ -41,7 +41,9 @@ def _ready(arguments: list[str]) -> Ready:
 
         made = parser.instantiate(part)
         asked = StoreConfig(made.pca, made.bits, made.limit)
-        return partial(fill, part.data, part.split, run_config(made, given), asked, layout=part.format)
+        return partial(
+            fill, part.data, part.split, run_config(made, given), asked, layout=part.format, lenient=part.ignore_unknown
+        )
 
     return Ready(parser, call, given.arguments)
 

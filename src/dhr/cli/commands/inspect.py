@@ -40,7 +40,16 @@ def _ready(arguments: list[str]) -> Ready:
     def call(part: Namespace) -> Call:
         from dhr.cli.inspect import inspect
 
-        return partial(inspect, part.data, part.split, part.out, part.json, part.workers, layout=part.format)
+        return partial(
+            inspect,
+            part.data,
+            part.split,
+            part.out,
+            part.json,
+            part.workers,
+            layout=part.format,
+            lenient=part.ignore_unknown,
+        )
 
     return Ready(parser, call, arguments)
 

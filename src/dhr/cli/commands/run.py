@@ -61,7 +61,9 @@ def _ready(arguments: list[str]) -> Ready:
         from dhr.cli.run import run
 
         config = run_config(parser.instantiate(part), given)
-        return partial(run, part.data, part.out, part.split, config, given.preset, layout=part.format)
+        return partial(
+            run, part.data, part.out, part.split, config, given.preset, layout=part.format, lenient=part.ignore_unknown
+        )
 
     return Ready(parser, call, given.arguments)
 

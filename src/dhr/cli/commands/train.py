@@ -46,7 +46,9 @@ def _ready(arguments: list[str]) -> Ready:
         from dhr.cli.student import train
 
         config = run_config(parser.instantiate(part), given)
-        return partial(train, part.data, part.masks, part.out, part.split, config, layout=part.format)
+        return partial(
+            train, part.data, part.masks, part.out, part.split, config, layout=part.format, lenient=part.ignore_unknown
+        )
 
     return Ready(parser, call, given.arguments)
 
