@@ -52,7 +52,8 @@ def _ready(arguments: list[str]) -> Ready:
         from dhr.cli.adjacency import adjacency
 
         made = parser.instantiate(part)
-        return partial(adjacency, **{name: made[name] for name in _NAMES}, layout=made["format"])
+        named = {name: made[name] for name in _NAMES}
+        return partial(adjacency, **named, layout=made["format"], lenient=made["ignore_unknown"])
 
     return Ready(parser, call, arguments)
 
