@@ -63,6 +63,7 @@ class StoredDataSet:
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
         lenient: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -77,8 +78,10 @@ class StoredDataSet:
         remedy: str = "",
         notes: Iterable[str] = (),
         lenient: bool = False,
+        stray_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
+        self.stray_truth = tuple(stray_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
@@ -109,7 +112,11 @@ class StoredDataSet:
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
         passed_over = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
-        self.notes = (*notes, *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []))
+        self.notes = (
+            *notes,
+            *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []),
+            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
+        )
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's bytes.
