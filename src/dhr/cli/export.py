@@ -35,6 +35,8 @@ def export(
         done = export_masks(
             photographs, pred, to, out, config, split=split, progress=lambda n, total: bars("export", n, total)
         )
+    for note in done.notes:
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
     if done.problems:
         console.print(f"[bold]Left out: {len(done.problems)}[/bold]")
         for problem in done.problems[:_SHOWN]:

@@ -15,6 +15,7 @@ from dhr.data.listing import key_of, printable
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import Truth
+from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
 
 
@@ -112,7 +113,7 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        strays = (f"ground truth not used: {line}" for line in told(self.stray_truth, 3))
+        strays = stray_notes(self.stray_truth)
         self.notes = (*notes, *self._negatives(), *_passed_over(unread if lenient else []), *strays)
 
     def _negatives(self) -> list[str]:
