@@ -1,6 +1,7 @@
 """Students: trained, killed and resumed, by one process and by two; predictions; ONNX."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -101,6 +102,22 @@ def test_a_killed_training_ends_the_same(
     assert resumed.code == 0, f"killed {killed.trace[-1]}: {resumed.err}"
     assert states(tmp_path / "out") == states(learned.out)
     np.testing.assert_array_equal(losses(tmp_path / "out"), losses(learned.out))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("index", range(3))
+def test_a_training_that_is_asked_to_end_goes_on(
+    index: int, workers: int, learned: Learned, forks: Any, tmp_path: Path
+) -> None:
+    moments = learned.moments[workers]
+    arguments = train_arguments(learned.case, tmp_path / "out", "--joint.workers", str(workers))
+    moment = (1 + index) * len(moments) // 4
+    asked = forks(arguments, watch="moments", kill_at=moment, kill_by=signal.SIGTERM)
+    assert asked.code == 143, asked.err
+    assert asked.err == "dhr: ended by SIGTERM; the same command goes on where it stopped\n"
+    resumed = forks(arguments)
+    assert resumed.code == 0, resumed.err
+    assert states(tmp_path / "out") == states(learned.out)
 
 
 def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) -> None:
@@ -228,6 +245,9 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     plain = sorted((tmp_path / "plain" / "masks").rglob("*.png"))
     assert len(plain) == 5
     assert all(labels(path).shape == (48, 64) for path in plain)
+    record = json.loads((tmp_path / "plain" / "run.json").read_text())
+    names = (fresh.data / "classes.txt").read_text().split()
+    assert (record["classes"], record["background"]) == (names, names[0] == "background")
     with Image.open(tmp_path / "plain" / "overview.png") as overview:
         assert overview.width > overview.height
 

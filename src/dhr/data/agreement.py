@@ -107,7 +107,7 @@ class Agreement:
         if shift and not agree and 10 * self._same[shift] >= 9 * self._photographs:
             raise DataError(self._numbering(shift))
         if len(self._bare) == self._photographs:
-            whole = f"{self._what}: no pixel of any tag in all {self._photographs} tagged photographs"
+            whole = f"{self._what}: no pixel of any tag in any of the {self._photographs} tagged photographs"
             raise DataError(f"{whole}; {self._reason()}")
 
     def checks(self) -> tuple[Check, ...]:
@@ -134,7 +134,7 @@ class Agreement:
         names, found = self._classes.names, list[tuple[Kind, str]]()
         lost = [int(index) for index in np.flatnonzero((self._tagged > 0) & (self._both == 0))]
         if lost:
-            some = _some([f"{names[index]!r} ({_photographs(self._tagged[index])})" for index in lost])
+            some = _some([f"{names[index]!r} ({_photographs(int(self._tagged[index]))})" for index in lost])
             found.append(("not_in_truth", f"{self._what}: these classes are tagged, but nowhere in it: {some}"))
         more = self._shown - self._both
         if more.any() and self._photographs:
@@ -150,6 +150,8 @@ class Agreement:
     def _shift(self) -> int:
         """By how much all numbers seem to be too low or too high; 0 if they do not."""
         best = max(_SHIFTS, key=lambda shift: self._same[shift])
+        if not self._shown.any():  # background alone fits a class by chance
+            return 0
         enough = self._photographs >= _FEW and 5 * self._same[best] >= 4 * self._photographs
         return best if enough and 2 * self._same[0] <= self._same[best] else 0
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.agreement import Agreement, Check
+from dhr.data.made_of import Origins
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.truth_files import ListsTruth, stray_notes
 from dhr.errors import ConfigError, DataError, ItemError
@@ -94,7 +95,8 @@ def compare(
     wrong: dict[str, list[str]] = {name: [] for name in folders}
     refused: dict[str, list[str]] = {name: [] for name in folders}
     unread: list[str] = []
-    looks = in_order(partial(_look, data, found), scored, config.workers)
+    origins = {name: Origins.beside(folder) for name, folder in folders.items()}
+    looks = in_order(partial(_look, data, found, origins), scored, config.workers)
     for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
         if look.unread is not None:
             unread.append(f"{sample.name} ({look.unread})")
@@ -182,15 +184,18 @@ class _Agreements:
         )
 
 
-def _look(data: DataSet, found: Mapping[str, Predictions], sample: Sample) -> _Look:
+def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:
     look = _Look({}, {}, {})
     try:
         truth = data.read_truth(sample)
         _check_ids(truth, data.classes)
     except ItemError as error:
         return _Look({}, {}, {}, str(error))
+    others = {one: one.other(data, sample) for one in {*origins.values()}}  # the stages of a run share their records
     for name, predictions in found.items():
         try:
+            if reason := others[origins[name]]:
+                raise ItemError(reason)
             pred = predictions.numbering.read(predictions.paths[sample.name])
             if pred.shape != truth.shape:
                 look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the truth {_size(truth)}"

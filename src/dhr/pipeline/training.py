@@ -12,10 +12,12 @@ from lightning_fabric import Fabric
 
 import dhr
 from dhr.data.agreement import Agreement
+from dhr.data.made_of import Origins
 from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import read_regular
+from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import Scan, scan
@@ -72,6 +74,7 @@ def train_on_masks(
     if masks is None and not config.joint.recursion:
         raise ConfigError("without masks there is nothing to learn from: name --masks DIR, or --joint.recursion true")
     device = config.find_device()
+    make_deterministic()
     fabric = make_fabric(config.joint, device)
     fabric.launch()
     if not fabric.is_global_zero:
@@ -95,20 +98,22 @@ def train_on_masks(
         usable, problems, notes = _usable(data, found, teachers)
         about = {"photographs": found.digest, "masks": None if teachers is None else _digest(found, teachers)}
         if fabric.is_global_zero:
-            identity = {**identity, "masks": about["masks"]}
+            identity |= {"masks": about["masks"], "photographs and tags": found.digest}
             folder.refuse_other(known, identity)
             folder.write_record({"status": "running", "command": "train", "identity": identity})
-        trained_student(
+        learned = trained_student(
             data, usable, lambda: COURSES[config.student.kind](data, found, config, folder, fabric, teachers, progress),
             teachers, config, folder, fabric, about, progress,
         )  # fmt: skip
+        problems += learned.problems
+        photographs = len(usable) - len(learned.lost)
         if fabric.is_global_zero:
             skipped = [asdict(problem) for problem in problems]
             folder.write_record(
-                {"status": "finished", "command": "train", "identity": identity, "photographs": len(usable),
-                 "skipped": skipped}
+                {"status": "finished", "command": "train", "identity": identity,
+                 "photographs": photographs, "skipped": skipped}
             )  # fmt: skip
-    return Trained(folder.student, len(usable), tuple(problems), notes)
+    return Trained(folder.student, photographs, tuple(problems), notes)
 
 
 def _scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
@@ -124,9 +129,11 @@ def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sampl
     if masks is None:
         return list(found.samples), list(found.problems), ()
     agreement = Agreement(data.classes, f"masks in {masks.folder}", complete=False)
-    usable, missing, unread = [], list[Problem](), list[Problem]()
+    origins, usable, missing, unread = Origins.beside(masks.folder), [], list[Problem](), list[Problem]()
     for sample in found.samples:
         try:
+            if reason := origins.other(data, sample):
+                raise MissingMaskError(reason)
             pixels = masks.check(sample, data.read_image(sample).shape[:2])
             agreement.add(sample.name, sample.tags, pixels)
             usable.append(sample)
