@@ -66,7 +66,7 @@ def _published(top: Path) -> Place | None:
     if not (top / "JPEGImages").is_dir() or (top / "SegmentationClassContext").is_dir():
         return None
     place = Place(top, top / "JPEGImages", _xml_folder(top))
-    if place.xml is None and _has_annotation(place.images):
+    if place.xml is None and has_annotation(place.images):
         place = Place(top, place.images, place.images)
     labels = any((top / name).is_file() for name in LABEL_FILES)
     return place if place.xml is not None or place.mask_folders or labels else None
@@ -76,9 +76,9 @@ def _place(top: Path) -> Place | None:
     images = folder_named(top, "images", "imgs", "img")
     if images is not None:
         xml = _xml_folder(top) or images
-        if _has_annotation(xml) and _has_photograph(images):
+        if has_annotation(xml) and _has_photograph(images):
             return Place(top, images, xml)
-    if _has_annotation(top, below=False) and _has_photograph(top, below=False):
+    if has_annotation(top, below=False) and _has_photograph(top, below=False):
         return Place(top, top, top)
     return None
 
@@ -88,14 +88,15 @@ def _xml_folder(top: Path) -> Path | None:
     if outer is None:
         return None
     inner = folder_named(outer, "xmls", "xml")
-    return inner if inner is not None and not _has_annotation(outer) else outer
+    return inner if inner is not None and not has_annotation(outer) else outer
 
 
 def _has_photograph(folder: Path, below: bool = True) -> bool:
     return any(path.suffix.lower() in SUFFIXES for path in _files(folder, below))
 
 
-def _has_annotation(folder: Path, below: bool = True) -> bool:
+def has_annotation(folder: Path, below: bool = True) -> bool:
+    """Whether an annotation of VOC's kind lies in a folder, or in one of the folders in it."""
     xml = (path for path in _files(folder, below) if path.suffix.lower() == ".xml")
     return any(is_annotation(path) for _, path in zip(range(_LOOKED_AT), xml, strict=False))
 
