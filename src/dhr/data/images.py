@@ -76,7 +76,7 @@ def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
         width, height = image.size
         shape = (width, height) if orientation >= 5 else (height, width)
         pixels = np.empty((*shape, 3), np.uint8)
-        stored = _as_stored(pixels, orientation)  # (height, width, 3), a view
+        stored = as_stored(pixels, orientation)  # (height, width, 3), a view
         low, high = _value_range(image)
         for top, strip in _strips(image):
             stored[top : top + strip.height] = _strip_rgb(strip, low, high)
@@ -93,6 +93,16 @@ def read_size(path: Path | Content, max_pixels: int = MAX_PIXELS) -> tuple[int, 
         width, height = image.size
         turned = not isinstance(image, TiffImageFile) and _orientation(image) >= 5
     return (width, height) if turned else (height, width)
+
+
+def read_orientation(path: Path | Content, max_pixels: int = MAX_PIXELS) -> int:
+    """Read how the stored photograph is turned upright: EXIF's orientation 1..8, 1 where there is none.
+
+    Raises:
+        ItemError: as :func:`read_size`.
+    """
+    with opened(path, max_pixels) as image, decoding(path):
+        return _orientation(image)
 
 
 def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
@@ -217,10 +227,10 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _as_stored(upright: Shaped[np.ndarray, "h w c"], orientation: int) -> Shaped[np.ndarray, "h2 w2 c"]:
-    """A view of the upright array in which rows and columns run as in the file."""
+def as_stored(upright: Shaped[np.ndarray, "h w *c"], orientation: int) -> Shaped[np.ndarray, "h2 w2 *c"]:
+    """Return a view of the upright array in which rows and columns run as in the file."""
     if orientation >= 5:
-        upright = upright.transpose(1, 0, 2)
+        upright = upright.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 6, 7) else 1
     columns = -1 if orientation in (2, 3, 7, 8) else 1
     return upright[::rows, ::columns]

@@ -14,7 +14,7 @@ from dhr.data.images import Content, read_rgb, read_size
 from dhr.data.listing import key_of, printable
 from dhr.data.problems import told
 from dhr.data.samples import ClassTable, Problem, Sample
-from dhr.data.truth import Truth
+from dhr.data.truth import NoTruth, Truth
 from dhr.errors import DataError, ItemError
 
 
@@ -43,6 +43,7 @@ class Found:
     tags: tuple[int, ...]
     """Class ids, in any order; none where ``reason`` is given."""
     truth: Truth | None = None
+    """:class:`~dhr.data.truth.NoTruth` where it should be there, and why it is not."""
     reason: str | None = None
     """Why it cannot be used."""
     unread: str | None = None
@@ -101,7 +102,7 @@ class StoredDataSet:
                 if reason is None:
                     self._found[one.name] = one
                     tags = tuple(sorted(set(one.tags)))
-                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=one.truth is not None))
+                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=_has_truth(one)))
                 else:
                     broken.append(Problem(printable(one.source), reason))
         if not samples:
@@ -109,7 +110,11 @@ class StoredDataSet:
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
         passed_over = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
-        self.notes = (*notes, *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []))
+        self.notes = (
+            *notes,
+            *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []),
+            *_without_truth(self._found.values()),
+        )
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's bytes.
@@ -152,6 +157,19 @@ class StoredDataSet:
             raise ItemError(
                 f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
             ) from None
+
+
+def _has_truth(one: Found) -> bool:
+    return one.truth is not None and not isinstance(one.truth, NoTruth)
+
+
+def _without_truth(found: Iterable[Found]) -> list[str]:
+    """A note on photographs that have tags, but no ground truth, since some of it is missing."""
+    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoTruth))
+    if not lost:
+        return []
+    name, reason = lost[0]
+    return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
 
 
 def _loaded(image: Path | Kept) -> Path | Content:

@@ -30,6 +30,17 @@ class Truth(Protocol):
 
 
 @dataclass(frozen=True)
+class NoTruth:
+    """Why a photograph has no ground truth, though its annotations hold some of it."""
+
+    reason: str
+
+    def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+        """There is none, so this raises ItemError."""
+        raise ItemError(f"{self.reason}; draw it, or score without this photograph")
+
+
+@dataclass(frozen=True)
 class Storage:
     """How the masks of a data set store its classes."""
 
