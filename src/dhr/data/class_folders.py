@@ -1,5 +1,6 @@
 """One folder a class, as image classifiers are trained from."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dhr.data.class_names import class_of, table_of
@@ -12,6 +13,7 @@ from dhr.data.places import no_split
 from dhr.data.samples import Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.truth import MaskFile, plain
+from dhr.data.truth_files import truth_files
 from dhr.errors import DataError
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
@@ -80,4 +82,14 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
             mask = root / "truth" / f"{name}.png"
             truth = MaskFile(mask, storage) if mask.is_file() else None
             found.append(Found(name, str(folder / file), folder / file, tags, truth, reason))
-    return StoredDataSet(str(root), classes, found, problems, "put photographs into a folder for each class")
+    stray = truth_files(root / "truth", _every_name(root, splits, split is None)).stray
+    remedy = "put photographs into a folder for each class"
+    return StoredDataSet(str(root), classes, found, problems, remedy, stray_truth=stray)
+
+
+def _every_name(root: Path, splits: Sequence[str], with_split: bool) -> Iterator[str]:
+    """The names that photographs of all splits have."""
+    for top in [root / name for name in splits] or [root]:
+        for folder in _folders(top):
+            above = f"{top.name}/{folder.name}" if splits and with_split else folder.name
+            yield from (f"{above}/{name_of(file, SUFFIXES)}" for file in list_files(folder, SUFFIXES).files)

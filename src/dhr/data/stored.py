@@ -65,6 +65,7 @@ class StoredDataSet:
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
         lenient: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -79,8 +80,10 @@ class StoredDataSet:
         remedy: str = "",
         notes: Iterable[str] = (),
         lenient: bool = False,
+        stray_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
+        self.stray_truth = tuple(stray_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
@@ -115,6 +118,7 @@ class StoredDataSet:
             *self._negatives(),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
+            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
         )
 
     def _negatives(self) -> list[str]:
