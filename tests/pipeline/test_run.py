@@ -67,6 +67,8 @@ def test_run_json_says_what_was_done(finished: Any) -> None:
     assert record["dhr"] == package.__version__
     assert record["preset"] == "default"
     assert record["seed"] == 0
+    table = FolderDataSet(finished.data).classes
+    assert (record["classes"], record["background"]) == (list(table.names), table.background)
     assert record["settings"]["wss"]["backbone"] == "test_resnet"
     assert record["settings"]["train"]["epochs"] == 2
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]

@@ -111,7 +111,9 @@ def predict(
             "tags": None if tags is None else hashlib.sha256(tags.read_bytes()).hexdigest(),
         }
         folder.refuse_other(record.get("identity", {}), identity)
-        folder.write_record({"status": "running", "identity": identity})
+        state: dict[str, Any] = {"command": "predict", "identity": identity}
+        state |= {"classes": list(classes.names), "background": classes.background}
+        folder.write_record({"status": "running", **state})
         made: list[tuple[Path, Path]] = []
         for done, file in enumerate(listing.files):
             progress("predict", done, len(listing.files))
@@ -135,7 +137,7 @@ def predict(
         progress("predict", len(listing.files), len(listing.files))
         overview = _overview(out, made[:_SHOWN], colours)
         skipped = [asdict(problem) for problem in problems]
-        folder.write_record({"status": "finished", "identity": identity, "masks": len(made), "skipped": skipped})
+        folder.write_record({"status": "finished", **state, "masks": len(made), "skipped": skipped})
     return Predicted(len(made), tuple(problems), overview)
 
 

@@ -92,6 +92,8 @@ def run(
             "command": sys.argv,
             "preset": preset,
             "seed": config.seed,
+            "classes": list(data.classes.names),
+            "background": data.classes.background,
             "settings": plain(asdict(config)),
             "versions": _versions(),
             "device": _describe(device),
