@@ -23,6 +23,7 @@ Size = tuple[int, int]
 Number = int | float
 _Orientation = Callable[[], int]
 _LAYERS = 1_000  # how many times the objects of a photograph may cover it; more would take for ever to paint
+_SMALL = 100_000  # pixels; photographs of fewer may be covered more often
 _CORNERS = 256  # of an ellipse: off by 1/13,000 of its radius
 
 
@@ -234,7 +235,7 @@ class PaintedTruth:
         """
         labels = np.full(shape, self.rest, np.uint8)
         areas = np.full(shape, MAX_PIXELS + 1, np.int32)  # of the object that shows
-        most = _LAYERS * labels.size
+        most = _LAYERS * max(labels.size, _SMALL)
         for one in self.objects:
             try:
                 most -= _paint(one, labels, areas, self._orientation)
