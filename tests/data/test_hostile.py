@@ -96,7 +96,7 @@ def test_a_list_of_photographs_is_of_names_never_of_paths(lay: Lay, layouts: Mod
     (root / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_text("2007_000032\n../../../../secret.jpg\n")
     data = open_data(root, "train")
     assert [sample.name for sample in data.samples] == ["2007_000032"]
-    assert "train.txt line 2: no photograph of this name in JPEGImages/" in reasons(data)
+    assert "train.txt line 2: no image '../../../../secret.jpg' in JPEGImages/" in reasons(data)
     for split in ("../Segmentation/train", "../../../../secret"):
         assert "no split" in refused(root, "voc", split)
 

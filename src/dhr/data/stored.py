@@ -65,6 +65,7 @@ class StoredDataSet:
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
         lenient: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -79,8 +80,10 @@ class StoredDataSet:
         remedy: str = "",
         notes: Iterable[str] = (),
         lenient: bool = False,
+        stray_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
+        self.stray_truth = tuple(stray_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
@@ -110,11 +113,13 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
+        strays = (f"ground truth not used: {line}" for line in told(self.stray_truth, 3))
         self.notes = (
             *notes,
             *self._negatives(),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
+            *strays,
         )
 
     def _negatives(self) -> list[str]:

@@ -1,6 +1,5 @@
 """XML from outside: elements with their lines, no document types, no entities but the five of XML itself."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -76,16 +75,3 @@ def read_xml(path: Path) -> Element:
         line = parser.CurrentLineNumber
         raise DataError(f"{path} line {line}: not valid XML ({error}); write the file again") from error
     return top.children[0]
-
-
-def object_names(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of each object of a PASCAL VOC annotation, those marked as difficult included.
-
-    Raises:
-        DataError: as :func:`read_xml`, or an object has no name.
-    """
-    for element in read_xml(path).all("object"):
-        name = element.first("name")
-        if not name:
-            raise DataError(f"{path} line {element.line}: expected an object with a name, got none; add it")
-        yield element.line, name
