@@ -75,10 +75,8 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
             reason, tags = None, tuple[int, ...]()
             if folder.name in unknown:
                 reason = f"its folder {folder.name!r} is no class of classes.txt; add it, or rename the folder"
-            elif (label := classes.names.index(class_of(folder.name))) not in classes.foreground:
-                reason = "it shows the background only, so there is nothing to find; remove it"
-            else:
-                tags = (label,)
+            elif (label := classes.names.index(class_of(folder.name))) in classes.foreground:
+                tags = (label,)  # else a negative
             mask = root / "truth" / f"{name}.png"
             truth = MaskFile(mask, storage) if mask.is_file() else None
             found.append(Found(name, str(folder / file), folder / file, tags, truth, reason))

@@ -142,9 +142,10 @@ def _undecoded(table: Any, images: str, masks: str | None, datasets: Any) -> Any
 
 
 def _texts(value: Any, known: list[str] | None) -> list[str] | None:
-    values = value if isinstance(value, list) else [] if value is None else [value]
+    values = value if isinstance(value, list) else [value]
     if known is not None and all(isinstance(one, int) for one in values):
-        return [known[one] for one in values if 0 <= one < len(known)]  # -1 is no label
+        tags = [known[one] for one in values if 0 <= one < len(known)]
+        return tags if tags or not values else None  # -1 is a label that is not told, which is no negative
     return [one.strip() for one in values] if all(isinstance(one, str) for one in values) else None
 
 

@@ -10,6 +10,12 @@ from jaxtyping import UInt8
 VOID = 255
 """Label of pixels that carry no class, in truth masks and in ours."""
 
+UNTAGGED = (
+    "no tags, and without a background its pixels can be of no class; tag it, remove it, or make `background` the "
+    "first class"
+)
+"""Why a photograph without tags cannot be used where the class table has no background."""
+
 
 @dataclass(frozen=True)
 class ClassTable:
@@ -39,7 +45,8 @@ class Sample:
     source: str
     """What a person would look for: the file's path, or the number of a generated scene."""
     tags: tuple[int, ...]
-    """Class ids, sorted, at least one, never the background."""
+    """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
+    pixel is background."""
     has_truth: bool
 
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from dhr.data.images import Content, read_rgb, read_size
 from dhr.data.listing import key_of, printable
 from dhr.data.problems import told
-from dhr.data.samples import ClassTable, Problem, Sample
+from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
 from dhr.errors import DataError, ItemError
 
@@ -41,7 +41,8 @@ class Found:
     """What a person would look for."""
     image: Path | Kept
     tags: tuple[int, ...]
-    """Class ids, in any order; none where ``reason`` is given."""
+    """Class ids, in any order; empty where ``reason`` is given, and for a negative (see
+    :class:`~dhr.data.samples.Sample`)."""
     truth: Truth | None = None
     """:class:`~dhr.data.truth.NoTruth` where it should be there, and why it is not."""
     reason: str | None = None
@@ -97,8 +98,8 @@ class StoredDataSet:
                     unread.append(one.unread)
                     if not lenient:
                         reason = f"{one.unread} is not read; remove it, or pass over all such things (--ignore_unknown)"
-                if reason is None and len(group) == 1 and not one.tags:
-                    reason = "none of the classes is in it, so there is nothing to find; remove it, or tag it"
+                if reason is None and not one.tags and not classes.background:
+                    reason = UNTAGGED
                 if reason is None:
                     self._found[one.name] = one
                     tags = tuple(sorted(set(one.tags)))
@@ -109,12 +110,19 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        passed_over = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
         self.notes = (
             *notes,
-            *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []),
+            *self._negatives(),
+            *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
         )
+
+    def _negatives(self) -> list[str]:
+        bare = [sample for sample in self.samples if not sample.tags]
+        if not bare:
+            return []
+        whole = f"{len(bare)} of {len(self.samples)} photographs"
+        return [f"{whole} have no tag and count as background throughout, such as {bare[0].source}"]
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's bytes.
@@ -157,6 +165,13 @@ class StoredDataSet:
             raise ItemError(
                 f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
             ) from None
+
+
+def _passed_over(unread: list[str]) -> list[str]:
+    if not unread:
+        return []
+    what = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
+    return [f"{what}, such as {unread[0]}"]
 
 
 def _has_truth(one: Found) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dhr.data.classes import BACKGROUND, read_text
 from dhr.data.json_text import parse_json
-from dhr.data.samples import ClassTable
+from dhr.data.samples import UNTAGGED, ClassTable
 from dhr.errors import DataError
 
 
@@ -30,9 +30,12 @@ class TagLine:
     image: str
     """The photograph as the file names it."""
     tags: tuple[int, ...]
-    """Class ids, sorted, without the background; empty where ``reason`` is given."""
+    """Class ids, sorted, without the background; empty where ``reason`` is given, and for a photograph that shows the
+    background alone."""
     reason: str | None = None
     """Why the line cannot be used."""
+    written: int | None = None
+    """How many tags the line holds, the background included; by default those of ``tags``."""
 
 
 class TagReader:
@@ -57,11 +60,9 @@ class TagReader:
             reason = "no image is named; write image,tags"
         elif unknown:
             reason = "; ".join(_unknown(tag, self._classes) for tag in dict.fromkeys(unknown))
-        elif not found and tags:
-            reason = f"the only tag is the background {tags[0]!r}; tag what else is in the image, or remove the line"
-        elif not found:
-            reason = "no tags; write at least one, or remove the line"
-        return TagLine(line, image, () if reason else tuple(found), reason)
+        elif not found and not self._classes.background:
+            reason = UNTAGGED
+        return TagLine(line, image, () if reason else tuple(found), reason, len(tags))
 
 
 def read_tags(path: Path, classes: ClassTable) -> list[TagLine]:
@@ -89,18 +90,20 @@ def tag_names(path: Path) -> list[str]:
 def merge(lines: list[TagLine]) -> tuple[tuple[int, ...], str | None]:
     """The tags that all lines of one photograph give it, or why they give none.
 
-    Lines of one tag each are united; otherwise all must agree.
+    Lines of one tag each are united, the background being such a tag; otherwise all must agree.
 
     >>> merge([TagLine(2, "a", (4,)), TagLine(3, "a", (1,))])
     ((1, 4), None)
     >>> merge([TagLine(2, "a", (1, 4)), TagLine(3, "a", (1,))])
     ((), 'lines 2 and 3 give it different tags; keep one of them')
+    >>> merge([TagLine(2, "a", (4,)), TagLine(3, "a", (), written=1)])
+    ((4,), None)
     """
     for line in lines:
         if line.reason:
             return (), f"line {line.line}: {line.reason}"
-    if all(len(line.tags) == 1 for line in lines):
-        return tuple(sorted({line.tags[0] for line in lines})), None
+    if all((len(line.tags) if line.written is None else line.written) == 1 for line in lines):
+        return tuple(sorted({tag for line in lines for tag in line.tags})), None
     for line in lines:
         if line.tags != lines[0].tags:
             return (), f"lines {lines[0].line} and {line.line} give it different tags; keep one of them"

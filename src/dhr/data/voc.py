@@ -118,7 +118,5 @@ def tags_of_xml(path: Path, name: str, reader: TagReader) -> Tags:
     for line, tag in objects:
         if reason := reader(line, name, [tag]).reason:
             return (), f"{path} line {line}: {reason}"
-    if not objects:
-        return (), f"{path}: no object in it; remove the photograph, or tag it"
     read = reader(0, name, [tag for _, tag in objects])
-    return read.tags, read.reason
+    return read.tags, None if read.reason is None else f"{path}: {read.reason}"

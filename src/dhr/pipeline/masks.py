@@ -24,6 +24,7 @@ from dhr.models.views import average_views
 from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.negatives import background_alone
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.stored_maps import StoredMaps
 from dhr.types import Rebalanced
@@ -128,19 +129,23 @@ def make_mask(
     start = time.perf_counter()
     classes = data.classes
     rgb = data.read_image(sample)
-    maps = see(rgb, sample, classes, wss, uss, config, device)
-    result = rebalance(
-        maps.cams,
-        maps.uss,
-        maps.wss,
-        maps.image,
-        edges=maps.edges,
-        background=classes.background,
-        prior=photograph_prior(classes, sample, config.method.prior, device),
-        survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-        config=config.method if survey is None else survey.weighed(config.method),
-        boundary=config.boundary,
-    )
+    if sample.tags:
+        maps = see(rgb, sample, classes, wss, uss, config, device)
+        result = rebalance(
+            maps.cams,
+            maps.uss,
+            maps.wss,
+            maps.image,
+            edges=maps.edges,
+            background=classes.background,
+            prior=photograph_prior(classes, sample, config.method.prior, device),
+            survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
+            config=config.method if survey is None else survey.weighed(config.method),
+            boundary=config.boundary,
+        )
+    else:
+        height, width = working_image(rgb, config.image.long_side).shape[-2:]
+        result = background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
     size = (rgb.shape[0], rgb.shape[1])
     ids = torch.tensor([*range(classes.foreground.start), *sample.tags], dtype=torch.uint8, device=device)
     mask = _labels(result.scores, ids, size)

@@ -155,6 +155,8 @@ def probabilities(
     if allowed is not None:
         kept = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
         kept[[*range(student.background), *allowed]] = True
+        if int(kept.sum()) == 1:  # nothing to choose from, and nothing that a correction could compare
+            return kept[:, None, None].expand_as(scores).to(scores.dtype)
         scores = scores * kept[:, None, None]
         if config.boundary != "none":  # a CRF would see classes that cannot be
             scores = scores[:, kept]

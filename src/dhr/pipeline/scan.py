@@ -27,7 +27,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
     """Decode every photograph, remembering those that were decoded before and have not changed.
 
     Raises:
-        DataError: none can be read.
+        DataError: none can be read, or none of those that can is tagged.
     """
     known = _known(folder)
     found: dict[str, dict[str, str | None]] = {}
@@ -54,6 +54,8 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
     if not samples:
         first = f": {problems[0].source}: {problems[0].reason}" if problems else ""
         raise DataError(f"none of the {len(data.samples)} photographs can be read{first}")
+    if not any(sample.tags for sample in samples):
+        raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     if found != known:
         write_json(folder.scan, found)
     return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest())

@@ -87,7 +87,11 @@ def make_survey(
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
-    """Photographs to look at: each that has a class of which there are not enough yet, in an order drawn by name."""
+    """Photographs to look at: each that has a class of which there are not enough yet, in an order drawn by name.
+
+    Those without tags are left out: every cell of theirs would count as background for certain, and outweigh the cells
+    of photographs in which it had to be told from something.
+    """
     counts: dict[int, int] = {}
     found = []
     for sample in sorted(samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name)):
