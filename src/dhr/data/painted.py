@@ -207,13 +207,15 @@ class PaintedObject:
     """Height and width of the picture that it was drawn on; None: those of the photograph."""
     missing: str | None = None
     """Why it has no outline: the photograph is tagged with it, but has no ground truth."""
+    layer: int = 0
+    """Objects of a higher layer lie on those of a lower one, whatever their areas: some files say what is in front."""
 
 
 @dataclass(frozen=True)
 class PaintedTruth:
     """The ground truth of one photograph, painted from its objects.
 
-    Of the objects on a pixel the one of the smallest area shows, so that what is small is not hidden; of equal areas
+    Of the objects of a layer the one of the smallest area shows, so that what is small is not hidden; of equal areas
     the last. The area is counted in the photograph, whatever the file says. Void lies at the bottom.
 
     An object that was drawn on a picture of another size is scaled with it if the shape is the same, and turned where
@@ -235,8 +237,11 @@ class PaintedTruth:
         """
         labels = np.full(shape, self.rest, np.uint8)
         areas = np.full(shape, MAX_PIXELS + 1, np.int32)  # of the object that shows
-        most = _LAYERS * max(labels.size, _SMALL)
-        for one in self.objects:
+        most, layer = _LAYERS * max(labels.size, _SMALL), None
+        for one in sorted(self.objects, key=lambda one: one.layer):
+            if one.layer != layer:
+                areas[:], layer = MAX_PIXELS + 1, one.layer
+                most -= labels.size
             try:
                 most -= _paint(one, labels, areas, self._orientation)
             except (ValueError, TypeError, OverflowError) as error:

@@ -9,8 +9,9 @@ from jaxtyping import UInt8
 
 from dhr.data.images import Content
 from dhr.data.labels import Storage, plain, read_labels
+from dhr.errors import ItemError
 
-__all__ = ["MaskFile", "Storage", "Truth", "plain"]
+__all__ = ["MaskFile", "NoTruth", "Storage", "Truth", "plain"]
 
 
 @runtime_checkable
