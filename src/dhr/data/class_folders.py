@@ -29,6 +29,8 @@ _OTHER_LAYOUTS = frozenset(
 )  # fmt: skip
 """Folders, in lower case, that hold all photographs or something other than photographs."""
 _EMPTY, _FILES, _PHOTOGRAPHS = "empty", "files", "photographs"
+_ANYWAY = "; if folder names are the classes all the same, choose --format class-folders"
+_MOST = 50_000  # files of a folder that are looked at to find a photograph among them
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,13 @@ def why_not_class_folders(root: Path) -> str | None:
     tops = found.tops.values()
     for folder in (one for top in tops for one in (*top.classes, *top.others)):
         if folder.name.casefold() in _OTHER_LAYOUTS:
-            return f"{str(folder)!r} has no name of a class"
+            return f"{str(folder)!r} has no name of a class{_ANYWAY}"
         if has_annotation(folder):
-            return f"{str(folder)!r} has XML annotations in it, which --format voc reads"
+            return f"{str(folder)!r} has XML annotations in it, which --format voc reads{_ANYWAY}"
     if not found.with_photographs:
         return "no folder has photographs in it"
     if len(found.names) < 2 and not (root / "classes.txt").is_file():
-        return f"{found.names[0]!r} is the only folder of photographs"
+        return f"{found.names[0]!r} is the only folder of photographs{_ANYWAY}"
     return None
 
 
@@ -217,9 +219,10 @@ def _top(folder: Path, folders: Sequence[Path]) -> _Top:
 
 def _content(folder: Path) -> str:
     """Whether a folder holds photographs, other files only, or none; links to folders are not followed."""
-    kind = _EMPTY
+    kind, seen = _EMPTY, 0
     for _, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)] if seen < _MOST else []
+        seen += len(files) + len(folders)
         for name in files:
             if not is_hidden(name):
                 if Path(name).suffix.lower() in SUFFIXES:

@@ -14,19 +14,32 @@ from dhr.data.mask_tags import Progress
 from dhr.data.painted import Outline, Runs, Size, ellipse, polygons
 from dhr.data.places import first_folder
 from dhr.data.stored import StoredDataSet
-from dhr.data.xml_text import Element, read_xml
+from dhr.data.xml_text import Element, top_elements
 from dhr.errors import DataError
+from dhr.files import open_regular
 
 _FILE = "annotations.xml"
+_ROOT = re.compile(rb"<annotations[\s>]")
+_START = 4096  # bytes in which the root shows itself
 _BARE = ("tag", "box", "polyline", "points", "cuboid", "skeleton")
-_HEAD = ("version", "meta", "image")
 _SIDE, _LAYER = re.compile("[0-9]{1,6}"), re.compile("-?[0-9]{1,9}")
 _EXPORT = "export it as 'CVAT for images 1.1'"
 
 
+def _files(root: Path) -> list[Path]:
+    """``annotations.xml``, and others of the kind: several jobs or subsets may lie in one folder."""
+    found = [root / _FILE] if (root / _FILE).is_file() else []
+    for path in sorted(root.glob("*.xml")):
+        if path.name != _FILE and path.is_file():
+            with open_regular(path) as file:
+                if _ROOT.search(file.read(_START)):
+                    found.append(path)
+    return found
+
+
 def fits_cvat(root: Path) -> bool:
-    """Whether there is ``annotations.xml``."""
-    return (root / _FILE).is_file()
+    """Whether there is ``annotations.xml``, or another file of CVAT's annotations."""
+    return bool(_files(root))
 
 
 def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
@@ -39,28 +52,38 @@ def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool =
     Raises:
         DataError: there is no such file, it is damaged or has a DOCTYPE, is of a video, or no photograph is usable.
     """
-    path = root / _FILE
-    if not path.is_file():
+    files = _files(root)
+    if not files:
         raise DataError(f"{root}: expected CVAT's {_FILE} in it, there is none; {_EXPORT}")
-    top = read_xml(path)
-    if top.tag != "annotations":
-        raise DataError(f"{path} line {top.line}: expected CVAT's annotations, got {top.tag!r}; {_EXPORT}")
-    if tracks := top.all("track"):
-        raise DataError(f"{path} line {tracks[0].line}: expected images, got the tracks of a video; {_EXPORT}")
     images = first_folder(root, "images") or root
     names = Names(list_files(images, SUFFIXES).files)
-    annotations = [_annotation(path, one, names) for one in top.all("image")]
+    annotations: list[Annotation] = []
+    labels: dict[str, None] = {}
     notes = []
-    if others := sorted({one.tag for one in top.children} - set(_HEAD)):
-        notes.append(f"{path.name} has elements beside its images that are not read: {enumeration(others, most=4)}")
-    return annotated_data(root, split, images, Annotated(path, annotations, _labels(top), tuple(notes)), lenient)
+    for path in files:
+        others = dict[str, None]()
+        elements = top_elements(path)
+        top = next(elements)
+        if top.tag != "annotations":
+            raise DataError(f"{path} line {top.line}: expected CVAT's annotations, got {top.tag!r}; {_EXPORT}")
+        for one in elements:
+            if one.tag == "image":
+                annotations.append(_annotation(path, one, names))
+            elif one.tag == "meta":
+                labels |= dict.fromkeys(_labels(one))
+            elif one.tag == "track":
+                raise DataError(f"{path} line {one.line}: expected images, got the tracks of a video; {_EXPORT}")
+            elif one.tag != "version":
+                others[printable(one.tag)[:60]] = None
+        if others:
+            notes.append(f"{path.name} has elements beside its images that are not read: {enumeration(others, most=4)}")
+    return annotated_data(root, split, images, Annotated(files[0], annotations, [*labels], tuple(notes)), lenient)
 
 
-def _labels(top: Element) -> list[str]:
-    """Labels of the task, project or job, each once; those with a parent are points of a skeleton."""
-    parts = [part for meta in top.all("meta") for part in meta.children]
-    labels = [label for part in parts for labels in part.all("labels") for label in labels.all("label")]
-    return list(dict.fromkeys(label.first("name") for label in labels if not label.first("parent")))
+def _labels(meta: Element) -> list[str]:
+    """Labels of a task, project or job; those with a parent are points of a skeleton."""
+    labels = [label for part in meta.children for labels in part.all("labels") for label in labels.all("label")]
+    return [label.first("name") for label in labels if not label.first("parent")]
 
 
 def _name(image: Element, names: Names) -> str:

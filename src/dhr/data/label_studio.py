@@ -114,8 +114,8 @@ class _Reader:
             beside = sorted({one.control for each in found for one in each.things if one.control is not None})
             if beside:
                 notes.append(
-                    f"choices count as classes beside the labels of regions: those of {enumeration(beside, most=4)}; if "
-                    "they tell something else, write classes.txt without them"
+                    f"choices count as classes beside the labels of regions: those of {enumeration(beside, most=4)}; "
+                    "if they tell something else, write classes.txt without them"
                 )
         if self._attributes:
             notes.append(f"choices of regions are attributes and do not count: {_counted(self._attributes)}")
