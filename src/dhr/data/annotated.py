@@ -100,7 +100,8 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     problems = list(listed.problems) if split is None else []
     wanted = None if split is None else read_split(root, split, names, problems)
     by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
-    make = _Maker(root, given.source, classes, any(one.outline for each in annotations for one in each.things))
+    things = [one for each in annotations for one in each.things]
+    make = _Maker(root, given.source, classes, not things or any(one.outline for one in things))
     found = []
     for file in listed.files:
         if wanted is None or file in wanted:
@@ -177,7 +178,7 @@ class _Maker:
     source: Path
     classes: ClassTable
     outlined: bool
-    """Whether there is any outline in the files."""
+    """Whether things are outlined in these files: where nothing is drawn, all is background."""
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:

@@ -17,14 +17,12 @@ from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
 from dhr.data.label_studio_results import read_results
 from dhr.data.listing import Names, list_files, printable
 from dhr.data.mask_tags import Progress
-from dhr.data.places import first_folder
+from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.errors import DataError
-from dhr.files import open_regular
 
-_HEAD = 4096  # bytes in which a task shows itself
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
-_TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image)"\s*:')
+_TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')
 _MALFORMED = "expected annotations as Label Studio writes them; export it again"
 
 
@@ -32,11 +30,8 @@ def _files(root: Path) -> list[Path]:
     """The exports: JSON lists of tasks. One export may be parted into several files."""
     found = []
     for path in sorted(root.glob("*.json")):
-        if path.is_file():
-            with open_regular(path) as file:
-                head = file.read(_HEAD)
-            if _TASKS.match(head) and _TASK.search(head):
-                found.append(path)
+        if path.is_file() and _TASKS.match(head := head_of(path)) and _TASK.search(head):
+            found.append(path)
     return found
 
 

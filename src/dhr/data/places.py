@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dhr.data.classes import enumeration, read_text
 from dhr.errors import DataError
+from dhr.files import open_regular
 
 
 def base(root: Path, folders: Sequence[str], inner: str) -> Path | None:
@@ -34,3 +35,16 @@ def read_list(path: Path) -> dict[str, int]:
             stem, dot, suffix = name.rpartition(".")
             names.setdefault(stem if dot and suffix.lower() in ("jpg", "jpeg", "png") else name, number)
     return names
+
+
+def head_of(path: Path, most: int = 4096) -> bytes:
+    """The first bytes of a file, in which its kind shows itself.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return file.read(most)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the permissions") from error
