@@ -120,7 +120,8 @@ def _labels(given: Annotated) -> Sequence[str]:
     Raises:
         DataError: there is none; it tells why.
     """
-    labels = given.labels or sorted({one.label for each in given.annotations if not each.wrong for one in each.things})
+    used = sorted({class_of(one.label) for each in given.annotations if not each.wrong for one in each.things})
+    labels = list(dict.fromkeys(map(class_of, given.labels or used)))
     if all(label.casefold() == BACKGROUND for label in labels):
         reasons = [
             Problem(printable(one.image), f"{one.where}: {one.wrong or f'{one.unread} is not read'}")
