@@ -120,8 +120,12 @@ def make_mask(
     folder: OutputFolder,
     palette: UInt8[np.ndarray, "256 3"],
     survey: Survey | None = None,
+    digest: str = "",
 ) -> None:
     """Make the mask of ``sample`` and write everything that the output folder holds of it, its record last.
+
+    Args:
+        digest: of the photograph's content, for the record.
 
     Raises:
         ItemError: the photograph cannot be read, or a model sees NaN in it.
@@ -156,7 +160,7 @@ def make_mask(
         write_mask(folder.training_mask(sample.name), np.where(sure, mask, np.uint8(VOID)), palette)
     write_mask(folder.mask(sample.name), mask, palette)
     record = _record(sample, classes, mask, result)
-    write_json(folder.item(sample.name), {**record, "seconds": round(time.perf_counter() - start, 4)})
+    write_json(folder.item(sample.name), {**record, "digest": digest, "seconds": round(time.perf_counter() - start, 4)})
 
 
 def photograph_prior(
