@@ -1,6 +1,5 @@
 """A student on photographs without tags."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +20,7 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import merge, read_tags
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError
-from dhr.files import write_atomic
+from dhr.files import digest_regular, write_atomic
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
@@ -104,11 +103,11 @@ def predict(
         record = folder.read() or {}
         identity = {
             "dhr": dhr.__version__,
-            "student": hashlib.sha256(student.read_bytes()).hexdigest(),
+            "student": _digest(student),
             "settings": {
                 key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()
             },
-            "tags": None if tags is None else hashlib.sha256(tags.read_bytes()).hexdigest(),
+            "tags": None if tags is None else _digest(tags),
         }
         folder.refuse_other(record.get("identity", {}), identity)
         folder.write_record({"status": "running", "identity": identity})
@@ -180,6 +179,13 @@ def _tags(path: Path, classes: ClassTable) -> dict[str, tuple[int, ...]]:
         if reason is None:
             found[image] = found[name_of(image, SUFFIXES)] = ids
     return found
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
 
 
 def _overview(out: Path, made: Sequence[tuple[Path, Path]], colours: UInt8[np.ndarray, "256 3"]) -> Path:

@@ -1,7 +1,6 @@
 """The job: scan, train, make masks; interrupted anywhere, the next call goes on and ends with the same masks."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 import dhr
+from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
@@ -23,6 +23,7 @@ from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
+from dhr.pipeline.record import ItemRecord
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
 from dhr.pipeline.survey import make_survey
@@ -212,7 +213,7 @@ def _again(
     with meter.stage("student"):
         student = trained_student(
             data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
-            Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
+            Masks(folder.first.masks, data.classes), config, folder, fabric, {"identity": identity},
             lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
     todo = [sample for sample in usable if not _finished(folder, sample, config)]
@@ -227,13 +228,12 @@ def _finished(folder: OutputFolder, sample: Sample, config: RunConfig) -> bool:
     return _item(folder, sample) is not None and all(mask.is_file() for mask in masks)
 
 
-def _item(folder: OutputFolder, sample: Sample) -> dict[str, Any] | None:
-    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made anew."""
+def _item(folder: OutputFolder, sample: Sample) -> ItemRecord | None:
+    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made again."""
     try:
-        item = json.loads(folder.item(sample.name).read_bytes())
+        return ItemRecord.parse(load_json(folder.item(sample.name), MAX_RECORD))
     except (OSError, ValueError):
         return None
-    return item if isinstance(item, dict) else None
 
 
 def _outcome(
@@ -245,7 +245,8 @@ def _outcome(
     meter: Meter,
 ) -> Outcome:
     finished = [sample for sample in samples if _finished(folder, sample, config)]
-    vanished = sum(bool((_item(folder, sample) or {}).get("vanished")) for sample in finished)
+    items = [_item(folder, sample) for sample in finished]
+    vanished = sum(item is not None and bool(item.vanished) for item in items)
     made = len(finished) - (len(samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
 

@@ -20,7 +20,7 @@ from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.features import Features
 from dhr.features.entry import read_entry
-from dhr.files import write_bytes
+from dhr.files import inside, write_bytes
 from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
@@ -111,9 +111,14 @@ def keep_features(
     for done, sample in enumerate(samples):
         progress("USS features", done, len(samples), "")
         path = folder.features(sample.name)
-        if path.is_file():
-            continue
-        uss.keep(working_image(data.read_image(sample), config.image.long_side).unsqueeze(0), path)
+        image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
+        try:
+            kept = read_entry(path, shape=uss.shape(image))
+        except ItemError:  # damaged
+            kept = None
+            folder.remove_features(sample.name)
+        if kept is None:
+            uss.keep(image, path)
     progress("USS features", len(samples), len(samples), "")
     return KeptFeatures(folder)
 
@@ -235,7 +240,7 @@ class _Pictures:
         rows = [self._row(index, student) for index in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
-        write_bytes(self.folder / "pictures" / f"step-{step:08d}.png", buffer.getvalue())
+        write_bytes(inside(self.folder, f"pictures/step-{step:08d}.png"), buffer.getvalue())
 
     def _row(self, index: int, student: Any) -> UInt8[np.ndarray, "h w 3"]:
         data, sample, side = self.pieces.data, self.pieces.samples[index], self.pieces.side

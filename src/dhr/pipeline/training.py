@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 import dhr
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
+from dhr.files import digest_regular
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import Scan, scan
@@ -117,7 +118,7 @@ def _digest(found: Scan, masks: Masks) -> str:
     whole = hashlib.sha256()
     for sample in found.samples:
         try:
-            content = hashlib.sha256(masks.path(sample).read_bytes()).hexdigest()
+            content = digest_regular(masks.path(sample))
         except OSError:  # then it is left out, and the reason is told
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
