@@ -1,6 +1,5 @@
 """A student on photographs without tags."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -15,14 +14,14 @@ from torch import Tensor
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
 from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.made_of import read_item
+from dhr.data.made_of import read_digest
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, photographs_below
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import TagLine, merge, read_tags
 from dhr.data.transforms import working_image
-from dhr.errors import ConfigError, ItemError, WeightsError
-from dhr.files import open_regular, write_json
+from dhr.errors import ConfigError, DataError, ItemError, WeightsError
+from dhr.files import digest_regular, write_json
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
@@ -186,8 +185,7 @@ def _make(
         digest = _digest(path)
     except OSError as error:
         raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
-    item = read_item(folder.item(name)) or {}
-    if item.get("digest") == digest and folder.mask(name).is_file():
+    if read_digest(folder.item(name)) == digest and folder.mask(name).is_file():
         return
     rgb = read_rgb(path)
     labels = segment(rgb, None if known is None else known[name])
@@ -252,9 +250,7 @@ def _tags(
 
 
 def _digest(path: Path) -> str:
-    """SHA-256, in hex, of a regular file; OSError if it is none, or cannot be read."""
-    whole = hashlib.sha256()
-    with open_regular(path) as file:
-        while block := file.read(1 << 20):
-            whole.update(block)
-    return whole.hexdigest()
+    try:
+        return digest_regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error

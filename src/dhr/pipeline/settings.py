@@ -14,6 +14,7 @@ from dhr.data.cam_files import SUFFIXES
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.features.store import known_reduction
+from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.student import Mask2FormerConfig, StudentConfig
 from dhr.models.uss import UssConfig
@@ -24,6 +25,8 @@ from dhr.train.classifier import TrainConfig
 from dhr.train.joint_config import JointConfig
 
 _SHA256 = "sha256:"
+MAX_WEIGHTS = 64_000_000_000
+"""Largest file of weights, or of maps, bytes."""
 
 
 @dataclass(frozen=True)
@@ -217,8 +220,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _digest(path: Path, setting: str, before: str | None) -> str:
     try:
-        with path.open("rb") as file:
-            return _SHA256 + hashlib.file_digest(file, "sha256").hexdigest()
+        return _SHA256 + digest_regular(path, MAX_WEIGHTS)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
             return before

@@ -1,15 +1,12 @@
 """The first pass over a data set: what its photographs together say of the classes (dhr.method.survey)."""
 
-import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.errors import ItemError, OutputError
@@ -17,10 +14,12 @@ from dhr.files import write_bytes
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Sighting, Survey, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
+from dhr.parsing import as_number
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import Maps, photograph_prior, see
 from dhr.pipeline.models import Models
 from dhr.pipeline.settings import RunConfig
+from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 PER_CLASS = 200
 """Photographs of each class that suffice; of large data sets not all are looked at."""
@@ -49,20 +48,19 @@ def make_survey(
         OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
     if folder.survey.is_file():
-        shutil.rmtree(folder.sightings, ignore_errors=True)  # if it was killed in between
+        folder.remove_sightings()  # if it was killed in between
         try:
-            found = _read(folder.survey)
-            known = Discriminant(found["weights"], found["bias"], found["known"])
-            return Survey(known, float(found["trust"])).to(device)
-        except (OSError, KeyError, SafetensorError) as error:
-            raise OutputError(f"{folder.survey} is damaged ({error}); delete it, and it is made anew") from error
+            return read_survey(folder.survey, len(data.classes.names), models.uss.channels).to(device)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{folder.survey} is damaged ({reason}); delete it, and it is made again") from error
     looked_at = chosen(samples)
     sightings = []
     for done, sample in enumerate(looked_at):
         progress("survey", done, len(looked_at))
         path = folder.sighting(sample.name)
         try:
-            sighting = _sighting(path)
+            sighting = _sighting(path, len(data.classes.names), models.uss.channels)
             if sighting is None:
                 maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
                 sighting = sight(maps, sample, data.classes, config, len(looked_at))
@@ -82,7 +80,7 @@ def make_survey(
     )
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
-    shutil.rmtree(folder.sightings, ignore_errors=True)
+    folder.remove_sightings()
     return survey
 
 
@@ -121,14 +119,37 @@ def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, ph
     return Sighting(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+def read_survey(path: Path, classes: int, channels: int) -> Survey:
+    """The survey that a file holds, for so many classes and channels of the USS features.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or of another data set or features.
+    """
+    found, _ = read_tensors(path)
+    check_shapes(
+        found, {"weights": (classes, channels), "bias": (classes,), "known": (classes,), "trust": ()}
+    )  # fmt: skip
+    check_kinds(found, {**dict.fromkeys(("weights", "bias", "known"), (torch.float32,)), "trust": (torch.float64,)})
+    check_finite(found)
+    known, trust = found["known"], float(found["trust"])
+    if not bool(((known == 0) | (known == 1)).all()):
+        raise ValueError("known: expected 0 and 1 only")
+    return Survey(Discriminant(found["weights"], found["bias"], known), as_number(trust, 0, 1, "trust"))
 
 
-def _sighting(path: Path) -> Sighting | None:
-    """What an interrupted pass has kept; None if there is nothing, or it is damaged."""
+def _sighting(path: Path, classes: int, channels: int) -> Sighting | None:
+    """What an interrupted pass has kept; None if there is nothing, or it is damaged: then it is looked at again."""
     try:
-        return Sighting(**_read(path))
-    except (OSError, TypeError, SafetensorError):
+        found, _ = read_tensors(path, 4 * MEMORY)
+        check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})
+        check_kinds(found, {**dict.fromkeys(("features", "scores"), (torch.float16,)), "ids": (torch.int64,)})
+        check_finite(found)
+        seen = Sighting(**found)
+        if seen.features.shape[1] != seen.scores.shape[1] or len(seen.scores) != len(seen.ids) or not len(seen.ids):
+            raise ValueError("its tensors do not fit together")
+        if bool((seen.scores < 0).any()) or int(seen.ids.min()) < 0 or int(seen.ids.max()) >= classes:
+            raise ValueError("it holds scores or classes that cannot be")
+    except (OSError, ValueError):
         return None
+    return seen

@@ -14,6 +14,7 @@ import dhr
 from dhr.data.made_of import Origins
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
+from dhr.files import digest_regular
 from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
@@ -127,7 +128,7 @@ def _digest(found: Scan, masks: Masks) -> str:
     whole = hashlib.sha256()
     for sample in found.samples:
         try:
-            content = hashlib.sha256(masks.path(sample).read_bytes()).hexdigest()
+            content = digest_regular(masks.path(sample))
         except OSError:  # then it is left out, and the reason is told
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
