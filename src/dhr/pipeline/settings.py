@@ -72,6 +72,16 @@ class RunConfig:
                 f"recursion needs a classifier that is trained on the tags, wss.kind classifier or irn; got "
                 f"{self.wss.kind}. A student of its masks: dhr train --masks OUT/masks"
             )
+        if self.method.marginal == "prior" and not self.method.prior:
+            raise ConfigError(
+                "method.marginal prior needs method.prior, shares by class name ({cat: 0.2, sky: 0.5}); or set "
+                "method.marginal to estimated"
+            )
+        if self.method.marginal == "prior" and self.recursion:
+            raise ConfigError(
+                "recursion rebalances crops, whose shares nobody knows: set method.marginal to estimated, or recursion "
+                "to false"
+            )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
         if self.train.crop < 2 * self.wss.output_stride:

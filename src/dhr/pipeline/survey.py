@@ -25,9 +25,9 @@ PER_CLASS = 200
 """Photographs of each class that suffice; of large data sets not all are looked at."""
 
 MEMORY = 1 << 30
-"""Bytes that the features of all these photographs may take; of more, each gives a part of its cells."""
+"""Bytes that the features and scores of all these photographs may take; of more, each gives a part of its cells."""
 
-_LEAST = 64  # cells of a photograph, however many photographs there are
+_LEAST = 16  # cells for which a photograph is worth a look: rather than fewer, fewer photographs are looked at
 
 
 def make_survey(
@@ -42,7 +42,7 @@ def make_survey(
     """Rebalance photographs, keep what is seen in them, and fit the discriminants; read them if that is done.
 
     A pass that was killed goes on with the next photograph, and ends with the same bytes. Photographs that cannot be
-    read count nothing; who makes their masks reports them. None, and no file, if none of them can.
+    read count nothing; who makes their masks reports them. None, and no file, if none of them can, or none fits.
 
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
@@ -54,7 +54,7 @@ def make_survey(
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{folder.survey} is damaged ({reason}); delete it, and it is made again") from error
-    looked_at = chosen(samples)
+    looked_at, cells = plan(samples, models.uss.channels, data.classes.background)
     sightings = []
     for done, sample in enumerate(looked_at):
         progress("survey", done, len(looked_at))
@@ -63,7 +63,7 @@ def make_survey(
             sighting = _sighting(path, len(data.classes.names), models.uss.channels)
             if sighting is None:
                 maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
-                sighting = sight(maps, sample, data.classes, config, len(looked_at))
+                sighting = sight(maps, sample, data.classes, config, cells)
                 write_bytes(path, save({name: value.cpu() for name, value in vars(sighting).items()}))
         except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
@@ -100,8 +100,29 @@ def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample
     return found
 
 
-def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, photographs: int) -> Sighting:
-    """What Steps 1 to 3 see in a photograph, one of so many; in half precision, on the CPU."""
+def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sample], int]:
+    """Photographs to look at, and cells that each may give, so that all that is kept of them fits into :data:`MEMORY`.
+
+    Half as many photographs of each class, and half of that again, where cells would be fewer than :data:`_LEAST`. None
+    at all where not even a cell of one photograph of each class fits.
+
+    Args:
+        samples: photographs with their tags.
+        dim: channels of the features.
+        background: whether each photograph has a background beside its tags.
+    """
+    per_class = PER_CLASS
+    while True:
+        found = chosen(samples, per_class)
+        numbers = sum(dim + len(sample.tags) + background for sample in found)  # of one cell of each, 2 bytes each
+        cells = MEMORY // max(2 * numbers, 1)
+        if cells >= _LEAST or per_class == 1:
+            return (found, cells) if cells else ([], 0)
+        per_class //= 2
+
+
+def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, cells: int) -> Sighting:
+    """What Steps 1 to 3 see in a photograph, in so many of its cells; in half precision, on the CPU."""
     background = classes.background
     result = rebalance(
         maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background,
@@ -110,7 +131,6 @@ def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, ph
     )  # fmt: skip
     features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
-    cells = max(_LEAST, MEMORY // (2 * len(features) * photographs))
     if cells < features.shape[1]:
         draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
         some = torch.randperm(features.shape[1], generator=draw)[:cells].sort().values.to(features.device)
