@@ -14,6 +14,7 @@ from dhr.data.samples import Problem
 
 # Control characters, other line ends, bytes that are not UTF-8.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
 # What systems and archives leave beside people's files, in lower case: thumbnails, settings, waste.
@@ -96,6 +97,16 @@ def key_of(path: str) -> str:
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
+def mask_key(name: str) -> str:
+    """What two photographs must not share: the name of their masks, on disks that ignore case and Unicode's forms."""
+    return key_of(name).casefold()
+
+
+def overwritten(others: Sequence[str]) -> str:
+    """Why photographs whose masks share a name are left out."""
+    return f"its mask would overwrite that of {', '.join(repr(printable(other)) for other in others[:3])}; rename them"
+
+
 def escapes(path: str) -> bool:
     """Whether a path written by a person is absolute or may lead out of its folder.
 
@@ -122,10 +133,16 @@ class Names:
     ``a.jpg`` means ``trip/a.jpg`` where there is only one. The longest match counts; the suffix of the image may be
     left out; Unicode's forms are alike. Only files that were listed are ever found, so that no name leads out of the
     folder.
+
+    Args:
+        files: relative POSIX paths.
+        folder: where they are, for messages.
+        uploads: whether names may bear the prefix of uploaded files in Label Studio: eight hexadecimal digits and a
+            dash (``upload/3/1a2b3c4d-a.jpg`` means ``a.jpg``). Where a file bears the prefix itself, that one is meant.
     """
 
-    def __init__(self, files: Sequence[str], folder: str = "images/") -> None:
-        self._folder = folder
+    def __init__(self, files: Sequence[str], folder: str = "images/", uploads: bool = False) -> None:
+        self._folder, self._uploads = folder, uploads
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
@@ -134,7 +151,7 @@ class Names:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
-            self._by_mask[name_of(key, SUFFIXES).casefold()].append(file)  # one file on disks that ignore case
+            self._by_mask[mask_key(name_of(key, SUFFIXES))].append(file)
             last = key.rpartition("/")[2]
             for end in {last, name_of(last, SUFFIXES)}:
                 self._by_end[end].append(file)
@@ -143,10 +160,11 @@ class Names:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
         key = key_of(text.strip())
         parts = [part for part in key.split("/") if part not in ("", ".")]
-        for start in range(len(parts)):
-            rest = "/".join(parts[start:])
-            if found := self._by_file.get(rest) or self._by_name.get(rest):
-                return found, None
+        if found := self._longest(parts):
+            return found, None
+        uploaded = self._uploads and parts and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
+        if uploaded and (found := self._longest([*parts[:-1], parts[-1][uploaded.end() :]])):
+            return found, None
         if not parts:
             return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
         below = [file for file in self._by_end.get(parts[-1], ()) if _ends_with(key_of(file), "/".join(parts))]
@@ -158,6 +176,13 @@ class Names:
                 f"several files end with {printable(text)!r}: {enumeration(below, most=3)}; write more of its path",
             )
         return [], self._nothing(text, parts)
+
+    def _longest(self, parts: Sequence[str]) -> list[str] | None:
+        for start in range(len(parts)):
+            rest = "/".join(parts[start:])
+            if found := self._by_file.get(rest) or self._by_name.get(rest):
+                return found
+        return None
 
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
         """The files of each of the names of one annotation file, or why there are none.
@@ -183,7 +208,7 @@ class Names:
 
     def clash(self, file: str) -> list[str]:
         """The other files whose masks would have the same name."""
-        same = self._by_mask[name_of(key_of(file), SUFFIXES).casefold()]
+        same = self._by_mask[mask_key(name_of(key_of(file), SUFFIXES))]
         return [other for other in same if other != file]
 
     def _nothing(self, text: str, parts: Sequence[str]) -> str:
