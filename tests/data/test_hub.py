@@ -156,6 +156,12 @@ def test_nothing_is_dropped_in_silence(save: Save) -> None:
     assert told(data).count("is missing") == 2
 
 
+def test_texts_of_several_labels_are_no_class_of_their_own(save: Save) -> None:
+    for text in ("jar, mug", "jar;mug", "mug | jar"):
+        with pytest.raises(DataError, match=r"holds several of the other labels; save lists|without ';'"):
+            open_data(save("tags", ["jar", text, "mug"], value("string")))
+
+
 BOX = [0.0, 0.0, 1.0, 1.0]
 
 
