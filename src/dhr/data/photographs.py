@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dhr.data.folder import read_split
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of
+from dhr.data.listing import Names, list_files, name_of, too_long
 from dhr.data.samples import Problem
 from dhr.errors import DataError
 
@@ -50,4 +50,6 @@ def list_photographs(root: Path, split: str | None = None) -> Photographs:
     if not files:
         where = f"in split {split!r} of {root}" if split is not None else f"in {images}"
         raise DataError(f"there is no photograph ({', '.join(sorted(SUFFIXES))}) {where}; put some there")
-    return Photographs(tuple(Photograph(name_of(file, SUFFIXES), images / file) for file in files), tuple(problems))
+    found = [Photograph(name_of(file, SUFFIXES), images / file) for file in files]
+    problems += [Problem(str(one.path), reason) for one in found if (reason := too_long(one.name))]
+    return Photographs(tuple(one for one in found if not too_long(one.name)), tuple(problems))
