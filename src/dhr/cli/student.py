@@ -40,6 +40,8 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
     console = Console()
     with Bars(console) as bars:
         predicted = predict_folder(student, images, out, config, tags, bars)
+        for note in predicted.notes:
+            bars.note(note)
     left_out(console, predicted.skipped, out)
     console.print(f"{predicted.masks} masks in {escape(str(out / 'masks'))}", soft_wrap=True)
     if predicted.masks:

@@ -10,10 +10,11 @@ from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import TAG_FILES
 from dhr.data.listing import Names, list_files, name_of, printable
 from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.matching import match_lines
 from dhr.data.places import base, first_folder, no_split, read_list
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.tags import TagLine, merge, read_tags
+from dhr.data.tags import read_tags
 from dhr.data.truth import MaskFile, Storage
 from dhr.errors import DataError
 
@@ -41,6 +42,7 @@ def assemble(
     masks: dict[str, MaskFile] = {}
     problems: list[Problem] = []
     several: list[Found] = []
+    notes: list[str] = []
     for part in parts.values():
         listing = list_files(part.images, _PHOTOGRAPHS)
         if wanted is None:
@@ -62,21 +64,17 @@ def assemble(
     if file_of_tags is None:
         tags_of = tags_of_masks({name: masks[name] for name in files if name in masks}, progress)
     else:
-        names = Names([f"{name}.jpg" for name in files], str(root))
-        lines: dict[str, list[TagLine]] = {}
-        for tagged in read_tags(file_of_tags, classes):
-            for file in names.find(tagged.image)[0]:
-                lines.setdefault(name_of(file, _PHOTOGRAPHS), []).append(tagged)
+        named = {name: f"{name}{path.suffix}" for name, path in files.items()}
+        lines = read_tags(file_of_tags, classes, notes)
+        matched = match_lines(file_of_tags, lines, Names(list(named.values()), str(root)))
+        problems += matched.problems if wanted is None and split is None else ()
 
         def tags_of(name: str) -> tuple[tuple[int, ...], str | None]:
-            if name not in lines:
-                return (), f"no line in {file_of_tags}; add one"
-            tags, reason = merge(lines[name])
-            return tags, f"{file_of_tags} {reason}" if reason else None
+            return matched.tags_of(named[name])
 
     found = [Found(name, str(path), path, *_pair(tags_of(name), masks.get(name))) for name, path in files.items()]
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, [*found, *several], problems, "put photographs and masks there")
+    return StoredDataSet(where, classes, [*found, *several], problems, "put photographs and masks there", notes)
 
 
 def _pair(

@@ -10,8 +10,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.data.background import background_notes
 from dhr.data.images import Content, read_rgb, read_size
-from dhr.data.listing import key_of, printable
+from dhr.data.listing import key_of, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import Truth
@@ -89,7 +90,7 @@ class StoredDataSet:
         samples = []
         for group in same.values():
             for one in group:
-                reason = one.reason
+                reason = one.reason or too_long(one.name)
                 if len(group) > 1:
                     others = ", ".join(repr(printable(other.source)) for other in group[:4] if other is not one)
                     reason = f"its mask would overwrite that of {others}; rename them"
@@ -109,7 +110,13 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        self.notes = (*notes, *self._negatives(), *_passed_over(unread if lenient else []))
+        self.notes = (
+            *classes.notes,
+            *notes,
+            *self._negatives(),
+            *background_notes(classes, self.samples),
+            *_passed_over(unread if lenient else []),
+        )
 
     def _negatives(self) -> list[str]:
         bare = [sample for sample in self.samples if not sample.tags]

@@ -15,10 +15,11 @@ from torch import Tensor
 
 import dhr
 from dhr.data.images import SUFFIXES, read_mask, read_rgb, write_mask
-from dhr.data.listing import list_files, name_of
+from dhr.data.listing import Names, list_files, name_of, too_long
+from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
-from dhr.data.samples import ClassTable, Problem
-from dhr.data.tags import merge, read_tags
+from dhr.data.samples import Problem
+from dhr.data.tags import read_tags
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import write_atomic
@@ -66,6 +67,8 @@ class Predicted:
     masks: int
     skipped: tuple[Problem, ...]
     overview: Path
+    notes: tuple[str, ...] = ()
+    """What was decided while the tags were read."""
 
 
 def predict(
@@ -97,7 +100,10 @@ def predict(
     listing = list_files(images, SUFFIXES)
     if not listing.files:
         raise DataError(f"{images} holds no photograph ({', '.join(sorted(SUFFIXES))})")
-    known = None if tags is None else _tags(tags, classes)
+    notes = list[str]()
+    known = None
+    if tags is not None:
+        known = match_lines(tags, read_tags(tags, classes, notes), Names(listing.files, f"{images.resolve().name}/"))
     problems = list(listing.problems)
     folder = OutputFolder(out)
     with closing(folder.lock()):
@@ -117,11 +123,13 @@ def predict(
             progress("predict", done, len(listing.files))
             name = name_of(file, SUFFIXES)
             try:
+                if reason := too_long(name):
+                    raise ItemError(reason)
                 if not folder.mask(name).is_file():
                     rgb = read_rgb(images / file)
-                    allowed = None if known is None else known.get(file, known.get(name))
-                    if known is not None and allowed is None:
-                        raise ItemError(f"{tags} does not name it, or names it with tags that cannot be used")
+                    allowed, reason = (None, None) if known is None else known.tags_of(file)
+                    if reason:
+                        raise ItemError(reason)
                     image = working_image(rgb, config.long_side or read.long_side).to(device).unsqueeze(0)
                     scores = probabilities(network, image, config, allowed)
                     ids = torch.arange(len(classes.names), dtype=torch.uint8, device=device)
@@ -136,7 +144,7 @@ def predict(
         overview = _overview(out, made[:_SHOWN], colours)
         skipped = [asdict(problem) for problem in problems]
         folder.write_record({"status": "finished", "identity": identity, "masks": len(made), "skipped": skipped})
-    return Predicted(len(made), tuple(problems), overview)
+    return Predicted(len(made), tuple(problems), overview, tuple(notes))
 
 
 @torch.no_grad()
@@ -169,19 +177,6 @@ def probabilities(
     whole = fine.new_zeros(1, len(kept), *size)
     whole[:, kept] = fine
     return whole
-
-
-def _tags(path: Path, classes: ClassTable) -> dict[str, tuple[int, ...]]:
-    """Tags by file name, and by name without suffix; photographs whose lines cannot be used are not in it."""
-    lines: dict[str, list[Any]] = {}
-    for line in read_tags(path, classes):
-        lines.setdefault(line.image, []).append(line)
-    found = {}
-    for image, several in lines.items():
-        ids, reason = merge(several)
-        if reason is None:
-            found[image] = found[name_of(image, SUFFIXES)] = ids
-    return found
 
 
 def _overview(out: Path, made: Sequence[tuple[Path, Path]], colours: UInt8[np.ndarray, "256 3"]) -> Path:
