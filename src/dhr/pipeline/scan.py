@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
@@ -52,8 +53,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
             problems.append(Problem(sample.source, reason))
         progress(done, len(data.samples))
     if not samples:
-        first = f": {problems[0].source}: {problems[0].reason}" if problems else ""
-        raise DataError(f"none of the {len(data.samples)} photographs can be read{first}")
+        raise DataError(f"none of the {len(data.samples)} photographs can be read: {' | '.join(told(problems, 3))}")
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     if found != known:
