@@ -2,6 +2,7 @@
 
 import difflib
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhr.data import FolderDataSet
+from dhr.data import FolderDataSet, open_data
 from dhr.data.samples import ClassTable
 from dhr.data.spreadsheet import MAX_XML
 from dhr.data.tag_cells import AmbiguousCellError, parts_of, split_tags
@@ -138,6 +139,21 @@ def test_tags_in_other_letters_are_read_and_told(make: Maker) -> None:
     data = FolderDataSet(root)
     assert [sample.name for sample in data.samples] == ["b"]
     assert "unknown tag 'CAT'; did you mean 'cat' or 'Cat'?" in data.problems[0].reason
+
+
+def test_labels_of_an_annotation_tool_in_other_letters(make: Maker) -> None:
+    """They tag the photograph, as they do in a table; they never vanish."""
+    root = make({"a.png": None, "b.png": None})
+    (root / "tags.csv").unlink()
+    tasks = [
+        {"id": number, "data": {"image": name}, "annotations": [{"result": [
+            {"type": "choices", "from_name": "what", "to_name": "image", "value": {"choices": labels}}]}]}
+        for number, (name, labels) in enumerate({"a.png": ["Cat", "dog"], "b.png": ["tree"]}.items())
+    ]  # fmt: skip
+    (root / "export.json").write_text(json.dumps(tasks))
+    data = open_data(root, kind="label-studio")
+    assert [sample.tags for sample in data.samples] == [(0, 1), (2,)]
+    assert any("'Cat' as 'cat'" in note for note in data.notes)
 
 
 NAMES = st.lists(

@@ -16,6 +16,25 @@ from dhr.data.samples import Problem
 
 # Control characters, other line ends, bytes that are not UTF-8.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
+
+
+# What systems and archives leave beside people's files, in lower case: thumbnails, settings, waste.
+_SYSTEM = frozenset(
+    {
+        "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
+        "ehthumbs.db", "desktop.ini", "icon\r",
+    }
+)  # fmt: skip
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is nobody's own: hidden, or left there by a system or an archive.
+
+    >>> [is_hidden(name) for name in (".DS_Store", "__MACOSX", "@eaDir", "Thumbs.db", "a.jpg")]
+    [True, True, True, True, False]
+    """
+    return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 @dataclass(frozen=True)
@@ -31,9 +50,9 @@ class Listing:
 def list_files(root: Path, suffixes: frozenset[str]) -> Listing:
     """List files with one of ``suffixes`` (in lower case; files match in any case), sub-folders included.
 
-    Hidden files and folders are passed over in silence. Links to files are followed: they are often used to build a
-    data set out of others, and nothing is ever written beside them. Links to folders are not: they can go round in
-    circles.
+    Hidden files and folders, and those of systems (:func:`is_hidden`), are passed over in silence. Links to files are
+    followed: they are often used to build a data set out of others, and nothing is ever written beside them. Links to
+    folders are not: they can go round in circles.
     """
     files: list[str] = []
     problems: list[Problem] = []
@@ -43,7 +62,7 @@ def list_files(root: Path, suffixes: frozenset[str]) -> Listing:
         try:
             with os.scandir(root / folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
+                    if is_hidden(entry.name):
                         continue
                     relative = folder + entry.name
                     if entry.is_dir(follow_symlinks=False):
@@ -78,6 +97,16 @@ def key_of(path: str) -> str:
     if "./" in path or "//" in path:  # rare, and slow
         path = PurePosixPath(path).as_posix()
     return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def mask_key(name: str) -> str:
+    """What two photographs must not share: the name of their masks, on disks that ignore case and Unicode's forms."""
+    return key_of(name).casefold()
+
+
+def overwritten(others: Sequence[str]) -> str:
+    """Why photographs whose masks share a name are left out."""
+    return f"its mask would overwrite that of {', '.join(repr(printable(other)) for other in others[:3])}; rename them"
 
 
 def escapes(path: str) -> bool:
@@ -127,10 +156,16 @@ class Names:
     >>> names = Names(["a.jpg", "trip/b.jpg"])
     >>> names.find("images/a.jpg")[0], names.find("b")[0], names.find("../c.jpg")[0]
     (['a.jpg'], ['trip/b.jpg'], [])
+
+    Args:
+        files: relative POSIX paths.
+        folder: where they are, for messages.
+        uploads: whether names may bear the prefix of uploaded files in Label Studio: eight hexadecimal digits and a
+            dash (``upload/3/1a2b3c4d-a.jpg`` means ``a.jpg``). Where a file bears the prefix itself, that one is meant.
     """
 
-    def __init__(self, files: Sequence[str], folder: str = "images/") -> None:
-        self._folder = folder
+    def __init__(self, files: Sequence[str], folder: str = "images/", uploads: bool = False) -> None:
+        self._folder, self._uploads = folder, uploads
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
@@ -138,13 +173,25 @@ class Names:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
-            self._by_mask[name_of(key, SUFFIXES).casefold()].append(file)  # one file on disks that ignore case
+            self._by_mask[mask_key(name_of(key, SUFFIXES))].append(file)
 
     def find(self, text: str) -> tuple[list[str], str | None]:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
         parts = _parts(text)
         if not parts:
             return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
+        found = self._longest(text, parts)
+        uploaded = self._uploads and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
+        if found is None and uploaded:
+            found = self._longest(text, [*parts[:-1], parts[-1][uploaded.end() :]])
+        for start in range(len(parts) if found is None else 0):
+            same = self._folded.get("/".join(parts[start:]).casefold(), ())
+            if len(same) == 1:
+                return list(same), None
+        return found or ([], self._nothing(text, parts))
+
+    def _longest(self, text: str, parts: Sequence[str]) -> tuple[list[str], str | None] | None:
+        """The files that share most parts with a path, or why they cannot be told; None if there is none."""
         whole = "/".join(parts)
         if found := self._named(whole):
             return found, None
@@ -158,11 +205,7 @@ class Names:
         for start in range(1, len(parts)):
             if found := self._named("/".join(parts[start:])):
                 return found, None
-        for start in range(len(parts)):
-            same = self._folded.get("/".join(parts[start:]).casefold(), ())
-            if len(same) == 1:
-                return list(same), None
-        return [], self._nothing(text, parts)
+        return None
 
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
         """The files of each of the names of one annotation file, or why there are none.
@@ -182,7 +225,7 @@ class Names:
 
     def clash(self, file: str) -> list[str]:
         """The other files whose masks would have the same name."""
-        same = self._by_mask[name_of(key_of(file), SUFFIXES).casefold()]
+        same = self._by_mask[mask_key(name_of(key_of(file), SUFFIXES))]
         return [other for other in same if other != file]
 
     def _named(self, path: str) -> list[str] | None:

@@ -12,10 +12,10 @@ from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
 from dhr.data.images import Content, read_rgb, read_size
-from dhr.data.listing import key_of, printable, too_long
+from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
-from dhr.data.truth import Truth
+from dhr.data.truth import NoTruth, Truth
 from dhr.errors import DataError, ItemError
 
 
@@ -45,6 +45,7 @@ class Found:
     """Class ids, in any order; empty where ``reason`` is given, and for a negative (see
     :class:`~dhr.data.samples.Sample`)."""
     truth: Truth | None = None
+    """:class:`~dhr.data.truth.NoTruth` where it should be there, and why it is not."""
     reason: str | None = None
     """Why it cannot be used."""
     unread: str | None = None
@@ -65,6 +66,7 @@ class StoredDataSet:
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
         lenient: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -79,21 +81,22 @@ class StoredDataSet:
         remedy: str = "",
         notes: Iterable[str] = (),
         lenient: bool = False,
+        stray_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
+        self.stray_truth = tuple(stray_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
         same: dict[str, list[Found]] = defaultdict(list)
         for one in found:
-            same[key_of(one.name).casefold()].append(one)  # masks share one file on disks that ignore case
+            same[mask_key(one.name)].append(one)
         samples = []
         for group in same.values():
             for one in group:
                 reason = one.reason or too_long(one.name)
                 if len(group) > 1:
-                    others = ", ".join(repr(printable(other.source)) for other in group[:4] if other is not one)
-                    reason = f"its mask would overwrite that of {others}; rename them"
+                    reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
                     if not lenient:
@@ -103,7 +106,7 @@ class StoredDataSet:
                 if reason is None:
                     self._found[one.name] = one
                     tags = tuple(sorted(set(one.tags)))
-                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=one.truth is not None))
+                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=_has_truth(one)))
                 else:
                     broken.append(Problem(printable(one.source), reason))
         if not samples:
@@ -116,6 +119,8 @@ class StoredDataSet:
             *self._negatives(),
             *background_notes(classes, self.samples),
             *_passed_over(unread if lenient else []),
+            *_without_truth(self._found.values()),
+            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
         )
 
     def _negatives(self) -> list[str]:
@@ -166,6 +171,19 @@ class StoredDataSet:
             raise ItemError(
                 f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
             ) from None
+
+
+def _has_truth(one: Found) -> bool:
+    return one.truth is not None and not isinstance(one.truth, NoTruth)
+
+
+def _without_truth(found: Iterable[Found]) -> list[str]:
+    """A note on photographs that have tags, but no ground truth, since some of it is missing."""
+    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoTruth))
+    if not lost:
+        return []
+    name, reason = lost[0]
+    return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
 
 
 def _passed_over(unread: list[str]) -> list[str]:

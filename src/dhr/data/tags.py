@@ -59,11 +59,9 @@ class TagReader:
         unknown: dict[str, None] = {}
         for tag in tags:
             tag = unicodedata.normalize("NFC", tag).strip()
-            if self._classes.background and is_background(tag):
-                continue
-            if (index := self._spelling.read(tag)) is None:
+            if (index := self.id_of(tag)) is None:
                 unknown[tag] = None
-            else:
+            elif index in self._classes.foreground:
                 found.add(index)
         reason = None
         if not image:
@@ -73,6 +71,11 @@ class TagReader:
         elif not found and not self._classes.background:
             reason = UNTAGGED
         return TagLine(line, image, () if reason else tuple(sorted(found)), reason, len(tags))
+
+    def id_of(self, tag: str) -> int | None:
+        """The id of the class that a tag names, 0 for the background where there is one; None if it names none."""
+        tag = unicodedata.normalize("NFC", tag).strip()
+        return 0 if self._classes.background and is_background(tag) else self._spelling.read(tag)
 
     def row(self, row: Row) -> TagLine:
         """The line of a table's row, whose cells are split at what separates tags; see :func:`split_tags`."""
