@@ -206,8 +206,8 @@ def test_what_does_not_fit_is_one_line(outline: Outline) -> None:
 
 
 def test_objects_without_end_are_refused_and_many_small_ones_are_not() -> None:
-    cover = PaintedObject(1, (Runs(np.array([0, 100 * 100]), 0, 0, (100, 100), True),), "annotation 1")
+    cover = PaintedObject(1, (Runs(np.array([0, 400 * 400]), 0, 0, (400, 400), True),), "annotation 1")
     with pytest.raises(ItemError, match=r"cover it over 1000 times"):
-        truth(*[cover] * 1_001).read((100, 100))
+        truth(*[cover] * 1_001).read((400, 400))
     small = PaintedObject(1, (Runs(np.array([5_000, 1, 4_999]), 0, 0, (100, 100), True),), "annotation 1")
     assert truth(*[small] * 3_000).read((100, 100)).sum() == 1

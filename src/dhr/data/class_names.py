@@ -15,8 +15,10 @@ def class_of(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def table_of(names: Iterable[str], path: Path) -> ClassTable:
+def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROUND) -> ClassTable:
     """A background, then ``names`` as they come; a background among them is the same one.
+
+    ``background`` is its name; None if the set has none.
 
     Raises:
         DataError: there is none, there are too many, one stands there twice, or one is fit for no tag: empty, with
@@ -34,6 +36,7 @@ def table_of(names: Iterable[str], path: Path) -> ClassTable:
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise DataError(f"{path}: the class names {enumeration(twice)} stand there twice; rename or join them")
-    if not found or len(found) >= VOID:
-        raise DataError(f"{path}: expected 1 to {VOID - 1} classes, got {len(found)}; correct them")
-    return ClassTable((BACKGROUND, *found), background=True)
+    most = VOID - (background is not None)
+    if not 1 <= len(found) <= most:
+        raise DataError(f"{path}: expected 1 to {most} classes, got {len(found)}; correct them")
+    return ClassTable((*(() if background is None else (background,)), *found), background is not None)

@@ -11,11 +11,12 @@ from jaxtyping import UInt8
 
 from dhr.data.classes import enumeration, read_classes, read_text, with_supers
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, key_of, list_files, name_of, printable
+from dhr.data.listing import Names, list_files, name_of, printable
+from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagLine, merge, read_tags, tag_names
-from dhr.data.truth import MaskFile, plain
+from dhr.data.truth_files import truth_files
 from dhr.errors import DataError, ItemError
 
 TAG_FILES = ("tags.csv", "tags.jsonl")
@@ -70,21 +71,22 @@ class FolderDataSet(StoredDataSet):
         names = Names(listed.files, folder)
         wanted = None if split is None else read_split(root, split, names, problems)
         lines = _by_file(tagging, names, wanted, problems)
-        truth = root / "truth"
-        masks = list_files(truth, frozenset({".png"})).files if truth.is_dir() else ()
-        truths = {key_of(name_of(mask, SUFFIXES)): truth / mask for mask in masks}
-        storage = plain(tagging.classes)
+        truths = truth_files(root / "truth", [name_of(file, SUFFIXES) for file in listed.files])
+        tagged = {file: _tags_of(file, names, lines.get(file), tagging.file) for file in listed.files}
+        masks = {file: truths.by_name.get(name_of(file, SUFFIXES)) for file in listed.files}
+        examples = [(mask, tagged[file][0] or None) for file, mask in masks.items() if mask is not None]
+        numbers = numbering(tagging.classes, root / "truth", examples)
         found = []
         for file in listed.files:
             if wanted is not None and file not in wanted:
                 continue
             path, name = tagging.images / file, name_of(file, SUFFIXES)
-            tags, reason = _tags_of(file, names, lines.get(file), tagging.file)
-            mask = truths.get(key_of(name))
-            found.append(Found(name, str(path), path, tags, None if mask is None else MaskFile(mask, storage), reason))
+            tags, reason = tagged[file]
+            truth = None if (mask := masks[file]) is None else MatchedMask(mask, numbers)
+            found.append(Found(name, str(path), path, tags, truth, reason))
         where = f"{tagging.images}" + (f" in split {split!r}" if split is not None else "")
         remedy = f"put photographs there and tag them in {tagging.file.name}"
-        super().__init__(where, tagging.classes, found, problems, remedy)
+        super().__init__(where, tagging.classes, found, problems, remedy, numbers.notes, stray_truth=truths.stray)
 
     def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.

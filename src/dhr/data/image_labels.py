@@ -1,11 +1,14 @@
 """Lists of image-level labels as the field passes them around: ``cls_labels.json``, text, and why not ``.npy``."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from dhr.data.classes import read_text
 from dhr.data.json_text import read_json
-from dhr.data.samples import ClassTable
-from dhr.data.tags import TagLine, TagReader
+from dhr.data.listing import Names, printable
+from dhr.data.samples import ClassTable, Problem
+from dhr.data.tags import TagLine, TagReader, merge
 from dhr.errors import DataError
 
 LABEL_FILES = ("cls_labels.json", "cls_labels.txt", "cls_labels.npy")
@@ -29,6 +32,35 @@ def read_image_labels(path: Path, classes: ClassTable) -> dict[str, TagLine]:
             "numpy.flatnonzero(v).tolist() for k, v in d.items()}, open('cls_labels.json', 'w'))\""
         )
     return _of_json(path, classes) if path.suffix == ".json" else _of_text(path, classes)
+
+
+def tags_of_labels(
+    path: Path, classes: ClassTable, names: Names, problems: list[Problem] | None
+) -> Callable[[str], tuple[tuple[int, ...], str | None]]:
+    """What a list says of each photograph of ``names``: its tags, or why there are none.
+
+    Entries that match no photograph become ``problems``, unless they are not wanted.
+
+    Raises:
+        DataError: as :func:`read_image_labels`.
+    """
+    lines = read_image_labels(path, classes)
+    of: dict[str, list[TagLine]] = defaultdict(list)
+    for line, (files, reason) in zip(lines.values(), names.find_all(list(lines)), strict=True):
+        for file in files:
+            of[file].append(line)
+        if reason and problems is not None:
+            problems.append(Problem(printable(line.image), f"{path} entry {line.line}: {reason}"))
+
+    def tags_of(file: str) -> tuple[tuple[int, ...], str | None]:
+        if file not in of:
+            return (), f"no labels in {path}; add them"
+        if broken := next((line for line in of[file] if line.reason), None):
+            return (), f"{path} entry {broken.line}: {broken.reason}"
+        tags, reason = merge(of[file])
+        return tags, f"{path} {reason}" if reason else None
+
+    return tags_of
 
 
 def _of_text(path: Path, classes: ClassTable) -> dict[str, TagLine]:

@@ -117,7 +117,7 @@ def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UIn
         depth, colour = png_kind(path)
         if colour != 3 and (depth, colour) != (8, 0):
             kind = {0: "greyscale", 2: "RGB", 4: "greyscale with alpha", 6: "RGB with alpha"}.get(colour, "unknown")
-            raise ItemError(f"{path}: expected a mask of class ids, got a {depth}-bit {kind} PNG; {_CONVERT}")
+            raise ItemError(f"{path}: expected a mask of class ids, got a {depth}-bit {kind} PNG; {CONVERT}")
         labels: UInt8[np.ndarray, "h w"] = np.array(image, dtype=np.uint8)
     return labels
 
@@ -138,9 +138,12 @@ def write_mask(path: Path, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.n
     write_atomic(path, lambda file: image.save(file, format="PNG", compress_level=PNG_LEVEL))
 
 
-_CONVERT = (
+CONVERT = (
     "save it as an indexed (mode P) or 8-bit greyscale (mode L) PNG whose pixel values are class ids 0..254, 255 = void"
 )
+"""What to do with a mask that cannot be read."""
+
+_LOSSY = ("JPEG", "WEBP")
 
 
 @contextmanager
@@ -148,7 +151,8 @@ def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator
     """A mask with its header parsed; ``ItemError`` if it is no PNG, or not of ``shape``, before anything is decoded."""
     with opened(path, MAX_PIXELS) as image:
         if not isinstance(image, PngImageFile):
-            raise ItemError(f"{path}: expected a mask in PNG, got {image.format}; {_CONVERT}")
+            lossy = ", which may change pixel values" if image.format in _LOSSY else ""
+            raise ItemError(f"{path}: expected a mask in PNG, got {image.format}{lossy}; {CONVERT}")
         if shape is not None and (image.height, image.width) != shape:
             raise ItemError(
                 f"{path}: expected a mask of {shape[1]}x{shape[0]} pixels (width x height) as its photograph, got "

@@ -33,6 +33,7 @@ def _whole_number(text: str) -> int | float:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole_number)
+_WITH_CONSTANTS = json.JSONDecoder(object_pairs_hook=_once, parse_constant=float, parse_int=_whole_number)
 
 
 def parse_json(text: str) -> Any:
@@ -62,23 +63,26 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
 
 
-def members(path: Path, text: str, progress: Progress | None = None) -> Iterator[tuple[str, int, Any]]:
+def members(
+    path: Path, text: str, progress: Progress | None = None, constants: bool = False
+) -> Iterator[tuple[str, int, Any]]:
     """Key, line and value of each member of the object in ``text``; of lists, each element as a member of its own.
 
     One element is held at a time, so that a file of hundreds of megabytes costs little more than its text. A list as
     the whole text is given with the empty key. ``progress`` is called now and then with the kilobytes read, and all.
+    With ``constants`` NaN, Infinity and -Infinity are floats: they are no JSON, but Python writes them.
 
     Raises:
         DataError: at the first place that is no JSON; what came before it was already given.
     """
-    yield from _Reader(path, text, progress)
+    yield from _Reader(path, text, progress, _WITH_CONSTANTS if constants else _DECODER)
 
 
 class _Reader:
     """Walks over the text of a JSON file."""
 
-    def __init__(self, path: Path, text: str, progress: Progress | None) -> None:
-        self._path, self._text, self._progress = path, text, progress
+    def __init__(self, path: Path, text: str, progress: Progress | None, decoder: json.JSONDecoder) -> None:
+        self._path, self._text, self._progress, self._decoder = path, text, progress, decoder
         self._at = 0
         self._line, self._counted = 1, 0  # the line of the character ``_counted``: lines are counted once
 
@@ -131,7 +135,7 @@ class _Reader:
     def _value(self) -> Any:
         start = self._at
         try:
-            found, self._at = _DECODER.raw_decode(self._text, start)
+            found, self._at = self._decoder.raw_decode(self._text, start)
         except RecursionError:
             raise self._wrong(start, "nested too deep") from None
         except json.JSONDecodeError as error:

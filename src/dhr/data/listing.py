@@ -17,6 +17,24 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
+# What systems and archives leave beside people's files, in lower case: thumbnails, settings, waste.
+_SYSTEM = frozenset(
+    {
+        "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
+        "ehthumbs.db", "desktop.ini", "icon\r",
+    }
+)  # fmt: skip
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is nobody's own: hidden, or left there by a system or an archive.
+
+    >>> [is_hidden(name) for name in (".DS_Store", "__MACOSX", "@eaDir", "Thumbs.db", "a.jpg")]
+    [True, True, True, True, False]
+    """
+    return name.startswith(".") or name.casefold() in _SYSTEM
+
+
 @dataclass(frozen=True)
 class Listing:
     """Files below a folder."""
@@ -30,9 +48,9 @@ class Listing:
 def list_files(root: Path, suffixes: frozenset[str]) -> Listing:
     """List files with one of ``suffixes`` (in lower case; files match in any case), sub-folders included.
 
-    Hidden files and folders are passed over in silence. Links to files are followed: they are often used to build a
-    data set out of others, and nothing is ever written beside them. Links to folders are not: they can go round in
-    circles.
+    Hidden files and folders, and those of systems (:func:`is_hidden`), are passed over in silence. Links to files are
+    followed: they are often used to build a data set out of others, and nothing is ever written beside them. Links to
+    folders are not: they can go round in circles.
     """
     files: list[str] = []
     problems: list[Problem] = []
@@ -42,7 +60,7 @@ def list_files(root: Path, suffixes: frozenset[str]) -> Listing:
         try:
             with os.scandir(root / folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
+                    if is_hidden(entry.name):
                         continue
                     relative = folder + entry.name
                     if entry.is_dir(follow_symlinks=False):

@@ -14,6 +14,7 @@ from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
 from dhr.data.label_studio import fits_label_studio, read_label_studio
 from dhr.data.mask_tags import Progress
+from dhr.data.nearest import advice, elsewhere
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
@@ -40,7 +41,11 @@ def _fits_folder(root: Path) -> bool:
 
 
 READERS: dict[str, Reader] = {
-    "voc": Reader("JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json", fits_voc, read_voc),
+    "voc": Reader(
+        "JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json, or photographs with XML files",
+        fits_voc,
+        read_voc,
+    ),
     "context": Reader("JPEGImages/ with SegmentationClassContext/", fits_context, read_context),
     "ade": Reader("images/training/ with annotations/training/", fits_ade, read_ade),
     "stuff": Reader("images/train2017/ with stuffthingmaps_trainval2017/train2017/", fits_stuff, read_stuff),
@@ -58,6 +63,7 @@ READERS: dict[str, Reader] = {
 }
 """Layouts by name; of several that fit, ``auto`` takes the first (but see :func:`layout_of`)."""
 
+_FITS = {name: reader.fits for name, reader in READERS.items()}
 _PUBLISHED = ("voc", "context", "ade", "stuff", "coco", "release")
 
 
@@ -82,7 +88,8 @@ def layout_of(root: Path) -> str:
     if found is None:
         there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
         known = "; ".join(f"{name}: {reader.looks_for}" for name, reader in READERS.items())
-        raise DataError(f"{root}: no layout fits; there is {there} in it, expected one of: {known}")
+        hints = "".join(f"; {hint}" for hint in advice(root, _FITS))
+        raise DataError(f"{root}: no layout fits; there is {there} in it{hints}; expected one of: {known}")
     return found
 
 
@@ -112,6 +119,13 @@ def open_data(
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder of photographs and tags, there is none; check the path")
     quiet: Progress = lambda done, total: None  # noqa: E731
-    if kind == AUTO:
+    given = kind != AUTO
+    if not given:
         kind = layout_of(root)
-    return READERS[kind].read(root, split, progress or quiet, lenient)
+    try:
+        return READERS[kind].read(root, split, progress or quiet, lenient)
+    except DataError as error:
+        if READERS[kind].fits(root):
+            raise
+        hints = [elsewhere(root, {kind: READERS[kind].fits})] if given else advice(root, _FITS)
+        raise DataError("; ".join([str(error), *(hint for hint in hints if hint)])) from error

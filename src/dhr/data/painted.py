@@ -23,6 +23,7 @@ Size = tuple[int, int]
 Number = int | float
 _Orientation = Callable[[], int]
 _LAYERS = 1_000  # how many times the objects of a photograph may cover it; more would take for ever to paint
+_SMALL = 100_000  # pixels; photographs of fewer may be covered more often
 _CORNERS = 256  # of an ellipse: off by 1/13,000 of its radius
 
 
@@ -236,10 +237,11 @@ class PaintedTruth:
         """
         labels = np.full(shape, self.rest, np.uint8)
         areas = np.full(shape, MAX_PIXELS + 1, np.int32)  # of the object that shows
-        most, layer = _LAYERS * labels.size, None
+        most, layer = _LAYERS * max(labels.size, _SMALL), None
         for one in sorted(self.objects, key=lambda one: one.layer):
             if one.layer != layer:
                 areas[:], layer = MAX_PIXELS + 1, one.layer
+                most -= labels.size
             try:
                 most -= _paint(one, labels, areas, self._orientation)
             except (ValueError, TypeError, OverflowError) as error:

@@ -65,6 +65,7 @@ class StoredDataSet:
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
         lenient: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -79,8 +80,10 @@ class StoredDataSet:
         remedy: str = "",
         notes: Iterable[str] = (),
         lenient: bool = False,
+        stray_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
+        self.stray_truth = tuple(stray_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
@@ -110,11 +113,13 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
+        strays = (f"ground truth not used: {line}" for line in told(self.stray_truth, 3))
         self.notes = (
             *notes,
             *self._negatives(),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
+            *strays,
         )
 
     def _negatives(self) -> list[str]:
@@ -167,13 +172,6 @@ class StoredDataSet:
             ) from None
 
 
-def _passed_over(unread: list[str]) -> list[str]:
-    if not unread:
-        return []
-    what = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
-    return [f"{what}, such as {unread[0]}"]
-
-
 def _has_truth(one: Found) -> bool:
     return one.truth is not None and not isinstance(one.truth, NoTruth)
 
@@ -185,6 +183,13 @@ def _without_truth(found: Iterable[Found]) -> list[str]:
         return []
     name, reason = lost[0]
     return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
+
+
+def _passed_over(unread: list[str]) -> list[str]:
+    if not unread:
+        return []
+    what = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
+    return [f"{what}, such as {unread[0]}"]
 
 
 def _loaded(image: Path | Kept) -> Path | Content:

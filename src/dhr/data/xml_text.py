@@ -121,16 +121,3 @@ def read_xml(path: Path) -> Element:
     top, *children = top_elements(path)
     top.children = children
     return top
-
-
-def object_names(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of each object of a PASCAL VOC annotation, those marked as difficult included.
-
-    Raises:
-        DataError: as :func:`read_xml`, or an object has no name.
-    """
-    for element in read_xml(path).all("object"):
-        name = element.first("name")
-        if not name:
-            raise DataError(f"{path} line {element.line}: expected an object with a name, got none; add it")
-        yield element.line, name
