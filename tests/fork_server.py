@@ -188,7 +188,12 @@ def _hook(moments: Moments) -> None:
         return result
 
     Path.replace = replace  # type: ignore[method-assign, assignment]
-    os.fdopen = lambda handle, mode: _Torn(handle, moments)  # type: ignore[assignment, return-value, misc]
+    fdopen = os.fdopen
+
+    def opened(handle: int, mode: str) -> Any:
+        return _Torn(handle, moments) if "w" in mode else fdopen(handle, mode)
+
+    os.fdopen = opened  # type: ignore[assignment]
     moments.around(tempfile, "mkstemp", "making the temporary file")
     moments.around(os, "fsync", "flushing to the disk")
     moments.around(Path, "mkdir", "making a folder")

@@ -179,7 +179,7 @@ def test_cancelled_annotations_and_drafts_do_not_count(read: Write) -> None:
     skipped = {"id": 5, "was_cancelled": True, "result": [choice("jar")]}
     data = read(task("a.png", skipped, [choice("mug")]), task("b.png", skipped, number=2, drafts=[{"result": []}]))
     assert tags(data) == {"a": {"mug"}}
-    assert "no annotation that was not cancelled; only a draft; submit it" in reasons(data)
+    assert "all annotations are cancelled; submit the draft" in reasons(data)
 
 
 def test_an_empty_annotation_is_a_negative_and_a_task_without_one_is_not(read: Write) -> None:
@@ -202,6 +202,13 @@ def test_predictions_count_only_where_nobody_annotated(read: Write) -> None:
     data = read(guess, task("b.png", [polygon("jar")], number=2) | {"predictions": guess["predictions"]})
     assert tags(data) == {"b": {"jar"}} and data.classes.names == ("background", "jar")
     assert "only predictions" in reasons(data)
+
+
+def test_a_cancelled_annotation_is_one_beside_predictions(read: Write) -> None:
+    guess = {"data": {"image": "a.png"}, "predictions": [{"result": [polygon("mug")]}]}
+    skipped = {"id": 5, "was_cancelled": True, "result": []}
+    with pytest.raises(DataError, match=r"there is no annotation, only predictions.*all annotations are cancelled"):
+        read(guess, task("b.png", skipped), classes="background\nmug\n")
 
 
 def test_several_files_are_one_export(read: Write, tmp_path: Path) -> None:
@@ -252,6 +259,23 @@ def test_a_task_of_several_images_is_named(read: Write) -> None:
     assert set(tags(read(drawn))) == {"a"}  # regions say what they are drawn on
 
 
+def test_a_picture_in_the_task_itself_is_no_name(read: Write) -> None:
+    given = task("data:image/png;base64," + "A" * 100_000, [choice("mug")], number=2)
+    data = read(given, task("a.png", [choice("mug")]))
+    assert "its data has 'image'" in reasons(data) and len(reasons(data)) < 2_000
+
+
+def test_splits_choose_photographs(read: Write, tmp_path: Path) -> None:
+    read(task("a.png", [choice("mug")]), task("b.png", [choice("jar")], number=2))
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "val.txt").write_text("b\n")
+    (tmp_path / "supercategories.csv").write_text("class,supercategory\nmug,vessel\njar,vessel\n")
+    (tmp_path / "classes.txt").write_text("background\njar\nmug\n")
+    data = open_data(tmp_path, "val", "label-studio")
+    assert tags(data) == {"b": {"jar"}} and not data.problems
+    assert data.classes.supers == ("background", "vessel", "vessel")
+
+
 def test_a_task_without_an_image_names_the_keys_of_its_data(read: Write) -> None:
     given = task("so it goes", [choice("mug")], key="text", number=12)
     assert "task 12: expected a task with an image" in reasons(read(given, task("a.png", [choice("mug")])))
@@ -275,6 +299,11 @@ def test_texts_of_json_min_that_may_be_choices_are_named_where_there_are_several
     with pytest.raises(DataError, match="there are the texts 'city', 'kind'"):
         read(*rows)
     assert tags(read(*rows, classes="background\nmug\njar\n")) == {"a": {"mug"}, "b": {"jar"}}
+    data = read(rows[0], row("b.png", kind="horse", city="Ulm"))
+    assert tags(data) == {"a": {"mug"}} and "unknown tag 'horse'" in reasons(data)
+
+
+def test_texts_of_json_min_beside_labels_are_data(read: Write) -> None:
     data = read(row("a.png", label="mug", city="Ulm"), row("b.png", label="jar", city="Ulm"))
     assert tags(data) == {"a": {"mug"}, "b": {"jar"}} and any("'city'" in note for note in data.notes)
 

@@ -1,6 +1,7 @@
 """Students: trained, killed and resumed, by one process and by two; predictions; ONNX."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -228,6 +229,9 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     plain = sorted((tmp_path / "plain" / "masks").rglob("*.png"))
     assert len(plain) == 5
     assert all(labels(path).shape == (48, 64) for path in plain)
+    record = json.loads((tmp_path / "plain" / "run.json").read_text())
+    names = (fresh.data / "classes.txt").read_text().split()
+    assert (record["classes"], record["background"]) == (names, names[0] == "background")
     with Image.open(tmp_path / "plain" / "overview.png") as overview:
         assert overview.width > overview.height
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.cli.run import left_out
+from dhr.data.classes import enumeration
 from dhr.data.open import AUTO
 from dhr.pipeline.onnx import export_onnx
 from dhr.pipeline.predict import PredictConfig
@@ -41,6 +42,13 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
     with Bars(console) as bars:
         predicted = predict_folder(student, images, out, config, tags, bars)
     left_out(console, predicted.skipped, out)
+    if predicted.strange:
+        console.print(
+            f"{len(predicted.strange)} masks there are of none of these photographs, or of older content; remove them: "
+            f"{escape(enumeration(predicted.strange))}",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print(f"{predicted.masks} masks in {escape(str(out / 'masks'))}", soft_wrap=True)
     if predicted.masks:
         console.print(f"Overview: {escape(str(predicted.overview))}", soft_wrap=True)

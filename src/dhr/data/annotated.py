@@ -100,7 +100,8 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     problems = list(listed.problems) if split is None else []
     wanted = None if split is None else read_split(root, split, names, problems)
     by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
-    make = _Maker(root, given.source, classes, any(one.outline for each in annotations for one in each.things))
+    things = [one for each in annotations for one in each.things]
+    make = _Maker(root, given.source, classes, not things or any(one.outline for one in things))
     found = []
     for file in listed.files:
         if wanted is None or file in wanted:
@@ -119,7 +120,8 @@ def _labels(given: Annotated) -> Sequence[str]:
     Raises:
         DataError: there is none; it tells why.
     """
-    labels = given.labels or sorted({one.label for each in given.annotations if not each.wrong for one in each.things})
+    used = sorted({class_of(one.label) for each in given.annotations if not each.wrong for one in each.things})
+    labels = list(dict.fromkeys(map(class_of, given.labels or used)))
     if all(label.casefold() == BACKGROUND for label in labels):
         reasons = [
             Problem(printable(one.image), f"{one.where}: {one.wrong or f'{one.unread} is not read'}")
@@ -177,7 +179,7 @@ class _Maker:
     source: Path
     classes: ClassTable
     outlined: bool
-    """Whether there is any outline in the files."""
+    """Whether things are outlined in these files: where nothing is drawn, all is background."""
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:

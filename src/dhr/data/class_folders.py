@@ -174,10 +174,11 @@ def _table(root: Path, there: ClassFolders) -> ClassTable:
 
 
 def _tags(name: str, classes: ClassTable) -> tuple[tuple[int, ...], str | None]:
+    if classes.background and class_of(name).casefold() == BACKGROUND:
+        return (), None  # a negative
     if class_of(name) not in classes.names:
         return (), f"its folder {printable(name)!r} is no class of classes.txt; add it, or rename the folder"
-    label = classes.names.index(class_of(name))
-    return ((label,) if label in classes.foreground else ()), None  # photographs of the background are negatives
+    return (classes.names.index(class_of(name)),), None
 
 
 def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence[_Top]) -> list[Problem]:

@@ -12,15 +12,13 @@ from dhr.data.images import MAX_PIXELS, SUFFIXES
 from dhr.data.listing import Names, list_files, printable
 from dhr.data.mask_tags import Progress
 from dhr.data.painted import Outline, Runs, Size, ellipse, polygons
-from dhr.data.places import first_folder
+from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.data.xml_text import Element, top_elements
 from dhr.errors import DataError
-from dhr.files import open_regular
 
 _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")
-_START = 4096  # bytes in which the root shows itself
 _BARE = ("tag", "box", "polyline", "points", "cuboid", "skeleton")
 _SIDE, _LAYER = re.compile("[0-9]{1,6}"), re.compile("-?[0-9]{1,9}")
 _EXPORT = "export it as 'CVAT for images 1.1'"
@@ -30,10 +28,8 @@ def _files(root: Path) -> list[Path]:
     """``annotations.xml``, and others of the kind: several jobs or subsets may lie in one folder."""
     found = [root / _FILE] if (root / _FILE).is_file() else []
     for path in sorted(root.glob("*.xml")):
-        if path.name != _FILE and path.is_file():
-            with open_regular(path) as file:
-                if _ROOT.search(file.read(_START)):
-                    found.append(path)
+        if path.name != _FILE and path.is_file() and _ROOT.search(head_of(path)):
+            found.append(path)
     return found
 
 

@@ -17,14 +17,12 @@ from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
 from dhr.data.label_studio_results import read_results
 from dhr.data.listing import Names, list_files, printable
 from dhr.data.mask_tags import Progress
-from dhr.data.places import first_folder
+from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.errors import DataError
-from dhr.files import open_regular
 
-_HEAD = 4096  # bytes in which a task shows itself
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
-_TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image)"\s*:')
+_TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')
 _MALFORMED = "expected annotations as Label Studio writes them; export it again"
 
 
@@ -32,11 +30,8 @@ def _files(root: Path) -> list[Path]:
     """The exports: JSON lists of tasks. One export may be parted into several files."""
     found = []
     for path in sorted(root.glob("*.json")):
-        if path.is_file():
-            with open_regular(path) as file:
-                head = file.read(_HEAD)
-            if _TASKS.match(head) and _TASK.search(head):
-                found.append(path)
+        if path.is_file() and _TASKS.match(head := head_of(path)) and _TASK.search(head):
+            found.append(path)
     return found
 
 
@@ -79,6 +74,8 @@ class _Reader:
         self._predicted: list[Annotation] = []
         self._rows: list[tuple[Annotation, Row]] = []
         """With texts of which some may be choices."""
+        self._looked_at = False
+        """Whether somebody annotated anything."""
         self._attributes: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
 
@@ -102,9 +99,8 @@ class _Reader:
         choices = plain_choices(rows, labelled, classes)
         found = [*self._seen, *(_with_choices(one, row, choices) for one, row in self._rows)]
         notes = list(choices.notes)
-        annotated = any(one.wrong is None for one in found)
-        if annotated:
-            wrong = "no annotation, only predictions; accept or correct them in Label Studio"
+        if self._looked_at or self._rows:
+            wrong = "there is no annotation, only predictions; accept or correct them in Label Studio"
             found += [replace(one, things=(), unread=None, wrong=wrong) for one in self._predicted]
         else:
             found += self._predicted
@@ -125,6 +121,7 @@ class _Reader:
 
     def _task(self, blank: Annotation, task: dict[str, Any]) -> None:
         given = task["annotations"] if "annotations" in task else task.get("completions")
+        self._looked_at = self._looked_at or bool(given)
         if given or not task.get("predictions"):
             self._seen += self._all(blank, task["data"], given or [], "annotation", bool(task.get("drafts")))
         else:
@@ -143,8 +140,9 @@ class _Reader:
         if sound is None:
             wrong = wrong or _MALFORMED
         elif not sound:
-            state = "only a draft; submit it" if drafts else "annotate it, or remove it from the export"
-            wrong = wrong or f"no annotation that was not cancelled; {state}"
+            state = "all annotations are cancelled" if given else "there is no annotation"
+            remedy = "submit the draft" if drafts else "annotate it, or remove it from the export"
+            wrong = wrong or f"{state}; {remedy}"
         if wrong or sound is None:
             yield from (replace(blank, image=image, wrong=wrong) for image in images or [""])
             return
@@ -181,7 +179,7 @@ def _with_choices(one: Annotation, row: Row, choices: Choices) -> Annotation:
         for name in choices.names
         if row.texts.get(name)
     ]
-    nothing = None if row.annotated or chosen else "no annotation; annotate it, or remove it from the export"
+    nothing = None if row.annotated or chosen else "there is no annotation; annotate it, or remove it from the export"
     return replace(one, things=(*one.things, *chosen), wrong=one.wrong or choices.wrong or nothing)
 
 

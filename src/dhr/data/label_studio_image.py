@@ -11,6 +11,7 @@ from dhr.data.listing import Names
 
 PICTURES = ("image", "img", "picture", "photo")
 """Keys under which an image may have any name."""
+_LONGEST = 4_096  # of a path; longer texts are pictures themselves, or prose
 _URL = re.compile(r"(?i)[a-z][a-z0-9+.-]+://|/data/local-files/?\?")  # one letter and a colon is a disk of Windows
 
 
@@ -93,4 +94,4 @@ def paths(text: str) -> list[str]:
 
 def _texts(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    return [one for one in values if isinstance(one, str) and one.strip()]
+    return [one for one in values if isinstance(one, str) and one.strip() and len(one) <= _LONGEST]

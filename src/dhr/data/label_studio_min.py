@@ -90,6 +90,7 @@ def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] 
     known = [name for name in values if name in _CHOICES]
     if not known and not labelled:
         fit = [name for name, texts in values.items() if classes is None or texts <= set(classes)]
+        fit = fit or [name for name, texts in values.items() if texts & set(classes or ())]
         if len(fit) > 1 or (not fit and values):
             return Choices(
                 (), tuple(notes),

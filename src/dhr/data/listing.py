@@ -97,6 +97,16 @@ def key_of(path: str) -> str:
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
+def mask_key(name: str) -> str:
+    """What two photographs must not share: the name of their masks, on disks that ignore case and Unicode's forms."""
+    return key_of(name).casefold()
+
+
+def overwritten(others: Sequence[str]) -> str:
+    """Why photographs whose masks share a name are left out."""
+    return f"its mask would overwrite that of {', '.join(repr(printable(other)) for other in others[:3])}; rename them"
+
+
 def escapes(path: str) -> bool:
     """Whether a path written by a person is absolute or may lead out of its folder.
 
@@ -141,7 +151,7 @@ class Names:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
-            self._by_mask[name_of(key, SUFFIXES).casefold()].append(file)  # one file on disks that ignore case
+            self._by_mask[mask_key(name_of(key, SUFFIXES))].append(file)
             last = key.rpartition("/")[2]
             for end in {last, name_of(last, SUFFIXES)}:
                 self._by_end[end].append(file)
@@ -198,7 +208,7 @@ class Names:
 
     def clash(self, file: str) -> list[str]:
         """The other files whose masks would have the same name."""
-        same = self._by_mask[name_of(key_of(file), SUFFIXES).casefold()]
+        same = self._by_mask[mask_key(name_of(key_of(file), SUFFIXES))]
         return [other for other in same if other != file]
 
     def _nothing(self, text: str, parts: Sequence[str]) -> str:

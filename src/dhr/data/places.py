@@ -8,6 +8,7 @@ from dhr.data.classes import enumeration, read_text
 from dhr.data.listing import Names, is_hidden, printable
 from dhr.data.samples import Problem
 from dhr.errors import DataError
+from dhr.files import open_regular
 
 
 def base(root: Path, folders: Sequence[str], inner: str) -> Path | None:
@@ -105,3 +106,16 @@ def _entry(line: str, names: Names) -> str:
     if first != line and not names.find(line)[0] and names.find(first)[0]:
         return first
     return line
+
+
+def head_of(path: Path, most: int = 4096) -> bytes:
+    """The first bytes of a file, in which its kind shows itself.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return file.read(most)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the permissions") from error

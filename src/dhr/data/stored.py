@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.images import Content, read_rgb, read_size
-from dhr.data.listing import key_of, printable
+from dhr.data.listing import mask_key, overwritten, printable
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
@@ -89,14 +89,13 @@ class StoredDataSet:
         self._found: dict[str, Found] = {}
         same: dict[str, list[Found]] = defaultdict(list)
         for one in found:
-            same[key_of(one.name).casefold()].append(one)  # masks share one file on disks that ignore case
+            same[mask_key(one.name)].append(one)
         samples = []
         for group in same.values():
             for one in group:
                 reason = one.reason
                 if len(group) > 1:
-                    others = ", ".join(repr(printable(other.source)) for other in group[:4] if other is not one)
-                    reason = f"its mask would overwrite that of {others}; rename them"
+                    reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
                     if not lenient:
@@ -113,13 +112,12 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        strays = (f"ground truth not used: {line}" for line in told(self.stray_truth, 3))
         self.notes = (
             *notes,
             *self._negatives(),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
-            *strays,
+            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
         )
 
     def _negatives(self) -> list[str]:

@@ -110,10 +110,11 @@ class XmlFiles:
                 self._of[file].append(path)
             if not files:
                 lost.append((path, stem, reason))
+        own = set(self._of)  # photographs with an annotation of their name
         given = [self.read(path) for path, _, _ in lost]
         written = [one.filename if isinstance(one, Annotation) else "" for one in given]
         for (path, stem, reason), name, (files, _) in zip(lost, written, self._names.find_all(written), strict=True):
-            if files and not any(file in self._of for file in files):
+            if files and not any(file in own for file in files):
                 for file in files:
                     self._of[file].append(path)
                 continue

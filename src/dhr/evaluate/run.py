@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.images import read_mask
+from dhr.data.made_of import Origins
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.evaluate.compare import Comparison, difference
@@ -92,7 +93,8 @@ def compare(
     tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in folders}
     wrong: dict[str, list[str]] = {name: [] for name in folders}
     refused: dict[str, list[str]] = {name: [] for name in folders}
-    looks = in_order(partial(_look, data, found), scored, config.workers)
+    origins = {name: Origins.beside(folder) for name, folder in folders.items()}
+    looks = in_order(partial(_look, data, found, origins), scored, config.workers)
     for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
         for name, reason in look.refused.items():
             refused[name].append(f"{sample.name} ({reason})")
@@ -143,15 +145,18 @@ class _Look:
     refused: dict[str, str]
 
 
-def _look(data: DataSet, found: Mapping[str, Predictions], sample: Sample) -> _Look:
+def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:
     look = _Look({}, {}, {})
     try:
         truth = data.read_truth(sample)
         _check_ids("truth", truth, data.classes)
     except ItemError as error:
         return _Look({}, {}, dict.fromkeys(found, str(error)))
+    others = {one: one.other(data, sample) for one in {*origins.values()}}  # the stages of a run share their records
     for name, predictions in found.items():
         try:
+            if reason := others[origins[name]]:
+                raise ItemError(reason)
             pred = read_mask(predictions.paths[sample.name])
             if pred.shape != truth.shape:
                 look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the truth {_size(truth)}"

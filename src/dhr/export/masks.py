@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from dhr.data.images import SUFFIXES, read_mask, read_size
 from dhr.data.listing import escapes
+from dhr.data.made_of import Origins
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 
@@ -32,7 +33,7 @@ class Item:
     labels: UInt8[np.ndarray, "h w"]
     """Class ids, 255 for void."""
     digest: str
-    """SHA-256, in hex, of the mask's file."""
+    """SHA-256, in hex, of the mask's file and the photograph's digest."""
 
     @property
     def height(self) -> int:
@@ -69,6 +70,7 @@ class Masks:
                 f"expected a folder of masks at {folder}, there is none; give the folder that holds the PNG files"
             )
         self._data, self._folder, self._progress = data, folder, progress
+        self._origins = Origins.beside(folder)
         self.palette = palette
         self.problems: list[Problem] = []
         self.read_names: set[str] = set()
@@ -85,7 +87,7 @@ class Masks:
         return self.items(lambda name, digest: False)
 
     def items(self, finished: Callable[[str, str], bool]) -> Iterator[Item]:
-        """Those for which ``finished(name, digest of the mask's file)`` does not hold.
+        """Those for which ``finished(name, digest of mask and photograph)`` does not hold.
 
         Raises:
             DataError: at the end, if none could be read.
@@ -117,9 +119,13 @@ class Masks:
         if escapes(sample.name):
             raise ItemError(f"{sample.name!r} leads out of the folder; rename the photograph")
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            mask = hashlib.sha256(path.read_bytes())
         except OSError as error:
             raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
+        if reason := self._origins.other(self._data, sample):
+            raise ItemError(f"{path}: {reason}")
+        mask.update(self._data.digest(sample).encode())
+        digest = mask.hexdigest()
         if finished(sample.name, digest):
             return None
         photograph = _photograph(sample)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import write_bytes
+from dhr.pipeline.predict import student_digest
 from dhr.train.student_file import read_student
 
 _TOLERANCE = 1e-3
@@ -45,6 +46,7 @@ def export_onnx(student: Path, out: Path, height: int, width: int) -> float:
         import onnxscript  # noqa: F401  PyTorch's exporter needs it
     except ImportError as error:
         raise ConfigError(f"{error.name} is not installed; pip install 'dhr[onnx]'") from error
+    student_digest(student)  # a pipe would make its reader wait
     read = read_student(student)
     network = _Segment(read.student).eval()
     generator = torch.Generator().manual_seed(0)

@@ -11,8 +11,11 @@ import torch
 from lightning_fabric import Fabric
 
 import dhr
+from dhr.data.made_of import Origins
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
+from dhr.files import digest_regular
+from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import Scan, scan
@@ -56,6 +59,7 @@ def train_on_masks(
     if masks is None and not config.joint.recursion:
         raise ConfigError("without masks there is nothing to learn from: name --masks DIR, or --joint.recursion true")
     device = config.find_device()
+    make_deterministic()
     fabric = make_fabric(config.joint, device)
     fabric.launch()
     if not fabric.is_global_zero:
@@ -76,36 +80,43 @@ def train_on_masks(
         fabric.barrier()
         found = _scan(data, folder, lambda stage, done, total, note: None)
         teachers = None if masks is None else Masks(masks, data.classes)
-        usable, problems = _usable(data, found, teachers)
+        origins = None if masks is None else Origins.beside(masks)
+        usable, problems = _usable(data, found, teachers, origins)
         about = {"photographs": found.digest, "masks": None if teachers is None else _digest(found, teachers)}
         if fabric.is_global_zero:
-            identity = {**identity, "masks": about["masks"]}
+            identity |= {"masks": about["masks"], "photographs and tags": found.digest}
             folder.refuse_other(known, identity)
             folder.write_record({"status": "running", "command": "train", "identity": identity})
-        trained_student(
+        learned = trained_student(
             data, usable, lambda: COURSES[config.student.kind](data, found, config, folder, fabric, teachers, progress),
             teachers, config, folder, fabric, about, progress,
         )  # fmt: skip
+        problems += learned.problems
+        photographs = len(usable) - len(learned.lost)
         if fabric.is_global_zero:
             skipped = [asdict(problem) for problem in problems]
             folder.write_record(
-                {"status": "finished", "command": "train", "identity": identity, "photographs": len(usable),
-                 "skipped": skipped}
+                {"status": "finished", "command": "train", "identity": identity,
+                 "photographs": photographs, "skipped": skipped}
             )  # fmt: skip
-    return Trained(folder.student, len(usable), tuple(problems))
+    return Trained(folder.student, photographs, tuple(problems))
 
 
 def _scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     return scan(data, folder, lambda done, total: progress("scan", done, total, ""))
 
 
-def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sample], list[Problem]]:
+def _usable(
+    data: DataSet, found: Scan, masks: Masks | None, origins: Origins | None
+) -> tuple[list[Sample], list[Problem]]:
     """Photographs that have a mask which fits, and what is wrong with the others."""
     usable, problems = [], list(found.problems)
     for sample in found.samples:
         try:
             if masks is not None:
                 masks.check(sample, data.read_image(sample).shape[:2])
+            if origins is not None and (reason := origins.other(data, sample)):
+                raise ItemError(reason)
             usable.append(sample)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
@@ -117,7 +128,7 @@ def _digest(found: Scan, masks: Masks) -> str:
     whole = hashlib.sha256()
     for sample in found.samples:
         try:
-            content = hashlib.sha256(masks.path(sample).read_bytes()).hexdigest()
+            content = digest_regular(masks.path(sample))
         except OSError:  # then it is left out, and the reason is told
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
