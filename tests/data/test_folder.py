@@ -294,7 +294,11 @@ def test_bad_classes(make: Maker, content: bytes, words: str) -> None:
         (b"a.png,cat\n", "line 1: expected the header image,tags, got 'a.png,cat'"),
         (b'image,tags\n"a.png,cat\nb.png,dog\n', "not valid CSV"),
         (b'image,tags\n"a"b.png,cat\n', "line 2: not valid CSV"),
-        ("image,tags\na.png,cat".encode("utf-16"), "expected UTF-8 text, byte 0 is not"),
+        ("image,tags\na.png,cat".encode("utf-16-le"), "expected text, got a byte 0"),
+        (
+            "image,tags\na.png,caf\u00e9\n".encode("cp1252"),
+            "line 2: expected UTF-8 text, byte 20 is not; save it as UTF-8",
+        ),
         (b"image,tags\n" + b"x" * 200_000 + b",cat\n", "line 2: not valid CSV"),
     ],
 )

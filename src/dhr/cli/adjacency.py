@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.data.classes import with_supers
@@ -24,7 +25,6 @@ from dhr.models.uss import UssConfig, build_uss
 from dhr.report.matrix import draw_matrix, write_picture
 
 _ROWS = 15  # pairs of classes that a table shows
-_SHOWN = 10  # masks left out that are named
 _DRAWN = 100  # classes of the picture
 _LOST = ("seen in", "vanished, %", f"under {100 * LOW_RECALL:.0f} % found, %")
 
@@ -142,12 +142,7 @@ def _print(console: Console, found: Adjacency) -> None:
         console.print(_pair_table(found, pairs))
     if found.vanishing is not None:
         _print_vanishing(console, found.vanishing)
-    if found.problems:
-        console.print(f"[bold]Left out: {len(found.problems)}[/bold]")
-        for problem in found.problems[:_SHOWN]:
-            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-        if len(found.problems) > _SHOWN:
-            console.print(f"  and {len(found.problems) - _SHOWN} more; --json FILE names all")
+    print_problems(console, found.problems, "--json FILE names all of them")
 
 
 def _pair_table(found: Adjacency, pairs: list[tuple[int, int]]) -> Table:

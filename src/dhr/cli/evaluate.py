@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr import evaluate as scoring
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, class_table, comparison_tables, stage_table, whole_table
@@ -71,6 +72,7 @@ def evaluate(
     if len(pred) > 1:
         for table in comparison_tables(found):
             console.print(table)
+    print_problems(console, photographs.problems)
     for line in _left_out(found, of_run):
         console.print(escape(line), soft_wrap=True, highlight=False)
     console.print(f"{len(last.per_image)} photographs, {config.workers or processors()} threads", highlight=False)

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
@@ -165,7 +166,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
 
 
 def _table(root: Path, there: ClassFolders) -> ClassTable:
-    names = [name for name in there.names if name.casefold() != BACKGROUND]
+    names = [name for name in there.names if not is_background(name)]
     if not names:
         others = [one.name for top in there.tops.values() for one in top.others]
         got = f"; {enumeration(others)} hold other files only" if others else ""
@@ -174,7 +175,7 @@ def _table(root: Path, there: ClassFolders) -> ClassTable:
 
 
 def _tags(name: str, classes: ClassTable) -> tuple[tuple[int, ...], str | None]:
-    if classes.background and class_of(name).casefold() == BACKGROUND:
+    if classes.background and is_background(class_of(name)):
         return (), None  # a negative
     if class_of(name) not in classes.names:
         return (), f"its folder {printable(name)!r} is no class of classes.txt; add it, or rename the folder"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of
-from dhr.data.classes import BACKGROUND
 from dhr.data.json_text import read_json
 from dhr.data.samples import ClassTable
 
@@ -39,7 +39,7 @@ def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] 
     classes, background = record.get("classes"), record.get("background")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         return None
-    if not isinstance(background, bool) or (background and not (classes and classes[0].casefold() == BACKGROUND)):
+    if not isinstance(background, bool) or (background and not (classes and is_background(classes[0]))):
         return None
     places = {class_of(name): place for place, name in reversed(list(enumerate(classes)))}
     order = sorted(names, key=lambda name: places.get(class_of(name), len(classes)))

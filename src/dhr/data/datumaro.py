@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import RECORD_FILE, read_record, recorded
-from dhr.data.classes import BACKGROUND
 from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
 from dhr.data.images import MAX_PIXELS, SUFFIXES, read_size
@@ -181,10 +181,10 @@ def _import(root: Path, kind: str | None) -> tuple[list[Any], list[str]]:
 
 
 def _classes(root: Path, record: dict[str, Any], labels: Sequence[str]) -> ClassTable:
-    given = [name for name in labels if name.casefold() != BACKGROUND]
+    given = [name for name in labels if not is_background(name)]
     noted = record.get("classes")
     if isinstance(noted, list):  # some formats lose classes that are in no mask
-        noted = [class_of(name) for name in noted if isinstance(name, str) and name.casefold() != BACKGROUND]
+        noted = [class_of(name) for name in noted if isinstance(name, str) and not is_background(name)]
         given = list(dict.fromkeys([*noted, *given]))
     order = recorded(record, given)
     return table_of(given, root) if order is None else table_of(order[0], root, order[1])
@@ -197,7 +197,7 @@ class _Maker:
         self._root, self._labels, self._classes = root, labels, classes
         self._ids = {label: place for place, label in enumerate(classes.names)}
         if classes.background:
-            self._ids |= {label: 0 for label in labels if label.casefold() == BACKGROUND}
+            self._ids |= {label: 0 for label in labels if is_background(label)}
         self._rest = 0 if classes.background else VOID
         self._files = frozenset(list_files(root, SUFFIXES).files)
         self._names = Names(sorted(file for file in self._files if file.startswith("images/")))
@@ -229,7 +229,7 @@ class _Maker:
                 unread = unread or f"{self._root} {place}: a {_kind(one)} without a label"
             elif name in self._ids and (_kind(one) in _DRAWN or one.group not in drawn_groups):
                 label = self._ids[name]
-                void = _is_crowd(one) and one.label in ordinary and name.casefold() != BACKGROUND
+                void = _is_crowd(one) and one.label in ordinary and not is_background(name)
                 objects.append((label, _object(one, VOID if void else label, place)))
         return objects, unread
 

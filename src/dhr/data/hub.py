@@ -134,6 +134,7 @@ def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = 
             mask = columns.masks and _MaskCell(_Cell(plain_images, row, columns.masks, source, root), storage)
             cell = _Cell(plain_images, row, columns.images, source, root)
             found.append(Found(full, source, cell, tags, mask or None, reason))
+    notes += read.notes
     return StoredDataSet(str(root), classes, found, (), "there is no row in it", notes, lenient)
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import RECORD, recorded
-from dhr.data.classes import BACKGROUND, read_text
+from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, key_of, list_files, name_of, printable
 from dhr.data.mask_tags import Progress
@@ -93,12 +94,12 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
             f"{path}: expected names as a list of texts or a table of numbers and texts; put them in quotes"
         )
     order = {number: class_of(names[number]) for number in sorted(names)}
-    given = [name for name in order.values() if name.casefold() != BACKGROUND]
+    given = [name for name in order.values() if not is_background(name)]
     record = recorded(described.get(RECORD), given)
     table = table_of(given, path) if record is None else table_of(record[0], path, record[1])
     places = {name: place for place, name in enumerate(table.names)}
     if table.background:
-        places |= {name: 0 for name in order.values() if name.casefold() == BACKGROUND}
+        places |= {name: 0 for name in order.values() if is_background(name)}
     return table, {number: places[name] for number, name in order.items() if name in places}
 
 
