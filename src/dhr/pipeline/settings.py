@@ -14,6 +14,7 @@ from dhr.data.cam_files import SUFFIXES
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.features.store import known_reduction
+from dhr.files import open_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.student import Mask2FormerConfig, StudentConfig
 from dhr.models.uss import UssConfig
@@ -217,8 +218,11 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _digest(path: Path, setting: str, before: str | None) -> str:
     try:
-        with path.open("rb") as file:
-            return _SHA256 + hashlib.file_digest(file, "sha256").hexdigest()
+        whole = hashlib.sha256()
+        with open_regular(path) as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
+        return _SHA256 + whole.hexdigest()
     except OSError as error:
         if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
             return before
@@ -233,7 +237,11 @@ def _digest_maps(folder: Path, before: str | None) -> str:
         raise ConfigError(f"--wss.maps: there is no folder {folder}")
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
-        whole.update(f"{file.relative_to(folder).as_posix()} {_digest(file, 'wss.maps', None)}\n".encode())
+        try:
+            content = _digest(file, "wss.maps", None)
+        except WeightsError:  # it costs its photograph, not the run
+            content = "unreadable"
+        whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
     return _SHA256 + whole.hexdigest()
 
 
