@@ -127,6 +127,26 @@ def test_a_killed_run_goes_on(
     check_finished(case, undisturbed, made)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("index", range(6))
+def test_a_run_that_is_asked_to_end_goes_on(
+    index: int, number: signal.Signals, undisturbed: Undisturbed, forks: Any, made: Any, new_case: Any, tmp_path: Path
+) -> None:
+    """It ends with one line and its own code, keeps what was finished, and lets the folder go."""
+    case = new_case(undisturbed.data, tmp_path / "out")
+    moment = (1 + 2 * index + (number == signal.SIGHUP)) * len(undisturbed.moments) // 13
+    asked = forks(case.run(), watch="moments", kill_at=moment, kill_by=number)
+    assert (asked.code, asked.err) == (
+        128 + number,
+        f"dhr: ended by {number.name}; the same command goes on where it stopped\n",
+    )
+    for name, content in made(case.out).items():
+        assert name.startswith("work/survey/") or content == undisturbed.made[name]
+    resumed = forks(case.run())
+    assert resumed.code == 0, resumed.err
+    check_finished(case, undisturbed, made)
+
+
 @pytest.mark.parametrize("stride", [15, 40])
 def test_a_run_killed_again_and_again_gets_to_its_end(
     stride: int, undisturbed: Undisturbed, forks: Any, made: Any, contents: Any, new_case: Any, tmp_path: Path
