@@ -91,7 +91,7 @@ def stuff(root: Path) -> Path:
 
 
 def coco_json(categories: list[dict] | None = None) -> dict:
-    """Two photographs: a person with a small dog on top and a crowd; one with an elephant of run lengths."""
+    """Two photographs: a person with a small dog on top, before a crowd; one with an elephant of run lengths."""
     square, corner = [0, 0, 4, 0, 4, 6, 0, 6], [0, 0, 2, 0, 2, 2, 0, 2]
     return {
         "info": {"year": 2017},
@@ -103,7 +103,7 @@ def coco_json(categories: list[dict] | None = None) -> dict:
             {"id": 2, "image_id": 9, "category_id": 18, "iscrowd": 0, "area": 4.0, "segmentation": [corner]},
             {"id": 1, "image_id": 9, "category_id": 1, "iscrowd": 0, "area": 24.0, "segmentation": [square]},
             {
-                "id": 3, "image_id": 9, "category_id": 90, "iscrowd": 1, "area": 48.0,
+                "id": 3, "image_id": 9, "category_id": 1, "iscrowd": 1, "area": 48.0,
                 "segmentation": {"size": [6, 8], "counts": [0, 48]},
             },
             {

@@ -10,13 +10,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import Content, read_rgb, read_size
-from dhr.data.listing import mask_key, overwritten, printable
+from dhr.data.background import background_notes
+from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
+from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
-from dhr.data.truth import Truth
+from dhr.data.truth import NoTruth, Truth
 from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @runtime_checkable
@@ -45,6 +47,7 @@ class Found:
     """Class ids, in any order; empty where ``reason`` is given, and for a negative (see
     :class:`~dhr.data.samples.Sample`)."""
     truth: Truth | None = None
+    """:class:`~dhr.data.truth.NoTruth` where it should be there, and why it is not."""
     reason: str | None = None
     """Why it cannot be used."""
     unread: str | None = None
@@ -93,7 +96,7 @@ class StoredDataSet:
         samples = []
         for group in same.values():
             for one in group:
-                reason = one.reason
+                reason = one.reason or too_long(one.name)
                 if len(group) > 1:
                     reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
@@ -105,15 +108,22 @@ class StoredDataSet:
                 if reason is None:
                     self._found[one.name] = one
                     tags = tuple(sorted(set(one.tags)))
-                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=one.truth is not None))
+                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=_has_truth(one)))
                 else:
                     broken.append(Problem(printable(one.source), reason))
         if not samples:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        strays = stray_notes(self.stray_truth)
-        self.notes = (*notes, *self._negatives(), *_passed_over(unread if lenient else []), *strays)
+        self.notes = (
+            *classes.notes,
+            *notes,
+            *self._negatives(),
+            *background_notes(classes, self.samples),
+            *_passed_over(unread if lenient else []),
+            *_without_truth(self._found.values()),
+            *stray_notes(self.stray_truth),
+        )
 
     def _negatives(self) -> list[str]:
         bare = [sample for sample in self.samples if not sample.tags]
@@ -132,8 +142,7 @@ class StoredDataSet:
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
         try:
-            with image.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_regular(image, MAX_BYTES)
         except OSError as error:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 
@@ -163,6 +172,19 @@ class StoredDataSet:
             raise ItemError(
                 f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
             ) from None
+
+
+def _has_truth(one: Found) -> bool:
+    return one.truth is not None and not isinstance(one.truth, NoTruth)
+
+
+def _without_truth(found: Iterable[Found]) -> list[str]:
+    """A note on photographs that have tags, but no ground truth, since some of it is missing."""
+    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoTruth))
+    if not lost:
+        return []
+    name, reason = lost[0]
+    return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
 
 
 def _passed_over(unread: list[str]) -> list[str]:

@@ -9,8 +9,9 @@ from jaxtyping import UInt8
 
 from dhr.data.images import Content
 from dhr.data.labels import Storage, plain, read_labels
+from dhr.errors import ItemError
 
-__all__ = ["MaskFile", "Storage", "Truth", "plain"]
+__all__ = ["MaskFile", "NoTruth", "Storage", "Truth", "plain"]
 
 
 @runtime_checkable
@@ -24,6 +25,17 @@ class Truth(Protocol):
             ItemError: it cannot be read, or is of another size.
         """
         ...
+
+
+@dataclass(frozen=True)
+class NoTruth:
+    """Why a photograph has no ground truth, though its annotations hold some of it."""
+
+    reason: str
+
+    def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+        """There is none, so this raises ItemError."""
+        raise ItemError(f"{self.reason}; mend it, or score without this photograph")
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,10 @@ class Scores:
     """Pairs behind :attr:`minor_iou`."""
     tagged_pairs: int
     """Pairs behind :attr:`vanished`."""
+    minor_photographs: int
+    """Photographs that the pairs behind :attr:`minor_iou` are of: what its interval goes by."""
+    tagged_photographs: int
+    """The same for :attr:`vanished`."""
     per_class: tuple[ClassScore, ...]
     """Every class, in the order of the class table."""
     per_image: tuple[ImageScore, ...]
@@ -150,6 +154,8 @@ class Scores:
             "images": len(self.per_image),
             "minor_pairs": self.minor_pairs,
             "tagged_pairs": self.tagged_pairs,
+            "minor_photographs": self.minor_photographs,
+            "tagged_photographs": self.tagged_photographs,
             "missing": len(self.missing),
             "missing_first": list(self.missing[:_NAMED]),
             "extra": len(self.extra),

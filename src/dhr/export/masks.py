@@ -15,10 +15,12 @@ from dhr.data.made_of import Origins
 from dhr.data.numbering import numbering
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.files import read_regular
+from dhr.files import digest_regular
 
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
+MAX_MASK = 1_000_000_000
+"""Largest file of a mask, bytes: the largest photographs have a quarter of that in pixels."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,13 @@ class Masks:
         if escapes(sample.name):
             raise ItemError(f"{sample.name!r} leads out of the folder; rename the photograph")
         try:
-            mask = hashlib.sha256(read_regular(path) + self._numbering.key.encode())
+            mask = digest_regular(path, MAX_MASK)
         except OSError as error:
             raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
         if reason := self._origins.other(self._data, sample):
             raise ItemError(f"{path}: {reason}")
-        mask.update(self._data.digest(sample).encode())
-        digest = mask.hexdigest()
+        made_of = f"{mask} {self._numbering.key} {self._data.digest(sample)}"
+        digest = hashlib.sha256(made_of.encode()).hexdigest()
         if finished(sample.name, digest):
             return None
         photograph = _photograph(sample)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.made_of import read_item
+from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
@@ -20,11 +20,14 @@ from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.map_check import check_maps
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
+from dhr.pipeline.record import ItemRecord
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.stored_maps import StoredMaps
 from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
@@ -108,7 +111,10 @@ def run(
             # folder is of these settings: the next try will have others.
             with meter.stage("models"):
                 models = build_models(data, config, folder, device)
-            folder.write_record(state)
+            # Files of maps may need other settings, which is known once all of them were looked at.
+            open_still = {"settings"} if isinstance(models.wss, StoredMaps) else set()
+            now = {key: value for key, value in state["identity"].items() if key not in open_still}
+            folder.write_record({**state, "identity": now})
         with meter.stage("scan"):
             found = scan(data, folder, lambda done, total: progress("scan", done, total))
         identity["photographs and tags"] = found.digest
@@ -116,13 +122,20 @@ def run(
         state["identity"] = identity
 
         todo = _unfinished(folder, found, config)
+        notes: tuple[str, ...] = ()
+        if todo and models is None:
+            with meter.stage("models"):
+                models = build_models(data, config, folder, device)
+        if todo and models is not None and isinstance(models.wss, StoredMaps):
+            with meter.stage("maps"):
+                checked = check_maps(models.wss, found, lambda done, total: progress("maps", done, total))
+            models, found, notes = replace(models, wss=checked.maps), checked.scan, checked.notes
+            todo = _unfinished(folder, found, config)
         problems = list(found.problems)
         if todo or record.get("status") != "finished":
             folder.write_record(state)
         if todo:
-            if models is None:
-                with meter.stage("models"):
-                    models = build_models(data, config, folder, device)
+            assert models is not None
             with meter.stage("classifier"):
                 train(
                     models.wss,
@@ -158,7 +171,7 @@ def run(
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
-        outcome = _outcome(folder, found, config, len(todo), problems, meter)
+        outcome = replace(_outcome(folder, found, config, len(todo), problems, meter), notes=notes)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
     return outcome
@@ -217,7 +230,7 @@ def _again(
     with meter.stage("student"):
         learned = trained_student(
             data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
-            Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
+            Masks(folder.first.masks, data.classes), config, folder, fabric, {"identity": identity},
             lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
     found = replace(found, samples=tuple(usable))
@@ -234,9 +247,17 @@ def _unfinished(folder: OutputFolder, found: Scan, config: RunConfig) -> list[Sa
 
 
 def _is_made(folder: OutputFolder, sample: Sample, digest: str, config: RunConfig) -> bool:
-    item = read_item(folder.item(sample.name))
     masks = [folder.mask(sample.name), *([folder.training_mask(sample.name)] if config.doubtful > 0 else [])]
-    return item is not None and item.get("digest") == digest and all(mask.is_file() for mask in masks)
+    item = _item(folder, sample)
+    return item is not None and item.digest == digest and all(mask.is_file() for mask in masks)
+
+
+def _item(folder: OutputFolder, sample: Sample) -> ItemRecord | None:
+    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made again."""
+    try:
+        return ItemRecord.parse(load_json(folder.item(sample.name), MAX_RECORD))
+    except (OSError, ValueError):
+        return None
 
 
 def _outcome(
@@ -249,7 +270,8 @@ def _outcome(
 ) -> Outcome:
     unfinished = {sample.name for sample in _unfinished(folder, found, config)}
     finished = [sample for sample in found.samples if sample.name not in unfinished]
-    vanished = sum(bool((read_item(folder.item(sample.name)) or {}).get("vanished")) for sample in finished)
+    items = [_item(folder, sample) for sample in finished]
+    vanished = sum(item is not None and bool(item.vanished) for item in items)
     made = len(finished) - (len(found.samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
 
@@ -257,6 +279,7 @@ def _outcome(
 def _summary(outcome: Outcome) -> dict[str, Any]:
     return {
         "stages": list(outcome.stages),
+        "notes": list(outcome.notes),
         "seconds": round(sum(float(row["seconds"]) for row in outcome.stages), 3),
         "counts": {
             "photographs": outcome.masks + len(outcome.skipped),

@@ -22,7 +22,7 @@ from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
-from dhr.files import write_bytes
+from dhr.files import inside, write_bytes
 from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
@@ -132,12 +132,22 @@ def keep_features(
         progress("USS features", done, len(samples), "")
         path = folder.features(sample.name)
         try:
-            if not path.is_file():
-                uss.keep(working_image(data.read_image(sample), config.image.long_side).unsqueeze(0), path)
+            image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
+            if not _kept(path, uss.shape(image)):
+                folder.remove_features(sample.name)
+                uss.keep(image, path)
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
     progress("USS features", len(samples), len(samples), "")
     return problems
+
+
+def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
+    """Whether a file holds features of this shape; False if there is none, or it is damaged."""
+    try:
+        return read_entry(path, shape=shape) is not None
+    except ItemError:
+        return False
 
 
 def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> Student:
@@ -279,7 +289,7 @@ class _Pictures:
         rows = [self._row(index, student) for index in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
-        path = self.folder / "pictures" / f"step-{step:08d}.png"
+        path = inside(self.folder, f"pictures/step-{step:08d}.png")
         try:
             write_bytes(path, buffer.getvalue())
         except PlaceError as error:

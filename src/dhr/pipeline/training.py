@@ -16,7 +16,7 @@ from dhr.data.made_of import Origins
 from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
-from dhr.files import read_regular
+from dhr.files import digest_regular
 from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
@@ -156,7 +156,7 @@ def _digest(found: Scan, masks: Masks) -> str:
     whole = hashlib.sha256(masks.numbering.key.encode())
     for sample in found.samples:
         try:
-            content = hashlib.sha256(read_regular(masks.path(sample))).hexdigest()
+            content = digest_regular(masks.path(sample))
         except OSError:  # then it is left out, and the reason is told
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
