@@ -5,7 +5,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -210,9 +210,9 @@ class Names:
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
         """The files of each of the names of one annotation file, or why there are none.
 
-        One file calls a photograph by one name. Names that differ, in more than their suffix, mean different files
-        elsewhere, so they are refused where they would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are
-        not both ``1.jpg``, and ``1.jpg`` beside ``cats/1.jpg`` may be one that is missing.
+        Names that differ in what precedes their match, and so mean different files elsewhere, are refused where they
+        would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are not both ``1.jpg``. So are names of which
+        one is only an end of the file's: beside ``cats/1.jpg``, ``1.jpg`` may be a file that is missing.
         """
         found = [self.find(text) for text in texts]
         meant: dict[str, dict[str, str]] = defaultdict(dict)
@@ -220,7 +220,11 @@ class Names:
             name = name_of("/".join(_parts(text)), SUFFIXES)
             for file in files:
                 meant[file].setdefault(name.casefold(), name)
-        several = {file: sorted(names.values()) for file, names in meant.items() if len(names) > 1}
+        several = {
+            file: sorted(names.values())
+            for file, names in meant.items()
+            if len(names) > 1 and not _nested(names, name_of(key_of(file), SUFFIXES).casefold())
+        }
         return [_told_apart(files, several) or (files, reason) for files, reason in found]
 
     def clash(self, file: str) -> list[str]:
@@ -280,6 +284,12 @@ def _parts(text: str) -> list[str]:
         elif part not in ("", "."):
             parts.append(part)
     return parts
+
+
+def _nested(names: Iterable[str], own: str) -> bool:
+    """Whether each name ends with ``own``, and is an end of the longest, so that all can mean the same file."""
+    longest = max(names, key=len)
+    return all(f"/{name}".endswith(f"/{own}") and f"/{longest}".endswith(f"/{name}") for name in names)
 
 
 def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> tuple[list[str], str] | None:
