@@ -21,7 +21,7 @@ from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
 
 _OTHER = ("truth", "splits")
-_OTHER_LAYOUTS = frozenset(
+PART_NAMES = frozenset(
     {
         "images", "image", "imgs", "img", "photos", "photographs", "pictures", "jpegimages", "annotations",
         "annotation", "labels", "masks", "mask", "gt", "ground_truth", "groundtruth", "xml", "imagesets",
@@ -110,7 +110,7 @@ def why_not_class_folders(root: Path) -> str | None:
         return str(error)
     tops = found.tops.values()
     for folder in (one for top in tops for one in (*top.classes, *top.others)):
-        if folder.name.casefold() in _OTHER_LAYOUTS:
+        if folder.name.casefold() in PART_NAMES:
             return f"{str(folder)!r} has no name of a class{_ANYWAY}"
         if has_annotation(folder):
             return f"{str(folder)!r} has XML annotations in it, which --format voc reads{_ANYWAY}"

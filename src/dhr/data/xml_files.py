@@ -110,11 +110,14 @@ class XmlFiles:
         own = set(self._of)  # photographs with an annotation of their name
         given = [self.read(path) for path, _, _ in lost]
         written = [one.filename if isinstance(one, Annotation) else "" for one in given]
-        for (path, stem, reason), name, (files, _) in zip(lost, written, self._names.find_all(written), strict=True):
+        for (path, stem, reason), name, (files, other) in zip(
+            lost, written, self._names.find_all(written), strict=True
+        ):
             if files and not any(file in own for file in files):
                 for file in files:
                     self._of[file].append(path)
                 continue
             same = name_of(key_of(name).rpartition("/")[2], SUFFIXES) == name_of(key_of(stem), SUFFIXES)
-            given_name = f", and its <filename> is {printable(name)!r}" if name and not same else ""
-            self._lost.append(Problem(printable(str(path)), f"{reason}{given_name}"))
+            why = other or f"{files[0]!r} has an annotation of its own name" if name and not same else None
+            inside = "" if why is None else f"; its <filename> {printable(name)!r}: {why}"
+            self._lost.append(Problem(printable(str(path)), f"{reason}{inside}"))
