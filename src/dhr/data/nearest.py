@@ -26,7 +26,6 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("stuffthingmaps_trainval2017/train2017", "stuffthingmaps_trainval2017/val2017"),
     ),
     "release": (("*/image",), ("*/xml", "*/mask")),
-    "folder": (("images",), ("tags.csv", "tags.jsonl"), ("classes.txt",)),
     "huggingface": (("dataset_info.json",), ("state.json",)),
 }
 """What a layout needs: of each group, one."""

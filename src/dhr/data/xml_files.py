@@ -42,10 +42,9 @@ class XmlFiles:
         self._lost: list[Problem] = []
         self._match()
 
-    @property
-    def strays(self) -> list[Problem]:
-        """Annotations of no photograph, and files that are none."""
-        return [*self._lost, *self._other_files]
+    def strays(self, beside: bool = False) -> list[Problem]:
+        """Annotations of no photograph, and files that are none unless photographs lie ``beside`` them."""
+        return [*self._lost, *(() if beside else self._other_files)]
 
     @property
     def broken(self) -> list[Problem]:
