@@ -155,9 +155,12 @@ def test_choices_that_name_no_class_are_told_once_and_labels_of_regions_have_to_
     data = read(*given, classes="background\nmug\njar\n")
     assert tags(data) == {"a": {"mug"}} and "unknown tag 'jug'" in reasons(data)
     assert "choices of 'quality' name no class of classes.txt and do not count: 'blurred', 'sharp'" in data.notes[0]
-    # A control that does name classes names classes only: a horse is no background.
+    # A control that does name classes names classes only: a horse is no background, and neither is a Mug.
     data = read(task("a.png", [choice("mug")]), task("b.png", [choice("horse")], number=2))
     assert tags(data) == {"a": {"mug"}} and "unknown tag 'horse'" in reasons(data)
+    for label, hint in (("Mug", "did you mean 'mug'"), ("horse", "unknown tag 'horse'")):
+        with pytest.raises(DataError, match=hint):
+            read(task("a.png", [choice(label)]))
 
 
 @pytest.mark.parametrize("tags_each", [1, 2])
