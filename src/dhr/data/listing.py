@@ -127,16 +127,18 @@ class Names:
     Args:
         files: relative POSIX paths.
         folder: where they are, for messages.
-        uploads: whether names may bear the prefix of uploaded files in Label Studio: eight hexadecimal digits and a
-            dash (``upload/3/1a2b3c4d-a.jpg`` means ``a.jpg``). Where a file bears the prefix itself, that one is meant.
+        uploads: whether names may be those of files uploaded to Label Studio. They lose their folder, get eight
+            hexadecimal digits and a dash, and ``_`` for blanks, and lose other signs: ``upload/3/1a2b3c4d-my_a_1.jpg``
+            means ``trip/my a (1).jpg``. Where a file bears such a name itself, that one is meant.
     """
 
     def __init__(self, files: Sequence[str], folder: str = "images/", uploads: bool = False) -> None:
-        self._folder, self._uploads = folder, uploads
+        self._folder = folder
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
         self._by_end: dict[str, list[str]] = defaultdict(list)
+        self._by_upload: dict[str, list[str]] = defaultdict(list)
         for file in files:
             key = key_of(file)
             self._by_file[key].append(file)
@@ -145,6 +147,8 @@ class Names:
             last = key.rpartition("/")[2]
             for end in {last, name_of(last, SUFFIXES)}:
                 self._by_end[end].append(file)
+            if uploads:
+                self._by_upload[_as_uploaded(last)].append(file)
 
     def find(self, text: str) -> tuple[list[str], str | None]:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
@@ -152,18 +156,21 @@ class Names:
         parts = [part for part in key.split("/") if part not in ("", ".")]
         if found := self._longest(parts):
             return found, None
-        uploaded = self._uploads and parts and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
-        if uploaded and (found := self._longest([*parts[:-1], parts[-1][uploaded.end() :]])):
-            return found, None
         if not parts:
             return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
         below = [file for file in self._by_end.get(parts[-1], ()) if _ends_with(key_of(file), "/".join(parts))]
+        uploaded = (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
+        relation = "end with"
+        if not below and uploaded:
+            relation = "may have been uploaded as"
+            name = parts[-1][uploaded.end() :]
+            below = (self._by_upload and self._by_file.get(name)) or self._by_upload.get(_as_uploaded(name), [])
         if len({name_of(key_of(file), SUFFIXES) for file in below}) == 1:
             return below, None
         if below:
             return (
                 [],
-                f"several files end with {printable(text)!r}: {enumeration(below, most=3)}; write more of its path",
+                f"several files {relation} {printable(text)!r}: {enumeration(below, most=3)}; write more of its path",
             )
         return [], self._nothing(text, parts)
 
@@ -217,6 +224,10 @@ def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> t
             names = enumeration(several[file], most=3)
             return [], f"the names {names} all match {file!r}; write paths that tell them apart"
     return None
+
+
+def _as_uploaded(name: str) -> str:
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def _ends_with(file: str, end: str) -> bool:
