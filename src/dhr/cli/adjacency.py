@@ -20,7 +20,7 @@ from dhr.evaluate.adjacency import Adjacency, measure_adjacency
 from dhr.evaluate.groups import uss_supers
 from dhr.evaluate.masks import classes_of, masks_in, masks_of
 from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
-from dhr.files import write_json
+from dhr.files import check_output, write_json_output
 from dhr.models.uss import UssConfig, build_uss
 from dhr.report.matrix import draw_matrix, write_picture
 
@@ -58,6 +58,9 @@ def adjacency(
         raise ConfigError("--groups uss reads the photographs of --data, and takes no --supers; give --data DIR alone")
     if split is not None and data is None:
         raise ConfigError("--split chooses photographs of a data set; give --data DIR")
+    for file in (json, picture):
+        if file is not None:
+            check_output(file)
     console = Console()
     with Bars(console) as bars:
         photographs: DataSet | None = None if data is None else opened(data, split, layout, bars, lenient)
@@ -89,7 +92,7 @@ def adjacency(
     found = replace(found, problems=(*listed, *(one for one in unread if one.source not in known), *found.problems))
     _print(console, found)
     if json is not None:
-        write_json(json, found.to_json())
+        write_json_output(json, found.to_json())
         console.print(f"Figures: {escape(str(json))}", highlight=False, soft_wrap=True)
     if picture is not None:
         _draw(found, picture)

@@ -18,7 +18,7 @@ from dhr.errors import ConfigError
 from dhr.evaluate import Comparison, EvaluateConfig
 from dhr.evaluate.sheet import write_csv
 from dhr.evaluate.threads import processors
-from dhr.files import write_json
+from dhr.files import check_output, write_json_output
 from dhr.report import write_report
 
 
@@ -50,6 +50,9 @@ def evaluate(
         from dhr.evaluate.plots import check_matplotlib
 
         check_matplotlib()
+    for file in (outputs.json, outputs.csv, None if outputs.plots is None else outputs.plots / "plot.png"):
+        if file is not None:
+            check_output(file)
     console = Console()
     out = pred[0].resolve().parent
     of_run = data is not None and len(pred) == 1 and pred[0].resolve().name == "masks" and (out / "run.json").is_file()
@@ -81,7 +84,7 @@ def evaluate(
         values = found.to_json() if len(pred) > 1 else last.to_json()
         if of_run:
             values["stages"] = {stage: one.whole_json() for stage, one in found.scores.items()}
-        write_json(outputs.json, values)
+        write_json_output(outputs.json, values)
     if outputs.csv is not None:
         write_csv(outputs.csv, shown)
     if outputs.plots is not None:

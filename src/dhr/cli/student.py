@@ -10,6 +10,7 @@ from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.data.classes import enumeration
 from dhr.data.open import AUTO
+from dhr.files import check_output
 from dhr.pipeline.onnx import export_onnx
 from dhr.pipeline.predict import PredictConfig
 from dhr.pipeline.predict import predict as predict_folder
@@ -59,6 +60,7 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
 
 def onnx(student: Path, out: Path, height: int, width: int) -> int:
     """Write a student as ONNX, checked in onnxruntime."""
+    check_output(out)
     worst = export_onnx(student, out, height, width)
     Console().print(f"{escape(str(out))}: probabilities differ from PyTorch's by at most {worst:.1g}", soft_wrap=True)
     return 0

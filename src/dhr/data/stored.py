@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
-from dhr.data.images import Content, read_rgb, read_size
+from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
 from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @runtime_checkable
@@ -140,8 +141,7 @@ class StoredDataSet:
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
         try:
-            with image.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_regular(image, MAX_BYTES)
         except OSError as error:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 

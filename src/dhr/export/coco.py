@@ -16,7 +16,7 @@ from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
 from dhr.export.new_file import check_replaceable
 from dhr.export.parts import parts
-from dhr.files import write_atomic
+from dhr.files import write_output
 
 
 def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
@@ -53,7 +53,7 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         file.write(b"\n]}\n")
 
     library("pycocotools.mask")
-    write_atomic(out, write)
+    write_output(out, write)
     return out
 
 

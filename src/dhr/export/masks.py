@@ -13,9 +13,12 @@ from dhr.data.listing import escapes
 from dhr.data.made_of import Origins
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
+MAX_MASK = 1_000_000_000
+"""Largest file of a mask, bytes: the largest photographs have a quarter of that in pixels."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,12 @@ class Masks:
         if escapes(sample.name):
             raise ItemError(f"{sample.name!r} leads out of the folder; rename the photograph")
         try:
-            mask = hashlib.sha256(path.read_bytes())
+            mask = digest_regular(path, MAX_MASK)
         except OSError as error:
             raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
         if reason := self._origins.other(self._data, sample):
             raise ItemError(f"{path}: {reason}")
-        mask.update(self._data.digest(sample).encode())
-        digest = mask.hexdigest()
+        digest = hashlib.sha256(f"{mask} {self._data.digest(sample)}".encode()).hexdigest()
         if finished(sample.name, digest):
             return None
         photograph = _photograph(sample)

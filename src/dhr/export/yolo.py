@@ -8,7 +8,7 @@ import yaml
 
 from dhr.data.class_record import RECORD, class_record
 from dhr.data.samples import ClassTable
-from dhr.errors import ItemError
+from dhr.errors import ItemError, PlaceError
 from dhr.export.config import ExportConfig
 from dhr.export.images import place
 from dhr.export.ledger import Ledger
@@ -38,22 +38,23 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
             # Labels are looked for where the last folder `images` of the path is replaced.
             label = "/labels/".join(f"/{image}".rsplit("/images/", 1))[1:].removesuffix(Path(item.file).suffix) + ".txt"
             files = [label]
-            if how != "none":
-                try:
-                    place(item.photograph, out / image, how)
-                except ItemError as error:
-                    masks.refuse(item, str(error))
-                    continue
-                files.append(image)
-            write_bytes(out / label, lines(item, masks.classes, config.holes == "keep", config.min_area).encode())
+            try:
+                if how != "none":
+                    place(item.photograph, ledger.path(image), how)
+                    files.append(image)
+                polygons_of = lines(item, masks.classes, config.holes == "keep", config.min_area)
+                write_bytes(ledger.path(label), polygons_of.encode())
+            except (ItemError, PlaceError) as error:
+                masks.refuse(item, str(error))
+                continue
             ledger.add(item.name, item.digest, [*files])
-        ledger.keep_only(masks.read_names)
+        masks.problems += ledger.keep_only(masks.read_names)
         splits = ledger.splits
         for name, photographs in splits.items() if how != "none" else ():
             listed = [file for files in photographs.values() for file in files if not file.endswith(".txt")]
-            write_bytes(out / f"{name}.txt", "".join(f"./{image}\n" for image in listed).encode())
+            write_bytes(ledger.path(f"{name}.txt"), "".join(f"./{image}\n" for image in listed).encode())
         places = {name: f"images/{name}" if how == "none" else f"{name}.txt" for name in splits}
-        write_bytes(out / "data.yaml", _description(masks.classes, places))
+        write_bytes(ledger.path("data.yaml"), _description(masks.classes, places))
     return out / "data.yaml"
 
 
