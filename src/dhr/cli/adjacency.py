@@ -12,6 +12,7 @@ from rich.table import Table
 from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
+from dhr.cli.score_tables import print_checks
 from dhr.data.classes import with_supers
 from dhr.data.open import AUTO
 from dhr.data.samples import ClassTable, DataSet, Problem
@@ -75,7 +76,7 @@ def adjacency(
         unread: tuple[Problem, ...] = ()
         if groups == "uss" and photographs is not None:
             classes, unread = _from_features(photographs, uss, tau, centring, long_side, bars)
-        masks = masks_in(truth, classes) if truth is not None else masks_of(photographs)  # type: ignore[arg-type]
+        masks = masks_in(truth, classes, photographs) if truth is not None else masks_of(photographs)  # type: ignore[arg-type]
         if truth is not None and photographs is not None and split is not None:
             names = {sample.name for sample in photographs.samples}
             masks = tuple(mask for mask in masks if mask.name in names)
@@ -124,6 +125,7 @@ def _from_features(
 
 
 def _print(console: Console, found: Adjacency) -> None:
+    print_checks(console, found.checks)
     console.print(
         f"{found.masks} masks. Regions: {'each class of a mask' if found.whole_classes else 'connected parts'}; they "
         f"touch within {found.contact:g} pixels.",

@@ -31,6 +31,8 @@ def train(
     console = Console()
     with Bars(console) as bars:
         trained = train_on_masks(opened(data, split, layout, bars, lenient), masks, out, config, bars)
+    for note in trained.notes:
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
     print_problems(console, trained.skipped, f"all of them are in {out / 'run.json'}")
     console.print(f"Student of {trained.photographs} photographs: {escape(str(trained.student))}", soft_wrap=True)
     console.print(f"Losses: {escape(str(out / 'training' / 'log.csv'))}", soft_wrap=True)

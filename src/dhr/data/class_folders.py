@@ -144,6 +144,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
         raise DataError(
             f"{root}: expected a folder for each class of classes.txt, got {enumeration(there.names)}; rename them"
         )
+    _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
     with_split = split is None and bool(splits)
     truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
     storage, problems = plain(classes), _left_out(root, split, there, list(tops.values()))
@@ -163,6 +164,19 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
     remedy = "put photographs into a folder for each class"
     notes = _notes(there, days)
     return StoredDataSet(str(root), classes, found, problems, remedy, notes, lenient, stray_truth=truth.stray)
+
+
+def _refuse_wrapper(there: ClassFolders, listed: bool) -> None:
+    """Refuse one folder around the class folders, which would make a class of all."""
+    folders = [folder for top in there.tops.values() for folder in top.classes]
+    if listed or len(folders) != 1 or any(path.suffix.lower() in SUFFIXES for path in folders[0].iterdir()):
+        return
+    inner = [one.name for one in folders_of(folders[0]) if _content(one) == _PHOTOGRAPHS]
+    if len(inner) > 1:
+        raise DataError(
+            f"{folders[0]}: the only folder, with {enumeration(inner, most=3)} in it; give it as --data if these are "
+            "the classes, or list it in classes.txt if it is the class"
+        )
 
 
 def _table(root: Path, there: ClassFolders) -> ClassTable:

@@ -16,6 +16,7 @@ from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
+from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
 
@@ -121,7 +122,7 @@ class StoredDataSet:
             *background_notes(classes, self.samples),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
-            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
+            *stray_notes(self.stray_truth),
         )
 
     def _negatives(self) -> list[str]:
