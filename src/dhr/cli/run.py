@@ -48,6 +48,9 @@ def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None
         console.print(f"{outcome.masks - outcome.new} of the masks were there already.")
     if outcome.vanished:
         console.print(f"In {outcome.vanished} masks a tagged class has no pixel; the report marks them.")
+    if outcome.damaged:
+        more = f"; {len(outcome.damaged) - 1} more were damaged" if len(outcome.damaged) > 1 else ""
+        console.print(escape(f"{outcome.damaged[0]}; computed again{more}"), highlight=False, soft_wrap=True)
     left_out(console, outcome.skipped, outcome.out)
     console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
 

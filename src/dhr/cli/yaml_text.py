@@ -27,8 +27,8 @@ def read_yaml(path: Path) -> Any:
     check_yaml(text)
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # such as a 13th month
-        raise ValueError(" ".join(str(error).split())) from error
+    except Exception as error:  # of a 13th month, or a tag that does not fit, it raises whatever it comes to
+        raise ValueError(_one_line(error)) from error
 
 
 def load_yaml(text: str) -> Any:
@@ -43,8 +43,8 @@ def load_yaml(text: str) -> Any:
     check_yaml(text)
     try:
         return _LOAD(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    except Exception as error:
+        raise ValueError(_one_line(error)) from error
 
 
 def check_yaml(text: str) -> None:
@@ -72,12 +72,16 @@ def check_yaml(text: str) -> None:
             elif isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _NUMBER.match(event.value):
                 raise ValueError(f"line {line}: a number of over {_DIGITS} digits")
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(_one_line(error)) from error
 
 
 def guard_parsers() -> None:
     """Have jsonargparse read all YAML, in files and on the command line, by :func:`load_yaml`."""
     set_loader("yaml", load_yaml, exceptions=(ValueError,))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 _LOAD = get_loader("yaml")

@@ -48,6 +48,8 @@ class Outcome:
     """Seconds and peak memory by stage."""
     vanished: int
     """Photographs in whose mask a tagged class has no pixel."""
+    damaged: tuple[str, ...] = ()
+    """Kept features that were damaged and computed again: one line each."""
     notes: tuple[str, ...] = ()
     """What else is to be known of the masks, a sentence each."""
 
@@ -157,9 +159,10 @@ def run(
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
+        outcome = _outcome(folder, found, config, len(todo), problems, meter)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
-        outcome = _outcome(folder, found, config, len(todo), problems, meter)
+            outcome = replace(outcome, damaged=tuple(models.uss.store.damaged))
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
     return outcome
