@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhr.cli.yaml_text import check_yaml, load_yaml, read_yaml
+from dhr.cli.yaml_text import load_yaml, read_yaml
+from dhr.plain_yaml import check_yaml
 
 BOMB = "a: &a0 [x, x]\n" + "".join(f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
 

@@ -84,11 +84,11 @@ SPLITS = [
 ]
 
 
-@pytest.mark.parametrize("one", SPLITS)
-@pytest.mark.parametrize("other", ["Training", "Test"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(one, other) for other in ("Training", "Test") for one in SPLITS if one.casefold() != other.casefold()],
+)
 def test_folders_named_as_splits_never_become_classes(lay_out: Lay, one: str, other: str) -> None:
-    if one.casefold() == other.casefold():
-        pytest.skip("the same folder on disks that ignore case")
     root = lay_out(f"{one}/Jar/a.jpg", f"{one}/Mug/b.jpg", f"{other}/Jar/c.jpg", f"{other}/Mug/d.jpg")
     assert layout_of(root) == "class-folders"
     for kind in ("auto", "class-folders"):

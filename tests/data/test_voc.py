@@ -307,6 +307,18 @@ def test_a_damaged_label_map_is_named_by_line(put: Write, line: str) -> None:
         open_data(root)
 
 
+def test_masks_beside_images_as_cvat_writes_them_without_photographs(put: Write) -> None:
+    root = put({"images/a.jpg": None, "labelmap.txt": "background:0,0,0::\njar:10,20,30::\n"})
+    painted(root / "SegmentationClass/a.png", [(0, 0, 0), (10, 20, 30)])
+    assert layout_of(root) == "voc"
+    assert tags(open_data(root)) == {"a": ("jar",)}
+
+
+def test_names_that_differ_in_case_only_are_told(put: Write) -> None:
+    data = open_data(put({"a.jpg": None, "a.xml": ("Jar", "mug"), "b.jpg": None, "b.xml": ("jar",)}))
+    assert "and to join 'Jar', 'jar', which count as different classes" in data.notes[0]
+
+
 def test_masks_of_labelme(put: Write, layouts: ModuleType) -> None:
     root = put({"JPEGImages/a.jpg": None, "class_names.txt": "__ignore__\n_background_\nmug\njar\n"})
     layouts.mask(root / "SegmentationClassPNG/a.png", [0, 2, 255])

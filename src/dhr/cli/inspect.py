@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO, layout_of
@@ -13,7 +14,6 @@ from dhr.files import check_output, is_stream, write_json_output
 from dhr.inspection import Inspection, inspect_data, notes, write_page
 
 _ROWS = 25  # classes of the table
-_SHOWN = 10  # broken things that are named
 
 
 def inspect(
@@ -81,9 +81,4 @@ def _print(console: Console, found: Inspection) -> None:
     for note in notes(found):
         mark = "[bold red]![/]" if note.warning else "-"
         console.print(f"{mark} {escape(' '.join(note.text.split()))}", highlight=False, soft_wrap=True)
-    if found.problems:
-        console.print(f"[bold]Broken: {len(found.problems)}[/bold]")
-        for problem in found.problems[:_SHOWN]:
-            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-        if len(found.problems) > _SHOWN:
-            console.print(f"  and {len(found.problems) - _SHOWN} more; --json FILE names all")
+    print_problems(console, found.problems, "--json FILE names all of them", "Broken")

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.classes import enumeration
 from dhr.data.folder import class_file, read_split
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, key_of, list_files, name_of, printable
@@ -96,14 +97,15 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     classes = own or table_of(_labels(given), given.source)
     annotations, notes = (given.annotations, []) if own is None else _without_attributes(given.annotations, own)
     listed = list_files(images, SUFFIXES)
-    names = Names(listed.files, "images/" if images == root / "images" else f"{images.name}/", given.uploads)
-    problems = list(listed.problems) if split is None else []
+    files = [file for file in listed.files if images != root or not file.startswith("truth/")]
+    names = Names(files, f"{images.name}/", given.uploads)
+    problems = list(listed.problems) if split is None and images != root else []  # the annotations are no photographs
     wanted = None if split is None else read_split(root, split, names, problems)
     by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
     things = [one for each in annotations for one in each.things]
     make = _Maker(root, given.source, classes, not things or any(one.outline for one in things))
     found = []
-    for file in listed.files:
+    for file in files:
         if wanted is None or file in wanted:
             clash = names.clash(file)
             reason = f"its mask would overwrite that of {enumeration(clash, most=3)}; rename them" if clash else None
@@ -122,7 +124,7 @@ def _labels(given: Annotated) -> Sequence[str]:
     """
     used = sorted({class_of(one.label) for each in given.annotations if not each.wrong for one in each.things})
     labels = list(dict.fromkeys(map(class_of, given.labels or used)))
-    if all(label.casefold() == BACKGROUND for label in labels):
+    if all(map(is_background, labels)):
         reasons = [
             Problem(printable(one.image), f"{one.where}: {one.wrong or f'{one.unread} is not read'}")
             for one in given.annotations
@@ -137,13 +139,15 @@ def _without_attributes(
     annotations: Sequence[Annotation], classes: ClassTable
 ) -> tuple[Sequence[Annotation], list[str]]:
     """Leave out choices of controls that no class is ever chosen of: they tell something else."""
-    known = set(classes.names)
+    known = {name.casefold() for name in classes.names}
     asked: dict[str, set[str]] = defaultdict(set)
     for each in annotations:
         for one in each.things:
             if one.control is not None:
                 asked[one.control].add(class_of(one.label))
-    attributes = {control: labels for control, labels in asked.items() if not labels & known}
+    attributes = {
+        control: labels for control, labels in asked.items() if not {one.casefold() for one in labels} & known
+    }
     notes = [
         f"the choices of {printable(control)!r} name no class of classes.txt and do not count: "
         f"{enumeration(sorted(labels), most=3)}"
@@ -183,7 +187,6 @@ class _Maker:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._ids = {name: label for label, name in enumerate(self.classes.names)}
         self._bare = {0} if self.classes.background else set[int]()
         self._read, self._reasons = TagReader(self.classes), dict[frozenset[str], str | None]()
         masks = self.root / "truth"
@@ -195,7 +198,7 @@ class _Maker:
         """What was decided."""
         count = self.counts["several"]
         several = f"of {count} photographs several annotators drew outlines; the first, or the one marked, is taken"
-        return [several] if count else []
+        return [*([several] if count else []), *(f"{self.source}: {note}" for note in self._read.notes)]
 
     def __call__(self, file: str, path: Path, annotations: list[Annotation], reason: str | None) -> Found:
         name = name_of(file, SUFFIXES)
@@ -238,8 +241,7 @@ class _Maker:
         return enumeration([self.classes.names[tag] for tag in sorted(tags)], most=3) or "nothing"
 
     def _id(self, label: str) -> int | None:
-        clean = class_of(label)
-        return 0 if self._bare and clean.casefold() == BACKGROUND else self._ids.get(clean)
+        return self._read.id_of(label)
 
     def _truth(self, path: Path, annotations: list[Annotation]) -> PaintedTruth | NoTruth | None:
         """The ground truth of the first annotation that is drawn as a whole; None where nothing could be drawn."""

@@ -95,7 +95,7 @@ def _of_json(path: Path, classes: ClassTable) -> dict[str, TagLine]:
         if not isinstance(own, list) or len(own) != len(names) or {str(one) for one in own} != {*names}:
             raise DataError(
                 f"{path}: its classes are not those of the data set, {len(names)} names from {names[0]!r} to "
-                f"{names[-1]!r}; correct them"
+                f"{names[-1]!r}; correct them, or write classes.txt"
             )
         names = [str(one) for one in own]
     if not isinstance(labels, dict):

@@ -10,11 +10,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.data.background import background_notes
 from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
-from dhr.data.listing import mask_key, overwritten, printable
+from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
+from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
 
@@ -94,7 +96,7 @@ class StoredDataSet:
         samples = []
         for group in same.values():
             for one in group:
-                reason = one.reason
+                reason = one.reason or too_long(one.name)
                 if len(group) > 1:
                     reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
@@ -114,11 +116,13 @@ class StoredDataSet:
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
         self.notes = (
+            *classes.notes,
             *notes,
             *self._negatives(),
+            *background_notes(classes, self.samples),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
-            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
+            *stray_notes(self.stray_truth),
         )
 
     def _negatives(self) -> list[str]:

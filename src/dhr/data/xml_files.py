@@ -29,6 +29,8 @@ class XmlFiles:
         self._folder = folder
         listing = list_files(folder, _XML)
         self._files = listing.files
+        self.paths = [folder / file for file in listing.files]
+        """All annotations."""
         self._read: dict[Path, Annotation | str] = {}
         self._other_files = [
             Problem(one.source, "not an annotation (.xml), so it is not read; remove it")
@@ -39,11 +41,6 @@ class XmlFiles:
         self._names = names
         self._lost: list[Problem] = []
         self._match()
-
-    @property
-    def paths(self) -> list[Path]:
-        """All annotations."""
-        return [self._folder / file for file in self._files]
 
     @property
     def strays(self) -> list[Problem]:

@@ -20,12 +20,14 @@ from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.map_check import check_maps
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
 from dhr.pipeline.record import ItemRecord
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.stored_maps import StoredMaps
 from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
@@ -48,8 +50,6 @@ class Outcome:
     """Seconds and peak memory by stage."""
     vanished: int
     """Photographs in whose mask a tagged class has no pixel."""
-    damaged: tuple[str, ...] = ()
-    """Kept features that were damaged and computed again: one line each."""
     notes: tuple[str, ...] = ()
     """What else is to be known of the masks, a sentence each."""
 
@@ -111,7 +111,10 @@ def run(
             # folder is of these settings: the next try will have others.
             with meter.stage("models"):
                 models = build_models(data, config, folder, device)
-            folder.write_record(state)
+            # Files of maps may need other settings, which is known once all of them were looked at.
+            open_still = {"settings"} if isinstance(models.wss, StoredMaps) else set()
+            now = {key: value for key, value in state["identity"].items() if key not in open_still}
+            folder.write_record({**state, "identity": now})
         with meter.stage("scan"):
             found = scan(data, folder, lambda done, total: progress("scan", done, total))
         identity["photographs and tags"] = found.digest
@@ -119,13 +122,20 @@ def run(
         state["identity"] = identity
 
         todo = _unfinished(folder, found, config)
+        notes: tuple[str, ...] = ()
+        if todo and models is None:
+            with meter.stage("models"):
+                models = build_models(data, config, folder, device)
+        if todo and models is not None and isinstance(models.wss, StoredMaps):
+            with meter.stage("maps"):
+                checked = check_maps(models.wss, found, lambda done, total: progress("maps", done, total))
+            models, found, notes = replace(models, wss=checked.maps), checked.scan, checked.notes
+            todo = _unfinished(folder, found, config)
         problems = list(found.problems)
         if todo or record.get("status") != "finished":
             folder.write_record(state)
         if todo:
-            if models is None:
-                with meter.stage("models"):
-                    models = build_models(data, config, folder, device)
+            assert models is not None
             with meter.stage("classifier"):
                 train(
                     models.wss,
@@ -159,10 +169,10 @@ def run(
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
-        outcome = _outcome(folder, found, config, len(todo), problems, meter)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
-            outcome = replace(outcome, damaged=tuple(models.uss.store.damaged))
+            notes = (*notes, *_damaged(models.uss.store.damaged))
+        outcome = replace(_outcome(folder, found, config, len(todo), problems, meter), notes=notes)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
     return outcome
@@ -267,9 +277,16 @@ def _outcome(
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
 
 
+def _damaged(kept: Sequence[str]) -> tuple[str, ...]:
+    """Kept features that were damaged, in one line."""
+    more = f"; {len(kept) - 1} more were damaged, too" if len(kept) > 1 else ""
+    return (f"{kept[0]}; computed again{more}",) if kept else ()
+
+
 def _summary(outcome: Outcome) -> dict[str, Any]:
     return {
         "stages": list(outcome.stages),
+        "notes": list(outcome.notes),
         "seconds": round(sum(float(row["seconds"]) for row in outcome.stages), 3),
         "counts": {
             "photographs": outcome.masks + len(outcome.skipped),
