@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.weights import HUB, NONE
+from dhr.models.weights import HUB, NONE, check_folder
 from dhr.models.wss import WssConfig
 from dhr.models.wss.clip import ClipMaps
 
@@ -56,6 +56,8 @@ def build_clip(config: WssConfig, names: Sequence[str]) -> ClipMaps:
             f"wss.kind clip needs a CLIP of transformers' hub, such as --wss.backbone {_EXAMPLE}, or a folder that "
             f"holds one; got {place!r}"
         )
+    if local:
+        check_folder(Path(place), "wss.weights")
     settings = _had(place, lambda: transformers.AutoConfig.from_pretrained(place, local_files_only=local))
     if settings.model_type != "clip":
         raise ConfigError(f"wss.backbone {place!r} is a {settings.model_type} of transformers, expected a CLIP")
