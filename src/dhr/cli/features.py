@@ -33,7 +33,7 @@ def fill(
         refuse_among(config.features, data, photographs, "--features")
         filled, store = fill_store(photographs, config, asked, bars)
     for line in store.damaged:
-        console.print(escape(f"{line}; computed anew"), soft_wrap=True, highlight=False)
+        console.print(escape(f"{line}; computed again"), soft_wrap=True, highlight=False)
     print_problems(console, filled.problems)
     entries, size = store.room.taken()
     limit = "" if store.room.limit is None else f" of {store.room.limit / 1e6:.1f}"

@@ -11,7 +11,7 @@ from dhr.errors import ConfigError, WeightsError
 from dhr.models.remote import local_only, mask2former_remote
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
-from dhr.models.weights import HUB, NONE, build_timm, normalisation
+from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation
 
 _TIMM = "timm/"
 _SETTING = "mask2former.weights"
@@ -136,6 +136,8 @@ def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
     elif config.model in transformers.CONFIG_MAPPING:
         whole, backbone = {}, transformers.CONFIG_MAPPING[config.model]().to_dict()
     else:
+        if Path(config.model).is_dir():
+            check_folder(Path(config.model), "mask2former.model")
         asked = local_only(mask2former_remote(config))
         found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model, **asked))
         known = "mask2former" if found.model_type == "mask2former" else "backbone"
