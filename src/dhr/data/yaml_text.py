@@ -12,7 +12,8 @@ def read_table(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a table of names and values.
 
     Raises:
-        DataError: it cannot be read, is over 1 MB, is no YAML or no table, or :func:`~dhr.plain_yaml.check_yaml` refuses it.
+        DataError: it cannot be read, is over 1 MB, is not YAML or not a table, or
+            :func:`~dhr.plain_yaml.check_yaml` refuses it.
     """
     try:
         value = parse_yaml(read_text(path, MAX_BYTES))
