@@ -150,7 +150,11 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
     _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
     with_split = split is None and bool(splits)
     truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
-    shown = [(path, _tags(full.split("/")[with_split], classes)[0] or None) for full, path in truth.by_name.items()]
+    quiet = Spelling(classes.names)  # its notes come with the photographs
+    shown = [
+        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None)
+        for full, path in truth.by_name.items()
+    ]
     numbers, problems = numbering(classes, root / "truth", shown), _left_out(root, split, there, list(tops.values()))
     found: list[Found] = []
     days: list[str] = []
