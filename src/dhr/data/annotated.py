@@ -142,16 +142,19 @@ def _labels(given: Annotated) -> Sequence[str]:
 def _without_attributes(
     annotations: Sequence[Annotation], classes: ClassTable
 ) -> tuple[Sequence[Annotation], list[str]]:
-    """Leave out choices of controls that no class is ever chosen of: they tell something else."""
+    """Leave out choices of controls that no class is ever chosen of: they tell something else.
+
+    Where that would leave nothing, the classes are spelt in another way, which is said of each photograph.
+    """
     known = {name.casefold() for name in classes.names}
     asked: dict[str, set[str]] = defaultdict(set)
     for each in annotations:
         for one in each.things:
             if one.control is not None:
                 asked[one.control].add(class_of(one.label))
-    attributes = {
-        control: labels for control, labels in asked.items() if not {one.casefold() for one in labels} & known
-    }
+    attributes = {control: labels for control, labels in asked.items() if known.isdisjoint(map(str.casefold, labels))}
+    if all(one.control in attributes for each in annotations for one in each.things):
+        return annotations, []
     notes = [
         f"the choices of {printable(control)!r} name no class of classes.txt and do not count: "
         f"{enumeration(sorted(labels), most=3)}"
