@@ -227,11 +227,11 @@ def test_a_name_with_nul_is_an_error_in_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["pipe", "folder", "socket", "link to a pipe", "broken link"])
 def test_what_is_no_file_is_never_replaced(kind: str, odd: Callable[[str], Path], tmp_path: Path) -> None:
     path = odd(kind)
-    before = sorted(os.listdir(tmp_path)), path.lstat()
+    before = sorted(tmp_path.iterdir()), path.lstat()
     with pytest.raises(PlaceError, match=r"has this name, and is not replaced; remove it") as error:
         write_bytes(path, b"content")
     assert len(str(error.value).splitlines()) == 1
-    assert (sorted(os.listdir(tmp_path)), path.lstat()) == before
+    assert (sorted(tmp_path.iterdir()), path.lstat()) == before
 
 
 @settings(max_examples=200)
@@ -282,7 +282,7 @@ def test_a_tree_is_deleted_but_not_what_its_links_lead_to(tmp_path: Path) -> Non
     remove_temporaries(root)
     remove_tree(root, "work")
     remove_tree(root, "work")  # it is gone already
-    assert sorted(os.listdir(root)) == [] and files(outside) == [".x.dhr-tmp", "precious"]
+    assert list(root.iterdir()) == [] and files(outside) == [".x.dhr-tmp", "precious"]
 
 
 def test_a_pipe_gets_what_is_written(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def header_of_nothing(path: Path) -> None:
 @pytest.mark.parametrize("damage", [cut, short, other, header_of_a_gigabyte, header_of_nothing])
 def test_damage_is_one_line(damage: Callable[[Path], None], good: Path) -> None:
     damage(good)
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r"\w") as error:
         read_tensors(good)
     assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 200
 
@@ -87,7 +87,7 @@ def test_nothing_in_a_pickle_is_executed(tmp_path: Path, monkeypatch: pytest.Mon
     Path("cut.pt").write_bytes(Path("good.pt").read_bytes()[:-50])
     Path("empty.pt").write_bytes(b"")
     for name in ("evil.pt", "pickle.pt", "cut.pt", "empty.pt"):
-        with pytest.raises(ValueError, match=".") as error:
+        with pytest.raises(ValueError, match=r"\w") as error:
             read_pickled(Path(name))
         assert len(str(error.value).splitlines()) == 1
     assert not Path("executed").exists()

@@ -106,7 +106,8 @@ def inside(root: Path, relative: str, *, may_be_link: bool = False) -> Path:
         may_be_link: whether the last part may be a link (it is then replaced or deleted itself, never its target).
 
     Raises:
-        OutputError: the path leads out of ``root``, or goes through a link.
+        OutputError: the path leads out of ``root``.
+        PlaceError: it goes through a link.
     """
     parts = PurePosixPath(relative.replace("\\", "/")).parts if os.name == "nt" else PurePosixPath(relative).parts
     if not parts or ".." in parts or PurePosixPath(relative).is_absolute() or "\0" in relative:
@@ -115,7 +116,7 @@ def inside(root: Path, relative: str, *, may_be_link: bool = False) -> Path:
     for number, part in enumerate(parts, start=1):
         path = path / part
         if not (may_be_link and number == len(parts)) and _is_link(path):
-            raise OutputError(f"{path} is a link, which is not followed; remove it, or choose another folder")
+            raise PlaceError(f"{path} is a link, which is not followed; remove it, or choose another folder")
     return path
 
 
@@ -167,7 +168,7 @@ def write_output(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         OutputError: it cannot be written, is a folder, a disk, or a link to a file, or nobody reads the pipe.
     """
     printed = _descriptor(path)
-    if printed is None and not _streams(path):
+    if not is_stream(path):
         write_atomic(path, write)
         return
     try:
@@ -199,13 +200,24 @@ def check_output(path: Path) -> None:
     Raises:
         OutputError: it is a folder, a disk, a link to a file, or below a file.
     """
-    if _descriptor(path) is None and not _streams(path):
+    if not is_stream(path):
         try:
             _refuse_special_target(path)
             if not _nearest_folder(path).is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except OSError as error:
             raise _cannot_write(path, error) from error
+
+
+def is_stream(path: Path) -> bool:
+    """Whether :func:`write_output` would write into what bears the name: a pipe, a device, or what is printed."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def remove(root: Path, relative: str) -> None:
@@ -328,15 +340,6 @@ def _descriptor(path: Path) -> int | None:
 def _nearest_folder(path: Path) -> Path:
     """The first of the folders above ``path`` that is there."""
     return next((folder for folder in path.absolute().parents if folder.exists()), Path(path.absolute().anchor))
-
-
-def _streams(path: Path) -> bool:
-    """Whether the name is that of a pipe or a character device."""
-    try:
-        mode = path.lstat().st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

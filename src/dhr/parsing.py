@@ -112,9 +112,9 @@ class Fields:
             raise ValueError(f"{self._path(name)}: expected at most {most} entries, got {len(value)}")
         return value
 
-    def object(self, name: str) -> dict[str, Any]:
-        """An object, as a dictionary."""
-        return dict(Fields(self.value(name), self._path(name))._members)
+    def object(self, name: str | None = None) -> dict[str, Any]:
+        """An object, as a dictionary; without a name, all of this one."""
+        return dict(self._members if name is None else Fields(self.value(name), self._path(name))._members)
 
     def fields(self, name: str) -> "Fields":
         """An object, to take members of."""

@@ -137,6 +137,26 @@ def test_labels_of_tasks_projects_and_jobs_unused_ones_included(read: Write, met
     assert data.classes.names == ("background", "mug", "jar", "lid")
 
 
+def test_labels_of_the_tasks_of_a_project(read: Write) -> None:
+    task = (
+        f"</labels><tasks><task><labels>{LABELS}</labels></task><task><labels>{LABELS}</labels></task></tasks><labels>"
+    )
+    data = read(image("a.png", polygon("mug")), labels=task, meta="project")
+    assert data.classes.names == ("background", "mug", "jar")
+
+
+def test_photographs_beside_the_file(read: Write, tmp_path: Path) -> None:
+    read(image("a.png", polygon("mug")), image("b.png", shape("tag", "jar")))
+    for name in ("a.png", "b.png"):
+        (tmp_path / "images" / name).rename(tmp_path / name)
+    (tmp_path / "images").rmdir()
+    (tmp_path / "truth").mkdir()
+    Image.fromarray(np.full((HEIGHT, WIDTH), 2, np.uint8)).save(tmp_path / "truth" / "b.png")
+    data = open_data(tmp_path, None, "cvat")
+    assert isinstance(data, StoredDataSet) and not data.problems
+    assert tags(data) == {"a": {"mug"}, "b": {"jar"}} and (truth(data, "b") == 2).all()
+
+
 def test_a_label_of_no_class_is_named(read: Write) -> None:
     data = read(image("a.png", polygon("jug")), image("b.png", polygon("jar")))
     assert tags(data) == {"b": {"jar"}} and "unknown tag 'jug'" in reasons(data)

@@ -313,9 +313,10 @@ def test_json_min_holds_regions_several_choices_and_attributes(read: Write) -> N
     outline = {"points": [[0, 0], [50, 0], [50, 100], [0, 100]], "polygonlabels": ["jar"],
                "original_width": WIDTH, "original_height": HEIGHT}  # fmt: skip
     data = read(
-        row("a.png", boxes=[shape], state=["moving", "still"], words={"choices": ["x", "y"]}),
+        row("a.png", boxes=[shape], state=["moving", "still"], words={"choices": ["x", "y"]},
+            parts=[{"choices": ["lid", "ear"]}, "lid"], more={"x": 1, "y": 1, "choices": ["old", "blue"]}),
         row("b.png", boxes=[outline], state="moving"),
-    )
+    )  # fmt: skip
     assert tags(data) == {"a": {"mug", "x", "y"}, "b": {"jar"}}
     assert (truth(data, "b")[:, :10] == data.classes.names.index("jar")).all() and any("state" in n for n in data.notes)
     data = read(row("a.png", boxes=[shape]), row("b.png", strange=[{"cubelabels": ["jar"]}]))

@@ -34,6 +34,8 @@ def export(
         done = export_masks(
             photographs, pred, to, out, config, split=split, progress=lambda n, total: bars("export", n, total)
         )
+    for note in done.notes:
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
     print_problems(console, done.problems)
     if done.kept:
         console.print(f"{done.kept} of the masks were there already.")

@@ -45,5 +45,7 @@ def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None
         console.print(f"{outcome.masks - outcome.new} of the masks were there already.")
     if outcome.vanished:
         console.print(f"In {outcome.vanished} masks a tagged class has no pixel; the report marks them.")
+    for note in outcome.notes:
+        console.print(escape(note), highlight=False, soft_wrap=True)
     print_problems(console, outcome.skipped, f"all of them are in {outcome.out / 'run.json'}")
     console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ MAX_BYTES = 1_000_000
 """Largest file of settings."""
 _DEEPEST = 20
 _DIGITS = 100
-_NUMBER = re.compile(r"[-+.:_0-9a-fA-FxXoO]{%d,}" % _DIGITS)  # what could be taken for one number
+_NUMBER = re.compile(rf"[-+.:_0-9a-fA-FxXoO]{{{_DIGITS},}}")  # what could be taken for one number
 
 
 def read_yaml(path: Path) -> Any:
@@ -60,7 +60,7 @@ def check_yaml(text: str) -> None:
     depth = 0
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            line = event.start_mark.line + 1
+            line = 0 if event.start_mark is None else event.start_mark.line + 1
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"line {line}: aliases such as *{event.anchor} are not read; write the value again")
             if isinstance(event, yaml.CollectionStartEvent):

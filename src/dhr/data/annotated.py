@@ -97,14 +97,15 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     classes = own or table_of(_labels(given), given.source)
     annotations, notes = (given.annotations, []) if own is None else _without_attributes(given.annotations, own)
     listed = list_files(images, SUFFIXES)
-    names = Names(listed.files, "images/" if images == root / "images" else f"{images.name}/", given.uploads)
-    problems = list(listed.problems) if split is None else []
+    files = [file for file in listed.files if images != root or not file.startswith("truth/")]
+    names = Names(files, f"{images.name}/", given.uploads)
+    problems = list(listed.problems) if split is None and images != root else []  # the annotations are no photographs
     wanted = None if split is None else read_split(root, split, names, problems)
     by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
     things = [one for each in annotations for one in each.things]
     make = _Maker(root, given.source, classes, not things or any(one.outline for one in things))
     found = []
-    for file in listed.files:
+    for file in files:
         if wanted is None or file in wanted:
             clash = names.clash(file)
             reason = f"its mask would overwrite that of {enumeration(clash, most=3)}; rename them" if clash else None

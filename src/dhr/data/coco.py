@@ -8,7 +8,7 @@ from pathlib import Path
 from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
 from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import recorded
+from dhr.data.class_record import read_record, recorded
 from dhr.data.classes import enumeration
 from dhr.data.coco_content import Annotation, CocoContent, Image, read_coco_content
 from dhr.data.coco_files import CocoFile, coco_files
@@ -41,6 +41,8 @@ def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool =
     """
     chosen = _chosen(root, split)
     contents = [(file, read_coco_content(file.path, progress)) for file in chosen]
+    if contents[0][1].record is None:
+        contents[0][1].record = read_record(root)
     notes: list[str] = []
     classes = _table([content for _, content in contents], notes)
     problems: list[Problem] = []

@@ -77,9 +77,12 @@ def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool =
 
 
 def _labels(meta: Element) -> list[str]:
-    """Labels of a task, project or job; those with a parent are points of a skeleton."""
-    labels = [label for part in meta.children for labels in part.all("labels") for label in labels.all("label")]
-    return [label.first("name") for label in labels if not label.first("parent")]
+    """Labels of a task, project or job, or of several; those with a parent are points of a skeleton."""
+    found, parts = [], [meta]
+    for part in parts:  # which grows
+        found += [label.first("name") for label in part.all("label") if not label.first("parent")]
+        parts += [child for child in part.children if child.tag != "label"]
+    return found
 
 
 def _name(image: Element, names: Names) -> str:

@@ -28,7 +28,7 @@ class Row:
     texts: dict[str, str] = field(default_factory=dict)
     """By name; some may be choices."""
     lists: set[str] = field(default_factory=set)
-    """Names of lists of texts: a result for each region, which is an attribute."""
+    """Names of lists of choices: one for each region, which is an attribute."""
     annotated: bool = True
     """Whether it is certain that somebody annotated it."""
 
@@ -41,8 +41,12 @@ def taken_apart(row: dict[str, Any]) -> Row:
             continue
         if isinstance(value, str) and not is_image(value):
             found.texts[key] = value.strip()
+        several = isinstance(value, list) and len(value) > 1
         for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, dict):
+            chosen = isinstance(one, dict) and not one.keys().isdisjoint(("choices", "taxonomy"))
+            if chosen and (several or not _GEOMETRY.isdisjoint(one)):
+                found.lists.add(key)
+            elif isinstance(one, dict):
                 found.results += _result(key, one)
             elif isinstance(one, str) and isinstance(value, list) and not is_image(one):
                 found.lists.add(key)
@@ -86,7 +90,7 @@ def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] 
                 values.setdefault(name, set()).add(text)
     notes = []
     if lists:
-        notes.append(f"lists of texts are attributes of regions and do not count: {_listed(lists)}")
+        notes.append(f"choices of regions are attributes and do not count: {_listed(lists)}")
     known = [name for name in values if name in _CHOICES]
     if not known and not labelled:
         fit = [name for name, texts in values.items() if classes is None or texts <= set(classes)]

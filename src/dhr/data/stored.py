@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
-from dhr.data.images import Content, read_rgb, read_size
+from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
 from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
+from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @runtime_checkable
@@ -120,7 +122,7 @@ class StoredDataSet:
             *background_notes(classes, self.samples),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
-            *(f"ground truth not used: {line}" for line in told(self.stray_truth, 3)),
+            *stray_notes(self.stray_truth),
         )
 
     def _negatives(self) -> list[str]:
@@ -140,8 +142,7 @@ class StoredDataSet:
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
         try:
-            with image.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_regular(image, MAX_BYTES)
         except OSError as error:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 

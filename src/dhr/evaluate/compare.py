@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dhr.data.agreement import Check
 from dhr.evaluate.bootstrap import NO_INTERVAL, Interval, interval
 from dhr.evaluate.measures import Measures
 from dhr.evaluate.scores import WHOLE, Scores, percent
@@ -66,11 +67,17 @@ class Comparison:
     differences: tuple[Difference, ...]
     """Each set but the first, against the first."""
 
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Those of all sets, each once."""
+        return tuple(dict.fromkeys(check for scores in self.scores.values() for check in scores.checks))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: the scores of each set, and the differences."""
         return {
             "masks": {name: scores.to_json() for name, scores in self.scores.items()},
             "differences": [difference.to_json() for difference in self.differences],
+            "checks": [check.to_json() for check in self.checks],
         }
 
 

@@ -54,7 +54,7 @@ class PamrConfig:
 class RandomWalkConfig:
     """Random walk: on the grid of the features between alike features and colours (PSA, Ahn and Kwak 2018), or, where
     the WSS model knows class boundaries (`wss.kind irn`), on theirs between positions that none separates (IRN, Ahn et
-    al. 2019).
+    al. 2019, but for scores on a boundary, which IRN's program weakens before the walk).
     """
 
     radius: int = 5

@@ -12,6 +12,7 @@ from dhr.pipeline.record import check_run
 from dhr.pipeline.settings import differences
 
 _LOCK = "run.lock"
+_FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")
 _SIGHTINGS, _FEATURES = "work/survey", "work/uss"
 
 
@@ -131,6 +132,8 @@ class OutputFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                self._folder(name)  # one link in their place would make every photograph fail
             foreign = sorted(path.name for path in self.root.iterdir() if _foreign(path.name))
             if foreign and not self.record.is_file():
                 raise OutputError(

@@ -20,12 +20,14 @@ from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.map_check import check_maps
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
 from dhr.pipeline.record import ItemRecord
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.stored_maps import StoredMaps
 from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
@@ -109,7 +111,10 @@ def run(
             # folder is of these settings: the next try will have others.
             with meter.stage("models"):
                 models = build_models(data, config, folder, device)
-            folder.write_record(state)
+            # Files of maps may need other settings, which is known once all of them were looked at.
+            open_still = {"settings"} if isinstance(models.wss, StoredMaps) else set()
+            now = {key: value for key, value in state["identity"].items() if key not in open_still}
+            folder.write_record({**state, "identity": now})
         with meter.stage("scan"):
             found = scan(data, folder, lambda done, total: progress("scan", done, total))
         identity["photographs and tags"] = found.digest
@@ -117,13 +122,20 @@ def run(
         state["identity"] = identity
 
         todo = _unfinished(folder, found, config)
+        notes: tuple[str, ...] = ()
+        if todo and models is None:
+            with meter.stage("models"):
+                models = build_models(data, config, folder, device)
+        if todo and models is not None and isinstance(models.wss, StoredMaps):
+            with meter.stage("maps"):
+                checked = check_maps(models.wss, found, lambda done, total: progress("maps", done, total))
+            models, found, notes = replace(models, wss=checked.maps), checked.scan, checked.notes
+            todo = _unfinished(folder, found, config)
         problems = list(found.problems)
         if todo or record.get("status") != "finished":
             folder.write_record(state)
         if todo:
-            if models is None:
-                with meter.stage("models"):
-                    models = build_models(data, config, folder, device)
+            assert models is not None
             with meter.stage("classifier"):
                 train(
                     models.wss,
@@ -159,7 +171,7 @@ def run(
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
-        outcome = _outcome(folder, found, config, len(todo), problems, meter)
+        outcome = replace(_outcome(folder, found, config, len(todo), problems, meter), notes=notes)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
     return outcome
@@ -267,6 +279,7 @@ def _outcome(
 def _summary(outcome: Outcome) -> dict[str, Any]:
     return {
         "stages": list(outcome.stages),
+        "notes": list(outcome.notes),
         "seconds": round(sum(float(row["seconds"]) for row in outcome.stages), 3),
         "counts": {
             "photographs": outcome.masks + len(outcome.skipped),

@@ -25,7 +25,8 @@ PER_CLASS = 200
 """Photographs of each class that suffice; of large data sets not all are looked at."""
 
 MEMORY = 1 << 30
-"""Bytes that the features and scores of all these photographs may take; of more, each gives a part of its cells."""
+"""Bytes that the features and scores of all these photographs may take; of more, each gives a part of its cells. To fit
+the discriminants takes some ten matrices of channels by channels beside it, however many photographs there are."""
 
 _LEAST = 16  # cells for which a photograph is worth a look: rather than fewer, fewer photographs are looked at
 
