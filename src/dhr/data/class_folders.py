@@ -12,11 +12,11 @@ from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
 from dhr.data.mask_tags import Progress
+from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.places import chosen_split, folders_of, split_of
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.spelling import Spelling
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.truth import MaskFile, plain
 from dhr.data.truth_files import truth_files
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
@@ -150,7 +150,12 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
     _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
     with_split = split is None and bool(splits)
     truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
-    storage, problems = plain(classes), _left_out(root, split, there, list(tops.values()))
+    quiet = Spelling(classes.names)  # its notes come with the photographs
+    shown = [
+        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None)
+        for full, path in truth.by_name.items()
+    ]
+    numbers, problems = numbering(classes, root / "truth", shown), _left_out(root, split, there, list(tops.values()))
     found: list[Found] = []
     days: list[str] = []
     for name, top in tops.items():
@@ -161,11 +166,11 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
             above = f"{name}/{folder.name}" if with_split else folder.name
             for file in listed.files:
                 mask = truth.by_name.get(full := f"{above}/{name_of(file, SUFFIXES)}")
-                path, mask_file = folder / file, None if mask is None else MaskFile(mask, storage)
+                path, mask_file = folder / file, None if mask is None else MatchedMask(mask, numbers)
                 found.append(Found(full, str(path), path, tags, mask_file, reason))
             days += sorted({f"{above}/{file.rpartition('/')[0]}" for file in listed.files if "/" in file})
     remedy = "put photographs into a folder for each class"
-    notes = [*_notes(there, days), *spelling.notes]
+    notes = [*_notes(there, days), *spelling.notes, *numbers.notes]
     return StoredDataSet(str(root), classes, found, problems, remedy, notes, lenient, stray_truth=truth.stray)
 
 
