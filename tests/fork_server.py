@@ -33,6 +33,10 @@ class Job:
     """What `trace` is to hold: `nothing`, `moments` (a line each), `audit` (a line for each file or socket)."""
     kill_at: int = 0
     """The moment, from 1, at which the child is killed; 0 for never."""
+    kill_by: int = signal.SIGKILL
+    """The signal that kills it."""
+    stdout: str = ""
+    """Where it prints instead of `stdout`: a file, or `closed` for a pipe that nobody reads."""
     largest_file: int = 0
     """Size in bytes beyond which writes fail; 0 for no limit."""
     imports: tuple[str, ...] = ()
@@ -89,10 +93,16 @@ def _work(job: Job, suffix: str) -> None:
         flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
             os.dup2(os.open(Path(job.folder, name + suffix), flags), descriptor)
+        if job.stdout == "closed":
+            reader, writer = os.pipe()
+            os.close(reader)
+            os.dup2(writer, 1)
+        elif job.stdout:
+            os.dup2(os.open(job.stdout, os.O_WRONLY), 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         trace = os.open(Path(job.folder, "trace" + suffix), flags | os.O_APPEND)
         if job.watch == "moments":
-            _hook(Moments(trace, job.kill_at))
+            _hook(Moments(trace, job.kill_at, job.kill_by))
         elif job.watch == "audit":
             _audit(trace)
         if job.largest_file:
@@ -116,8 +126,8 @@ def _work(job: Job, suffix: str) -> None:
 class Moments:
     """Counts what happens in the process, and ends it at one of them, as a power cut would."""
 
-    def __init__(self, trace: int, kill_at: int) -> None:
-        self._trace, self._kill_at, self._count = trace, kill_at, 0
+    def __init__(self, trace: int, kill_at: int, kill_by: int = signal.SIGKILL) -> None:
+        self._trace, self._kill_at, self._kill_by, self._count = trace, kill_at, kill_by, 0
         self.target = "?"  # the file that is being written
 
     def here(self, what: str) -> bool:
@@ -127,7 +137,7 @@ class Moments:
         return self._count == self._kill_at
 
     def die(self) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), self._kill_by)
 
     def pass_by(self, what: str) -> None:
         if self.here(what):
@@ -188,7 +198,12 @@ def _hook(moments: Moments) -> None:
         return result
 
     Path.replace = replace  # type: ignore[method-assign, assignment]
-    os.fdopen = lambda handle, mode: _Torn(handle, moments)  # type: ignore[assignment, return-value, misc]
+    fdopen = os.fdopen
+
+    def opened(handle: int, mode: str) -> Any:
+        return _Torn(handle, moments) if "w" in mode else fdopen(handle, mode)
+
+    os.fdopen = opened  # type: ignore[assignment]
     moments.around(tempfile, "mkstemp", "making the temporary file")
     moments.around(os, "fsync", "flushing to the disk")
     moments.around(Path, "mkdir", "making a folder")

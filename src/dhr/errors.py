@@ -33,5 +33,7 @@ class OutputError(DhrError):
     """An output folder that cannot be written, or that holds another run."""
 
 
-class PlaceError(OutputError):
-    """One file that cannot be written because of its name or because something else bears it; others can."""
+class PlaceError(OutputError, ItemError):
+    """One file that cannot be written because of its name or because something else bears it; others can.
+
+    Where it is the file of one photograph, that photograph is reported and skipped, as with any ItemError."""

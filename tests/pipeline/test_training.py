@@ -1,6 +1,7 @@
 """Students: trained, killed and resumed, by one process and by two; predictions; ONNX."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -103,6 +104,22 @@ def test_a_killed_training_ends_the_same(
     np.testing.assert_array_equal(losses(tmp_path / "out"), losses(learned.out))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("index", range(3))
+def test_a_training_that_is_asked_to_end_goes_on(
+    index: int, workers: int, learned: Learned, forks: Any, tmp_path: Path
+) -> None:
+    moments = learned.moments[workers]
+    arguments = train_arguments(learned.case, tmp_path / "out", "--joint.workers", str(workers))
+    moment = (1 + index) * len(moments) // 4
+    asked = forks(arguments, watch="moments", kill_at=moment, kill_by=signal.SIGTERM)
+    assert asked.code == 143, asked.err
+    assert asked.err == "dhr: ended by SIGTERM; the same command goes on where it stopped\n"
+    resumed = forks(arguments)
+    assert resumed.code == 0, resumed.err
+    assert states(tmp_path / "out") == states(learned.out)
+
+
 def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) -> None:
     """Twenty steps of a batch of 4, by one process and by two (gloo); the encoder's batch statistics are frozen."""
     weights = ("--wss.weights", str(_finished.out / "classifier.safetensors"))  # any weights: those of --classifier win
@@ -133,7 +150,7 @@ def test_masks_that_do_not_fit_are_left_out(finished: Any, dhr: Any, tmp_path: P
     masks[2].unlink()
     ended = dhr(train_arguments(finished, tmp_path / "student", steps=1))
     assert ended.code == 1
-    assert "names class 200" in ended.out
+    assert "got 200 in 3072 pixels" in ended.out
     assert "differ in size: 63x48 and 64x48" in ended.out
     assert "it has no mask" in ended.out
     for mask in masks[3:]:
@@ -228,6 +245,9 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     plain = sorted((tmp_path / "plain" / "masks").rglob("*.png"))
     assert len(plain) == 5
     assert all(labels(path).shape == (48, 64) for path in plain)
+    record = json.loads((tmp_path / "plain" / "run.json").read_text())
+    names = (fresh.data / "classes.txt").read_text().split()
+    assert (record["classes"], record["background"]) == (names, names[0] == "background")
     with Image.open(tmp_path / "plain" / "overview.png") as overview:
         assert overview.width > overview.height
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from dhr.cli.command import add_format
+from dhr.cli.yaml_text import read_yaml
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
 from dhr.models.student import Mask2FormerConfig
@@ -77,13 +77,15 @@ def run_config(made: Namespace, given: Early) -> RunConfig:
 
 def _read_settings(file: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        settings = read_yaml(file) or {}
     except OSError as error:
         raise ConfigError(f"--config: cannot read {file} ({error.strerror}); name a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: {file} is no YAML ({error})") from error
-    if not isinstance(settings, dict):
+    except ValueError as error:
+        raise ConfigError(f"--config: {file} is no YAML of settings ({error})") from error
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise ConfigError(f"--config: {file} must hold settings, `name: value`; see configs/ for examples")
+    if "config" in settings:
+        raise ConfigError(f"--config: {file} names another file of settings; join them")
     for group in (field.name for field in fields(RunConfig) if is_dataclass(field.default_factory)):
         if not isinstance(settings.get(group, {}), dict):
             raise ConfigError(f"--config: {file}: {group} must hold settings, `name: value`; got {settings[group]!r}")

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.classes import enumeration
 from dhr.data.folder import class_file, read_split
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, key_of, list_files, name_of, printable
@@ -123,7 +124,7 @@ def _labels(given: Annotated) -> Sequence[str]:
     """
     used = sorted({class_of(one.label) for each in given.annotations if not each.wrong for one in each.things})
     labels = list(dict.fromkeys(map(class_of, given.labels or used)))
-    if all(label.casefold() == BACKGROUND for label in labels):
+    if all(map(is_background, labels)):
         reasons = [
             Problem(printable(one.image), f"{one.where}: {one.wrong or f'{one.unread} is not read'}")
             for one in given.annotations
@@ -189,7 +190,6 @@ class _Maker:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._ids = {name: label for label, name in enumerate(self.classes.names)}
         self._bare = {0} if self.classes.background else set[int]()
         self._read, self._reasons = TagReader(self.classes), dict[frozenset[str], str | None]()
         masks = self.root / "truth"
@@ -201,7 +201,7 @@ class _Maker:
         """What was decided."""
         count = self.counts["several"]
         several = f"of {count} photographs several annotators drew outlines; the first, or the one marked, is taken"
-        return [several] if count else []
+        return [*([several] if count else []), *(f"{self.source}: {note}" for note in self._read.notes)]
 
     def __call__(self, file: str, path: Path, annotations: list[Annotation], reason: str | None) -> Found:
         name = name_of(file, SUFFIXES)
@@ -244,8 +244,7 @@ class _Maker:
         return enumeration([self.classes.names[tag] for tag in sorted(tags)], most=3) or "nothing"
 
     def _id(self, label: str) -> int | None:
-        clean = class_of(label)
-        return 0 if self._bare and clean.casefold() == BACKGROUND else self._ids.get(clean)
+        return self._read.id_of(label)
 
     def _truth(self, path: Path, annotations: list[Annotation]) -> PaintedTruth | NoTruth | None:
         """The ground truth of the first annotation that is drawn as a whole; None where nothing could be drawn."""

@@ -1,16 +1,18 @@
 """Class maps of other programs, from their files: `.npz`, `.npy`, and masks in PNG."""
 
-import io
-import zipfile
+import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from dhr.data.array_files import read_npy, read_npz
 from dhr.data.images import read_mask
-from dhr.data.plain_pickle import Refused, read_plain_pickle
+from dhr.data.map_numbers import Kind, Stack, key_numbers, stack_numbers
+from dhr.data.plain_pickle import Refused
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
 
@@ -25,127 +27,118 @@ _MAPS = ("attn_highres", "high_res", "IS_CAM", "cam", "cams")
 
 
 def find_maps(folder: Path, name: str) -> Path:
-    """The file of the photograph ``name``: ``folder/name.npz``, ``.npy`` or ``.png``.
+    """The file of the photograph ``name``: ``folder/name.npz``, ``.npy`` or ``.png``, in either form of Unicode.
 
     Raises:
         ItemError: there is none, or more than one.
     """
-    found = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
+    names = dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)))
+    found: list[Path] = []
+    for one in names:
+        found = found or [path for suffix in SUFFIXES if (path := folder / f"{one}{suffix}").is_file()]
     if len(found) != 1:
-        names = " and ".join(path.name for path in found) or "no file"
-        raise ItemError(f"expected its maps in {folder / name}.npz, .npy or .png, got {names}")
+        what = " and ".join(path.name for path in found) or "no file"
+        raise ItemError(f"expected its maps in {folder / name}.npz, .npy or .png, got {what}")
     return found[0]
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a file of maps holds, as the file counts it."""
+
+    kind: Kind
+    maps: Mapping[int, np.ndarray]
+    """Maps (u, v) by number."""
+
+    @property
+    def keys(self) -> frozenset[int]:
+        """The numbers."""
+        return frozenset(self.maps)
+
+
+def read_content(path: Path, classes: ClassTable) -> Content:
+    """Read a file of maps; see :func:`read_maps`. Nothing in it is executed.
+
+    Raises:
+        ItemError: it cannot be read, or holds no maps.
+    """
+    if path.suffix == ".png":
+        return _of_mask(path, classes)
+    try:
+        raw = read_npz(path, MAX_BYTES) if path.suffix == ".npz" else read_npy(path, MAX_BYTES)
+        content = _of_array(raw) if isinstance(raw, np.ndarray) else _of_names(raw)
+        if len({one.shape for one in content.maps.values()}) > 1:
+            raise Refused("its maps differ in size")
+        return content
+    except (OSError, ValueError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
+        raise ItemError(
+            f"{path}: cannot be used as maps: {reason}; expected arrays, or a dictionary of arrays (docs/models.md)"
+        ) from error
+
+
 def read_maps(
-    path: Path, tags: Sequence[int], classes: ClassTable, numbering: str = "tagged"
+    path: Path,
+    tags: Sequence[int],
+    classes: ClassTable,
+    numbering: str = "tagged",
+    stack: Stack | None = None,
 ) -> Float32[np.ndarray, "k u v"]:
     """One map for each of ``tags``, on the file's own grid. Nothing in the file is executed.
 
     What is read:
 
-    - an array (k, u, v): of the tags in their order, of all classes that can be tagged, or of all classes;
+    - an array (k, u, v) of the tags in their order, of all classes that can be tagged, or of all classes; with
+      ``numbering`` `table` also of the background and the tags;
     - `.npz`, or a dictionary in `.npy`, with `keys` or `classes`, and maps (k, u, v) of these; or a dictionary whose
       keys are the classes, its entries maps (u, v). `classes` are ids of the class table, as in OUT/cams; the others
       are numbered as ``numbering`` says: `tagged`, 0 is the first class that can be tagged, as IRN and most programs
       do; `table`, 0 is the first class of the table, the background if there is one;
     - a mask: 1 where a class is, else 0.
 
+    Args:
+        stack: which classes arrays hold, where :func:`~dhr.data.map_numbers.find_stack` has found it out from all
+            files; by default from this one.
+
     Raises:
         ItemError: the file cannot be read, is none of these, or has no map of one of the tags.
     """
-    if path.suffix == ".png":
-        return _of_mask(path, tags, classes)
+    content = read_content(path, classes)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise Refused(f"it is larger than {MAX_BYTES >> 20} MB")
-        content = _read_npz(path) if path.suffix == ".npz" else _read_npy(path.read_bytes())
-        if isinstance(content, np.ndarray):
-            return _checked(path, _of_array(content, tags, classes))
-        return _checked(path, _of_names(content, tags, classes, numbering))
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ItemError(
-            f"{path}: cannot be used as maps: {reason}; expected arrays, or a dictionary of arrays (docs/models.md)"
-        ) from error
+        if content.kind == "array":
+            numbers = stack_numbers(len(content.maps), tags, classes, numbering, stack)
+        else:
+            numbers = key_numbers(content.keys, content.kind, tags, classes, numbering)
+        return _checked(np.stack([content.maps[number] for number in numbers]))
+    except Refused as error:
+        raise ItemError(f"{path}: cannot be used as maps: {error}") from error
 
 
-def _of_mask(path: Path, tags: Sequence[int], classes: ClassTable) -> Float32[np.ndarray, "k u v"]:
+def _of_mask(path: Path, classes: ClassTable) -> Content:
     mask = read_mask(path)
     beyond = mask[(mask >= len(classes.names)) & (mask != VOID)]
     if beyond.size:
         raise ItemError(f"{path} names class {beyond[0]}; the table ends at {len(classes.names) - 1}, 255 is void")
-    return np.stack([(mask == tag).astype(np.float32) for tag in tags])
+    return Content("mask", {index: mask == index for index in range(len(classes.names))})
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(info.file_size for info in archive.infolist())
-    if size > MAX_BYTES:
-        raise Refused(f"it would unpack to more than {MAX_BYTES >> 20} MB")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
-
-
-def _read_npy(content: bytes) -> Any:
-    """An array, or what a pickle in it holds."""
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
-    readers: dict[Any, Any] = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise Refused(f"it is .npy of version {version}")
-    *_, dtype = readers[version](file)
-    if dtype.hasobject:
-        return read_plain_pickle(content[file.tell() :])
-    return np.load(io.BytesIO(content), allow_pickle=False)
-
-
-def _of_array(maps: np.ndarray, tags: Sequence[int], classes: ClassTable) -> np.ndarray:
+def _of_array(maps: np.ndarray) -> Content:
     if maps.ndim != 3:
         raise Refused(f"expected maps (k, u, v), got an array {maps.shape}")
-    if len(maps) == len(tags):
-        return maps
-    if len(maps) == len(classes.foreground):
-        return maps[[tag - classes.foreground.start for tag in tags]]
-    if len(maps) == len(classes.names):
-        return maps[list(tags)]
-    raise Refused(
-        f"it has {len(maps)} maps; expected {len(tags)}, one for each tag of the photograph, or "
-        f"{len(classes.foreground)}, one for each class"
-    )
+    return Content("array", dict(enumerate(_numbers(maps))))
 
 
-def _of_names(content: Any, tags: Sequence[int], classes: ClassTable, numbering: str) -> np.ndarray:
+def _of_names(content: Any) -> Content:
     if not isinstance(content, Mapping):
         raise Refused(f"expected an array or a dictionary, got {type(content).__name__}")
-    first = 0 if numbering == "table" else classes.foreground.start
     named = next((name for name in _KEYS if name in content), None)
     if named is not None:
         ids = [int(key) for key in np.asarray(content[named]).ravel()]
-        maps: dict[int, Any] = dict(zip(ids, _maps(content, len(ids)), strict=True))
-        first = 0 if named == "classes" else first
-    elif content and all(str(key).isdigit() for key in content):
-        maps = {int(key): content[key] for key in content}
-    else:
-        raise Refused(f"expected keys or classes among its names, got {', '.join(map(str, content))[:80] or 'none'}")
-    missing = [classes.names[tag] for tag in tags if tag - first not in maps]
-    if missing:
-        have = ", ".join(
-            classes.names[key + first] if 0 <= key + first < len(classes.names) else str(key) for key in sorted(maps)
-        )
-        other = "tagged" if numbering == "table" else "table"
-        hint = (
-            f"; if it counts its classes otherwise, --wss.numbering {other}"
-            if named != "classes" and classes.foreground.start
-            else ""
-        )
-        raise Refused(
-            f"it has no map of {', '.join(missing)}, which the photograph is tagged with, but of {have}{hint}"
-        )
-    chosen = [np.asarray(maps[tag - first]) for tag in tags]
-    if len({one.shape for one in chosen}) != 1:
-        raise Refused("its maps differ in size")
-    return np.stack(chosen)
+        maps: dict[int, Any] = dict(zip(ids, _numbers(_maps(content, len(ids))), strict=True))
+        return Content("classes" if named == "classes" else "keys", maps)
+    if content and all(str(key).isdigit() for key in content):
+        return Content("keys", {int(key): _numbers(np.asarray(value)[None])[0] for key, value in content.items()})
+    raise Refused(f"expected keys or classes among its names, got {', '.join(map(str, content))[:80] or 'none'}")
 
 
 def _maps(content: Mapping[Any, Any], count: int) -> np.ndarray:
@@ -160,9 +153,13 @@ def _maps(content: Mapping[Any, Any], count: int) -> np.ndarray:
     return arrays[known[0] if known else next(iter(arrays))]
 
 
-def _checked(path: Path, maps: np.ndarray) -> Float32[np.ndarray, "k u v"]:
+def _numbers(maps: np.ndarray) -> np.ndarray:
     if maps.ndim != 3 or 0 in maps.shape or maps.dtype.kind not in "biuf":
         raise Refused(f"expected maps (k, u, v) of numbers, got {maps.shape} of {maps.dtype}")
+    return maps
+
+
+def _checked(maps: np.ndarray) -> Float32[np.ndarray, "k u v"]:
     real = maps.astype(np.float32)
     if not np.isfinite(real).all():
         raise Refused("its maps hold NaN or infinity")

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
@@ -143,6 +144,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
         raise DataError(
             f"{root}: expected a folder for each class of classes.txt, got {enumeration(there.names)}; rename them"
         )
+    _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
     with_split = split is None and bool(splits)
     truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
     storage, problems = plain(classes), _left_out(root, split, there, list(tops.values()))
@@ -164,8 +166,21 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
     return StoredDataSet(str(root), classes, found, problems, remedy, notes, lenient, stray_truth=truth.stray)
 
 
+def _refuse_wrapper(there: ClassFolders, listed: bool) -> None:
+    """Refuse one folder around the class folders, which would make a class of all."""
+    folders = [folder for top in there.tops.values() for folder in top.classes]
+    if listed or len(folders) != 1 or any(path.suffix.lower() in SUFFIXES for path in folders[0].iterdir()):
+        return
+    inner = [one.name for one in folders_of(folders[0]) if _content(one) == _PHOTOGRAPHS]
+    if len(inner) > 1:
+        raise DataError(
+            f"{folders[0]}: the only folder, with {enumeration(inner, most=3)} in it; give it as --data if these are "
+            "the classes, or list it in classes.txt if it is the class"
+        )
+
+
 def _table(root: Path, there: ClassFolders) -> ClassTable:
-    names = [name for name in there.names if name.casefold() != BACKGROUND]
+    names = [name for name in there.names if not is_background(name)]
     if not names:
         others = [one.name for top in there.tops.values() for one in top.others]
         got = f"; {enumeration(others)} hold other files only" if others else ""
@@ -174,10 +189,11 @@ def _table(root: Path, there: ClassFolders) -> ClassTable:
 
 
 def _tags(name: str, classes: ClassTable) -> tuple[tuple[int, ...], str | None]:
+    if classes.background and is_background(class_of(name)):
+        return (), None  # a negative
     if class_of(name) not in classes.names:
         return (), f"its folder {printable(name)!r} is no class of classes.txt; add it, or rename the folder"
-    label = classes.names.index(class_of(name))
-    return ((label,) if label in classes.foreground else ()), None  # photographs of the background are negatives
+    return (classes.names.index(class_of(name)),), None
 
 
 def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence[_Top]) -> list[Problem]:

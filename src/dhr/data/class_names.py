@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.background import BACKGROUND, is_background
+from dhr.data.classes import enumeration
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
 
@@ -31,7 +32,7 @@ def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROU
             raise DataError(
                 f"{path}: expected a class name without ';' and control characters, got {name!r}; rename the class"
             )
-        if clean.casefold() != BACKGROUND:
+        if not is_background(clean):
             found.append(clean)
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:

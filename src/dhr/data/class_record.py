@@ -1,10 +1,12 @@
 """The class table that ``dhr export`` writes beside masks of other formats, which hold names at most."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from dhr.data.background import is_background
 from dhr.data.class_names import class_of
-from dhr.data.classes import BACKGROUND
+from dhr.data.json_text import read_json
 from dhr.data.samples import ClassTable
 
 RECORD = "dhr"
@@ -37,8 +39,19 @@ def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] 
     classes, background = record.get("classes"), record.get("background")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         return None
-    if not isinstance(background, bool) or (background and not (classes and classes[0].casefold() == BACKGROUND)):
+    if not isinstance(background, bool) or (background and not (classes and is_background(classes[0]))):
         return None
     places = {class_of(name): place for place, name in reversed(list(enumerate(classes)))}
-    order = sorted(names, key=lambda name: places.get(class_of(name), len(places)))
+    order = sorted(names, key=lambda name: places.get(class_of(name), len(classes)))
     return order, class_of(classes[0]) if background else None
+
+
+def read_record(root: Path) -> dict[str, Any]:
+    """Read :data:`RECORD_FILE` of a folder; empty if there is none, or something else.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
+    path = root / RECORD_FILE
+    value = read_json(path) if path.is_file() else None
+    return value if isinstance(value, dict) else {}

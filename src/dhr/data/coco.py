@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
 from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import recorded
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.class_record import read_record, recorded
+from dhr.data.classes import enumeration
 from dhr.data.coco_content import Annotation, CocoContent, Image, read_coco_content
 from dhr.data.coco_files import CocoFile, coco_files
 from dhr.data.coco_objects import Identity
@@ -40,6 +41,8 @@ def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool =
     """
     chosen = _chosen(root, split)
     contents = [(file, read_coco_content(file.path, progress)) for file in chosen]
+    if contents[0][1].record is None:
+        contents[0][1].record = read_record(root)
     notes: list[str] = []
     classes = _table([content for _, content in contents], notes)
     problems: list[Problem] = []
@@ -126,7 +129,7 @@ def _order(content: CocoContent, used: set[str | None], notes: list[str]) -> lis
                 "super-category of the others, and has no object"
             )
             del by_name[name]
-    return [numbers[0] for name, numbers in by_name.items() if name.casefold() != BACKGROUND]
+    return [numbers[0] for name, numbers in by_name.items() if not is_background(name)]
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,9 @@ class _Photographs:
         ids = {name: label for label, name in enumerate(self.classes.names)}
         known = {number: self.content.name_of(number) or "" for number in self.content.names}
         return {
-            number: 0 if name.casefold() == BACKGROUND and self.classes.background else ids[name]
+            number: 0 if is_background(name) and self.classes.background else ids[name]
             for number, name in known.items()
-            if name in ids or name.casefold() == BACKGROUND
+            if name in ids or is_background(name)
         }
 
     def _crowds(self, labels: dict[Identity, int]) -> set[Identity]:

@@ -10,6 +10,7 @@ from dhr.files import open_regular
 
 _PREFIX = "instances_"
 _INSIDE = "_annotations.coco.json"  # as annotation tools write it, among the photographs
+_KIND = re.compile("^(stuff|person_keypoints|panoptic|captions)_")
 _END = 1 << 16  # bytes of a file's head and tail in which its format shows
 _FIRST = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(info|licenses|images|annotations|categories|dhr|type)"\s*:')
 _LISTS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
@@ -42,7 +43,8 @@ def coco_files(root: Path) -> dict[str, CocoFile]:
         others = [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]
         for path in others:
             if not path.name.startswith(".") and _is_coco(path):
-                found[path.stem] = CocoFile(path, _photographs(root, path.stem))
+                split = _KIND.sub("", path.stem)
+                found[split] = CocoFile(path, _photographs(root, split))
     return found
 
 

@@ -1,7 +1,6 @@
 """Data sets in which every pixel has a class: PASCAL-Context (59), ADE20K (150), COCO-Stuff (171)."""
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +9,13 @@ from dhr.data.benchmarks import benchmark
 from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import TAG_FILES
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of, printable
+from dhr.data.listing import Names, list_files, name_of
 from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.matching import match_lines
 from dhr.data.places import base, chosen_split, first_folder, folders_of, listed_files, no_split
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.tags import TagLine, merge, read_tags
+from dhr.data.tags import read_tags
 from dhr.data.truth import MaskFile, Storage
 from dhr.data.truth_files import truth_files
 from dhr.errors import DataError
@@ -61,19 +61,20 @@ def assemble(
         wanted = listed_files(listed, names, problems)
         files = [(part, file) for part, file in files if file in wanted]
     kept = [file for _, file in files]
-    tags_of = _tags(root, classes, names, kept, masks, progress, problems if split is None else None)
+    notes: list[str] = []
+    tags_of = _tags(root, classes, names, kept, masks, progress, problems if split is None else None, notes)
     found = []
     for part, file in files:
         path, (tags, reason), name = part.images / file, tags_of(file), name_of(file, SUFFIXES)
         found.append(Found(name, str(path), path, tags, masks.get(name), reason))
     where = str(root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs and masks there"
-    return StoredDataSet(where, classes, found, problems, remedy, stray_truth=stray)
+    return StoredDataSet(where, classes, found, problems, remedy, notes, stray_truth=stray)
 
 
 def _tags(
     root: Path, classes: ClassTable, names: Names, files: Sequence[str], masks: Mapping[str, MaskFile],
-    progress: Progress, problems: list[Problem] | None,
+    progress: Progress, problems: list[Problem] | None, notes: list[str],
 ) -> Callable[[str], tuple[tuple[int, ...], str | None]]:  # fmt: skip
     """What says what is in each file; lines of tags that match none become ``problems`` where that is wanted."""
     path = next((root / name for name in TAG_FILES if (root / name).is_file()), None)
@@ -81,22 +82,10 @@ def _tags(
         by_name = {name: masks[name] for file in files if (name := name_of(file, SUFFIXES)) in masks}
         of_mask = tags_of_masks(by_name, progress)
         return lambda file: of_mask(name_of(file, SUFFIXES))
-    lines: dict[str, list[TagLine]] = defaultdict(list)
-    tagged = read_tags(path, classes)
-    for line, (matched, reason) in zip(tagged, names.find_all([line.image for line in tagged]), strict=True):
-        for file in matched:
-            lines[file].append(line)
-        if problems is not None and not matched:
-            why = reason if line.image else line.reason
-            problems.append(Problem(printable(line.image) or str(path), f"{path} line {line.line}: {why}"))
-
-    def of_line(file: str) -> tuple[tuple[int, ...], str | None]:
-        if file not in lines:
-            return (), f"no line in {path}; add one"
-        tags, reason = merge(lines[file])
-        return tags, f"{path} {reason}" if reason else None
-
-    return of_line
+    matched = match_lines(path, read_tags(path, classes, notes), names)
+    if problems is not None:
+        problems += matched.problems
+    return matched.tags_of
 
 
 _TRAIN_IDS = "_labelTrainIds.png"

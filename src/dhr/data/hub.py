@@ -1,5 +1,6 @@
 """Data sets that Hugging Face's ``datasets`` saved on the disk."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -134,6 +135,7 @@ def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = 
             mask = columns.masks and _MaskCell(_Cell(plain_images, row, columns.masks, source, root), storage)
             cell = _Cell(plain_images, row, columns.images, source, root)
             found.append(Found(full, source, cell, tags, mask or None, reason))
+    notes += read.notes
     return StoredDataSet(str(root), classes, found, (), "there is no row in it", notes, lenient)
 
 
@@ -226,7 +228,16 @@ def _table(root: Path, labels: Labels) -> ClassTable:
         ]
         why = " | ".join(told(problems, 3)) or "all rows are without labels"
         raise DataError(f"{root}: no row names a class: {why}; correct them, or write classes.txt")
+    joined = next(
+        (name for name in names if len(parts := _parts(name)) > 1 and all(one in names for one in parts)), None
+    )
+    if joined is not None and labels.known is None:
+        raise DataError(f"{root}: the label {joined!r} holds several of the other labels; save lists of labels")
     return table_of(names, root)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[,;|/]", text) if part.strip()]
 
 
 def _name(value: Any, row: int) -> str:

@@ -4,13 +4,14 @@ Pillow is used through its format classes, not through ``Image.open``: the check
 latter is a global of the whole process, ours is an argument. Only the formats of :data:`SUFFIXES` are read.
 """
 
+import errno
 import io
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -24,13 +25,19 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from dhr.data.palette import palette as voc_palette
 from dhr.errors import ItemError, ShapeError
-from dhr.files import write_atomic
+from dhr.files import IrregularFileError, open_regular, write_atomic
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 """Suffixes of photographs, in lower case."""
 
 MAX_PIXELS = 250_000_000
 """Photographs with more pixels are refused before they are decoded."""
+
+MAX_BYTES = 8_000_000_000
+"""Larger image files are refused before they are opened."""
+
+MAX_HEADER = 64_000_000
+"""Bytes of an image file that may be read besides its pixels: profiles, texts, previews."""
 
 PNG_LEVEL = 3
 """Of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
@@ -57,6 +64,10 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
 )
 _STRIP = 4_000_000  # pixels converted at once: conversion then needs little memory beside the photograph itself
 _ORIENTATION = 0x0112  # EXIF tag
+_GIF_HEADER = 1_000_000  # bytes; Pillow joins comments one by one, which takes their square of time
+_MOST_BYTES = 16  # a pixel: four channels of 32 bits
+_STRIP_BYTES, _TILE_BYTES, _TILE_WIDTH, _TILE_LENGTH = 279, 325, 322, 323  # TIFF tags
+_TILES = 16  # times that tiles may be larger than the picture, which need not fill them
 
 
 def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
@@ -165,12 +176,14 @@ def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator
 def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """The image with its header parsed; ``ItemError`` for whatever keeps it from being one of ours."""
     try:
-        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):  # a pipe would block for ever
-            kind = "folder" if path.is_dir() else "special file"
-            raise ItemError(f"{path}: expected an image file, got a {kind}; name the file")
         file = _binary(path)
     except FileNotFoundError as error:
         raise ItemError(f"{path}: expected an image file, there is none; check the name") from error
+    except IrregularFileError as error:
+        if error.errno == errno.EFBIG:
+            raise ItemError(f"{path}: {error.strerror}; make it smaller") from error
+        kind = "folder" if isinstance(path, Path) and path.is_dir() else "special file"
+        raise ItemError(f"{path}: expected an image file, got a {kind}; name the file") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ItemError(f"{path}: cannot be opened: {reason}; check the name and the permissions") from error
@@ -183,22 +196,82 @@ def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFil
                 f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels, over the limit of "
                 f"{max_pixels / 1e6:.0f}; make it smaller or raise the limit"
             )
+        with decoding(path):
+            _refuse_parts(image, file)
         yield image
 
 
-def _binary(path: Path | Content) -> io.BytesIO | io.BufferedReader:
-    return io.BytesIO(path.data) if isinstance(path, Content) else path.open("rb")
+def _binary(path: Path | Content) -> "_Metered":
+    raw = io.BytesIO(path.data) if isinstance(path, Content) else open_regular(path, MAX_BYTES).detach()
+    return _Metered(raw)
 
 
-def _identify(path: Path | Content, file: io.BytesIO | io.BufferedReader) -> ImageFile.ImageFile:
-    head = file.read(16)
+class _Metered(io.BufferedReader):
+    """An image file of which only as much is read as its picture can need, whatever its header says.
+
+    Pillow reads a WebP as a whole, and every chunk before the picture, each of any size: a sparse file of gigabytes
+    has no more than some bytes on the disk.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        super().__init__(raw)
+        self.left = MAX_HEADER
+        """Bytes that may still be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes; ValueError if that would be more than the picture can need."""
+        wanted = self.left + 1 if size is None or size < 0 else min(size, self.left + 1)
+        content = super().read(wanted)
+        self.left -= len(content)
+        if self.left < 0:
+            raise ValueError("the file is far larger than its picture can be")
+        return content
+
+
+def _refuse_parts(image: ImageFile.ImageFile, file: _Metered) -> None:
+    """Refuse parts that are larger than the picture; what is left of the file may then be read."""
+    width, height = image.size
+    most = MAX_HEADER + _MOST_BYTES * width * height
+    if isinstance(image, TiffImageFile):  # libtiff reads by itself: it is given the file, and not our reader
+        tags = image.tag_v2
+        sizes = [_largest(tags.get(tag, 0)) for tag in (_STRIP_BYTES, _TILE_BYTES)]
+        tile = _largest(tags.get(_TILE_WIDTH, 0)) * _largest(tags.get(_TILE_LENGTH, 0))
+        if max(sizes) > most or tile > _TILES * (width * height + _TILES * 65536):
+            raise ValueError("its strips or tiles are far larger than its picture")
+    file.left = most
+
+
+def _largest(value: Any) -> int:
+    numbers = value if isinstance(value, tuple | list) else (value,)
+    return max((int(one) for one in numbers), default=0)
+
+
+def _identify(path: Path | Content, file: _Metered) -> ImageFile.ImageFile:
+    head = file.read(32)
     if not head:
         raise ItemError(f"{path}: expected an image, got an empty file; copy it again")
     file.seek(0)
     for pattern, opener in _FORMATS:
         if pattern.match(head):
+            if opener is WebPImageFile:  # which is read as a whole before its size is known
+                file.left = MAX_HEADER + _MOST_BYTES * min(_webp_pixels(head), MAX_PIXELS)
+            elif opener is GifImageFile:
+                file.left = _GIF_HEADER
             return opener(file)
     raise ItemError(f"{path}: expected PNG, JPEG, WebP, BMP, TIFF or GIF, got something else; convert it or remove it")
+
+
+def _webp_pixels(head: bytes) -> int:
+    """Width times height as the header of a WebP says it; 0 where it says nothing."""
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return (int.from_bytes(head[24:27], "little") + 1) * (int.from_bytes(head[27:30], "little") + 1)
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
+    if kind == b"VP8 ":
+        return (int.from_bytes(head[26:28], "little") & 0x3FFF) * (int.from_bytes(head[28:30], "little") & 0x3FFF)
+    return 0
 
 
 @contextmanager

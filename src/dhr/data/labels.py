@@ -162,7 +162,9 @@ def table_of_colours(
     if used[-1] >= len(codes) or len(set(codes[used].tolist())) < len(used):
         return None  # indices without a colour, or several with the same: numbers are all there is
     by_number = storage.ids[used]
-    if (codes[used] & 255 == codes[used] >> 16).all() and (codes[used] & 255 == codes[used] >> 8 & 255).all():
+    coloured = codes[used] != _BLACK
+    grey = (codes[used] == (codes[used] & 255) * 0x010101).all()
+    if grey and not np.isin(codes[used][coloured], list(storage.colours)).any():
         return _table_of_greys(path, codes, used, storage)
     unused = np.setdiff1d(np.delete(codes, used), [_BLACK])
     if 2 * np.isin(unused, list(storage.family)).sum() < len(unused):
@@ -170,7 +172,6 @@ def table_of_colours(
     by_colour = np.array([storage.colours.get(int(code), -1) for code in codes[used]])
     of_number = _codes(class_palette(storage.classes)).astype(np.int64)[np.maximum(by_number, 0)]
     agrees = (by_number >= 0) & ((codes[used] == of_number) | ((by_number == VOID) & (by_colour < 0)))
-    coloured = codes[used] != _BLACK
     known = coloured & (agrees | (by_colour >= 0))
     if 2 * pixels[used][known].sum() <= pixels[used][coloured].sum():
         return None
@@ -190,8 +191,11 @@ def _table_of_greys(
     """Of a palette of greys: a greyscale mask that a program has indexed, or numbers with greys to look at."""
     levels = codes[used] & 255
     ramp = np.array_equal(codes & 255, np.round(np.linspace(0, 255, len(codes))).astype(np.int64))
+    inverted = levels.tolist() == [255, 0]
     if ramp or (levels == used).all() or (storage.ids[levels] < 0).any():
         return None
+    if not inverted and np.isin(levels, (0, 255)).all():
+        return None  # black and white, to look at
     if (storage.ids[used] >= 0).all():
         raise ItemError(
             f"{path}: expected numbers and grey levels of the palette to be the same, got number {used[-1]} with level "

@@ -3,9 +3,11 @@
 import os
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from dhr.data.classes import enumeration
@@ -97,6 +99,16 @@ def key_of(path: str) -> str:
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
+def mask_key(name: str) -> str:
+    """What two photographs must not share: the name of their masks, on disks that ignore case and Unicode's forms."""
+    return key_of(name).casefold()
+
+
+def overwritten(others: Sequence[str]) -> str:
+    """Why photographs whose masks share a name are left out."""
+    return f"its mask would overwrite that of {', '.join(repr(printable(other)) for other in others[:3])}; rename them"
+
+
 def escapes(path: str) -> bool:
     """Whether a path written by a person is absolute or may lead out of its folder.
 
@@ -105,6 +117,23 @@ def escapes(path: str) -> bool:
     """
     path = path.replace("\\", "/")
     return path.startswith("/") or re.match("[A-Za-z]:", path) is not None or ".." in path.split("/")
+
+
+MOST_BYTES = 255 - len(".safetensors")
+"""Length of a photograph's own name without suffix, in UTF-8: file systems take 255 bytes, and the longest file that
+is called after a photograph has this ending."""
+
+
+def too_long(name: str) -> str | None:
+    """Why a photograph of this name cannot be used, if it leaves no room for the files that are called after it.
+
+    >>> too_long("trip/a"), too_long("a" * 250)
+    (None, 'its name takes 250 bytes without suffix, and files called after it may take 243; shorten it')
+    """
+    size = len(name.rpartition("/")[2].encode("utf-8", "surrogateescape"))
+    if size <= MOST_BYTES:
+        return None
+    return f"its name takes {size} bytes without suffix, and files called after it may take {MOST_BYTES}; shorten it"
 
 
 def printable(text: str) -> str:
@@ -121,8 +150,12 @@ class Names:
 
     A name is compared from its end, part by part: ``C:\\shop\\images\\a.jpg`` means ``a.jpg`` or ``images/a.jpg``, and
     ``a.jpg`` means ``trip/a.jpg`` where there is only one. The longest match counts; the suffix of the image may be
-    left out; Unicode's forms are alike. Only files that were listed are ever found, so that no name leads out of the
-    folder.
+    left out; Unicode's forms are alike, and so are letters in either case where one file only is meant. Only files that
+    were listed are ever found, so that no name leads out of the folder.
+
+    >>> names = Names(["a.jpg", "trip/b.jpg"])
+    >>> names.find("images/a.jpg")[0], names.find("b")[0], names.find("../c.jpg")[0]
+    (['a.jpg'], ['trip/b.jpg'], [])
 
     Args:
         files: relative POSIX paths.
@@ -133,88 +166,134 @@ class Names:
     """
 
     def __init__(self, files: Sequence[str], folder: str = "images/", uploads: bool = False) -> None:
-        self._folder = folder
+        self._folder, self._uploads = folder, uploads
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
-        self._by_end: dict[str, list[str]] = defaultdict(list)
-        self._by_upload: dict[str, list[str]] = defaultdict(list)
         for file in files:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
-            self._by_mask[name_of(key, SUFFIXES).casefold()].append(file)  # one file on disks that ignore case
-            last = key.rpartition("/")[2]
-            for end in {last, name_of(last, SUFFIXES)}:
-                self._by_end[end].append(file)
-            if uploads:
-                self._by_upload[_as_uploaded(last)].append(file)
+            self._by_mask[mask_key(name_of(key, SUFFIXES))].append(file)
 
     def find(self, text: str) -> tuple[list[str], str | None]:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
-        key = key_of(text.strip())
-        parts = [part for part in key.split("/") if part not in ("", ".")]
-        if found := self._longest(parts):
-            return found, None
+        parts = _parts(text)
         if not parts:
             return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
-        below = [file for file in self._by_end.get(parts[-1], ()) if _ends_with(key_of(file), "/".join(parts))]
-        uploaded = (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
-        relation = "end with"
-        if not below and uploaded:
-            relation = "may have been uploaded as"
+        found = self._longest(text, parts)
+        uploaded = self._uploads and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
+        if found is None and uploaded:
             name = parts[-1][uploaded.end() :]
-            below = (self._by_upload and self._by_file.get(name)) or self._by_upload.get(_as_uploaded(name), [])
-        if len({name_of(key_of(file), SUFFIXES) for file in below}) == 1:
-            return below, None
-        if below:
-            return (
-                [],
-                f"several files {relation} {printable(text)!r}: {enumeration(below, most=3)}; write more of its path",
-            )
-        return [], self._nothing(text, parts)
+            found = self._longest(text, [*parts[:-1], name])
+            if found is None and (before := self._as_uploaded.get(_as_uploaded(name))):
+                names = enumeration(before, most=3)
+                several = f"several files may have been uploaded as {printable(text)!r}: {names}; give them other names"
+                found = (before, None) if len(before) == 1 else ([], several)
+        for start in range(len(parts) if found is None else 0):
+            same = self._folded.get("/".join(parts[start:]).casefold(), ())
+            if len(same) == 1:
+                return list(same), None
+        return found or ([], self._nothing(text, parts))
 
-    def _longest(self, parts: Sequence[str]) -> list[str] | None:
-        for start in range(len(parts)):
-            rest = "/".join(parts[start:])
-            if found := self._by_file.get(rest) or self._by_name.get(rest):
-                return found
+    def _longest(self, text: str, parts: Sequence[str]) -> tuple[list[str], str | None] | None:
+        """The files that share most parts with a path, or why they cannot be told; None if there is none."""
+        whole = "/".join(parts)
+        if found := self._named(whole):
+            return found, None
+        if below := self._ends.below(whole, most=4):
+            if parts[0] == self._folder.rstrip("/"):  # it may be the folder of all, or one below it
+                below += self._named("/".join(parts[1:])) or ()
+            if len({name_of(key_of(file), SUFFIXES) for file in below}) == 1:
+                return below, None
+            names = enumeration(sorted(below), most=3)
+            return [], f"several files end with {printable(text)!r}: {names}; write more of its path"
+        for start in range(1, len(parts)):
+            if found := self._named("/".join(parts[start:])):
+                return found, None
         return None
 
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
         """The files of each of the names of one annotation file, or why there are none.
 
-        Names that differ in what precedes their match, and so mean different files elsewhere, are refused where they
-        would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are not both ``1.jpg``.
+        One file calls a photograph by one name. Names that differ, in more than their suffix, mean different files
+        elsewhere, so they are refused where they would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are
+        not both ``1.jpg``, and ``1.jpg`` beside ``cats/1.jpg`` may be one that is missing.
         """
         found = [self.find(text) for text in texts]
-        meant: dict[str, set[str]] = defaultdict(set)
+        meant: dict[str, dict[str, str]] = defaultdict(dict)
         for text, (files, _) in zip(texts, found, strict=True):
+            name = name_of("/".join(_parts(text)), SUFFIXES)
             for file in files:
-                meant[file].add(name_of(key_of(text.strip()), SUFFIXES))
-        several = {file: sorted(names) for file, names in meant.items() if len(names) > 1 and not _nested(names)}
-        return [
-            (files, reason)
-            if not (clash := next((several[file] for file in files if file in several), None))
-            else (
-                [],
-                f"the names {enumeration(clash, most=3)} all match {files[0]!r}; write paths that tell them apart",
-            )
-            for files, reason in found
-        ]
+                meant[file].setdefault(name.casefold(), name)
+        several = {file: sorted(names.values()) for file, names in meant.items() if len(names) > 1}
+        return [_told_apart(files, several) or (files, reason) for files, reason in found]
 
     def clash(self, file: str) -> list[str]:
         """The other files whose masks would have the same name."""
-        same = self._by_mask[name_of(key_of(file), SUFFIXES).casefold()]
+        same = self._by_mask[mask_key(name_of(key_of(file), SUFFIXES))]
         return [other for other in same if other != file]
+
+    def _named(self, path: str) -> list[str] | None:
+        return self._by_file.get(path) or self._by_name.get(path)
+
+    @cached_property
+    def _as_uploaded(self) -> dict[str, list[str]]:
+        """Files by the name that they would have as uploads."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for file in self._by_file:
+            found[_as_uploaded(file.rpartition("/")[2])] += self._by_file[file]
+        return found
+
+    @cached_property
+    def _ends(self) -> "_Ends":
+        return _Ends({key: files for keys in (self._by_name, self._by_file) for key, files in keys.items()})
+
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        """Files by path in lower case, with and without suffix."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for keys in (self._by_file, self._by_name):
+            for key, files in keys.items():
+                found[key.casefold()] += files
+        return found
 
     def _nothing(self, text: str, parts: Sequence[str]) -> str:
         stem = name_of("/".join(parts), SUFFIXES)
-        near = self._by_name.get(stem) or self._by_mask.get(stem.casefold()) or self._by_end.get(
-            name_of(parts[-1], SUFFIXES)
+        near = self._by_name.get(stem) or self._by_mask.get(stem.casefold()) or self._ends.below(
+            name_of(parts[-1], SUFFIXES), most=2
         )  # fmt: skip
         hint = f"did you mean {enumeration(near, most=2)}?" if near else "add the image or remove the line"
         return f"no image {printable(text)!r} in {self._folder}; {hint}"
+
+
+class _Ends:
+    """Finds paths by their last parts, in a time that hardly grows with their number."""
+
+    def __init__(self, files: Mapping[str, Sequence[str]]) -> None:
+        self._files = files
+        self._backwards = sorted(path[::-1] for path in files)
+
+    def below(self, end: str, most: int) -> list[str]:
+        """Up to ``most`` files whose path ends with ``/end``."""
+        found: dict[str, None] = {}
+        for at in range(bisect_left(self._backwards, end[::-1] + "/"), len(self._backwards)):
+            path = self._backwards[at][::-1]
+            if not path.endswith(f"/{end}") or len(found) >= most:
+                break
+            found.update(dict.fromkeys(self._files[path]))
+        return list(found)
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of a path written by a person; ``..`` takes the part before it away."""
+    parts: list[str] = []
+    for part in key_of(text.strip()).split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
 
 
 def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> tuple[list[str], str] | None:
@@ -228,17 +307,6 @@ def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> t
 
 def _as_uploaded(name: str) -> str:
     return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
-
-
-def _ends_with(file: str, end: str) -> bool:
-    """Whether a path ends with ``end``, whole parts only, with or without its suffix."""
-    return f"/{file}".endswith(f"/{end}") or f"/{name_of(file, SUFFIXES)}".endswith(f"/{end}")
-
-
-def _nested(names: Iterable[str]) -> bool:
-    """Whether each name is an end of the longest, so that all can mean the same file."""
-    longest = max(names, key=len)
-    return all(f"/{longest}".endswith(f"/{name.lstrip('/')}") for name in names)
 
 
 def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:

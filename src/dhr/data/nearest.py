@@ -37,7 +37,6 @@ _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     ((b'"shapes"', b'"imagePath"'), "labelme's, one file a photograph: convert them with labelme2voc or to COCO"),
     ((b'"shape_attributes"',), "that of VGG Image Annotator: export it as COCO"),
     ((b'"classTitle"',), "Supervisely's: export it as COCO or Pascal VOC"),
-    ((b'"coordinates"', b'"annotations"'), "CreateML's: export it as COCO or Pascal VOC"),
     ((b'"images"', b'"categories"'), "COCO's: call it annotations/instances_NAME.json, photographs in images/"),
     ((b'"images"', b'"annotations"'), "COCO's: call it annotations/instances_NAME.json, photographs in images/"),
     ((b'"items"', b'"categories"'), "datumaro's: put it into annotations/, with photographs in images/"),
@@ -162,10 +161,10 @@ def _missing(root: Path, layouts: Iterable[str]) -> list[str]:
     """Layouts of which something is there and something is not, the nearest first."""
     near = []
     for name, groups in _PARTS.items():
-        there = [next((part for part in group if next(root.glob(part), None) is not None), None) for group in groups]
-        missing = [group for group, part in zip(groups, there, strict=True) if part is None]
+        there = [next((path for part in group for path in root.glob(part)), None) for group in groups]
+        missing = [group for group, path in zip(groups, there, strict=True) if path is None]
         if name in layouts and missing and len(missing) < len(groups):
-            parts = enumeration([part for part in there if part is not None])
+            parts = enumeration(path.relative_to(root).as_posix() for path in there if path is not None)
             wanted = " and ".join(" or ".join(group) for group in missing)
             near.append((len(missing), f"nearest is {name}: {parts} is there, {wanted} is missing"))
     return [text for _, text in sorted(near, key=lambda one: one[0])[:2]]

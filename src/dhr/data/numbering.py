@@ -56,6 +56,11 @@ class Numbering:
     """A few masks, with the tags of their photographs where these are known: they tell whether colours count
     (:func:`~dhr.data.palettes.colours_count`)."""
 
+    @property
+    def key(self) -> str:
+        """Tells numberings apart that read the same file in different ways."""
+        return f"{self.ids} {self._storage.own_palette}"
+
     def read(self, path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
         """Class ids of the data set, and :data:`~dhr.data.samples.VOID`; see :func:`~dhr.data.labels.read_labels`.
 

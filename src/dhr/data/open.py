@@ -9,6 +9,7 @@ from dhr.data.class_folders import fits_class_folders, read_class_folders
 from dhr.data.classes import enumeration
 from dhr.data.coco import fits_coco, read_coco
 from dhr.data.cvat import fits_cvat, read_cvat
+from dhr.data.datumaro import fits_datumaro, read_datumaro
 from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_context, read_stuff
 from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
@@ -18,6 +19,7 @@ from dhr.data.nearest import advice, elsewhere
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
+from dhr.data.yolo import fits_yolo, read_yolo
 from dhr.errors import ConfigError, DataError
 
 AUTO = "auto"
@@ -49,15 +51,21 @@ READERS: dict[str, Reader] = {
     "context": Reader("JPEGImages/ with SegmentationClassContext/", fits_context, read_context),
     "ade": Reader("images/training/ with annotations/training/", fits_ade, read_ade),
     "stuff": Reader("images/train2017/ with stuffthingmaps_trainval2017/train2017/", fits_stuff, read_stuff),
-    "coco": Reader("annotations/instances_SPLIT.json with images/SPLIT/", fits_coco, read_coco),
+    "coco": Reader(
+        "annotations/instances_SPLIT.json with images/SPLIT/, or another JSON file of COCO's format",
+        fits_coco,
+        read_coco,
+    ),
     "release": Reader("SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/", fits_release, read_release),
     "folder": Reader(
         "images/ with tags.csv (or tags.jsonl) and classes.txt",
         _fits_folder,
         lambda root, split, progress, lenient: FolderDataSet(root, split),
     ),
+    "yolo": Reader("data.yaml with images/ and labels/", fits_yolo, read_yolo),
     "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
     "label-studio": Reader("a JSON file of tasks", fits_label_studio, read_label_studio),
+    "datumaro": Reader("dhr.json of dhr export --to datumaro, or datumaro's own files", fits_datumaro, read_datumaro),
     "huggingface": Reader("state.json and dataset_info.json, or dataset_dict.json", fits_hub, read_hub),
     "class-folders": Reader("a folder of photographs for each class", fits_class_folders, read_class_folders),
 }
@@ -77,6 +85,8 @@ def layout_of(root: Path) -> str:
     """
     if _fits_folder(root) and (root / "classes.txt").is_file():
         return "folder"
+    if fits_datumaro(root):  # an export of ours, whose folders look like other layouts
+        return "datumaro"
     published = [name for name in _PUBLISHED if READERS[name].fits(root)]
     if len(published) > 1:
         raise DataError(f"{root}: several layouts fit, {', '.join(published)}; choose one with --format")

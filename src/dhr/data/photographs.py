@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dhr.data.folder import read_split
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of
+from dhr.data.listing import Names, list_files, name_of, overwritten, printable, too_long
+from dhr.data.problems import told
 from dhr.data.samples import Problem
 from dhr.errors import DataError
 
@@ -41,13 +42,43 @@ def list_photographs(root: Path, split: str | None = None) -> Photographs:
         raise DataError(f"expected a folder of photographs at {root}, there is none; check the path")
     images = root / "images" if (root / "images").is_dir() else root
     listing = list_files(images, SUFFIXES)
+    names = Names(listing.files)
     problems = list(listing.problems) if images != root else []  # a folder of anything holds other files too
     files: Sequence[str] = listing.files
     if split is not None:
         problems = []
-        wanted = read_split(root, split, Names(files), problems)
+        wanted = read_split(root, split, names, problems)
         files = [file for file in files if file in wanted]
     if not files:
         where = f"in split {split!r} of {root}" if split is not None else f"in {images}"
         raise DataError(f"there is no photograph ({', '.join(sorted(SUFFIXES))}) {where}; put some there")
-    return Photographs(tuple(Photograph(name_of(file, SUFFIXES), images / file) for file in files), tuple(problems))
+    return _told_apart(images, files, names, problems)
+
+
+def photographs_below(folder: Path) -> Photographs:
+    """All photographs of ``folder``, sub-folders included; other files are problems.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"expected a folder of photographs at {folder}, there is none; check the path")
+    listing = list_files(folder, SUFFIXES)
+    if not listing.files:
+        raise DataError(f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}); put some there")
+    return _told_apart(folder, listing.files, Names(listing.files), listing.problems)
+
+
+def _told_apart(folder: Path, files: Sequence[str], names: Names, problems: Sequence[Problem]) -> Photographs:
+    """Leave out photographs whose masks would share a name, or have no room for it."""
+    listed, broken = [], list(problems)
+    for file in files:
+        if others := names.clash(file):
+            broken.append(Problem(printable(str(folder / file)), overwritten([str(folder / one) for one in others])))
+        elif reason := too_long(name_of(file, SUFFIXES)):
+            broken.append(Problem(printable(str(folder / file)), reason))
+        else:
+            listed.append(Photograph(name_of(file, SUFFIXES), folder / file))
+    if not listed:
+        raise DataError(f"{folder}: no usable photograph; {' | '.join(told(broken, 3))}")
+    return Photographs(tuple(listed), tuple(broken))

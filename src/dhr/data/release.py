@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dhr.data.background import is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.classes import BACKGROUND
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import read_json
@@ -73,6 +73,7 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
         stray += matched.stray
     where = str(root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs into image/"
+    notes += reader.notes
     return StoredDataSet(where, storage.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
 
 
@@ -108,6 +109,6 @@ def _of_json(path: Path) -> Storage:
     if len(set(names)) < len(names) or not isinstance(void, int) or not 0 <= void <= 255:
         raise DataError(f"{path}: expected different names, and a number 0..255 to ignore; correct it")
     kept = [index for index in range(len(names)) if index != void]
-    background = names[kept[0]].casefold() == BACKGROUND
+    background = is_background(names[kept[0]])
     table = ClassTable(tuple(names[index] for index in kept), background)
     return Storage(table, tuple(kept), tuple({void, VOID} - set(kept)))

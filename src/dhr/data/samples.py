@@ -1,7 +1,7 @@
 """What a data set is to the rest of the program: a class table, and photographs with their tags."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +29,8 @@ class ClassTable:
     """Super-class of each class, where the data set knows it."""
     colours: tuple[tuple[int, int, int], ...] | None = None
     """RGB of each class, 0..255, where the data set has its own; otherwise masks are in the colours of PASCAL VOC."""
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """What its reader decided by itself, a sentence each."""
 
     @property
     def foreground(self) -> range:

@@ -10,12 +10,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import Content, read_rgb, read_size
-from dhr.data.listing import key_of, printable
+from dhr.data.background import background_notes
+from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
+from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
 from dhr.data.truth import NoTruth, Truth
+from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @runtime_checkable
@@ -89,14 +92,13 @@ class StoredDataSet:
         self._found: dict[str, Found] = {}
         same: dict[str, list[Found]] = defaultdict(list)
         for one in found:
-            same[key_of(one.name).casefold()].append(one)  # masks share one file on disks that ignore case
+            same[mask_key(one.name)].append(one)
         samples = []
         for group in same.values():
             for one in group:
-                reason = one.reason
+                reason = one.reason or too_long(one.name)
                 if len(group) > 1:
-                    others = ", ".join(repr(printable(other.source)) for other in group[:4] if other is not one)
-                    reason = f"its mask would overwrite that of {others}; rename them"
+                    reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
                     if not lenient:
@@ -113,13 +115,14 @@ class StoredDataSet:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        strays = (f"ground truth not used: {line}" for line in told(self.stray_truth, 3))
         self.notes = (
+            *classes.notes,
             *notes,
             *self._negatives(),
+            *background_notes(classes, self.samples),
             *_passed_over(unread if lenient else []),
             *_without_truth(self._found.values()),
-            *strays,
+            *stray_notes(self.stray_truth),
         )
 
     def _negatives(self) -> list[str]:
@@ -139,8 +142,7 @@ class StoredDataSet:
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
         try:
-            with image.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_regular(image, MAX_BYTES)
         except OSError as error:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 

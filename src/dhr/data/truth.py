@@ -35,7 +35,7 @@ class NoTruth:
 
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
         """There is none, so this raises ItemError."""
-        raise ItemError(f"{self.reason}; draw it, or score without this photograph")
+        raise ItemError(f"{self.reason}; mend it, or score without this photograph")
 
 
 @dataclass(frozen=True)

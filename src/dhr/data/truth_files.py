@@ -1,12 +1,13 @@
 """The files of a folder of ground truth, matched with photographs; files that match none are named."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import key_of, list_files, name_of, printable
+from dhr.data.problems import told
 from dhr.data.samples import Problem
 
 _PNG = frozenset({".png"})
@@ -46,13 +47,7 @@ def truth_files(folder: Path, names: Iterable[str]) -> TruthFiles:
     wanted = {key_of(name): name for name in names}
     listing = list_files(folder, _PNG)
     by_name: dict[str, Path] = {}
-    stray = list[Problem]()
-    for problem in listing.problems:
-        path = Path(problem.source)
-        if path.suffix.lower() in SUFFIXES - _PNG:
-            stray.append(Problem(problem.source, not_png(path.suffix)))
-        elif path.name.lower() not in _TABLES:
-            stray.append(problem)
+    stray = not_masks(listing.problems)
     for file in listing.files:
         stem = name_of(file, _PNG)
         name = wanted.get(key_of(stem))
@@ -65,6 +60,27 @@ def truth_files(folder: Path, names: Iterable[str]) -> TruthFiles:
             continue
         stray.append(Problem(printable(str(folder / file)), reason))
     return TruthFiles(by_name, tuple(stray))
+
+
+def not_masks(problems: Iterable[Problem]) -> list[Problem]:
+    """What a listing of PNG files passed over, class tables apart, and why these files are not read as masks."""
+    found = []
+    for problem in problems:
+        path = Path(problem.source)
+        if path.suffix.lower() in SUFFIXES - _PNG:
+            found.append(Problem(problem.source, not_png(path.suffix)))
+        elif path.name.lower() not in _TABLES:
+            found.append(problem)
+    return found
+
+
+def stray_notes(stray: Sequence[Problem]) -> list[str]:
+    """Sentences that name files of ground truth that are not used; each reason once.
+
+    >>> stray_notes([Problem("truth/x.png", "no photograph is called 'x'")])
+    ["ground truth not used: truth/x.png: no photograph is called 'x'"]
+    """
+    return [f"ground truth not used: {line}" for line in told(stray, 3)]
 
 
 def not_png(suffix: str) -> str:

@@ -107,8 +107,10 @@ class _Part:
         """The classes of all objects, as often as they come."""
         if self.xml is None:
             return
-        for number, path in enumerate(self.xml.paths, start=1):
-            progress(number, len(self.xml.paths))
+        paths = self.xml.paths
+        for number, path in enumerate(paths, start=1):
+            if number % 500 == 0 or number == len(paths):
+                progress(number, len(paths))
             if not isinstance(annotation := self.xml.read(path), str):
                 yield from (name for _, name in annotation.objects)
 

@@ -59,9 +59,18 @@ def voc_table(folders: Sequence[Path], names: Iterable[str] | None) -> VocTable:
     classes = table_of(found_names, folders[0])
     note = (
         f"classes are those of the annotations in the order of the alphabet, {enumeration(found_names, most=5)}, after "
-        "a background; write classes.txt to fix their numbers"
+        f"a background; write classes.txt to fix their numbers{_alike(found_names)}"
     )
     return VocTable(classes, None, "the names in the annotations", note)
+
+
+def _alike(names: Sequence[str]) -> str:
+    """A warning of names that differ in case only."""
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(name.casefold(), []).append(name)
+    same = next((several for several in folded.values() if len(several) > 1), None)
+    return "" if same is None else f", and to join {enumeration(same, most=3)}, which count as different classes"
 
 
 def _read_all(folders: Sequence[Path], name: str) -> VocTable | None:

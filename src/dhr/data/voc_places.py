@@ -42,8 +42,9 @@ class Place:
 def voc_places(root: Path) -> dict[str, Place]:
     """The place in ``root`` under the empty name, or those of its splits by the names of their folders; else none.
 
-    One of: ``JPEGImages/`` with annotations, masks or lists of labels; ``images/`` with a folder of annotations;
-    photographs with annotations beside them; or folders called ``train``, ``valid`` and so on, each with one of these.
+    One of: ``JPEGImages/`` with annotations, masks or lists of labels; ``images/`` with a folder of annotations or of
+    masks; photographs with annotations beside them; or folders called ``train``, ``valid`` and so on, each with one of
+    these.
     """
     top = base(root, INNER, "JPEGImages")
     one = _published(top) if top is not None else _place(root)
@@ -78,6 +79,8 @@ def _place(top: Path) -> Place | None:
         xml = _xml_folder(top) or images
         if has_annotation(xml) and _has_photograph(images):
             return Place(top, images, xml)
+        if (place := Place(top, images, None)).mask_folders and _has_photograph(images):
+            return place
     if has_annotation(top, below=False) and _has_photograph(top, below=False):
         return Place(top, top, top)
     return None

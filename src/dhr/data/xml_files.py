@@ -29,6 +29,8 @@ class XmlFiles:
         self._folder = folder
         listing = list_files(folder, _XML)
         self._files = listing.files
+        self.paths = [folder / file for file in listing.files]
+        """All annotations."""
         self._read: dict[Path, Annotation | str] = {}
         self._other_files = [
             Problem(one.source, "not an annotation (.xml), so it is not read; remove it")
@@ -39,11 +41,6 @@ class XmlFiles:
         self._names = names
         self._lost: list[Problem] = []
         self._match()
-
-    @property
-    def paths(self) -> list[Path]:
-        """All annotations."""
-        return [self._folder / file for file in self._files]
 
     @property
     def strays(self) -> list[Problem]:
@@ -110,10 +107,11 @@ class XmlFiles:
                 self._of[file].append(path)
             if not files:
                 lost.append((path, stem, reason))
+        own = set(self._of)  # photographs with an annotation of their name
         given = [self.read(path) for path, _, _ in lost]
         written = [one.filename if isinstance(one, Annotation) else "" for one in given]
         for (path, stem, reason), name, (files, _) in zip(lost, written, self._names.find_all(written), strict=True):
-            if files and not any(file in self._of for file in files):
+            if files and not any(file in own for file in files):
                 for file in files:
                     self._of[file].append(path)
                 continue

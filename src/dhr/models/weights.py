@@ -12,6 +12,8 @@ from dhr.errors import ConfigError, WeightsError
 
 HUB = "hub"
 NONE = "none"
+_ELSEWHERE = frozenset({"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"})
+"""Options of ``timm.create_model`` that lead to files and downloads."""
 
 
 def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any]) -> Any:
@@ -30,6 +32,8 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     """
     import timm
 
+    if elsewhere := sorted(_ELSEWHERE & {*options}):
+        raise ConfigError(f"timm's option {elsewhere[0]!r} is not for options; weights are named by --{setting}")
     if not timm.is_model(model):
         near = timm.list_models(f"*{model.split('_')[0].split('.')[0]}*")[:5]
         raise ConfigError(f"timm has no model {model!r}; names like it: {', '.join(near) or 'none'}")

@@ -120,8 +120,12 @@ def make_mask(
     folder: OutputFolder,
     palette: UInt8[np.ndarray, "256 3"],
     survey: Survey | None = None,
+    digest: str = "",
 ) -> None:
     """Make the mask of ``sample`` and write everything that the output folder holds of it, its record last.
+
+    Args:
+        digest: of the photograph's content, for the record.
 
     Raises:
         ItemError: the photograph cannot be read, or a model sees NaN in it.
@@ -148,7 +152,7 @@ def make_mask(
         result = background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
     size = (rgb.shape[0], rgb.shape[1])
     ids = torch.tensor([*range(classes.foreground.start), *sample.tags], dtype=torch.uint8, device=device)
-    mask = _labels(result.scores, ids, size)
+    mask = _labels(result.scores, result.order, ids, size)
     if config.stages:
         _write_stages(result, folder, sample, ids, size, classes, palette)
     if config.doubtful > 0:
@@ -156,7 +160,7 @@ def make_mask(
         write_mask(folder.training_mask(sample.name), np.where(sure, mask, np.uint8(VOID)), palette)
     write_mask(folder.mask(sample.name), mask, palette)
     record = _record(sample, classes, mask, result)
-    write_json(folder.item(sample.name), {**record, "seconds": round(time.perf_counter() - start, 4)})
+    write_json(folder.item(sample.name), {**record, "digest": digest, "seconds": round(time.perf_counter() - start, 4)})
 
 
 def photograph_prior(
@@ -183,8 +187,8 @@ def surveyed(
     return said.view(1, -1, *grid)
 
 
-def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    return upsampled_labels(scores[0], ids, size).cpu().numpy()
+def _labels(scores: Tensor, order: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    return upsampled_labels(scores[0, order[0]], ids[order[0]], size).cpu().numpy()  # of equal scores the first wins
 
 
 def _write_stages(
@@ -205,7 +209,7 @@ def _write_stages(
         ("inter", result.inter),
         ("intra", result.intra),
     ):
-        write_mask(folder.stage(stage, sample.name), _labels(scores, ids, size), palette)
+        write_mask(folder.stage(stage, sample.name), _labels(scores, result.order, ids, size), palette)
     activation = result.activation[0, classes.foreground.start :]
     buffer = io.BytesIO()
     np.savez_compressed(

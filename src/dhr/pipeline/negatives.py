@@ -21,5 +21,5 @@ def background_alone(grid: tuple[int, int], size: tuple[int, int], device: torch
     return Rebalanced(
         activation=cells, base=mask, seed=cells, initial=cells, inter=cells, intra=cells, joined=cells, scores=pixels,
         mask=mask, confidence=pixels[:, 0], kept=yes, quality=one[0], groups=yes.unsqueeze(2), ratios=one,
-        moved=nothing, marginal_error=nothing, valid=yes,
+        moved=nothing, marginal_error=nothing, valid=yes, order=torch.zeros_like(yes, dtype=torch.int64),
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """A student on photographs without tags."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,29 +9,29 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 import dhr
-from dhr.data.images import SUFFIXES, read_mask, read_rgb, write_mask
-from dhr.data.listing import list_files, name_of
+from dhr.data.images import SUFFIXES, read_rgb, write_mask
+from dhr.data.listing import Names, list_files, mask_key, name_of, printable
+from dhr.data.made_of import read_digest
+from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
+from dhr.data.photographs import Photograph, photographs_below
 from dhr.data.samples import ClassTable, Problem
-from dhr.data.tags import merge, read_tags
+from dhr.data.tags import read_tags
 from dhr.data.transforms import working_image
-from dhr.errors import ConfigError, DataError, ItemError
-from dhr.files import write_atomic
+from dhr.errors import ConfigError, DataError, ItemError, WeightsError
+from dhr.files import digest_regular, write_json
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.overview import SHOWN, write_overview
 from dhr.pipeline.run import Progress
-from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.settings import RunConfig, plain
 from dhr.train.student_file import read_student
-
-_SHOWN = 24  # photographs of the overview
-_TILE = 240  # pixels of its longer sides
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,28 @@ class Predicted:
     masks: int
     skipped: tuple[Problem, ...]
     overview: Path
+    strange: tuple[str, ...] = ()
+    """Masks in the folder that are of none of these photographs, or of one that changed and cannot be used now."""
+    notes: tuple[str, ...] = ()
+    """What was decided while the tags were read."""
+
+
+@dataclass(frozen=True)
+class _Segmenter:
+    """A student, and how it looks at photographs."""
+
+    student: Any
+    classes: ClassTable
+    long_side: int
+    config: PredictConfig
+    device: torch.device
+
+    def __call__(self, rgb: UInt8[np.ndarray, "h w 3"], allowed: Sequence[int] | None) -> UInt8[np.ndarray, "h w"]:
+        image = working_image(rgb, self.long_side).to(self.device).unsqueeze(0)
+        scores = probabilities(self.student, image, self.config, allowed)
+        ids = torch.arange(len(self.classes.names), dtype=torch.uint8, device=self.device)
+        labels: UInt8[np.ndarray, "h w"] = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
+        return labels
 
 
 def predict(
@@ -78,65 +99,113 @@ def predict(
 ) -> Predicted:
     """Segment every photograph of the folder ``images`` into ``out/masks``; interrupted, the same call goes on.
 
+    A mask is kept if its record says that it is of the photograph's present content. New and changed photographs are
+    segmented; masks of photographs that are gone are left and named.
+
     Args:
         student: a `student.safetensors`.
         tags: a ``tags.csv``; a photograph that it names gets no other classes than its tags (and the background).
 
     Raises:
-        DataError: there is no photograph.
+        DataError: there is no photograph, or ``tags`` cannot be read.
         OutputError: ``out`` cannot be written, or holds something else.
-        WeightsError: ``student`` is none.
+        WeightsError: ``student`` is not the file of a student.
         ConfigError: there is no such device.
     """
     device = RunConfig(device=config.device).find_device()
+    content = student_digest(student)
     read = read_student(student)
-    network, classes = read.student.to(device), read.classes
+    classes = read.classes
+    segment = _Segmenter(read.student.to(device), classes, config.long_side or read.long_side, config, device)
     colours = class_palette(classes)
-    if not images.is_dir():
-        raise DataError(f"expected a folder of photographs at {images}, there is none")
-    listing = list_files(images, SUFFIXES)
-    if not listing.files:
-        raise DataError(f"{images} holds no photograph ({', '.join(sorted(SUFFIXES))})")
-    known = None if tags is None else _tags(tags, classes)
+    listing = photographs_below(images)
+    notes: list[str] = []
+    known = None if tags is None else _tags(tags, images, listing.listed, classes, notes)
     problems = list(listing.problems)
     folder = OutputFolder(out)
     with closing(folder.lock()):
         record = folder.read() or {}
         identity = {
             "dhr": dhr.__version__,
-            "student": hashlib.sha256(student.read_bytes()).hexdigest(),
-            "settings": {
-                key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()
-            },
-            "tags": None if tags is None else hashlib.sha256(tags.read_bytes()).hexdigest(),
+            "student": content,
+            "settings": plain(asdict(config)),
+            "tags": None if tags is None else _digest(tags),
         }
         folder.refuse_other(record.get("identity", {}), identity)
-        folder.write_record({"status": "running", "identity": identity})
-        made: list[tuple[Path, Path]] = []
-        for done, file in enumerate(listing.files):
-            progress("predict", done, len(listing.files))
-            name = name_of(file, SUFFIXES)
+        state: dict[str, Any] = {"command": "predict", "identity": identity}
+        state |= {"classes": list(classes.names), "background": classes.background}
+        folder.write_record({"status": "running", **state})
+        made: list[Photograph] = []
+        for done, photograph in enumerate(listing.listed):
+            progress("predict", done, len(listing.listed))
             try:
-                if not folder.mask(name).is_file():
-                    rgb = read_rgb(images / file)
-                    allowed = None if known is None else known.get(file, known.get(name))
-                    if known is not None and allowed is None:
-                        raise ItemError(f"{tags} does not name it, or names it with tags that cannot be used")
-                    image = working_image(rgb, config.long_side or read.long_side).to(device).unsqueeze(0)
-                    scores = probabilities(network, image, config, allowed)
-                    ids = torch.arange(len(classes.names), dtype=torch.uint8, device=device)
-                    labels = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
-                    write_mask(folder.mask(name), labels, colours)
-                made.append((images / file, folder.mask(name)))
+                _make(photograph, folder, segment, colours, known)
+                made.append(photograph)
             except ItemError as error:
-                problems.append(Problem(str(images / file), str(error)))
+                problems.append(Problem(printable(str(photograph.path)), str(error)))
             except (MemoryError, torch.OutOfMemoryError):
-                problems.append(Problem(str(images / file), "not enough memory to work on it; lower --long_side"))
-        progress("predict", len(listing.files), len(listing.files))
-        overview = _overview(out, made[:_SHOWN], colours)
+                reason = "not enough memory to work on it; lower --long_side"
+                problems.append(Problem(printable(str(photograph.path)), reason))
+        progress("predict", len(listing.listed), len(listing.listed))
+        overview = out / "overview.png"
+        try:
+            write_overview(overview, [(one.path, folder.mask(one.name)) for one in made[:SHOWN]], colours)
+        except ItemError as error:
+            problems.append(Problem(str(overview), str(error)))
+        strange = _strange(folder, made)
         skipped = [asdict(problem) for problem in problems]
-        folder.write_record({"status": "finished", "identity": identity, "masks": len(made), "skipped": skipped})
-    return Predicted(len(made), tuple(problems), overview)
+        folder.write_record(
+            {"status": "finished", **state, "masks": len(made), "skipped": skipped, "strange": list(strange)}
+        )
+    return Predicted(len(made), tuple(problems), overview, strange, tuple(notes))
+
+
+def student_digest(student: Path) -> str:
+    """SHA-256, in hex, of a student's file, before any library opens it.
+
+    Raises:
+        WeightsError: it is no regular file, or cannot be read.
+    """
+    try:
+        return _digest(student)
+    except OSError as error:
+        raise WeightsError(
+            f"--student: cannot read {student}: {error.strerror or error}; expected student.safetensors of a training"
+        ) from error
+
+
+def _make(
+    photograph: Photograph,
+    folder: OutputFolder,
+    segment: _Segmenter,
+    colours: UInt8[np.ndarray, "256 3"],
+    known: Mapping[str, tuple[tuple[int, ...], str | None]] | None,
+) -> None:
+    """Make the mask of a photograph, then its record, unless they are there."""
+    name, path = photograph.name, photograph.path
+    allowed, reason = (None, None) if known is None else known[name]
+    if reason:
+        raise ItemError(reason)
+    try:
+        digest = _digest(path)
+    except OSError as error:
+        raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
+    if read_digest(folder.item(name)) == digest and folder.mask(name).is_file():
+        return
+    rgb = read_rgb(path)
+    labels = segment(rgb, allowed)
+    write_mask(folder.mask(name), labels, colours)
+    write_json(
+        folder.item(name),
+        {"image": printable(str(path)), "width": rgb.shape[1], "height": rgb.shape[0], "digest": digest},
+    )
+
+
+def _strange(folder: OutputFolder, made: Sequence[Photograph]) -> tuple[str, ...]:
+    """Masks in the folder that are of no photograph of ``made``."""
+    ours = {mask_key(photograph.name) for photograph in made}
+    found = list_files(folder.root / "masks", frozenset({".png"})).files
+    return tuple(file for file in found if mask_key(name_of(file, SUFFIXES)) not in ours)
 
 
 @torch.no_grad()
@@ -171,36 +240,18 @@ def probabilities(
     return whole
 
 
-def _tags(path: Path, classes: ClassTable) -> dict[str, tuple[int, ...]]:
-    """Tags by file name, and by name without suffix; photographs whose lines cannot be used are not in it."""
-    lines: dict[str, list[Any]] = {}
-    for line in read_tags(path, classes):
-        lines.setdefault(line.image, []).append(line)
-    found = {}
-    for image, several in lines.items():
-        ids, reason = merge(several)
-        if reason is None:
-            found[image] = found[name_of(image, SUFFIXES)] = ids
-    return found
+def _tags(
+    path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable, notes: list[str]
+) -> dict[str, tuple[tuple[int, ...], str | None]]:
+    """Tags by name, or why a photograph has none that can be used."""
+    by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
+    names = Names([*by_file], f"{images.resolve().name}/")
+    matched = match_lines(path, read_tags(path, classes, notes), names)
+    return {name: matched.tags_of(file) for file, name in by_file.items()}
 
 
-def _overview(out: Path, made: Sequence[tuple[Path, Path]], colours: UInt8[np.ndarray, "256 3"]) -> Path:
-    """Photographs beside their masks, as one picture."""
-    tiles = []
-    for photograph, mask in made:
-        rgb = Image.fromarray(read_rgb(photograph))
-        labels = Image.fromarray(colours[read_mask(mask)])
-        scale = _TILE / max(rgb.size)
-        size = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
-        pair = Image.new("RGB", (2 * _TILE + 4, _TILE + 4), "white")
-        pair.paste(rgb.resize(size), (0, 0))
-        pair.paste(Image.blend(rgb.resize(size), labels.resize(size, Image.Resampling.NEAREST), 0.65), (size[0] + 2, 0))
-        tiles.append(np.asarray(pair))
-    path = out / "overview.png"
-    if tiles:
-        while len(tiles) % 3:
-            tiles.append(np.full_like(tiles[0], 255))
-        rows = [np.hstack(tiles[at : at + 3]) for at in range(0, len(tiles), 3)]
-        picture = Image.fromarray(np.vstack(rows))
-        write_atomic(path, lambda file: picture.save(file, "PNG"))
-    return path
+def _digest(path: Path) -> str:
+    try:
+        return digest_regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error

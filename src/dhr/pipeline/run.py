@@ -1,30 +1,33 @@
 """The job: scan, train, make masks; interrupted anywhere, the next call goes on and ends with the same masks."""
 
 import importlib.metadata
-import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import dhr
+from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
 from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
+from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.map_check import check_maps
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
+from dhr.pipeline.record import ItemRecord
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
+from dhr.pipeline.stored_maps import StoredMaps
 from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
@@ -47,6 +50,8 @@ class Outcome:
     """Seconds and peak memory by stage."""
     vanished: int
     """Photographs in whose mask a tagged class has no pixel."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of the masks, a sentence each."""
 
 
 def run(
@@ -74,7 +79,7 @@ def run(
         ConfigError: a setting cannot work.
     """
     device = config.find_device()
-    _make_deterministic()
+    make_deterministic()
     folder = OutputFolder(Path(out))
     with closing(folder.lock()):
         record = folder.read() or {}
@@ -92,6 +97,8 @@ def run(
             "command": sys.argv,
             "preset": preset,
             "seed": config.seed,
+            "classes": list(data.classes.names),
+            "background": data.classes.background,
             "settings": plain(asdict(config)),
             "versions": _versions(),
             "device": _describe(device),
@@ -104,21 +111,31 @@ def run(
             # folder is of these settings: the next try will have others.
             with meter.stage("models"):
                 models = build_models(data, config, folder, device)
-            folder.write_record(state)
+            # Files of maps may need other settings, which is known once all of them were looked at.
+            open_still = {"settings"} if isinstance(models.wss, StoredMaps) else set()
+            now = {key: value for key, value in state["identity"].items() if key not in open_still}
+            folder.write_record({**state, "identity": now})
         with meter.stage("scan"):
             found = scan(data, folder, lambda done, total: progress("scan", done, total))
         identity["photographs and tags"] = found.digest
         folder.refuse_other(before, identity)
         state["identity"] = identity
 
-        todo = [sample for sample in found.samples if not _finished(folder, sample, config)]
+        todo = _unfinished(folder, found, config)
+        notes: tuple[str, ...] = ()
+        if todo and models is None:
+            with meter.stage("models"):
+                models = build_models(data, config, folder, device)
+        if todo and models is not None and isinstance(models.wss, StoredMaps):
+            with meter.stage("maps"):
+                checked = check_maps(models.wss, found, lambda done, total: progress("maps", done, total))
+            models, found, notes = replace(models, wss=checked.maps), checked.scan, checked.notes
+            todo = _unfinished(folder, found, config)
         problems = list(found.problems)
         if todo or record.get("status") != "finished":
             folder.write_record(state)
         if todo:
-            if models is None:
-                with meter.stage("models"):
-                    models = build_models(data, config, folder, device)
+            assert models is not None
             with meter.stage("classifier"):
                 train(
                     models.wss,
@@ -141,22 +158,20 @@ def run(
                     )
                 folder.write_record(state)
             made_in = folder.first if config.recursion else folder
-            missing = [sample for sample in found.samples if not _finished(made_in, sample, config)]
+            missing = _unfinished(made_in, found, config)
             survey = None
             if config.method.survey > 0 and (missing or config.recursion):
                 with meter.stage("survey"):
                     survey = make_survey(models, data, found.samples, config, device, folder, progress)
                 folder.write_record(state)
             with meter.stage("masks"):
-                problems += _make_masks(
-                    models, data, found.samples, missing, config, device, made_in, progress, survey=survey
-                )
+                problems += _make_masks(models, data, found, missing, config, device, made_in, progress, survey=survey)
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
-        outcome = _outcome(folder, found.samples, config, len(todo), problems, meter)
+        outcome = replace(_outcome(folder, found, config, len(todo), problems, meter), notes=notes)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
     return outcome
@@ -165,7 +180,7 @@ def run(
 def _make_masks(
     models: Models,
     data: DataSet,
-    samples: Sequence[Sample],
+    found: Scan,
     todo: Sequence[Sample],
     config: RunConfig,
     device: torch.device,
@@ -177,15 +192,17 @@ def _make_masks(
     """Make the masks of ``todo``; what could not be made."""
     problems = []
     colours = class_palette(data.classes)
-    for done, sample in enumerate(todo, start=len(samples) - len(todo)):
-        progress(stage, done, len(samples))
+    total = len(found.samples)
+    for done, sample in enumerate(todo, start=total - len(todo)):
+        progress(stage, done, total)
+        digest = found.seen[sample.name].digest
         try:
-            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours, survey)
+            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours, survey, digest)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
             problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
-    progress(stage, len(samples), len(samples))
+    progress(stage, total, total)
     return problems
 
 
@@ -208,51 +225,61 @@ def _again(
     fabric = make_fabric(config.joint, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
-    usable = [sample for sample in found.samples if _finished(folder.first, sample, config)]
+    first = {sample.name for sample in _unfinished(folder.first, found, config)}
+    usable = [sample for sample in found.samples if sample.name not in first]
     with meter.stage("student"):
-        student = trained_student(
+        learned = trained_student(
             data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
-            Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
+            Masks(folder.first.masks, data.classes), config, folder, fabric, {"identity": identity},
             lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
-    todo = [sample for sample in usable if not _finished(folder, sample, config)]
+    found = replace(found, samples=tuple(usable))
+    todo = _unfinished(folder, found, config)
     with meter.stage("second masks"):
-        second = Models(student, models.uss)
-        return _make_masks(second, data, usable, todo, config, device, folder, progress, "second masks", survey)
+        second = Models(learned.student, models.uss)
+        made = _make_masks(second, data, found, todo, config, device, folder, progress, "second masks", survey)
+    return [*learned.problems, *made]
 
 
-def _finished(folder: OutputFolder, sample: Sample, config: RunConfig) -> bool:
-    """Its record is written last; a mask that somebody deleted is made anew."""
+def _unfinished(folder: OutputFolder, found: Scan, config: RunConfig) -> list[Sample]:
+    """Photographs without a mask of their present content; records are written last, after the masks."""
+    return [sample for sample in found.samples if not _is_made(folder, sample, found.seen[sample.name].digest, config)]
+
+
+def _is_made(folder: OutputFolder, sample: Sample, digest: str, config: RunConfig) -> bool:
     masks = [folder.mask(sample.name), *([folder.training_mask(sample.name)] if config.doubtful > 0 else [])]
-    return _item(folder, sample) is not None and all(mask.is_file() for mask in masks)
+    item = _item(folder, sample)
+    return item is not None and item.digest == digest and all(mask.is_file() for mask in masks)
 
 
-def _item(folder: OutputFolder, sample: Sample) -> dict[str, Any] | None:
-    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made anew."""
+def _item(folder: OutputFolder, sample: Sample) -> ItemRecord | None:
+    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made again."""
     try:
-        item = json.loads(folder.item(sample.name).read_bytes())
+        return ItemRecord.parse(load_json(folder.item(sample.name), MAX_RECORD))
     except (OSError, ValueError):
         return None
-    return item if isinstance(item, dict) else None
 
 
 def _outcome(
     folder: OutputFolder,
-    samples: Sequence[Sample],
+    found: Scan,
     config: RunConfig,
     todo: int,
     problems: Sequence[Problem],
     meter: Meter,
 ) -> Outcome:
-    finished = [sample for sample in samples if _finished(folder, sample, config)]
-    vanished = sum(bool((_item(folder, sample) or {}).get("vanished")) for sample in finished)
-    made = len(finished) - (len(samples) - todo)
+    unfinished = {sample.name for sample in _unfinished(folder, found, config)}
+    finished = [sample for sample in found.samples if sample.name not in unfinished]
+    items = [_item(folder, sample) for sample in finished]
+    vanished = sum(item is not None and bool(item.vanished) for item in items)
+    made = len(finished) - (len(found.samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:
     return {
         "stages": list(outcome.stages),
+        "notes": list(outcome.notes),
         "seconds": round(sum(float(row["seconds"]) for row in outcome.stages), 3),
         "counts": {
             "photographs": outcome.masks + len(outcome.skipped),
@@ -262,12 +289,6 @@ def _summary(outcome: Outcome) -> dict[str, Any]:
         },
         "skipped": [asdict(problem) for problem in outcome.skipped],
     }
-
-
-def _make_deterministic() -> None:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
 
 
 def _versions() -> dict[str, str]:

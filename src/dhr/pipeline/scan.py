@@ -2,14 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from dhr.data.json_text import MAX_RECORDS, load_json
+from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
+from dhr.parsing import Fields, as_whole
 from dhr.pipeline.folder import OutputFolder
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the scan keeps of a photograph."""
+
+    digest: str
+    """SHA-256, in hex, of its content."""
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,8 @@ class Scan:
     """What the listing and the reading left out."""
     digest: str
     """``sha256:`` and the hexadecimal digest of names, contents, tags and classes of the usable photographs."""
+    seen: Mapping[str, Seen]
+    """What was found out of each usable photograph, by name."""
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], None]) -> Scan:
@@ -30,40 +45,63 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
         DataError: none can be read, or none of those that can is tagged.
     """
     known = _known(folder)
-    found: dict[str, dict[str, str | None]] = {}
+    found: dict[str, _Known] = {}
+    seen: dict[str, Seen] = {}
     samples, problems = [], list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
     for done, sample in enumerate(data.samples, start=1):
-        reason, digest = None, ""
+        digest = ""
         try:
             digest = data.digest(sample)
-            before = known.get(sample.name, {})
-            if before.get("digest") == digest:
-                reason = before.get("reason")
+            before = known.get(sample.name)
+            if before is not None and before.digest == digest:
+                entry = before
             else:
-                data.read_image(sample)
+                height, width = data.read_image(sample).shape[:2]
+                entry = _Known(digest, None, (height, width))
         except ItemError as error:
-            reason = str(error)
-        found[sample.name] = {"digest": digest, "reason": reason}
-        if reason is None:
+            entry = _Known(digest, str(error), None)
+        found[sample.name] = entry
+        if entry.size is not None:
+            seen[sample.name] = Seen(digest, *entry.size)
             samples.append(sample)
             whole.update(json.dumps([sample.name, digest, sample.tags]).encode())
         else:
-            problems.append(Problem(sample.source, reason))
+            problems.append(Problem(sample.source, entry.reason or ""))
         progress(done, len(data.samples))
     if not samples:
-        first = f": {problems[0].source}: {problems[0].reason}" if problems else ""
-        raise DataError(f"none of the {len(data.samples)} photographs can be read{first}")
+        raise DataError(f"none of the {len(data.samples)} photographs can be read: {' | '.join(told(problems, 3))}")
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     if found != known:
-        write_json(folder.scan, found)
-    return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest())
+        write_json(folder.scan, {name: asdict(one) for name, one in found.items()})
+    return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest(), seen)
 
 
-def _known(folder: OutputFolder) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Known:
+    """What a scan found of a photograph."""
+
+    digest: str
+    reason: str | None
+    """Why it cannot be used."""
+    size: tuple[int, int] | None
+    """Height and width; None if it cannot be used."""
+
+    @staticmethod
+    def parse(value: Any) -> "_Known":
+        record = Fields(value)
+        digest = record.text("digest")
+        if "reason" in record:
+            return _Known(digest, record.text("reason"), None)
+        height, width = (as_whole(side, 1, 1 << 31, "size") for side in record.entries("size", 2))
+        return _Known(digest, None, (height, width))
+
+
+def _known(folder: OutputFolder) -> dict[str, _Known]:
+    """What an earlier scan found; nothing if its record is damaged: then all is read again."""
     try:
-        known = json.loads(folder.scan.read_bytes())
+        found = Fields(load_json(folder.scan, MAX_RECORDS))
+        return {name: _Known.parse(found.value(name)) for name in found.names()}
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}

@@ -14,6 +14,7 @@ from dhr.data.cam_files import SUFFIXES
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.features.store import known_reduction
+from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.student import Mask2FormerConfig, StudentConfig
 from dhr.models.uss import UssConfig
@@ -24,6 +25,8 @@ from dhr.train.classifier import TrainConfig
 from dhr.train.joint_config import JointConfig
 
 _SHA256 = "sha256:"
+MAX_WEIGHTS = 64_000_000_000
+"""Largest file of weights, or of maps, bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ class RunConfig:
             raise ConfigError(
                 f"recursion needs a classifier that is trained on the tags, wss.kind classifier or irn; got "
                 f"{self.wss.kind}. A student of its masks: dhr train --masks OUT/masks"
+            )
+        if self.method.marginal == "prior" and not self.method.prior:
+            raise ConfigError(
+                "method.marginal prior needs method.prior, shares by class name ({cat: 0.2, sky: 0.5}); or set "
+                "method.marginal to estimated"
+            )
+        if self.method.marginal == "prior" and self.recursion:
+            raise ConfigError(
+                "recursion rebalances crops, whose shares nobody knows: set method.marginal to estimated, or recursion "
+                "to false"
             )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
@@ -217,8 +230,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _digest(path: Path, setting: str, before: str | None) -> str:
     try:
-        with path.open("rb") as file:
-            return _SHA256 + hashlib.file_digest(file, "sha256").hexdigest()
+        return _SHA256 + digest_regular(path, MAX_WEIGHTS)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
             return before
@@ -233,7 +245,11 @@ def _digest_maps(folder: Path, before: str | None) -> str:
         raise ConfigError(f"--wss.maps: there is no folder {folder}")
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
-        whole.update(f"{file.relative_to(folder).as_posix()} {_digest(file, 'wss.maps', None)}\n".encode())
+        try:
+            content = _digest(file, "wss.maps", None)
+        except WeightsError:  # it costs its photograph, not the run
+            content = "unreadable"
+        whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
     return _SHA256 + whole.hexdigest()
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dhr.data.cam_files import SUFFIXES, find_maps, read_maps
+from dhr.data.map_numbers import Stack
 from dhr.data.samples import ClassTable, Sample
 from dhr.errors import ConfigError
 from dhr.models.wss import WssConfig, build_wss
@@ -27,6 +28,8 @@ class StoredMaps:
     numbering: str
     network: TagClassifier | None
     """What makes the WSS features; without it, USS features serve as both."""
+    stack: Stack | None = None
+    """What arrays without numbers hold, once all files were looked at."""
 
     def read(self, sample: Sample) -> Float[Tensor, "1 k u v"]:
         """The maps of the photograph's tags, on the file's own grid.
@@ -34,7 +37,7 @@ class StoredMaps:
         Raises:
             ItemError: it has no file, or one that does not fit its tags.
         """
-        maps = read_maps(find_maps(self.folder, sample.name), sample.tags, self.classes, self.numbering)
+        maps = read_maps(find_maps(self.folder, sample.name), sample.tags, self.classes, self.numbering, self.stack)
         return torch.from_numpy(maps).unsqueeze(0)
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:

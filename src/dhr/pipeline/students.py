@@ -3,24 +3,26 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 
-from dhr.data.images import read_mask
+from dhr.data.numbering import Numbering, numbering
 from dhr.data.palette import class_palette
-from dhr.data.samples import VOID, ClassTable, DataSet, Sample
+from dhr.data.problems import told
+from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError
+from dhr.errors import ConfigError, DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
-from dhr.files import write_bytes
+from dhr.files import inside, write_bytes
 from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
@@ -43,10 +45,25 @@ _SHOWN = 4  # photographs whose masks are drawn now and then
 
 @dataclass(frozen=True)
 class Masks:
-    """Reads the masks that teach a student, and refuses those that cannot."""
+    """Reads the masks that teach a student, and refuses those that cannot.
+
+    Their classes are matched by name with the data set's where the folder has a class table.
+    """
 
     folder: Path
     classes: ClassTable
+    samples: tuple[Sample, ...] = ()
+    """Photographs whose tags tell whether numbers or colours of their masks count."""
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """How the masks number the classes.
+
+        Raises:
+            DataError: the folder's class table does not fit.
+        """
+        there = [(path, sample.tags) for sample in self.samples if (path := self.path(sample)).is_file()]
+        return numbering(self.classes, self.folder, there)
 
     def __call__(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """The mask of a photograph.
@@ -54,23 +71,16 @@ class Masks:
         Raises:
             ItemError: there is none, it cannot be read, or it names a class beyond the table.
         """
-        path = self.path(sample)
-        if not path.is_file():
-            raise ItemError(f"it has no mask, {path}")
-        mask = read_mask(path)
-        beyond = np.unique(mask[(mask >= len(self.classes.names)) & (mask != VOID)])
-        if len(beyond):
-            raise ItemError(
-                f"its mask {path} names class {beyond[0]}; the table ends at {len(self.classes.names) - 1}, 255 is void"
-            )
-        return mask
+        if not self.path(sample).is_file():
+            raise MissingMaskError(f"it has no mask, {self.path(sample)}")
+        return self.numbering.read(self.path(sample))
 
     def path(self, sample: Sample) -> Path:
         """Where the mask of a photograph is, if it has one."""
         return self.folder / f"{sample.name}.png"
 
-    def check(self, sample: Sample, size: tuple[int, int]) -> None:
-        """Refuse a mask of another size than its photograph.
+    def check(self, sample: Sample, size: tuple[int, int]) -> Int64[np.ndarray, "256"]:
+        """The pixels of a mask by label; refuse one of another size than its photograph.
 
         Raises:
             ItemError: also what :meth:`__call__` raises.
@@ -79,6 +89,11 @@ class Masks:
         if mask.shape != size:
             shapes = " and ".join(f"{width}x{height}" for height, width in (mask.shape, size))
             raise ItemError(f"its mask and itself differ in size: {shapes}")
+        return np.bincount(mask.ravel(), minlength=VOID + 1)
+
+
+class MissingMaskError(ItemError):
+    """A photograph without a mask, which others may be left without on purpose."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +121,33 @@ def keep_features(
     config: RunConfig,
     folder: OutputFolder,
     progress: Progress,
-) -> KeptFeatures:
-    """Have the USS features of all photographs in the folder, from the store or computed; those that are there stay."""
+) -> dict[str, Problem]:
+    """Have the USS features of all photographs in the folder, from the store or computed; those that are there stay.
+
+    Returns:
+        By name, the photographs whose features could not be had or kept, and why.
+    """
+    problems = {}
     for done, sample in enumerate(samples):
         progress("USS features", done, len(samples), "")
         path = folder.features(sample.name)
-        if path.is_file():
-            continue
-        uss.keep(working_image(data.read_image(sample), config.image.long_side).unsqueeze(0), path)
+        try:
+            image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
+            if not _kept(path, uss.shape(image)):
+                folder.remove_features(sample.name)
+                uss.keep(image, path)
+        except ItemError as error:
+            problems[sample.name] = Problem(sample.source, str(error))
     progress("USS features", len(samples), len(samples), "")
-    return KeptFeatures(folder)
+    return problems
+
+
+def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
+    """Whether a file holds features of this shape; False if there is none, or it is damaged."""
+    try:
+        return read_entry(path, shape=shape) is not None
+    except ItemError:
+        return False
 
 
 def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> Student:
@@ -170,6 +202,22 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A trained student, and what was left out on the way to it."""
+
+    student: Any
+    lost: tuple[Problem, ...] = ()
+    """Photographs whose features could not be had or kept."""
+    pictures: tuple[Problem, ...] = ()
+    """Pictures of the training that could not be written."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All of them."""
+        return (*self.lost, *self.pictures)
+
+
 def trained_student(
     data: DataSet,
     samples: Sequence[Sample],
@@ -180,7 +228,7 @@ def trained_student(
     fabric: Fabric,
     about: dict[str, Any],
     progress: Progress,
-) -> Any:
+) -> Learned:
     """The student of ``folder``, trained unless it is there already; in evaluation mode, on the device.
 
     The first process makes what all need; the others wait for it.
@@ -189,18 +237,23 @@ def trained_student(
         DataError: no photograph is left to train on.
     """
     if folder.student.is_file():
-        return read_student(folder.student).student.to(fabric.device)
+        return Learned(read_student(folder.student).student.to(fabric.device))
     if not samples:
         raise DataError("no photograph has a mask that a student could learn from")
     plan = course()
+    lost: dict[str, Problem] = {}
     if fabric.is_global_zero and plan.uss is not None:
-        keep_features(data, samples, plan.uss, config, folder, progress)
-    fabric.barrier()
+        lost = keep_features(data, samples, plan.uss, config, folder, progress)
+    lost = fabric.broadcast(lost)
+    samples = [sample for sample in samples if sample.name not in lost]
+    if not samples:
+        raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
     pieces = PieceDataset(
         data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
         cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
         jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
+    pictures = _Pictures(pieces, plan.lesson, folder.training, fabric)
     student = train_student(
         plan.student,
         plan.lesson,
@@ -211,13 +264,13 @@ def trained_student(
         seed=config.seed,
         folder=folder.training,
         progress=lambda done, total, note: progress("student", done, total, note),
-        look=_Pictures(pieces, plan.lesson, folder.training, fabric),
+        look=pictures,
         about=about,
     )
     if fabric.is_global_zero:
         write_student(folder.student, student, data.classes, config.image.long_side)
     fabric.barrier()
-    return student
+    return Learned(student, tuple(lost.values()), tuple(pictures.problems))
 
 
 class _Pictures:
@@ -225,6 +278,7 @@ class _Pictures:
 
     def __init__(self, pieces: PieceDataset, lesson: Lesson, folder: Path, fabric: Fabric) -> None:
         self.pieces, self.lesson, self.folder, self.fabric = pieces, lesson, folder, fabric
+        self.problems: list[Problem] = []  # pictures whose place is taken
         # Those with the most tags have most to show.
         self.shown = sorted(range(len(pieces)), key=lambda index: -len(pieces.samples[index].tags))[:_SHOWN]
 
@@ -235,7 +289,11 @@ class _Pictures:
         rows = [self._row(index, student) for index in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
-        write_bytes(self.folder / "pictures" / f"step-{step:08d}.png", buffer.getvalue())
+        path = inside(self.folder, f"pictures/step-{step:08d}.png")
+        try:
+            write_bytes(path, buffer.getvalue())
+        except PlaceError as error:
+            self.problems.append(Problem(str(path), str(error)))
 
     def _row(self, index: int, student: Any) -> UInt8[np.ndarray, "h w 3"]:
         data, sample, side = self.pieces.data, self.pieces.samples[index], self.pieces.side

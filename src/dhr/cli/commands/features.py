@@ -23,7 +23,7 @@ examples:
   dhr features --data photos --features small --pca 64 --bits 8 --limit 20GB
 
 exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
-130 interrupted.
+130 interrupted, 143 ended by SIGTERM.
 """
 
 

@@ -42,7 +42,7 @@ examples:
   dhr run --data photos --out out --wss.backbone resnet18 --wss.weights resnet18.safetensors
 
 exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
-130 interrupted.
+130 interrupted, 143 ended by SIGTERM.
 
 Settings can stand in a YAML file (--config), with the same names; what the command line says goes
 before what the file says. Weights and classifier named in a YAML file are looked for from its

@@ -64,7 +64,7 @@ class WssConfig:
     """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
     numbering: str = "tagged"
     """How dictionaries of `files` count classes: `tagged`, 0 is the first that can be tagged; `table`, 0 is the first
-    of all, the background if there is one."""
+    of all, the background if there is one, with which arrays may begin then."""
     mean: tuple[float, float, float] | None = None
     """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
     std: tuple[float, float, float] | None = None

@@ -1,0 +1,53 @@
+"""Which photograph a mask was made of: the records that ``dhr run`` and ``dhr predict`` leave beside their masks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dhr.data.json_text import MAX_RECORD, load_json
+from dhr.data.samples import DataSet, Sample
+from dhr.errors import ItemError
+from dhr.parsing import Fields
+
+ITEMS = "items"
+"""Folder of the records, one per photograph, in an output folder."""
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest of the photograph that a mask was made of; None if its record is missing or damaged."""
+    try:
+        return Fields(load_json(path, MAX_RECORD)).text("digest")
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The records that belong to a folder of masks."""
+
+    items: Path
+    """Their folder, which need not exist."""
+
+    @classmethod
+    def beside(cls, masks: Path) -> "Origins":
+        """Those of ``OUT/masks``, ``OUT/training_masks`` or ``OUT/stages/STAGE``; other folders have none."""
+        folder = masks.resolve().parent
+        return cls((folder.parent if folder.name == "stages" else folder) / ITEMS)
+
+    def other(self, data: DataSet, sample: Sample) -> str | None:
+        """Why a mask cannot be that of ``sample``: the record names other content than the photograph has now.
+
+        None where both are the same, and where there is no such record: nothing is known then.
+        """
+        digest = read_digest(self.items / f"{sample.name}.json")
+        if not digest:
+            return None
+        try:
+            now = data.digest(sample)
+        except ItemError:  # there is nothing to compare with; who needs its pixels reports that
+            return None
+        if digest == now:
+            return None
+        return (
+            "its mask was made of another photograph of this name; make it again, or, if the mask fits all the same, "
+            "copy the masks to a folder of their own"
+        )
