@@ -392,3 +392,29 @@ def test_classes_of_two_splits_must_agree(put: Write) -> None:
     put({"train/classes.txt": "background\njar\n", "valid/classes.txt": "background\nmug\njar\n"})
     with pytest.raises(DataError, match="its classes are not those of"):
         open_data(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"),
+    [
+        ("classes.txt", "background\nmug\n", "correct it, or add it to classes.txt"),
+        ("labelmap.txt", "background:0,0,0::\nmug:1,2,3::\n", "correct it, or add it to labelmap.txt"),
+        ("class_names.txt", "_background_\nmug\n", "correct it, or add it to class_names.txt"),
+        ("cls_labels.json", '{"a": ["qqqq"], "b": ["cat"]}', "or add it to a file classes.txt that lists all classes"),
+    ],
+)
+def test_an_unknown_class_is_sent_where_it_helps(put: Write, name: str, content: str, remedy: str) -> None:
+    root = put({"JPEGImages/a.jpg": None, "JPEGImages/b.jpg": None, "Annotations/a.xml": ("qqqq",), name: content})
+    put({"Annotations/b.xml": ("Mug",)})
+    data = open_data(root)
+    assert f"unknown tag 'qqqq'; {remedy}" in told(data) or f"unknown tag 'qqqq'; correct it, {remedy}" in told(data)
+    if not name.endswith(".json"):
+        assert any("'Mug' as 'mug'" in note for note in data.notes)  # other letters are read, and told
+
+
+def test_a_second_background_in_a_label_map_is_refused(put: Write) -> None:
+    root = put(
+        {"a.jpg": None, "a.xml": ("jar",), "labelmap.txt": "background:0,0,0::\njar:1,1,1::\n_background_:2,2,2::\n"}
+    )
+    with pytest.raises(DataError, match=r"labelmap\.txt line 3: expected one background"):
+        open_data(root)

@@ -51,6 +51,7 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
     elif split is not None:
         wanted = listed_files(_list(parts[""].place, root, split), parts[""].names, problems)
     table = _table(list(dict.fromkeys([*(part.place.top for part in parts.values()), root])), parts, progress)
+    reader = TagReader(table.classes, table.listed_in)
     notes = [] if table.note is None else [table.note]
     found: list[Found] = []
     stray: list[Problem] = []
@@ -58,7 +59,12 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
         masks, more = part.masks(table)
         stray += more
         files = [file for file in part.files if wanted is None or file in wanted]
-        tags_of = _tags(part, files, table, masks, labels, progress, problems if wanted is None else None)
+        if labels is not None:
+            tags_of = _of_list(labels, table, part.names, reader, problems if wanted is None else None)
+        elif part.xml is not None:
+            tags_of = partial(part.xml.tagged, read=reader)
+        else:
+            tags_of = _of_masks(files, masks, progress)
         if wanted is None:
             problems += part.problems
         for file in files:
@@ -67,6 +73,7 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
                 Found(part.name_of(file), str(path), path, tagged.tags, masks.get(file), tagged.reason, tagged.unread)
             )
         notes += part.notes(table)
+    notes += reader.notes
     where = str(parts[""].place.top if "" in parts else root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs into JPEGImages/"
     return StoredDataSet(where, table.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
@@ -189,15 +196,13 @@ def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progre
     return voc_table(folders, names)
 
 
-def _tags(
-    part: _Part, files: Sequence[str], table: VocTable, masks: Mapping[str, MaskFile], labels: Path | None,
-    progress: Progress, problems: list[Problem] | None,
-) -> Callable[[str], Tagged]:  # fmt: skip
-    """What says what is in each photograph; labels that match none become ``problems`` where these are wanted."""
-    if labels is not None:
-        of_label = tags_of_labels(labels, table.classes, part.names, problems)
-        return lambda file: Tagged(*of_label(file))
-    if part.xml is not None:
-        return partial(part.xml.tagged, read=TagReader(table.classes))
+def _of_masks(files: Sequence[str], masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:
     of_mask = tags_of_masks({file: masks[file] for file in files if file in masks}, progress)
     return lambda file: Tagged(*of_mask(file))
+
+
+def _of_list(
+    path: Path, table: VocTable, names: Names, reader: TagReader, problems: list[Problem] | None
+) -> Callable[[str], Tagged]:
+    of_label = tags_of_labels(path, table.classes, names, reader, problems)
+    return lambda file: Tagged(*of_label(file))
