@@ -128,6 +128,8 @@ def test_an_unknown_kind_is_named_by_task_and_left_out(read: Write, kind: Any) -
     data = read(*tasks, lenient=True)
     assert tags(data) == {"a": {"jar"}, "b": {"jar"}} and not data.samples[0].has_truth
     assert any("are not read and do not count" in note for note in data.notes)
+    data = read(task("a.png", [strange]), tasks[1], lenient=True)  # a mug is there, for all that is known
+    assert tags(data) == {"b": {"jar"}} and "is not read, and there is nothing else in it" in reasons(data)
 
 
 def test_a_region_without_a_label_is_named(read: Write) -> None:
