@@ -5,7 +5,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -166,15 +166,18 @@ class Names:
     """
 
     def __init__(self, files: Sequence[str], folder: str = "images/", uploads: bool = False) -> None:
-        self._folder, self._uploads = folder, uploads
+        self._folder = folder
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
+        self._by_upload: dict[str, list[str]] = defaultdict(list)
         for file in files:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
             self._by_mask[mask_key(name_of(key, SUFFIXES))].append(file)
+            if uploads:
+                self._by_upload[_as_uploaded(key.rpartition("/")[2])].append(file)
 
     def find(self, text: str) -> tuple[list[str], str | None]:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
@@ -182,14 +185,10 @@ class Names:
         if not parts:
             return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
         found = self._longest(text, parts)
-        uploaded = self._uploads and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
+        uploaded = self._by_upload and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
         if found is None and uploaded:
             name = parts[-1][uploaded.end() :]
-            found = self._longest(text, [*parts[:-1], name])
-            if found is None and (before := self._as_uploaded.get(_as_uploaded(name))):
-                names = enumeration(before, most=3)
-                several = f"several files may have been uploaded as {printable(text)!r}: {names}; give them other names"
-                found = (before, None) if len(before) == 1 else ([], several)
+            found = self._longest(text, [*parts[:-1], name]) or self._uploaded(text, name)
         for start in range(len(parts) if found is None else 0):
             same = self._folded.get("/".join(parts[start:]).casefold(), ())
             if len(same) == 1:
@@ -213,12 +212,20 @@ class Names:
                 return found, None
         return None
 
+    def _uploaded(self, text: str, name: str) -> tuple[list[str], str | None] | None:
+        """The file that may have been uploaded under a name; None if there is none."""
+        files = self._by_upload.get(_as_uploaded(name), [])
+        if len({name_of(key_of(file), SUFFIXES) for file in files}) > 1:
+            names = enumeration(sorted(files), most=3)
+            return [], f"several files may have been uploaded as {printable(text)!r}: {names}; rename them"
+        return (files, None) if files else None
+
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
         """The files of each of the names of one annotation file, or why there are none.
 
-        One file calls a photograph by one name. Names that differ, in more than their suffix, mean different files
-        elsewhere, so they are refused where they would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are
-        not both ``1.jpg``, and ``1.jpg`` beside ``cats/1.jpg`` may be one that is missing.
+        Names that differ in what precedes their match, and so mean different files elsewhere, are refused where they
+        would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are not both ``1.jpg``. So are names of which
+        one is only an end of the file's: beside ``cats/1.jpg``, ``1.jpg`` may be a file that is missing.
         """
         found = [self.find(text) for text in texts]
         meant: dict[str, dict[str, str]] = defaultdict(dict)
@@ -226,7 +233,11 @@ class Names:
             name = name_of("/".join(_parts(text)), SUFFIXES)
             for file in files:
                 meant[file].setdefault(name.casefold(), name)
-        several = {file: sorted(names.values()) for file, names in meant.items() if len(names) > 1}
+        several = {
+            file: sorted(names.values())
+            for file, names in meant.items()
+            if len(names) > 1 and not _nested(names, name_of(key_of(file), SUFFIXES).casefold())
+        }
         return [_told_apart(files, several) or (files, reason) for files, reason in found]
 
     def clash(self, file: str) -> list[str]:
@@ -236,14 +247,6 @@ class Names:
 
     def _named(self, path: str) -> list[str] | None:
         return self._by_file.get(path) or self._by_name.get(path)
-
-    @cached_property
-    def _as_uploaded(self) -> dict[str, list[str]]:
-        """Files by the name that they would have as uploads."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for file in self._by_file:
-            found[_as_uploaded(file.rpartition("/")[2])] += self._by_file[file]
-        return found
 
     @cached_property
     def _ends(self) -> "_Ends":
@@ -296,6 +299,12 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
+def _nested(names: Iterable[str], own: str) -> bool:
+    """Whether each name ends with ``own``, and is an end of the longest, so that all can mean the same file."""
+    longest = max(names, key=len)
+    return all(f"/{name}".endswith(f"/{own}") and f"/{longest}".endswith(f"/{name}") for name in names)
+
+
 def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> tuple[list[str], str] | None:
     """Why a match is refused: other names mean one of the files as well."""
     for file in files:
@@ -306,6 +315,7 @@ def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> t
 
 
 def _as_uploaded(name: str) -> str:
+    """A file name as Django stores it, which Label Studio is made of: blanks become ``_``, other signs are lost."""
     return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
