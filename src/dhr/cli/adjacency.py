@@ -20,8 +20,9 @@ from dhr.evaluate.groups import uss_supers
 from dhr.evaluate.masks import classes_of, masks_in, masks_of
 from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
 from dhr.files import write_json
-from dhr.models.remote import require, uss_remote
+from dhr.models.remote import uss_remote
 from dhr.models.uss import UssConfig, build_uss
+from dhr.pipeline.weights import require_first
 from dhr.report.matrix import draw_matrix, write_picture
 
 _ROWS = 15  # pairs of classes that a table shows
@@ -59,8 +60,8 @@ def adjacency(
         raise ConfigError("--groups uss reads the photographs of --data, and takes no --supers; give --data DIR alone")
     if split is not None and data is None:
         raise ConfigError("--split chooses photographs of a data set; give --data DIR")
-    if groups == "uss":
-        require([uss_remote(uss)])
+    if groups == "uss" and data is not None:
+        require_first([uss_remote(uss)], data)
     console = Console()
     with Bars(console) as bars:
         photographs: DataSet | None = None if data is None else opened(data, split, layout, bars, lenient)
