@@ -224,11 +224,16 @@ def remove(root: Path, relative: str) -> None:
     """Delete the file ``relative`` below ``root``, if it is there; of a link, the link.
 
     Raises:
-        OutputError: it leads out of ``root``, goes through a link, or cannot be deleted.
+        OutputError: it leads out of ``root``, or cannot be deleted.
+        PlaceError: it goes through a link, or is neither a file nor a link.
     """
     path = inside(root, relative, may_be_link=True)
     try:
+        if not _is_link(path):
+            _refuse_special_target(path)
         path.unlink(missing_ok=True)
+    except IrregularFileError as error:
+        raise PlaceError(f"cannot delete {path}: {error.strerror}; remove it, or choose another place") from error
     except OSError as error:
         raise OutputError(f"cannot delete {path}: {error.strerror or error}; check the permissions") from error
 

@@ -339,6 +339,24 @@ def test_a_photograph_in_two_files_is_left_out_by_name(write: Write, layouts: Mo
     assert tags(open_data(root, "one")) == BOTH
 
 
+@pytest.mark.parametrize("record", [None, [], {"classes": "cat"}, {"classes": ["cat"], "background": True}, {"a": 1}])
+def test_the_record_of_an_export_may_be_anything(write: Write, record: Any) -> None:
+    data = open_data(write(dhr=record))
+    assert data.classes.names == ("background", "cat", "dog") and tags(data) == BOTH
+
+
+def test_the_record_of_an_export_gives_order_and_background(write: Write) -> None:
+    record = {"classes": ["dog", "gone", "cat"], "background": False}
+    data = open_data(write(dhr=record))
+    assert data.classes.names == ("dog", "cat") and not data.classes.background
+    assert set(np.unique(truth(data))) == {1, VOID}
+    void = {"image_id": 1, "segmentation": {"size": [6, 8], "counts": [24, 24]}}
+    for entries in ([void], [void, 3], [void, {"image_id": None}]):
+        data = open_data(write(dhr={"classes": ["Background", "cat", "dog"], "background": True}, dhr_void=entries))
+        assert data.classes.names == ("Background", "cat", "dog") and set(np.unique(truth(data))) == {1, VOID}
+        assert len(data.problems) == len(entries) - 1
+
+
 def test_many_objects_in_one_photograph_are_read_in_bounded_memory(write: Write) -> None:
     given = [thing(number, 1, 1, [[1, 1, 3, 1, 3, 3]]) for number in range(20_000)]
     data = open_data(write(annotations=given))

@@ -15,7 +15,7 @@ from dhr.errors import WeightsError
 from dhr.models.remote import cached, fetch, require, timm_remote
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.weights import build_timm
-from dhr.pipeline.weights import require_for
+from dhr.pipeline.weights import require_first
 
 VIT = "vit_small_patch14_dinov2.lvd142m"
 
@@ -102,13 +102,14 @@ def test_missing_weights_are_named_together_before_anything_is_read(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
     arguments, words = COMMANDS[name]
-    data = () if name == "download" else ("--data", str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()  # it has a message of its own, once it is read
+    data = () if name == "download" else ("--data", str(tmp_path / "empty"))
     ended = dhr([str(tmp_path / "out") if one == "OUT" else one for one in (*arguments, *data)])
     assert ended.code == 2, ended
     assert ended.err.startswith("dhr: ") and ended.err.count("\n") == 1, ended.err
     for word in (*words, "HF_HUB_OFFLINE", "dhr models --download", "--uss.kind colour"):
         assert word in ended.err, ended.err
-    assert "nowhere" not in ended.err
+    assert "empty" not in ended.err
     assert len(hub.asked) == (0 if offline else 1)
     assert hub.downloaded == []
     assert not (tmp_path / "out").exists()
@@ -118,9 +119,10 @@ def test_a_finished_output_needs_no_weights(hub: Hub, tmp_path: Path) -> None:
     remote = timm_remote("resnet50", "wss.weights")
     assert remote is not None
     with pytest.raises(WeightsError):
-        require_for(tmp_path, [remote])
+        require_first([remote], tmp_path, tmp_path)
+    require_first([remote], tmp_path / "nowhere", tmp_path)  # who reads it tells that first
     (tmp_path / "run.json").write_text("{}")
-    require_for(tmp_path, [remote])
+    require_first([remote], tmp_path, tmp_path)
 
 
 def test_weights_in_the_cache_are_read_without_a_network(hub: Hub) -> None:

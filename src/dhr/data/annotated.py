@@ -216,6 +216,9 @@ class _Maker:
             return Found(name, str(path), path, (), None, reason)
         unread = next((f"{one.where}: {one.unread}" for one in annotations if one.unread), None)
         tags = self._tags(annotations[0])
+        if unread and not tags:  # whoever passes over it may not take the photograph for one without any class
+            reason = f"{unread} is not read, and there is nothing else in it; annotate it in another way, or remove it"
+            return Found(name, str(path), path, (), None, reason)
         truth: Truth | None = self._truth(path, annotations)
         if not isinstance(truth, PaintedTruth) and (mask := self.masks.by_name.get(name)):
             truth = MatchedMask(mask, self.numbering)

@@ -1,5 +1,6 @@
 """Which weights a command needs from a hub, so that all are looked for together before anything is read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dhr.models.remote import Remote, fetch, mask2former_remote, require, uss_remote, wss_remote
@@ -25,13 +26,15 @@ def train_weights(config: RunConfig) -> list[Remote]:
     return [] if remote is None else [remote]
 
 
-def require_for(out: Path, remotes: list[Remote]) -> None:
-    """Look for the weights of an output folder that is new; one that is finished needs them no more.
+def require_first(remotes: Sequence[Remote | None], data: Path, out: Path | None = None) -> None:
+    """Look for weights before ``data`` is read, which may take long.
+
+    That it is not there is told sooner, by its reader. An output folder ``out`` that is finished needs no weights.
 
     Raises:
         WeightsError: some are not here and cannot be fetched.
     """
-    if not OutputFolder(out).record.is_file():
+    if data.is_dir() and (out is None or not OutputFolder(out).record.is_file()):
         require(remotes)
 
 

@@ -98,7 +98,7 @@ def rebuild_mask2former(
     for given, names in ((settings, transformers.Mask2FormerConfig().to_dict()), (backbone, known)):
         if unknown := sorted({*given} - {*names}):
             raise ValueError(f"unknown settings {', '.join(unknown[:3])}")
-    if settings.get("backbone") is not None or (kind != "timm_backbone" and backbone.get("backbone") is not None):
+    if kind != "timm_backbone" and backbone.get("backbone") is not None:
         raise ValueError("its backbone is the name of a model elsewhere")
     if kind == "timm_backbone":
         build_timm(backbone["backbone"], NONE, _SETTING, {"features_only": True})  # no name of a hub
