@@ -181,7 +181,8 @@ class Cache:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
         found = scan(self._data, self.folder, lambda done, total: None)
-        self.samples = [sample for sample in found.samples if sample.has_truth]
+        # Without tags all methods say background, so that nothing can be learnt of them.
+        self.samples = [sample for sample in found.samples if sample.has_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
         if not missing:
             return 0.0, 0.0

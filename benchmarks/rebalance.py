@@ -23,6 +23,7 @@ from torch import Tensor
 from dhr.files import write_json
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.seeds import at_least
 
 PRESETS_MEASURED = ("default", "paper")
 SCALING = ((26, 4, 6), (37, 4, 6), (52, 4, 6), (74, 4, 6), (37, 8, 6), (37, 16, 6), (37, 4, 1), (37, 4, 12))
@@ -75,8 +76,8 @@ def plain_shares(mask: Tensor, classes: int, config: MethodConfig) -> Tensor:
     """Class marginal of one image's labels (n,)."""
     if config.marginal == "uniform":
         return torch.full((classes,), 1 / classes, device=mask.device)
-    shares = torch.stack([(mask == label).float().mean() for label in range(classes)]).clamp_min(config.smallest_ratio)
-    return shares / shares.sum()
+    areas = torch.stack([(mask == label).float().mean() for label in range(classes)])
+    return at_least(areas[None], torch.ones(1, classes, dtype=torch.bool), config.smallest_ratio)[0]
 
 
 def plain_heatmaps(unit: Tensor, mask: Tensor, classes: int, centring: float) -> tuple[Tensor, Tensor]:

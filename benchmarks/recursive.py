@@ -43,6 +43,9 @@ def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
         target = out / f"{sample.name}.png"
         if target.is_file():
             continue
+        if not sample.tags:
+            write_mask(target, np.zeros(data.read_image(sample).shape[:2], np.uint8))
+            continue
         with np.load(first / "cams" / f"{sample.name}.npz", allow_pickle=False) as file:
             maps = torch.from_numpy(file["cams"]).float().unsqueeze(0)
         rgb = data.read_image(sample)

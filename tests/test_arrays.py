@@ -168,6 +168,121 @@ def test_what_does_not_fit_together_is_an_error_of_ours(
         rebalance(**{**inputs, **bad})
 
 
+def test_what_other_photographs_say_is_joined(inputs: dict[str, np.ndarray]) -> None:
+    del inputs["images"]
+    for background in (False, True):
+        options: Any = {"background": background, "boundary": BoundaryConfig(kind="none")}
+        said = np.zeros((2, 3 + background, 8, 10))
+        assert torch.equal(rebalance(**inputs, **options, survey=said).mask, rebalance(**inputs, **options).mask)
+        said[:, -1] = 1
+        config = replace(PRESETS["default"], survey=1.0, smallest_ratio=0.0)
+        result = rebalance(**inputs, **options, survey=said, config=config)
+        assert (result.joined[:, -1] > 0.99).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 9), (2, 4, 8, 10), (1, 3, 8, 10), (2, 3, 10, 8)])
+@pytest.mark.usefixtures("as_users_have_it")
+def test_a_survey_that_does_not_fit_is_refused(shape: tuple[int, ...], inputs: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ShapeError, match=r"survey must be \(2, 3, 8, 10\)"):
+        rebalance(**inputs, survey=np.ones(shape))
+    with pytest.raises(ShapeError, match="survey must hold shares"):
+        rebalance(**inputs, survey=np.full((2, 3, 8, 10), -0.1))
+
+
+def test_shares_that_no_setting_uses_are_refused(inputs: dict[str, np.ndarray]) -> None:
+    shares = np.ones((2, 3))
+    with pytest.raises(ConfigError, match=r"method.marginal is 'estimated'.*set it to 'prior'"):
+        rebalance(**inputs, prior=shares)
+    config = replace(PRESETS["default"], marginal="prior")
+    assert rebalance(**inputs, prior=shares, config=config).ratios.shape == (2, 3)
+    with pytest.raises(ShapeError, match="pass prior"):
+        rebalance(**inputs, config=config)
+
+
+@pytest.mark.parametrize("name", ["cams", "uss_features", "wss_features", "edges", "base"])
+@pytest.mark.parametrize("with_images", [True, False])
+def test_swapped_axes_are_refused(name: str, with_images: bool, inputs: dict[str, np.ndarray]) -> None:
+    given = {**inputs, "edges": np.zeros((2, 1, 16, 20)), "base": np.zeros((2, 16, 20), int)}
+    if not with_images:
+        del given["images"]
+    if name == "wss_features":
+        given[name] = np.zeros((2, 4, 16, 20))
+    assert rebalance(**given).mask.shape[0] == 2
+    wide = {**given, "images": np.zeros((2, 3, 40, 80))} if with_images else given
+    for key in ("cams", "uss_features", "wss_features", "edges", "base"):  # twice as wide as high
+        wide[key] = np.ones((*given[key].shape[:-2], 20, 40), given[key].dtype)
+    wide[name] = wide[name].swapaxes(-1, -2)
+    if name == "uss_features" and not with_images:  # the others are those that differ from the grid
+        name = "cams"
+    with pytest.raises(ShapeError, match=f"{name} are .* their axes are swapped"):
+        rebalance(**wide)
+
+
+def test_maps_may_be_of_another_aspect_than_the_images(inputs: dict[str, np.ndarray]) -> None:
+    """Networks that see squares show all of a photograph all the same: what is left in it is left in the mask."""
+    left = np.zeros((1, 2, 12, 12))
+    left[:, 0, :, :6] = left[:, 1, :, 6:] = 1
+    for height, width in ((24, 96), (96, 24)):
+        result = rebalance(left, left, left, images=np.full((1, 3, height, width), 0.5))
+        assert (result.mask[:, :, : width // 2 - 2] == 0).all() and (result.mask[:, :, width // 2 + 2 :] == 1).all()
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((2, 32, 40, 3), bool)}, "got bool; multiply them by 255"),
+        ({"images": np.zeros((2, 3, 40, 3))}, "first or last"),
+        ({"images": np.full((2, 3, 32, 40), 300, np.int32)}, "0..255 or floats in 0..1"),
+        ({"images": np.full((2, 3, 32, 40), 60000, np.uint16)}, "0..255 or floats in 0..1"),
+        ({"base": np.full((2, 32, 40), 0.7)}, r"whole labels, got 0.7; take the argmax"),
+        ({"base": np.full((2, 32, 40), np.nan)}, r"whole labels, got nan"),
+        ({"base": np.zeros((2, 1, 32, 40))}, "base must have 3 dimensions"),
+        ({"base": np.zeros((2, 0, 40), int)}, "base must have 3 dimensions"),
+        ({"valid": np.full((2, 3), 0.5)}, "valid must hold True and False"),
+        ({"cams": np.ones((2, 3, 8, 10), complex)}, "cams must be an array of real numbers"),
+        ({"uss_features": np.full((2, 3, 8, 10), None)}, "uss_features must be an array of real numbers"),
+        ({"edges": np.full((2, 1, 8, 10), 1.5)}, r"edges must be one map of probabilities"),
+        ({"edges": np.zeros((2, 2, 8, 10))}, r"edges must be one map"),
+    ],
+)
+def test_arrays_of_the_wrong_kind_are_refused(
+    change: dict[str, np.ndarray], message: str, inputs: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(ShapeError, match=message):
+        rebalance(**{**inputs, **change})
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+def test_settings_of_the_wrong_kind_are_refused(inputs: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ConfigError, match="boundary must be a BoundaryConfig, got 'pamr'"):
+        rebalance(**inputs, boundary="pamr")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="got None"):
+        rebalance(**inputs, config=None)  # type: ignore[arg-type]
+
+
+def test_narrow_images_are_read_as_they_lie(inputs: dict[str, np.ndarray]) -> None:
+    """Three pixels high or wide: only where both ends hold three is it a matter of guessing."""
+    random = np.random.default_rng(0)
+    for height, width in ((3, 24), (24, 3)):
+        given = {key: random.random((1, 2, 4, 4)) for key in inputs if key != "images"}
+        first, last = random.random((1, 3, height, width)), random.random((1, height, width, 3))
+        for images, ambiguous in ((first, width == 3), (last, height == 3)):
+            if ambiguous:
+                with pytest.raises(ShapeError, match="first or last"):
+                    rebalance(**given, images=images)
+            else:
+                assert rebalance(**given, images=images).mask.shape == (1, height, width)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i1", "u1", "u2", ">f4", ">i8", "?"])
+def test_whole_labels_of_any_type(dtype: Any, inputs: dict[str, np.ndarray]) -> None:
+    base = (np.arange(40) // 20).astype(dtype) * np.ones((2, 32, 1), dtype)
+    result = rebalance(**inputs, base=base.astype(dtype))
+    assert torch.equal(result.base, torch.from_numpy(base.astype(np.int64)))
+    assert torch.equal(result.mask, rebalance(**inputs, base=base.astype(np.int64)).mask)
+
+
 def test_padding_changes_nothing(inputs: dict[str, np.ndarray]) -> None:
     first, second = inputs["cams"][0], inputs["cams"][1, :2]
     cams, valid = pad_classes([first, second])
@@ -176,6 +291,12 @@ def test_padding_changes_nothing(inputs: dict[str, np.ndarray]) -> None:
     alone = rebalance(**{name: value[1:] for name, value in {**inputs, "cams": cams[:, :2]}.items()})
     assert torch.equal(together.mask[1:], alone.mask)
     torch.testing.assert_close(together.scores[1:, :2], alone.scores)
+
+
+def test_maps_of_several_types_are_stacked_in_the_widest() -> None:
+    maps = [np.ones((1, 4, 4), np.float32), np.full((2, 4, 4), 1e-9), np.ones((1, 4, 4), np.uint8)]
+    cams, valid = pad_classes(maps)
+    assert cams.dtype == torch.float64 and cams[1, 0, 0, 0] == 1e-9 and valid.sum() == 4
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,34 @@ def test_bad_input_is_one_clear_error(
         dhr.refine(given["images"], given["scores"], kind)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_class_alone_is_refused(kind: Any, image: np.ndarray, scores: np.ndarray, features: np.ndarray) -> None:
+    """Its share is 1 wherever it scores, whatever was given."""
+    with pytest.raises(ShapeError, match=r"one class, .* give its background too"):
+        dhr.refine(image, scores[:, 1:], kind, features)
+
+
+def test_guides_that_do_not_fit_are_refused() -> None:
+    image, scores = np.zeros((1, 40, 80, 3)), np.ones((1, 2, 40, 80))
+    guides = {"features": np.random.default_rng(0).random((1, 4, 20, 40)), "edges": np.full((1, 1, 20, 40), 0.5)}
+    for name, guide in guides.items():
+        assert dhr.refine(image, scores, "random_walk", **{name: guide}).shape == scores.shape
+        with pytest.raises(ShapeError, match=f"{name} are 40 x 20 .*swapped"):
+            dhr.refine(image, scores, "random_walk", **{name: guide.swapaxes(2, 3)})
+    with pytest.raises(ShapeError, match=r"edges must be .*0..1"):
+        dhr.refine(image, scores, "random_walk", edges=2 * guides["edges"] + 1)
+
+
+@pytest.mark.parametrize("size", [(3, 24), (24, 3)])
+def test_the_scores_say_where_the_channels_are(size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).random((1, *size, 3))
+    scores = np.random.default_rng(1).random((1, 2, *size))
+    last, first = dhr.refine(picture, scores), dhr.refine(np.moveaxis(picture, 3, 1), scores)
+    assert torch.equal(last, first) and last.shape == (1, 2, *size)
+    with pytest.raises(ShapeError, match="first or last"):
+        dhr.refine(picture[:, :3, :3], scores[..., :3, :3])
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("shape", [(1, 2, 24, 31), (2, 2, 24, 32), (1, 0, 24, 32), (2, 24, 32), (1, 2, 0, 0)])
 def test_scores_of_the_wrong_shape_are_refused(shape: tuple[int, ...], image: np.ndarray) -> None:

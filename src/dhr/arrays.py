@@ -1,6 +1,8 @@
 """The method for arrays of any kind: what ``import dhr`` offers."""
 
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from dhr.types import Rebalanced
 
 Array = Tensor | np.ndarray[Any, np.dtype[Any]]
 
+_ASPECT = math.log(1.2)  # least difference of aspects, beyond rounding, by which axes are taken for swapped
+
 
 def rebalance(
     cams: Array,
@@ -27,6 +31,7 @@ def rebalance(
     edges: Array | None = None,
     background: bool = False,
     prior: Array | None = None,
+    survey: Array | None = None,
     config: MethodConfig | str = "default",
     boundary: BoundaryConfig = BOUNDARY,
 ) -> Rebalanced:
@@ -37,14 +42,18 @@ def rebalance(
             different numbers of tags.
         uss_features: (b, d, u, v), unsupervised features of any size of grid; the method works on their grid.
         wss_features: (b, e, u, v), features of the network that the CAMs come from.
-        images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1.
+        images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1. Maps and features show all of them,
+            whatever their aspect.
         valid: (b, k), False where ``cams`` is padding.
-        base: (b, h, w), the mask of another method: labels 0..k-1, or with ``background`` 0..k, 0 the background;
+        base: (b, h, w), the mask of another method: whole labels 0..k-1, or with ``background`` 0..k, 0 the background;
             anything else is void.
         edges: (b, 1, p, q), probability of a class boundary, for the random walk.
         background: whether there is a background class; labels then start with it.
         prior: (b, k), for `marginal` `prior`: what share of the image each class covers, in any unit; with
             ``background``, (b, k + 1), the background first.
+        survey: (b, k, u, v) on the grid of ``uss_features``, with ``background`` (b, k + 1, u, v), the background
+            first: how far each cell is of each class by what other photographs say, 0 or more, all 0 where they say
+            nothing. It joins Step 3's scores with the weight ``config.survey`` (0.6 in `default`).
         config: settings, or the name of a preset.
         boundary: correction along the edges of ``images``.
 
@@ -52,52 +61,38 @@ def rebalance(
         A record of tensors; ``.mask`` is what most want: labels that count the classes of each image.
 
     Raises:
-        ShapeError: arrays that do not fit together, or hold NaN or infinity.
-        ConfigError: no such preset.
+        ShapeError: arrays that do not fit together, hold NaN or infinity, or are transposed.
+        ConfigError: no such preset, or a ``prior`` that it does not use.
 
     >>> rng = np.random.default_rng(0)
     >>> cams, features = rng.random((1, 2, 8, 8)), rng.random((1, 16, 8, 8))
     >>> rebalance(cams, features, features).mask.shape
     torch.Size([1, 8, 8])
     """
-    if isinstance(config, str):
-        if config not in PRESETS:
-            raise ConfigError(f"config must be a MethodConfig or one of {', '.join(PRESETS)}; got {config!r}")
-        config = PRESETS[config]
-    first = _tensor(cams)
-
-    def floats(name: str, value: Array) -> Tensor:
-        return _floats(name, value, first)
-
-    pictures = None if images is None else _rgb(floats("images", images), _tensor(images).dtype)
-    maps = floats("cams", first)
-    present = torch.ones(maps.shape[:2]) if valid is None else _tensor(valid)
-    if present.shape != maps.shape[:2] or not bool(present.bool().any(dim=1).all()):
-        raise ShapeError(
-            f"valid must be {tuple(maps.shape[:2])} (images, classes) as cams are, and True for a class of every image "
-            f"at least; got {tuple(present.shape)}"
-        )
-    mask = None if base is None else _tensor(base)
-    if mask is not None and mask.ndim != 3:
-        raise ShapeError(f"base must have 3 dimensions (images, height, width), got {tuple(mask.shape)}")
-    given = None if prior is None else _tensor(prior).to(maps.device, maps.dtype)
-    expected = (maps.shape[0], maps.shape[1] + background)
-    if given is not None and (tuple(given.shape) != expected or not bool((given.isfinite() & (given >= 0)).all())):
-        raise ShapeError(f"prior must be {expected} (images, classes), no share below 0; got {tuple(given.shape)}")
-    return _rebalance(
-        maps,
-        floats("uss_features", uss_features),
-        floats("wss_features", wss_features),
-        pictures,
-        present.to(first.device, torch.bool),
-        None if mask is None else mask.to(first.device, torch.int64),
-        None if edges is None else floats("edges", edges),
-        background,
-        given,
-        None,
-        config,
-        boundary,
+    settings = _settings(config)
+    if not isinstance(boundary, BoundaryConfig):
+        raise ConfigError(f"boundary must be a BoundaryConfig, got {boundary!r}; dhr.BoundaryConfig(kind='pamr')")
+    first = _tensor("cams", cams)
+    maps, uss, wss = (
+        _floats(name, value, first)
+        for name, value in (("cams", cams), ("uss_features", uss_features), ("wss_features", wss_features))
     )
+    pictures = None if images is None else _rgb(images, first)
+    walls = None if edges is None else _edges(edges, first)
+    said = None if survey is None else _floats("survey", survey, first)
+    if said is not None and float(said.min()) < 0:
+        raise ShapeError(f"survey must hold shares, 0 or more, got {float(said.min()):.4g}; take their softmax")
+    mask = None if base is None else _labels("base", base).to(first.device)
+    if mask is not None and (mask.ndim != 3 or 0 in mask.shape):
+        raise ShapeError(f"base must have 3 dimensions (images, height, width), none empty, got {tuple(mask.shape)}")
+    given = {"cams": maps, "uss_features": uss, "wss_features": wss, "edges": walls, "base": mask}
+    _refuse_transposed(
+        given, "the grid is" if pictures is None else "images are", uss if pictures is None else pictures
+    )
+    return _rebalance(
+        maps, uss, wss, pictures, _valid(valid, maps), mask, walls, background,
+        None if prior is None else _prior(prior, maps, background), said, settings, boundary,
+    )  # fmt: skip
 
 
 def refine(
@@ -111,7 +106,8 @@ def refine(
 
     Args:
         images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1.
-        scores: (b, k, h, w), none negative: CAMs, probabilities, soft or hard masks.
+        scores: (b, k, h, w), none negative: CAMs, probabilities, soft or hard masks, of two classes or more (of a
+            single one with its background, 1 - p, beside it).
         boundary: settings, of which ``kind`` counts, or a kind.
         features: (b, d, u, v), dense features of the images, for the random walk.
         edges: (b, 1, p, q), probability of a class boundary, for the random walk.
@@ -120,7 +116,7 @@ def refine(
         Refined scores, summing to one over the classes where any class scores.
 
     Raises:
-        ShapeError: arrays that do not fit together, hold NaN or infinity, or negative scores.
+        ShapeError: arrays that do not fit together, hold NaN or infinity, negative scores, or one class alone.
         ConfigError: no such kind, or a random walk without features.
 
     >>> image = np.zeros((1, 8, 8, 3), np.uint8)
@@ -131,20 +127,24 @@ def refine(
     tensor([0, 0, 0, 0, 1, 1, 1, 1])
     """
     config = BoundaryConfig(kind=boundary) if isinstance(boundary, str) else boundary
-    first = _tensor(scores)
+    first = _tensor("scores", scores)
     maps = _floats("scores", scores, first)
+    if maps.shape[1] == 1:
+        raise ShapeError(
+            "scores hold one class, which has nothing to be told from; give its background too: np.concatenate([1 - p, "
+            "p], axis=1)"
+        )
     if float(maps.min()) < 0:
         raise ShapeError(f"scores must not be negative, got {float(maps.min()):.4g}; take their softmax or their ReLU")
-    pictures = _rgb(_floats("images", images, first), _tensor(images).dtype)
+    pictures = _rgb(images, first, (maps.shape[-2], maps.shape[-1]))
     if (len(pictures), *pictures.shape[2:]) != (len(maps), *maps.shape[2:]):
         raise ShapeError(
             f"images and scores must be of one size, got {tuple(pictures.shape)} and {tuple(maps.shape)}; resize the "
             "scores to the images"
         )
-    guide = Guide(
-        None if features is None else _floats("features", features, first),
-        None if edges is None else _floats("edges", edges, first),
-    )
+    seen = None if features is None else _floats("features", features, first)
+    guide = Guide(seen, None if edges is None else _edges(edges, first))
+    _refuse_transposed({"features": guide.features, "edges": guide.edges}, "images are", pictures)
     with torch.no_grad():
         refined = BOUNDARIES[config.kind](config, guide)(pictures, maps)
         return refined / refined.sum(dim=1, keepdim=True).clamp_min(1e-12)
@@ -163,21 +163,31 @@ def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[T
     >>> maps.shape, valid.tolist()
     (torch.Size([2, 3, 4, 4]), [[True, False, False], [True, True, True]])
     """
-    tensors = [_tensor(one) for one in cams]
+    tensors = [_tensor("cams", one) for one in cams]
     if len({one.shape[1:] for one in tensors}) != 1 or tensors[0].ndim != 3:
         raise ShapeError(
             f"cams must be (classes, height, width) on one grid; got {[tuple(one.shape) for one in tensors[:5]]}"
         )
     most = max(len(one) for one in tensors)
+    wide = functools.reduce(torch.promote_types, (one.dtype for one in tensors))
+    tensors = [one.to(wide) for one in tensors]
     padded = torch.stack([torch.cat([one, one.new_zeros(most - len(one), *one.shape[1:])]) for one in tensors])
     valid = torch.arange(most) < torch.tensor([len(one) for one in tensors]).unsqueeze(1)
     return padded, valid.to(padded.device)
 
 
+def _settings(config: MethodConfig | str) -> MethodConfig:
+    if isinstance(config, MethodConfig):
+        return config
+    if config not in PRESETS:
+        raise ConfigError(f"config must be a MethodConfig or one of {', '.join(PRESETS)}; got {config!r}")
+    return PRESETS[config]
+
+
 def _floats(name: str, value: Array, like: Tensor) -> Tensor:
     """A finite tensor of 4 dimensions, in at least single precision, where ``like`` is."""
     dtype = like.dtype if like.is_floating_point() and like.dtype.itemsize >= 4 else torch.float32
-    tensor = _tensor(value).to(like.device, dtype)
+    tensor = _tensor(name, value).to(like.device, dtype)
     if tensor.ndim != 4:
         raise ShapeError(f"{name} must have 4 dimensions (images, channels, height, width), got {tuple(tensor.shape)}")
     if 0 in tensor.shape:
@@ -187,23 +197,117 @@ def _floats(name: str, value: Array, like: Tensor) -> Tensor:
     return tensor
 
 
-def _rgb(images: Tensor, given: torch.dtype) -> Tensor:
-    """Images (b, 3, h, w) in 0..1 from what was ``given``: channels first or last, whole numbers or floats."""
-    if images.shape[1] != 3 and images.shape[3] == 3:
+def _rgb(value: Array, like: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Images (b, 3, h, w) in 0..1: channels first or last (as ``size`` has it, if both may be), whole or floats."""
+    given = _tensor("images", value).dtype
+    images = _floats("images", value, like)
+    if given == torch.bool:
+        raise ShapeError("images must be whole numbers in 0..255 or floats in 0..1, got bool; multiply them by 255")
+    first, last = images.shape[1] == 3, images.shape[3] == 3
+    if first and last and size is not None:
+        first, last = images.shape[2:] == size, images.shape[1:3] == size
+    if first and last:
+        raise ShapeError(
+            f"images of {tuple(images.shape)} may have their channels first or last; give images of more than 3 pixels "
+            "each way"
+        )
+    if last:
         images = images.movedim(3, 1)
     if images.shape[1] != 3:
         raise ShapeError(f"images must be RGB, (b, 3, h, w) or (b, h, w, 3); got {tuple(images.shape)}")
     if not given.is_floating_point:
         images = images / 255
-    least, most = (float(end) for end in torch.aminmax(images))
-    if least < -1e-3 or most > 1 + 1e-3:
+    if not _between(images, -1e-3, 1 + 1e-3):
         raise ShapeError(
-            f"images must be whole numbers in 0..255 or floats in 0..1; got {given}, {least:.4g} to {most:.4g} in that "
-            "unit; divide floats by 255, or clamp them"
+            f"images must be whole numbers in 0..255 or floats in 0..1; got {given}, {_seen(images)} in that unit; "
+            "divide floats by 255, or clamp them"
         )
     return images.clamp(0, 1)
 
 
-def _tensor(value: Array) -> Tensor:
-    """A tensor; of views that torch refuses (``bgr[..., ::-1]``), a copy."""
-    return torch.as_tensor(np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value)
+def _edges(value: Array, like: Tensor) -> Tensor:
+    """Class boundaries, one map per image."""
+    edges = _floats("edges", value, like)
+    if edges.shape[1] != 1 or not _between(edges, 0.0, 1.0):
+        raise ShapeError(f"edges must be one map of probabilities (0..1) per image, got {_seen(edges)}")
+    return edges
+
+
+def _labels(name: str, value: Array) -> Tensor:
+    """Whole numbers, of whatever type they come in."""
+    tensor = _tensor(name, value)
+    if not tensor.is_floating_point():
+        return tensor.to(torch.int64)
+    whole = tensor.isfinite() & (tensor == tensor.round())
+    if not bool(whole.all()):
+        raise ShapeError(
+            f"{name} must hold whole labels, got {float(tensor[~whole][0]):.4g}; take the argmax of scores, and any "
+            "number beyond the classes (255) for void"
+        )
+    return tensor.double().clamp(-(2**31), 2**31).to(torch.int64)
+
+
+def _valid(value: Array | None, maps: Tensor) -> Tensor:
+    """Which of the maps are no padding."""
+    if value is None:
+        return torch.ones(maps.shape[:2], dtype=torch.bool, device=maps.device)
+    tensor = _tensor("valid", value)
+    if not bool(((tensor == 0) | (tensor == 1)).all()):
+        raise ShapeError(
+            "valid must hold True and False (or 1 and 0), got other numbers; compare them with a threshold"
+        )
+    if tensor.shape != maps.shape[:2] or not bool(tensor.bool().any(dim=1).all()):
+        raise ShapeError(
+            f"valid must be {tuple(maps.shape[:2])} (images, classes) as cams are, and True for a class of every image "
+            f"at least; got {tuple(tensor.shape)}"
+        )
+    return tensor.to(maps.device, torch.bool)
+
+
+def _prior(value: Array, maps: Tensor, background: bool) -> Tensor:
+    """Shares of the classes, of any unit."""
+    tensor = _tensor("prior", value).to(maps.device, maps.dtype)
+    expected = (maps.shape[0], maps.shape[1] + background)
+    if tuple(tensor.shape) != expected or not bool((tensor.isfinite() & (tensor >= 0)).all()):
+        raise ShapeError(f"prior must be {expected} (images, classes), no share below 0; got {tuple(tensor.shape)}")
+    return tensor
+
+
+def _refuse_transposed(given: Mapping[str, Tensor | None], of: str, whole: Tensor) -> None:
+    """Refuse maps whose axes are those of the whole in the other order."""
+    height, width = whole.shape[-2:]
+    for name, one in given.items():
+        if one is None:
+            continue
+        u, v = one.shape[-2:]
+        # By which factor the aspects differ, as it is and transposed; a side may be rounded by a cell.
+        differs, turned = (abs(math.log(height * b / (width * a))) for a, b in ((u, v), (v, u)))
+        rounding = 1 / min(u, v)
+        if turned <= rounding and differs > 2 * rounding + _ASPECT:
+            raise ShapeError(
+                f"{name} are {u} x {v} (height x width), {of} {height} x {width}: their axes are swapped; transpose "
+                "the last two"
+            )
+
+
+def _between(values: Tensor, low: float, high: float) -> bool:
+    least, most = torch.aminmax(values)
+    return bool(least >= low) and bool(most <= high)
+
+
+def _seen(values: Tensor) -> str:
+    least, most = torch.aminmax(values)
+    return f"{tuple(values.shape)}, {float(least):.4g} to {float(most):.4g}"
+
+
+def _tensor(name: str, value: Array) -> Tensor:
+    """A tensor of real numbers; of arrays that torch refuses (``bgr[..., ::-1]``, big-endian), a copy."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"{name} must be an array of real numbers ({error}); convert it to float32") from error
+    if tensor.is_complex():
+        raise ShapeError(f"{name} must be an array of real numbers, got {tensor.dtype}; take their absolute value")
+    return tensor

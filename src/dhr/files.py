@@ -1,20 +1,25 @@
 """Files: what is read is a regular file of bounded size; what is written is whole; what is not ours stays.
 
-Every reader of files from outside opens them with :func:`open_regular`. Every writer goes through :func:`write_atomic`
-(files in a folder of ours) or :func:`write_output` (a file that the user named), every deletion through
-:func:`remove`, :func:`remove_tree` or :func:`remove_temporaries`.
+Every reader of files from outside opens them with :func:`open_regular`, or asks :func:`check_regular` before a library
+opens them. Every writer goes through :func:`write_atomic` (files in a folder of ours) or :func:`write_output` (a file
+that the user named), every deletion through :func:`remove`, :func:`remove_tree` or :func:`remove_temporaries`. One
+process at a time works in a folder that it fills: :func:`hold`.
 """
 
 import errno
+import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from dhr.errors import OutputError, PlaceError
 
@@ -38,7 +43,7 @@ class IrregularFileError(OSError):
     """A pipe, device, socket or folder where a regular file is needed, or a file larger than its reader's limit."""
 
 
-def open_regular(path: Path, most: int | None = None) -> BinaryIO:
+def open_regular(path: Path, most: int | None = None) -> io.BufferedReader:
     """Open a regular file for reading; links to files are followed.
 
     A pipe or device would make its reader wait, or read, without end, so it is refused before it is opened.
@@ -51,7 +56,7 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
         OSError: there is no such file, it cannot be opened, is no regular file, or is too large; ``strerror`` says why
             in words.
     """
-    _refuse_irregular(path, path.stat(), most)
+    check_regular(path, most)
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         _refuse_irregular(path, os.fstat(handle), most)  # it may have been exchanged in between
@@ -59,6 +64,19 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
     except BaseException:
         os.close(handle)
         raise
+
+
+def check_regular(path: Path, most: int | None = None) -> int:
+    """Size of a regular file, in bytes; for libraries that open files themselves.
+
+    Raises:
+        OSError: as :func:`open_regular`.
+    """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "a file name cannot hold NUL", str(path))
+    status = path.stat()
+    _refuse_irregular(path, status, most)
+    return status.st_size
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:
@@ -69,6 +87,16 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
     """
     with open_regular(path, most) as file:
         return file.read() if most is None else file.read(most + 1)
+
+
+def digest_regular(path: Path, most: int | None = None) -> str:
+    """SHA-256, in hex, of a regular file, which is never held in memory as a whole.
+
+    Raises:
+        OSError: as :func:`open_regular`.
+    """
+    with open_regular(path, most) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def inside(root: Path, relative: str, *, may_be_link: bool = False) -> Path:
@@ -82,7 +110,8 @@ def inside(root: Path, relative: str, *, may_be_link: bool = False) -> Path:
         may_be_link: whether the last part may be a link (it is then replaced or deleted itself, never its target).
 
     Raises:
-        OutputError: the path leads out of ``root``, or goes through a link.
+        OutputError: the path leads out of ``root``.
+        PlaceError: it goes through a link.
     """
     parts = PurePosixPath(relative.replace("\\", "/")).parts if os.name == "nt" else PurePosixPath(relative).parts
     if not parts or ".." in parts or PurePosixPath(relative).is_absolute() or "\0" in relative:
@@ -90,8 +119,8 @@ def inside(root: Path, relative: str, *, may_be_link: bool = False) -> Path:
     path = root
     for number, part in enumerate(parts, start=1):
         path = path / part
-        if path.is_symlink() and not (may_be_link and number == len(parts)):
-            raise OutputError(f"{path} is a link, which is not followed; remove it, or choose another folder")
+        if not (may_be_link and number == len(parts)) and _is_link(path):
+            raise PlaceError(f"{path} is a link, which is not followed; remove it, or choose another folder")
     return path
 
 
@@ -106,8 +135,8 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object], durable: bool
         PlaceError: ``path`` is a link, a folder, a pipe or a device, or its name is too long.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special_target(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(suffix=TEMPORARY_SUFFIX, prefix=".", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -137,18 +166,24 @@ def write_json(path: Path, value: Any) -> None:
 def write_output(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file that the user named: atomically, or into the pipe or device that bears the name.
 
-    ``/dev/stdout`` and the like lead to what the process prints into.
+    ``/dev/stdout``, ``/dev/fd/1`` and the like are what the process prints into, after what it has printed so far.
 
     Raises:
         OutputError: it cannot be written, is a folder, a disk, or a link to a file, or nobody reads the pipe.
     """
-    if not _streams(path):
+    printed = _descriptor(path)
+    if not is_stream(path):
         write_atomic(path, write)
         return
     try:
-        # Without O_NONBLOCK a pipe that nobody reads would make this wait without end.
-        handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
-        os.set_blocking(handle, True)
+        if printed is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            handle = os.dup(printed)  # opened again, a file would be written from its beginning
+        else:
+            # Without O_NONBLOCK a pipe that nobody reads would make this wait without end.
+            handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+            os.set_blocking(handle, True)
         with os.fdopen(handle, "wb") as file:
             write(file)
     except OSError as error:
@@ -167,24 +202,42 @@ def check_output(path: Path) -> None:
     """Find out, before long work, whether :func:`write_output` could write ``path``.
 
     Raises:
-        OutputError: it is a folder, a disk, or a link to a file.
+        OutputError: it is a folder, a disk, a link to a file, or below a file.
     """
-    if not _streams(path):
+    if not is_stream(path):
         try:
             _refuse_special_target(path)
+            if not _nearest_folder(path).is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except OSError as error:
             raise _cannot_write(path, error) from error
+
+
+def is_stream(path: Path) -> bool:
+    """Whether :func:`write_output` would write into what bears the name: a pipe, a device, or what is printed."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def remove(root: Path, relative: str) -> None:
     """Delete the file ``relative`` below ``root``, if it is there; of a link, the link.
 
     Raises:
-        OutputError: it leads out of ``root``, goes through a link, or cannot be deleted.
+        OutputError: it leads out of ``root``, or cannot be deleted.
+        PlaceError: it goes through a link, or is neither a file nor a link.
     """
     path = inside(root, relative, may_be_link=True)
     try:
+        if not _is_link(path):
+            _refuse_special_target(path)
         path.unlink(missing_ok=True)
+    except IrregularFileError as error:
+        raise PlaceError(f"cannot delete {path}: {error.strerror}; remove it, or choose another place") from error
     except OSError as error:
         raise OutputError(f"cannot delete {path}: {error.strerror or error}; check the permissions") from error
 
@@ -197,16 +250,52 @@ def remove_tree(root: Path, relative: str) -> None:
     Raises:
         OutputError: it leads out of ``root``, or goes through a link.
     """
-    shutil.rmtree(inside(root, relative), ignore_errors=True)
+    shutil.rmtree(inside(root, relative), ignore_errors=True)  # which refuses a link, and follows none below
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what an interrupted :func:`write_atomic` left anywhere below ``folder``; links are not followed."""
+    """Delete what an interrupted :func:`write_atomic` left anywhere below ``folder``; links are not followed.
+
+    What cannot be deleted stays: it does no harm.
+    """
     for place, _, names in os.walk(folder):  # which does not follow links to folders
         for name in names:
             if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     os.unlink(os.path.join(place, name))  # noqa: PTH108, PTH118  many files: Path is slow
+
+
+def hold(root: Path, name: str) -> IO[bytes]:
+    """Hold a folder for this process by its lock file ``name``, until the file that is returned is closed.
+
+    Raises:
+        OutputError: another process holds it, the lock is no regular file, or the folder refuses.
+    """
+    path = inside(root, name, may_be_link=True)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        _refuse_special_target(path)
+        file = os.fdopen(os.open(path, flags, 0o666), "r+b")
+        _refuse_irregular(path, os.fstat(file.fileno()), None)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if not _locked(file):
+        file.close()
+        raise OutputError(f"another process is writing to {root}; wait for it, or choose another --out")
+    return file
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes in one folder are not caught there
+        return True
+    try:
+        # Not flock: processes that load photographs would inherit it, and hold it for seconds after a SIGKILL.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _json(value: Any) -> bytes:
@@ -224,24 +313,42 @@ def _refuse_irregular(path: Path, status: os.stat_result, most: int | None) -> N
 
 def _refuse_special_target(path: Path) -> None:
     """Refuse to replace what is not a regular file."""
+    if "\0" in str(path):
+        raise IrregularFileError(errno.EINVAL, "a file name cannot hold NUL", str(path))
     try:
         mode = path.lstat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
         raise IrregularFileError(errno.EEXIST, f"{kind} has this name, and is not replaced", str(path))
 
 
-def _streams(path: Path) -> bool:
-    """Whether the name is that of a pipe or a character device, or leads to what is open in this process."""
-    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) and path.is_symlink():
-        return path.exists() and not path.is_dir()  # /dev/stdout, /dev/fd/1: what is printed may go to a file
+def _is_link(path: Path) -> bool:
     try:
-        mode = path.lstat().st_mode
-    except OSError:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except OSError:  # not there, or a name that cannot be: whoever writes it is told
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of what is open in this process, if the name means that.
+
+    >>> _descriptor(Path("/dev/stdout")), _descriptor(Path("/proc/self/fd/7")), _descriptor(Path("/dev/null"))
+    (1, 7, None)
+    """
+    names = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+    if os.name != "posix":
+        return None
+    if str(path) in names:
+        return names[str(path)]
+    found = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d{1,6})", str(path))
+    return int(found[1]) if found else None
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The first of the folders above ``path`` that is there."""
+    return next((folder for folder in path.absolute().parents if folder.exists()), Path(path.absolute().anchor))
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

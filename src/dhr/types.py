@@ -32,7 +32,7 @@ class Rebalanced:
     scores: Float[Tensor, "b k H W"]
     """R_c(S_dhr): after the boundary correction, summing to one over the classes (Eq. 5)."""
     mask: Int[Tensor, "b H W"]
-    """M_dhr: the class of the highest score, the first of them where several are highest."""
+    """M_dhr: the class of the highest score; where several are highest, or none scores, the first in ``order``."""
     confidence: Float[Tensor, "b H W"]
     """Margin between the two best classes of S_dhr over its sum, 0..1; 1 where there is one class only. Taken before
     the boundary correction, after which almost every pixel looks certain."""
@@ -50,3 +50,5 @@ class Rebalanced:
     """Largest L1 distance, over the transports, between the marginal asked for and the one reached."""
     valid: Bool[Tensor, "b k"]
     """False for padding."""
+    order: Int[Tensor, "b k"]
+    """The classes by their claim to pixels of equal scores: the background, then those of the largest sum of A."""

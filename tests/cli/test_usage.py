@@ -116,7 +116,7 @@ def test_a_yaml_that_cannot_be_used_is_refused(content: str, word: str, fresh: A
 
 def test_a_yaml_that_is_not_there_is_one_line(fresh: Any, dhr: Any, tmp_path: Path) -> None:
     one_line(dhr(fresh.run("--config", "nowhere.yaml")), "--config", "nowhere.yaml")
-    one_line(dhr(fresh.run("--config", str(tmp_path))), "--config", "directory")
+    one_line(dhr(fresh.run("--config", str(tmp_path))), "--config", "it is a folder")
     one_line(dhr(fresh.run("--config", "a.yaml", "--config", "b.yaml")), "--config", "once")
     (tmp_path / "latin.yaml").write_bytes(b"# caf\xe9\n")
     one_line(dhr(fresh.run("--config", str(tmp_path / "latin.yaml"))), "latin.yaml")

@@ -3,12 +3,13 @@
 Mutations come from a seeded generator, so that a failure names the number that repeats it.
 """
 
+import faulthandler
 import json
 import random
 import re
 import shutil
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,16 @@ from dhr.errors import DhrError, ItemError
 
 Lay = Callable[[str], Path]
 
-LONGEST = 5.0  # seconds of this process for a file of a kilobyte: only a hang takes as long, however busy the machine
+LONGEST = 1_800  # seconds after which a test of this file is stopped, with a traceback: only a hang takes as long
+
+
+@pytest.fixture(autouse=True)
+def nothing_hangs() -> Iterator[None]:
+    """Where a file makes a reader hang, Python may not get round to anything: the process is ended."""
+    faulthandler.dump_traceback_later(LONGEST, exit=True, file=sys.__stderr__)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
 
 PIECES = [
     b"\n", b"\r", b'"', b",", b";", b"\t", b"\0", b"\xff", b"\xef\xbb\xbf", b"[", b"]", b"{", b"}", b":", b"\\", b"../",
@@ -78,7 +88,6 @@ def fuzz_tag_files(folder: Path, count: int, seed: int) -> tuple[int, int, int]:
         path = folder / name
         changed = mutated(content, generator)
         path.write_bytes(changed)
-        start = time.process_time()
         try:
             found = read_tags(path, classes)
         except DhrError as error:
@@ -93,12 +102,11 @@ def fuzz_tag_files(folder: Path, count: int, seed: int) -> tuple[int, int, int]:
             last = changed.count(b"\n") + changed.count(b"\r") + 1
             for line in found:  # each is whole, or says in which line of which file it is wrong
                 assert 1 <= line.line <= last, (number, line)
-                assert (line.reason is None) == bool(line.tags), (number, line)
+                assert not (line.reason and line.tags), (number, line)
                 assert all(0 < tag < len(classes.names) for tag in line.tags), (number, line)
                 if line.reason is not None:
                     lines += 1
                     check_line(line.reason, f"{seed}/{number}")
-        assert time.process_time() - start < LONGEST, number
     return read, refused, lines
 
 
@@ -113,7 +121,7 @@ def outcome(data: DataSet) -> None:
     names = [sample.name for sample in data.samples]
     assert names == sorted(set(names))
     for sample in data.samples:
-        assert sample.tags and set(sample.tags) <= set(data.classes.foreground)
+        assert (sample.tags or data.classes.background) and set(sample.tags) <= set(data.classes.foreground)
         assert not sample.name.startswith("/") and ".." not in sample.name.split("/")
     for problem in data.problems:
         check_line(problem.reason, "reason")
@@ -125,6 +133,8 @@ FILES = {
     "cvat": ("annotations.xml",),
     "label-studio": ("export.json",),
     "coco": ("annotations/instances_train2017.json",),
+    "yolo": ("data.yaml", "labels/train/a.txt", "labels/train/trip/b.txt"),
+    "datumaro": ("annotations/default.json",),
     "voc": (
         "VOCdevkit/VOC2012/Annotations/2007_000032.xml", "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt",
         "VOCdevkit/VOC2012/cls_labels.json",
@@ -155,7 +165,6 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
     for number in range(150):
         path, content = generator.choice(list(originals.items()))
         path.write_bytes(mutated(content, generator))
-        start = time.process_time()
         try:
             split = "train" if path.name == "train.txt" else None
             data = open_data(root, split, kind)
@@ -164,12 +173,11 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
         else:
             opened += 1
             outcome(data)
-            for sample in data.samples if kind == "coco" else []:
+            for sample in data.samples if kind in ("coco", "yolo", "datumaro") else []:
                 try:
                     assert data.read_truth(sample).shape == (6, 8)
                 except ItemError as error:
                     check_line(str(error), f"{kind}/{number}")
-        assert time.process_time() - start < LONGEST, (kind, number)
         path.write_bytes(content)
     assert 0 < opened < 150
     outcome(open_data(root, None, kind))
@@ -220,7 +228,6 @@ def fuzz_images(folder: Path, count: int, seed: int) -> tuple[int, int]:
     for number in range(count):
         path, content = generator.choice(list(originals.items()))
         path.write_bytes(mutated(content, generator))
-        start = time.process_time()
         try:
             shape = read_size(path, 1_000_000)
             pixels = read_rgb(path, 1_000_000)
@@ -235,7 +242,6 @@ def fuzz_images(folder: Path, count: int, seed: int) -> tuple[int, int]:
                 assert read_mask(path).ndim == 2
             except ItemError as error:
                 assert len(str(error).splitlines()) == 1, (seed, number)
-        assert time.process_time() - start < LONGEST, (seed, number)
         path.write_bytes(content)
     return read, refused
 

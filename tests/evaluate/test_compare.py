@@ -114,6 +114,70 @@ def test_a_difference_is_surer_than_its_parts() -> None:
     assert (again.whole["miou"].interval.low, again.whole["miou"].interval.high) == (0.0, 0.0)
 
 
+def small_objects(count: int, classes: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Photographs of class 0 with a minor object of each other class, found in part; a mask loses none."""
+    random = np.random.default_rng(0)
+    pairs = []
+    for _ in range(count):
+        truth = np.zeros((20, 20), np.uint8)
+        for label in range(1, classes):
+            truth[4 * label : 4 * label + 3, 4:9] = label
+        wrong = random.random(truth.shape) < 0.3
+        pairs.append((np.where(wrong & (truth > 0) & (np.arange(20) != 4), 0, truth).astype(np.uint8), truth))
+    return pairs
+
+
+@pytest.mark.parametrize("name", ["minor_iou", "vanished"])
+def test_the_pairs_of_a_photograph_count_once(name: str) -> None:
+    """Four photographs give eight pairs, among many others that give none: nothing can be said of pairs."""
+    plain = [(np.full((20, 20), 3, np.uint8),) * 2 for _ in range(30)]
+
+    def scores(count: int) -> Any:
+        result = Tally(ClassTable(("ground", "a", "b", "c"), background=True), 500)
+        for index, (pred, truth) in enumerate([*small_objects(count), *plain]):
+            result.add(Sample(f"i{index}", "", (1, 2) if index < count else (), True), pred, truth)
+        return result
+
+    few, enough = scores(4), scores(5)
+    found = few.scores()
+    assert (found.minor_pairs, found.tagged_pairs, found.minor_photographs, found.tagged_photographs) == (8, 8, 4, 4)
+    assert math.isnan(found.intervals[name].low) and not math.isnan(found.intervals["miou"].low)
+    assert all(math.isnan(entry.intervals[name].low) for entry in found.per_class)
+    assert not math.isnan(enough.scores().intervals[name].low)
+    one = difference(("a", "b"), found, found, few.resampled(), few.resampled())
+    assert math.isnan(one.whole[name].interval.low) and not math.isnan(one.whole["miou"].interval.low)
+
+
+def test_what_never_vanished_may_yet_vanish() -> None:
+    """The exact bound: a rate that no event among n photographs refutes at 2.5 %."""
+    from scipy.stats import binomtest
+
+    pairs = small_objects(12)
+    lost = [(np.zeros_like(truth), truth) for _, truth in pairs]
+    some = [(pred if index % 3 else np.zeros_like(truth), truth) for index, (pred, truth) in enumerate(pairs)]
+    kept, gone, mixed = (tally([(pred, truth) for pred, truth in of], 500) for of in (pairs, lost, some))
+    bound = binomtest(0, 12).proportion_ci(method="exact").high
+    for entry in (kept.scores(), kept.scores().per_class[1]):
+        assert entry.vanished == 0
+        assert (entry.intervals["vanished"].low, entry.intervals["vanished"].high) == (0, pytest.approx(bound))
+    last = gone.scores().per_class[1]
+    assert last.vanished == 1
+    assert (last.intervals["vanished"].low, last.intervals["vanished"].high) == (pytest.approx(1 - bound), 1)
+    ends = mixed.scores().per_class[1].intervals["vanished"]
+    assert 0 <= ends.low < 1 / 3 < ends.high < 1
+
+    def change(first: Tally, other: Tally) -> Any:
+        found = difference(("a", "b"), first.scores(), other.scores(), first.resampled(), other.resampled())
+        return found.whole["vanished"].interval
+
+    same = change(kept, kept)
+    assert (same.low, same.high) == (pytest.approx(-bound), pytest.approx(bound))
+    worse = change(kept, mixed)
+    assert worse.low >= 0 and worse.high < 1
+    more = change(kept, gone)
+    assert more.low <= kept.scores().vanished + gone.scores().vanished <= more.high <= 1
+
+
 @pytest.fixture
 def two(finished: Any, tmp_path: Path) -> tuple[FolderDataSet, Path, Path]:
     """A data set, its truth as masks, and a copy with one mask spoilt."""
@@ -178,7 +242,7 @@ def test_masks_that_are_no_masks(two: tuple[FolderDataSet, Path, Path], finished
     assert ended.code == 1 and "scene-000001" in ended.out
     Image.fromarray(palette(256)[labels]).save(mask)
     ended = dhr(call)
-    assert ended.code == 2 and "RGB" in ended.err
+    assert ended.code == 0  # the colours of the classes are read
     mask.write_bytes(b"\x80\x04\x95pickled")
     ended = dhr(call)
     assert ended.code == 2 and "scene-000001" in ended.err

@@ -1,5 +1,6 @@
 """Data sets with masks of every kind of shape, and a way to export them."""
 
+import csv
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,11 +40,18 @@ class Masks:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.zeros((*labels.shape, 3), np.uint8)).save(path)
             write_mask(self.folder / f"{name}.png", labels)
-        tag = self.names[-1]
-        lines = [f"{name}.jpg,{tag}" for name in self.labels]
-        (self.root / "tags.csv").write_text("\n".join(["image,tags", *lines]) + "\n", encoding="utf-8")
+        with (self.root / "tags.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["image", "tags"])
+            rows.writerows([f"{name}.jpg", self.tags(labels)] for name, labels in self.labels.items())
         (self.root / "classes.txt").write_text("\n".join(self.names) + "\n", encoding="utf-8")
         return self
+
+    def tags(self, labels: np.ndarray) -> str:
+        """The classes that a mask shows; without a background, the last one where it shows none."""
+        start = int(self.names[0].lower() == "background")
+        shown = [name for index, name in enumerate(self.names) if index >= start and (labels == index).any()]
+        return ";".join(shown or self.names[len(self.names) - 1 + start :])
 
     def export(self, to: str, out: Path, split: str | None = None, **config: object) -> Exported:
         return export(FolderDataSet(self.root, split), self.folder, to, out, ExportConfig(**config), split=split)

@@ -8,6 +8,7 @@ import pytest
 from dhr.errors import ConfigError
 from dhr.method.boundary import BOUNDARIES
 from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig, MethodConfig, PamrConfig, RandomWalkConfig
+from dhr.pipeline.settings import RunConfig
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,22 @@ def test_settings_that_cannot_work_are_refused_by_name(name: str, value: Any) ->
         MethodConfig(**{name: value})
     with pytest.raises(ConfigError, match=f"method.{name}"):
         replace(PRESETS["default"], **{name: value})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_shares_that_would_not_be_used_are_refused(preset: str) -> None:
+    with pytest.raises(ConfigError, match=r"method.prior is given, but method.marginal is '.*set it to prior"):
+        replace(PRESETS[preset], prior={"cat": 0.2})
+    assert replace(PRESETS[preset], prior={"cat": 0.2}, marginal="prior").prior == {"cat": 0.2}
+
+
+def test_a_run_needs_the_shares_that_it_is_to_use() -> None:
+    known = replace(PRESETS["default"], marginal="prior", prior={"cat": 0.2})
+    with pytest.raises(ConfigError, match=r"method.marginal prior needs method.prior"):
+        RunConfig(method=replace(known, prior={}))
+    with pytest.raises(ConfigError, match=r"crops.*method.marginal to estimated"):
+        RunConfig(method=known, recursion=True)
+    assert RunConfig(method=known).method.prior
 
 
 @pytest.mark.parametrize("name", ["kind", "base", "seed"])

@@ -58,6 +58,7 @@ def reordered(result: Rebalanced, order: list[int]) -> Rebalanced:
         groups=result.groups[:, order][:, :, order],
         mask=place[result.mask],
         base=place[result.base],
+        order=place[result.order],
     )
 
 
@@ -137,7 +138,7 @@ def test_padding_does_not_matter(scene: Callable[..., Any], name: str, backgroun
     valid = torch.tensor([[True, True, True, False, False]] * 2)
     result = rebalance(**padded, valid=valid, **options)
     k = 3 + background
-    kept = {part: getattr(result, part)[:, :k] for part in OVER_CLASSES}
+    kept = {part: getattr(result, part)[:, :k] for part in (*OVER_CLASSES, "order")}
     same(replace(result, **kept, groups=result.groups[:, :k, :k]), expected)
     sound(result, name)
 
@@ -219,6 +220,31 @@ def test_scales_do_not_matter(scene: Callable[..., Any], name: str) -> None:
         rebalance(**{**made.inputs(), "cams": clipped}, **options),
         rebalance(**{**made.inputs(), "cams": clipped.relu()}, **options),
     )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from([(torch.float32, -146, 124), (torch.float64, -1071, 1020)]), st.lists(st.floats(0, 1), min_size=3),
+    st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_the_scale_of_a_cam_does_not_matter_over_all_numbers(
+    kind: tuple[torch.dtype, int, int], places: list[float], background: bool, signed: bool
+) -> None:
+    """A class's map times any power of two, down to the smallest numbers that there are, bit for bit."""
+    dtype, least, most = kind
+    random = torch.Generator().manual_seed(0)
+    cams = torch.randint(-7 * signed, 8, (1, 3, 5, 6), generator=random).to(dtype)  # whole: nothing is rounded
+    cams[:, 2] -= 8 * signed  # nowhere above 0
+    factors = [2.0 ** round(least + place * (most - least)) for place in places[:3]]
+    features = torch.rand(1, 4, 7, 8, generator=random, dtype=dtype)
+    options: dict[str, Any] = {"background": background, "boundary": PLAIN}
+    scaled = cams * torch.tensor(factors, dtype=torch.float64).view(-1, 1, 1)
+    assert torch.equal(scaled.to(dtype).double(), scaled.double())
+    result = rebalance(scaled.to(dtype), features, features, **options)
+    expected = rebalance(cams, features, features, **options)
+    for part in fields(Rebalanced):
+        assert torch.equal(getattr(result, part.name), getattr(expected, part.name)), part.name
+    assert (result.activation[:, -3:].amax(dim=(2, 3)) == 1).all()
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -487,3 +513,8 @@ def test_there_must_be_a_class(scene: Callable[..., Any]) -> None:
     made = scene()
     with pytest.raises(ShapeError, match="at least one tag"):
         rebalance(**{**made.inputs(), "cams": made.cams[:, :0]})
+
+
+def test_there_must_be_an_image(scene: Callable[..., Any]) -> None:
+    with pytest.raises(ShapeError, match="no image"):
+        rebalance(**{name: value[:0] for name, value in scene().inputs().items()})

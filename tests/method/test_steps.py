@@ -105,7 +105,25 @@ class TestSeeds:
     def test_the_least_share(self) -> None:
         masks = torch.tensor([[[98.0], [1], [1]]])
         q = class_marginal(masks, ALL, replace(CONFIG, marginal="estimated", smallest_ratio=0.1))
-        torch.testing.assert_close(q, torch.tensor([[0.98, 0.1, 0.1]]) / 1.18)
+        torch.testing.assert_close(q, torch.tensor([[0.8, 0.1, 0.1]]))
+
+    @settings(deadline=None, max_examples=80)
+    @given(st.lists(st.integers(0, 1000), min_size=1, max_size=70), st.sampled_from([0.0, 0.02, 0.05, 0.3, 0.9]))
+    def test_the_least_share_is_kept_whatever_the_number_of_classes(self, areas: list[int], least: float) -> None:
+        """The others pay in proportion; where there are too many classes for it all get the same."""
+        masks, classes = torch.tensor(areas, dtype=torch.float64).view(1, -1, 1), len(areas)
+        padded, valid = torch.nn.functional.pad(masks, (0, 0, 0, 2)), torch.arange(classes + 2)[None] < classes
+        q = class_marginal(padded, valid, replace(CONFIG, smallest_ratio=least))[0]
+        assert (q[classes:] == 0).all() and q.sum() == pytest.approx(1)
+        q = q[:classes]
+        assert (q >= min(least, 1 / classes) - 1e-12).all()
+        if classes * least >= 1 or sum(areas) == 0:
+            torch.testing.assert_close(q, torch.full_like(q, 1 / classes))
+        above = q > max(least, 1e-6) * (1 + 1e-9)
+        ratio = q[above] / masks[0, above, 0]  # one factor for all
+        torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
+        at_floor = masks[0, ~above, 0]
+        assert sum(areas) == 0 or not above.any() or (at_floor * ratio[0] <= max(least, 1e-6) * (1 + 1e-9)).all()
 
     def test_without_a_mask_all_are_equal(self) -> None:
         q = class_marginal(torch.zeros(1, 3, 4), ALL, replace(CONFIG, marginal="estimated", smallest_ratio=0.0))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from dhr.ops.parallel import run_parallel, split
 
+NET = 300  # seconds: only a deadlock takes as long
+
 every_count = pytest.mark.parametrize("threads", [1, 2, 3])
 
 
@@ -46,7 +48,7 @@ def test_results_are_in_order(threads: int, calls: int, slow: str, use: Callable
 @pytest.mark.parametrize("threads", [2, 3])
 def test_calls_run_at_once_and_the_caller_takes_part(threads: int, use: Callable[[int], None]) -> None:
     use(threads)
-    together = threading.Barrier(threads, timeout=10)
+    together = threading.Barrier(threads, timeout=NET)
 
     def work() -> int:
         together.wait()
@@ -90,7 +92,7 @@ def test_calls_within_calls_end(threads: int, use: Callable[[int], None]) -> Non
         target=lambda: finished.append(run_parallel(outer, [(index,) for index in range(4)])), daemon=True
     )
     thread.start()
-    thread.join(20)
+    thread.join(NET)
     assert finished == [[[10 * index + other for other in range(4)] for index in range(4)]]
 
 
@@ -106,7 +108,7 @@ def test_several_threads_may_call_at_once(use: Callable[[int], None]) -> None:
     for one in callers:
         one.start()
     for one in callers:
-        one.join(20)
+        one.join(NET)
     assert found == {100 * number: [100 * number + index for index in range(5)] for number in range(4)}
 
 
@@ -140,13 +142,13 @@ from dhr.ops.parallel import run_parallel
 torch.set_num_threads(2)
 
 def both_threads():
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=300)
     return len(set(run_parallel(lambda: (together.wait(), threading.get_ident())[1], [(), ()])))
 
 assert both_threads() == 2
 child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(0 if both_threads() == 2 else 3))
 child.start()
-child.join(20)
+child.join(300)
 if child.is_alive():
     child.kill()
 assert child.exitcode == 0, child.exitcode
@@ -157,21 +159,25 @@ assert both_threads() == 2
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 def test_a_forked_child_has_threads_of_its_own() -> None:
     """In a process of its own, whose threads are known."""
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=3 * NET)
 
 
 def test_no_call_begins_after_an_error_of_the_first(use: Callable[[int], None]) -> None:
     use(2)
-    begun = []
+    begun: list[int] = []
+    other, raised = threading.Event(), threading.Event()
 
     def work(index: int) -> None:
         begun.append(index)
         if index == 0:
-            time.sleep(0.02)
+            assert other.wait(NET)
             raise KeyError(index)
-        time.sleep(0.05)
+        other.set()
+        assert raised.wait(NET)
 
     with pytest.raises(KeyError):
         run_parallel(work, [(index,) for index in range(20)])
-    time.sleep(0.1)
-    assert len(begun) < 5
+    raised.set()
+    together = threading.Barrier(2, timeout=NET)
+    run_parallel(together.wait, [(), ()])  # the other thread is done with all that it was given before
+    assert len(begun) == 2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dhr.errors import ShapeError
-from dhr.ops.transport import TOLERANCE, Transport, transport
+from dhr.ops.transport import TOLERANCE, Transport, sinkhorn, transport
 
 EPS = (0.5, 0.1, 0.03, 0.01)
 
@@ -413,3 +413,40 @@ def test_the_compiled_kernel_is_the_solution_in_pytorch(kind: str, n: int, stren
     found = transport(scores.float(), q.float(), eps=0.1, strength=strength)  # float32 on the CPU is compiled
     expected = transport(scores, q, eps=0.1, strength=strength)
     torch.testing.assert_close(found.assignment.double(), expected.assignment, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_solved_in_single(dtype: torch.dtype) -> None:
+    """Sums over thousands of positions, and their masses, are beyond half precision."""
+    scores, q = uniform_random(3, 5000, 0)[None].to(dtype), torch.tensor([[0.6, 0.3, 0.1]], dtype=dtype)
+    result = transport(scores, q, eps=0.1)
+    expected = transport(scores.float(), q.float(), eps=0.1)
+    assert result.plan.dtype == result.assignment.dtype == result.marginal_error.dtype == torch.float32
+    torch.testing.assert_close(result.plan, expected.plan)
+    assert float(result.marginal_error) < TOLERANCE
+    few = sinkhorn(scores, q, torch.ones(1, 3, dtype=torch.bool), 0.1, 50)
+    torch.testing.assert_close(few.assignment, expected.assignment, rtol=0, atol=2e-2)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("scores", "others", "message"),
+    [
+        (torch.ones(1, 2, 3, dtype=torch.int64), {}, r"must be floats.*int64.*\.float\(\)"),
+        (torch.ones(1, 2, 3, dtype=torch.bool), {}, r"must be floats.*bool"),
+        (torch.ones(2, 3), {}, "must be floats, .images, classes, positions."),
+        (torch.ones(1, 0, 3), {}, "a class and a position"),
+        (torch.ones(1, 3, 0), {}, "a class and a position"),
+        (torch.ones(1, 2, 3), {"class_marginal": torch.ones(2)}, r"class_marginal must be \(1, 2\)"),
+        (torch.ones(1, 2, 3), {"valid": torch.ones(1, 3, dtype=torch.bool)}, r"valid must be \(1, 2\)"),
+        (torch.ones(1, 2, 3), {"position_marginal": torch.ones(1, 2)}, r"position_marginal must be \(1, 3\)"),
+    ],
+)
+def test_what_cannot_be_transported_is_refused(scores: Tensor, others: dict[str, Tensor], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        transport(scores, **others)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_no_images_give_no_plans(dtype: torch.dtype) -> None:
+    assert transport(torch.ones(0, 2, 3, dtype=dtype)).plan.shape == (0, 2, 3)

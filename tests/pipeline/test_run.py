@@ -143,10 +143,10 @@ def test_shares_that_are_known_are_used(finished: Any, dhr: Any, new_case: Any, 
 
 
 def test_what_is_not_a_number_is_reported_and_skipped(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
+    """Weights that are finite, of a network that makes infinity of them."""
     weights = load_file(finished.out / "classifier.safetensors")
     broken = {
-        name: torch.full_like(value, float("nan")) if value.is_floating_point() else value
-        for name, value in weights.items()
+        name: torch.full_like(value, 3e38) if value.is_floating_point() else value for name, value in weights.items()
     }
     with safe_open(finished.out / "classifier.safetensors", "pt") as file:
         save_file(broken, tmp_path / "broken.safetensors", file.metadata())
@@ -157,6 +157,18 @@ def test_what_is_not_a_number_is_reported_and_skipped(finished: Any, dhr: Any, n
     assert record["counts"]["masks"] == 0
     assert len(record["skipped"]) == 5
     assert all("hold NaN or infinity" in str(problem) for problem in record["skipped"])
+
+
+def test_a_classifier_of_no_numbers_is_refused(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
+    weights = load_file(finished.out / "classifier.safetensors")
+    weights["classifier.weight"][0] = float("nan")
+    with safe_open(finished.out / "classifier.safetensors", "pt") as file:
+        save_file(weights, tmp_path / "broken.safetensors", file.metadata())
+    case = new_case(finished.data, tmp_path / "other")
+    ended = dhr(case.run("--classifier", tmp_path / "broken.safetensors"))
+    assert ended.code == 2
+    assert "classifier.weight holds NaN or infinity" in ended.err and len(ended.err.splitlines()) == 1
+    assert not (case.out / "masks").exists()
 
 
 def test_every_boundary_can_end_a_run(finished: Any, dhr: Any, new_case: Any, labels: Any, tmp_path: Path) -> None:

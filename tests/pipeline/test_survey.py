@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from dhr.data.samples import ClassTable, Sample
@@ -89,7 +91,7 @@ def test_a_student_has_a_say_beside_the_survey(background: bool) -> None:
     torch.testing.assert_close(both, expected)
 
 
-def test_of_many_photographs_each_gives_some_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_photographs_each_gives_some_cells() -> None:
     random = torch.Generator().manual_seed(0)
     maps = Maps(
         torch.rand(1, 3, 64, 64, generator=random), torch.rand(1, 2, 16, 16, generator=random),
@@ -97,11 +99,46 @@ def test_of_many_photographs_each_gives_some_cells(monkeypatch: pytest.MonkeyPat
     )  # fmt: skip
     classes = ClassTable(("a", "b", "c"), False)
     sample, config = Sample("one", "", (0, 2), False), RunConfig()
-    whole = module.sight(maps, sample, classes, config, 1)
+    whole = module.sight(maps, sample, classes, config, 256)
     assert whole.features.shape == (8, 256) and whole.ids.tolist() == [0, 2]
-    monkeypatch.setattr(module, "MEMORY", 100 * 2 * 8 * 50)
-    part = module.sight(maps, sample, classes, config, 50)
+    part = module.sight(maps, sample, classes, config, 100)
     assert part.features.shape == (8, 100) and part.scores.shape == (2, 100)
     columns = {tuple(column) for column in whole.features.T.tolist()}
     assert all(tuple(column) in columns for column in part.features.T.tolist())
-    assert module.sight(maps, sample, classes, config, 10**6).scores.shape == (2, 64)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 3000), st.integers(1, 100), st.integers(1, 5), st.sampled_from([3, 384, 3072, 20_000]),
+    st.booleans(), st.sampled_from([1 << 16, 1 << 22, 1 << 30]),
+)  # fmt: skip
+def test_what_is_kept_fits_into_the_memory_at_any_size(
+    count: int, classes: int, tags: int, dim: int, background: bool, memory: int
+) -> None:
+    samples = [
+        Sample(f"{index}", "", tuple(sorted({(index + 7 * tag) % classes for tag in range(tags)})), False)
+        for index in range(count)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MEMORY", memory)
+        looked_at, cells = module.plan(samples, dim, background)
+    kept = sum(2 * cells * (dim + len(sample.tags) + background) for sample in looked_at)
+    assert kept <= memory
+    assert bool(looked_at) == (cells > 0)
+    seen = {tag for sample in looked_at for tag in sample.tags}
+    assert not looked_at or seen == {tag for sample in samples for tag in sample.tags}, "every class is looked at"
+    everything = module.chosen(samples)
+    if 2 * 16 * (dim + tags + 1) * len(everything) <= memory:
+        assert looked_at == everything and cells >= 16
+    if looked_at:  # no room is wasted: another cell of each would not fit
+        assert kept + sum(2 * (dim + len(sample.tags) + background) for sample in looked_at) > memory
+
+
+def test_fifty_thousand_photographs_fit_and_a_few_hundred_give_all_their_cells() -> None:
+    many = [Sample(f"{index:05}", "", (index // 200, (index // 200 + 1) % 255), False) for index in range(51_000)]
+    for dim in (384, 1024, 2816):
+        looked_at, cells = module.plan(many, dim, True)
+        assert cells >= 16 and 2 * cells * (dim + 3) * len(looked_at) <= 1 << 30
+        assert len(looked_at) * cells > 100_000
+    few, cells = module.plan(many[:: 51_000 // 331][:331], 384, True)
+    assert len(few) == 331 and cells > 64 * 64  # cells of a grid

@@ -28,6 +28,7 @@ class Pictures:
     classes: ClassTable = TABLE
     tags: tuple[int, ...] = (0, 1)
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
     opened: list[str] = field(default_factory=list)
 
     @property

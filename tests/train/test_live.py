@@ -54,6 +54,16 @@ def test_labels_are_ids_of_tagged_classes(base: str, background: bool) -> None:
         assert (targets.labels == pieces.base).float().mean() > 0.95
 
 
+@pytest.mark.parametrize("base", ["masks", "maps"])
+def test_a_photograph_without_tags_is_background_for_certain(base: str) -> None:
+    cams, pieces = halves(background=True, batch=2)
+    tags, valid = pieces.tags.clone(), pieces.valid.clone()
+    tags[1], valid[1] = 0, False
+    targets = live(cams, pieces._replace(tags=tags, valid=valid), base, background=True)
+    assert (targets.labels[1] == 0).all() and (targets.confidence[1] == 1).all()
+    assert targets.empty.tolist() == [False, False] and (targets.labels[0] > 0).any()
+
+
 def test_a_piece_without_its_tags_teaches_nothing() -> None:
     cams, pieces = halves(batch=2)
     pieces.valid[1] = False

@@ -1,6 +1,7 @@
 """Pieces of photographs: one geometry for all, an order that depends on nothing but the seed."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from dhr.data import SceneDataSet
-from dhr.data.samples import VOID
+from dhr.data.samples import VOID, ClassTable
 from dhr.train.pieces import Geometry, Order, PieceDataset
 
 
@@ -109,3 +110,27 @@ def test_tags_that_the_piece_does_not_show_are_not_valid() -> None:
     for piece in seen:
         assert piece.valid[0] == bool((piece.base == one).any())
         assert piece.classes[0] + first == one
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_photograph_without_tags_is_background(masks: bool) -> None:
+    data = SceneDataSet(2, 0, size=(48, 64))
+    table = ClassTable(("background", *data.classes.names), background=True)
+
+    class Negatives:
+        classes = table
+        samples = tuple(replace(sample, tags=()) for sample in data.samples)
+        problems, notes = (), ()
+        digest, read_image, read_truth = (
+            staticmethod(read) for read in (data.digest, data.read_image, data.read_truth)
+        )
+
+    def mask(sample: Any) -> np.ndarray:
+        return np.zeros((48, 64), np.uint8)
+
+    pieces = PieceDataset(
+        Negatives(), Negatives.samples, mask if masks else None, None, side=32, cells=4,  # type: ignore[arg-type]
+        scale=(0.8, 1.5), jitter=0.3, long_side=64, seed=0,
+    )  # fmt: skip
+    piece = pieces[0, 0]
+    assert not piece.tags.any() and not piece.valid.any() and not piece.base.any()

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
+from dhr.cli.score_tables import print_checks
 from dhr.data.classes import with_supers
 from dhr.data.open import AUTO
 from dhr.data.samples import ClassTable, DataSet, Problem
@@ -19,14 +21,13 @@ from dhr.evaluate.adjacency import Adjacency, measure_adjacency
 from dhr.evaluate.groups import uss_supers
 from dhr.evaluate.masks import classes_of, masks_in, masks_of
 from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
-from dhr.files import write_json
+from dhr.files import check_output, write_json_output
 from dhr.models.remote import uss_remote
 from dhr.models.uss import UssConfig, build_uss
 from dhr.pipeline.weights import require_first
 from dhr.report.matrix import draw_matrix, write_picture
 
 _ROWS = 15  # pairs of classes that a table shows
-_SHOWN = 10  # masks left out that are named
 _DRAWN = 100  # classes of the picture
 _LOST = ("seen in", "vanished, %", f"under {100 * LOW_RECALL:.0f} % found, %")
 
@@ -60,6 +61,9 @@ def adjacency(
         raise ConfigError("--groups uss reads the photographs of --data, and takes no --supers; give --data DIR alone")
     if split is not None and data is None:
         raise ConfigError("--split chooses photographs of a data set; give --data DIR")
+    for file in (json, picture):
+        if file is not None:
+            check_output(file)
     if groups == "uss" and data is not None:
         require_first([uss_remote(uss)], data)
     console = Console()
@@ -76,7 +80,7 @@ def adjacency(
         unread: tuple[Problem, ...] = ()
         if groups == "uss" and photographs is not None:
             classes, unread = _from_features(photographs, uss, tau, centring, long_side, bars)
-        masks = masks_in(truth, classes) if truth is not None else masks_of(photographs)  # type: ignore[arg-type]
+        masks = masks_in(truth, classes, photographs) if truth is not None else masks_of(photographs)  # type: ignore[arg-type]
         if truth is not None and photographs is not None and split is not None:
             names = {sample.name for sample in photographs.samples}
             masks = tuple(mask for mask in masks if mask.name in names)
@@ -93,7 +97,7 @@ def adjacency(
     found = replace(found, problems=(*listed, *(one for one in unread if one.source not in known), *found.problems))
     _print(console, found)
     if json is not None:
-        write_json(json, found.to_json())
+        write_json_output(json, found.to_json())
         console.print(f"Figures: {escape(str(json))}", highlight=False, soft_wrap=True)
     if picture is not None:
         _draw(found, picture)
@@ -125,6 +129,7 @@ def _from_features(
 
 
 def _print(console: Console, found: Adjacency) -> None:
+    print_checks(console, found.checks)
     console.print(
         f"{found.masks} masks. Regions: {'each class of a mask' if found.whole_classes else 'connected parts'}; they "
         f"touch within {found.contact:g} pixels.",
@@ -146,12 +151,7 @@ def _print(console: Console, found: Adjacency) -> None:
         console.print(_pair_table(found, pairs))
     if found.vanishing is not None:
         _print_vanishing(console, found.vanishing)
-    if found.problems:
-        console.print(f"[bold]Left out: {len(found.problems)}[/bold]")
-        for problem in found.problems[:_SHOWN]:
-            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-        if len(found.problems) > _SHOWN:
-            console.print(f"  and {len(found.problems) - _SHOWN} more; --json FILE names all")
+    print_problems(console, found.problems, "--json FILE names all of them")
 
 
 def _pair_table(found: Adjacency, pairs: list[tuple[int, int]]) -> Table:

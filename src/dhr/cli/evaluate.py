@@ -8,16 +8,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr import evaluate as scoring
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
-from dhr.cli.score_tables import STAGE_NAMES, class_table, comparison_tables, stage_table, whole_table
+from dhr.cli.score_tables import STAGE_NAMES, class_table, comparison_tables, print_checks, stage_table, whole_table
 from dhr.data.open import AUTO
 from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.evaluate import Comparison, EvaluateConfig
 from dhr.evaluate.sheet import write_csv
 from dhr.evaluate.threads import processors
-from dhr.files import write_json
+from dhr.files import check_output, write_json_output
 from dhr.report import write_report
 
 
@@ -40,7 +41,10 @@ def evaluate(
     layout: str = AUTO,
     lenient: bool = False,
 ) -> int:
-    """Score folders of masks; 1 if photographs had to be left out because masks are missing or misshapen, else 0."""
+    """Score folders of masks; 1 if photographs had to be left out, else 0.
+
+    That is where masks are missing or misshapen, or lack ground truth while files of ground truth are not used.
+    """
     if (data is None) == (truth is None):
         raise ConfigError("give --data DIR, a data set with truth, or --truth DIR, a folder of truth masks alone")
     if data is None and split is not None:
@@ -49,6 +53,9 @@ def evaluate(
         from dhr.evaluate.plots import check_matplotlib
 
         check_matplotlib()
+    for file in (outputs.json, outputs.csv, None if outputs.plots is None else outputs.plots / "plot.png"):
+        if file is not None:
+            check_output(file)
     console = Console()
     out = pred[0].resolve().parent
     of_run = data is not None and len(pred) == 1 and pred[0].resolve().name == "masks" and (out / "run.json").is_file()
@@ -63,6 +70,8 @@ def evaluate(
         found = scoring.compare(photographs, folders, config, lambda done, total: bars("evaluate", done, total))
     shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
     last = found.scores["mask"] if of_run else next(iter(found.scores.values()))
+    # Of a run, the stages before the last are there to be compared with it: they may lack classes.
+    print_checks(console, last.checks if of_run else found.checks, photographs.notes if data is not None else ())
     if len(pred) == 1:
         console.print(class_table(last))
     if of_run:
@@ -71,6 +80,7 @@ def evaluate(
     if len(pred) > 1:
         for table in comparison_tables(found):
             console.print(table)
+    print_problems(console, photographs.problems)
     for line in _left_out(found, of_run):
         console.print(escape(line), soft_wrap=True, highlight=False)
     console.print(f"{len(last.per_image)} photographs, {config.workers or processors()} threads", highlight=False)
@@ -79,7 +89,7 @@ def evaluate(
         values = found.to_json() if len(pred) > 1 else last.to_json()
         if of_run:
             values["stages"] = {stage: one.whole_json() for stage, one in found.scores.items()}
-        write_json(outputs.json, values)
+        write_json_output(outputs.json, values)
     if outputs.csv is not None:
         write_csv(outputs.csv, shown)
     if outputs.plots is not None:
@@ -90,7 +100,8 @@ def evaluate(
     if of_run:
         report = write_report(out, photographs, found.scores)
         console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
-    return 1 if any(one.missing or one.wrong_size for one in found.scores.values()) else 0
+    unused = bool(last.without_truth and any(check.kind == "stray_truth" for check in last.checks))
+    return 1 if unused or any(one.missing or one.wrong_size for one in found.scores.values()) else 0
 
 
 def labels(folders: Sequence[Path]) -> list[str]:

@@ -5,14 +5,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
 from dhr.errors import OutputError
 from dhr.export import ExportConfig
 from dhr.export import export as export_masks
-
-_SHOWN = 20  # masks left out that are named
 
 
 def export(
@@ -35,12 +34,9 @@ def export(
         done = export_masks(
             photographs, pred, to, out, config, split=split, progress=lambda n, total: bars("export", n, total)
         )
-    if done.problems:
-        console.print(f"[bold]Left out: {len(done.problems)}[/bold]")
-        for problem in done.problems[:_SHOWN]:
-            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-        if len(done.problems) > _SHOWN:
-            console.print(f"  and {len(done.problems) - _SHOWN} more")
+    for note in done.notes:
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
+    print_problems(console, done.problems)
     if done.kept:
         console.print(f"{done.kept} of the masks were there already.")
     console.print(f"{done.masks} masks as {to}: {escape(str(done.path))}", highlight=False, soft_wrap=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
-from dhr.cli.run import left_out
 from dhr.data.open import AUTO
 from dhr.errors import ConfigError
 from dhr.features import StoreConfig
@@ -34,8 +34,8 @@ def fill(
         refuse_among(config.features, data, photographs, "--features")
         filled, store = fill_store(photographs, config, asked, bars)
     for line in store.damaged:
-        console.print(escape(f"{line}; computed anew"), soft_wrap=True, highlight=False)
-    left_out(console, filled.problems)
+        console.print(escape(f"{line}; computed again"), soft_wrap=True, highlight=False)
+    print_problems(console, filled.problems)
     entries, size = store.room.taken()
     limit = "" if store.room.limit is None else f" of {store.room.limit / 1e6:.1f}"
     console.print(

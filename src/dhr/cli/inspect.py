@@ -6,14 +6,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO, layout_of
-from dhr.files import write_json
+from dhr.files import check_output, is_stream, write_json_output
 from dhr.inspection import Inspection, inspect_data, notes, write_page
 
 _ROWS = 25  # classes of the table
-_SHOWN = 10  # broken things that are named
 
 
 def inspect(
@@ -27,9 +27,13 @@ def inspect(
 ) -> int:
     """Say what a data set holds; 1 if something of it is broken, else 0."""
     console = Console()
+    page = None if out is None else out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
+    page = out if out is not None and is_stream(out) else page
+    for path in (page, json):
+        if path is not None:
+            check_output(path)
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)
-        page = None if out is None else out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
         for path in (page, json):
             if path is not None:
                 refuse_among(path.parent, data, photographs)
@@ -42,7 +46,8 @@ def inspect(
         console.print(f"Page: {escape(str(page))}", highlight=False, soft_wrap=True)
     if json is not None:
         values = {"format": kind, "split": split, **found.to_json()}
-        write_json(json, {**values, "notes": [{"warning": one.warning, "text": one.text} for one in notes(found)]})
+        values["notes"] = [{"warning": one.warning, "text": one.text} for one in notes(found)]
+        write_json_output(json, values)
         console.print(f"Figures: {escape(str(json))}", highlight=False, soft_wrap=True)
     return 1 if found.problems else 0
 
@@ -76,9 +81,4 @@ def _print(console: Console, found: Inspection) -> None:
     for note in notes(found):
         mark = "[bold red]![/]" if note.warning else "-"
         console.print(f"{mark} {escape(' '.join(note.text.split()))}", highlight=False, soft_wrap=True)
-    if found.problems:
-        console.print(f"[bold]Broken: {len(found.problems)}[/bold]")
-        for problem in found.problems[:_SHOWN]:
-            console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-        if len(found.problems) > _SHOWN:
-            console.print(f"  and {len(found.problems) - _SHOWN} more; --json FILE names all")
+    print_problems(console, found.problems, "--json FILE names all of them", "Broken")

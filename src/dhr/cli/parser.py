@@ -18,6 +18,7 @@ from dhr.cli.commands.predict import PREDICT
 from dhr.cli.commands.run import RUN
 from dhr.cli.commands.train import TRAIN
 from dhr.cli.commands.uss import USS
+from dhr.cli.yaml_text import guard_parsers
 
 COMMANDS: tuple[Command, ...] = (
     INSPECT,
@@ -52,6 +53,7 @@ def parse(arguments: list[str]) -> Call:
         ConfigError: settings that cannot work together.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    guard_parsers()
     asked = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     ready = None if asked is None else asked.ready(arguments)
     parser = ArgumentParser(prog="dhr", description=_manual(), formatter_class=Formatter)

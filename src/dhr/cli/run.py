@@ -1,6 +1,5 @@
 """``dhr run``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,15 +7,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from dhr import pipeline
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
-from dhr.data.samples import Problem
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.weights import require_first, run_weights
 from dhr.report import write_report
-
-_SHOWN = 10  # photographs left out that the summary names
 
 
 def run(
@@ -52,17 +49,5 @@ def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None
         console.print(f"In {outcome.vanished} masks a tagged class has no pixel; the report marks them.")
     for note in outcome.notes:
         console.print(escape(note), highlight=False, soft_wrap=True)
-    left_out(console, outcome.skipped, outcome.out)
+    print_problems(console, outcome.skipped, f"all of them are in {outcome.out / 'run.json'}")
     console.print(f"Report: {escape(str(report))}", highlight=False, soft_wrap=True)
-
-
-def left_out(console: Console, skipped: Sequence[Problem], out: Path | None = None) -> None:
-    """Name the photographs that were left out, and why; only the first where ``out`` holds a run.json with all."""
-    if not skipped:
-        return
-    console.print(f"[bold]Left out: {len(skipped)}[/bold]")
-    shown = len(skipped) if out is None else _SHOWN
-    for problem in skipped[:shown]:
-        console.print(f"  {escape(problem.source)}: {escape(problem.reason)}", highlight=False, soft_wrap=True)
-    if out is not None and len(skipped) > shown:
-        console.print(f"  and {len(skipped) - shown} more, all in {escape(str(out / 'run.json'))}", soft_wrap=True)

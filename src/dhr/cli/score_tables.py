@@ -1,11 +1,13 @@
 """Scores as tables of the terminal, in percent."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr.data.agreement import Check
 from dhr.evaluate import Comparison, Scores
 from dhr.evaluate.bootstrap import Interval
 from dhr.evaluate.scores import WHOLE
@@ -71,6 +73,13 @@ def class_table(scores: Scores) -> Table:
             str(entry.photographs),
         )
     return table
+
+
+def print_checks(console: Console, checks: Iterable[Check], told: Collection[str] = ()) -> None:
+    """What to know before a score is believed, a line each, but for those that were told before."""
+    for check in checks:
+        if check.text not in told:
+            console.print(f"[bold]Note:[/bold] {escape(check.text)}", highlight=False, soft_wrap=True)
 
 
 def comparison_tables(found: Comparison) -> Iterator[Table]:

@@ -5,11 +5,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened
 from dhr.cli.progress import Bars
-from dhr.cli.run import left_out
 from dhr.data.classes import enumeration
 from dhr.data.open import AUTO
+from dhr.files import check_output
 from dhr.pipeline.onnx import export_onnx
 from dhr.pipeline.predict import PredictConfig
 from dhr.pipeline.predict import predict as predict_folder
@@ -32,7 +33,9 @@ def train(
     console = Console()
     with Bars(console) as bars:
         trained = train_on_masks(opened(data, split, layout, bars, lenient), masks, out, config, bars)
-    left_out(console, trained.skipped, out)
+    for note in trained.notes:
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
+    print_problems(console, trained.skipped, f"all of them are in {out / 'run.json'}")
     console.print(f"Student of {trained.photographs} photographs: {escape(str(trained.student))}", soft_wrap=True)
     console.print(f"Losses: {escape(str(out / 'training' / 'log.csv'))}", soft_wrap=True)
     return 1 if trained.skipped else 0
@@ -43,7 +46,9 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
     console = Console()
     with Bars(console) as bars:
         predicted = predict_folder(student, images, out, config, tags, bars)
-    left_out(console, predicted.skipped, out)
+        for note in predicted.notes:
+            bars.note(note)
+    print_problems(console, predicted.skipped, f"all of them are in {out / 'run.json'}")
     if predicted.strange:
         console.print(
             f"{len(predicted.strange)} masks there are of none of these photographs, or of older content; remove them: "
@@ -59,6 +64,7 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
 
 def onnx(student: Path, out: Path, height: int, width: int) -> int:
     """Write a student as ONNX, checked in onnxruntime."""
+    check_output(out)
     worst = export_onnx(student, out, height, width)
     Console().print(f"{escape(str(out))}: probabilities differ from PyTorch's by at most {worst:.1g}", soft_wrap=True)
     return 0

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from dhr.cli.left_out import print_problems
 from dhr.cli.progress import Bars
-from dhr.cli.run import left_out
 from dhr.models.remote import uss_remote
 from dhr.pipeline.uss import HeadTraining, train_head
 from dhr.pipeline.weights import require_first
@@ -18,7 +18,7 @@ def train(data: Path, split: str | None, out: Path, config: HeadTraining) -> int
     console = Console()
     with Bars(console) as bars:
         trained = train_head(data, split, out, config, bars)
-    left_out(console, trained.skipped, out)
+    print_problems(console, trained.skipped, f"all of them are in {out / 'run.json'}")
     console.print(f"Head of {trained.photographs} photographs: {escape(str(trained.head))}", soft_wrap=True)
     console.print(
         f"Use it: dhr run --uss.kind {config.kind} --uss.head {escape(str(trained.head))} and the same uss.model, "

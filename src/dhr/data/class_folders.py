@@ -1,85 +1,262 @@
 """One folder a class, as image classifiers are trained from."""
 
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.background import is_background
+from dhr.data.class_names import class_of, one_spelling, table_of
+from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import list_files, name_of
+from dhr.data.listing import is_hidden, list_files, name_of, printable
 from dhr.data.mask_tags import Progress
-from dhr.data.places import no_split
-from dhr.data.samples import Problem
+from dhr.data.numbering import MatchedMask, numbering
+from dhr.data.places import chosen_split, folders_of, split_of
+from dhr.data.samples import ClassTable, Problem
+from dhr.data.spelling import Spelling
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.truth import MaskFile, plain
+from dhr.data.truth_files import truth_files
+from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
 
-_SPLITS = ("train", "val", "valid", "validation", "test")
 _OTHER = ("truth", "splits")
-_OTHER_LAYOUTS = ("images", "image", "JPEGImages", "annotations", "Annotations", "masks")
+PART_NAMES = frozenset(
+    {
+        "images", "image", "imgs", "img", "photos", "photographs", "pictures", "jpegimages", "annotations",
+        "annotation", "labels", "masks", "mask", "gt", "ground_truth", "groundtruth", "xml", "imagesets",
+        "segmentationclass", "segmentationobject",
+    }
+)  # fmt: skip
+"""Folders, in lower case, that hold all photographs or something other than photographs."""
+_EMPTY, _FILES, _PHOTOGRAPHS = "empty", "files", "photographs"
+_ANYWAY = "; if folder names are the classes all the same, choose --format class-folders"
+_MOST = 50_000  # files of a folder that are looked at to find a photograph among them
 
 
-def _folders(root: Path) -> list[Path]:
-    """Folders that hold photographs, or folders of them."""
-    found = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
-    return [path for path in found if path.name not in _OTHER and not (path / "run.json").is_file()]
+@dataclass(frozen=True)
+class _Top:
+    """A folder in which class folders lie: the data set's own, or that of a split."""
+
+    folder: Path
+    classes: tuple[Path, ...]
+    """Folders of photographs, and empty ones: a class whose photographs are still to come."""
+    others: tuple[Path, ...]
+    """Folders of other files only."""
 
 
-def _splits(root: Path) -> list[str]:
-    names = [path.name for path in _folders(root)]
-    return names if names and all(name in _SPLITS for name in names) else []
+@dataclass(frozen=True)
+class ClassFolders:
+    """What is in a data set of class folders."""
+
+    tops: dict[str, _Top]
+    """The folder of each split; under the empty name where there is no split."""
+    strays: tuple[Path, ...]
+    """Folders of photographs that are neither a split nor a class."""
+
+    @property
+    def names(self) -> list[str]:
+        """The classes of all splits, in the order of the alphabet; those that differ in case only count once."""
+        return one_spelling(folder.name for top in self.tops.values() for folder in top.classes)
+
+    @property
+    def with_photographs(self) -> set[str]:
+        """The classes that have photographs already, in lower case."""
+        folders = [folder for top in self.tops.values() for folder in top.classes]
+        return {class_of(folder.name).casefold() for folder in folders if _content(folder) == _PHOTOGRAPHS}
 
 
-def _holds_photographs(folder: Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES and path.is_file() for path in folder.iterdir())
+def class_folders(root: Path) -> ClassFolders:
+    """Find out what the folders in ``root`` are; a folder that is named as a split never becomes a class.
+
+    Raises:
+        DataError: folders are named as splits, but it cannot be told whether they are; or no folder is a class.
+    """
+    folders = [one for one in folders_of(root) if one.name not in _OTHER and not (one / "run.json").is_file()]
+    listed = class_file(root)
+    known = () if listed is None else listed.names
+    named = [one for one in folders if split_of(one.name) is not None and class_of(one.name) not in known]
+    rest = [one for one in folders if one not in named]
+    wrapped = [one for one in named if any(_content(inner) == _PHOTOGRAPHS for inner in folders_of(one))]
+    if not wrapped:
+        if not rest:
+            there = f", {enumeration([one.name for one in named])} being names of splits" if named else ""
+            above = "; if this is the folder of one class, give the folder above" if not named else ""
+            raise DataError(f"{root}: expected a folder of photographs for each class, there is none{there}{above}")
+        return ClassFolders({"": _top(root, rest)}, tuple(one for one in named if _content(one) == _PHOTOGRAPHS))
+    strays = tuple(one for one in rest if _content(one) == _PHOTOGRAPHS)
+    if strays and len(wrapped) == 1:
+        raise DataError(
+            f"{root}: {wrapped[0].name!r} is named as a split and has folders in it, but lies beside "
+            f"{enumeration([one.name for one in strays], most=3)}; give it as --data, move it, or list all classes in "
+            "classes.txt"
+        )
+    tops = {one.name: _unwrapped(one) for one in named}
+    return ClassFolders({name: _top(one, folders_of(one)) for name, one in tops.items()}, strays)
+
+
+def _unwrapped(folder: Path) -> Path:
+    """The folder of a split in which class folders lie; archives often hold a folder in a folder of the same name."""
+    inner = folders_of(folder)
+    while len(inner) == 1 and split_of(inner[0].name) is not None and folders_of(inner[0]):
+        folder, inner = inner[0], folders_of(inner[0])
+    return folder
+
+
+def why_not_class_folders(root: Path) -> str | None:
+    """Why a folder is not read as class folders unless ``--format`` says so; None where it is."""
+    try:
+        found = class_folders(root)
+    except DataError as error:
+        return str(error)
+    tops = found.tops.values()
+    for folder in (one for top in tops for one in (*top.classes, *top.others)):
+        if folder.name.casefold() in PART_NAMES:
+            return f"{str(folder)!r} has no name of a class{_ANYWAY}"
+        if has_annotation(folder):
+            return f"{str(folder)!r} has XML annotations in it, which --format voc reads{_ANYWAY}"
+    if not found.with_photographs:
+        return "no folder has photographs in it"
+    if len(found.names) < 2 and not (root / "classes.txt").is_file():
+        return f"{found.names[0]!r} is the only folder of photographs{_ANYWAY}"
+    return None
 
 
 def fits_class_folders(root: Path) -> bool:
-    """Whether there are folders of photographs and no photograph beside them."""
-    tops = [root / name for name in _splits(root)] or [root]
-    if any((top / name).is_dir() for top in tops for name in _OTHER_LAYOUTS):
-        return False
-    return all(
-        (folders := _folders(top)) and all(_holds_photographs(one) for one in folders) and not _holds_photographs(top)
-        for top in tops
-    )
+    """Whether there are at least two folders of photographs, none of them with a name that other layouts have."""
+    return why_not_class_folders(root) is None
 
 
 def read_class_folders(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read ``ROOT/CLASS/*.jpg`` or ``ROOT/SPLIT/CLASS/*.jpg``; the folder's name is the only tag of its photographs.
 
-    Class 0 is the background and the others are the folders' names in the order of the alphabet, unless ``classes.txt``
-    says otherwise. ``truth/CLASS/NAME.png`` holds truth masks, if any.
+    Folders inside a class folder count for that class. Class 0 is the background and the others are the folders' names
+    in the order of the alphabet, unless ``classes.txt`` says otherwise. ``truth/CLASS/NAME.png`` holds truth masks, if
+    any.
 
     Raises:
         DataError: the folder has not this layout, there is no such split, or no photograph is usable.
     """
-    splits = _splits(root)
-    if split is not None and split not in splits:
-        raise no_split(root, split, splits)
-    tops = {name: root / name for name in ([split] if split else splits)} or {"": root}
-    folders = [(top, folder) for top in (tops.values()) for folder in _folders(top)]
-    every = sorted({folder.name for top in ([root / name for name in splits] or [root]) for folder in _folders(top)})
-    classes = class_file(root) or table_of([name for name in every if name.casefold() != BACKGROUND], root)
-    unknown = [folder.name for _, folder in folders if class_of(folder.name) not in classes.names]
-    if len(unknown) == len(folders):
-        raise DataError(f"{root}: expected a folder for each class, got {enumeration(unknown) or 'none'}")
-    storage, found, problems = plain(classes), [], list[Problem]()
-    for top, folder in folders:
-        listed = list_files(folder, SUFFIXES)
-        problems += listed.problems
-        for file in listed.files:
-            name = f"{folder.name}/{name_of(file, SUFFIXES)}" if split or not splits else (
-                f"{top.name}/{folder.name}/{name_of(file, SUFFIXES)}"
-            )  # fmt: skip
-            reason, tags = None, tuple[int, ...]()
-            if folder.name in unknown:
-                reason = f"its folder {folder.name!r} is no class of classes.txt; add it, or rename the folder"
-            elif (label := classes.names.index(class_of(folder.name))) not in classes.foreground:
-                reason = "it shows the background only, so there is nothing to find; remove it"
-            else:
-                tags = (label,)
-            mask = root / "truth" / f"{name}.png"
-            truth = MaskFile(mask, storage) if mask.is_file() else None
-            found.append(Found(name, str(folder / file), folder / file, tags, truth, reason))
-    return StoredDataSet(str(root), classes, found, problems, "put photographs into a folder for each class")
+    there = class_folders(root)
+    splits = [name for name in there.tops if name]
+    tops = there.tops if split is None else {(one := chosen_split(root, split, splits)): there.tops[one]}
+    classes = class_file(root) or _table(root, there)
+    spelling = Spelling(classes.names)
+    if all(spelling.find(name) is None for name in there.names):
+        raise DataError(
+            f"{root}: expected a folder for each class of classes.txt, got {enumeration(there.names)}; rename them"
+        )
+    _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
+    with_split = split is None and bool(splits)
+    truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
+    quiet = Spelling(classes.names)  # its notes come with the photographs
+    shown = [
+        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None) for full, path in truth.by_name.items()
+    ]
+    numbers, problems = numbering(classes, root / "truth", shown), _left_out(root, split, there, list(tops.values()))
+    found: list[Found] = []
+    days: list[str] = []
+    for name, top in tops.items():
+        for folder in top.classes:
+            tags, reason = _tags(folder.name, classes, spelling)
+            listed = list_files(folder, SUFFIXES)
+            problems += listed.problems
+            above = f"{name}/{folder.name}" if with_split else folder.name
+            for file in listed.files:
+                mask = truth.by_name.get(full := f"{above}/{name_of(file, SUFFIXES)}")
+                path, mask_file = folder / file, None if mask is None else MatchedMask(mask, numbers)
+                found.append(Found(full, str(path), path, tags, mask_file, reason))
+            days += sorted({f"{above}/{file.rpartition('/')[0]}" for file in listed.files if "/" in file})
+    remedy = "put photographs into a folder for each class"
+    notes = [*_notes(there, days), *spelling.notes, *numbers.notes]
+    return StoredDataSet(str(root), classes, found, problems, remedy, notes, lenient, stray_truth=truth.stray)
+
+
+def _refuse_wrapper(there: ClassFolders, listed: bool) -> None:
+    """Refuse one folder around the class folders, which would make a class of all."""
+    folders = [folder for top in there.tops.values() for folder in top.classes]
+    if listed or len(folders) != 1 or any(path.suffix.lower() in SUFFIXES for path in folders[0].iterdir()):
+        return
+    inner = [one.name for one in folders_of(folders[0]) if _content(one) == _PHOTOGRAPHS]
+    if len(inner) > 1:
+        raise DataError(
+            f"{folders[0]}: the only folder, with {enumeration(inner, most=3)} in it; give it as --data if these are "
+            "the classes, or list it in classes.txt if it is the class"
+        )
+
+
+def _table(root: Path, there: ClassFolders) -> ClassTable:
+    names = [name for name in there.names if not is_background(name)]
+    if not names:
+        others = [one.name for top in there.tops.values() for one in top.others]
+        got = f"; {enumeration(others)} hold other files only" if others else ""
+        raise DataError(f"{root}: expected a folder of photographs for each class, there is none{got}")
+    return table_of(names, root)
+
+
+def _tags(name: str, classes: ClassTable, spelling: Spelling) -> tuple[tuple[int, ...], str | None]:
+    if classes.background and is_background(class_of(name)):
+        return (), None  # a negative
+    if (label := spelling.read(class_of(name))) is None:
+        return (), f"its folder {printable(name)!r} is no class of classes.txt; add it, or rename the folder"
+    return (label,), None
+
+
+def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence[_Top]) -> list[Problem]:
+    """Photographs beside the class folders, and folders that are no class."""
+    problems = []
+    for folder in dict.fromkeys([*(top.folder for top in tops), *([] if split else [root])]):
+        loose = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file())
+        for path in (one for one in loose if not is_hidden(one.name)):
+            reason = "it lies in no class folder, so nothing says what is in it; move it into one"
+            problems.append(Problem(printable(str(path)), reason))
+    for folder in (one for top in tops for one in top.others):
+        example = next(path for path in sorted(folder.rglob("*")) if path.is_file() and not is_hidden(path.name))
+        reason = f"no photograph is in this folder, only files such as {example.name!r}; convert or remove them"
+        problems.append(Problem(printable(str(folder)), reason))
+    for folder in () if split else there.strays:
+        named = split_of(folder.name) is not None
+        why = "it is named as a split, so it is no class; list it" if named else "it lies beside splits; list it"
+        problems.append(Problem(str(folder), f"{why} in classes.txt if it is one, or move it elsewhere"))
+    return problems
+
+
+def _notes(there: ClassFolders, days: Sequence[str]) -> list[str]:
+    full = there.with_photographs
+    empty = [name for name in there.names if name.casefold() not in full]
+    notes = [f"no photograph yet in the class folders {enumeration(empty)}"] if empty else []
+    if days:
+        notes.append(f"folders inside a class folder count for its class: {enumeration(days, most=3)}")
+    return notes
+
+
+def _top(folder: Path, folders: Sequence[Path]) -> _Top:
+    content = {one: _content(one) for one in folders}
+    return _Top(
+        folder,
+        tuple(one for one, kind in content.items() if kind != _FILES),
+        tuple(one for one, kind in content.items() if kind == _FILES),
+    )
+
+
+def _content(folder: Path) -> str:
+    """Whether a folder holds photographs, other files only, or none; links to folders are not followed."""
+    kind, seen = _EMPTY, 0
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)] if seen < _MOST else []
+        seen += len(files) + len(folders)
+        for name in files:
+            if not is_hidden(name):
+                if Path(name).suffix.lower() in SUFFIXES:
+                    return _PHOTOGRAPHS
+                kind = _FILES
+    return kind
+
+
+def _every_name(there: ClassFolders, with_split: bool) -> Iterator[str]:
+    """The names that photographs of all splits have."""
+    for name, top in there.tops.items():
+        for folder in top.classes:
+            above = f"{name}/{folder.name}" if with_split else folder.name
+            yield from (f"{above}/{name_of(file, SUFFIXES)}" for file in list_files(folder, SUFFIXES).files)

@@ -2,10 +2,12 @@
 
 import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from dhr.data.classes import BACKGROUND, enumeration
+from dhr.data.background import BACKGROUND, is_background
+from dhr.data.classes import enumeration
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
 
@@ -15,8 +17,22 @@ def class_of(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def table_of(names: Iterable[str], path: Path) -> ClassTable:
+def one_spelling(names: Iterable[str]) -> list[str]:
+    """Distinct names in the order of the alphabet; of those that differ in case only, the most frequent.
+
+    >>> one_spelling(["mug", "Jar", "jar", "jar"])
+    ['jar', 'mug']
+    """
+    folded: dict[str, Counter[str]] = defaultdict(Counter)
+    for name in names:
+        folded[class_of(name).casefold()][class_of(name)] += 1
+    return sorted(min(counts, key=lambda name: (-counts[name], name)) for counts in folded.values())
+
+
+def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROUND) -> ClassTable:
     """A background, then ``names`` as they come; a background among them is the same one.
+
+    ``background`` is its name; None if the set has none.
 
     Raises:
         DataError: there is none, there are too many, one stands there twice, or one is fit for no tag: empty, with
@@ -29,11 +45,12 @@ def table_of(names: Iterable[str], path: Path) -> ClassTable:
             raise DataError(
                 f"{path}: expected a class name without ';' and control characters, got {name!r}; rename the class"
             )
-        if clean.casefold() != BACKGROUND:
+        if not is_background(clean):
             found.append(clean)
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise DataError(f"{path}: the class names {enumeration(twice)} stand there twice; rename or join them")
-    if not found or len(found) >= VOID:
-        raise DataError(f"{path}: expected 1 to {VOID - 1} classes, got {len(found)}; correct them")
-    return ClassTable((BACKGROUND, *found), background=True)
+    most = VOID - (background is not None)
+    if not 1 <= len(found) <= most:
+        raise DataError(f"{path}: expected 1 to {most} classes, got {len(found)}; correct them")
+    return ClassTable((*(() if background is None else (background,)), *found), background is not None)

@@ -1,5 +1,6 @@
 """``classes.txt`` and ``supercategories.csv``: the names of the classes, and what belongs together."""
 
+import codecs
 import csv
 import re
 import unicodedata
@@ -7,44 +8,40 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from dhr.data.background import BACKGROUND as BACKGROUND
+from dhr.data.background import is_background
+from dhr.data.class_list import names_in
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
 from dhr.files import read_regular
 
-BACKGROUND = "background"
-"""First line of ``classes.txt``, in any case, where class 0 is whatever is not tagged."""
-
 
 def read_classes(path: Path) -> ClassTable:
-    """Read ``classes.txt``: one name a line, the first has id 0. Blank lines at the end do not count.
+    """Read ``classes.txt``: one name a line, the first has id 0; see :func:`~dhr.data.class_list.names_in`.
 
-    A first line ``background`` (in any case) makes class 0 the background: every photograph has it, none is tagged
-    with it.
+    A first line ``background`` (in any case, and with ``_`` around it) makes class 0 the background: every photograph
+    has it, none is tagged with it.
 
     Raises:
-        DataError: no such file, no class, over 255 classes, a name twice, a blank line between names (it would shift
-            the ids), a name that tags cannot hold, or a background that is not in the first line.
+        DataError: no such file, no class, over 255 classes, a name twice, lines that are no names, a name that tags
+            cannot hold, or a background that is not in the first line.
     """
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
+    lines, notes = names_in(path, read_text(path))
     first_line: dict[str, int] = {}
     for number, name in enumerate(lines, start=1):
         where = f"{path} line {number}"
-        if not name:
-            raise DataError(f"{where}: blank, but the line number is the class id; remove the line")
         if ";" in name or re.search(r"[\x00-\x1f\x7f-\x9f]", name):
             raise DataError(
                 f"{where}: expected a class name without ';' and control characters, got {name!r}; rename it"
             )
         if name in first_line:
             raise DataError(f"{where}: class {name!r} is already in line {first_line[name]}; remove or rename one")
-        if name.casefold() == BACKGROUND and number > 1:
+        if is_background(name) and number > 1:
             raise DataError(
                 f"{where}: {name!r} must be the first line, for class 0; move it there, or rename the class"
             )
         first_line[name] = number
-    background = bool(lines) and lines[0].casefold() == BACKGROUND
+    background = bool(lines) and is_background(lines[0])
     if len(lines) <= background:
         raise DataError(
             f"{path}: expected class names, one a line, got {'only the background' if background else 'none'}"
@@ -53,7 +50,7 @@ def read_classes(path: Path) -> ClassTable:
         raise DataError(
             f"{path}: expected at most {VOID} classes ({VOID} is void in masks), got {len(lines)}; merge some"
         )
-    return ClassTable(names=tuple(lines), background=background)
+    return ClassTable(names=tuple(lines), background=background, notes=tuple(notes))
 
 
 def with_supers(classes: ClassTable, path: Path) -> ClassTable:
@@ -94,15 +91,24 @@ MAX_TEXT = 2_000_000_000
 def read_text(path: Path, most: int = MAX_TEXT) -> str:
     """A UTF-8 file, with or without byte-order mark, in Unicode's composed form (NFC), as names are compared.
 
+    UTF-16 is read as well where its byte-order mark tells it. In which other encoding a text is cannot be seen.
+
     Raises:
         DataError: it is missing, no regular file, larger than ``most`` bytes, cannot be read, or is not UTF-8.
     """
     try:
-        return unicodedata.normalize("NFC", read_regular(path, most).decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, byte {error.start} is not; save it as UTF-8") from error
+        content = read_regular(path, most)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return unicodedata.normalize("NFC", content.decode("utf-16" if wide else "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = 1 + len(re.findall(rb"\r\n|\r|\n", content[: error.start]))
+        raise DataError(
+            f"{path} line {line}: expected UTF-8 text, byte {error.start} is not; save it as UTF-8 (spreadsheets: as "
+            "'CSV UTF-8')"
+        ) from error
 
 
 def enumeration(names: Iterable[str], most: int = 8) -> str:

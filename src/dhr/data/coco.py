@@ -1,172 +1,227 @@
-"""COCO 2014 and 2017, and own annotations in COCO's format: tags and masks from the instances."""
+"""COCO 2014 and 2017, and own annotations in COCO's format: tags and ground truth from the objects."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.class_names import table_of
-from dhr.data.classes import BACKGROUND, read_text
-from dhr.data.coco_objects import CocoObject, PaintedTruth, coco_object
+from dhr.data.class_names import class_of, table_of
+from dhr.data.class_record import read_record, recorded
+from dhr.data.classes import enumeration
+from dhr.data.coco_content import Annotation, CocoContent, Image, read_coco_content
+from dhr.data.coco_files import CocoFile, coco_files
+from dhr.data.coco_objects import Identity
 from dhr.data.images import SUFFIXES
-from dhr.data.json_text import members
 from dhr.data.listing import Names, list_files, name_of, printable
 from dhr.data.mask_tags import Progress
-from dhr.data.places import first_folder, no_split
-from dhr.data.samples import ClassTable, Problem
+from dhr.data.painted import PaintedObject, painted
+from dhr.data.places import no_split
+from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.errors import DataError
 
-_PREFIX = "instances_"
-_INSIDE = "_annotations.coco.json"  # as annotation tools write it, among the photographs
-
-
-@dataclass
-class _File:
-    """What an annotation file holds, as it is read."""
-
-    categories: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    images: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    objects: dict[int, list[CocoObject]] = field(default_factory=lambda: defaultdict(list))
-    """By image; their labels are category ids still."""
-    tags: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """Category ids by image, crowds included: what is in a crowd is in the photograph."""
-    problems: list[Problem] = field(default_factory=list)
-    broken: dict[int, str] = field(default_factory=dict)
-    """Why the objects of an image cannot be used."""
-
-
-def _files(root: Path) -> dict[str, tuple[Path, Path]]:
-    """Annotation file and folder of photographs of each split."""
-    found = {}
-    folder = root / "annotations"
-    for path in sorted(folder.glob(f"{_PREFIX}*.json")) if folder.is_dir() else []:
-        split = path.stem[len(_PREFIX) :]
-        images = first_folder(root, f"images/{split}", split, "images")
-        if images is not None and path.is_file():
-            found[split] = path, images
-    for path in sorted(root.glob(f"*/{_INSIDE}")):
-        found[path.parent.name] = path, path.parent
-    return found
-
 
 def fits_coco(root: Path) -> bool:
-    """Whether there are ``annotations/instances_SPLIT.json`` and photographs, or ``SPLIT/_annotations.coco.json``."""
-    return bool(_files(root))
+    """Whether there is a file of COCO's format, as :func:`~dhr.data.coco_files.coco_files` looks for it."""
+    return bool(coco_files(root))
 
 
 def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read COCO's instances: class 0 is the background, the categories follow in the order of their ids, without gaps.
 
-    An annotation file is read once and an object at a time; outlines are kept as arrays. Crowds are void in the truth,
-    and tagged.
+    An annotation file is read once and an object at a time; outlines are kept as arrays. Objects without outline are
+    tagged as well. Crowds are tagged, and void in the ground truth if there are other objects of their class in the
+    file; a class that has crowds alone was exported from brush strokes, and its crowds are objects.
 
     Raises:
         DataError: the folder has not this layout, there is no such split, the file is damaged, or no photograph is
             usable.
     """
-    files = _files(root)
+    chosen = _chosen(root, split)
+    contents = [(file, read_coco_content(file.path, progress)) for file in chosen]
+    if contents[0][1].record is None:
+        contents[0][1].record = read_record(root)
+    notes: list[str] = []
+    classes = _table([content for _, content in contents], notes)
+    problems: list[Problem] = []
+    by_path: dict[Path, list[Found]] = defaultdict(list)
+    for file, content in contents:
+        problems += content.problems
+        for one in _Photographs(file, content, classes, notes, problems).found():
+            assert isinstance(one.image, Path)
+            by_path[one.image].append(one)
+    several = ", ".join(file.path.name for file in chosen)
+    found = [
+        one if len(same) == 1 else replace(one, reason=f"several of {several} name it; open one split at a time")
+        for same in by_path.values()
+        for one in same[:1]
+    ]
+    where = str(root) + ("" if split is None else f" in split {split!r}")
+    return StoredDataSet(
+        where, classes, found, problems, "there is no image in the annotations", tuple(dict.fromkeys(notes)), lenient
+    )
+
+
+def _chosen(root: Path, split: str | None) -> list[CocoFile]:
+    files = coco_files(root)
     if not files:
         raise DataError(
-            f"{root}: expected annotations/instances_SPLIT.json and photographs in images/SPLIT, SPLIT or images; "
-            "there are none"
+            f"{root}: expected annotations/instances_SPLIT.json, SPLIT/_annotations.coco.json or another JSON file of "
+            "COCO's format; there is none"
         )
     if split is not None and split not in files:
         years = [name for name in files if name.startswith(split)]
         if len(years) != 1:
             raise no_split(root, split, list(files))
         split = years[0]
-    found: list[Found] = []
-    problems: list[Problem] = []
-    classes: ClassTable | None = None
-    for path, images in [files[split]] if split is not None else files.values():
-        table, ids = _table(path, (content := _read(path, progress)).categories)
-        if classes is not None and table != classes:
-            raise DataError(f"{path}: its categories are not those of the file before; open one split at a time")
-        classes = table
-        problems += content.problems
-        found += _photographs(path, images, content, ids, problems)
-    assert classes is not None
-    where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, "there is no image in the annotations")
+    chosen = [files[split]] if split is not None else list(files.values())
+    for file in chosen:
+        if file.images is None:
+            raise DataError(
+                f"{file.path}: expected its photographs in {root / 'images'}, there are none; put them there"
+            )
+    return chosen
 
 
-def _read(path: Path, progress: Progress) -> _File:
-    content = _File()
-    for key, line, value in members(path, read_text(path), progress):
-        if key not in ("categories", "images", "annotations"):
-            continue
-        if not isinstance(value, dict):
-            content.problems.append(Problem(str(path), f"line {line}: expected an object in {key}; correct it"))
-        elif key == "annotations":
-            _add(content, path, line, value)
-        elif not isinstance(value.get("id"), int) or isinstance(value["id"], bool):
-            content.problems.append(Problem(str(path), f"line {line}: expected a whole number as id in {key}"))
-        else:
-            (content.categories if key == "categories" else content.images).append((line, value))
-    return content
-
-
-def _add(content: _File, path: Path, line: int, value: dict[str, Any]) -> None:
-    image, category = value.get("image_id"), value.get("category_id")
-    if type(image) is not int or type(category) is not int:
-        content.problems.append(Problem(str(path), f"line {line}: expected image_id and category_id; correct it"))
-        return
-    content.tags[image].add(category)
-    try:
-        one = coco_object(value, 0, line)
-    except ValueError as error:
-        content.broken.setdefault(image, f"{path} line {line}: {error}; correct the annotation")
+def _table(contents: Sequence[CocoContent], notes: list[str]) -> ClassTable:
+    """The class table of all files; it is that of the first, by name."""
+    used = {content.name_of(number) for content in contents for number in content.used()}
+    first, *others = contents
+    order = _order(first, used, notes)
+    for content in others:
+        if {content.name_of(one) for one in _order(content, used, [])} != {first.name_of(one) for one in order}:
+            raise DataError(
+                f"{content.path}: its categories are not those of {first.path.name}; open one split at a time"
+            )
+    names = [class_of(first.names[one]) for one in order]
+    if (record := recorded(first.record, names)) is not None:
+        order = [order[names.index(name)] for name in record[0]]
+        table = table_of(record[0], first.path, record[1])
     else:
-        content.objects[image].append(replace(one, label=one.label or -category - 1))
-
-
-def _table(path: Path, categories: list[tuple[int, dict[str, Any]]]) -> tuple[ClassTable, dict[int, int]]:
-    """The class table, and the class id of each category id."""
-    named = {}
-    for line, category in categories:
-        if not isinstance(category.get("name"), str) or category["id"] in named:
-            raise DataError(f"{path} line {line}: expected a category with a name and an id of its own; correct it")
-        named[category["id"]] = category
-    order = [one for one in sorted(named) if named[one]["name"].strip().casefold() != BACKGROUND]
-    table = table_of([named[one]["name"] for one in order], path)
-    uppers = [named[one].get("supercategory") for one in order]
-    if all(isinstance(upper, str) and upper and upper.casefold() != BACKGROUND for upper in uppers):
-        table = replace(table, supers=(BACKGROUND, *(str(upper) for upper in uppers)))
+        table = table_of(names, first.path)
     coco = benchmark("coco")
     if coco.categories == (0, *order) and table.names == coco.classes.names:
-        table = coco.classes
-    return table, {one: label for label, one in enumerate(order, start=1)} | {
-        one: 0 for one in named if one not in order
-    }
+        return coco.classes
+    uppers = [first.uppers.get(one, "") for one in order]
+    if all(upper and upper.casefold() not in (BACKGROUND, "none") for upper in uppers):
+        table = replace(table, supers=(*([BACKGROUND] if table.background else []), *uppers))
+    return table
 
 
-def _photographs(path: Path, images: Path, content: _File, ids: dict[int, int], problems: list[Problem]) -> list[Found]:
-    names = Names(list_files(images, SUFFIXES).files, f"{images.name}/")
-    found, seen = [], set()
-    for line, image in content.images:
-        number, file = image["id"], image.get("file_name")
-        if not isinstance(file, str) or number in seen:
-            problems.append(Problem(str(path), f"line {line}: expected an image with a file_name and an id of its own"))
-            continue
-        seen.add(number)
-        files, reason = names.find(file)
-        if not files:
-            problems.append(Problem(printable(file), f"{path} line {line}: {reason}"))
-            continue
-        tags, reason = content.tags.get(number, set()), content.broken.get(number)
-        if unknown := sorted(tags - ids.keys()):
-            reason = f"{path}: its objects are of the category {unknown[0]}, which does not exist; correct them"
-        objects = tuple(
-            replace(one, label=ids[-one.label - 1]) if one.label < 0 else one
-            for one in ([] if reason else content.objects.get(number, []))
-        )
-        labels = tuple({ids[tag] for tag in tags} - {0}) if reason is None else ()
-        truth = None if reason else PaintedTruth(path, objects)
-        found.append(
-            Found(name_of(files[0], SUFFIXES), str(images / files[0]), images / files[0], labels, truth, reason)
-        )
-    for number in sorted(content.tags.keys() - seen)[:20]:
-        problems.append(Problem(str(path), f"annotations name the image {number}, which does not exist; remove them"))
-    return found
+def _order(content: CocoContent, used: set[str | None], notes: list[str]) -> list[Identity]:
+    """Categories that are classes, by id: not the background, not a second one of the same name, no unused root."""
+    by_name: dict[str, list[Identity]] = defaultdict(list)
+    for number in sorted(content.names, key=lambda one: (isinstance(one, str), one if isinstance(one, int) else 0)):
+        by_name[class_of(content.names[number])].append(number)
+    for name, numbers in by_name.items():
+        if len(numbers) > 1:
+            notes.append(
+                f"{content.path.name}: {len(numbers)} categories are named {printable(name)!r}; they are one class"
+            )
+    uppers = {name: content.uppers.get(numbers[0], "") for name, numbers in by_name.items()}
+    for name in [name for name in by_name if name not in used]:
+        others = {uppers[other] for other in by_name if other != name}
+        if others == {name} and uppers[name].strip().casefold() in ("", "none", name.casefold()):
+            notes.append(
+                f"{content.path.name}: the category {printable(name)!r} is left out of the classes: it is the "
+                "super-category of the others, and has no object"
+            )
+            del by_name[name]
+    return [numbers[0] for name, numbers in by_name.items() if not is_background(name)]
+
+
+@dataclass(frozen=True)
+class _Photographs:
+    """Finds the photographs of a file, and what is in them."""
+
+    file: CocoFile
+    content: CocoContent
+    classes: ClassTable
+    notes: list[str]
+    problems: list[Problem]
+
+    def found(self) -> list[Found]:
+        images, labels = self.file.images, self._labels()
+        assert images is not None
+        by_file: dict[str, list[Image]] = defaultdict(list)
+        names = Names(list_files(images, SUFFIXES).files, f"{images.name}/")
+        matched = names.find_all([one.file for one in self.content.images])
+        for one, (files, reason) in zip(self.content.images, matched, strict=True):
+            if len(files) > 1:
+                reason = f"several photographs bear this name, {enumeration(files, most=3)}; write its suffix"
+            if reason:
+                self.problems.append(Problem(printable(one.file), f"{self.content.path} {one.place}: {reason}"))
+            else:
+                by_file[files[0]].append(one)
+        self._note_twice(by_file)
+        self._refuse_strays()
+        crowds = self._crowds(labels)
+        return [self._one(images / file, file, same, labels, crowds) for file, same in by_file.items()]
+
+    def _labels(self) -> dict[Identity, int]:
+        """Class id of each category; an unused root has none."""
+        ids = {name: label for label, name in enumerate(self.classes.names)}
+        known = {number: self.content.name_of(number) or "" for number in self.content.names}
+        return {
+            number: 0 if is_background(name) and self.classes.background else ids[name]
+            for number, name in known.items()
+            if name in ids or is_background(name)
+        }
+
+    def _crowds(self, labels: dict[Identity, int]) -> set[Identity]:
+        alone = self.content.crowds_alone()
+        named = sorted({self.classes.names[labels[one]] for one in alone if one in labels})
+        if named:
+            self.notes.append(
+                f"{self.content.path.name}: all objects of {enumeration(named)} are crowd regions (iscrowd: 1), which "
+                "are taken for objects"
+            )
+        return alone
+
+    def _one(
+        self, path: Path, file: str, same: list[Image], labels: dict[Identity, int], crowds_alone: set[Identity]
+    ) -> Found:
+        tags: set[int] = set()
+        objects: list[PaintedObject] = []
+        unread = None
+        for image in same:
+            unread = unread or self.content.unread.get(image.number)
+            for one in self.content.objects.get(image.number, []):
+                if one.category not in labels:
+                    unread = unread or self._unknown(one)
+                    continue
+                label = labels[one.category]
+                tags.add(label)
+                void = one.crowd and one.category not in crowds_alone
+                objects.append(_placed(one.painted, VOID if void else label, image))
+            objects += [_placed(one, VOID, image) for one in self.content.void.get(image.number, [])]
+        foreground = tuple(tags - {0}) if self.classes.background else tuple(tags)
+        rest = 0 if self.classes.background else VOID
+        truth = painted(self.content.path, path, objects, rest)
+        return Found(name_of(file, SUFFIXES), str(path), path, foreground, truth, unread=unread)
+
+    def _unknown(self, one: Annotation) -> str:
+        number = printable(str(one.category))[:80]
+        return f"{self.content.path} {one.painted.place}: an object of the category {number}, which does not exist,"
+
+    def _note_twice(self, by_file: dict[str, list[Image]]) -> None:
+        twice = {file: same for file, same in by_file.items() if len(same) > 1}
+        if twice:
+            file, same = next(iter(twice.items()))
+            ids = " and ".join(printable(str(one.number))[:40] for one in same[:3])
+            self.notes.append(
+                f"{self.content.path.name}: photographs that stand there under several ids: {len(twice)}, such as "
+                f"{printable(file)!r} ({ids}); their objects are taken together"
+            )
+
+    def _refuse_strays(self) -> None:
+        known = {one.number for one in self.content.images}
+        for number in [one for one in self.content.objects if one not in known][:20]:
+            reason = f"annotations name the image {printable(str(number))[:80]}, which does not exist; remove them"
+            self.problems.append(Problem(str(self.content.path), reason))
+
+
+def _placed(one: PaintedObject, label: int, image: Image) -> PaintedObject:
+    return replace(one, label=label, drawn=one.drawn or image.drawn)

@@ -1,123 +1,134 @@
-"""Objects of COCO annotations, painted into a mask."""
+"""Annotations of COCO files: ids in any form, outlines in any form, objects to be painted."""
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Int64
 
 from dhr.data.images import MAX_PIXELS
-from dhr.data.samples import VOID
-from dhr.errors import ItemError
+from dhr.data.listing import printable
+from dhr.data.painted import Outline, PaintedObject, Patch, Runs, Size, polygons
+
+Identity = int | str
+"""An id as it is compared: 7, 7.0 and "7" are one."""
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.0+)?")
 
 
-@dataclass(frozen=True)
-class CocoObject:
-    """One annotation: what it is, and where."""
+def identity(value: Any) -> Identity | None:
+    """Return an id as it is compared; None if it identifies nothing.
 
-    label: int
-    """Class id; :data:`~dhr.data.samples.VOID` for a crowd."""
-    area: float
-    shape: tuple[np.ndarray, ...] | dict[str, Any]
-    """Polygons, each x1, y1, x2, y2, ... in pixels (float32), or run lengths as pycocotools takes them."""
-    line: int
-    """Where it stands in the file."""
-
-
-def coco_object(annotation: dict[str, Any], label: int, line: int) -> CocoObject:
-    """An annotation, checked as far as it can be without the photograph.
-
-    Raises:
-        ValueError: it has no outline that can be painted.
+    >>> identity(7.0), identity("7"), identity("a.jpg"), identity(True), identity(float("nan"))
+    (7, 7, 'a.jpg', None, None)
     """
-    outline, crowd = annotation.get("segmentation"), annotation.get("iscrowd", 0)
-    area = annotation.get("area", 0.0)
-    if crowd not in (0, 1) or not isinstance(area, (int, float)):
-        raise ValueError("expected iscrowd 0 or 1, and a number as area")
-    shape: tuple[np.ndarray, ...] | dict[str, Any]
-    if isinstance(outline, list):
-        shape = tuple(_polygon(one) for one in outline)
-    elif isinstance(outline, dict) and isinstance(outline.get("counts"), (list, str)):
-        shape = {"size": outline.get("size"), "counts": _counts(outline["counts"])}
-    else:
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else text or None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if abs(value) < float("inf") and value == int(value) else None
+
+
+def place_of(value: dict[str, Any], line: int, kind: str = "annotation") -> str:
+    """Name an element of the file for messages: by its line, and by its id, as many files have one line only.
+
+    >>> place_of({"id": 12}, 1)
+    'line 1 (annotation 12)'
+    """
+    number = identity(value.get("id"))
+    return f"line {line}" + ("" if number is None else f" ({kind} {printable(str(number))[:80]})")
+
+
+def whole_size(height: Any, width: Any) -> Size | None:
+    """Return height and width as whole numbers; None unless both are numbers of pixels that a picture can have."""
+    found = identity(height), identity(width)
+    if not all(isinstance(one, int) and one >= 1 for one in found) or found[0] * found[1] > MAX_PIXELS:  # type: ignore[operator]
+        return None
+    return int(found[0] or 0), int(found[1] or 0)
+
+
+def is_crowd(annotation: dict[str, Any]) -> bool | None:
+    """Whether ``iscrowd`` says so; None if it says neither."""
+    return {0: False, 1: True, None: False}.get(_hashable(annotation.get("iscrowd")))
+
+
+def coco_object(annotation: dict[str, Any], label: int, place: str, drawn: Size | None) -> PaintedObject:
+    """Make an object of an annotation, as far as that can be without the photograph.
+
+    Args:
+        annotation: as it stands in the file.
+        label: its class.
+        place: where it stands.
+        drawn: size of the picture according to the file; run lengths have their own.
+    """
+    try:
+        if is_crowd(annotation) is None:
+            raise ValueError("expected iscrowd 0 or 1")
+        outlines, size = _outlines(annotation.get("segmentation"))
+    except ValueError as error:
+        return PaintedObject(label, (), place, drawn, str(error))
+    return PaintedObject(label, outlines, place, size or drawn)
+
+
+def _hashable(value: Any) -> Any:
+    number = identity(value)
+    return value if number is None and not isinstance(value, (list, dict)) else number if number is not None else ""
+
+
+def _outlines(segmentation: Any) -> tuple[tuple[Outline, ...], Size | None]:
+    if segmentation is None:
+        raise ValueError("it has no segmentation, so its outline is not known")
+    if isinstance(segmentation, dict):
+        runs, size = _runs(segmentation)
+        return (runs,), size
+    if not isinstance(segmentation, list):
         raise ValueError("expected a segmentation of polygons or run lengths")
-    return CocoObject(VOID if crowd else label, float(area), shape, line)
+    if not segmentation:
+        raise ValueError("its segmentation is empty, so its outline is not known")
+    if isinstance(segmentation[0], dict):  # a list of run lengths
+        parts = [_runs(one) for one in segmentation]
+        if len({size for _, size in parts}) > 1:
+            raise ValueError("its run lengths are of several sizes")
+        return tuple(runs for runs, _ in parts), parts[0][1]
+    flat = all(type(one) in (int, float) for one in segmentation)  # a polygon without the list around it
+    return (polygons([segmentation] if flat else segmentation),), None
 
 
-def _counts(counts: list[Any] | str) -> np.ndarray | str:
+def _runs(value: Any) -> tuple["Runs | CodedRuns", Size]:
+    size, counts = (value.get("size"), value.get("counts")) if isinstance(value, dict) else (None, None)
+    if not isinstance(counts, (list, str)):
+        raise ValueError("expected a segmentation of polygons or run lengths")
+    whole = whole_size(*size) if isinstance(size, list) and len(size) == 2 else None
+    if whole is None:
+        raise ValueError(f"its run lengths are of size {printable(str(size))[:40]}; expected height and width")
     if isinstance(counts, str):
-        return counts
+        return CodedRuns(counts, whole), whole
     if not all(isinstance(one, int) and 0 <= one <= MAX_PIXELS for one in counts):
         raise ValueError("expected run lengths as whole numbers from 0")
-    return np.array(counts, np.int64)
+    return Runs(np.array(counts, np.int64), 0, 0, whole, by_column=True), whole
 
 
-def _polygon(points: Any) -> np.ndarray:
-    if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
-        raise ValueError("expected polygons x1, y1, x2, y2, x3, y3, ...")
-    numbers = np.array(points, None if all(type(one) in (int, float) for one in points) else object)
-    if numbers.dtype.kind not in "if" or not (np.abs(numbers) < 1e6).all():  # also where there is a NaN
-        raise ValueError("expected polygons of numbers below a million")
-    return numbers.astype(np.float32)
+@dataclass(frozen=True, slots=True)
+class CodedRuns:
+    """COCO's compressed run lengths, as they stand in the file."""
+
+    counts: str
+    size: Size
+
+    def patch(self, drawn: Size, canvas: Size) -> Patch:
+        """Decoded and painted; see :meth:`~dhr.data.painted.Outline.patch`."""
+        return Runs(run_lengths(self.counts), 0, 0, self.size, by_column=True).patch(drawn, canvas)
 
 
-@dataclass(frozen=True)
-class PaintedTruth:
-    """The truth of one photograph, painted from its objects.
-
-    Larger objects lie below smaller ones, so that what is small is not hidden; crowds lie at the bottom, and are void.
-    """
-
-    source: Path
-    objects: Sequence[CocoObject]
-
-    def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-        """Class ids, 0 where there is no object, and 255 for crowds.
-
-        Raises:
-            ItemError: an outline does not fit the photograph.
-        """
-        labels = np.zeros(shape, np.uint8)
-        for one in sorted(self.objects, key=lambda one: (one.label != VOID, -one.area)):
-            try:
-                labels[_inside(one.shape, shape)] = one.label
-            except (ValueError, TypeError, KeyError) as error:
-                raise ItemError(
-                    f"{self.source} line {one.line}: the outline of an object does not fit its photograph of "
-                    f"{shape[1]}x{shape[0]} pixels ({' '.join(str(error).split())}); correct it"
-                ) from error
-        return labels
-
-
-def _inside(outline: tuple[np.ndarray, ...] | dict[str, Any], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    from pycocotools import mask as run_lengths
-
-    height, width = shape
-    if isinstance(outline, tuple):
-        for polygon in outline:  # far outside, the painting would take for ever
-            if polygon.min() < -max(shape) or polygon.max() > 2 * max(shape):
-                raise ValueError("a polygon lies far outside")
-        if not outline:
-            return np.zeros(shape, bool)
-        coded = run_lengths.merge(run_lengths.frPyObjects([polygon.tolist() for polygon in outline], height, width))
-        outline = {"size": [height, width], "counts": coded["counts"].decode("ascii")}
-    if outline["size"] != [height, width]:
-        raise ValueError(f"its run lengths are of size {outline['size']}, height first")
-    counts = outline["counts"]
-    if isinstance(counts, str):
-        counts = _run_lengths(counts)
-    if counts.sum() != height * width or (counts < 0).any():
-        raise ValueError(f"its run lengths add up to {counts.sum()} pixels")
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return flat.reshape(width, height).T  # COCO counts down the columns
-
-
-def _run_lengths(text: str) -> np.ndarray:
-    """Run lengths of COCO's compressed text: base 32, least digit first, differences to the last but one.
+def run_lengths(text: str) -> Int64[np.ndarray, " n"]:
+    """Decode COCO's compressed text: base 32, least digit first, differences to the last but one.
 
     Decoded here, as the library's decoder trusts the numbers, and would write where they lead.
+
+    Raises:
+        ValueError: it is damaged.
     """
     counts: list[int] = []
     value, shift = 0, 0

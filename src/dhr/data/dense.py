@@ -1,96 +1,107 @@
 """Data sets in which every pixel has a class: PASCAL-Context (59), ADE20K (150), COCO-Stuff (171)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dhr.data.benchmarks import benchmark
 from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import TAG_FILES
-from dhr.data.listing import Names, list_files, name_of, printable
+from dhr.data.images import SUFFIXES
+from dhr.data.listing import Names, list_files, name_of
 from dhr.data.mask_tags import Progress, tags_of_masks
-from dhr.data.places import base, first_folder, no_split, read_list
+from dhr.data.matching import match_lines
+from dhr.data.places import base, chosen_split, first_folder, folders_of, listed_files, no_split
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.tags import TagLine, merge, read_tags
+from dhr.data.tags import read_tags
 from dhr.data.truth import MaskFile, Storage
+from dhr.data.truth_files import truth_files
 from dhr.errors import DataError
 
-_PHOTOGRAPHS = frozenset({".jpg", ".jpeg", ".png"})
 _PNG = frozenset({".png"})
 
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of photographs, and the masks of those that have one, by the photographs' names."""
+    """A folder of photographs, and that of their masks."""
 
     images: Path
-    masks: Mapping[str, MaskFile]
+    masks: Path
+    storage: Storage
+    note: str
+    """Where the class ids stand, for messages."""
+    suffix: str = ".png"
+    """What follows a photograph's name in that of its mask."""
 
 
 def assemble(
-    root: Path, split: str | None, classes: ClassTable, parts: Mapping[str, Part], progress: Progress,
-    wanted: Mapping[str, int] | None = None, listed: Path | None = None,
+    root: Path, split: str | None, classes: ClassTable, parts: Sequence[Part], progress: Progress,
+    listed: Path | None = None, only_masked: bool = False,
 ) -> StoredDataSet:  # fmt: skip
-    """Photographs of all ``parts``; ``wanted`` names those of a list, with its lines.
+    """Photographs of all ``parts``, or those that the list ``listed`` names.
 
-    Tags come from ``tags.csv`` or ``tags.jsonl`` in ``root`` if there is one, else from the masks.
+    Tags come from ``tags.csv`` or ``tags.jsonl`` in ``root`` if there is one, else from the masks. ``only_masked``
+    passes over photographs without a mask.
     """
-    files: dict[str, Path] = {}
+    files: list[tuple[Part, str]] = []
     masks: dict[str, MaskFile] = {}
     problems: list[Problem] = []
-    several: list[Found] = []
-    for part in parts.values():
-        listing = list_files(part.images, _PHOTOGRAPHS)
-        if wanted is None:
-            problems += listing.problems
-        for file in listing.files:
-            name = name_of(file, _PHOTOGRAPHS)
-            if wanted is not None and name not in wanted:
-                continue
-            if name in files:
-                path = part.images / file
-                several += [Found(name, str(one), one, (), None) for one in (path, files[name])]
-            files[name] = part.images / file
-            if name in part.masks:
-                masks[name] = part.masks[name]
-    for name, line in (wanted or {}).items():
-        if name not in files:
-            problems.append(Problem(printable(name), f"{listed} line {line}: no photograph of this name; add it"))
-    file_of_tags = next((root / name for name in TAG_FILES if (root / name).is_file()), None)
-    if file_of_tags is None:
-        tags_of = tags_of_masks({name: masks[name] for name in files if name in masks}, progress)
-    else:
-        names = Names([f"{name}.jpg" for name in files], str(root))
-        lines: dict[str, list[TagLine]] = {}
-        for tagged in read_tags(file_of_tags, classes):
-            for file in names.find(tagged.image)[0]:
-                lines.setdefault(name_of(file, _PHOTOGRAPHS), []).append(tagged)
-
-        def tags_of(name: str) -> tuple[tuple[int, ...], str | None]:
-            if name not in lines:
-                return (), f"no line in {file_of_tags}; add one"
-            tags, reason = merge(lines[name])
-            return tags, f"{file_of_tags} {reason}" if reason else None
-
-    found = [Found(name, str(path), path, *_pair(tags_of(name), masks.get(name))) for name, path in files.items()]
+    stray: list[Problem] = []
+    for part in parts:
+        listing = list_files(part.images, SUFFIXES)
+        problems += listing.problems if listed is None else ()
+        matched, more = mask_files(part, [name_of(file, SUFFIXES) for file in listing.files])
+        stray += more
+        files += [(part, file) for file in listing.files if not only_masked or name_of(file, SUFFIXES) in matched]
+        masks |= matched
+    names = Names([file for _, file in files], str(root))
+    if listed is not None:
+        wanted = listed_files(listed, names, problems)
+        files = [(part, file) for part, file in files if file in wanted]
+    kept = [file for _, file in files]
+    notes: list[str] = []
+    tags_of = _tags(root, classes, names, kept, masks, progress, problems if split is None else None, notes)
+    found = []
+    for part, file in files:
+        path, (tags, reason), name = part.images / file, tags_of(file), name_of(file, SUFFIXES)
+        found.append(Found(name, str(path), path, tags, masks.get(name), reason))
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, [*found, *several], problems, "put photographs and masks there")
+    remedy = "put photographs and masks there"
+    return StoredDataSet(where, classes, found, problems, remedy, notes, stray_truth=stray)
 
 
-def _pair(
-    tags: tuple[tuple[int, ...], str | None], mask: MaskFile | None
-) -> tuple[tuple[int, ...], MaskFile | None, str | None]:
-    return tags[0], mask, tags[1]
+def _tags(
+    root: Path, classes: ClassTable, names: Names, files: Sequence[str], masks: Mapping[str, MaskFile],
+    progress: Progress, problems: list[Problem] | None, notes: list[str],
+) -> Callable[[str], tuple[tuple[int, ...], str | None]]:  # fmt: skip
+    """What says what is in each file; lines of tags that match none become ``problems`` where that is wanted."""
+    path = next((root / name for name in TAG_FILES if (root / name).is_file()), None)
+    if path is None:
+        by_name = {name: masks[name] for file in files if (name := name_of(file, SUFFIXES)) in masks}
+        of_mask = tags_of_masks(by_name, progress)
+        return lambda file: of_mask(name_of(file, SUFFIXES))
+    matched = match_lines(path, read_tags(path, classes, notes, source=None), names)
+    if problems is not None:
+        problems += matched.problems
+    return matched.tags_of
 
 
-def mask_files(folder: Path, storage: Storage, note: str, suffix: str = ".png") -> dict[str, MaskFile]:
-    """The PNG files of ``folder`` whose names end with ``suffix``, by their names without it."""
-    if not folder.is_dir():
-        return {}
-    files = [file for file in list_files(folder, _PNG).files if file.endswith(suffix)]
-    return {file[: -len(suffix)]: MaskFile(folder / file, storage, note) for file in files}
+_TRAIN_IDS = "_labelTrainIds.png"
+_OTHER_MASKS = (_TRAIN_IDS, "_instanceTrainIds.png")  # what COCO-Stuff's programs write beside the masks
+
+
+def mask_files(part: Part, names: Sequence[str]) -> tuple[dict[str, MaskFile], list[Problem]]:
+    """The masks of a part by the photographs' names, and files that are the mask of no photograph."""
+    end = part.suffix.removesuffix(".png")
+    found = truth_files(part.masks, [f"{name}{end}" for name in names])
+    masks = {name.removesuffix(end): MaskFile(path, part.storage, part.note) for name, path in found.by_name.items()}
+    return masks, [one for one in found.stray if not _of_another_kind(one.source, part.suffix)]
+
+
+def _of_another_kind(file: str, suffix: str) -> bool:
+    return not file.endswith(suffix) if suffix == _TRAIN_IDS and file.endswith(".png") else file.endswith(_OTHER_MASKS)
 
 
 def fits_ade(root: Path) -> bool:
@@ -112,14 +123,9 @@ def read_ade(root: Path, split: str | None, progress: Progress, lenient: bool = 
         raise DataError(f"{root}: expected images/ and annotations/ of ADEChallengeData2016, there is no images/")
     ade = benchmark("ade")
     storage = Storage(ade.classes, ade.stored, ade.void, own_palette=True)
-    known = sorted(path.name for path in (top / "images").iterdir() if path.is_dir())
-    chosen = known if split is None else [{"train": "training", "val": "validation"}.get(split, split)]
-    if split is not None and chosen[0] not in known:
-        raise no_split(root, split, known)
-    parts = {
-        name: Part(top / "images" / name, mask_files(top / "annotations" / name, storage, "objectInfo150.txt"))
-        for name in chosen
-    }
+    known = [path.name for path in folders_of(top / "images")]
+    chosen = known if split is None else [chosen_split(root, split, known)]
+    parts = [Part(top / "images" / name, top / "annotations" / name, storage, "objectInfo150.txt") for name in chosen]
     return assemble(top, split, ade.classes, parts, progress)
 
 
@@ -156,13 +162,13 @@ def read_stuff(root: Path, split: str | None, progress: Progress, lenient: bool 
     stuff = benchmark("stuff")
     storage = Storage(stuff.classes, stuff.stored, stuff.void)
     without_gaps = replace(storage, stored=tuple(range(len(stuff.stored))))
-    if split is not None and (split := {"train": "train2017", "val": "val2017"}.get(split, split)) not in places:
-        raise no_split(root, split, list(places))
-    parts = {}
+    split = None if split is None else chosen_split(root, split, list(places))
+    parts = []
     for name, (images, masks) in places.items():
         if split in (None, name):
-            made = mask_files(masks, without_gaps, "COCO-Stuff's 171 classes", "_labelTrainIds.png")
-            parts[name] = Part(images, made or mask_files(masks, storage, "COCO-Stuff's category ids less one"))
+            parts.append(Part(images, masks, storage, "COCO-Stuff's category ids less one"))
+            if any(file.endswith(_TRAIN_IDS) for file in list_files(masks, _PNG).files):
+                parts[-1] = Part(images, masks, without_gaps, "COCO-Stuff's 171 classes", _TRAIN_IDS)
     return assemble(root, split, stuff.classes, parts, progress)
 
 
@@ -206,10 +212,9 @@ def read_context(root: Path, split: str | None, progress: Progress, lenient: boo
     }  # fmt: skip
     if split is not None and split not in lists:
         raise no_split(root, split, list(lists))
-    masks = mask_files(folder, storage, "PASCAL-Context's 59 classes")
-    wanted = dict.fromkeys(masks, 0) if split is None else read_list(lists[split])
-    parts = {"": Part(top / "JPEGImages", masks)}
-    return assemble(top, split, context.classes, parts, progress, wanted, lists.get(split or ""))
+    parts = [Part(top / "JPEGImages", folder, storage, "PASCAL-Context's 59 classes")]
+    listed = None if split is None else lists[split]
+    return assemble(top, split, context.classes, parts, progress, listed, only_masked=split is None)
 
 
 def _context_order(top: Path, masks: Path, classes: ClassTable) -> tuple[int, ...] | None:

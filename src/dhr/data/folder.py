@@ -1,7 +1,6 @@
 """A data set in a folder: photographs, a file of tags and ``classes.txt``."""
 
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,19 @@ from jaxtyping import UInt8
 
 from dhr.data.classes import enumeration, read_classes, read_text, with_supers
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, key_of, list_files, name_of, printable
+from dhr.data.listing import Names, list_files, name_of, overwritten, printable
+from dhr.data.matching import match_lines
+from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.tags import TagLine, merge, read_tags, tag_names
-from dhr.data.truth import MaskFile, plain
+from dhr.data.tags import TagLine, read_tags, tag_names
+from dhr.data.truth_files import truth_files
 from dhr.errors import DataError, ItemError
 
-TAG_FILES = ("tags.csv", "tags.jsonl")
+TAG_FILES = ("tags.csv", "tags.jsonl", "tags.tsv", "tags.xlsx")
 """Files of tags, one of which a folder has."""
+
+_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".json", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Tagging:
     classes: ClassTable
     lines: Sequence[TagLine]
     """The tags of each photograph, by its relative path; usable or not."""
+    notes: Sequence[str] = ()
+    """What was decided while they were read."""
 
 
 class FolderDataSet(StoredDataSet):
@@ -42,7 +47,8 @@ class FolderDataSet(StoredDataSet):
 
         ROOT/images/           PNG, JPEG, WebP, BMP, TIFF, GIF; sub-folders are part of the name
         ROOT/tags.csv          image,tags: a file name, with or without suffix, and its tags joined by ';'
-                               (or tags.jsonl: a line {"image": "a.jpg", "tags": ["cat", "dog"]} for each)
+                               (or tags.tsv, tags.xlsx: the same; or tags.jsonl: a line {"image": "a.jpg", "tags":
+                               ["cat", "dog"]} for each)
         ROOT/classes.txt       one class a line; the first may be `background`
         ROOT/truth/NAME.png    optional: masks of class ids, for evaluation only
         ROOT/splits/SPLIT.txt  optional: one name or file name a line
@@ -69,22 +75,27 @@ class FolderDataSet(StoredDataSet):
         folder = "images/" if tagging.images == root / "images" else f"{tagging.images.name}/"
         names = Names(listed.files, folder)
         wanted = None if split is None else read_split(root, split, names, problems)
-        lines = _by_file(tagging, names, wanted, problems)
-        truth = root / "truth"
-        masks = list_files(truth, frozenset({".png"})).files if truth.is_dir() else ()
-        truths = {key_of(name_of(mask, SUFFIXES)): truth / mask for mask in masks}
-        storage = plain(tagging.classes)
+        matched = match_lines(tagging.file, tagging.lines, names)
+        problems += matched.problems if wanted is None else ()
+        truths = truth_files(root / "truth", [name_of(file, SUFFIXES) for file in listed.files])
+        tagged = {file: matched.tags_of(file) for file in listed.files}
+        masks = {file: truths.by_name.get(name_of(file, SUFFIXES)) for file in listed.files}
+        examples = [(mask, tagged[file][0] or None) for file, mask in masks.items() if mask is not None]
+        numbers = numbering(tagging.classes, root / "truth", examples)
         found = []
         for file in listed.files:
             if wanted is not None and file not in wanted:
                 continue
             path, name = tagging.images / file, name_of(file, SUFFIXES)
-            tags, reason = _tags_of(file, names, lines.get(file), tagging.file)
-            mask = truths.get(key_of(name))
-            found.append(Found(name, str(path), path, tags, None if mask is None else MaskFile(mask, storage), reason))
+            tags, reason = tagged[file]
+            if clash := names.clash(file):
+                tags, reason = (), overwritten([str(tagging.images / other) for other in clash])
+            truth = None if (mask := masks[file]) is None else MatchedMask(mask, numbers)
+            found.append(Found(name, str(path), path, tags, truth, reason))
         where = f"{tagging.images}" + (f" in split {split!r}" if split is not None else "")
         remedy = f"put photographs there and tag them in {tagging.file.name}"
-        super().__init__(where, tagging.classes, found, problems, remedy)
+        notes = (*tagging.notes, *numbers.notes)
+        super().__init__(where, tagging.classes, found, problems, remedy, notes, stray_truth=truths.stray)
 
     def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
@@ -106,14 +117,29 @@ def _own_tagging(root: Path) -> Tagging:
         raise DataError(f"{root}: expected a folder images/ in it, there is none; put the photographs there")
     files = [root / name for name in TAG_FILES if (root / name).is_file()]
     if not files:
-        raise DataError(
-            f"{root}: expected a file tags.csv in it, there is none; write a first line image,tags and a line a "
-            "photograph, such as a.jpg,cat;dog"
-        )
+        raise DataError(f"{root}: expected a file tags.csv in it, there is {_other_tables(root)}")
     if len(files) > 1:
-        raise DataError(f"{root}: expected one file of tags, got {' and '.join(TAG_FILES)}; keep one of them")
-    classes = _class_table(root, files[0])
-    return Tagging(files[0], root / "images", classes, read_tags(files[0], classes))
+        there = " and ".join(path.name for path in files)
+        raise DataError(f"{root}: expected one file of tags, got {there}; keep one of them")
+    classes, notes = _class_table(root, files[0]), list[str]()
+    return Tagging(files[0], root / "images", classes, read_tags(files[0], classes, notes), notes)
+
+
+def _other_tables(root: Path) -> str:
+    """What there is in place of a file of tags, and what to do."""
+    own = ("classes.txt", "supercategories.csv")
+    there = sorted(
+        path.name
+        for path in root.iterdir()
+        if path.suffix.lower() in _TABLES and path.is_file() and path.name not in own and not path.name.startswith(".")
+    )
+    if not there:
+        return "none; write a first line image,tags and a line a photograph, such as a.jpg,cat;dog"
+    known = [name for name in there if Path("tags" + Path(name).suffix.lower()).name in TAG_FILES]
+    name = (known or there)[0]
+    if known:
+        return f"{enumeration(there, most=3)}; rename the one with the tags tags{Path(name).suffix.lower()}"
+    return f"{enumeration(there, most=3)}; save the one with the tags as tags.csv (UTF-8) or tags.xlsx"
 
 
 def class_file(root: Path) -> ClassTable | None:
@@ -158,29 +184,3 @@ def read_split(root: Path, split: str, names: Names, problems: list[Problem]) ->
         if reason:
             problems.append(Problem(printable(entry), f"{path} line {number}: {reason}"))
     return wanted
-
-
-def _by_file(
-    tagging: Tagging, names: Names, wanted: set[str] | None, problems: list[Problem]
-) -> dict[str, list[TagLine]]:
-    """Lines of the file of tags by photograph; those of none become problems."""
-    lines: dict[str, list[TagLine]] = defaultdict(list)
-    matched = names.find_all([line.image for line in tagging.lines])
-    for line, (files, reason) in zip(tagging.lines, matched, strict=True):
-        if not line.image:
-            reason = line.reason
-        for file in files:
-            lines[file].append(line)
-        if reason and wanted is None:
-            source = printable(line.image) or str(tagging.file)
-            problems.append(Problem(source, f"{tagging.file} line {line.line}: {reason}"))
-    return lines
-
-
-def _tags_of(file: str, names: Names, lines: list[TagLine] | None, path: Path) -> tuple[tuple[int, ...], str | None]:
-    if clash := names.clash(file):
-        return (), f"its mask would overwrite that of {enumeration(clash, most=3)}; rename them"
-    if lines is None:
-        return (), f"no line in {path.name}; add one"
-    tags, reason = merge(lines)
-    return tags, f"{path} {reason}" if reason else None

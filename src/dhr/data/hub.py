@@ -1,26 +1,33 @@
 """Data sets that Hugging Face's ``datasets`` saved on the disk."""
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.class_names import table_of
+from dhr.data.class_names import one_spelling, table_of
+from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
-from dhr.data.images import Content
-from dhr.data.listing import escapes, printable
+from dhr.data.hub_labels import Labels, category_of, read_labels
+from dhr.data.images import MAX_CONTENT, SUFFIXES, Content
+from dhr.data.listing import Names, escapes, list_files, printable
 from dhr.data.mask_tags import Progress
-from dhr.data.places import no_split
+from dhr.data.places import chosen_split
+from dhr.data.problems import told
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.data.truth import MaskFile, Storage, plain
 from dhr.errors import ConfigError, DataError, ItemError
+from dhr.files import read_regular
 
 _IMAGES = ("image", "img", "pixel_values")
-_TAGS = ("tags", "labels", "label", "classes")
+_TAGS = ("tags", "labels", "label", "classes", "class", "category", "categories", "objects")
 _MASKS = ("mask", "truth", "annotation", "segmentation", "label_mask")
 _NAMES = ("name", "image_id", "id", "file_name")
 
@@ -43,26 +50,36 @@ class _Cell:
     root: Path
 
     def load(self) -> Content:
-        """The bytes of the file, as they are stored.
+        """The bytes of the file, as they are stored; a path is looked up among the images below the data set.
 
         Raises:
-            ItemError: there are none, or only a path that may lead out of the data set.
+            ItemError: there are none, or only a path of no such image.
         """
         cell = self.table[self.row][self.column] or {}
         data, path = cell.get("bytes"), cell.get("path")
         if data is None and path:
-            if escapes(path) or not (self.root / path).resolve().is_relative_to(self.root.resolve()):
+            files, reason = _images_below(self.root).find(path)
+            if len(files) != 1:
+                why = reason or f"several files are meant, {files[0]!r} and {files[1]!r}"
                 raise ItemError(
-                    f"{self.name}: its image is a path that leads out of the data set, {printable(path)!r}; save "
+                    f"{self.name}: there is no image in its row, only the path {printable(path)!r}, and {why}; save "
                     "the data set with its images in it"
                 )
             try:
-                data = (self.root / path).read_bytes()
+                data = read_regular(self.root / files[0], MAX_CONTENT)
             except OSError as error:
                 raise ItemError(f"{self.name}: its image {path} cannot be read: {error.strerror or error}") from error
+        if data is not None and len(data) > MAX_CONTENT:
+            raise ItemError(f"{self.name}: its image has over {MAX_CONTENT // 10**6} MB; make it smaller")
         if data is None:
             raise ItemError(f"{self.name}: there is no image in column {self.column!r}; remove the row")
         return Content(self.name, data)
+
+
+@lru_cache(maxsize=2)
+def _images_below(root: Path) -> Names:
+    """All images in the folder of a data set."""
+    return Names(list_files(root, SUFFIXES).files, "the data set")
 
 
 @dataclass(frozen=True)
@@ -80,9 +97,10 @@ class _MaskCell:
 def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
     """Read a data set with a column of images (``image``) and one of tags (``tags``, ``labels`` or ``label``).
 
-    Tags are class labels or texts, one or a list. Classes are those of ``classes.txt``, else the background and then
-    the names of the column's ``ClassLabel``, or its texts in the order of the alphabet. A column ``mask`` of PNG images
-    holds the truth. Images are decoded by dhr, and nothing of the data set is run.
+    Tags are class labels or texts, one or a list, or the categories of ``objects``. Classes are those of
+    ``classes.txt``, else the background and then the names of the column's ``ClassLabel``, or its texts in the order of
+    the alphabet; plain numbers and lists of 0 and 1 need ``classes.txt``. A column ``mask`` of PNG images holds the
+    truth. Images are decoded by dhr, and nothing of the data set is run.
 
     Raises:
         ConfigError: the package ``datasets`` is not installed.
@@ -98,39 +116,76 @@ def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = 
         raise DataError(f"{root}: not a data set that `datasets` saved ({' '.join(str(error).split())})") from error
     tables = {str(name): table for name, table in loaded.items()} if isinstance(loaded, dict) else {"": loaded}
     if split is not None and split not in tables:
-        raise no_split(root, split, list(tables))
+        split = chosen_split(root, split, [name for name in tables if name])
     chosen = {split: tables[split]} if split is not None else tables
-    table = next(iter(chosen.values()))
-    images, tags = _column(root, table, _IMAGES, "of images"), _column(root, table, _TAGS, "of tags")
-    masks, name_column = (next((one for one in many if one in table.column_names), None) for many in (_MASKS, _NAMES))
-    label = getattr(table.features[tags], "feature", table.features[tags])
-    known = list(label.names) if isinstance(label, datasets.ClassLabel) else None
-    texts = {name: [_texts(value, known) for value in one[tags]] for name, one in chosen.items()}
-    classes = class_file(root) or _table(root, known, texts)
+    columns, notes = _columns(root, next(iter(chosen.values())), datasets)
+    own = class_file(root)
+    labels = _labels(root, columns, tables, list(chosen), own)
+    classes = own or _table(root, labels)
+    notes += [labels.note] if labels.note else []
     read, storage = TagReader(classes), plain(classes)
     found: list[Found] = []
-    problems: list[Problem] = []
     for name, one in chosen.items():
-        plain_images = _undecoded(one, images, masks, datasets)
-        labels = one[name_column] if name_column else None
-        for row, given in enumerate(texts[name]):
-            own = _name(labels[row] if labels is not None else None, row)
-            full = own if split is not None or not name else f"{name}/{own}"
+        plain_images = _undecoded(one, columns.images, columns.masks, datasets)
+        names = one[columns.names] if columns.names else None
+        for row, label in enumerate(labels.rows[name]):
+            stem = _name(names[row] if names is not None else None, row)
+            full = stem if split is not None or not name else f"{name}/{stem}"
             source = f"{root} {name or 'row'} {row}"
-            line = read(row, full, given) if given is not None else None
-            reason = "expected texts or class labels as tags; correct them" if line is None else line.reason
-            truth = _MaskCell(_Cell(plain_images, row, masks, source, root), storage) if masks else None
-            cell = _Cell(plain_images, row, images, source, root)
-            found.append(Found(full, source, cell, line.tags if line else (), truth, reason))
-    return StoredDataSet(str(root), classes, found, problems, "there is no row in it")
+            line = read(row, full, label.names)
+            tags, reason = ((), label.reason) if label.reason else (line.tags, line.reason)
+            mask = columns.masks and _MaskCell(_Cell(plain_images, row, columns.masks, source, root), storage)
+            cell = _Cell(plain_images, row, columns.images, source, root)
+            found.append(Found(full, source, cell, tags, mask or None, reason))
+    notes += read.notes
+    return StoredDataSet(str(root), classes, found, (), "there is no row in it", notes, lenient)
 
 
-def _column(root: Path, table: Any, names: tuple[str, ...], what: str) -> str:
-    for name in names:
-        if name in table.column_names:
-            return name
-    there = ", ".join(table.column_names)
+@dataclass(frozen=True)
+class _Columns:
+    """Names of the columns that are read."""
+
+    images: str
+    tags: str
+    masks: str | None
+    names: str | None
+
+
+def _columns(root: Path, table: Any, datasets: Any) -> tuple[_Columns, list[str]]:
+    """The columns that are read, and what to say of those that are not."""
+    features = table.features
+    images = _one_of(root, table, _IMAGES, "of images", lambda one: isinstance(one, datasets.Image))
+    tags = _one_of(root, table, _TAGS, "of tags", lambda one: isinstance(one, datasets.ClassLabel))
+    if not _is_image(features[images], datasets):
+        raise DataError(
+            f"{root}: expected images in column {images!r}, got {str(features[images])[:60]!r}; cast it to Image"
+        )
+    named = [one for one in _MASKS if one in table.column_names]
+    masks = next((one for one in named if isinstance(features[one], datasets.Image)), None)
+    notes = [f"column {one!r} holds no images, so it is not ground truth" for one in named if masks is None]
+    others = [
+        one for one, feature in features.items()
+        if one != tags and (isinstance(feature, datasets.ClassLabel) or one in _TAGS or category_of(feature))
+    ]  # fmt: skip
+    if others:
+        notes.append(f"tags are those of column {tags!r}; not read: {enumeration(others)}")
+    return _Columns(images, tags, masks, next((one for one in _NAMES if one in table.column_names), None)), notes
+
+
+def _one_of(root: Path, table: Any, names: Sequence[str], what: str, fits: Callable[[Any], bool]) -> str:
+    """The first column with one of ``names``, else the only one of a fitting type."""
+    known = [str(name) for name in table.column_names]
+    if found := next((name for name in names if name in known), None):
+        return found
+    fitting = [str(name) for name, feature in table.features.items() if fits(feature)]
+    if len(fitting) == 1:
+        return fitting[0]
+    there = ", ".join(known)
     raise DataError(f"{root}: expected a column {what} ({', '.join(names)}), got {there}; rename one")
+
+
+def _is_image(feature: Any, datasets: Any) -> bool:
+    return isinstance(feature, datasets.Image) or getattr(feature, "dtype", None) in ("string", "binary")
 
 
 def _undecoded(table: Any, images: str, masks: str | None, datasets: Any) -> Any:
@@ -141,16 +196,50 @@ def _undecoded(table: Any, images: str, masks: str | None, datasets: Any) -> Any
     return table
 
 
-def _texts(value: Any, known: list[str] | None) -> list[str] | None:
-    values = value if isinstance(value, list) else [] if value is None else [value]
-    if known is not None and all(isinstance(one, int) for one in values):
-        return [known[one] for one in values if 0 <= one < len(known)]  # -1 is no label
-    return [one.strip() for one in values] if all(isinstance(one, str) for one in values) else None
+def _labels(
+    root: Path, columns: _Columns, tables: Mapping[str, Any], chosen: Sequence[str], classes: ClassTable | None
+) -> Labels:
+    """The labels of all rows, those of other splits included, so that all splits have the same classes.
+
+    Raises:
+        DataError: chosen splits lack a column or have it of another type, or as :func:`read_labels`.
+    """
+    feature = tables[chosen[0]].features[columns.tags]
+    needed = [one for one in (columns.images, columns.masks, columns.names) if one]
+    for name in chosen:
+        there = tables[name].features
+        if wrong := [one for one in needed if one not in there] or [columns.tags] * (
+            there.get(columns.tags) != feature
+        ):
+            raise DataError(
+                f"{root}: column {wrong[0]!r} of split {name!r} is not as in {chosen[0]!r}; open one split at a time"
+            )
+    alike = {name: table for name, table in tables.items() if table.features.get(columns.tags) == feature}
+    where = f"{root}: column {columns.tags!r}"
+    return read_labels(where, feature, {name: table[columns.tags] for name, table in alike.items()}, classes)
 
 
-def _table(root: Path, known: list[str] | None, texts: dict[str, list[list[str] | None]]) -> ClassTable:
-    names = known or sorted({text for rows in texts.values() for row in rows if row for text in row})
+def _table(root: Path, labels: Labels) -> ClassTable:
+    names = labels.known or one_spelling(text for rows in labels.rows.values() for row in rows for text in row.names)
+    if not names:
+        problems = [
+            Problem(f"{root} {name or 'row'} {row}", label.reason)
+            for name, rows in labels.rows.items()
+            for row, label in enumerate(rows)
+            if label.reason
+        ]
+        why = " | ".join(told(problems, 3)) or "all rows are without labels"
+        raise DataError(f"{root}: no row names a class: {why}; correct them, or write classes.txt")
+    joined = next(
+        (name for name in names if len(parts := _parts(name)) > 1 and all(one in names for one in parts)), None
+    )
+    if joined is not None and labels.known is None:
+        raise DataError(f"{root}: the label {joined!r} holds several of the other labels; save lists of labels")
     return table_of(names, root)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[,;|/]", text) if part.strip()]
 
 
 def _name(value: Any, row: int) -> str:

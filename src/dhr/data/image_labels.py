@@ -1,22 +1,28 @@
 """Lists of image-level labels as the field passes them around: ``cls_labels.json``, text, and why not ``.npy``."""
 
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.classes import read_text
 from dhr.data.json_text import read_json
-from dhr.data.samples import ClassTable
-from dhr.data.tags import TagLine, TagReader
+from dhr.data.listing import Names, printable
+from dhr.data.samples import ClassTable, Problem
+from dhr.data.tags import TagLine, TagReader, merge
 from dhr.errors import DataError
 
 LABEL_FILES = ("cls_labels.json", "cls_labels.txt", "cls_labels.npy")
 """File names of image-level labels, in the order in which they are looked for."""
 
 
-def read_image_labels(path: Path, classes: ClassTable) -> dict[str, TagLine]:
+def read_image_labels(path: Path, classes: ClassTable, read: TagReader | None = None) -> dict[str, TagLine]:
     """Tags of each photograph, by name, usable or not.
 
     JSON is ``{"labels": {name: [label, ...]}}`` or the inner object alone, text a line ``name label label``. Labels are
-    names, or numbers that count the classes without the background from 0.
+    names, or numbers that count the classes without the background from 0 (or the file's own ``"classes"``), or a 0 or
+    1 for each of these classes.
 
     Raises:
         DataError: the file cannot be read as a whole.
@@ -28,55 +34,123 @@ def read_image_labels(path: Path, classes: ClassTable) -> dict[str, TagLine]:
             ".item(); json.dump({(f'{k:010d}'[:4] + '_' + f'{k:010d}'[4:]) if isinstance(k, int) else str(k): "
             "numpy.flatnonzero(v).tolist() for k, v in d.items()}, open('cls_labels.json', 'w'))\""
         )
-    return _of_json(path, classes) if path.suffix == ".json" else _of_text(path, classes)
+    read = read or TagReader(classes)
+    return _of_json(path, classes, read) if path.suffix == ".json" else _of_text(path, classes, read)
 
 
-def _of_text(path: Path, classes: ClassTable) -> dict[str, TagLine]:
-    found: dict[str, TagLine] = {}
-    read = TagReader(classes)
+def tags_of_labels(
+    path: Path, classes: ClassTable, names: Names, read: TagReader, problems: list[Problem] | None
+) -> Callable[[str], tuple[tuple[int, ...], str | None]]:
+    """What a list says of each photograph of ``names``: its tags, or why there are none.
+
+    Entries that match no photograph become ``problems``, unless they are not wanted.
+
+    Raises:
+        DataError: as :func:`read_image_labels`.
+    """
+    lines = read_image_labels(path, classes, read)
+    of: dict[str, list[TagLine]] = defaultdict(list)
+    for line, (files, reason) in zip(lines.values(), names.find_all(list(lines)), strict=True):
+        for file in files:
+            of[file].append(line)
+        if reason and problems is not None:
+            problems.append(Problem(printable(line.image), f"{path} entry {line.line}: {reason}"))
+
+    def tags_of(file: str) -> tuple[tuple[int, ...], str | None]:
+        if file not in of:
+            return (), f"no labels in {path}; add them"
+        if broken := next((line for line in of[file] if line.reason), None):
+            return (), f"{path} entry {broken.line}: {broken.reason}"
+        tags, reason = merge(of[file])
+        return tags, f"{path} {reason}" if reason else None
+
+    return tags_of
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A photograph's labels as they are written."""
+
+    number: int
+    name: str
+    labels: object
+
+
+def _of_text(path: Path, classes: ClassTable, read: TagReader) -> dict[str, TagLine]:
+    entries = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.split()
-        if not words:
-            continue
-        name, labels = words[0], [int(word) if word.isascii() and word.isdigit() else word for word in words[1:]]
-        found[name] = _line(number, name, labels, read, classes, found.get(name))
-    return found
+        if words := line.split():
+            labels = [int(word) if re.fullmatch(r"[0-9]{1,9}", word) else word for word in words[1:]]
+            entries.append(_Entry(number, words[0], labels))
+    return _lines(path, entries, [classes.names[index] for index in classes.foreground], read)
 
 
-def _of_json(path: Path, classes: ClassTable) -> dict[str, TagLine]:
+def _of_json(path: Path, classes: ClassTable, read: TagReader) -> dict[str, TagLine]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected an object {{name: [label, ...]}}, got a {type(value).__name__}; write it so")
     labels = value.get("labels", value)
+    names: list[str] = [classes.names[index] for index in classes.foreground]
     if isinstance(labels, dict) and "labels" in value and "classes" in value:
-        expected = [classes.names[index] for index in classes.foreground]
-        if value["classes"] != expected:
+        own = value["classes"]
+        if not isinstance(own, list) or len(own) != len(names) or {str(one) for one in own} != {*names}:
             raise DataError(
-                f"{path}: its classes are not those of the data set, {len(expected)} names from {expected[0]!r} to "
-                f"{expected[-1]!r} in this order; correct them"
+                f"{path}: its classes are not those of the data set, {len(names)} names from {names[0]!r} to "
+                f"{names[-1]!r}; correct them, or write classes.txt"
             )
+        names = [str(one) for one in own]
     if not isinstance(labels, dict):
         raise DataError(f"{path}: expected labels as an object {{name: [label, ...]}}; write it so")
-    found = {}
-    read = TagReader(classes)
-    for number, (name, given) in enumerate(labels.items(), start=1):
-        found[name] = _line(number, name, given if isinstance(given, list) else None, read, classes, None)
+    entries = [_Entry(number, name, given) for number, (name, given) in enumerate(labels.items(), start=1)]
+    return _lines(path, entries, names, read)
+
+
+def _lines(path: Path, entries: Sequence[_Entry], names: Sequence[str], read: TagReader) -> dict[str, TagLine]:
+    found: dict[str, TagLine] = {}
+    placed = _placed(path, [entry.labels for entry in entries], len(names))
+    for entry in entries:
+        labels = entry.labels
+        if placed and isinstance(labels, list):
+            labels = [index for index, there in enumerate(labels) if there]
+        before = found.get(entry.name)
+        found[entry.name] = (
+            _line(entry, labels, read, names)
+            if before is None
+            else TagLine(entry.number, entry.name, (), f"{entry.name!r} is already in line {before.line}; remove one")
+        )
     return found
 
 
-def _line(
-    number: int, name: str, labels: object, read: TagReader, classes: ClassTable, before: TagLine | None
-) -> TagLine:
-    if before is not None:
-        return TagLine(number, name, (), f"{name!r} is already in line {before.line}; remove one")
-    start, end = classes.foreground.start, classes.foreground.stop
+def _placed(path: Path, rows: Sequence[object], width: int) -> bool:
+    """Whether all lists have a 0 or 1 for each class, and not the numbers of classes.
+
+    Raises:
+        DataError: they can be either.
+    """
+    lists = [row for row in rows if isinstance(row, list)]
+    if not lists or any(len(row) != width for row in lists) or width == 1:
+        return False
+    if not all(isinstance(one, int | float) and one in (0, 1) for row in lists for one in row):
+        return False
+    if all(len(set(row)) == len(row) and all(isinstance(one, int) for one in row) for row in lists):  # of two classes
+        raise DataError(
+            f"{path}: each list holds 0 and 1, which may be the numbers of both classes, or say of each class whether "
+            "it is there; write names"
+        )
+    return True
+
+
+def _line(entry: _Entry, labels: object, read: TagReader, names: Sequence[str]) -> TagLine:
     tags: list[str] = []
+    numbers = [label for label in labels if isinstance(label, int)] if isinstance(labels, list) else []
+    if len(set(numbers)) < len(numbers):
+        return TagLine(entry.number, entry.name, (), f"a number twice among {numbers[:8]}; write each class once")
     for label in labels if isinstance(labels, list) else [None]:
         if isinstance(label, str):
             tags.append(label)
-        elif isinstance(label, int) and not isinstance(label, bool) and 0 <= label < end - start:
-            tags.append(classes.names[start + label])
+        elif isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(names):
+            tags.append(names[label])
         else:
-            wanted = f"names or numbers 0..{end - start - 1}, which count the classes without the background"
-            return TagLine(number, name, (), f"expected labels as {wanted}, got {label!r}")
-    return read(number, name, tags)
+            wanted = f"names or numbers 0..{len(names) - 1}, which count the classes without the background"
+            return TagLine(entry.number, entry.name, (), f"expected labels as {wanted}, got {repr(label)[:40]}")
+    return read(entry.number, entry.name, tags)

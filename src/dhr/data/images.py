@@ -4,13 +4,14 @@ Pillow is used through its format classes, not through ``Image.open``: the check
 latter is a global of the whole process, ours is an argument. Only the formats of :data:`SUFFIXES` are read.
 """
 
+import errno
 import io
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -24,7 +25,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from dhr.data.palette import palette as voc_palette
 from dhr.errors import ItemError, ShapeError
-from dhr.files import write_atomic
+from dhr.files import IrregularFileError, open_regular, write_atomic
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 """Suffixes of photographs, in lower case."""
@@ -32,8 +33,18 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 MAX_PIXELS = 250_000_000
 """Photographs with more pixels are refused before they are decoded."""
 
+MAX_BYTES = 8_000_000_000
+"""Larger image files are refused before they are opened."""
+
+MAX_HEADER = 64_000_000
+"""Bytes of an image file that may be read besides its pixels: profiles, texts, previews."""
+
 PNG_LEVEL = 3
 """Of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
+
+
+MAX_CONTENT = 500_000_000
+"""Largest image that is kept in another file, which is held in memory: bytes."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,10 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
 )
 _STRIP = 4_000_000  # pixels converted at once: conversion then needs little memory beside the photograph itself
 _ORIENTATION = 0x0112  # EXIF tag
+_GIF_HEADER = 1_000_000  # bytes; Pillow joins comments one by one, which takes their square of time
+_MOST_BYTES = 16  # a pixel: four channels of 32 bits
+_STRIP_BYTES, _TILE_BYTES, _TILE_WIDTH, _TILE_LENGTH = 279, 325, 322, 323  # TIFF tags
+_TILES = 16  # times that tiles may be larger than the picture, which need not fill them
 
 
 def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
@@ -76,7 +91,7 @@ def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
         width, height = image.size
         shape = (width, height) if orientation >= 5 else (height, width)
         pixels = np.empty((*shape, 3), np.uint8)
-        stored = _as_stored(pixels, orientation)  # (height, width, 3), a view
+        stored = as_stored(pixels, orientation)  # (height, width, 3), a view
         low, high = _value_range(image)
         for top, strip in _strips(image):
             stored[top : top + strip.height] = _strip_rgb(strip, low, high)
@@ -95,6 +110,16 @@ def read_size(path: Path | Content, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     return (width, height) if turned else (height, width)
 
 
+def read_orientation(path: Path | Content, max_pixels: int = MAX_PIXELS) -> int:
+    """Read how the stored photograph is turned upright: EXIF's orientation 1..8, 1 where there is none.
+
+    Raises:
+        ItemError: as :func:`read_size`.
+    """
+    with opened(path, max_pixels) as image, decoding(path):
+        return _orientation(image)
+
+
 def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
     """Read a mask: a PNG, indexed (any palette) or 8-bit greyscale, whose stored numbers are class ids.
 
@@ -107,7 +132,7 @@ def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UIn
         depth, colour = png_kind(path)
         if colour != 3 and (depth, colour) != (8, 0):
             kind = {0: "greyscale", 2: "RGB", 4: "greyscale with alpha", 6: "RGB with alpha"}.get(colour, "unknown")
-            raise ItemError(f"{path}: expected a mask of class ids, got a {depth}-bit {kind} PNG; {_CONVERT}")
+            raise ItemError(f"{path}: expected a mask of class ids, got a {depth}-bit {kind} PNG; {CONVERT}")
         labels: UInt8[np.ndarray, "h w"] = np.array(image, dtype=np.uint8)
     return labels
 
@@ -128,9 +153,12 @@ def write_mask(path: Path, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.n
     write_atomic(path, lambda file: image.save(file, format="PNG", compress_level=PNG_LEVEL))
 
 
-_CONVERT = (
+CONVERT = (
     "save it as an indexed (mode P) or 8-bit greyscale (mode L) PNG whose pixel values are class ids 0..254, 255 = void"
 )
+"""What to do with a mask that cannot be read."""
+
+_LOSSY = ("JPEG", "WEBP")
 
 
 @contextmanager
@@ -138,7 +166,8 @@ def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator
     """A mask with its header parsed; ``ItemError`` if it is no PNG, or not of ``shape``, before anything is decoded."""
     with opened(path, MAX_PIXELS) as image:
         if not isinstance(image, PngImageFile):
-            raise ItemError(f"{path}: expected a mask in PNG, got {image.format}; {_CONVERT}")
+            lossy = ", which may change pixel values" if image.format in _LOSSY else ""
+            raise ItemError(f"{path}: expected a mask in PNG, got {image.format}{lossy}; {CONVERT}")
         if shape is not None and (image.height, image.width) != shape:
             raise ItemError(
                 f"{path}: expected a mask of {shape[1]}x{shape[0]} pixels (width x height) as its photograph, got "
@@ -151,12 +180,14 @@ def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator
 def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """The image with its header parsed; ``ItemError`` for whatever keeps it from being one of ours."""
     try:
-        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):  # a pipe would block for ever
-            kind = "folder" if path.is_dir() else "special file"
-            raise ItemError(f"{path}: expected an image file, got a {kind}; name the file")
         file = _binary(path)
     except FileNotFoundError as error:
         raise ItemError(f"{path}: expected an image file, there is none; check the name") from error
+    except IrregularFileError as error:
+        if error.errno == errno.EFBIG:
+            raise ItemError(f"{path}: {error.strerror}; make it smaller") from error
+        kind = "folder" if isinstance(path, Path) and path.is_dir() else "special file"
+        raise ItemError(f"{path}: expected an image file, got a {kind}; name the file") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ItemError(f"{path}: cannot be opened: {reason}; check the name and the permissions") from error
@@ -169,22 +200,82 @@ def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFil
                 f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels, over the limit of "
                 f"{max_pixels / 1e6:.0f}; make it smaller or raise the limit"
             )
+        with decoding(path):
+            _refuse_parts(image, file)
         yield image
 
 
-def _binary(path: Path | Content) -> io.BytesIO | io.BufferedReader:
-    return io.BytesIO(path.data) if isinstance(path, Content) else path.open("rb")
+def _binary(path: Path | Content) -> "_Metered":
+    raw = io.BytesIO(path.data) if isinstance(path, Content) else open_regular(path, MAX_BYTES).detach()
+    return _Metered(raw)
 
 
-def _identify(path: Path | Content, file: io.BytesIO | io.BufferedReader) -> ImageFile.ImageFile:
-    head = file.read(16)
+class _Metered(io.BufferedReader):
+    """An image file of which only as much is read as its picture can need, whatever its header says.
+
+    Pillow reads a WebP as a whole, and every chunk before the picture, each of any size: a sparse file of gigabytes
+    has no more than some bytes on the disk.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        super().__init__(raw)
+        self.left = MAX_HEADER
+        """Bytes that may still be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes; ValueError if that would be more than the picture can need."""
+        wanted = self.left + 1 if size is None or size < 0 else min(size, self.left + 1)
+        content = super().read(wanted)
+        self.left -= len(content)
+        if self.left < 0:
+            raise ValueError("the file is far larger than its picture can be")
+        return content
+
+
+def _refuse_parts(image: ImageFile.ImageFile, file: _Metered) -> None:
+    """Refuse parts that are larger than the picture; what is left of the file may then be read."""
+    width, height = image.size
+    most = MAX_HEADER + _MOST_BYTES * width * height
+    if isinstance(image, TiffImageFile):  # libtiff reads by itself: it is given the file, and not our reader
+        tags = image.tag_v2
+        sizes = [_largest(tags.get(tag, 0)) for tag in (_STRIP_BYTES, _TILE_BYTES)]
+        tile = _largest(tags.get(_TILE_WIDTH, 0)) * _largest(tags.get(_TILE_LENGTH, 0))
+        if max(sizes) > most or tile > _TILES * (width * height + _TILES * 65536):
+            raise ValueError("its strips or tiles are far larger than its picture")
+    file.left = most
+
+
+def _largest(value: Any) -> int:
+    numbers = value if isinstance(value, tuple | list) else (value,)
+    return max((int(one) for one in numbers), default=0)
+
+
+def _identify(path: Path | Content, file: _Metered) -> ImageFile.ImageFile:
+    head = file.read(32)
     if not head:
         raise ItemError(f"{path}: expected an image, got an empty file; copy it again")
     file.seek(0)
     for pattern, opener in _FORMATS:
         if pattern.match(head):
+            if opener is WebPImageFile:  # which is read as a whole before its size is known
+                file.left = MAX_HEADER + _MOST_BYTES * min(_webp_pixels(head), MAX_PIXELS)
+            elif opener is GifImageFile:
+                file.left = _GIF_HEADER
             return opener(file)
     raise ItemError(f"{path}: expected PNG, JPEG, WebP, BMP, TIFF or GIF, got something else; convert it or remove it")
+
+
+def _webp_pixels(head: bytes) -> int:
+    """Width times height as the header of a WebP says it; 0 where it says nothing."""
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return (int.from_bytes(head[24:27], "little") + 1) * (int.from_bytes(head[27:30], "little") + 1)
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
+    if kind == b"VP8 ":
+        return (int.from_bytes(head[26:28], "little") & 0x3FFF) * (int.from_bytes(head[28:30], "little") & 0x3FFF)
+    return 0
 
 
 @contextmanager
@@ -217,10 +308,10 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _as_stored(upright: Shaped[np.ndarray, "h w c"], orientation: int) -> Shaped[np.ndarray, "h2 w2 c"]:
-    """A view of the upright array in which rows and columns run as in the file."""
+def as_stored(upright: Shaped[np.ndarray, "h w *c"], orientation: int) -> Shaped[np.ndarray, "h2 w2 *c"]:
+    """Return a view of the upright array in which rows and columns run as in the file."""
     if orientation >= 5:
-        upright = upright.transpose(1, 0, 2)
+        upright = upright.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 6, 7) else 1
     columns = -1 if orientation in (2, 3, 7, 8) else 1
     return upright[::rows, ::columns]

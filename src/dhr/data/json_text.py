@@ -6,79 +6,66 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dhr.data.classes import read_text
+from dhr.data.classes import MAX_TEXT, read_text
 from dhr.errors import DataError
+from dhr.files import read_regular
+from dhr.parsing import DECODER, once, parse_json, whole_number
+
+__all__ = ["MAX_RECORD", "MAX_RECORDS", "Progress", "load_json", "members", "parse_json", "read_json"]
 
 Progress = Callable[[int, int], None]
-_DIGITS = 30  # of a whole number; ids have at most 20
+MAX_RECORD = 16_000_000
+"""Largest record of one photograph or of a store, bytes."""
+MAX_RECORDS = 1_000_000_000
+"""Largest record of a whole data set, bytes; a million photographs have a fifth of it."""
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+_WITH_CONSTANTS = json.JSONDecoder(object_pairs_hook=once, parse_constant=float, parse_int=whole_number)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands there twice")
-    return found
-
-
-def _whole_number(text: str) -> int | float:
-    """A number without a fraction; a float where it has more digits than any id, so that none is too large to use."""
-    return int(text) if len(text) <= _DIGITS else float(text)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole_number)
-
-
-def parse_json(text: str) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        ValueError: it is not JSON, has a key twice, or is nested too deep.
-
-    >>> parse_json('{"tags": ["cat"]}')
-    {'tags': ['cat']}
-    """
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
-def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+def read_json(path: Path, most: int = MAX_TEXT) -> Any:
+    """The value of a JSON file of at most ``most`` bytes.
 
     Raises:
         DataError: it cannot be read, or is no JSON.
     """
     try:
-        return parse_json(read_text(path))
+        return parse_json(read_text(path, most))
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
 
 
-def members(path: Path, text: str, progress: Progress | None = None) -> Iterator[tuple[str, int, Any]]:
+def load_json(path: Path, most: int) -> Any:
+    """The value of a JSON file that a program of ours wrote: text is as it stands there.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or larger than ``most`` bytes; ``strerror`` says why.
+        ValueError: it is no JSON.
+    """
+    return parse_json(read_regular(path, most).decode())
+
+
+def members(
+    path: Path, text: str, progress: Progress | None = None, constants: bool = False
+) -> Iterator[tuple[str, int, Any]]:
     """Key, line and value of each member of the object in ``text``; of lists, each element as a member of its own.
 
     One element is held at a time, so that a file of hundreds of megabytes costs little more than its text. A list as
     the whole text is given with the empty key. ``progress`` is called now and then with the kilobytes read, and all.
+    With ``constants`` NaN, Infinity and -Infinity are floats: they are no JSON, but Python writes them.
 
     Raises:
         DataError: at the first place that is no JSON; what came before it was already given.
     """
-    yield from _Reader(path, text, progress)
+    yield from _Reader(path, text, progress, _WITH_CONSTANTS if constants else DECODER)
 
 
 class _Reader:
     """Walks over the text of a JSON file."""
 
-    def __init__(self, path: Path, text: str, progress: Progress | None) -> None:
-        self._path, self._text, self._progress = path, text, progress
+    def __init__(self, path: Path, text: str, progress: Progress | None, decoder: json.JSONDecoder) -> None:
+        self._path, self._text, self._progress, self._decoder = path, text, progress, decoder
         self._at = 0
         self._line, self._counted = 1, 0  # the line of the character ``_counted``: lines are counted once
 
@@ -131,7 +118,7 @@ class _Reader:
     def _value(self) -> Any:
         start = self._at
         try:
-            found, self._at = _DECODER.raw_decode(self._text, start)
+            found, self._at = self._decoder.raw_decode(self._text, start)
         except RecursionError:
             raise self._wrong(start, "nested too deep") from None
         except json.JSONDecodeError as error:

@@ -1,140 +1,191 @@
-"""Label Studio's JSON exports: tags from choices, or from the labels of boxes, polygons and brushes."""
+"""Label Studio's exports (JSON, JSON-MIN, and tasks with predictions): tags and ground truth."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from dhr.data.class_names import table_of
-from dhr.data.classes import read_text
-from dhr.data.folder import FolderDataSet, Tagging, class_file
+from dhr.data.annotated import Annotated, Annotation, Thing, annotated_data
+from dhr.data.classes import enumeration, read_text
+from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import members
-from dhr.data.listing import Names, list_files
+from dhr.data.label_studio_image import ImageFinder
+from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
+from dhr.data.label_studio_results import read_results
+from dhr.data.listing import Names, list_files, printable
 from dhr.data.mask_tags import Progress
-from dhr.data.places import first_folder
-from dhr.data.tags import TagLine, TagReader
+from dhr.data.places import first_folder, head_of
+from dhr.data.stored import StoredDataSet
 from dhr.errors import DataError
 
-_KINDS = ("choices", "rectanglelabels", "polygonlabels", "brushlabels", "ellipselabels", "keypointlabels", "labels")
-_PICTURES = ("image", "img", "picture", "photo")  # names of the task's image
-_HEAD = 4096  # bytes in which a task shows itself
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
-_TASK = re.compile(rb'"(annotations|data|annotator|image)"\s*:')
-_Row = tuple[int, str, list[str], str | None]  # line, image, tags, what is wrong
+_TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')
+_MALFORMED = "expected annotations as Label Studio writes them; export it again"
 
 
-def _file(root: Path) -> Path | None:
-    """The export: a JSON list of tasks."""
+def _files(root: Path) -> list[Path]:
+    """The exports: JSON lists of tasks. One export may be parted into several files."""
+    found = []
     for path in sorted(root.glob("*.json")):
-        if path.is_file():
-            with path.open("rb") as file:
-                head = file.read(_HEAD)
-            if _TASKS.match(head) and _TASK.search(head):
-                return path
-    return None
+        if path.is_file() and _TASKS.match(head := head_of(path)) and _TASK.search(head):
+            found.append(path)
+    return found
 
 
 def fits_label_studio(root: Path) -> bool:
-    """Whether there is a JSON file of tasks, and photographs."""
-    return _file(root) is not None
+    """Whether there is a JSON file of tasks."""
+    return bool(_files(root))
 
 
-def read_label_studio(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> FolderDataSet:
-    """Read an export (JSON or JSON-MIN) with its photographs in ``images/`` or beside it.
+def read_label_studio(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+    """Read exports (JSON or JSON-MIN) with their photographs in ``images/`` or beside them.
 
     Classes are those of ``classes.txt``, else the background and then all labels of the export in the order of the
-    alphabet. Photographs are found by name: nothing is fetched from anywhere. Cancelled annotations do not count;
-    several annotators must agree.
+    alphabet. Photographs are found by name: nothing is fetched from anywhere. Annotations that were cancelled do not
+    count, several annotators must agree, and predictions count only where there is no annotation in the whole export.
+    Polygons, brushes, ellipses and bitmasks are ground truth; boxes, points, lines and choices tag only.
 
     Raises:
         DataError: there is no export, it is damaged, or no photograph is usable.
     """
-    path = _file(root)
-    if path is None:
+    files = _files(root)
+    if not files:
         raise DataError(f"{root}: expected a JSON export of Label Studio in it, a list of tasks; there is none")
     images = first_folder(root, "images", "upload") or root
-    rows = [row for key, line, task in members(path, read_text(path)) for row in _rows(line, task)]
-    labels = sorted({tag for _, _, tags, wrong in rows if not wrong for tag in tags})
-    classes = class_file(root) or table_of(labels, path)
-    names, read = Names(list_files(images, SUFFIXES).files), TagReader(classes)
-    lines = [
-        TagLine(line, _local(image, names), (), wrong) if wrong else read(line, _local(image, names), tags)
-        for line, image, tags, wrong in rows
-    ]
-    return FolderDataSet(root, split, Tagging(path, images, classes, lines))
+    reader = _Reader(ImageFinder(Names(list_files(images, SUFFIXES).files, uploads=True)))
+    for path in files:
+        for key, line, task in members(path, read_text(path), progress):
+            if not key:
+                reader.task(path, line, task)
+    own = class_file(root)
+    annotations, notes = reader.finished(None if own is None else own.names)
+    return annotated_data(root, split, images, Annotated(files[0], annotations, None, notes, uploads=True), lenient)
 
 
-def _rows(line: int, task: Any) -> Iterator[_Row]:
-    if not isinstance(task, dict):
-        yield line, "", [], "expected a task, an object; correct it"
-        return
-    data = task.get("data", task)
-    keys = [key for key in _PICTURES if isinstance(data, dict) and isinstance(data.get(key), str)]
-    image = data[keys[0]] if keys else None
-    if image is None:
-        yield line, "", [], 'expected a task with an image, {"data": {"image": ...}}; correct it'
-        return
-    try:
-        if "annotations" not in task and "completions" not in task:
-            yield line, image, _plain_tags(data), None
+class _Reader:
+    """Takes tasks apart, one at a time; some things are known only when all have been seen."""
+
+    def __init__(self, find: ImageFinder) -> None:
+        self._find = find
+        self._seen: list[Annotation] = []
+        self._predicted: list[Annotation] = []
+        self._rows: list[tuple[Annotation, Row]] = []
+        """With texts of which some may be choices."""
+        self._looked_at = False
+        """Whether somebody annotated anything."""
+        self._attributes: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
+
+    def task(self, path: Path, line: int, task: Any) -> None:
+        """Read a task of JSON, or a row of JSON-MIN."""
+        place = f"line {line}"
+        if not isinstance(task, dict):
+            self._seen.append(Annotation("", path, place, wrong="expected a task, an object; correct it"))
             return
-        given: Any = task.get("annotations", task.get("completions"))
-        sound = [one for one in given if not one.get("was_cancelled")]
-        if not sound:
-            yield line, image, [], "no annotation that was not cancelled; annotate it"
-        for one in sound:
-            yield line, image, _labels(one["result"]), None
-    except (KeyError, TypeError, AttributeError, ValueError):
-        yield line, image, [], "expected annotations as Label Studio writes them; export it again"
+        place += f", task {_id(task['id'])}" if "id" in task else ""
+        blank = Annotation("", path, place)
+        if isinstance(task.get("data"), dict):
+            self._task(blank, task)
+        else:
+            self._row(blank, task)
+
+    def finished(self, classes: tuple[str, ...] | None) -> tuple[list[Annotation], tuple[str, ...]]:
+        """All annotations, and what was decided; ``classes`` are those of ``classes.txt``."""
+        rows = [row for _, row in self._rows]
+        labelled = any(one.things for one in self._seen) or any(one.things for one, _ in self._rows)
+        choices = plain_choices(rows, labelled, classes)
+        found = [*self._seen, *(_with_choices(one, row, choices) for one, row in self._rows)]
+        notes = list(choices.notes)
+        if self._looked_at or self._rows:
+            wrong = "there is no annotation, only predictions; accept or correct them in Label Studio"
+            found += [replace(one, things=(), unread=None, wrong=wrong) for one in self._predicted]
+        else:
+            found += self._predicted
+            if self._predicted:
+                notes.append("there are predictions and no annotations, so the predictions count")
+        if classes is None and any(one.region for each in found for one in each.things):
+            beside = sorted({one.control for each in found for one in each.things if one.control is not None})
+            if beside:
+                notes.append(
+                    f"choices count as classes beside the labels of regions: those of {enumeration(beside, most=4)}; "
+                    "if they tell something else, write classes.txt without them"
+                )
+        if self._attributes:
+            notes.append(f"choices of regions are attributes and do not count: {_counted(self._attributes)}")
+        if self._others:
+            notes.append(f"results that are no labels do not count: {_counted(self._others)}")
+        return found, tuple(notes)
+
+    def _task(self, blank: Annotation, task: dict[str, Any]) -> None:
+        given = task["annotations"] if "annotations" in task else task.get("completions")
+        self._looked_at = self._looked_at or bool(given)
+        if given or not task.get("predictions"):
+            self._seen += self._all(blank, task["data"], given or [], "annotation", bool(task.get("drafts")))
+        else:
+            self._predicted += self._all(blank, task["data"], task["predictions"], "prediction", False)
+
+    def _all(
+        self, blank: Annotation, data: dict[str, Any], given: Any, what: str, drafts: bool
+    ) -> Iterator[Annotation]:
+        """Each annotation of a task, of each of its images if none is meant."""
+        try:
+            sound = [one for one in given if not one.get("was_cancelled") and not one.get("skipped")]
+            objects = {str(result["to_name"]) for one in sound for result in one["result"] or () if "to_name" in result}
+        except (KeyError, TypeError, AttributeError):
+            sound, objects = None, set[str]()
+        images, wrong = self._find(data, objects)
+        if sound is None:
+            wrong = wrong or _MALFORMED
+        elif not sound:
+            state = "all annotations are cancelled" if given else "there is no annotation"
+            remedy = "submit the draft" if drafts else "annotate it, or remove it from the export"
+            wrong = wrong or f"{state}; {remedy}"
+        if wrong or sound is None:
+            yield from (replace(blank, image=image, wrong=wrong) for image in images or [""])
+            return
+        for number, one in enumerate(sound, start=1):
+            place = f"{blank.place}, {what} {_id(one.get('id', number))}"
+            yield self._annotation(replace(blank, image=images[0], place=place), one)
+
+    def _annotation(self, blank: Annotation, one: dict[str, Any]) -> Annotation:
+        try:
+            results = read_results(one["result"], f"{blank.source} {blank.place}")
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return replace(blank, wrong=_MALFORMED)
+        self._attributes += results.attributes
+        self._others += results.others
+        chosen = one.get("ground_truth") is True
+        return replace(blank, things=results.things, unread=results.unread, chosen=chosen)
+
+    def _row(self, blank: Annotation, row: dict[str, Any]) -> None:
+        number = row.get("annotation_id")
+        place = blank.place + ("" if number is None else f", annotation {_id(number)}")
+        images, wrong = self._find(row, ())
+        if wrong:
+            self._seen += [replace(blank, image=image, place=place, wrong=wrong) for image in images or [""]]
+            return
+        apart = taken_apart(row)
+        one = self._annotation(replace(blank, image=images[0], place=place), {"result": apart.results})
+        self._rows.append((one, replace(apart, results=[], annotated=bool(apart.results) or number is not None)))
 
 
-def _labels(results: Any) -> list[str]:
-    tags: list[str] = []
-    for result in results:
-        kind = result.get("type")
-        if kind in _KINDS:
-            tags += _texts(result["value"].get(kind, []))
-        elif kind == "taxonomy":
-            tags += [_texts(one)[-1] for one in result["value"]["taxonomy"] if one]
-    return list(dict.fromkeys(tags))
+def _with_choices(one: Annotation, row: Row, choices: Choices) -> Annotation:
+    """A row of JSON-MIN with the choices that stand in it as texts."""
+    chosen = [
+        Thing(row.texts[name], f"the choice of {printable(name)!r}", control=name)
+        for name in choices.names
+        if row.texts.get(name)
+    ]
+    nothing = None if row.annotated or chosen else "there is no annotation; annotate it, or remove it from the export"
+    return replace(one, things=(*one.things, *chosen), wrong=one.wrong or choices.wrong or nothing)
 
 
-def _plain_tags(data: dict[str, Any]) -> list[str]:
-    """Tags of JSON-MIN: each result under its own name."""
-    tags: list[str] = []
-    for value in data.values():
-        if isinstance(value, dict) and "choices" in value:
-            tags += _texts(value["choices"])
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for one in value:
-                tags += [text for kind in _KINDS if kind in one for text in _texts(one[kind])]
-    for key in ("choice", "choices", "tag", "tags", "label", "labels"):  # one choice is written as a text
-        if isinstance(data.get(key), str):
-            tags.append(data[key])
-    return list(dict.fromkeys(tags))
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{printable(name)[:60]!r} {count}" for name, count in sorted(counts.items())[:6])
 
 
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError(value)
-    return [one.strip() for one in value]
-
-
-def _local(image: str, names: Names) -> str:
-    """The photograph that a task means, as a path below the folder of photographs.
-
-    Uploaded files have eight digits and a dash before their name, files of a local storage stand in ``?d=``.
-    """
-    try:
-        parts = urlsplit(image)
-        inside = parse_qs(parts.query).get("d", [""])[0] if "local-files" in parts.path else unquote(parts.path)
-    except ValueError:
-        return image
-    path = inside.replace("\\", "/").lstrip("/")
-    pieces = path.split("/")
-    candidates = ["/".join(pieces[at:]) for at in range(len(pieces))]
-    last = re.sub(r"^[0-9a-f]{8}-", "", pieces[-1])
-    known = next((one for one in (*candidates, last) if one and names.find(one)[0]), None)
-    return known or (image if ".." in pieces else pieces[-1])
+def _id(value: Any) -> str:
+    return printable(str(value))[:40]

@@ -2,25 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dhr.data.json_text import parse_json
+from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
-from dhr.files import read_regular
+from dhr.parsing import Fields
 
 ITEMS = "items"
 """Folder of the records, one per photograph, in an output folder."""
-_MOST = 16_000_000  # bytes of a record
 
 
-def read_item(path: Path) -> dict[str, Any] | None:
-    """The record of a photograph; None if there is none, or it is damaged: then its mask is made again."""
+def read_digest(path: Path) -> str | None:
+    """The digest of the photograph that a mask was made of; None if its record is missing or damaged."""
     try:
-        item = parse_json(read_regular(path, _MOST).decode())
+        return Fields(load_json(path, MAX_RECORD)).text("digest")
     except (OSError, ValueError):
         return None
-    return item if isinstance(item, dict) else None
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,8 @@ class Origins:
 
         None where both are the same, and where there is no such record: nothing is known then.
         """
-        digest = (read_item(self.items / f"{sample.name}.json") or {}).get("digest")
-        if not isinstance(digest, str) or not digest:
+        digest = read_digest(self.items / f"{sample.name}.json")
+        if not digest:
             return None
         try:
             now = data.digest(sample)

@@ -1,7 +1,7 @@
 """Opens a data set, in whichever layout it lies on the disk."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +9,17 @@ from dhr.data.class_folders import fits_class_folders, read_class_folders
 from dhr.data.classes import enumeration
 from dhr.data.coco import fits_coco, read_coco
 from dhr.data.cvat import fits_cvat, read_cvat
+from dhr.data.datumaro import fits_datumaro, read_datumaro
 from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_context, read_stuff
 from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
 from dhr.data.label_studio import fits_label_studio, read_label_studio
 from dhr.data.mask_tags import Progress
+from dhr.data.nearest import above, advice, elsewhere, is_part
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
+from dhr.data.yolo import fits_yolo, read_yolo
 from dhr.errors import ConfigError, DataError
 
 AUTO = "auto"
@@ -40,24 +43,35 @@ def _fits_folder(root: Path) -> bool:
 
 
 READERS: dict[str, Reader] = {
-    "voc": Reader("JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json", fits_voc, read_voc),
+    "voc": Reader(
+        "JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json, or photographs with XML files",
+        fits_voc,
+        read_voc,
+    ),
     "context": Reader("JPEGImages/ with SegmentationClassContext/", fits_context, read_context),
     "ade": Reader("images/training/ with annotations/training/", fits_ade, read_ade),
     "stuff": Reader("images/train2017/ with stuffthingmaps_trainval2017/train2017/", fits_stuff, read_stuff),
-    "coco": Reader("annotations/instances_SPLIT.json with images/SPLIT/", fits_coco, read_coco),
+    "coco": Reader(
+        "annotations/instances_SPLIT.json with images/SPLIT/, or another JSON file of COCO's format",
+        fits_coco,
+        read_coco,
+    ),
     "release": Reader("SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/", fits_release, read_release),
     "folder": Reader(
         "images/ with tags.csv (or tags.jsonl) and classes.txt",
         _fits_folder,
         lambda root, split, progress, lenient: FolderDataSet(root, split),
     ),
+    "yolo": Reader("data.yaml with images/ and labels/", fits_yolo, read_yolo),
     "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
     "label-studio": Reader("a JSON file of tasks", fits_label_studio, read_label_studio),
+    "datumaro": Reader("dhr.json of dhr export --to datumaro, or datumaro's own files", fits_datumaro, read_datumaro),
     "huggingface": Reader("state.json and dataset_info.json, or dataset_dict.json", fits_hub, read_hub),
     "class-folders": Reader("a folder of photographs for each class", fits_class_folders, read_class_folders),
 }
 """Layouts by name; of several that fit, ``auto`` takes the first (but see :func:`layout_of`)."""
 
+_FITS = {name: reader.fits for name, reader in READERS.items()}
 _PUBLISHED = ("voc", "context", "ade", "stuff", "coco", "release")
 
 
@@ -71,6 +85,8 @@ def layout_of(root: Path) -> str:
     """
     if _fits_folder(root) and (root / "classes.txt").is_file():
         return "folder"
+    if fits_datumaro(root):  # an export of ours, whose folders look like other layouts
+        return "datumaro"
     published = [name for name in _PUBLISHED if READERS[name].fits(root)]
     if len(published) > 1:
         raise DataError(f"{root}: several layouts fit, {', '.join(published)}; choose one with --format")
@@ -82,7 +98,8 @@ def layout_of(root: Path) -> str:
     if found is None:
         there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
         known = "; ".join(f"{name}: {reader.looks_for}" for name, reader in READERS.items())
-        raise DataError(f"{root}: no layout fits; there is {there} in it, expected one of: {known}")
+        hints = "".join(f"; {hint}" for hint in advice(root, _FITS))
+        raise DataError(f"{root}: no layout fits; there is {there} in it{hints}; expected one of: {known}")
     return found
 
 
@@ -112,6 +129,18 @@ def open_data(
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder of photographs and tags, there is none; check the path")
     quiet: Progress = lambda done, total: None  # noqa: E731
-    if kind == AUTO:
+    given = kind != AUTO
+    if not given:
         kind = layout_of(root)
-    return READERS[kind].read(root, split, progress or quiet, lenient)
+    try:
+        return READERS[kind].read(root, split, progress or quiet, lenient)
+    except DataError as error:
+        only = {kind: READERS[kind].fits}
+        hints: Sequence[str | None]
+        if READERS[kind].fits(root):
+            hints = [above(root, only)] if is_part(root) else []
+        else:
+            hints = [elsewhere(root, only)] if given else advice(root, _FITS)
+        if not any(hints):
+            raise
+        raise DataError("; ".join([str(error), *(hint for hint in hints if hint)])) from error

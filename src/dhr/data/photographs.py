@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dhr.data.folder import read_split
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of, overwritten, printable
+from dhr.data.listing import Names, list_files, name_of, overwritten, printable, too_long
 from dhr.data.problems import told
 from dhr.data.samples import Problem
 from dhr.errors import DataError
@@ -70,11 +70,13 @@ def photographs_below(folder: Path) -> Photographs:
 
 
 def _told_apart(folder: Path, files: Sequence[str], names: Names, problems: Sequence[Problem]) -> Photographs:
-    """Leave out photographs whose masks would share a name."""
+    """Leave out photographs whose masks would share a name, or have no room for it."""
     listed, broken = [], list(problems)
     for file in files:
         if others := names.clash(file):
             broken.append(Problem(printable(str(folder / file)), overwritten([str(folder / one) for one in others])))
+        elif reason := too_long(name_of(file, SUFFIXES)):
+            broken.append(Problem(printable(str(folder / file)), reason))
         else:
             listed.append(Photograph(name_of(file, SUFFIXES), folder / file))
     if not listed:

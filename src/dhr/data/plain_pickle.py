@@ -9,12 +9,12 @@ unpickling takes part, except for ``torch.load(weights_only=True)`` for the byte
 import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 
 _KINDS = "biuf"
 """Booleans, integers and floats, as numpy calls them."""
@@ -37,7 +37,8 @@ def read_plain_pickle(content: bytes) -> Any:
         Refused: it names anything else, or is damaged.
     """
     try:
-        return _finished(_Plain(io.BytesIO(content)).load(), depth=0)
+        _check_program(content)
+        return _finished(_Plain(io.BytesIO(content)).load(), [_MOST_PARTS])
     except Refused:
         raise
     except MemoryError:
@@ -72,7 +73,7 @@ class _Array:
     def __setstate__(self, state: Any) -> None:
         self.state = tuple(state)
 
-    def real(self, depth: int) -> Any:
+    def real(self, left: list[int], depth: int) -> Any:
         """The array; or, of an array of one object, the object."""
         if len(self.state) != 5:
             raise Refused("an array is not finished")
@@ -80,7 +81,7 @@ class _Array:
         if isinstance(data, list):
             if len(data) != 1:
                 raise Refused(f"it holds an array of {len(data)} objects")
-            return _finished(data[0], depth)
+            return _finished(data[0], left, depth)
         return _numbers(data, dtype, shape, "F" if fortran else "C")
 
 
@@ -124,17 +125,20 @@ def _no_bytes() -> bytes:
     return b""
 
 
-def _storage(content: Any) -> torch.Tensor:
+def _storage(content: Any) -> Any:
+    import torch  # only here: many commands read no tensors
+
     found = torch.load(io.BytesIO(bytes(content)), map_location="cpu", weights_only=True)
     if not isinstance(found, torch.storage.TypedStorage):
         raise Refused("a tensor has no numbers")
     storage: Any = found
     empty: Any = torch.tensor([], dtype=storage.dtype)
-    tensor: torch.Tensor = empty.set_(storage._untyped_storage, 0, (storage._size(),))
-    return tensor
+    return empty.set_(storage._untyped_storage, 0, (storage._size(),))
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *others: Any) -> np.ndarray:
+    import torch
+
     numbers = [int(offset), *map(int, size), *map(int, stride)]
     size, stride = [int(side) for side in size], [int(step) for step in stride]
     last = int(offset) + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
@@ -186,18 +190,32 @@ class _Plain(pickle.Unpickler):
 
 
 _DEEPEST = 8
+_MOST_STEPS = 1_000_000  # of a pickle; a dictionary of 1000 arrays has 20,000
+_MOST_PARTS = 1_000_000  # of what it makes: parts that are named again and again can be more than its steps
 
 
-def _finished(value: Any, depth: int) -> Any:
-    """Arrays and scalars in the place of what describes them."""
+def _check_program(content: bytes) -> None:
+    """Refuse what would take memory without end before it is followed: long programs, and places far away."""
+    for number, (step, argument, _) in enumerate(pickletools.genops(content)):
+        if number >= _MOST_STEPS:
+            raise Refused(f"it has over {_MOST_STEPS} steps")
+        if "PUT" in step.name and isinstance(argument, int) and argument > _MOST_STEPS:
+            raise Refused("it keeps things in places that do not exist")
+
+
+def _finished(value: Any, left: list[int], depth: int = 0) -> Any:
+    """Arrays and scalars in the place of what describes them; ``left`` holds how many parts there may still be."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise Refused(f"it has over {_MOST_PARTS} parts")
     if depth > _DEEPEST:
         raise Refused("it is nested too deep")
     if isinstance(value, _Array):
-        return value.real(depth + 1)
+        return value.real(left, depth + 1)
     if isinstance(value, dict):
-        return {_key(key): _finished(entry, depth + 1) for key, entry in value.items()}
+        return {_key(key): _finished(entry, left, depth + 1) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finished(entry, depth + 1) for entry in value]
+        return [_finished(entry, left, depth + 1) for entry in value]
     if value is None or isinstance(value, bool | int | float | str | np.ndarray):
         return value
     raise Refused(f"it holds a {type(value).__name__.strip('_')}")

@@ -43,10 +43,20 @@ def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
     """
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
-        own = rf"(?<!\w){re.escape(problem.source)}(?!\w)"
-        kind = _PARTICULARS.sub("*", re.sub(own, "*", problem.reason))
-        kinds.setdefault(kind, []).append(problem)
+        kinds.setdefault(_PARTICULARS.sub("*", _without(problem.reason, problem.source)), []).append(problem)
     return [ProblemGroup(tuple(same)) for same in kinds.values()]
+
+
+def _without(text: str, part: str) -> str:
+    """The text with ``*`` for each ``part`` of it that is no part of a word."""
+    if not part or part not in text:
+        return text
+    pieces = text.split(part)
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        inside = (whole[-1:].isalnum() and part[0].isalnum()) or (piece[:1].isalnum() and part[-1].isalnum())
+        whole += (part if inside else "*") + piece
+    return whole
 
 
 def told(problems: Sequence[Problem], most: int) -> list[str]:

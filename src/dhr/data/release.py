@@ -1,24 +1,28 @@
 """The layout of the authors' release: ``SPLIT/image``, ``SPLIT/mask`` and ``SPLIT/xml`` for each benchmark."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dhr.data.background import is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.classes import BACKGROUND
 from dhr.data.folder import class_file
+from dhr.data.images import SUFFIXES
 from dhr.data.json_text import read_json
-from dhr.data.listing import list_files, name_of
-from dhr.data.mask_tags import Progress
-from dhr.data.places import no_split
+from dhr.data.listing import Names, list_files, name_of
+from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.places import chosen_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.data.truth import MaskFile, Storage, plain
-from dhr.data.voc import tags_of_xml
+from dhr.data.truth_files import truth_files
+from dhr.data.voc_xml import Tagged
+from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
 
 _STARTS = (("voc", "voc"), ("coco2", "coco"), ("coco-", "stuff"), ("pascalcontext", "context"), ("ade", "ade"))
-_PHOTOGRAPHS = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def _splits(root: Path) -> list[str]:
@@ -36,7 +40,8 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
 
     Classes are those of ``classes.txt`` in the folder, of ``NAME.json`` (``names``, ``ignore``) in it or beside it, or
     of the benchmark that the folder is called after: ``VOC2012``, ``COCO2014``, ``PascalContext``, ``ADE2016``,
-    ``COCO-Stuff``. With the first two, masks store positions in that list.
+    ``COCO-Stuff``. With the first two, masks store positions in that list. Tags come from ``xml/``, or from the masks
+    of a split that has no such folder.
 
     Raises:
         DataError: the folder has not this layout, there is no such split, its classes are unknown, or no photograph is
@@ -45,24 +50,36 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
     splits = _splits(root)
     if not splits:
         raise DataError(f"{root}: expected folders such as train/image, train/mask and train/xml; there are none")
-    if split is not None and split not in splits:
-        raise no_split(root, split, splits)
     storage, note = _storage(root)
     reader = TagReader(storage.classes)
-    found, problems = [], list[Problem]()
-    for name in [split] if split is not None else splits:
+    found: list[Found] = []
+    problems: list[Problem] = []
+    stray: list[Problem] = []
+    notes: list[str] = []
+    for name in [chosen_split(root, split, splits)] if split is not None else splits:
         folder = root / name
-        listed = list_files(folder / "image", _PHOTOGRAPHS)
-        problems += listed.problems
+        listed = list_files(folder / "image", SUFFIXES)
+        names = Names(listed.files, f"{name}/image/")
+        matched = truth_files(folder / "mask", [name_of(file, SUFFIXES) for file in listed.files])
+        masks = {stem: MaskFile(path, storage, note) for stem, path in matched.by_name.items()}
+        xml = XmlFiles(folder / "xml", names) if (folder / "xml").is_dir() else None
+        tags_of = _of_masks(masks, progress) if xml is None else partial(xml.tagged, read=reader)
         for done, file in enumerate(listed.files, start=1):
-            stem = name_of(file, _PHOTOGRAPHS)
-            tags, reason = tags_of_xml(folder / "xml" / f"{stem}.xml", stem, reader)
-            mask = folder / "mask" / f"{stem}.png"
-            truth = MaskFile(mask, storage, note) if mask.is_file() else None
-            found.append(Found(stem, str(folder / "image" / file), folder / "image" / file, tags, truth, reason))
+            stem, path, tagged = name_of(file, SUFFIXES), folder / "image" / file, tags_of(file)
+            found.append(Found(stem, str(path), path, tagged.tags, masks.get(stem), tagged.reason, tagged.unread))
             progress(done, len(listed.files))
+        problems += [*listed.problems, *(() if xml is None else xml.strays())]
+        notes += [] if xml is None or xml.other_filenames is None else [xml.other_filenames]
+        stray += matched.stray
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, storage.classes, found, problems, "put photographs into image/")
+    remedy = "put photographs into image/"
+    notes += reader.notes
+    return StoredDataSet(where, storage.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
+
+
+def _of_masks(masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:
+    of_mask = tags_of_masks(masks, progress)
+    return lambda file: Tagged(*of_mask(name_of(file, SUFFIXES)))
 
 
 def _storage(root: Path) -> tuple[Storage, str]:
@@ -92,6 +109,6 @@ def _of_json(path: Path) -> Storage:
     if len(set(names)) < len(names) or not isinstance(void, int) or not 0 <= void <= 255:
         raise DataError(f"{path}: expected different names, and a number 0..255 to ignore; correct it")
     kept = [index for index in range(len(names)) if index != void]
-    background = names[kept[0]].casefold() == BACKGROUND
+    background = is_background(names[kept[0]])
     table = ClassTable(tuple(names[index] for index in kept), background)
     return Storage(table, tuple(kept), tuple({void, VOID} - set(kept)))

@@ -1,7 +1,7 @@
 """What a data set is to the rest of the program: a class table, and photographs with their tags."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +9,12 @@ from jaxtyping import UInt8
 
 VOID = 255
 """Label of pixels that carry no class, in truth masks and in ours."""
+
+UNTAGGED = (
+    "no tags, and without a background its pixels can be of no class; tag it, remove it, or make `background` the "
+    "first class"
+)
+"""Why a photograph without tags cannot be used where the class table has no background."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class ClassTable:
     """Super-class of each class, where the data set knows it."""
     colours: tuple[tuple[int, int, int], ...] | None = None
     """RGB of each class, 0..255, where the data set has its own; otherwise masks are in the colours of PASCAL VOC."""
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """What its reader decided by itself, a sentence each."""
 
     @property
     def foreground(self) -> range:
@@ -39,7 +47,8 @@ class Sample:
     source: str
     """What a person would look for: the file's path, or the number of a generated scene."""
     tags: tuple[int, ...]
-    """Class ids, sorted, at least one, never the background."""
+    """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
+    pixel is background."""
     has_truth: bool
 
 

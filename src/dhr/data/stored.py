@@ -10,12 +10,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import Content, read_rgb, read_size
-from dhr.data.listing import mask_key, overwritten, printable
+from dhr.data.background import background_notes
+from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
+from dhr.data.listing import mask_key, overwritten, printable, too_long
 from dhr.data.problems import told
-from dhr.data.samples import ClassTable, Problem, Sample
-from dhr.data.truth import Truth
+from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
+from dhr.data.truth import NoTruth, Truth
+from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @runtime_checkable
@@ -41,8 +44,10 @@ class Found:
     """What a person would look for."""
     image: Path | Kept
     tags: tuple[int, ...]
-    """Class ids, in any order; none where ``reason`` is given."""
+    """Class ids, in any order; empty where ``reason`` is given, and for a negative (see
+    :class:`~dhr.data.samples.Sample`)."""
     truth: Truth | None = None
+    """:class:`~dhr.data.truth.NoTruth` where it should be there, and why it is not."""
     reason: str | None = None
     """Why it cannot be used."""
     unread: str | None = None
@@ -63,6 +68,7 @@ class StoredDataSet:
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
         lenient: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -77,8 +83,10 @@ class StoredDataSet:
         remedy: str = "",
         notes: Iterable[str] = (),
         lenient: bool = False,
+        stray_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
+        self.stray_truth = tuple(stray_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
@@ -88,27 +96,41 @@ class StoredDataSet:
         samples = []
         for group in same.values():
             for one in group:
-                reason = one.reason
+                reason = one.reason or too_long(one.name)
                 if len(group) > 1:
                     reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
                     if not lenient:
                         reason = f"{one.unread} is not read; remove it, or pass over all such things (--ignore_unknown)"
-                if reason is None and len(group) == 1 and not one.tags:
-                    reason = "none of the classes is in it, so there is nothing to find; remove it, or tag it"
+                if reason is None and not one.tags and not classes.background:
+                    reason = UNTAGGED
                 if reason is None:
                     self._found[one.name] = one
                     tags = tuple(sorted(set(one.tags)))
-                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=one.truth is not None))
+                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=_has_truth(one)))
                 else:
                     broken.append(Problem(printable(one.source), reason))
         if not samples:
             raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
-        passed_over = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
-        self.notes = (*notes, *([f"{passed_over}, such as {unread[0]}"] if lenient and unread else []))
+        self.notes = (
+            *classes.notes,
+            *notes,
+            *self._negatives(),
+            *background_notes(classes, self.samples),
+            *_passed_over(unread if lenient else []),
+            *_without_truth(self._found.values()),
+            *stray_notes(self.stray_truth),
+        )
+
+    def _negatives(self) -> list[str]:
+        bare = [sample for sample in self.samples if not sample.tags]
+        if not bare:
+            return []
+        whole = f"{len(bare)} of {len(self.samples)} photographs"
+        return [f"{whole} have no tag and count as background throughout, such as {bare[0].source}"]
 
     def digest(self, sample: Sample) -> str:
         """SHA-256, in hex, of the photograph's bytes.
@@ -120,8 +142,7 @@ class StoredDataSet:
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
         try:
-            with image.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_regular(image, MAX_BYTES)
         except OSError as error:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 
@@ -151,6 +172,26 @@ class StoredDataSet:
             raise ItemError(
                 f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
             ) from None
+
+
+def _has_truth(one: Found) -> bool:
+    return one.truth is not None and not isinstance(one.truth, NoTruth)
+
+
+def _without_truth(found: Iterable[Found]) -> list[str]:
+    """A note on photographs that have tags, but no ground truth, since some of it is missing."""
+    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoTruth))
+    if not lost:
+        return []
+    name, reason = lost[0]
+    return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
+
+
+def _passed_over(unread: list[str]) -> list[str]:
+    if not unread:
+        return []
+    what = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
+    return [f"{what}, such as {unread[0]}"]
 
 
 def _loaded(image: Path | Kept) -> Path | Content:

@@ -5,20 +5,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
+from dhr.data.classes import MAX_TEXT
 from dhr.errors import DataError
+from dhr.files import open_regular
 
 _DEPTH = 64  # annotations have five or so
+_ELEMENTS = 1_000_000  # within one photograph's annotations
+_CHUNK = 1 << 20
 
 
-@dataclass
+@dataclass(slots=True)
 class Element:
     """An element: its tag, attributes, text of its own, and children."""
 
     tag: str
     attributes: dict[str, str]
     line: int
-    text: str = ""
+    texts: list[str] = field(default_factory=list)
+    """Its text, in pieces."""
     children: "list[Element]" = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Its text, that of its children left out."""
+        return "".join(self.texts)
 
     def all(self, tag: str) -> "list[Element]":
         """The children with this tag."""
@@ -33,8 +43,49 @@ class _RefusedError(Exception):
     pass
 
 
-def read_xml(path: Path) -> Element:
-    """The root element of an XML file.
+class _Tree:
+    """Builds elements; those whose parent is the root are given away as soon as they are whole."""
+
+    def __init__(self) -> None:
+        self.whole: list[Element] = []
+        self._stack: list[Element] = []
+        self._count = 0
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True  # few pieces of text an element
+        self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
+        self.parser.CharacterDataHandler = self._text
+        self.parser.StartDoctypeDeclHandler = self.parser.EntityDeclHandler = _refuse
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._count += 1
+        if len(self._stack) >= _DEPTH:
+            raise _RefusedError(f"elements are nested over {_DEPTH} deep")
+        if self._count > _ELEMENTS:
+            raise _RefusedError(f"there are over {_ELEMENTS} elements in one")
+        element = Element(tag, attributes, self.parser.CurrentLineNumber)
+        if len(self._stack) > 1:
+            self._stack[-1].children.append(element)
+        elif not self._stack:
+            self.whole.append(element)
+        self._stack.append(element)
+
+    def _end(self, tag: str) -> None:
+        element = self._stack.pop()
+        if len(self._stack) == 1:
+            self.whole.append(element)
+            self._count = 0
+
+    def _text(self, part: str) -> None:
+        if len(self._stack) > 1:
+            self._stack[-1].texts.append(part)
+
+
+def _refuse(*_: object) -> None:
+    raise _RefusedError("document types and entities are refused; remove the DOCTYPE")
+
+
+def top_elements(path: Path) -> Iterator[Element]:
+    """The root element without its children, then each of these; one is held at a time.
 
     Document types are refused, and with them all entities that a file could define: they can name other files, or grow
     without end.
@@ -42,50 +93,31 @@ def read_xml(path: Path) -> Element:
     Raises:
         DataError: it cannot be read, is no XML, has a document type, or is nested too deep.
     """
-    top = Element("", {}, 0)
-    stack = [top]
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        if len(stack) > _DEPTH:
-            raise _RefusedError(f"elements are nested over {_DEPTH} deep")
-        element = Element(tag, attributes, parser.CurrentLineNumber)
-        stack[-1].children.append(element)
-        stack.append(element)
-
-    def end(tag: str) -> None:
-        stack.pop()
-
-    def text(part: str) -> None:
-        stack[-1].text += part
-
-    def refuse(*_: object) -> None:
-        raise _RefusedError("document types and entities are refused; remove the DOCTYPE")
-
-    parser = expat.ParserCreate()
-    parser.buffer_text = True  # one piece of text an element
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    tree = _Tree()
     try:
-        with path.open("rb") as file:
-            parser.ParseFile(file)
+        with open_regular(path, MAX_TEXT) as file:
+            more = True
+            while more:
+                chunk = file.read(_CHUNK)
+                more = bool(chunk)
+                tree.parser.Parse(chunk, not more)
+                yield from tree.whole
+                tree.whole.clear()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
     except _RefusedError as error:
-        raise DataError(f"{path} line {parser.CurrentLineNumber}: {error}") from error
+        raise DataError(f"{path} line {tree.parser.CurrentLineNumber}: {error}") from error
     except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: encodings that Python does not know
-        line = parser.CurrentLineNumber
+        line = tree.parser.CurrentLineNumber
         raise DataError(f"{path} line {line}: not valid XML ({error}); write the file again") from error
-    return top.children[0]
 
 
-def object_names(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of each object of a PASCAL VOC annotation, those marked as difficult included.
+def read_xml(path: Path) -> Element:
+    """The root element of an XML file, with all that is in it.
 
     Raises:
-        DataError: as :func:`read_xml`, or an object has no name.
+        DataError: as :func:`top_elements`.
     """
-    for element in read_xml(path).all("object"):
-        name = element.first("name")
-        if not name:
-            raise DataError(f"{path} line {element.line}: expected an object with a name, got none; add it")
-        yield element.line, name
+    top, *children = top_elements(path)
+    top.children = children
+    return top

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from dhr.data.images import read_mask
+from dhr.data.agreement import Agreement, Check
+from dhr.data.numbering import Numbering, numbering
 from dhr.data.samples import ClassTable, Problem
 from dhr.errors import DataError, ItemError
-from dhr.evaluate.masks import Mask, check_ids
+from dhr.evaluate.masks import Mask
 from dhr.evaluate.scores import percent
 from dhr.evaluate.threads import in_order
 from dhr.evaluate.vanishing import Vanishing
@@ -43,6 +44,8 @@ class Adjacency:
     """Masks that were left out, and why."""
     vanishing: Vanishing | None
     """Where predicted masks were given."""
+    checks: tuple[Check, ...] = ()
+    """What tags, masks and class tables say against each other."""
 
     @property
     def adjacent(self) -> float:
@@ -103,6 +106,7 @@ class Adjacency:
             ],
             "vanishing": None if self.vanishing is None else self.vanishing.to_json(),
             "problems": [{"source": problem.source, "reason": problem.reason} for problem in self.problems],
+            "checks": [check.to_json() for check in self.checks],
         }
 
 
@@ -126,7 +130,8 @@ def measure_adjacency(
         progress: called with masks done and in all.
 
     Raises:
-        DataError: no mask can be used, or there is no folder of predictions.
+        DataError: no mask can be used, none shows a class that its photograph is tagged with, or there is no folder of
+            predictions.
     """
     if predictions is not None and not predictions.is_dir():
         raise DataError(f"expected a folder of masks at {predictions}, there is none; check the path of --pred")
@@ -139,19 +144,22 @@ def measure_adjacency(
     pairs, together = np.zeros((count, count), np.int64), np.zeros((count, count), np.int64)
     areas, used, problems = Contact(0.0, 0.0, 0.0, 0.0, 0.0), 0, list[Problem]()
     vanishing = None if predictions is None else Vanishing(classes)
+    agreement, other = Agreement(classes), Agreement(classes, f"masks in {predictions}", complete=False)
+    numbers = None if predictions is None else numbering(classes, predictions, _tagged(predictions, masks))
 
     def look(mask: Mask) -> "_Seen | Problem":
         try:
             truth = mask.read()
         except ItemError as error:
             return Problem(mask.source, str(error))
-        return _look(mask, truth, classes, foreground, contact, whole_classes, predictions)
+        return _look(mask, truth, foreground, contact, whole_classes, predictions, numbers)
 
     for done, seen in enumerate(in_order(look, masks), start=1):
         if isinstance(seen, Problem):
             problems.append(seen)
         else:
             used += 1
+            agreement.add(seen.mask.name, seen.mask.tags, seen.pixels)
             areas += contact_areas(seen.regions, supers)
             pairs += contact_pairs(seen.regions, count)
             here = np.zeros(count, np.int64)
@@ -161,19 +169,35 @@ def measure_adjacency(
                 problems.append(seen.pred)
             elif seen.pred is not None and vanishing is not None:
                 vanishing.add(seen.truth, seen.pred, seen.regions)
+                other.add(seen.mask.name, seen.mask.tags, np.bincount(seen.pred.ravel(), minlength=256))
         if progress is not None:
             progress(done, len(masks))
     if not used:
         raise DataError(f"none of the {len(masks)} masks can be used: {problems[0].reason if problems else 'no mask'}")
     if vanishing is not None and not vanishing.compared:
         raise DataError(f"none of the masks in {predictions} can be compared: {problems[0].reason}")
+    agreement.refuse_nothing()
+    of_truth = masks[0].numbering
+    notes = [note for one in (of_truth, numbers) if one is not None for note in one.all_notes]
+    checks = (*(Check("classes", note) for note in notes), *agreement.checks(), *other.checks())
     if classes.supers is None:
         areas = Contact(areas.foreground, areas.adjacent, math.nan, math.nan, math.nan)
-    return Adjacency(classes, float(contact), whole_classes, areas, pairs, together, used, tuple(problems), vanishing)
+    return Adjacency(
+        classes, float(contact), whole_classes, areas, pairs, together, used, tuple(problems), vanishing, checks
+    )
+
+
+def _tagged(folder: Path, masks: Sequence[Mask]) -> list[tuple[Path, tuple[int, ...] | None]]:
+    """The predicted masks that there are, with tags."""
+    found = ((folder / f"{mask.name}.png", mask.tags) for mask in masks)
+    return [(path, tags) for path, tags in found if path.is_file()]
 
 
 @dataclass(frozen=True)
 class _Seen:
+    mask: Mask
+    pixels: Int64[np.ndarray, "256"]
+    """By label."""
     truth: UInt8[np.ndarray, "h w"]
     regions: Regions
     pred: UInt8[np.ndarray, "h w"] | Problem | None
@@ -182,24 +206,25 @@ class _Seen:
 def _look(
     mask: Mask,
     truth: UInt8[np.ndarray, "h w"],
-    classes: ClassTable,
     foreground: np.ndarray,
     contact: float,
     whole_classes: bool,
     predictions: Path | None,
+    numbers: Numbering | None,
 ) -> _Seen:
     regions = find_regions(truth, foreground, contact)
     pred: UInt8[np.ndarray, "h w"] | Problem | None = None
-    if predictions is not None:
+    if predictions is not None and numbers is not None:
         path = predictions / f"{mask.name}.png"
         try:
-            pred = read_mask(path, (truth.shape[0], truth.shape[1]))
-            check_ids(pred, len(classes.names), str(path))
+            pred = numbers.read(path, (truth.shape[0], truth.shape[1]))
         except ItemError as error:
             pred = Problem(str(path), str(error))
     # Only those who compare need the pixels; many large masks may wait to be added up.
     kept = truth if predictions is not None else truth[:0]
-    return _Seen(kept, regions.merged() if whole_classes else regions, pred)
+    return _Seen(
+        mask, np.bincount(truth.ravel(), minlength=256), kept, regions.merged() if whole_classes else regions, pred
+    )
 
 
 def _share(part: float, whole: float) -> float:

@@ -19,7 +19,10 @@ ENDS = (0.025, 0.975)
 """Where an interval begins and ends among the resamplings: 95 % lie within it."""
 
 FEWEST = 5
-"""A score of fewer photographs (or pairs of photograph and class) than this has no interval: nothing can be said."""
+"""A score of fewer photographs than this has no interval: nothing can be said. Pairs of one photograph and its classes
+count once, as they are drawn together."""
+
+_RATES = ("vanished",)  # shares of events, which a few photographs may lack
 
 _BLOCK = 64  # photographs that are added at once: one product of matrices
 
@@ -30,6 +33,10 @@ class Interval:
 
     low: float
     high: float
+
+
+NO_INTERVAL = Interval(float("nan"), float("nan"))
+"""Of a score that has none."""
 
 
 class Bootstrap:
@@ -67,14 +74,30 @@ class Bootstrap:
         return sums
 
 
-def interval(values: Float64[np.ndarray, " b"]) -> Interval:
-    """The middle 95 % of the values (:data:`ENDS`); NaN are left out.
+def interval(name: str, values: Float64[np.ndarray, " b"], photographs: int, difference: bool = False) -> Interval:
+    """The middle 95 % of the values (:data:`ENDS`) of a score in the resamplings; NaN are left out.
 
-    >>> interval(np.arange(1001.0))
+    A rate of events (``vanished``) that no photograph shows is 0 in all resamplings, which does not make it 0 for sure.
+    Where all are equal, it may lie as far off as a rate whose events n photographs lack by a chance of 2.5 %,
+    1 - 0.025^(1/n): the exact bound of Clopper and Pearson (1934), of which 3 / n (Hanley and Lippman-Hand 1983, "If
+    nothing goes wrong, is everything all right?") is the one-sided kin. The same if all show the event.
+
+    Args:
+        name: of the score (:data:`~dhr.evaluate.scores.WHOLE`, :data:`~dhr.evaluate.scores.BY_CLASS`).
+        values: of the resamplings.
+        photographs: those that the score is of; with fewer than :data:`FEWEST` the interval is unknown.
+        difference: whether the values are differences of two scores of the same photographs, -1..1.
+
+    >>> interval("miou", np.arange(1001.0), 20)
     Interval(low=25.0, high=975.0)
+    >>> interval("vanished", np.zeros(1000), 20)
+    Interval(low=0.0, high=0.16843347098308536)
     """
     known = values[~np.isnan(values)]
-    if not known.size:
-        return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(known, ENDS)
-    return Interval(float(low), float(high))
+    if photographs < FEWEST or not known.size:
+        return NO_INTERVAL
+    low, high = (float(end) for end in np.quantile(known, ENDS))
+    if name in _RATES and known.min() == known.max():
+        off = 1 - ENDS[0] ** (1 / photographs)
+        low, high = max(low - off, -1.0 if difference else 0.0), min(high + off, 1.0)
+    return Interval(low, high)

@@ -1,12 +1,12 @@
 """Two sets of masks of the same photographs: by how much they differ, how surely, and on which photographs."""
 
 import heapq
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dhr.evaluate.bootstrap import FEWEST, Interval, interval
+from dhr.data.agreement import Check
+from dhr.evaluate.bootstrap import NO_INTERVAL, Interval, interval
 from dhr.evaluate.measures import Measures
 from dhr.evaluate.scores import WHOLE, Scores, percent
 
@@ -67,11 +67,17 @@ class Comparison:
     differences: tuple[Difference, ...]
     """Each set but the first, against the first."""
 
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Those of all sets, each once."""
+        return tuple(dict.fromkeys(check for scores in self.scores.values() for check in scores.checks))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: the scores of each set, and the differences."""
         return {
             "masks": {name: scores.to_json() for name, scores in self.scores.items()},
             "differences": [difference.to_json() for difference in self.differences],
+            "checks": [check.to_json() for check in self.checks],
         }
 
 
@@ -80,20 +86,21 @@ def difference(
 ) -> Difference:
     """``other`` less ``first``; the resamplings of both must be of the same photographs in the same order."""
     few = {
-        "minor_iou": min(first.minor_pairs, other.minor_pairs),
-        "vanished": min(first.tagged_pairs, other.tagged_pairs),
+        "minor_iou": min(first.minor_photographs, other.minor_photographs),
+        "vanished": min(first.tagged_photographs, other.tagged_photographs),
     }
-    none = Interval(math.nan, math.nan)
     whole, by_class = {}, {}
     for name in WHOLE:
-        ends = none
-        if first_resampled and resampled and few.get(name, len(first.per_image)) >= FEWEST:
-            ends = interval(resampled.whole[name] - first_resampled.whole[name])
+        ends = NO_INTERVAL
+        if first_resampled and resampled:
+            values = resampled.whole[name] - first_resampled.whole[name]
+            ends = interval(name, values, few.get(name, len(first.per_image)), difference=True)
         whole[name] = Change(getattr(other, name) - getattr(first, name), ends)
     for index, (before, after) in enumerate(zip(first.per_class, other.per_class, strict=True)):
-        ends = none
-        if first_resampled and resampled and before.photographs >= FEWEST:
-            ends = interval(resampled.by_class["iou"][:, index] - first_resampled.by_class["iou"][:, index])
+        ends = NO_INTERVAL
+        if first_resampled and resampled:
+            values = resampled.by_class["iou"][:, index] - first_resampled.by_class["iou"][:, index]
+            ends = interval("iou", values, before.photographs, difference=True)
         by_class[before.name] = Change(after.iou - before.iou, ends)
     return Difference(names[1], names[0], whole, by_class, _most(first, other))
 

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.listing import key_of, list_files, name_of
+from dhr.data.numbering import Numbering, numbering
+from dhr.data.problems import told
 from dhr.data.samples import DataSet, Sample
+from dhr.data.truth_files import not_masks
 from dhr.errors import DataError
 from dhr.evaluate.config import EvaluateConfig
+from dhr.evaluate.truth_folder import TruthFolder
 
 _PNG = frozenset({".png"})
 _NAMED = 5  # names that a message spells out
@@ -24,6 +28,8 @@ class Predictions:
     """Photographs with truth that have none."""
     extra: tuple[str, ...]
     """Masks that belong to no photograph."""
+    numbering: Numbering
+    """How they number the classes of the data set."""
 
 
 def check_folder(folder: Path) -> None:
@@ -38,15 +44,16 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
     """List the masks ``folder/<name>.png`` of the photographs ``scored``; nothing is opened.
 
     Raises:
-        DataError: a mask is missing or is of no photograph and that is not allowed, or all are
-            missing.
+        DataError: a mask is missing or is of no photograph and that is not allowed, all are missing, or the folder's
+            class table does not fit.
     """
     listing = list_files(folder, _PNG)
     present = {key_of(name_of(file, _PNG)): file for file in listing.files}
     paths = {sample.name: folder / present[key] for sample in scored if (key := key_of(sample.name)) in present}
     missing = [sample.name for sample in scored if sample.name not in paths]
     if missing and (not config.allow_missing or not paths):
-        other = f" (passed over: {listing.problems[0].source}: not a PNG)" if listing.problems else ""
+        others = told(not_masks(listing.problems), 1)
+        other = f" (not used: {others[0]})" if others else ""
         raise DataError(
             f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "
             "make them, or leave these photographs out of the scores (--allow_missing)"
@@ -57,7 +64,13 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
             f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
             "set or the split that they are of, remove them, or pass over them (--allow_extra)"
         )
-    return Predictions(folder, paths, tuple(missing), tuple(extra))
+    tagged = [(paths[sample.name], tags_of(data, sample)) for sample in scored if sample.name in paths]
+    return Predictions(folder, paths, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))
+
+
+def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:
+    """The tags of a photograph; None where nobody knows them, as in a folder of ground truth alone."""
+    return None if isinstance(data, TruthFolder) else sample.tags
 
 
 def first(names: Sequence[str]) -> str:

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.classes import read_classes, with_supers
-from dhr.data.images import read_mask
-from dhr.data.listing import list_files
-from dhr.data.samples import VOID, ClassTable, DataSet
+from dhr.data.listing import key_of, list_files
+from dhr.data.numbering import Numbering, class_table_of, numbering
+from dhr.data.problems import told
+from dhr.data.samples import ClassTable, DataSet
+from dhr.data.truth_files import ListsTruth, not_masks
 from dhr.data.voc_table import looks_like_voc, voc_classes
-from dhr.errors import DataError, ItemError
+from dhr.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Mask:
     """What a person would look for."""
     read: Callable[[], UInt8[np.ndarray, "h w"]]
     """Reads it; ItemError if it cannot be read."""
+    tags: tuple[int, ...] | None = None
+    """Of its photograph, where these are known."""
+    numbering: Numbering | None = None
+    """Of the folder that it lies in, if it is not of a data set."""
 
 
 def masks_of(data: DataSet) -> tuple[Mask, ...]:
@@ -34,28 +40,40 @@ def masks_of(data: DataSet) -> tuple[Mask, ...]:
     Raises:
         DataError: it has none.
     """
-    found = tuple(Mask(s.name, s.source, partial(data.read_truth, s)) for s in data.samples if s.has_truth)
+    found = tuple(Mask(s.name, s.source, partial(data.read_truth, s), s.tags) for s in data.samples if s.has_truth)
     if not found:
-        raise DataError(
-            f"none of the {len(data.samples)} photographs has a truth mask; add truth masks, or use --truth"
-        )
+        raise DataError(without_truth(data, "add truth masks, or use --truth"))
     return found
 
 
-def masks_in(folder: Path, classes: ClassTable) -> tuple[Mask, ...]:
-    """The PNG files of a folder, sub-folders included, whose ids are those of ``classes`` and 255.
+def without_truth(data: DataSet, remedy: str) -> str:
+    """The message about a data set without ground truth; it names the files that could not be used."""
+    stray = told(data.stray_truth, 2) if isinstance(data, ListsTruth) else []
+    there = f" (not used: {' | '.join(stray)})" if stray else ""
+    return f"none of the {len(data.samples)} photographs has a truth mask{there}; {remedy}"
+
+
+def masks_in(folder: Path, classes: ClassTable, data: DataSet | None = None) -> tuple[Mask, ...]:
+    """The PNG files of a folder, sub-folders included; their classes are matched by name with ``classes``.
+
+    Args:
+        folder: the masks.
+        classes: the class table.
+        data: photographs, whose tags are then those of the masks of the same names.
 
     Raises:
-        DataError: no such folder, or no PNG in it.
+        DataError: no such folder, no PNG in it, or its class table does not fit.
     """
-    return tuple(
-        Mask(name[: -len(".png")], str(folder / name), partial(_read, folder / name, len(classes.names)))
-        for name in _listed(folder)
-    )
+    names = [(name[: -len(".png")], folder / name) for name in _listed(folder)]
+    tags = {} if data is None else {key_of(sample.name): sample.tags for sample in data.samples}
+    tagged = [(name, path, tags.get(key_of(name))) for name, path in names]
+    numbers = numbering(classes, folder, [(path, own) for _, path, own in tagged])
+    return tuple(Mask(name, str(path), partial(numbers.read, path), own, numbers) for name, path, own in tagged)
 
 
 def classes_of(folder: Path) -> ClassTable:
-    """The class table of a folder of masks: ``classes.txt`` and ``supercategories.csv`` in or beside it, or VOC's.
+    """The class table of a folder of masks: ``classes.txt`` and ``supercategories.csv`` in or beside it, that of the
+    run that made them, or VOC's.
 
     Raises:
         DataError: there is no such file, and the masks are not VOC's.
@@ -65,6 +83,8 @@ def classes_of(folder: Path) -> ClassTable:
         if (place / "classes.txt").is_file():
             table, supers = read_classes(place / "classes.txt"), place / "supercategories.csv"
             return with_supers(table, supers) if supers.is_file() else table
+    if (of_run := class_table_of(folder)) is not None:
+        return of_run
     if looks_like_voc(paths):
         return voc_classes()
     raise DataError(
@@ -76,28 +96,9 @@ def classes_of(folder: Path) -> ClassTable:
 def _listed(folder: Path) -> Sequence[str]:
     if not folder.is_dir():
         raise DataError(f"expected a folder of masks at {folder}, there is none; check the path")
-    names = list_files(folder, frozenset({".png"})).files
-    if not names:
-        raise DataError(f"{folder}: expected PNG masks, there is none; give the folder that holds them")
-    return names
-
-
-def _read(path: Path, classes: int) -> UInt8[np.ndarray, "h w"]:
-    labels = read_mask(path)
-    check_ids(labels, classes, str(path))
-    return labels
-
-
-def check_ids(labels: UInt8[np.ndarray, "h w"], classes: int, source: str) -> None:
-    """Refuse labels that are neither a class nor void.
-
-    Raises:
-        ItemError: there are some.
-    """
-    counts = np.bincount(labels.reshape(-1), minlength=256)
-    unknown = [int(label) for label in np.flatnonzero(counts) if classes <= label < VOID]
-    if unknown:
-        raise ItemError(
-            f"{source}: expected class ids 0..{classes - 1} and {VOID} for void, got {unknown[0]} in "
-            f"{counts[unknown[0]]} pixels; correct the mask, or name the right classes"
-        )
+    listing = list_files(folder, frozenset({".png"}))
+    if not listing.files:
+        others = told(not_masks(listing.problems), 1)
+        there = f" (not used: {others[0]})" if others else ""
+        raise DataError(f"{folder}: expected PNG masks, there is none{there}; give the folder that holds them")
+    return listing.files

@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import read_mask
+from dhr.data.agreement import Agreement, Check
 from dhr.data.made_of import Origins
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
+from dhr.data.truth_files import ListsTruth, stray_notes
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.evaluate.compare import Comparison, difference
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.counts import Counts, count
-from dhr.evaluate.folders import Predictions, check_folder, find_predictions, first
+from dhr.evaluate.folders import Predictions, check_folder, find_predictions, first, tags_of
+from dhr.evaluate.masks import without_truth
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.evaluate.threads import in_order
+from dhr.evaluate.truth_folder import TruthFolder
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Stages of the method in their order; ``mask`` is the final one."""
@@ -85,17 +88,19 @@ def compare(
         check_folder(folder)
     samples = [sample for sample in data.samples if sample.has_truth]
     if not samples:
-        raise DataError(
-            f"none of the {len(data.samples)} photographs has a truth mask to compare with; add truth masks"
-        )
+        raise DataError(without_truth(data, "add truth masks, NAME.png for each photograph"))
     found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
     scored = [sample for sample in samples if all(sample.name in one.paths for one in found.values())]
     tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in folders}
+    agreement = _Agreements(data, found)
     wrong: dict[str, list[str]] = {name: [] for name in folders}
     refused: dict[str, list[str]] = {name: [] for name in folders}
+    unread: list[str] = []
     origins = {name: Origins.beside(folder) for name, folder in folders.items()}
     looks = in_order(partial(_look, data, found, origins), scored, config.workers)
     for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
+        if look.unread is not None:
+            unread.append(f"{sample.name} ({look.unread})")
         for name, reason in look.refused.items():
             refused[name].append(f"{sample.name} ({reason})")
         for name, reason in look.wrong_size.items():
@@ -104,11 +109,13 @@ def compare(
             else:
                 refused[name].append(f"{sample.name} ({reason})")
         if len(look.counts) == len(folders):
+            agreement.add(sample, look.counts)
             for name, counts in look.counts.items():
                 tallies[name].add_counts(sample, counts)
         if progress is not None:
             progress(done, len(scored))
-    _refuse(found, refused, len(scored))
+    _refuse(found, refused, unread, len(scored))
+    agreement.truth.refuse_nothing()
 
     resampled = {name: tally.resampled() for name, tally in tallies.items()}
     scores = {
@@ -118,6 +125,7 @@ def compare(
             extra=found[name].extra,
             wrong_size=tuple(wrong[name]),
             without_truth=len(data.samples) - len(samples),
+            checks=agreement.checks(name),
         )
         for name, tally in tallies.items()
     }
@@ -143,44 +151,80 @@ class _Look:
     counts: dict[str, Counts]
     wrong_size: dict[str, str]
     refused: dict[str, str]
+    unread: str | None = None
+    """Why the ground truth cannot be read."""
+
+
+class _Agreements:
+    """Tags against ground truth, and against each folder of masks."""
+
+    def __init__(self, data: DataSet, found: Mapping[str, Predictions]) -> None:
+        self._data, self._found = data, found
+        self.truth = Agreement(data.classes)
+        self._masks = {
+            name: Agreement(data.classes, f"masks in {one.folder}", complete=False) for name, one in found.items()
+        }
+
+    def add(self, sample: Sample, counts: Mapping[str, Counts]) -> None:
+        tags = tags_of(self._data, sample)
+        first = next(iter(counts.values()))
+        pixels = np.zeros(VOID + 1, np.int64)
+        pixels[: len(first.matrix)] = first.matrix.sum(1)
+        pixels[VOID] = first.seen.sum() - pixels.sum()
+        self.truth.add(sample.name, tags, pixels)
+        for name, one in counts.items():
+            self._masks[name].add(sample.name, tags, one.seen)
+
+    def checks(self, name: str) -> tuple[Check, ...]:
+        strays = stray_notes(self._data.stray_truth) if isinstance(self._data, ListsTruth) else []
+        return (
+            *(Check("stray_truth", line) for line in strays),
+            *(Check("classes", line) for line in self._data.notes if isinstance(self._data, TruthFolder)),
+            *(Check("classes", line) for line in self._found[name].numbering.all_notes),
+            *self.truth.checks(),
+            *self._masks[name].checks(),
+        )
 
 
 def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:
     look = _Look({}, {}, {})
     try:
         truth = data.read_truth(sample)
-        _check_ids("truth", truth, data.classes)
+        _check_ids(truth, data.classes)
     except ItemError as error:
-        return _Look({}, {}, dict.fromkeys(found, str(error)))
+        return _Look({}, {}, {}, str(error))
     others = {one: one.other(data, sample) for one in {*origins.values()}}  # the stages of a run share their records
     for name, predictions in found.items():
         try:
             if reason := others[origins[name]]:
                 raise ItemError(reason)
-            pred = read_mask(predictions.paths[sample.name])
+            pred = predictions.numbering.read(predictions.paths[sample.name])
             if pred.shape != truth.shape:
                 look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the truth {_size(truth)}"
                 continue
-            _check_ids("mask", pred, data.classes)
             look.counts[name] = count(pred, truth, len(data.classes.names))
         except ItemError as error:
-            look.refused[name] = str(error)
+            look.refused[name] = str(error).removeprefix(f"{predictions.paths[sample.name]}: ")
     return look
 
 
-def _check_ids(kind: str, labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> None:
+def _check_ids(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> None:
     many = len(classes.names)
     unknown = labels[(labels >= many) & (labels != VOID)]
     if unknown.size:
-        raise ItemError(f"the {kind} holds class id {unknown[0]}, the class table ends at {many - 1}")
+        raise ItemError(f"the truth holds class id {unknown[0]}, the class table ends at {many - 1}")
 
 
-def _refuse(found: Mapping[str, Predictions], refused: Mapping[str, Sequence[str]], scored: int) -> None:
+def _refuse(
+    found: Mapping[str, Predictions], refused: Mapping[str, Sequence[str]], unread: Sequence[str], scored: int
+) -> None:
+    if unread:
+        raise DataError(f"{len(unread)} of {scored} ground-truth masks cannot be read: {first(unread)}")
     for name, reasons in refused.items():
         if reasons:
             raise DataError(
                 f"{len(reasons)} of {scored} masks in {found[name].folder} cannot be compared with their truth: "
-                f"{first(reasons)}; make them anew"
+                f"{first(reasons)}; correct them"
             )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dhr.data.agreement import Check
 from dhr.evaluate.bootstrap import Interval
 
 _NAMED = 10  # names of missing and extra masks, and pairs of classes, that the JSON spells out
@@ -121,6 +122,10 @@ class Scores:
     """Pairs behind :attr:`minor_iou`."""
     tagged_pairs: int
     """Pairs behind :attr:`vanished`."""
+    minor_photographs: int
+    """Photographs that the pairs behind :attr:`minor_iou` are of: what its interval goes by."""
+    tagged_photographs: int
+    """The same for :attr:`vanished`."""
     per_class: tuple[ClassScore, ...]
     """Every class, in the order of the class table."""
     per_image: tuple[ImageScore, ...]
@@ -139,6 +144,8 @@ class Scores:
     """Classes that were taken for another one, most pixels first."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     """Of each of :data:`WHOLE`; empty without a bootstrap."""
+    checks: tuple[Check, ...] = ()
+    """What tags, ground truth and masks say against each other: to be known before a score is believed."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: scores in percent, rounded to 4 decimals, NaN as ``None``."""
@@ -147,6 +154,8 @@ class Scores:
             "images": len(self.per_image),
             "minor_pairs": self.minor_pairs,
             "tagged_pairs": self.tagged_pairs,
+            "minor_photographs": self.minor_photographs,
+            "tagged_photographs": self.tagged_photographs,
             "missing": len(self.missing),
             "missing_first": list(self.missing[:_NAMED]),
             "extra": len(self.extra),
@@ -158,6 +167,7 @@ class Scores:
             "confused": [[one.truth, one.predicted, one.pixels] for one in self.confused[:_NAMED]],
             "per_class": {score.name: score.to_json() for score in self.per_class},
             "per_image": {score.name: percent(score.miou) for score in self.per_image},
+            "checks": [check.to_json() for check in self.checks],
         }
         return values
 

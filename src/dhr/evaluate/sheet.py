@@ -9,7 +9,7 @@ from typing import Any
 
 from dhr.evaluate.bootstrap import Interval
 from dhr.evaluate.scores import BY_CLASS, ClassScore, Scores, percent
-from dhr.files import write_bytes
+from dhr.files import write_output
 
 _COUNTS = ("photographs", "truth_pixels", "predicted_pixels", "minor_pairs", "tagged_pairs", "vanished_pairs")
 _OF_ALL = {"iou": "miou", "accuracy": "mean_accuracy", "precision": None}  # other names are the same
@@ -35,7 +35,7 @@ def write_csv(path: Path, scores: Mapping[str, Scores]) -> None:
         writer.writerow({"masks": _text(masks), "class": "", **_whole(one)})
         for entry in one.per_class:
             writer.writerow({"masks": _text(masks), "class": _text(entry.name), **_entry(entry)})
-    write_bytes(path, text.getvalue().encode("utf-8", "replace"))
+    write_output(path, lambda file: file.write(text.getvalue().encode("utf-8", "replace")))
 
 
 def _whole(scores: Scores) -> dict[str, Any]:

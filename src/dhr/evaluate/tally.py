@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from dhr.data.samples import ClassTable, Sample
-from dhr.evaluate.bootstrap import FEWEST, Bootstrap, Interval, interval
+from dhr.evaluate.bootstrap import Bootstrap, Interval, interval
 from dhr.evaluate.counts import COLUMNS, Counts, class_sums, count, image_miou
 from dhr.evaluate.measures import Measures, measures
 from dhr.evaluate.scores import BY_CLASS, WHOLE, ClassScore, Confused, ImageScore, Scores
@@ -27,6 +27,7 @@ class Tally:
         many = len(classes.names)
         self._matrix: Int64[np.ndarray, "classes columns"] = np.zeros((many, many + 1), dtype=np.int64)
         self._sums = np.zeros((many, len(COLUMNS)))
+        self._with_pairs = {"minor_iou": 0, "vanished": 0}  # photographs
         self._bootstrap = Bootstrap(many, resamples, seed) if resamples else None
         self._images: list[ImageScore] = []
 
@@ -39,6 +40,8 @@ class Tally:
         sums = class_sums(counts, sample.tags, self._classes)
         self._matrix += counts.matrix
         self._sums += sums
+        for name, column in (("minor_iou", 8), ("vanished", 10)):
+            self._with_pairs[name] += bool(sums[:, column].any())
         if self._bootstrap is not None:
             self._bootstrap.add(sums)
         self._images.append(ImageScore(sample.name, image_miou(counts)))
@@ -55,15 +58,16 @@ class Tally:
         found = measures(self._sums)
         resampled = self.resampled() if resampled is None else resampled
         minor, _, tagged = (int(self._sums[:, column].sum()) for column in (8, 9, 10))
-        few = {"minor_iou": minor, "vanished": tagged}
         whole = _intervals(
-            None if resampled is None else resampled.whole, lambda name: few.get(name, len(self._images))
+            None if resampled is None else resampled.whole, lambda name: self._with_pairs.get(name, len(self._images))
         )
         values: dict[str, Any] = {name: float(found.whole[name]) for name in WHOLE}
         return Scores(
             **values,
             minor_pairs=minor,
             tagged_pairs=tagged,
+            minor_photographs=self._with_pairs["minor_iou"],
+            tagged_photographs=self._with_pairs["vanished"],
             per_class=tuple(self._class_score(index, found, resampled) for index in range(len(self._classes.names))),
             per_image=tuple(self._images),
             confused=self._confused(),
@@ -99,8 +103,7 @@ class Tally:
 
 
 def _intervals(
-    values: Mapping[str, Float64[np.ndarray, " b"]] | None, support: Callable[[str], int]
+    values: Mapping[str, Float64[np.ndarray, " b"]] | None, photographs: Callable[[str], int]
 ) -> dict[str, Interval]:
-    """Intervals of scores, by name; NaN for one of fewer than ``FEWEST`` photographs or pairs."""
-    none = Interval(float("nan"), float("nan"))
-    return {name: interval(one) if support(name) >= FEWEST else none for name, one in (values or {}).items()}
+    """Intervals of scores, by name, from how many photographs each is of."""
+    return {name: interval(name, one, photographs(name)) for name, one in (values or {}).items()}

@@ -48,6 +48,8 @@ class Exported:
     """How many of them were there before."""
     problems: tuple[Problem, ...]
     """What of the data set's masks was left out, and why."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the masks, a sentence each."""
 
 
 def export(
@@ -75,14 +77,16 @@ def export(
 
     Raises:
         ConfigError: there is no such format, its library is missing, or it cannot hold such classes.
-        DataError: there is no such folder, or no mask can be exported.
+        DataError: there is no such folder, no mask can be exported, or none shows a class that its photograph is tagged
+            with.
         OutputError: ``out`` cannot be written, or holds something else.
     """
     if to not in FORMATS:
         raise ConfigError(f"--to must be one of {', '.join(FORMATS)}; got {to!r}")
     masks = Masks(data, predictions, class_palette(data.classes) if palette is None else palette, progress)
+    masks.refuse_untagged()
     path = FORMATS[to](masks, out, config or ExportConfig(), split)
-    return Exported(path, len(masks.read_names), masks.kept, tuple(masks.problems))
+    return Exported(path, len(masks.read_names), masks.kept, tuple(masks.problems), masks.notes)
 
 
 __all__ = ["FORMATS", "ExportConfig", "Exported", "Item", "Masks", "export"]

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from dhr.data.samples import ClassTable
+from dhr.data.class_record import RECORD, class_record
+from dhr.data.coco_content import VOID_KEY
+from dhr.data.samples import VOID, ClassTable
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
 from dhr.export.new_file import check_replaceable
 from dhr.export.parts import parts
-from dhr.files import write_atomic
+from dhr.files import write_output
 
 
 def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
@@ -21,14 +24,20 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
 
     ``images`` have the place in the data set as id, ``annotations`` are one a class and photograph (or one a connected
     part, with ``config.instances``), ``categories`` begin with id 1, which is the class id where the data set has a
-    background, and one more where it has none. Background and void have no annotation.
+    background, and one more where it has none. Background and void have no annotation; two keys that other programs
+    pass over say what it takes to read them again: whether there is a background, and where void is beside it.
     """
-
-    head = {"info": {"description": "made by dhr"}, "licenses": [], "categories": categories(masks.classes)}
+    head = {
+        "info": {"description": "made by dhr"},
+        RECORD: class_record(masks.classes),
+        "licenses": [],
+        "categories": categories(masks.classes),
+    }
     check_replaceable(out, _text({"info": head["info"]})[:-1])
 
     def write(file: IO[bytes]) -> None:
         images: list[dict[str, Any]] = []
+        void: list[bytes] = []
         file.write(_text(head)[:-1] + b',\n"annotations": [')
         number, comma = 0, b"\n"
         for item in masks:
@@ -37,10 +46,14 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
                 number += 1
                 file.write(comma + _text({"id": number, "image_id": item.number, **annotation}))
                 comma = b",\n"
-        file.write(b'\n],\n"images": [\n' + b",\n".join(_text(image) for image in images) + b"\n]}\n")
+            if masks.classes.background and (item.labels == VOID).any():
+                void.append(_text({"image_id": item.number, "segmentation": _run_lengths(item.labels == VOID)}))
+        for key, entries in (("images", [_text(image) for image in images]), (VOID_KEY, void)):
+            file.write(f'\n],\n"{key}": [\n'.encode() + b",\n".join(entries))
+        file.write(b"\n]}\n")
 
     library("pycocotools.mask")
-    write_atomic(out, write)
+    write_output(out, write)
     return out
 
 
@@ -64,17 +77,20 @@ def category(label: int, classes: ClassTable) -> int:
 
 def annotations(item: Item, classes: ClassTable, config: ExportConfig) -> Iterator[dict[str, Any]]:
     """What COCO holds of each part of a mask."""
-    mask_api = library("pycocotools.mask")
     for part in parts(item.labels, classes, config.instances, config.min_area):
         height, width = part.mask.shape
-        rle = mask_api.encode(np.asfortranarray(part.whole(item.height, item.width), dtype=np.uint8))
         yield {
             "category_id": category(part.label, classes),
-            "segmentation": {"size": rle["size"], "counts": rle["counts"].decode("ascii")},
+            "segmentation": _run_lengths(part.whole(item.height, item.width)),
             "area": int(part.mask.sum()),
             "bbox": [part.left, part.top, width, height],
             "iscrowd": 0,
         }
+
+
+def _run_lengths(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
+    coded = library("pycocotools.mask").encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": coded["size"], "counts": coded["counts"].decode("ascii")}
 
 
 def _text(value: Any) -> bytes:

@@ -5,6 +5,7 @@ from typing import IO
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
+from dhr.export.class_names import write_class_names
 from dhr.export.config import ExportConfig
 from dhr.export.masks import Item, Masks
 from dhr.export.new_folder import new_folder
@@ -14,7 +15,8 @@ from dhr.files import write_atomic, write_json
 
 
 def write_cvat(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """``annotations.xml``, to be uploaded to a task with the photographs; ``labels.json``, for the task's constructor.
+    """``annotations.xml``, to be uploaded to a task with the photographs; ``labels.json``, for the task's constructor;
+    ``classes.txt``.
 
     A mask is of a class, or of a connected part of it with ``config.instances``: run lengths row by row within its box.
     """
@@ -45,6 +47,7 @@ def write_cvat(masks: Masks, out: Path, config: ExportConfig, split: str | None)
 
     with new_folder(out) as folder:
         write_atomic(folder / "annotations.xml", write)
+        write_class_names(folder, masks.classes)
         write_json(
             folder / "labels.json",
             [

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from dhr.errors import ItemError
-from dhr.files import write_atomic
+from dhr.errors import ItemError, PlaceError
+from dhr.files import open_regular, write_atomic
 
 
 def place(photograph: Path | None, target: Path, how: Literal["link", "copy"]) -> None:
@@ -14,15 +14,18 @@ def place(photograph: Path | None, target: Path, how: Literal["link", "copy"]) -
 
     Raises:
         ItemError: the photograph is no file, or cannot be read.
+        PlaceError: something else has the name of the target.
         OutputError: the folder or the disk refuses.
     """
     if photograph is None:
         raise ItemError(f"{target.name}: the photograph is no file, so it cannot be linked or copied; --images none")
     if how == "link":
         source = photograph.resolve()
-        if target.is_symlink() and target.readlink() == source:
-            return
         try:
+            if target.is_symlink() and target.readlink() == source:
+                return
+            if os.path.lexists(target) and not target.is_symlink() and not target.is_file():
+                raise PlaceError(f"{target} is no file of an export, and is not replaced; remove it")
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{os.getpid()}.dhr-tmp")
             temporary.unlink(missing_ok=True)
@@ -32,7 +35,7 @@ def place(photograph: Path | None, target: Path, how: Literal["link", "copy"]) -
             raise ItemError(f"{target}: cannot link: {error.strerror or error}; use --images copy") from error
         return
     try:
-        with photograph.open("rb") as file:
+        with open_regular(photograph) as file:
             write_atomic(target, lambda out: shutil.copyfileobj(file, out))
     except OSError as error:
         raise ItemError(f"{photograph}: cannot be read: {error.strerror or error}; check the file") from error

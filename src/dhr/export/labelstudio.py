@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable
+from dhr.export.class_names import write_class_names
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
@@ -24,7 +25,7 @@ MOST = 50_000_000
 
 
 def write_labelstudio(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """``config.xml`` for the labelling interface, and ``tasks-001.json`` and so on to be imported.
+    """``config.xml`` for the labelling interface, ``tasks-001.json`` and so on to be imported, and ``classes.txt``.
 
     A task is a photograph (``config.image_prefix`` and its path) with one prediction, whose regions are the classes, or
     their connected parts with ``config.instances``, in the run lengths of ``label_studio_sdk``.
@@ -49,6 +50,7 @@ def write_labelstudio(masks: Masks, out: Path, config: ExportConfig, split: str 
 
             write_atomic(folder / f"tasks-{number:03}.json", write)
         write_bytes(folder / "config.xml", interface(masks.classes, masks.palette))
+        write_class_names(folder, masks.classes)
     return out
 
 

@@ -2,18 +2,44 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from dhr.data.json_text import MAX_RECORDS
 from dhr.data.listing import escapes
-from dhr.errors import OutputError
-from dhr.files import remove_temporaries
+from dhr.data.samples import Problem
+from dhr.errors import OutputError, PlaceError
+from dhr.files import hold, inside, remove, remove_temporaries
+from dhr.parsing import Fields, parse_json
 
 LEDGER = ".dhr-export.jsonl"
 """First line: what is exported; then a line for each photograph: its split, name, the mask's digest, its files."""
 
 _Key = tuple[str, str]  # split, name
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A photograph that is finished; or, without a digest, that is gone."""
+
+    split: str
+    name: str
+    digest: str
+    files: tuple[str, ...]
+    """Relative to the folder."""
+
+    @staticmethod
+    def parse(value: Any) -> "_Line":
+        line = Fields(value)
+        files = line.texts("files", 1000)
+        if any(not file or "\0" in file or escapes(file) for file in files):  # they may be deleted
+            raise ValueError("a path leads out of the folder")
+        return _Line(line.text("split"), line.text("name"), line.text("digest"), files)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"split": self.split, "name": self.name, "digest": self.digest, "files": list(self.files)}
 
 
 class Ledger:
@@ -30,28 +56,46 @@ class Ledger:
 
     def __init__(self, root: Path, export: Mapping[str, Any], split: str) -> None:
         self._root, self._path, self._split = root, root / LEDGER, split
-        self._files: dict[_Key, tuple[str, list[str]]] = {}
+        self._files: dict[_Key, tuple[str, tuple[str, ...]]] = {}
         try:
             if root.exists() and not root.is_dir():
                 raise OutputError(f"{root} is a file, a folder is needed; choose another with --out")
             root.mkdir(parents=True, exist_ok=True)
-            content = self._path.read_bytes() if self._path.is_file() else None
-            if content is None and (foreign := sorted(path.name for path in root.iterdir())):
-                raise OutputError(
-                    f"{root} holds {len(foreign)} things that are not of an export ({', '.join(foreign[:3])}); "
-                    "choose an empty or new folder with --out"
-                )
-            whole = (content or b"").rpartition(b"\n")[0]  # a line cut off by a kill: that photograph is made again
-            lines = whole.splitlines()
-            self._read(lines, export)
-            remove_temporaries(root)
-            self._log: IO[bytes] = self._path.open("r+b" if content is not None else "wb")
-            self._log.truncate(len(whole) + 1 if whole else 0)
-            self._log.seek(0, 2)
+            self._refuse_foreign(self._path.is_file())
+            self._log: IO[bytes] = hold(root, LEDGER)
         except OSError as error:
             raise OutputError(f"cannot write to {root}: {error.strerror or error}; choose another --out") from error
+        try:
+            self._open(export)
+        except OSError as error:
+            self._log.close()
+            raise OutputError(f"cannot write to {root}: {error.strerror or error}; choose another --out") from error
+        except BaseException:
+            self._log.close()
+            raise
+
+    def _open(self, export: Mapping[str, Any]) -> None:
+        # By the file that is held: to open and close it again would let it go.
+        content = self._log.read(MAX_RECORDS + 1)
+        if len(content) > MAX_RECORDS:
+            raise OutputError(f"{self._path} is damaged: over {MAX_RECORDS >> 20} MB; delete {self._root}")
+        whole = content.rpartition(b"\n")[0]  # a line cut off by a kill: that photograph is made again
+        lines = whole.splitlines()
+        self._refuse_foreign(bool(lines))
+        self._read(lines, export)
+        remove_temporaries(self._root)
+        self._log.truncate(len(whole) + 1 if whole else 0)
+        self._log.seek(0, 2)
         if not lines:
             self._append(export)
+
+    def _refuse_foreign(self, known: bool) -> None:
+        foreign = sorted(path.name for path in self._root.iterdir() if path.name != LEDGER) if not known else []
+        if foreign:
+            raise OutputError(
+                f"{self._root} holds {len(foreign)} things that are not of an export ({', '.join(foreign[:3])}); "
+                "choose an empty or new folder with --out"
+            )
 
     def __enter__(self) -> "Ledger":
         return self
@@ -61,49 +105,68 @@ class Ledger:
     ) -> None:
         self._log.close()
 
+    def path(self, file: str) -> Path:
+        """Where a file of the export is, or is to be written.
+
+        Raises:
+            PlaceError: a link stands in the place of one of its folders.
+        """
+        return inside(self._root, file, may_be_link=True)
+
     def finished(self, name: str, digest: str) -> bool:
         """Whether all files of a photograph were made of a mask with this digest, and are there."""
         known = self._files.get((self._split, name))
-        return known is not None and known[0] == digest and all((self._root / file).exists() for file in known[1])
+        try:
+            return known is not None and known[0] == digest and all(self.path(file).is_file() for file in known[1])
+        except PlaceError:  # whoever writes them is told
+            return False
 
     def add(self, name: str, digest: str, files: Sequence[str]) -> None:
         """Note that the ``files`` (relative to the folder) of a photograph are written."""
-        self._note((self._split, name), digest, list(files))
+        self._note(_Line(self._split, name, digest, tuple(files)))
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Delete the files of other photographs of the split: those that lost their masks since."""
+    def keep_only(self, names: Collection[str]) -> list[Problem]:
+        """Delete the files of other photographs of the split: those that lost their masks since.
+
+        Returns:
+            Photographs with files that cannot be deleted: a link stands in the place of one of their folders.
+        """
         gone = [key for key in self._files if key[0] == self._split and key[1] not in names]
-        dropped = {file for key in gone for file in self._files.pop(key)[1]}
-        kept = {file for _, files in self._files.values() for file in files} if dropped else set()
-        for file in dropped - kept:
-            (self._root / file).unlink(missing_ok=True)
+        problems = []
+        kept = {file for key, (_, files) in self._files.items() if key not in gone for file in files} if gone else set()
         for split, name in gone:
-            self._append({"split": split, "name": name, "digest": "", "files": []})
+            for file in set(self._files.pop((split, name))[1]) - kept:
+                try:
+                    remove(self._root, file)
+                except PlaceError as error:
+                    problems.append(Problem(name, str(error)))
+            self._append(_Line(split, name, "", ()).as_json())
+        return problems
 
     @property
-    def splits(self) -> dict[str, dict[str, list[str]]]:
+    def splits(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Files by photograph, by split, sorted."""
-        found: dict[str, dict[str, list[str]]] = {}
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
         for split, name in sorted(self._files):
             found.setdefault(split, {})[name] = self._files[split, name][1]
         return found
 
     def _read(self, lines: list[bytes], export: Mapping[str, Any]) -> None:
-        for number, line in enumerate(lines):
+        for number, text in enumerate(lines):
             try:
-                entry = json.loads(line)
+                value = parse_json(text.decode())
                 if number == 0:
-                    self._refuse_other(entry, export)
+                    self._refuse_other(Fields(value).object(), export)
                     continue
-                key, digest, files = (str(entry["split"]), str(entry["name"])), entry["digest"], entry["files"]
-                if any(escapes(file) for file in files):  # they may be deleted
-                    raise ValueError("a path leads out of the folder")
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise OutputError(f"{self._path} line {number + 1} is damaged; delete {self._root}") from error
-            if digest:
-                self._files[key] = (digest, files)
+                line = _Line.parse(value)
+            except ValueError as error:
+                raise OutputError(
+                    f"{self._path} line {number + 1} is damaged ({error}); delete {self._root}"
+                ) from error
+            if line.digest:
+                self._files[line.split, line.name] = (line.digest, line.files)
             else:
-                self._files.pop(key, None)
+                self._files.pop((line.split, line.name), None)
 
     def _refuse_other(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         changed = [key for key in now if before.get(key) != now[key]]
@@ -112,10 +175,13 @@ class Ledger:
                 f"{self._root} holds another export (other {', '.join(changed)}); choose another --out, or delete it"
             )
 
-    def _note(self, key: _Key, digest: str, files: list[str]) -> None:
-        self._files[key] = (digest, files)
-        self._append({"split": key[0], "name": key[1], "digest": digest, "files": files})
+    def _note(self, line: _Line) -> None:
+        self._files[line.split, line.name] = (line.digest, line.files)
+        self._append(line.as_json())
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        self._log.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-        self._log.flush()
+        try:
+            self._log.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            self._log.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror or error}; free the disk") from error

@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import SUFFIXES, read_mask, read_size
+from dhr.data.agreement import Agreement
+from dhr.data.images import SUFFIXES, read_size
 from dhr.data.listing import escapes
 from dhr.data.made_of import Origins
-from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
+from dhr.data.numbering import numbering
+from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
+MAX_MASK = 1_000_000_000
+"""Largest file of a mask, bytes: the largest photographs have a quarter of that in pixels."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Item:
     labels: UInt8[np.ndarray, "h w"]
     """Class ids, 255 for void."""
     digest: str
-    """SHA-256, in hex, of the mask's file and the photograph's digest."""
+    """SHA-256, in hex, of the mask's file, how it is read, and the photograph's digest."""
 
     @property
     def height(self) -> int:
@@ -47,19 +52,21 @@ class Item:
 
 
 class Masks:
-    """The masks of a data set's photographs: ``folder/<name>.png``, class ids of the data set, 255 for void.
+    """The masks of a data set's photographs, ``folder/<name>.png``, in class ids of the data set, 255 for void.
+
+    Their classes are matched by name with the data set's where the folder has a class table.
 
     Iterating reads them one at a time, in the order of the data set. A mask that is missing, damaged, of another size
     than its photograph, or holds an id that is no class, becomes one of ``problems``.
 
     Args:
-        data: photographs and classes; truth and tags are not looked at.
+        data: photographs, tags and classes; truth is not looked at.
         folder: the masks.
         palette: the RGB colour of each id.
         progress: called after each photograph.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or its class table does not fit.
     """
 
     def __init__(
@@ -77,11 +84,37 @@ class Masks:
         """Photographs whose masks are exported, or were before."""
         self.kept = 0
         """How many of them were exported before."""
+        there = [(path, sample.tags) for sample in data.samples if (path := self._path(sample)).is_file()]
+        self._numbering = numbering(data.classes, folder, there)
+        self._agreement = self._new_agreement()
 
     @property
     def classes(self) -> ClassTable:
         """The class table."""
         return self._data.classes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the masks that were read, a sentence each."""
+        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()))
+
+    def refuse_untagged(self) -> None:
+        """See that a mask shows a class that its photograph is tagged with; the first that does is enough.
+
+        Raises:
+            DataError: there are masks, and none does.
+        """
+        seen = self._new_agreement()
+        for sample in self._data.samples:
+            if sample.tags and not escapes(sample.name):
+                try:
+                    pixels = np.bincount(self._numbering.read(self._path(sample)).ravel(), minlength=256)
+                except ItemError:
+                    continue  # it is told when it is exported
+                seen.add(sample.name, sample.tags, pixels)
+                if pixels[list(sample.tags)].any():
+                    return
+        seen.refuse_nothing()
 
     def __iter__(self) -> Iterator[Item]:
         return self.items(lambda name, digest: False)
@@ -115,32 +148,31 @@ class Masks:
         self.problems.append(Problem(item.name, reason))
 
     def _item(self, number: int, sample: Sample, finished: Callable[[str, str], bool]) -> Item | None:
-        path = self._folder / f"{sample.name}.png"
+        path = self._path(sample)
         if escapes(sample.name):
             raise ItemError(f"{sample.name!r} leads out of the folder; rename the photograph")
         try:
-            mask = hashlib.sha256(path.read_bytes())
+            mask = digest_regular(path, MAX_MASK)
         except OSError as error:
             raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
         if reason := self._origins.other(self._data, sample):
             raise ItemError(f"{path}: {reason}")
-        mask.update(self._data.digest(sample).encode())
-        digest = mask.hexdigest()
+        made_of = f"{mask} {self._numbering.key} {self._data.digest(sample)}"
+        digest = hashlib.sha256(made_of.encode()).hexdigest()
         if finished(sample.name, digest):
             return None
         photograph = _photograph(sample)
         shape = read_size(photograph) if photograph else self._data.read_image(sample).shape[:2]
-        labels = read_mask(path, (int(shape[0]), int(shape[1])))
-        count = len(self.classes.names)
-        pixels = np.bincount(labels.ravel(), minlength=256)
-        unknown = np.flatnonzero(pixels[count:VOID])
-        if unknown.size:
-            raise ItemError(
-                f"{path}: expected class ids 0..{count - 1} and {VOID} for void, got {count + int(unknown[0])}; "
-                "make the mask anew, or give the data set that it is of"
-            )
+        labels = self._numbering.read(path, (int(shape[0]), int(shape[1])))
+        self._agreement.add(sample.name, sample.tags, np.bincount(labels.ravel(), minlength=256))
         suffix = photograph.suffix if photograph else ".png"
         return Item(number, sample.name, sample.name + suffix, photograph, labels, digest)
+
+    def _path(self, sample: Sample) -> Path:
+        return self._folder / f"{sample.name}.png"
+
+    def _new_agreement(self) -> Agreement:
+        return Agreement(self.classes, f"masks in {self._folder}", complete=False)
 
 
 def _photograph(sample: Sample) -> Path | None:

@@ -19,6 +19,8 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     temporary = out.parent / f".{out.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
     try:
+        if out.is_symlink():
+            raise OutputError(f"{out} is a link, and this format makes a new folder; choose another --out")
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise OutputError(f"{out} exists, and this format makes a new folder; choose another --out, or delete it")
         temporary.mkdir(parents=True)

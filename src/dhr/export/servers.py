@@ -19,7 +19,7 @@ from dhr.errors import ConfigError
 from dhr.export.config import ExportConfig
 from dhr.export.masks import Masks
 from dhr.export.new_file import check_replaceable
-from dhr.files import write_atomic
+from dhr.files import write_output
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that zip files can hold
 
@@ -52,7 +52,7 @@ def write_voc_server(masks: Masks, out: Path, config: ExportConfig, split: str |
                 member.size, member.mode = len(content), 0o644
                 archive.addfile(member, io.BytesIO(content))
 
-    write_atomic(out, write)
+    write_output(out, write)
     return out
 
 
@@ -78,7 +78,7 @@ def write_ade_server(masks: Masks, out: Path, config: ExportConfig, split: str |
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, _png(np.where(labels == VOID, np.uint8(0), ids[labels]), None))
 
-    write_atomic(out, write)
+    write_output(out, write)
     return out
 
 

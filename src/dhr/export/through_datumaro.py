@@ -9,19 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from dhr.data.class_record import RECORD_FILE, class_record
+from dhr.data.datumaro import DATUMARO_FORMATS, FORMAT_KEY
 from dhr.errors import ConfigError, DhrError, OutputError
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Masks
 from dhr.export.new_folder import new_folder
 from dhr.export.parts import parts
-
-DATUMARO_FORMATS = (
-    *("arrow", "camvid", "cityscapes", "coco", "coco_instances", "coco_panoptic", "coco_stuff", "cvat", "datumaro"),
-    *("datumaro_binary", "kitti", "kitti_segmentation", "label_me", "voc", "voc_instance_segmentation"),
-    "voc_segmentation",
-)
-"""Formats of datumaro that give the masks back pixel by pixel; its others hold boxes, tags or texts only, or fail."""
+from dhr.files import write_json
 
 _NAMES = {
     **dict.fromkeys(("camvid", "cityscapes", "kitti", "kitti_segmentation"), (r"\S+", "without spaces")),
@@ -29,10 +25,17 @@ _NAMES = {
 }
 """What these can hold as a name. They are images of colours: whatever is not annotated has one too, of class 0."""
 
+_PHOTOGRAPHS = {
+    "camvid": ('[^"]*', "with quotes"),
+    **dict.fromkeys(("voc", "voc_instance_segmentation", "voc_segmentation"), ("[^#].*", "that begin with '#'")),
+}
+"""Names of photographs that these can hold in their lists."""
+
 
 def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
     """The folder that datumaro makes for ``config.datumaro_format``; photographs only with ``config.images`` copy.
 
+    ``dhr.json`` says what it takes to read it again: the format and the classes.
     Masks are held in memory, compressed, until all are read: datumaro asks for them several times.
 
     Raises:
@@ -71,6 +74,7 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
             raise ConfigError(
                 f"datumaro cannot write these masks as {config.datumaro_format}: {reason}; choose another format"
             ) from error
+        write_json(folder / RECORD_FILE, {FORMAT_KEY: config.datumaro_format, **class_record(masks.classes)})
     return out
 
 
@@ -89,13 +93,20 @@ def _categories(datumaro: Any, masks: Masks, shift: int) -> dict[Any, Any]:
 
 def _items(datumaro: Any, masks: Masks, config: ExportConfig, split: str, shift: int) -> Iterator[Any]:
     mask_api = library("pycocotools.mask")
+    pattern, wrong = _PHOTOGRAPHS.get(config.datumaro_format, (".*", ""))
     for item in masks:
+        if not re.fullmatch(pattern, item.name):
+            masks.refuse(item, f"{config.datumaro_format} cannot hold names {wrong}; rename the photograph")
+            continue
         annotations = []
         for number, part in enumerate(parts(item.labels, masks.classes, config.instances, config.min_area), start=1):
             whole = np.asfortranarray(part.whole(item.height, item.width), dtype=np.uint8)
             annotations.append(
                 datumaro.RleMask(rle=mask_api.encode(whole), label=part.label + shift, id=number, group=number)
             )
+        if not annotations and config.datumaro_format in _NAMES:  # or the photograph would be lost with its mask
+            whole = np.ones((item.height, item.width), np.uint8, order="F")
+            annotations.append(datumaro.RleMask(rle=mask_api.encode(whole), label=0, id=1, group=1))
         size = (item.height, item.width)
         path = item.photograph if config.images == "copy" else None
         path = path or Path(item.file)  # a path that leads elsewhere is refused by its readers

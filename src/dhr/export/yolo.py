@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dhr.data.class_record import RECORD, class_record
 from dhr.data.samples import ClassTable
-from dhr.errors import ItemError
+from dhr.errors import ItemError, PlaceError
 from dhr.export.config import ExportConfig
 from dhr.export.images import place
 from dhr.export.ledger import Ledger
@@ -31,27 +32,32 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         **{"format": "yolo", "classes": list(masks.classes.names), "holes": config.holes},
         **{"min_area": config.min_area, "images": how},
     }
+    elsewhere: set[str] = set()
     with Ledger(out, identity, split) as ledger:
         for item in masks.items(ledger.finished):
             image = f"images/{split}/{item.file}"
             # Labels are looked for where the last folder `images` of the path is replaced.
             label = "/labels/".join(f"/{image}".rsplit("/images/", 1))[1:].removesuffix(Path(item.file).suffix) + ".txt"
             files = [label]
-            if how != "none":
-                try:
-                    place(item.photograph, out / image, how)
-                except ItemError as error:
-                    masks.refuse(item, str(error))
-                    continue
-                files.append(image)
-            write_bytes(out / label, lines(item, masks.classes, config.holes == "keep", config.min_area).encode())
+            try:
+                if how != "none":
+                    place(item.photograph, ledger.path(image), how)
+                    files.append(image)
+                polygons_of = lines(item, masks.classes, config.holes == "keep", config.min_area)
+                write_bytes(ledger.path(label), polygons_of.encode())
+            except (ItemError, PlaceError) as error:
+                masks.refuse(item, str(error))
+                if isinstance(error, PlaceError):
+                    elsewhere.add(item.name)  # something else has its name, and is not deleted
+                continue
             ledger.add(item.name, item.digest, [*files])
-        ledger.keep_only(masks.read_names)
+        masks.problems += ledger.keep_only(masks.read_names | elsewhere)
         splits = ledger.splits
-        for name, photographs in splits.items():
+        for name, photographs in splits.items() if how != "none" else ():
             listed = [file for files in photographs.values() for file in files if not file.endswith(".txt")]
-            write_bytes(out / f"{name}.txt", "".join(f"./{image}\n" for image in listed).encode())
-        write_bytes(out / "data.yaml", _description(masks.classes, list(splits)))
+            write_bytes(ledger.path(f"{name}.txt"), "".join(f"./{image}\n" for image in listed).encode())
+        places = {name: f"images/{name}" if how == "none" else f"{name}.txt" for name in splits}
+        write_bytes(ledger.path("data.yaml"), _description(masks.classes, places))
     return out / "data.yaml"
 
 
@@ -67,9 +73,11 @@ def lines(item: Item, classes: ClassTable, holes: bool, min_area: int = 1) -> st
     return "".join(text)
 
 
-def _description(classes: ClassTable, splits: list[str]) -> bytes:
+def _description(classes: ClassTable, places: dict[str, str]) -> bytes:
+    """``data.yaml``: where the photographs of each split are, the classes, and what it takes to read them again."""
     names = {place: classes.names[label] for place, label in enumerate(classes.foreground)}
-    value: dict[str, Any] = {name: f"{name}.txt" for name in splits}
-    value.setdefault("train", f"{splits[0]}.txt")  # both are asked for, even to predict or to validate only
+    value: dict[str, Any] = dict(places)
+    value.setdefault("train", next(iter(places.values())))  # both are asked for, even to predict or to validate only
     value.setdefault("val", value["train"])
-    return yaml.safe_dump({**value, "names": names}, allow_unicode=True, sort_keys=False, width=1 << 20).encode()
+    value |= {"names": names, RECORD: class_record(classes)}
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=1 << 20).encode()

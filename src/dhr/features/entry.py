@@ -4,20 +4,27 @@ safetensors because it can be mapped into memory, holds nothing that could be ex
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 from xxhash import xxh3_64
 
 from dhr.errors import ItemError
 from dhr.features.pack import Packed
+from dhr.files import open_regular
+from dhr.parsing import Fields, parse_json
+from dhr.tensors import check_kinds, check_shapes, read_tensors
+
+MAX_BYTES = 4_000_000_000
+"""Largest entry, bytes: 1024 channels in half precision on a grid of 1000 by 1000 cells have half of it."""
 
 _ABOUT = "dhr"  # one entry of metadata only: safetensors writes several in any order
+Shape = tuple[int, int, int]
+"""Channels, rows and columns."""
 
 
 def entry_bytes(packed: Packed, source: str, image: str) -> bytes:
@@ -32,38 +39,55 @@ def entry_bytes(packed: Packed, source: str, image: str) -> bytes:
     return save({"scale": packed.scale, "values": packed.values}, {_ABOUT: text})
 
 
-def read_entry(path: Path, source: str | None = None, image: str | None = None) -> Packed | None:
+def read_entry(
+    path: Path, source: str | None = None, image: str | None = None, shape: Shape | None = None
+) -> Packed | None:
     """The features that a file holds, mapped into memory; None if there is no such file.
 
     Args:
         source: what they must come from, if that matters.
         image: the photograph that they must be of, if that matters.
+        shape: channels and grid that they must have, if those are known.
 
     Raises:
         ItemError: the file is damaged, or is of something else.
     """
     try:
-        with held(path), safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = json.loads(file.metadata()[_ABOUT])
-            packed = Packed(file.get_tensor("values"), file.get_tensor("scale"))
-            checksum = about.pop("checksum")
-            if checksum != _checksum(packed, about):
+        with held(path):
+            tensors, metadata = read_tensors(path, MAX_BYTES)
+            about = Fields(parse_json(metadata.get(_ABOUT, "{}")))
+            _check(tensors, shape)
+            packed = Packed(tensors["values"], tensors["scale"])
+            known = {name: about.text(name) for name in about.names() if name != "checksum"}
+            if about.text("checksum") != _checksum(packed, known):
                 raise ValueError("its checksum is wrong")
             for name, wanted in (("source", source), ("image", image)):
-                if wanted is not None and about[name] != wanted:
+                if wanted is not None and about.text(name) != wanted:
                     raise ValueError(f"it is of another {name}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ItemError(f"kept features {path} are damaged ({reason})") from error
     return packed
+
+
+def _check(tensors: Mapping[str, Tensor], shape: Shape | None) -> None:
+    """Refuse tensors that :func:`~dhr.features.pack.pack` does not make."""
+    check_shapes(tensors, {"values": shape or (None, None, None), "scale": (None, 1, 1)})
+    check_kinds(tensors, {"values": (torch.float16, torch.int8), "scale": (torch.float32,)})
+    values, scale = tensors["values"], tensors["scale"]
+    if values.numel() == 0 or len(scale) not in (1, len(values)):
+        raise ValueError(f"scale {tuple(scale.shape)} does not fit values {tuple(values.shape)}")
+    largest = values.float().abs().amax() * scale.amax()
+    if not bool((scale > 0).all()) or not bool(largest.isfinite()):  # NaN is neither
+        raise ValueError("expected finite numbers with scales above 0, got others")
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Keep a file from being removed for want of room (:mod:`dhr.features.room`) while it is read."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         try:
             import fcntl
 
@@ -73,9 +97,9 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
-def _checksum(packed: Packed, about: dict[str, Any]) -> str:
+def _checksum(packed: Packed, about: Mapping[str, str]) -> str:
     shape = [str(packed.values.dtype), *packed.values.shape, *packed.scale.shape]
-    whole = xxh3_64(json.dumps([about, shape], sort_keys=True).encode())
+    whole = xxh3_64(json.dumps([dict(about), shape], sort_keys=True).encode())
     for tensor in (packed.scale, packed.values):
         whole.update(tensor.flatten().view(torch.uint8).numpy().data)
     return whole.hexdigest()

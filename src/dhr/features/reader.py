@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dhr.data.transforms import grid_size
 from dhr.errors import ConfigError, ItemError
 from dhr.features.compute import uss_maps
-from dhr.features.entry import entry_bytes
+from dhr.features.entry import Shape, entry_bytes
 from dhr.features.pack import Packed, Reduction
 from dhr.features.source import Source, image_digest
 from dhr.features.store import FeatureStore
@@ -37,6 +38,12 @@ class Features:
     def source(self) -> Source:
         """What the model's features depend on, as a store without any reduction keeps them."""
         return Source.of(self.uss, self.config, self.stride)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the features, as they are handed out."""
+        basis = None if self.store is None or self.store.reduction is None else self.store.reduction.basis
+        return self.uss.dim if basis is None else len(basis)
 
     @property
     def network(self) -> str:
@@ -99,7 +106,7 @@ class Features:
             self.computed += 1
             return Reduction()(self.compute(image)), ""
         source, digest = self._source(self.store), image_digest(image.cpu())
-        packed = self.store.read(source, digest)
+        packed = self.store.read(source, digest, self.shape(image))
         if packed is not None:
             self.read += 1
             return packed, digest
@@ -108,6 +115,10 @@ class Features:
         self.computed += 1
         self.unkept += not self.store.add(source, digest, packed)
         return packed, digest
+
+    def shape(self, image: Float[Tensor, "1 3 h w"]) -> Shape:
+        """Channels, rows and columns of the features of a working image."""
+        return (self.channels, *grid_size(image.shape[-2], image.shape[-1], self.stride))
 
     def _source(self, store: FeatureStore) -> Source:
         if store.reduction is None:

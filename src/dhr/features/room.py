@@ -1,16 +1,19 @@
 """A limit to what a store takes on the disk: what was not used for longest goes first, never what is being read."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dhr.files import TEMPORARY_SUFFIX
+from dhr.files import TEMPORARY_SUFFIX, open_regular
 
 ENTRY_SUFFIX = ".safetensors"
 _FRESH = 60.0  # seconds for which a use is not noted again
 _ABANDONED = 3600.0  # seconds after which a file that was never finished has no writer
+_SOURCE, _SHARD = re.compile("[0-9a-f]{16}"), re.compile("[0-9a-f]{2}")
+_ENTRY = re.compile(r"[0-9a-f]{32}\.safetensors")
 _SPARE = 0.1  # share of the limit that is freed at once, so that not every new entry has to count all the others
 
 
@@ -65,17 +68,20 @@ class Room:
 
 
 def entries_below(root: Path) -> Iterator[Used]:
-    """All entries of a store, in any order; what dead writers have left is removed on the way."""
+    """All entries of a store, in any order; what dead writers have left is removed on the way.
+
+    Whatever else somebody keeps in the folder is neither counted nor removed.
+    """
     now = time.time()
-    for folder in (shard for source in _folders(root) for shard in _folders(source)):
+    for folder in (shard for source in _folders(root, _SOURCE) for shard in _folders(source, _SHARD)):
         try:
             files = list(os.scandir(folder))
         except OSError:
             continue
         for file in files:
             try:
-                status = file.stat()
-                if file.name.endswith(ENTRY_SUFFIX):
+                status = file.stat(follow_symlinks=False)
+                if _ENTRY.fullmatch(file.name):
                     yield Used(status.st_mtime, status.st_size, Path(file.path))
                 elif file.name.endswith(TEMPORARY_SUFFIX) and now - status.st_mtime > _ABANDONED:
                     Path(file.path).unlink(missing_ok=True)
@@ -95,7 +101,7 @@ def note_use(path: Path) -> None:
 def remove(path: Path) -> bool:
     """Delete an entry, unless somebody reads it right now; whether it is gone."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             try:
                 import fcntl
 
@@ -110,8 +116,9 @@ def remove(path: Path) -> bool:
     return True
 
 
-def _folders(root: Path) -> list[Path]:
+def _folders(root: Path, pattern: re.Pattern[str]) -> list[Path]:
     try:
-        return [Path(one.path) for one in os.scandir(root) if one.is_dir(follow_symlinks=False)]
+        folders = [one for one in os.scandir(root) if pattern.fullmatch(one.name)]
+        return [Path(one.path) for one in folders if one.is_dir(follow_symlinks=False)]
     except OSError:
         return []

@@ -10,24 +10,63 @@ No locks are needed to fill it: an entry gets its name when it is whole, and two
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from dhr.errors import ConfigError, ItemError, OutputError
-from dhr.features.entry import entry_bytes, read_entry
+from dhr.data.json_text import MAX_RECORD, load_json
+from dhr.errors import ConfigError, ItemError, OutputError, PlaceError
+from dhr.features.entry import Shape, entry_bytes, read_entry
 from dhr.features.pack import Packed, Reduction
 from dhr.features.room import ENTRY_SUFFIX, Room, note_use
 from dhr.features.settings import StoreConfig
 from dhr.features.source import Source
-from dhr.files import write_bytes, write_json
+from dhr.files import inside, remove, write_bytes, write_json
+from dhr.parsing import Fields
+from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 LAYOUT = 1
 """Of the folder; a program that knows another one must not write here."""
+_MOST_CHANNELS = 100_000
+_MAX_BASIS = 4_000_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What ``store.json`` says."""
+
+    bits: Literal[8, 16]
+    pca: int
+    limit: int | None
+    """Bytes."""
+
+    @staticmethod
+    def parse(value: Any) -> "Kept":
+        """From the value of ``store.json``.
+
+        Raises:
+            ValueError: it is of another layout, or something else.
+        """
+        found = Fields(value)
+        layout = found.whole("layout", 1, 1_000_000)
+        if layout != LAYOUT:
+            raise ValueError(f"layout {layout}, this program knows {LAYOUT}")
+        bits, limit = found.whole("bits", 8, 16), found.value("limit")
+        if bits not in (8, 16):
+            raise ValueError(f"bits: expected 8 or 16, got {bits}")
+        return Kept(
+            8 if bits == 8 else 16,
+            found.whole("pca", 0, _MOST_CHANNELS),
+            None if limit is None else found.whole("limit", 1, 1 << 62),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``store.json`` holds."""
+        return {"layout": LAYOUT, "bits": self.bits, "pca": self.pca, "limit": self.limit}
 
 
 @dataclass
@@ -35,7 +74,7 @@ class FeatureStore:
     """Reads and keeps features; made by :meth:`open`."""
 
     root: Path
-    bits: int
+    bits: Literal[8, 16]
     pca: int
     reduction: Reduction | None
     """None as long as a store that reduces features has no axes."""
@@ -58,55 +97,64 @@ class FeatureStore:
         path = root / "store.json"
         if not path.is_file():
             _refuse_foreign(root)
-            kept: dict[str, Any] = {"layout": LAYOUT, "bits": asked.bits or 16, "pca": asked.pca or 0, "limit": None}
-            if not _write_new(path, (json.dumps({**kept, "limit": asked.limit_bytes()}, indent=2) + "\n").encode()):
+            new = Kept(asked.bits or 16, asked.pca or 0, asked.limit_bytes())
+            if not _write_new(path, (json.dumps(new.as_json(), indent=2) + "\n").encode()):
                 return FeatureStore.open(root, asked)  # another process made it at the same time
         kept = _read_settings(path)
         for name in ("bits", "pca"):
             wanted = getattr(asked, name)
-            if wanted is not None and wanted != kept[name]:
+            if wanted is not None and wanted != getattr(kept, name):
                 raise ConfigError(
-                    f"{root} was made with --{name} {kept[name]}, asked is --{name} {wanted}; choose another "
+                    f"{root} was made with --{name} {getattr(kept, name)}, asked is --{name} {wanted}; choose another "
                     f"--features, or leave --{name} out"
                 )
-        if asked.limit is not None and asked.limit_bytes() != kept["limit"]:
-            kept["limit"] = asked.limit_bytes()
-            write_json(path, kept)
-        return FeatureStore(
-            root, kept["bits"], kept["pca"], _reduction(root, kept), Room(root, kept["limit"])
-        )  # fmt: skip
+        if asked.limit is not None and asked.limit_bytes() != kept.limit:
+            kept = replace(kept, limit=asked.limit_bytes())
+            write_json(path, kept.as_json())
+        return FeatureStore(root, kept.bits, kept.pca, _reduction(root, kept), Room(root, kept.limit))
 
     def path(self, source: Source, image: str) -> Path:
         """Where the features of a photograph are, or would be."""
-        return self.root / source.key[:16] / image[:2] / f"{image}{ENTRY_SUFFIX}"
+        return inside(self.root, self._place(source, image), may_be_link=True)
 
-    def read(self, source: Source, image: str) -> Packed | None:
-        """The features of a photograph; None if there are none. A damaged entry is noted, and gone."""
+    def read(self, source: Source, image: str, shape: Shape | None = None) -> Packed | None:
+        """The features of a photograph; None if there are none. A damaged entry is noted, and gone.
+
+        Args:
+            shape: channels and grid that they must have.
+        """
         path = self.path(source, image)
         try:
-            packed = read_entry(path, source.key, image)
+            packed = read_entry(path, source.key, image, shape)
         except ItemError as error:
             self.damaged.append(str(error))
-            self._drop(path)
+            try:
+                remove(self.root, self._place(source, image))
+            except OutputError:  # a store that can only be read: then the entry stays, and is never used
+                return None
             return None
         if packed is not None:
             note_use(path)
         return packed
 
     def add(self, source: Source, image: str, packed: Packed) -> bool:
-        """Keep the features of a photograph; False if this process may only read the store.
+        """Keep the features of a photograph; False if the store can only be read, or something else has their name.
 
         Raises:
             OutputError: the disk is full, or refuses.
         """
         if not os.access(self.root, os.W_OK):
             return False
-        about = self.root / source.key[:16] / "source.json"
-        if not about.is_file():
-            write_json(about, {"key": source.key, **source.about})
         content = entry_bytes(packed, source.key, image)
-        # Not forced to the disk: what a power cut leaves a part of is found by its checksum.
-        write_bytes(self.path(source, image), content, durable=False)
+        try:
+            about = inside(self.root, f"{source.key[:16]}/source.json", may_be_link=True)
+            if not about.is_file():
+                write_json(about, {"key": source.key, **source.about})
+            # Not forced to the disk: what a power cut leaves a part of is found by its checksum.
+            write_bytes(self.path(source, image), content, durable=False)
+        except PlaceError as error:
+            self.damaged.append(str(error))
+            return False
         self.room.added(len(content))
         return True
 
@@ -117,13 +165,10 @@ class FeatureStore:
             OutputError: the disk refuses.
         """
         _write_new(self.root / "basis.safetensors", save({"basis": basis}, {"network": network}))
-        self.reduction = _reduction(self.root, {"bits": self.bits, "pca": self.pca})
+        self.reduction = _reduction(self.root, Kept(self.bits, self.pca, None))
 
-    def _drop(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError:  # a store that can only be read: then the entry stays, and is never used
-            return
+    def _place(self, source: Source, image: str) -> str:
+        return f"{source.key[:16]}/{image[:2]}/{image}{ENTRY_SUFFIX}"
 
 
 def known_reduction(root: Path) -> str | None:
@@ -139,34 +184,33 @@ def known_reduction(root: Path) -> str | None:
     return "without axes" if reduction is None else reduction.name
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path) -> Kept:
     try:
-        kept = json.loads(path.read_bytes())
-        sound = kept["layout"] == LAYOUT and kept["bits"] in (8, 16) and isinstance(kept["pca"], int)
-        if not sound or not isinstance(kept["limit"], int | None):
-            raise ValueError(f"layout {kept['layout']!r}, this program knows {LAYOUT}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Kept.parse(load_json(path, MAX_RECORD))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{path} is not of a feature store of this program ({error}); choose another --features, or delete "
+            f"{path} is not of a feature store of this program ({reason}); choose another --features, or delete "
             "the folder"
         ) from error
-    return dict(kept)
 
 
-def _reduction(root: Path, kept: dict[str, Any]) -> Reduction | None:
-    if not kept["pca"]:
-        return Reduction(kept["bits"])
+def _reduction(root: Path, kept: Kept) -> Reduction | None:
+    if not kept.pca:
+        return Reduction(kept.bits)
     path = root / "basis.safetensors"
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            basis, network = file.get_tensor("basis").clone(), file.metadata()["network"]
-        if basis.ndim != 2 or len(basis) != kept["pca"]:
-            raise ValueError(f"axes {tuple(basis.shape)}, expected {kept['pca']}")
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise OutputError(f"{path} is damaged ({error}); delete the store, {root}, and fill it anew") from error
-    return Reduction(kept["bits"], basis, network)
+        tensors, metadata = read_tensors(path, _MAX_BASIS)
+        check_shapes(tensors, {"basis": (kept.pca, None)})
+        check_kinds(tensors, {"basis": (torch.float32,)})
+        check_finite(tensors)
+        network = Fields(metadata).text("network")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path} is damaged ({reason}); delete the store, {root}, and fill it again") from error
+    return Reduction(kept.bits, tensors["basis"].clone(), network)
 
 
 def _refuse_foreign(root: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.palette import class_palette
-from dhr.files import write_bytes
+from dhr.files import write_output
 from dhr.inspection.census import ClassCensus, Inspection
 from dhr.inspection.look import SIDE
 from dhr.inspection.words import notes
@@ -49,7 +49,7 @@ def write_page(path: Path, found: Inspection, title: str, facts: Mapping[str, st
     shown = "".join(f"<span>{safe(label)} <b>{safe(value)}</b></span>" for label, value in facts.items())
     bare = len(_encoded(document("dhr inspect", title, shown, head))) + 2000  # what is said of pictures left out
     body = head + _pictures(found, colours, budget - bare)
-    write_bytes(path, _encoded(document("dhr inspect", title, shown, body)))
+    write_output(path, lambda file: file.write(_encoded(document("dhr inspect", title, shown, body))))
 
 
 def _encoded(text: str) -> bytes:

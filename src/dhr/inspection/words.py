@@ -54,7 +54,7 @@ def _together(found: Inspection, tagged: Sequence[ClassCensus]) -> list[Note]:
             Note(
                 True,
                 f"Every photograph is tagged with {_listed(always)}: there is none without, so nothing tells what "
-                "belongs to it. Add photographs without it.",
+                f"belongs to it. Add photographs without it{', if need be without any tag' * found.table.background}.",
             )
         )
     only = list[str]()

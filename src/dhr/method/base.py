@@ -13,15 +13,30 @@ NOTHING = -1
 """Label of pixels that no class claims."""
 
 
-def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k u v"]:
-    """A: ReLU, then each map divided by its maximum; constant maps without activation, and padding, are zero.
+def on_one_scale(cams: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
+    """Each map divided by its largest absolute value: resampling would lose digits of the smallest numbers.
 
-    A map that nowhere rises above 0 is stretched from its least value to its highest instead: the tag says that the
-    class is there, so where the classifier doubts it least is the best guess.
+    >>> on_one_scale(torch.tensor([[[[-1e-44, 5e-45]], [[0.0, 0.0]]]]))[0, :, 0].tolist()
+    [[-1.0, 0.5714285969734192], [0.0, 0.0]]
+    """
+    return _over(cams.contiguous(), cams.abs().amax(dim=(2, 3), keepdim=True))
+
+
+def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k u v"]:
+    """A: ReLU, then each map divided by its maximum, of whatever scale that is.
+
+    Constant maps without activation, and padding, are zero. A map that nowhere rises above 0 is stretched from its
+    least value to its highest instead: the tag says that the class is there, so where the classifier doubts it least is
+    the best guess.
     """
     low, high = cams.amin(dim=(2, 3), keepdim=True), cams.amax(dim=(2, 3), keepdim=True)
-    rising = torch.where(high > 0, cams.relu(), cams - low)
-    return rising * valid[:, :, None, None] / rising.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
+    rising = torch.where(high > 0, cams.relu(), cams - low) * valid[:, :, None, None]
+    return _over(rising, rising.amax(dim=(2, 3), keepdim=True))
+
+
+def _over(maps: Tensor, most: Tensor) -> Tensor:
+    """Maps over their maximum; those of zeros stay."""
+    return maps / torch.where(most > 0, most, 1)
 
 
 def add_background(
@@ -69,14 +84,20 @@ def shares(scores: Float[Tensor, "b k *s"]) -> Float[Tensor, "b k *s"]:
 
 
 def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
-    """The class of the highest score, never padding."""
-    # argmax over a strided dimension takes PyTorch ten times as long on the CPU; both name the first of equals
-    return scores.masked_fill(~valid[:, :, None, None], -torch.inf).max(dim=1).indices
+    """The class of the highest score, the first of equals, never padding."""
+    return _best(scores, valid)[1]
 
 
 def scored_labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
     """As :func:`labels`, but :data:`NOTHING` where no class scores above 0: there, only their order would decide."""
-    return labels(scores, valid).masked_fill(scores.amax(dim=1) <= 0, NOTHING)
+    highest, found = _best(scores, valid)
+    return found.masked_fill(highest <= 0, NOTHING)
+
+
+def _best(scores: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    # argmax and amax over a strided dimension take PyTorch ten times as long on the CPU
+    best = scores.masked_fill(~valid[:, :, None, None], -torch.inf).max(dim=1)
+    return best.values, best.indices
 
 
 def soft_masks(

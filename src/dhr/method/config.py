@@ -54,7 +54,7 @@ class PamrConfig:
 class RandomWalkConfig:
     """Random walk: on the grid of the features between alike features and colours (PSA, Ahn and Kwak 2018), or, where
     the WSS model knows class boundaries (`wss.kind irn`), on theirs between positions that none separates (IRN, Ahn et
-    al. 2019).
+    al. 2019, but for scores on a boundary, which IRN's program weakens before the walk).
     """
 
     radius: int = 5
@@ -123,8 +123,8 @@ class MethodConfig:
     """For `prior` in `dhr run`: class names (`background` too) and how much of an image that has them they cover, in
     any unit; classes that it does not name count as the mean of those that it does."""
     smallest_ratio: float = 0.05
-    """Least share that an estimate gives a tagged class, so that none is starved; and the share up to which the survey
-    leaves a class the area that it has without."""
+    """Least share that an estimate gives a tagged class, so that none is starved (1 / classes for each where there are
+    more than 1 / this); and the share up to which the survey leaves a class the area that it has without."""
     rounds: int = 6
     """How often centroids and shares are estimated anew and Steps 2 and 3 repeated."""
     pooling: Literal["soft", "majority"] = "soft"
@@ -204,6 +204,11 @@ class MethodConfig:
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(f"method.{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}")
+        if self.prior and self.marginal != "prior":
+            raise ConfigError(
+                f"method.prior is given, but method.marginal is {self.marginal!r}, which does not use it; set it to "
+                "prior, or leave method.prior out"
+            )
 
 
 BOUNDARY = BoundaryConfig()

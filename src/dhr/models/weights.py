@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.files import check_regular
 
 HUB = "hub"
 NONE = "none"
+_ELSEWHERE = frozenset({"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"})
+"""Options of ``timm.create_model`` that lead to files and downloads."""
 
 
 def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any]) -> Any:
@@ -30,6 +33,8 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     """
     import timm
 
+    if elsewhere := sorted(_ELSEWHERE & {*options}):
+        raise ConfigError(f"timm's option {elsewhere[0]!r} is not for options; weights are named by --{setting}")
     if not timm.is_model(model):
         near = timm.list_models(f"*{model.split('_')[0].split('.')[0]}*")[:5]
         raise ConfigError(f"timm has no model {model!r}; names like it: {', '.join(near) or 'none'}")
@@ -109,6 +114,20 @@ def read_state(
             f"--{setting}: {path} is no readable state dict of {model!r} ({reason[0][:160]}); "
             "expected safetensors or a file that torch.load(weights_only=True) reads"
         ) from error
+
+
+def check_folder(folder: Path, setting: str) -> None:
+    """Refuse a folder of a model in which a pipe or a device would make its reader wait without end.
+
+    Raises:
+        WeightsError: something in it is neither a file nor a folder.
+    """
+    for path in sorted(folder.iterdir()):
+        try:
+            if not path.is_dir():
+                check_regular(path)
+        except OSError as error:
+            raise WeightsError(f"--{setting}: {path} cannot be read: {error.strerror or error}; remove it") from error
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], place: str, model: str, setting: str) -> None:

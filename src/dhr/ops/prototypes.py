@@ -23,6 +23,8 @@ def class_average_pooling(
 ) -> Float[Tensor, "b k d"]:
     r"""Centroid of each class, :math:`V_k = \sum_n M_{kn} F_n / \sum_n M_{kn}` (paper, Section 3.2, CAP).
 
+    The method gives ``norms``, so that it pools directions, :math:`F_n / |F_n|`, where the paper has the features.
+
     Args:
         features: F.
         masks: soft masks M, >= 0.

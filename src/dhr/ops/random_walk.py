@@ -97,6 +97,8 @@ def boundary_affinity(edges: Float[Tensor, "b 1 u v"], radius: int = 5) -> Float
     .. math:: a_{ij} = 1 - \max_{k \in \Pi_{ij}} B_k, \quad a_{ii} = 1
 
     with :math:`\Pi_{ij}` as in :func:`path_maxima`. It is symmetric, and 0 where the neighbour lies outside the grid.
+    IRN's program also multiplies scores by 1 - B before they walk; :func:`random_walk` leaves them, as constants would
+    not stay constant; give it ``scores * (1 - edges)`` to have it.
 
     Args:
         edges: B, probability of a class boundary, in 0..1.

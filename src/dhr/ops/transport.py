@@ -60,16 +60,18 @@ def transport(
     compiled kernel, which ends with each image as soon as it has converged.
 
     Args:
-        scores: any finite values; only their differences between classes matter.
+        scores: any finite values; only their differences between classes matter. Those in half precision are solved,
+            and the result is, in single precision.
         class_marginal: q, normalised here over the valid classes; uniform if absent. A class of marginal 0 receives
-        nothing.
+            nothing.
         valid: False for classes that are padding; an image that has no other gets a plan of zeros.
         position_marginal: p, normalised here; uniform if absent.
         eps: strength of the entropy, > 0.
         strength: how firmly the classes are held to q, > 0, in the units of the scores; infinite: exactly.
 
     Raises:
-        ShapeError: ``eps`` or ``strength`` is not positive.
+        ShapeError: ``eps`` or ``strength`` is not positive; scores are no floats, or have no class or no position; the
+            others do not fit them.
 
     >>> scores = torch.tensor([[[0.9, 0.8, 0.7, 0.6], [0.1, 0.2, 0.6, 0.5]]])
     >>> result = transport(scores, class_marginal=torch.tensor([[0.75, 0.25]]), eps=0.01)
@@ -82,6 +84,7 @@ def transport(
         raise ShapeError(f"eps must be positive, got {eps}")
     if not strength > 0:
         raise ShapeError(f"strength must be positive, infinite for exact class marginals; got {strength}")
+    scores = _prepared(scores, class_marginal, valid, position_marginal)
     real = torch.ones_like(scores[..., 0], dtype=torch.bool) if valid is None else valid
     q = torch.ones_like(scores[..., 0]) if class_marginal is None else class_marginal.to(scores.dtype)
     real = real & (q > 0)
@@ -117,6 +120,8 @@ def sinkhorn(
 
     Where programs stop after few of them the class marginals are far from met; here to see what that does.
     """
+    scores = _prepared(scores, class_marginal, valid)
+    class_marginal = class_marginal.to(scores.dtype)
     real = valid & (class_marginal > 0)
     log_q = torch.where(real, class_marginal, 0).log()
     kernel = (scores / eps).masked_fill(~real.unsqueeze(2), -math.inf)
@@ -129,6 +134,26 @@ def sinkhorn(
     assignment = (kernel + potential.unsqueeze(2) - level.unsqueeze(1)).exp().nan_to_num()
     plan = assignment / scores.shape[2]
     return Transport(plan, assignment, (plan.sum(dim=2) - log_q.exp()).abs().sum(dim=1))
+
+
+def _prepared(
+    scores: Tensor, class_marginal: Tensor | None, valid: Tensor | None, position_marginal: Tensor | None = None
+) -> Tensor:
+    """Scores in at least single precision, if all fits together."""
+    if scores.ndim != 3 or not scores.is_floating_point():
+        raise ShapeError(
+            f"scores must be floats, (images, classes, positions), got {scores.dtype} {tuple(scores.shape)}; convert "
+            "them with .float()"
+        )
+    b, k, n = scores.shape
+    if k == 0 or n == 0:
+        raise ShapeError(f"scores must have a class and a position at least, got {tuple(scores.shape)}")
+    given = {"class_marginal": (class_marginal, (b, k)), "valid": (valid, (b, k))}
+    given["position_marginal"] = position_marginal, (b, n)
+    for name, (one, expected) in given.items():
+        if one is not None and one.shape != expected:
+            raise ShapeError(f"{name} must be {expected} for scores {tuple(scores.shape)}, got {tuple(one.shape)}")
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def _log_target(q: Tensor, potential: Tensor, strength: float) -> Tensor:

@@ -1,108 +1,130 @@
 """The output folder: claimed by one run, continued by the same one, refused to any other."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dhr.data.json_text import MAX_RECORDS, load_json
 from dhr.errors import OutputError
-from dhr.files import TEMPORARY_SUFFIX, remove_temporaries, write_json
+from dhr.files import TEMPORARY_SUFFIX, hold, inside, remove, remove_temporaries, remove_tree, write_json
+from dhr.pipeline.record import check_run
 from dhr.pipeline.settings import differences
 
 _LOCK = "run.lock"
+_FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")
+_SIGHTINGS, _FEATURES = "work/survey", "work/uss"
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """Where everything of a run lies; see docs/design.md."""
+    """Where everything of a run lies; see docs/design.md.
+
+    The folder may come from somebody else: a link in the place of one of its folders is refused (OutputError), as it
+    could lead writing or deletion elsewhere. A link in the place of a file is never written through.
+    """
 
     root: Path
 
     @property
     def record(self) -> Path:
         """What is known of the run."""
-        return self.root / "run.json"
+        return self._file("run.json")
 
     @property
     def scan(self) -> Path:
         """What the scan found."""
-        return self.root / "work" / "scan.json"
+        return self._file("work/scan.json")
 
     @property
     def checkpoint(self) -> Path:
         """State of the classifier's training after its last epoch."""
-        return self.root / "work" / "classifier.pt"
+        return self._file("work/classifier.pt")
 
     @property
     def affinity_checkpoint(self) -> Path:
         """State of the training of the heads of `wss.kind irn` after its last epoch."""
-        return self.root / "work" / "affinity.pt"
+        return self._file("work/affinity.pt")
+
+    @property
+    def head(self) -> Path:
+        """The trained head of USS features."""
+        return self._file("head.safetensors")
+
+    @property
+    def head_checkpoint(self) -> Path:
+        """State of the training of a head of USS features after its last epoch."""
+        return self._file("work/head.pt")
 
     @property
     def classifier(self) -> Path:
         """The trained classifier."""
-        return self.root / "classifier.safetensors"
+        return self._file("classifier.safetensors")
 
     @property
     def affinity(self) -> Path:
         """The trained heads of `wss.kind irn`."""
-        return self.root / "affinity.safetensors"
+        return self._file("affinity.safetensors")
 
     @property
     def survey(self) -> Path:
         """Discriminants of the classes, from all photographs."""
-        return self.root / "survey.safetensors"
+        return self._file("survey.safetensors")
 
     @property
     def sightings(self) -> Path:
         """What a survey that is not finished has seen so far."""
-        return self.root / "work" / "survey"
+        return self._folder(_SIGHTINGS)
 
     def sighting(self, name: str) -> Path:
         """What it has seen in a photograph."""
-        return self.sightings / f"{name}.safetensors"
+        return self._file(f"{_SIGHTINGS}/{name}.safetensors")
 
     @property
     def student(self) -> Path:
         """The trained student."""
-        return self.root / "student.safetensors"
+        return self._file("student.safetensors")
 
     @property
     def training(self) -> Path:
         """Checkpoints, log and pictures of the student's training."""
-        return self.root / "training"
+        return self._folder("training")
 
     @property
     def first(self) -> "OutputFolder":
         """Where a run with recursion keeps the masks that it starts from."""
-        return OutputFolder(self.root / "first")
+        return OutputFolder(self._folder("first"))
 
     def features(self, name: str) -> Path:
         """USS features of a photograph, for the student's training."""
-        return self.root / "work" / "uss" / f"{name}.safetensors"
+        return self._file(f"{_FEATURES}/{name}.safetensors")
+
+    @property
+    def masks(self) -> Path:
+        """The final masks of all photographs."""
+        return self._folder("masks")
 
     def mask(self, name: str) -> Path:
         """Final mask of a photograph."""
-        return self.root / "masks" / f"{name}.png"
+        return self._file(f"masks/{name}.png")
 
     def training_mask(self, name: str) -> Path:
         """Final mask of a photograph without its doubtful pixels."""
-        return self.root / "training_masks" / f"{name}.png"
+        return self._file(f"training_masks/{name}.png")
 
     def stage(self, stage: str, name: str) -> Path:
         """Mask of a photograph as of a stage."""
-        return self.root / "stages" / stage / f"{name}.png"
+        return self._file(f"stages/{stage}/{name}.png")
 
     def cams(self, name: str) -> Path:
         """CAMs of a photograph."""
-        return self.root / "cams" / f"{name}.npz"
+        return self._file(f"cams/{name}.npz")
 
     def item(self, name: str) -> Path:
         """Record of a photograph, written last."""
-        return self.root / "items" / f"{name}.json"
+        return self._file(f"items/{name}.json")
 
-    def lock(self) -> IO[str]:
+    def lock(self) -> IO[bytes]:
         """Make the folder and hold it until the file that is returned is closed, or the process ends.
 
         Raises:
@@ -110,20 +132,19 @@ class OutputFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                self._folder(name)  # one link in their place would make every photograph fail
             foreign = sorted(path.name for path in self.root.iterdir() if _foreign(path.name))
             if foreign and not self.record.is_file():
                 raise OutputError(
                     f"{self.root} holds {len(foreign)} things that are not of a run ({', '.join(foreign[:3])}); "
                     "choose an empty or new folder with --out"
                 )
-            file = (self.root / _LOCK).open("a")
         except OSError as error:
             raise OutputError(
                 f"cannot write to the output folder {self.root} ({error.strerror}); choose another with --out"
             ) from error
-        if not _hold(file):
-            file.close()
-            raise OutputError(f"another process is writing to {self.root}; wait for it, or choose another --out")
+        file = hold(self.root, _LOCK)
         remove_temporaries(self.root)  # only now: until then they may be another process's
         return file
 
@@ -136,14 +157,24 @@ class OutputFolder:
         if not self.record.is_file():
             return None
         try:
-            record = json.loads(self.record.read_bytes())
-            if not isinstance(record, dict) or not isinstance(record.get("identity"), dict):
-                raise ValueError("it is not of a run of dhr")
+            return check_run(load_json(self.record, MAX_RECORDS))
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise OutputError(
-                f"{self.record} cannot be read ({error}); choose another --out, or delete the folder"
+                f"{self.record} cannot be read ({reason}); choose another --out, or delete the folder"
             ) from error
-        return record
+
+    def remove_sightings(self) -> None:
+        """Delete what a survey has seen, once it is finished."""
+        remove_tree(self.root, _SIGHTINGS)
+
+    def remove_features(self, name: str) -> None:
+        """Delete USS features of a photograph that are damaged."""
+        remove(self.root, f"{_FEATURES}/{name}.safetensors")
+
+    def remove_checkpoint(self, path: Path) -> None:
+        """Delete the state of a training that is finished."""
+        remove(self.root, path.relative_to(self.root).as_posix())
 
     def refuse_other(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Compare the identity of the run that the folder holds with that of the run that wants it.
@@ -164,19 +195,11 @@ class OutputFolder:
         """Write run.json."""
         write_json(self.record, record)
 
+    def _file(self, relative: str) -> Path:
+        return inside(self.root, relative, may_be_link=True)  # writers refuse a link, and deletion is of the link
 
-def _hold(file: IO[str]) -> bool:
-    """Lock ``file`` for this process, until it closes it or ends; False if another process has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs in one folder are not caught there
-        return True
-    try:
-        # Not flock: processes that load photographs would inherit it, and hold it for seconds after a SIGKILL.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    def _folder(self, relative: str) -> Path:
+        return inside(self.root, relative)
 
 
 def _foreign(name: str) -> bool:

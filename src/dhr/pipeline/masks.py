@@ -24,6 +24,7 @@ from dhr.models.views import average_views
 from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.negatives import background_alone
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.stored_maps import StoredMaps
 from dhr.types import Rebalanced
@@ -132,22 +133,26 @@ def make_mask(
     start = time.perf_counter()
     classes = data.classes
     rgb = data.read_image(sample)
-    maps = see(rgb, sample, classes, wss, uss, config, device)
-    result = rebalance(
-        maps.cams,
-        maps.uss,
-        maps.wss,
-        maps.image,
-        edges=maps.edges,
-        background=classes.background,
-        prior=photograph_prior(classes, sample, config.method.prior, device),
-        survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-        config=config.method if survey is None else survey.weighed(config.method),
-        boundary=config.boundary,
-    )
+    if sample.tags:
+        maps = see(rgb, sample, classes, wss, uss, config, device)
+        result = rebalance(
+            maps.cams,
+            maps.uss,
+            maps.wss,
+            maps.image,
+            edges=maps.edges,
+            background=classes.background,
+            prior=photograph_prior(classes, sample, config.method.prior, device),
+            survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
+            config=config.method if survey is None else survey.weighed(config.method),
+            boundary=config.boundary,
+        )
+    else:
+        height, width = working_image(rgb, config.image.long_side).shape[-2:]
+        result = background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
     size = (rgb.shape[0], rgb.shape[1])
     ids = torch.tensor([*range(classes.foreground.start), *sample.tags], dtype=torch.uint8, device=device)
-    mask = _labels(result.scores, ids, size)
+    mask = _labels(result.scores, result.order, ids, size)
     if config.stages:
         _write_stages(result, folder, sample, ids, size, classes, palette)
     if config.doubtful > 0:
@@ -182,8 +187,8 @@ def surveyed(
     return said.view(1, -1, *grid)
 
 
-def _labels(scores: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    return upsampled_labels(scores[0], ids, size).cpu().numpy()
+def _labels(scores: Tensor, order: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    return upsampled_labels(scores[0, order[0]], ids[order[0]], size).cpu().numpy()  # of equal scores the first wins
 
 
 def _write_stages(
@@ -204,7 +209,7 @@ def _write_stages(
         ("inter", result.inter),
         ("intra", result.intra),
     ):
-        write_mask(folder.stage(stage, sample.name), _labels(scores, ids, size), palette)
+        write_mask(folder.stage(stage, sample.name), _labels(scores, result.order, ids, size), palette)
     activation = result.activation[0, classes.foreground.start :]
     buffer = io.BytesIO()
     np.savez_compressed(

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -19,11 +18,13 @@ from dhr.models.weights import NONE
 from dhr.models.wss import FILES, WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
+from dhr.parsing import Fields, parse_json
 from dhr.pipeline.features import build_features
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.stored_maps import StoredMaps, stored_maps
 from dhr.pipeline.weights import run_weights
+from dhr.tensors import check_finite, read_tensors
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
 
@@ -64,8 +65,9 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
 def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
     try:
         names, state = _read(path)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({error})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({reason})") from error
     if names != list(data.classes.names):
         raise WeightsError(
             f"--classifier: {path} was trained for the classes {_first(names)}; "
@@ -77,6 +79,12 @@ def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
             f"--classifier: {path} is of another network than the settings name: {len(differ)} parameters differ, "
             f"first {', '.join(differ[:3])}; give the settings that it was trained with"
         )
+    try:
+        check_finite(state)
+    except ValueError as error:
+        raise WeightsError(
+            f"--classifier: {path} cannot be used: {error}; delete it, and it is trained again"
+        ) from error
     wss.load_state_dict(state, strict=False)  # what it lacks are heads, which are trained on it
 
 
@@ -85,16 +93,19 @@ def _load_heads(wss: IrnClassifier, path: Path) -> None:
         _, state = _read(path)
         if differ := _differ(wss.heads.state_dict(), state):
             raise ValueError(f"{len(differ)} parameters differ, first {', '.join(differ[:3])}")
-    except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); delete it, and the heads are trained anew") from error
+        check_finite(state)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{path} is damaged ({reason}); delete it, and the heads are trained again") from error
     wss.heads.load_state_dict(state)
 
 
 def _read(path: Path) -> tuple[list[str] | None, dict[str, Tensor]]:
     """Names of the classes, and parameters, of a file that :func:`_write` wrote."""
-    with safe_open(path, framework="pt") as file:
-        names = json.loads((file.metadata() or {}).get("classes", "null"))
-        return names, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    state, metadata = read_tensors(path)
+    if "classes" not in metadata:
+        return None, state
+    return list(Fields({"classes": parse_json(metadata["classes"])}).texts("classes")), state
 
 
 def _write(path: Path, state: Mapping[str, Tensor], data: DataSet) -> None:
@@ -113,7 +124,10 @@ def _differ(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[s
     return sorted(
         key
         for key in {*wanted, *state}
-        if key not in wanted or key not in state or wanted[key].shape != state[key].shape
+        if key not in wanted
+        or key not in state
+        or wanted[key].shape != state[key].shape
+        or wanted[key].is_floating_point() != state[key].is_floating_point()
     )
 
 
@@ -147,7 +161,7 @@ def train(
             progress=progress,
         )
         _write(folder.classifier, tag_state(wss), data)
-    folder.checkpoint.unlink(missing_ok=True)
+    folder.remove_checkpoint(folder.checkpoint)
 
 
 def train_heads(
@@ -171,4 +185,4 @@ def train_heads(
             progress=progress,
         )
         _write(folder.affinity, wss.heads.state_dict(), data)
-    folder.affinity_checkpoint.unlink(missing_ok=True)
+    folder.remove_checkpoint(folder.affinity_checkpoint)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.files import write_bytes
+from dhr.files import write_output
 from dhr.pipeline.predict import student_digest
 from dhr.train.student_file import read_student
 
@@ -77,5 +77,5 @@ def export_onnx(student: Path, out: Path, height: int, width: int) -> float:
         worst = max(worst, float(np.abs(ours - theirs).max()))
     if not worst <= _TOLERANCE:
         raise WeightsError(f"onnxruntime computes probabilities that differ by {worst:.2g} from PyTorch's; not written")
-    write_bytes(out, buffer.getvalue())
+    write_output(out, lambda file: file.write(buffer.getvalue()))
     return worst

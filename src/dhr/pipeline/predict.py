@@ -1,7 +1,6 @@
 """A student on photographs without tags."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,14 +14,15 @@ from torch import Tensor
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
 from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.made_of import read_item
+from dhr.data.made_of import read_digest
+from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, photographs_below
 from dhr.data.samples import ClassTable, Problem
-from dhr.data.tags import TagLine, merge, read_tags
+from dhr.data.tags import read_tags
 from dhr.data.transforms import working_image
-from dhr.errors import ConfigError, ItemError, WeightsError
-from dhr.files import open_regular, write_json
+from dhr.errors import ConfigError, DataError, ItemError, WeightsError
+from dhr.files import digest_regular, write_json
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
@@ -67,6 +67,8 @@ class Predicted:
     overview: Path
     strange: tuple[str, ...] = ()
     """Masks in the folder that are of none of these photographs, or of one that changed and cannot be used now."""
+    notes: tuple[str, ...] = ()
+    """What was decided while the tags were read."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def predict(
     segment = _Segmenter(read.student.to(device), classes, config.long_side or read.long_side, config, device)
     colours = class_palette(classes)
     listing = photographs_below(images)
-    known = None if tags is None else _tags(tags, images, listing.listed, classes)
+    notes: list[str] = []
+    known = None if tags is None else _tags(tags, images, listing.listed, classes, notes)
     problems = list(listing.problems)
     folder = OutputFolder(out)
     with closing(folder.lock()):
@@ -154,7 +157,7 @@ def predict(
         folder.write_record(
             {"status": "finished", **state, "masks": len(made), "skipped": skipped, "strange": list(strange)}
         )
-    return Predicted(len(made), tuple(problems), overview, strange)
+    return Predicted(len(made), tuple(problems), overview, strange, tuple(notes))
 
 
 def student_digest(student: Path) -> str:
@@ -176,21 +179,21 @@ def _make(
     folder: OutputFolder,
     segment: _Segmenter,
     colours: UInt8[np.ndarray, "256 3"],
-    known: dict[str, tuple[int, ...]] | None,
+    known: Mapping[str, tuple[tuple[int, ...], str | None]] | None,
 ) -> None:
     """Make the mask of a photograph, then its record, unless they are there."""
     name, path = photograph.name, photograph.path
-    if known is not None and name not in known:
-        raise ItemError("--tags does not name it, or names it with tags that cannot be used")
+    allowed, reason = (None, None) if known is None else known[name]
+    if reason:
+        raise ItemError(reason)
     try:
         digest = _digest(path)
     except OSError as error:
         raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
-    item = read_item(folder.item(name)) or {}
-    if item.get("digest") == digest and folder.mask(name).is_file():
+    if read_digest(folder.item(name)) == digest and folder.mask(name).is_file():
         return
     rgb = read_rgb(path)
-    labels = segment(rgb, None if known is None else known[name])
+    labels = segment(rgb, allowed)
     write_mask(folder.mask(name), labels, colours)
     write_json(
         folder.item(name),
@@ -221,6 +224,8 @@ def probabilities(
     if allowed is not None:
         kept = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
         kept[[*range(student.background), *allowed]] = True
+        if int(kept.sum()) == 1:  # nothing to choose from, and nothing that a correction could compare
+            return kept[:, None, None].expand_as(scores).to(scores.dtype)
         scores = scores * kept[:, None, None]
         if config.boundary != "none":  # a CRF would see classes that cannot be
             scores = scores[:, kept]
@@ -236,23 +241,17 @@ def probabilities(
 
 
 def _tags(
-    path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable
-) -> dict[str, tuple[int, ...]]:
-    """Tags by name; photographs whose lines cannot be used are not in it."""
-    lines = read_tags(path, classes)
+    path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable, notes: list[str]
+) -> dict[str, tuple[tuple[int, ...], str | None]]:
+    """Tags by name, or why a photograph has none that can be used."""
     by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
-    found: dict[str, list[TagLine]] = {}
-    for line, (files, _) in zip(lines, Names([*by_file]).find_all([line.image for line in lines]), strict=True):
-        for file in files:
-            found.setdefault(by_file[file], []).append(line)
-    merged = {name: merge(several) for name, several in found.items()}
-    return {name: ids for name, (ids, reason) in merged.items() if reason is None}
+    names = Names([*by_file], f"{images.resolve().name}/")
+    matched = match_lines(path, read_tags(path, classes, notes), names)
+    return {name: matched.tags_of(file) for file, name in by_file.items()}
 
 
 def _digest(path: Path) -> str:
-    """SHA-256, in hex, of a regular file; OSError if it is none, or cannot be read."""
-    whole = hashlib.sha256()
-    with open_regular(path) as file:
-        while block := file.read(1 << 20):
-            whole.update(block)
-    return whole.hexdigest()
+    try:
+        return digest_regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error

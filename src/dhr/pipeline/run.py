@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.made_of import read_item
+from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
@@ -24,6 +24,7 @@ from dhr.pipeline.map_check import check_maps
 from dhr.pipeline.masks import make_mask
 from dhr.pipeline.meter import Meter
 from dhr.pipeline.models import Models, build_models, train, train_heads
+from dhr.pipeline.record import ItemRecord
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
 from dhr.pipeline.stored_maps import StoredMaps
@@ -170,6 +171,7 @@ def run(
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
+            notes = (*notes, *_damaged(models.uss.store.damaged))
         outcome = replace(_outcome(folder, found, config, len(todo), problems, meter), notes=notes)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
@@ -229,7 +231,7 @@ def _again(
     with meter.stage("student"):
         learned = trained_student(
             data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
-            Masks(folder.first.root / "masks", data.classes), config, folder, fabric, {"identity": identity},
+            Masks(folder.first.masks, data.classes), config, folder, fabric, {"identity": identity},
             lambda stage, done, total, note: progress(stage, done, total),
         )  # fmt: skip
     found = replace(found, samples=tuple(usable))
@@ -246,9 +248,17 @@ def _unfinished(folder: OutputFolder, found: Scan, config: RunConfig) -> list[Sa
 
 
 def _is_made(folder: OutputFolder, sample: Sample, digest: str, config: RunConfig) -> bool:
-    item = read_item(folder.item(sample.name))
     masks = [folder.mask(sample.name), *([folder.training_mask(sample.name)] if config.doubtful > 0 else [])]
-    return item is not None and item.get("digest") == digest and all(mask.is_file() for mask in masks)
+    item = _item(folder, sample)
+    return item is not None and item.digest == digest and all(mask.is_file() for mask in masks)
+
+
+def _item(folder: OutputFolder, sample: Sample) -> ItemRecord | None:
+    """The record of a finished photograph; None if there is none, or it is damaged: then the mask is made again."""
+    try:
+        return ItemRecord.parse(load_json(folder.item(sample.name), MAX_RECORD))
+    except (OSError, ValueError):
+        return None
 
 
 def _outcome(
@@ -261,9 +271,16 @@ def _outcome(
 ) -> Outcome:
     unfinished = {sample.name for sample in _unfinished(folder, found, config)}
     finished = [sample for sample in found.samples if sample.name not in unfinished]
-    vanished = sum(bool((read_item(folder.item(sample.name)) or {}).get("vanished")) for sample in finished)
+    items = [_item(folder, sample) for sample in finished]
+    vanished = sum(item is not None and bool(item.vanished) for item in items)
     made = len(finished) - (len(found.samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
+
+
+def _damaged(kept: Sequence[str]) -> tuple[str, ...]:
+    """Kept features that were damaged, in one line."""
+    more = f"; {len(kept) - 1} more were damaged, too" if len(kept) > 1 else ""
+    return (f"{kept[0]}; computed again{more}",) if kept else ()
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from dhr.data.json_text import parse_json
+from dhr.data.json_text import MAX_RECORDS, load_json
+from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.files import read_regular, write_json
+from dhr.files import write_json
+from dhr.parsing import Fields, as_whole
 from dhr.pipeline.folder import OutputFolder
-
-_MOST = 1_000_000_000  # bytes of scan.json; a million photographs have a fifth of it
 
 
 @dataclass(frozen=True)
@@ -42,54 +42,66 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
     """Decode every photograph, remembering those that were decoded before and have not changed.
 
     Raises:
-        DataError: none can be read.
+        DataError: none can be read, or none of those that can is tagged.
     """
     known = _known(folder)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, _Known] = {}
     seen: dict[str, Seen] = {}
     samples, problems = [], list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
     for done, sample in enumerate(data.samples, start=1):
-        entry: dict[str, Any] = {"digest": "", "reason": None, "size": None}
+        digest = ""
         try:
-            entry["digest"] = digest = data.digest(sample)
-            before = known.get(sample.name, {})
-            if before.get("digest") == digest:
+            digest = data.digest(sample)
+            before = known.get(sample.name)
+            if before is not None and before.digest == digest:
                 entry = before
             else:
-                entry["size"] = list(data.read_image(sample).shape[:2])
+                height, width = data.read_image(sample).shape[:2]
+                entry = _Known(digest, None, (height, width))
         except ItemError as error:
-            entry["reason"] = str(error)
+            entry = _Known(digest, str(error), None)
         found[sample.name] = entry
-        if entry["reason"] is None:
-            seen[sample.name] = Seen(digest, *entry["size"])
+        if entry.size is not None:
+            seen[sample.name] = Seen(digest, *entry.size)
             samples.append(sample)
             whole.update(json.dumps([sample.name, digest, sample.tags]).encode())
         else:
-            problems.append(Problem(sample.source, entry["reason"]))
+            problems.append(Problem(sample.source, entry.reason or ""))
         progress(done, len(data.samples))
     if not samples:
-        first = f": {problems[0].source}: {problems[0].reason}" if problems else ""
-        raise DataError(f"none of the {len(data.samples)} photographs can be read{first}")
+        raise DataError(f"none of the {len(data.samples)} photographs can be read: {' | '.join(told(problems, 3))}")
+    if not any(sample.tags for sample in samples):
+        raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     if found != known:
-        write_json(folder.scan, found)
+        write_json(folder.scan, {name: asdict(one) for name, one in found.items()})
     return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest(), seen)
 
 
-def _known(folder: OutputFolder) -> dict[str, Any]:
-    """What an earlier scan found, as far as it is whole."""
+@dataclass(frozen=True)
+class _Known:
+    """What a scan found of a photograph."""
+
+    digest: str
+    reason: str | None
+    """Why it cannot be used."""
+    size: tuple[int, int] | None
+    """Height and width; None if it cannot be used."""
+
+    @staticmethod
+    def parse(value: Any) -> "_Known":
+        record = Fields(value)
+        digest = record.text("digest")
+        if "reason" in record:
+            return _Known(digest, record.text("reason"), None)
+        height, width = (as_whole(side, 1, 1 << 31, "size") for side in record.entries("size", 2))
+        return _Known(digest, None, (height, width))
+
+
+def _known(folder: OutputFolder) -> dict[str, _Known]:
+    """What an earlier scan found; nothing if its record is damaged: then all is read again."""
     try:
-        known = parse_json(read_regular(folder.scan, _MOST).decode())
+        found = Fields(load_json(folder.scan, MAX_RECORDS))
+        return {name: _Known.parse(found.value(name)) for name in found.names()}
     except (OSError, ValueError):
         return {}
-    return {name: entry for name, entry in known.items() if _whole(entry)} if isinstance(known, dict) else {}
-
-
-def _whole(entry: Any) -> bool:
-    """Whether it has a digest, and a size or the reason why there is none."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("digest"), str):
-        return False
-    size, reason = entry.get("size"), entry.get("reason")
-    if reason is not None:
-        return isinstance(reason, str) and size is None
-    return isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)

@@ -14,7 +14,7 @@ from dhr.data.cam_files import SUFFIXES
 from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError, WeightsError
 from dhr.features.store import known_reduction
-from dhr.files import open_regular
+from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.student import Mask2FormerConfig, StudentConfig
 from dhr.models.uss import UssConfig
@@ -25,6 +25,8 @@ from dhr.train.classifier import TrainConfig
 from dhr.train.joint_config import JointConfig
 
 _SHA256 = "sha256:"
+MAX_WEIGHTS = 64_000_000_000
+"""Largest file of weights, or of maps, bytes."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,16 @@ class RunConfig:
             raise ConfigError(
                 f"recursion needs a classifier that is trained on the tags, wss.kind classifier or irn; got "
                 f"{self.wss.kind}. A student of its masks: dhr train --masks OUT/masks"
+            )
+        if self.method.marginal == "prior" and not self.method.prior:
+            raise ConfigError(
+                "method.marginal prior needs method.prior, shares by class name ({cat: 0.2, sky: 0.5}); or set "
+                "method.marginal to estimated"
+            )
+        if self.method.marginal == "prior" and self.recursion:
+            raise ConfigError(
+                "recursion rebalances crops, whose shares nobody knows: set method.marginal to estimated, or recursion "
+                "to false"
             )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
@@ -218,11 +230,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _digest(path: Path, setting: str, before: str | None) -> str:
     try:
-        whole = hashlib.sha256()
-        with open_regular(path) as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
-        return _SHA256 + whole.hexdigest()
+        return _SHA256 + digest_regular(path, MAX_WEIGHTS)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
             return before

@@ -3,17 +3,18 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 
-from dhr.data.images import read_mask
+from dhr.data.numbering import Numbering, numbering
 from dhr.data.palette import class_palette
 from dhr.data.problems import told
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
@@ -21,7 +22,7 @@ from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
-from dhr.files import write_bytes
+from dhr.files import inside, write_bytes
 from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
@@ -44,10 +45,25 @@ _SHOWN = 4  # photographs whose masks are drawn now and then
 
 @dataclass(frozen=True)
 class Masks:
-    """Reads the masks that teach a student, and refuses those that cannot."""
+    """Reads the masks that teach a student, and refuses those that cannot.
+
+    Their classes are matched by name with the data set's where the folder has a class table.
+    """
 
     folder: Path
     classes: ClassTable
+    samples: tuple[Sample, ...] = ()
+    """Photographs whose tags tell whether numbers or colours of their masks count."""
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """How the masks number the classes.
+
+        Raises:
+            DataError: the folder's class table does not fit.
+        """
+        there = [(path, sample.tags) for sample in self.samples if (path := self.path(sample)).is_file()]
+        return numbering(self.classes, self.folder, there)
 
     def __call__(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """The mask of a photograph.
@@ -55,23 +71,16 @@ class Masks:
         Raises:
             ItemError: there is none, it cannot be read, or it names a class beyond the table.
         """
-        path = self.path(sample)
-        if not path.is_file():
-            raise ItemError(f"it has no mask, {path}")
-        mask = read_mask(path)
-        beyond = np.unique(mask[(mask >= len(self.classes.names)) & (mask != VOID)])
-        if len(beyond):
-            raise ItemError(
-                f"its mask {path} names class {beyond[0]}; the table ends at {len(self.classes.names) - 1}, 255 is void"
-            )
-        return mask
+        if not self.path(sample).is_file():
+            raise MissingMaskError(f"it has no mask, {self.path(sample)}")
+        return self.numbering.read(self.path(sample))
 
     def path(self, sample: Sample) -> Path:
         """Where the mask of a photograph is, if it has one."""
         return self.folder / f"{sample.name}.png"
 
-    def check(self, sample: Sample, size: tuple[int, int]) -> None:
-        """Refuse a mask of another size than its photograph.
+    def check(self, sample: Sample, size: tuple[int, int]) -> Int64[np.ndarray, "256"]:
+        """The pixels of a mask by label; refuse one of another size than its photograph.
 
         Raises:
             ItemError: also what :meth:`__call__` raises.
@@ -80,6 +89,11 @@ class Masks:
         if mask.shape != size:
             shapes = " and ".join(f"{width}x{height}" for height, width in (mask.shape, size))
             raise ItemError(f"its mask and itself differ in size: {shapes}")
+        return np.bincount(mask.ravel(), minlength=VOID + 1)
+
+
+class MissingMaskError(ItemError):
+    """A photograph without a mask, which others may be left without on purpose."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +132,22 @@ def keep_features(
         progress("USS features", done, len(samples), "")
         path = folder.features(sample.name)
         try:
-            if not path.is_file():
-                uss.keep(working_image(data.read_image(sample), config.image.long_side).unsqueeze(0), path)
+            image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
+            if not _kept(path, uss.shape(image)):
+                folder.remove_features(sample.name)
+                uss.keep(image, path)
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
     progress("USS features", len(samples), len(samples), "")
     return problems
+
+
+def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
+    """Whether a file holds features of this shape; False if there is none, or it is damaged."""
+    try:
+        return read_entry(path, shape=shape) is not None
+    except ItemError:
+        return False
 
 
 def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> Student:
@@ -265,7 +289,7 @@ class _Pictures:
         rows = [self._row(index, student) for index in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
-        path = self.folder / "pictures" / f"step-{step:08d}.png"
+        path = inside(self.folder, f"pictures/step-{step:08d}.png")
         try:
             write_bytes(path, buffer.getvalue())
         except PlaceError as error:

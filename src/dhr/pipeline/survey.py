@@ -1,15 +1,12 @@
 """The first pass over a data set: what its photographs together say of the classes (dhr.method.survey)."""
 
-import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.errors import ItemError, OutputError
@@ -17,18 +14,21 @@ from dhr.files import write_bytes
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Sighting, Survey, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
+from dhr.parsing import as_number
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.masks import Maps, photograph_prior, see
 from dhr.pipeline.models import Models
 from dhr.pipeline.settings import RunConfig
+from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 PER_CLASS = 200
 """Photographs of each class that suffice; of large data sets not all are looked at."""
 
 MEMORY = 1 << 30
-"""Bytes that the features of all these photographs may take; of more, each gives a part of its cells."""
+"""Bytes that the features and scores of all these photographs may take; of more, each gives a part of its cells. To fit
+the discriminants takes some ten matrices of channels by channels beside it, however many photographs there are."""
 
-_LEAST = 64  # cells of a photograph, however many photographs there are
+_LEAST = 16  # cells for which a photograph is worth a look: rather than fewer, fewer photographs are looked at
 
 
 def make_survey(
@@ -43,29 +43,28 @@ def make_survey(
     """Rebalance photographs, keep what is seen in them, and fit the discriminants; read them if that is done.
 
     A pass that was killed goes on with the next photograph, and ends with the same bytes. Photographs that cannot be
-    read count nothing; who makes their masks reports them. None, and no file, if none of them can.
+    read count nothing; who makes their masks reports them. None, and no file, if none of them can, or none fits.
 
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
     if folder.survey.is_file():
-        shutil.rmtree(folder.sightings, ignore_errors=True)  # if it was killed in between
+        folder.remove_sightings()  # if it was killed in between
         try:
-            found = _read(folder.survey)
-            known = Discriminant(found["weights"], found["bias"], found["known"])
-            return Survey(known, float(found["trust"])).to(device)
-        except (OSError, KeyError, SafetensorError) as error:
-            raise OutputError(f"{folder.survey} is damaged ({error}); delete it, and it is made anew") from error
-    looked_at = chosen(samples)
+            return read_survey(folder.survey, len(data.classes.names), models.uss.channels).to(device)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{folder.survey} is damaged ({reason}); delete it, and it is made again") from error
+    looked_at, cells = plan(samples, models.uss.channels, data.classes.background)
     sightings = []
     for done, sample in enumerate(looked_at):
         progress("survey", done, len(looked_at))
         path = folder.sighting(sample.name)
         try:
-            sighting = _sighting(path)
+            sighting = _sighting(path, len(data.classes.names), models.uss.channels)
             if sighting is None:
                 maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
-                sighting = sight(maps, sample, data.classes, config, len(looked_at))
+                sighting = sight(maps, sample, data.classes, config, cells)
                 write_bytes(path, save({name: value.cpu() for name, value in vars(sighting).items()}))
         except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
@@ -82,12 +81,16 @@ def make_survey(
     )
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
-    shutil.rmtree(folder.sightings, ignore_errors=True)
+    folder.remove_sightings()
     return survey
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
-    """Photographs to look at: each that has a class of which there are not enough yet, in an order drawn by name."""
+    """Photographs to look at: each that has a class of which there are not enough yet, in an order drawn by name.
+
+    Those without tags are left out: every cell of theirs would count as background for certain, and outweigh the cells
+    of photographs in which it had to be told from something.
+    """
     counts: dict[int, int] = {}
     found = []
     for sample in sorted(samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name)):
@@ -98,8 +101,29 @@ def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample
     return found
 
 
-def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, photographs: int) -> Sighting:
-    """What Steps 1 to 3 see in a photograph, one of so many; in half precision, on the CPU."""
+def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sample], int]:
+    """Photographs to look at, and cells that each may give, so that all that is kept of them fits into :data:`MEMORY`.
+
+    Half as many photographs of each class, and half of that again, where cells would be fewer than :data:`_LEAST`. None
+    at all where not even a cell of one photograph of each class fits.
+
+    Args:
+        samples: photographs with their tags.
+        dim: channels of the features.
+        background: whether each photograph has a background beside its tags.
+    """
+    per_class = PER_CLASS
+    while True:
+        found = chosen(samples, per_class)
+        numbers = sum(dim + len(sample.tags) + background for sample in found)  # of one cell of each, 2 bytes each
+        cells = MEMORY // max(2 * numbers, 1)
+        if cells >= _LEAST or per_class == 1:
+            return (found, cells) if cells else ([], 0)
+        per_class //= 2
+
+
+def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, cells: int) -> Sighting:
+    """What Steps 1 to 3 see in a photograph, in so many of its cells; in half precision, on the CPU."""
     background = classes.background
     result = rebalance(
         maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background,
@@ -108,7 +132,6 @@ def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, ph
     )  # fmt: skip
     features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
-    cells = max(_LEAST, MEMORY // (2 * len(features) * photographs))
     if cells < features.shape[1]:
         draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
         some = torch.randperm(features.shape[1], generator=draw)[:cells].sort().values.to(features.device)
@@ -117,14 +140,37 @@ def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, ph
     return Sighting(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+def read_survey(path: Path, classes: int, channels: int) -> Survey:
+    """The survey that a file holds, for so many classes and channels of the USS features.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or of another data set or features.
+    """
+    found, _ = read_tensors(path)
+    check_shapes(
+        found, {"weights": (classes, channels), "bias": (classes,), "known": (classes,), "trust": ()}
+    )  # fmt: skip
+    check_kinds(found, {**dict.fromkeys(("weights", "bias", "known"), (torch.float32,)), "trust": (torch.float64,)})
+    check_finite(found)
+    known, trust = found["known"], float(found["trust"])
+    if not bool(((known == 0) | (known == 1)).all()):
+        raise ValueError("known: expected 0 and 1 only")
+    return Survey(Discriminant(found["weights"], found["bias"], known), as_number(trust, 0, 1, "trust"))
 
 
-def _sighting(path: Path) -> Sighting | None:
-    """What an interrupted pass has kept; None if there is nothing, or it is damaged."""
+def _sighting(path: Path, classes: int, channels: int) -> Sighting | None:
+    """What an interrupted pass has kept; None if there is nothing, or it is damaged: then it is looked at again."""
     try:
-        return Sighting(**_read(path))
-    except (OSError, TypeError, SafetensorError):
+        found, _ = read_tensors(path, 4 * MEMORY)
+        check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})
+        check_kinds(found, {**dict.fromkeys(("features", "scores"), (torch.float16,)), "ids": (torch.int64,)})
+        check_finite(found)
+        features, scores, ids = found["features"], found["scores"], found["ids"]
+        if features.shape[1] != scores.shape[1] or len(scores) != len(ids) or not len(ids):
+            raise ValueError("its tensors do not fit together")
+        if bool((scores < 0).any()) or int(ids.min()) < 0 or int(ids.max()) >= classes:
+            raise ValueError("it holds scores or classes that cannot be")
+    except (OSError, ValueError):
         return None
+    return Sighting(features, scores, ids)

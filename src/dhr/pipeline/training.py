@@ -11,16 +11,29 @@ import torch
 from lightning_fabric import Fabric
 
 import dhr
+from dhr.data.agreement import Agreement
 from dhr.data.made_of import Origins
+from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
-from dhr.errors import ConfigError, ItemError
+from dhr.errors import ConfigError, DataError, ItemError
+from dhr.files import digest_regular
 from dhr.pipeline.deterministic import make_deterministic
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.models import build_models, train
 from dhr.pipeline.scan import Scan, scan
 from dhr.pipeline.settings import RunConfig, plain
-from dhr.pipeline.students import Course, Masks, Progress, joint_course, mask2former_course, trained_student
+from dhr.pipeline.students import (
+    Course,
+    Masks,
+    MissingMaskError,
+    Progress,
+    joint_course,
+    mask2former_course,
+    trained_student,
+)
 from dhr.train.joint import make_fabric
+
+_SEVERAL = 3  # masks that cannot be used, from which on a training does not begin
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,8 @@ class Trained:
     student: Path
     photographs: int
     skipped: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    """What a person should know of the masks, a sentence each."""
 
 
 def train_on_masks(
@@ -49,7 +64,8 @@ def train_on_masks(
 
     Raises:
         ConfigError: settings that cannot work together.
-        DataError: no photograph is left.
+        DataError: no photograph is left, several masks cannot be read, or none shows a class that its photograph is
+            tagged with.
         OutputError: ``out`` cannot be written, or holds something else.
         WeightsError: a model's weights cannot be had.
     """
@@ -78,9 +94,8 @@ def train_on_masks(
             _scan(data, folder, progress)
         fabric.barrier()
         found = _scan(data, folder, lambda stage, done, total, note: None)
-        teachers = None if masks is None else Masks(masks, data.classes)
-        origins = None if masks is None else Origins.beside(masks)
-        usable, problems = _usable(data, found, teachers, origins)
+        teachers = None if masks is None else Masks(masks, data.classes, found.samples)
+        usable, problems, notes = _usable(data, found, teachers)
         about = {"photographs": found.digest, "masks": None if teachers is None else _digest(found, teachers)}
         if fabric.is_global_zero:
             identity |= {"masks": about["masks"], "photographs and tags": found.digest}
@@ -98,36 +113,50 @@ def train_on_masks(
                 {"status": "finished", "command": "train", "identity": identity,
                  "photographs": photographs, "skipped": skipped}
             )  # fmt: skip
-    return Trained(folder.student, photographs, tuple(problems))
+    return Trained(folder.student, photographs, tuple(problems), notes)
 
 
 def _scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     return scan(data, folder, lambda done, total: progress("scan", done, total, ""))
 
 
-def _usable(
-    data: DataSet, found: Scan, masks: Masks | None, origins: Origins | None
-) -> tuple[list[Sample], list[Problem]]:
-    """Photographs that have a mask which fits, and what is wrong with the others."""
-    usable, problems = [], list(found.problems)
+def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sample], list[Problem], tuple[str, ...]]:
+    """Photographs that have a mask which fits, what is wrong with the others, and notes on the masks.
+
+    Raises:
+        DataError: masks that are there cannot be used, and they are several; or none shows a tagged class.
+    """
+    if masks is None:
+        return list(found.samples), list(found.problems), ()
+    agreement = Agreement(data.classes, f"masks in {masks.folder}", complete=False)
+    origins, usable, missing, unread = Origins.beside(masks.folder), [], list[Problem](), list[Problem]()
     for sample in found.samples:
         try:
-            if masks is not None:
-                masks.check(sample, data.read_image(sample).shape[:2])
-            if origins is not None and (reason := origins.other(data, sample)):
-                raise ItemError(reason)
+            if reason := origins.other(data, sample):
+                raise MissingMaskError(reason)
+            pixels = masks.check(sample, data.read_image(sample).shape[:2])
+            agreement.add(sample.name, sample.tags, pixels)
             usable.append(sample)
+        except MissingMaskError as error:
+            missing.append(Problem(sample.source, str(error)))
         except ItemError as error:
-            problems.append(Problem(sample.source, str(error)))
-    return usable, problems
+            unread.append(Problem(sample.source, str(error)))
+    if len(unread) >= _SEVERAL:  # most likely those that a person has edited, so the most valuable ones
+        raise DataError(
+            f"{len(unread)} masks in {masks.folder} cannot be used: {' | '.join(told(unread, 2))}; correct them, or "
+            "remove them to leave these photographs out"
+        )
+    agreement.refuse_nothing()
+    notes = (*masks.numbering.all_notes, *(check.text for check in agreement.checks()))
+    return usable, [*found.problems, *missing, *unread], notes
 
 
 def _digest(found: Scan, masks: Masks) -> str:
-    """Of what the files of all masks hold, wherever they lie."""
-    whole = hashlib.sha256()
+    """Of what the files of all masks hold, wherever they lie, and of how their classes are numbered."""
+    whole = hashlib.sha256(masks.numbering.key.encode())
     for sample in found.samples:
         try:
-            content = hashlib.sha256(masks.path(sample).read_bytes()).hexdigest()
+            content = digest_regular(masks.path(sample))
         except OSError:  # then it is left out, and the reason is told
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())

@@ -82,7 +82,7 @@ def train_head(
         identity["photographs"] = seen.digest
         folder.refuse_other(known, identity)
         folder.write_record({"status": "running", "command": "uss train", "identity": identity})
-        path = folder.root / "head.safetensors"
+        path = folder.head
         if not path.is_file():
             head = TRAININGS[config.kind]()(
                 pieces,
@@ -90,12 +90,12 @@ def train_head(
                 config.head,
                 getattr(config, config.kind),
                 device=device,
-                checkpoint=_checkpoint(folder),
+                checkpoint=folder.head_checkpoint,
                 progress=lambda done, total: progress("head", done, total),
             )
             write_head(path, config.kind, head, head.shape, below)
-        for checkpoint in _checkpoint(folder).parent.glob("*.pt"):
-            checkpoint.unlink(missing_ok=True)
+        for checkpoint in folder.head_checkpoint.parent.glob("*.pt"):
+            folder.remove_checkpoint(checkpoint)
         problems = (*listing.problems, *seen.problems)
         folder.write_record(
             {"status": "finished", "command": "uss train", "identity": identity,
@@ -112,11 +112,6 @@ def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any])
     own = asdict(getattr(config, config.kind))
     uss = {name: getattr(config.uss, name) for name in ("mean", "std", "options")}
     return plain({"kind": config.kind, "below": below, "uss": uss, "head": head, config.kind: own})
-
-
-def _checkpoint(folder: OutputFolder) -> Path:
-    """State of the training after its last epoch."""
-    return folder.root / "work" / "head.pt"
 
 
 def _stego() -> Callable[..., Any]:

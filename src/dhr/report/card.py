@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dhr.data.array_files import read_npz
 from dhr.data.images import read_mask
 from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.errors import DhrError
@@ -20,6 +21,7 @@ from dhr.report.text import counted, named, percent, safe
 _CAMS = 12  # heat maps of one photograph; with 60 tags they would fill a screen
 _CAM_SIDE = 120  # pixels
 _CHIPS = 40  # tags of one photograph
+_MAX_CAMS = 500_000_000  # bytes, packed and unpacked; 254 CAMs on a grid of 500 by 500 cells have a quarter
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,13 @@ def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str
 
 def _stored_cams(path: Path, table: ClassTable) -> list[tuple[str, Float[np.ndarray, "h w"]]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            cams, classes = stored["cams"], stored["classes"]
-    except Exception:  # no file, or a damaged one: numpy, zipfile and zlib fail with nearly any exception
+        stored = read_npz(path, _MAX_CAMS, ("cams", "classes"))
+        cams, classes = stored["cams"], stored["classes"]
+    except (OSError, ValueError, KeyError, MemoryError):  # no file, or a damaged one
         return []
     if classes.ndim != 1 or classes.dtype.kind not in "iu" or cams.dtype.kind != "f" or cams.ndim != 3:
+        return []
+    if not np.isfinite(cams).all():
         return []
     if len(cams) != len(classes) or 0 in cams.shape:
         return []

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
-from dhr.files import write_bytes
+from dhr.files import write_output
 from dhr.report.panels import heat_colours
 
 _CELL, _SMALLEST_CELL = 30, 12  # pixels of a cell; the least, where there are many classes
@@ -74,7 +74,7 @@ def write_picture(path: Path, image: Image.Image) -> None:
     """
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
-    write_bytes(path, buffer.getvalue())
+    write_output(path, lambda file: file.write(buffer.getvalue()))
 
 
 def _upright(

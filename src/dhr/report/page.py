@@ -66,6 +66,7 @@ def _banners(view: Overview) -> str:
         notes.append(f"{counted(len(final.extra), 'mask')} of no photograph in this data set: not in the scores.")
     if final is not None and final.without_truth:
         notes.append(f"{counted(final.without_truth, 'photograph')} without a truth mask: not in the scores.")
+    notes += [safe(check.text, 1500) for check in final.checks] if final is not None else []
     return "".join(f'<p class="banner">{note}</p>' for note in notes)
 
 

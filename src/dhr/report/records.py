@@ -1,13 +1,17 @@
 """What a run wrote about itself, read with tolerance: a report of half a run is better than none."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dhr.data.json_text import MAX_RECORD, MAX_RECORDS, load_json
 from dhr.data.samples import ClassTable, Problem
+from dhr.parsing import as_number
+
+_MOST = 1 << 40  # of whatever is counted
+_LONGEST = 1000  # characters of a name that is no class
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Item:
 def read_run(out: Path) -> RunRecord:
     """Read ``out/run.json``; a missing or damaged one gives an empty record."""
     try:
-        run = _mapping(json.loads((out / "run.json").read_bytes()))
+        run = _mapping(load_json(out / "run.json", MAX_RECORDS))
     except (OSError, ValueError):
         run = {}
     facts = (("preset", "preset"), ("seed", "seed"), ("device", "device"), ("version", "dhr"))
@@ -66,7 +70,7 @@ def read_run(out: Path) -> RunRecord:
         command=" ".join(map(str, command)) if isinstance(command, list) else str(command),
         settings=_mapping(run.get("settings")),
         versions=_mapping(run.get("versions")),
-        counts={key: count for key, count in _mapping(run.get("counts")).items() if isinstance(count, int)},
+        counts={key: count for key, count in _mapping(run.get("counts")).items() if _is_count(count)},
         seconds=_number(run.get("seconds")),
         stages=tuple(
             StageRecord(
@@ -87,11 +91,11 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
     for path in folder.rglob("*.json"):
         name = path.relative_to(folder).as_posix()[: -len(".json")]
         try:
-            record = json.loads(path.read_bytes())
+            record = load_json(path, MAX_RECORD)
             if not isinstance(record, dict):
                 raise ValueError("it is no JSON object")
         except (OSError, ValueError) as error:
-            yield Problem(name, f"its record cannot be read: {error}")
+            yield Problem(name, f"its record cannot be read: {getattr(error, 'strerror', None) or error}")
             continue
         ratios = _mapping(record.get("ratios"))
         yield Item(
@@ -99,15 +103,15 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
             tags=tuple(_class_name(tag, classes) for tag in _list(record.get("tags"))),
             width=_count(record.get("width")),
             height=_count(record.get("height")),
-            quality=_number(record.get("quality")),
-            ratios={key: share for key, value in ratios.items() if not math.isnan(share := _number(value))},
+            quality=_number(record.get("quality"), 1),
+            ratios={key: share for key, value in ratios.items() if not math.isnan(share := _number(value, 1))},
             vanished=tuple(_class_name(tag, classes) for tag in _list(record.get("vanished"))),
         )
 
 
 def _class_name(value: Any, classes: ClassTable) -> str:
-    known = isinstance(value, int) and 0 <= value < len(classes.names)
-    return classes.names[value] if known else str(value)
+    known = _is_count(value) and value < len(classes.names)
+    return classes.names[value] if known else str(value)[:_LONGEST]
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -118,9 +122,17 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else float("nan")
+def _number(value: Any, high: float | int = math.inf) -> float:
+    """A number of 0 or more; NaN for whatever else stands there."""
+    try:
+        return as_number(value, 0, high)
+    except ValueError:
+        return math.nan
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return value if _is_count(value) else 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST

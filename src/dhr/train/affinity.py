@@ -146,6 +146,8 @@ def _peaks(
     peaks = torch.zeros(len(samples), len(data.classes.foreground))
     for index, sample in enumerate(samples):
         progress(index)
+        if not sample.tags:
+            continue
         image = working_image(data.read_image(sample), long_side).unsqueeze(0).to(model.mean.device)
         cams = model.classifier(model.encode(image.contiguous(memory_format=torch.channels_last))[-1])
         tagged = [tag - data.classes.foreground.start for tag in sample.tags]

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from dhr.errors import OutputError
-from dhr.files import write_bytes
+from dhr.files import remove, write_bytes
+from dhr.parsing import Fields, as_number, parse_json
+from dhr.tensors import check_finite, one_line, read_tensors
 
 _SUFFIX = ".safetensors"
 _NAMED = 5  # differences
@@ -41,7 +42,7 @@ class Checkpoints:
             save(whole, {"state": json.dumps({"step": step, "about": about, "rest": others})}),
         )
         for old in self._files()[: -self.keep]:
-            old.unlink(missing_ok=True)
+            remove(self.folder, old.name)
 
     def read(self, about: Mapping[str, Any], device: torch.device) -> tuple[int, dict[str, dict[str, Any]]] | None:
         """Steps done and state dicts of the newest file; None if there is none.
@@ -54,17 +55,15 @@ class Checkpoints:
             return None
         path = files[-1]
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                held = json.loads(file.metadata()["state"])  # one entry, as their order is another one each time
-                rest, known = held["rest"], held["about"]
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            step = int(held["step"])
+            tensors, metadata = read_tensors(path, device=device)
+            held = Fields(parse_json(metadata.get("state", "{}")))  # one entry: of several the order varies
+            step, known, rest = held.whole("step", 0, 1 << 40), held.object("about"), held.object("rest")
             state = {name: _unflatten(part, tensors) for name, part in rest.items()}
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             more = (
-                "the training then goes on from the one before" if len(files) > 1 else "the training then starts anew"
+                "the training then goes on from the one before" if len(files) > 1 else "the training then starts again"
             )
-            raise OutputError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); delete it, {more}") from error
+            raise OutputError(f"{path} is damaged ({one_line(error, 120)}); delete it, {more}") from error
         changed = sorted(_differing(known, _plain(about)))
         if changed:
             more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
@@ -81,6 +80,41 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob(f"step-*{_SUFFIX}"))
+
+
+def load_network(network: nn.Module, state: Any) -> None:
+    """Load a state dict from outside into a network.
+
+    Raises:
+        ValueError: it is of another network, or holds NaN or infinity.
+    """
+    try:
+        network.load_state_dict(state)
+    except Exception as error:  # of what is no state dict, torch raises whatever it comes to
+        raise ValueError(one_line(error, 120)) from error
+    check_finite(network.state_dict())
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: Any) -> None:
+    """Load the state dict of an optimiser from outside.
+
+    Raises:
+        ValueError: it is of other parameters or settings than ``optimiser`` has, or holds NaN or infinity.
+    """
+    before = [dict(group) for group in optimiser.param_groups]
+    try:
+        optimiser.load_state_dict(state)
+        for old, new in zip(before, optimiser.param_groups, strict=True):
+            as_number(new["lr"], 0, name="lr")
+            if differ := [key for key in old if key not in ("lr", "params") and old[key] != new.get(key)]:
+                raise ValueError(f"{differ[0]}: expected {old[differ[0]]!r}, got {new.get(differ[0])!r}")
+        for parameter, values in optimiser.state.items():
+            tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+            if any(value.shape not in (parameter.shape, torch.Size([])) for value in tensors.values()):
+                raise ValueError("the state of the optimiser has other shapes than its parameters")
+            check_finite(tensors)
+    except Exception as error:  # of what is no state dict, torch raises whatever it comes to
+        raise ValueError(one_line(error, 120)) from error
 
 
 def _plain(value: Any) -> Any:

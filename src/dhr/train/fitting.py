@@ -5,7 +5,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from dhr.errors import ConfigError, OutputError
 from dhr.files import write_bytes
+from dhr.parsing import Fields
+from dhr.tensors import read_pickled
+from dhr.train.checkpoint import load_network, load_optimiser
 
 Progress = Callable[[int, int], None]
 """Called with (photographs seen, photographs to see over all epochs)."""
@@ -69,7 +71,7 @@ def fit(
     )
     steps = math.ceil(len(data) / batch)
     total = epochs * steps
-    first = _restore(checkpoint, model, optimiser)
+    first = _restore(checkpoint, model, optimiser, epochs)
     for epoch in range(first, epochs):
         prepare()
         torch.manual_seed(mix(seed, epoch))  # for networks with dropout
@@ -94,20 +96,18 @@ def fit(
         write_bytes(checkpoint, buffer.getvalue())
 
 
-def _restore(checkpoint: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def _restore(checkpoint: Path, model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> int:
     """Load the last epoch's state, if there is one; the number of the epoch to go on with."""
     if not checkpoint.exists():
         return 0
     try:
-        device = next(model.parameters()).device
-        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its parser happens to raise
-        raise OutputError(
-            f"{checkpoint} is damaged ({type(error).__name__}); delete it, and the training starts anew"
-        ) from error
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["epoch"])
+        state = Fields(read_pickled(checkpoint, next(model.parameters()).device))
+        load_network(model, state.value("model"))
+        load_optimiser(optimiser, state.value("optimiser"))
+        return state.whole("epoch", 0, epochs)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{checkpoint} is damaged ({reason}); delete it, and the training starts again") from error
 
 
 def mix(*numbers: int) -> int:

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dhr.errors import ConfigError, OutputError
+from dhr.files import inside
 from dhr.models.student import StudentModel
-from dhr.train.checkpoint import Checkpoints
+from dhr.tensors import one_line
+from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
 from dhr.train.fitting import mix
 from dhr.train.joint_config import JointConfig
 from dhr.train.lessons import Lesson
@@ -75,7 +77,7 @@ def train_student(
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         student = nn.SyncBatchNorm.convert_sync_batchnorm(student)  # type: ignore[no-untyped-call]  # none for CPUs
     network, wrapped = fabric.setup(student, optimiser)
-    checkpoints = Checkpoints(folder / "checkpoints", config.keep)
+    checkpoints = Checkpoints(inside(folder, "checkpoints"), config.keep)
     settings = {**asdict(config), "seed": seed, **lesson.settings, "network": model.describe(), **(about or {})}
     for name in ("workers", "devices", "keep", "save_every", "look_every", "log_every", "save_memory"):
         settings.pop(name, None)
@@ -205,13 +207,13 @@ def _resume(
         return 0
     step, state = found
     try:
-        student.load_state_dict(state["student"])
-        optimiser.load_state_dict(state["optimiser"])
+        load_network(student, state["student"])
+        load_optimiser(optimiser, state["optimiser"])
         if teacher is not None:
-            teacher.module.load_state_dict(state["teacher"])
-    except (RuntimeError, ValueError, KeyError) as error:
+            load_network(teacher.module, state["teacher"])
+    except (ValueError, KeyError) as error:
         raise OutputError(
-            f"{checkpoints.folder} holds the state of another network ({' '.join(str(error).split())[:120]}); "
+            f"{checkpoints.folder} holds the state of another network ({one_line(error, 120)}); "
             "delete it, or choose another folder"
         ) from error
     return step

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate, multilabel_soft_margin_loss
 
 from dhr.data.samples import VOID
+from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.survey import Survey
 from dhr.models.student.network import Student
@@ -55,7 +56,16 @@ class JointLesson:
         self, student: Student, config: JointConfig, method: MethodConfig, boundary: BoundaryConfig, fabric: Fabric,
         masks: bool, survey: Survey | None = None,
     ) -> None:  # fmt: skip
-        """Teach ``student`` (asked for its settings only); ``masks``: whether there are any to begin with."""
+        """Teach ``student`` (asked for its settings only); ``masks``: whether there are any to begin with.
+
+        Raises:
+            ConfigError: crops are to be rebalanced with shares that are known of whole photographs only.
+        """
+        if config.recursion and method.marginal == "prior":
+            raise ConfigError(
+                "joint.recursion rebalances crops, whose shares nobody knows: set method.marginal to estimated, or "
+                "joint.recursion to false"
+            )
         self.survey = None if survey is None else survey.to(fabric.device)
         self.config, self.method, self.fabric = config, method, fabric
         self.refine = replace(boundary, kind=config.boundary)

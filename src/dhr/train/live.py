@@ -54,6 +54,7 @@ def live_targets(
         survey: of the photographs that the pieces are of.
     """
     own = cams.gather(1, pieces.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
+    negative = (pieces.tags == 0).all(dim=1)  # their labels are known: the background alone
     empty = ~pieces.valid.any(dim=1)
     # An image without any class is none to the method; what it makes of it is thrown away.
     first = torch.arange(pieces.valid.shape[1], device=cams.device) == 0
@@ -76,4 +77,6 @@ def live_targets(
     )  # fmt: skip
     labels = ids.gather(1, result.mask.flatten(1)).view_as(result.mask)
     labels = torch.where(empty[:, None, None], VOID, labels)
-    return Targets(labels, result.confidence, empty)
+    labels = torch.where(negative[:, None, None], 0, labels)
+    confidence = torch.where(negative[:, None, None], 1, result.confidence)
+    return Targets(labels, confidence, empty & ~negative)

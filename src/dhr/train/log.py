@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dhr.errors import OutputError
-from dhr.files import write_bytes
+from dhr.files import inside, read_regular, write_bytes
+from dhr.parsing import as_number
+from dhr.tensors import one_line
+
+_MAX_BYTES = 100_000_000
 
 
 class Log:
@@ -25,12 +29,8 @@ class Log:
         """
         self.names = names
         self.path = folder / "log.csv"
-        self.rows: list[list[Any]] = []
-        if self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
-        self._events = Events(folder / "tensorboard", step)
-        before = float(self.rows[-1][-1]) if self.rows else 0.0
+        self.rows, before = _earlier(self.path, step, len(names) + 4) if self.path.exists() else ([], 0.0)
+        self._events = Events(inside(folder, "tensorboard"), step)
         self._begun = time.perf_counter() - before
 
     def add(self, step: int, losses: Sequence[float], rate: float, empty: int) -> None:
@@ -55,6 +55,18 @@ class Log:
         """End TensorBoard's file."""
         self.write()
         self._events.close()
+
+
+def _earlier(path: Path, step: int, columns: int) -> tuple[list[list[Any]], float]:
+    """Lines of a log up to ``step``, and the seconds until then."""
+    try:
+        text = io.StringIO(read_regular(path, _MAX_BYTES).decode(), newline="")
+        rows: list[list[Any]] = [row for row in list(csv.reader(text))[1:] if int(row[0]) <= step]
+        if any(len(row) != columns for row in rows):
+            raise ValueError(f"expected {columns} columns")
+        return rows, as_number(float(rows[-1][-1]), 0) if rows else 0.0
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise OutputError(f"{path} is damaged ({one_line(error, 120)}); delete it, and it begins again") from error
 
 
 class Events:

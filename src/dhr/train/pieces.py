@@ -79,7 +79,7 @@ class Pieces(NamedTuple):
     valid: Bool[Tensor, "b k"]
     """Which of them may be in the piece."""
     base: Int[Tensor, "b s s"]
-    """M_base as class ids; 255 is void."""
+    """M_base as class ids; 255 is void. Without masks, the background of photographs without tags is known still."""
     uss: Float[Tensor, "b d u v"]
 
 
@@ -89,7 +89,7 @@ class PieceDataset(Dataset[Pieces]):
     A tag counts as being in the piece if the base mask has it there, or nowhere in the photograph (then who knows).
 
     Args:
-        mask: M_base of a photograph, or None: all is void, and all tags may be everywhere.
+        mask: M_base of a photograph, or None: all is void (background without tags), and all tags may be everywhere.
         features: F_us of a photograph on any grid, or None where nothing is rebalanced.
         cells: cells of a piece each way, for the features.
     """
@@ -112,7 +112,7 @@ class PieceDataset(Dataset[Pieces]):
         self.mask, self.features = mask, features
         self.side, self.cells, self.scale, self.jitter = side, cells, scale, jitter
         self.long_side, self.seed = long_side, seed
-        self.most = max(len(sample.tags) for sample in samples)
+        self.most = max(1, *(len(sample.tags) for sample in samples))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -137,16 +137,17 @@ class PieceDataset(Dataset[Pieces]):
         indices = [tag - first for tag in sample.tags]
         tags[indices] = 1
         classes = torch.zeros(self.most, dtype=torch.int64)
-        classes[: len(indices)] = torch.tensor(indices)
+        classes[: len(indices)] = torch.tensor(indices, dtype=torch.int64)
         valid = torch.zeros(self.most, dtype=torch.bool)
         if self.mask is None:
-            base = torch.full((self.side, self.side), VOID)
+            base = torch.full((self.side, self.side), VOID if indices else 0)
             valid[: len(indices)] = True
         else:
             whole = self.mask(sample)
             base = piece.mask(whole)
             here, anywhere = set(np.unique(base.numpy()).tolist()), set(np.unique(whole).tolist())
-            valid[: len(indices)] = torch.tensor([tag in here or tag not in anywhere for tag in sample.tags])
+            there = [tag in here or tag not in anywhere for tag in sample.tags]
+            valid[: len(indices)] = torch.tensor(there, dtype=torch.bool)
         picture = piece.image(image)
         if rng is not None:
             picture = jittered(picture, self.jitter, rng)

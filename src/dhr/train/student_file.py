@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
@@ -17,8 +17,13 @@ from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
+from dhr.parsing import parse_json
+from dhr.tensors import check_finite, check_shapes, one_line, read_tensors
+from dhr.train.student_header import FORMAT, StudentHeader
 
-FORMAT = "dhr student 1"
+MAX_BYTES = 16_000_000_000
+"""Largest file, bytes; a Mask2Former on Swin-L has 0.9 GB."""
+_TRIAL = 64  # pixels of an image that every student can take
 
 
 @dataclass(frozen=True)
@@ -50,50 +55,65 @@ def write_student(path: Path, student: Any, classes: ClassTable, long_side: int)
 def read_student(path: Path) -> StudentFile:
     """Build the student that ``path`` holds, in evaluation mode. Nothing in the file is executed.
 
+    Neither the network nor any other file is used, whatever the file says.
+
     Raises:
         WeightsError: it cannot be read, is no student, or its weights are no numbers or do not fit its settings.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, Any] = json.loads((file.metadata() or {}).get("student", "{}"))
-            if header.get("format") != FORMAT:
-                raise ValueError(f"its format is {header.get('format')!r}, expected {FORMAT!r}")
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        lost = [key for key, value in state.items() if not bool(value.isfinite().all())]
-        if lost:
-            raise ValueError(f"{lost[0]} holds NaN or infinity")
-        colours = header.get("colours")
-        classes = ClassTable(
-            tuple(header["classes"]),
-            bool(header["background"]),
-            colours=None if colours is None else tuple((int(r), int(g), int(b)) for r, g, b in colours),
-        )
-        with torch.random.fork_rng(devices=[]):
-            student = REBUILD[header.get("kind", "joint")](header, classes)
-        student.load_state_dict(state)
-        return StudentFile(student.eval(), classes, int(header["long_side"]))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ConfigError) as error:
-        reason = " ".join(str(error).split())[:200]
+        state, metadata = read_tensors(path, MAX_BYTES)
+        header = StudentHeader.parse(parse_json(metadata.get("student", "{}")))
+        if header.kind not in REBUILD:
+            raise ValueError(f"kind: expected {' or '.join(REBUILD)}, got {header.kind[:40]!r}")
+        student = _rebuilt(header, state)
+        return StudentFile(student, header.classes, header.long_side)
+    except (OSError, ValueError, RuntimeError, MemoryError, ConfigError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error, 200)
         raise WeightsError(
             f"{path} is no student that can be used ({reason}); name the student.safetensors of a training"
         ) from error
 
 
-def _joint(header: Mapping[str, Any], classes: ClassTable) -> Student:
-    wss, config = WssConfig(**_tuples(header["wss"])), StudentConfig(**_tuples(header["student"]))
-    return Student(TagClassifier(wss, len(classes.foreground)), config, len(classes.names))
+def _rebuilt(header: StudentHeader, state: Mapping[str, Tensor]) -> Any:
+    """The network with its weights.
+
+    Raises:
+        ValueError: the settings and the weights do not make a network.
+        ConfigError: a package is missing.
+    """
+    build = REBUILD[header.kind]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            with torch.device("meta"):  # takes no memory: a network is only made if the file holds all of it
+                wanted = build(header).state_dict()
+            check_shapes(state, {name: tuple(value.shape) for name, value in wanted.items()})
+            check_finite(state)
+            student = build(header)
+        student.load_state_dict(state)
+        student.eval()
+        with torch.no_grad():  # settings can make a network that fails only when it is used
+            seen = student.segment(torch.zeros(1, 3, _TRIAL, _TRIAL))
+    except ConfigError:
+        raise
+    except Exception as error:  # what a network makes of settings that are not for it
+        raise ValueError(one_line(error, 200)) from error
+    if tuple(seen.shape) != (1, len(header.classes.names), _TRIAL, _TRIAL):
+        raise ValueError(f"its network gives {tuple(seen.shape)[1:]} for an image of {_TRIAL} pixels")
+    return student
 
 
-def _mask2former(header: Mapping[str, Any], classes: ClassTable) -> Any:
+def _joint(header: StudentHeader) -> Student:
+    wss, config = WssConfig(**header.settings["wss"]), StudentConfig(**header.settings["student"])
+    return Student(TagClassifier(wss, len(header.classes.foreground)), config, len(header.classes.names))
+
+
+def _mask2former(header: StudentHeader) -> Any:
     from dhr.models.student.mask2former_build import rebuild_mask2former
 
-    return rebuild_mask2former(header, len(classes.names), classes.background)
+    return rebuild_mask2former(
+        header.settings["network"], header.mean, header.std, len(header.classes.names), header.classes.background
+    )
 
 
-REBUILD: Mapping[str, Callable[[Mapping[str, Any], ClassTable], Any]] = {"joint": _joint, "mask2former": _mask2former}
+REBUILD: Mapping[str, Callable[[StudentHeader], Any]] = {"joint": _joint, "mask2former": _mask2former}
 """By kind: a student with random weights, of what its file tells."""
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists where settings have tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}

@@ -41,9 +41,11 @@ def _ready(arguments: list[str]) -> Ready:
 
 
 def _download(arguments: list[str]) -> Ready:
-    from dhr.cli.settings import add_settings, early, run_config
+    from dhr.cli.early import early
 
-    given = early(arguments)
+    given = early(arguments)  # first: what follows takes seconds and hundreds of megabytes
+    from dhr.cli.settings import add_settings, run_config
+
     parser = new_parser(_TEXT, "dhr models --download [--config FILE] [settings]", _END)
     parser.add_argument("--download", action="store_true", help="fetch the weights that settings need")
     add_settings(parser, given.preset, data=False, out=False)

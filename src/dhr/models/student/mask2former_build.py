@@ -1,6 +1,6 @@
 """Building a Mask2Former with weights from transformers' hub, a folder, a file, timm, or none."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from dhr.errors import ConfigError, WeightsError
 from dhr.models.remote import local_only, mask2former_remote
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
-from dhr.models.weights import HUB, NONE, build_timm, normalisation
+from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation
 
 _TIMM = "timm/"
 _SETTING = "mask2former.weights"
@@ -66,19 +66,48 @@ def build_mask2former(config: Mask2FormerConfig, classes: int, background: bool)
     return Mask2FormerStudent(network, mean, std, background)
 
 
-def rebuild_mask2former(about: Mapping[str, Any], classes: int, background: bool) -> Mask2FormerStudent:
+def rebuild_mask2former(
+    settings: Mapping[str, Any],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    classes: int,
+    background: bool,
+) -> Mask2FormerStudent:
     """The student that :meth:`Mask2FormerStudent.describe` tells of, with random weights; needs no network.
+
+    Args:
+        settings: what it says of the network.
+        mean: RGB mean of the images.
+        std: the same, standard deviation.
+        classes: number of classes, the background counted.
+        background: whether class 0 is the background.
 
     Raises:
         ConfigError: transformers is not installed.
-        ValueError: the settings are none.
+        ValueError: the settings are none, or would lead to a hub.
     """
     transformers = _transformers()
-    settings = transformers.Mask2FormerConfig.from_dict(dict(about["network"]))
-    settings.num_labels = classes
-    network = transformers.Mask2FormerForUniversalSegmentation(settings)
-    mean, std = (torch.tensor(about[name]).view(3, 1, 1) for name in ("mean", "std"))
-    return Mask2FormerStudent(network, mean, std, background)
+    if mean is None or std is None:
+        raise ValueError("expected the mean and standard deviation of the images")
+    backbone = settings["backbone_config"]
+    kind = backbone["model_type"]
+    if kind not in transformers.CONFIG_MAPPING:
+        raise ValueError(f"transformers knows no network {kind!r}")
+    known = {*transformers.CONFIG_MAPPING[kind]().to_dict(), "stage_names", "out_features", "out_indices"}
+    # Other names could make transformers fetch something: settings are copied into the configuration as they are.
+    for given, names in ((settings, transformers.Mask2FormerConfig().to_dict()), (backbone, known)):
+        if unknown := sorted({*given} - {*names}):
+            raise ValueError(f"unknown settings {', '.join(unknown[:3])}")
+    if kind != "timm_backbone" and backbone.get("backbone") is not None:
+        raise ValueError("its backbone is the name of a model elsewhere")
+    if kind == "timm_backbone":
+        build_timm(backbone["backbone"], NONE, _SETTING, {"features_only": True})  # no name of a hub
+    whole = transformers.Mask2FormerConfig.from_dict({**settings, "backbone_config": dict(backbone)})
+    whole.num_labels = classes
+    network = transformers.Mask2FormerForUniversalSegmentation(whole)
+    return Mask2FormerStudent(
+        network, torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1), background
+    )  # fmt: skip
 
 
 def _transformers() -> Any:
@@ -107,6 +136,8 @@ def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
     elif config.model in transformers.CONFIG_MAPPING:
         whole, backbone = {}, transformers.CONFIG_MAPPING[config.model]().to_dict()
     else:
+        if Path(config.model).is_dir():
+            check_folder(Path(config.model), "mask2former.model")
         asked = local_only(mask2former_remote(config))
         found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model, **asked))
         known = "mask2former" if found.model_type == "mask2former" else "backbone"

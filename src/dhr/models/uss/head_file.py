@@ -16,8 +16,11 @@ from dhr.errors import WeightsError
 from dhr.files import open_regular, write_bytes
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import Backbone
+from dhr.parsing import Fields, parse_json
+from dhr.tensors import check_finite
 
 _FORMAT = "dhr-uss-head-1"
+_LARGEST = 100_000  # side of any tensor
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,14 @@ def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) ->
     try:
         if formats != [_FORMAT]:
             raise ValueError(f"format {', '.join(formats)}, this version reads {_FORMAT}")
-        head = json.loads(about[_FORMAT])
-        shape = {key: int(value) for key, value in head["shape"].items()}
-        return HeadFile(head["kind"], shape, dict(head["below"]), dict(content))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{source} is no head that this version reads ({error}); train it anew") from error
+        head = Fields(parse_json(about[_FORMAT]))
+        shape = head.fields("shape")
+        sides = {name: shape.whole(name, 1, _LARGEST) for name in shape.names()}
+        state = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+        check_finite(state)
+        return HeadFile(head.text("kind"), sides, head.object("below"), state)
+    except ValueError as error:
+        raise WeightsError(f"{source} is no head that this version reads ({error}); train it again") from error
 
 
 def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:

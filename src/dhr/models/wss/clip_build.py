@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from dhr.errors import ConfigError, WeightsError
 from dhr.models.remote import clip_remote, local_only
-from dhr.models.weights import HUB, NONE
+from dhr.models.weights import HUB, NONE, check_folder
 from dhr.models.wss import WssConfig
 from dhr.models.wss.clip import ClipMaps
 
@@ -57,6 +57,8 @@ def build_clip(config: WssConfig, names: Sequence[str]) -> ClipMaps:
             f"wss.kind clip needs a CLIP of transformers' hub, such as --wss.backbone {_EXAMPLE}, or a folder that "
             f"holds one; got {place!r}"
         )
+    if local:
+        check_folder(Path(place), "wss.weights")
     asked = local_only(clip_remote(config))
     settings = _had(place, lambda: transformers.AutoConfig.from_pretrained(place, **asked))
     if settings.model_type != "clip":

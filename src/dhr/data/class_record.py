@@ -1,0 +1,62 @@
+"""The class table that ``dhr export`` writes beside masks of other formats, which hold names at most."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dhr.data.background import is_background
+from dhr.data.class_names import class_of
+from dhr.data.classes import read_text
+from dhr.data.json_text import parse_json
+from dhr.data.samples import ClassTable
+from dhr.errors import DataError
+
+RECORD = "dhr"
+"""Key of the record in COCO's JSON and YOLO's ``data.yaml``; other programs pass over it."""
+
+RECORD_FILE = "dhr.json"
+"""File of the record in folders of formats without room for it."""
+
+_MOST = 1_000_000  # bytes
+
+
+def class_record(classes: ClassTable) -> dict[str, Any]:
+    """Return what a reader needs to make the same table: all names in their order, and whether the first is background.
+
+    >>> class_record(ClassTable(("background", "cat"), background=True))
+    {'classes': ['background', 'cat'], 'background': True}
+    """
+    return {"classes": list(classes.names), "background": classes.background}
+
+
+def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] | None:
+    """Return the classes ``names`` in the order of a record, and its name of the background, None where it has none.
+
+    The classes are those of the file that the record stands in, as another program may have changed them since: those
+    that the record lacks come last. Without a usable record the result is None.
+
+    >>> recorded({"classes": ["sky", "sea"], "background": False}, ["sea", "fog", "sky"])
+    (['sky', 'sea', 'fog'], None)
+    """
+    if not isinstance(record, dict):
+        return None
+    classes, background = record.get("classes"), record.get("background")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        return None
+    if not isinstance(background, bool) or (background and not (classes and is_background(classes[0]))):
+        return None
+    places = {class_of(name): place for place, name in reversed(list(enumerate(classes)))}
+    order = sorted(names, key=lambda name: places.get(class_of(name), len(classes)))
+    return order, class_of(classes[0]) if background else None
+
+
+def read_record(root: Path) -> dict[str, Any]:
+    """Read :data:`RECORD_FILE` of a folder; empty if there is none, or something else."""
+    path = root / RECORD_FILE
+    if not path.is_file():
+        return {}
+    try:
+        value = parse_json(read_text(path, _MOST))
+    except (DataError, ValueError):  # other programs may have such a file as well
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,113 @@
+"""Label Studio's JSON-MIN: a row per annotation, in which each control's results stand under the control's name.
+
+Rows say nothing of their kind: a choice is a text like those of the task's own data. What is one is found out over
+the whole file.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dhr.data.classes import enumeration
+from dhr.data.label_studio_image import PICTURES, is_image
+
+_OWN = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "data"}
+_CHOICES = ("choice", "choices", "tag", "tags", "label", "labels")  # names of controls that say what they are
+_KINDS = {"text": "textarea", "selected": "pairwise"} | {
+    kind: kind for kind in ("choices", "taxonomy", "rating", "number", "datetime", "ranker", "chatmessage")
+}
+_GEOMETRY = {"x", "points", "rle", "vertices", "imageDataURL"}
+
+
+@dataclass
+class Row:
+    """A row, taken apart."""
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    """As in JSON."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """By name; some may be choices."""
+    lists: set[str] = field(default_factory=set)
+    """Names of lists of choices: one for each region, which is an attribute."""
+    annotated: bool = True
+    """Whether it is certain that somebody annotated it."""
+
+
+def taken_apart(row: dict[str, Any]) -> Row:
+    """Results of a row by their form."""
+    found = Row()
+    for key, value in row.items():
+        if key in _OWN or key in PICTURES:
+            continue
+        if isinstance(value, str) and not is_image(value):
+            found.texts[key] = value.strip()
+        several = isinstance(value, list) and len(value) > 1
+        for one in value if isinstance(value, list) else [value]:
+            chosen = isinstance(one, dict) and not one.keys().isdisjoint(("choices", "taxonomy"))
+            if chosen and (several or not _GEOMETRY.isdisjoint(one)):
+                found.lists.add(key)
+            elif isinstance(one, dict):
+                found.results += _result(key, one)
+            elif isinstance(one, str) and isinstance(value, list) and not is_image(one):
+                found.lists.add(key)
+    return found
+
+
+def _result(name: str, value: dict[str, Any]) -> list[dict[str, Any]]:
+    kinds = [_KINDS.get(key, key) for key in value if key in _KINDS or key.endswith("labels")]
+    if not kinds and not _GEOMETRY & value.keys():
+        return []  # data of the task
+    sizes = {key: value[key] for key in ("original_width", "original_height") if key in value}
+    return [sizes | {"type": kinds[0] if kinds else "rectangle", "from_name": name, "value": value}]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Under which names choices stand as texts."""
+
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    wrong: str | None = None
+    """Why they cannot be told."""
+
+
+def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] | None) -> Choices:
+    """Find out which texts are choices.
+
+    Names such as ``choice`` and ``label`` say it. Otherwise it is the only text that there is, or the only one that
+    names nothing but classes; where there are other labels, texts are data.
+
+    Args:
+        rows: of all files.
+        labelled: whether there are labels of another form.
+        classes: those of ``classes.txt``.
+    """
+    lists = {name for row in rows for name in row.lists}
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for name, text in row.texts.items():
+            if name not in lists and "://" not in text:
+                values.setdefault(name, set()).add(text)
+    notes = []
+    if lists:
+        notes.append(f"choices of regions are attributes and do not count: {_listed(lists)}")
+    known = [name for name in values if name in _CHOICES]
+    if not known and not labelled:
+        fit = [name for name, texts in values.items() if classes is None or texts <= set(classes)]
+        fit = fit or [name for name, texts in values.items() if texts & set(classes or ())]
+        if len(fit) > 1 or (not fit and values):
+            return Choices(
+                (), tuple(notes),
+                f"expected the choice under a name such as 'choice' or 'label'; there are the texts {_listed(values)}; "
+                "rename the one that is meant, or export as JSON",
+            )  # fmt: skip
+        known = fit
+        notes += [f"texts under {name!r} are taken for choices" for name in fit]
+    others = values.keys() - set(known)
+    if others and known:
+        notes.append(f"texts that are taken for data, not for labels: {_listed(others)}")
+    return Choices(tuple(known), tuple(notes))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return enumeration(sorted(names), most=5)

@@ -1,0 +1,178 @@
+"""What to do with a folder that has no known layout: the nearest one, and what keeps the folder from being it."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from dhr.data.class_folders import PART_NAMES, why_not_class_folders
+from dhr.data.classes import enumeration
+from dhr.data.images import SUFFIXES
+from dhr.data.listing import is_hidden, printable
+from dhr.data.places import folders_of
+from dhr.files import open_regular
+
+Fits = Mapping[str, Callable[[Path], bool]]
+"""Whether a folder has a layout, by the layout's name."""
+
+_FOLDERS, _FILES = 40, 400  # folders and files that are looked at, so that a wrong path costs no time
+_HEAD = 65_536  # bytes in which an annotation file shows itself
+
+_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "voc": (("JPEGImages",), ("Annotations", "SegmentationClass", "cls_labels.json")),
+    "ade": (("images/training", "images/validation"), ("annotations/training", "annotations/validation")),
+    "stuff": (
+        ("images/train2017", "images/val2017", "train2017", "val2017"),
+        ("stuffthingmaps_trainval2017/train2017", "stuffthingmaps_trainval2017/val2017"),
+    ),
+    "release": (("*/image",), ("*/xml", "*/mask")),
+    "huggingface": (("dataset_info.json",), ("state.json",)),
+}
+"""What a layout needs: of each group, one."""
+
+# The first kind counts all of whose marks are in the beginning of the file.
+_JSON_KINDS: tuple[tuple[tuple[bytes, ...], str], ...] = (
+    ((b'"shapes"', b'"imagePath"'), "labelme's, one file a photograph: convert them with labelme2voc or to COCO"),
+    ((b'"shape_attributes"',), "that of VGG Image Annotator: export it as COCO"),
+    ((b'"classTitle"',), "Supervisely's: export it as COCO or Pascal VOC"),
+    ((b'"images"', b'"categories"'), "COCO's: call it annotations/instances_NAME.json, photographs in images/"),
+    ((b'"images"', b'"annotations"'), "COCO's: call it annotations/instances_NAME.json, photographs in images/"),
+    ((b'"items"', b'"categories"'), "datumaro's: put it into annotations/, with photographs in images/"),
+    ((b'"annotations"', b'"data"'), "Label Studio's: put it into the folder, with photographs in images/"),
+)
+_TABLES = re.compile(rb"(?i)\b(image|file_?name|photo|picture|path)s?\b.*[,;\t].*")
+_KINDS: tuple[tuple[str, str], ...] = (
+    (".parquet", "a table of Hugging Face's: save it once with python -c \"import datasets; "
+     "datasets.load_dataset('{folder}').save_to_disk('saved')\", and give saved as --data"),
+    (".arrow", "a cache of Hugging Face's: save the data set with save_to_disk, and give that folder"),
+    (".xlsx", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
+    (".xls", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
+    (".ods", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
+    (".zip", "an archive: unpack it"), (".tar", "an archive: unpack it"), (".gz", "an archive: unpack it"),
+    (".tgz", "an archive: unpack it"), (".7z", "an archive: unpack it"), (".rar", "an archive: unpack it"),
+    (".mat", "MATLAB's, which is not read: convert it to PNG masks or tags.csv"),
+    (".tfrecord", "TensorFlow's, which is not read: export photographs and tags.csv"),
+)  # fmt: skip
+
+
+def elsewhere(root: Path, layouts: Fits) -> str | None:
+    """Where the right folder is, if it is one below ``root`` or the one above it."""
+    for folder in _below(root):
+        if name := _fitting(folder, layouts):
+            return f"{str(folder)!r} has the layout {name}: give it as --data"
+    return above(root, layouts)
+
+
+def above(root: Path, layouts: Fits) -> str | None:
+    """The folder above, if it is the right one."""
+    folder = root.resolve().parent
+    # Every folder of photographs has folders beside it, which are not searched.
+    if name := _fitting(folder, {name: fits for name, fits in layouts.items() if name != "class-folders"}):
+        return f"the folder above, {str(folder)!r}, has the layout {name}: give it as --data"
+    return None
+
+
+def is_part(root: Path) -> bool:
+    """Whether a folder has the name of a part of a data set, such as ``annotations``."""
+    return root.resolve().name.casefold() in PART_NAMES
+
+
+def advice(root: Path, layouts: Fits) -> list[str]:
+    """What the folder is near to, and what would make it so; the most likely first."""
+    found = [text for text in (elsewhere(root, layouts), _imagefolder(root)) if text]
+    found += _annotation_files(root)
+    found += _missing(root, layouts)
+    folders = folders_of(root)
+    if any(_photographs(folder) for folder in folders[:_FOLDERS]) and (why := why_not_class_folders(root)):
+        found.append(f"not class-folders: {why.removeprefix(f'{root}: ')}")
+    if not found and (there := _photographs(root)):
+        found.append(
+            f"there are photographs such as {there!r}, and nothing tags them: put them into images/ and write tags.csv "
+            "and classes.txt; if all are of one class, give the folder above as --data"
+        )
+    return found
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """The folders in ``root``; of a folder in a folder, those in it as well."""
+    folders = folders_of(root)[:_FOLDERS]
+    yield from folders
+    if len(folders) == 1:
+        yield from folders_of(folders[0])[:_FOLDERS]
+
+
+def _fitting(folder: Path, layouts: Fits) -> str | None:
+    try:
+        return next((name for name, fits in layouts.items() if fits(folder)), None)
+    except OSError:
+        return None
+
+
+def _photographs(folder: Path) -> str | None:
+    """The name of a photograph right in a folder."""
+    return next((path.name for path in _files(folder) if path.suffix.lower() in SUFFIXES), None)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(islice((one for one in folder.iterdir() if not is_hidden(one.name) and one.is_file()), _FILES))
+    except OSError:
+        return []
+
+
+def _imagefolder(root: Path) -> str | None:
+    """A folder of images with a table, as Hugging Face's ``imagefolder`` reads it."""
+    for folder in (root, *folders_of(root)[:_FOLDERS]):
+        for name in ("metadata.csv", "metadata.jsonl", "metadata.parquet"):
+            if (folder / name).is_file():
+                return (
+                    f"{str(folder / name)!r} is that of Hugging Face's imagefolder: save the data set once with python "
+                    f"-c \"import datasets; datasets.load_dataset('imagefolder', data_dir={str(root)!r})"
+                    ".save_to_disk('saved')\", and give saved as --data"
+                )
+    return None
+
+
+def _annotation_files(root: Path) -> list[str]:
+    """Files that look like annotations of a known kind, each kind once."""
+    kinds: dict[str, list[str]] = {}
+    for path in (file for folder in (root, *folders_of(root)[:_FOLDERS]) for file in _files(folder)):
+        if kind := _kind(path, root):
+            kinds.setdefault(kind, []).append(printable(str(path.relative_to(root))))
+    return [
+        f"{enumeration(names, most=1)} look{'' if len(names) > 1 else 's'} like {kind}" for kind, names in kinds.items()
+    ]
+
+
+def _kind(path: Path, root: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix in (".json", ".xml", ".csv", ".tsv"):
+        try:
+            with open_regular(path) as file:
+                head = file.read(_HEAD)
+        except OSError:
+            return None
+        if suffix == ".json":
+            return next((kind for marks, kind in _JSON_KINDS if all(mark in head for mark in marks)), None)
+        if suffix == ".xml" and re.search(rb"<annotations[\s>]", head):
+            return "CVAT's: call it annotations.xml, with photographs in images/"
+        if suffix == ".xml" and re.search(rb"<annotation[\s>]", head):
+            return "VOC's annotations: put photographs into JPEGImages/ and these into Annotations/"
+        if suffix in (".csv", ".tsv") and _TABLES.match(head.splitlines()[0] if head else b""):
+            return "a table of tags: call it tags.csv, with photographs in images/ and classes.txt"
+        return None
+    kind = next((kind for end, kind in _KINDS if suffix == end), None)
+    return None if kind is None else kind.replace("{folder}", str(root))
+
+
+def _missing(root: Path, layouts: Iterable[str]) -> list[str]:
+    """Layouts of which something is there and something is not, the nearest first."""
+    near = []
+    for name, groups in _PARTS.items():
+        there = [next((path for part in group for path in root.glob(part)), None) for group in groups]
+        missing = [group for group, path in zip(groups, there, strict=True) if path is None]
+        if name in layouts and missing and len(missing) < len(groups):
+            parts = enumeration(path.relative_to(root).as_posix() for path in there if path is not None)
+            wanted = " and ".join(" or ".join(group) for group in missing)
+            near.append((len(missing), f"nearest is {name}: {parts} is there, {wanted} is missing"))
+    return [text for _, text in sorted(near, key=lambda one: one[0])[:2]]

@@ -1,0 +1,216 @@
+"""The classes of a folder of masks, matched by name with those of a data set.
+
+Numbers alone say nothing: a table with a background counts from 1 what a table without one counts from 0.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+
+from dhr.data.class_names import class_of
+from dhr.data.classes import enumeration, read_classes
+from dhr.data.images import Content
+from dhr.data.json_text import read_json
+from dhr.data.labels import Storage, plain, read_labels
+from dhr.data.palettes import MOST, Reading, reading
+from dhr.data.samples import VOID, ClassTable
+from dhr.errors import DataError, ItemError
+
+_INNER = ("stages", "first")  # folders between a run's record and its masks
+
+
+def class_table_of(folder: Path) -> ClassTable | None:
+    """The class table of a folder of masks, where one is known.
+
+    It is ``classes.txt`` in the folder, else beside it, else ``classes`` and ``background`` of the ``run.json`` of the
+    run that made the masks.
+
+    Raises:
+        DataError: such a file is damaged.
+    """
+    found = _found(folder)
+    return None if found is None else found[0]
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """How the masks of a folder number the classes of a data set."""
+
+    classes: ClassTable
+    """Of the data set."""
+    own: ClassTable
+    """Of the folder; that of the data set where none is known."""
+    ids: tuple[int, ...]
+    """Class id of each of ``own``; :data:`~dhr.data.samples.VOID` for a background that the data set does not have, -1
+    for a class that it does not have."""
+    source: str
+    """The file that names them, for messages."""
+    notes: tuple[str, ...] = ()
+    """What a person should know, a sentence each."""
+    examples: tuple[tuple[Path, tuple[int, ...] | None], ...] = ()
+    """A few masks, with the tags of their photographs where these are known: they tell whether colours count
+    (:func:`~dhr.data.palettes.reading`)."""
+    folder: Path | None = None
+    """The masks, for messages."""
+
+    @property
+    def key(self) -> str:
+        """Tells numberings apart that read the same file in different ways."""
+        return f"{self.ids} {self._storage.own_palette}"
+
+    def read(self, path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
+        """Class ids of the data set, and :data:`~dhr.data.samples.VOID`; see :func:`~dhr.data.labels.read_labels`.
+
+        Raises:
+            ItemError: the mask cannot be read, or shows a class that the data set does not have.
+        """
+        labels = read_labels(path, self._storage, shape, self.source)
+        if self.ids == tuple(range(len(self.ids))):
+            return labels
+        pixels = np.bincount(labels.ravel(), minlength=VOID + 1)[: len(self.ids)]
+        lacking = np.flatnonzero((pixels > 0) & (np.array(self.ids) < 0))
+        if lacking.size:
+            name = self.own.names[lacking[0]]
+            raise ItemError(
+                f"{path}: expected classes of the data set, got {name!r} of {self.source} in {pixels[lacking[0]]} "
+                "pixels; rename the class in one of the two tables, or take it out of the mask"
+            )
+        found: UInt8[np.ndarray, "h w"] = self._table.astype(np.uint8)[labels]
+        return found
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, and how masks are read whose numbers and colours differ; opens the examples."""
+        note = None if self.folder is None else self._reading.note(self.folder)
+        return self.notes if note is None else (*self.notes, note)
+
+    @cached_property
+    def _storage(self) -> Storage:
+        return replace(plain(self.own), own_palette=self._reading.colours)
+
+    @cached_property
+    def _reading(self) -> Reading:
+        back = {number: index for index, number in enumerate(self.ids)}
+        evidence = [
+            (path, None if tags is None else frozenset(back.get(tag, -1) for tag in tags))
+            for path, tags in self.examples
+        ]
+        return reading(evidence, replace(plain(self.own), own_palette=True))
+
+    @cached_property
+    def _table(self) -> Int16[np.ndarray, "256"]:
+        table = np.full(VOID + 1, VOID, np.int16)
+        table[: len(self.ids)] = self.ids
+        return table
+
+
+@dataclass(frozen=True)
+class MatchedMask:
+    """A ground-truth mask in a folder whose classes are matched by name; a :class:`~dhr.data.truth.Truth`."""
+
+    path: Path
+    numbering: Numbering
+
+    def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+        """See :meth:`Numbering.read`."""
+        return self.numbering.read(self.path, shape)
+
+
+def numbering(
+    classes: ClassTable, folder: Path, masks: Iterable[tuple[Path, tuple[int, ...] | None]] = ()
+) -> Numbering:
+    """Match the classes of ``folder`` by name with those of a data set; by number where no table is known.
+
+    Names are compared in Unicode's composed form; upper and lower case count only where they tell two names apart.
+
+    Args:
+        classes: of the data set.
+        folder: the masks; it need not exist.
+        masks: files of it, with the tags of their photographs, or None where these are unknown. Only some are opened,
+            when the first mask is read.
+
+    Raises:
+        DataError: not one of the folder's classes is one of the data set's, or its table is damaged.
+    """
+    found, examples = _found(folder) if folder.is_dir() else None, _spread(tuple(masks))
+    if found is None:
+        return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", (), examples, folder)
+    own, path = found
+    ids = [_index(own, name, index, classes) for index, name in enumerate(own.names)]
+    shared = [ids[index] for index in own.foreground if ids[index] >= 0]
+    if not shared:
+        raise DataError(
+            f"{folder}: expected masks of the classes {enumeration(classes.names, 4)}, got those of {path}, "
+            f"{enumeration(own.names, 4)}; give the masks of this data set, or put their classes.txt into the folder"
+        )
+    if classes.colours is not None:
+        colours = [classes.colours[index] if 0 <= index < VOID else (0, 0, 0) for index in ids]
+        own = replace(own, colours=tuple(colours))
+    notes = tuple(_notes(classes, own, ids, path, folder))
+    source = path.name if path.name == "classes.txt" else str(path)
+    return Numbering(classes, own, tuple(ids), source, notes, examples, folder)
+
+
+def _spread(masks: Sequence[tuple[Path, tuple[int, ...] | None]]) -> tuple[tuple[Path, tuple[int, ...] | None], ...]:
+    """Some of them, from all parts of the folder."""
+    return tuple(masks[:: max(1, len(masks) // MOST)][:MOST])
+
+
+def _index(own: ClassTable, name: str, index: int, classes: ClassTable) -> int:
+    if index == 0 and own.background:
+        return 0 if classes.background else VOID
+    names = [class_of(one) for one in classes.names]
+    name = class_of(name)
+    if name in names:
+        return names.index(name)
+    folded, others = [one.casefold() for one in names], Counter(class_of(one).casefold() for one in own.names)
+    if folded.count(name.casefold()) == 1 and others[name.casefold()] == 1:
+        return folded.index(name.casefold())
+    return -1
+
+
+def _notes(classes: ClassTable, own: ClassTable, ids: Sequence[int], path: Path, folder: Path) -> list[str]:
+    notes = []
+    known = [(index, number) for index, number in enumerate(ids) if number >= 0]
+    if any(index != number for index, number in known):
+        notes.append(f"{folder}: its classes are those of {path}, and are matched with the data set's by name")
+    if own.background and not classes.background:
+        notes.append(f"{folder}: its background is read as void, because the data set has no background")
+    lacking = [own.names[index] for index, number in enumerate(ids) if number < 0]
+    if lacking:
+        notes.append(f"{folder}: the data set does not have these classes of {path}: {enumeration(lacking, 4)}")
+    missing = [classes.names[index] for index in classes.foreground if index not in ids]
+    if missing:
+        notes.append(f"{folder}: its masks cannot show {enumeration(missing, 4)}, which {path} does not have")
+    return notes
+
+
+def _found(folder: Path) -> tuple[ClassTable, Path] | None:
+    place = folder.resolve()
+    for path in (folder / "classes.txt", place.parent / "classes.txt"):
+        if path.is_file():
+            return read_classes(path), path
+    place = place.parent
+    while place.name in _INNER and not (place / "run.json").is_file():
+        place = place.parent
+    record = place / "run.json"
+    return _of_record(record) if record.is_file() else None
+
+
+def _of_record(path: Path) -> tuple[ClassTable, Path] | None:
+    """The table of a run; None of a run of a version that did not write it."""
+    record = read_json(path)
+    if not isinstance(record, dict) or "classes" not in record:
+        return None
+    names, background = record["classes"], record.get("background")
+    whole = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    if not whole or not isinstance(background, bool) or not background < len(names) <= VOID:
+        raise DataError(f"{path}: expected a list of class names, and true or false for the background; it is damaged")
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: expected each class once, got a name twice; the file is damaged")
+    return ClassTable(tuple(names), background), path

@@ -1,0 +1,93 @@
+"""Whether a folder of indexed masks is to be read by number or by colour, where the two differ.
+
+A program that sorts or reduces a palette leaves the colours right and the numbers wrong. A folder whose masks have a
+palette of their own, in which the classes' colours stand for other classes, has the numbers right. One mask looks the
+same in both cases; the tags of a few photographs, or else their palettes, tell the two apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dhr.data.images import decoding, opened_mask, png_kind
+from dhr.data.labels import Storage, palette_codes, table_of_colours
+from dhr.data.samples import VOID
+from dhr.errors import ItemError
+
+MOST = 24
+"""Masks of a folder that are looked at."""
+_SEVERAL = 3  # masks with the same palette that make it the folder's own
+
+Evidence = tuple[Path, frozenset[int] | None]
+"""A mask, and the classes with which its photograph is tagged, numbered as in the mask; None if that is unknown."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the masks of a folder are read where numbers and colours stand for different classes."""
+
+    colours: bool
+    """Whether colours count."""
+    conflicts: int
+    """Masks, of those looked at, in which the two differ."""
+    told: bool
+    """Whether tags told which is right."""
+
+    def note(self, folder: Path) -> str | None:
+        """What a person should know."""
+        if not self.conflicts or (self.told and not self.colours):
+            return None
+        if self.colours:
+            return f"{folder}: masks whose palette a program has sorted or reduced are read by their colours"
+        return (
+            f"{folder}: the colours of its masks stand for other classes than their pixel values, in all masks alike; "
+            "the pixel values count. If a program has sorted the palette, save the masks as RGB"
+        )
+
+
+def reading(evidence: Sequence[Evidence], storage: Storage) -> Reading:
+    """Whether colours overrule numbers in the masks of a folder.
+
+    The reading counts that fits the tags better. Where tags do not tell, one palette in all masks is the folder's own,
+    and numbers count.
+    """
+    by_number = by_colour = conflicts = 0
+    palettes = set[bytes]()
+    for path, tags in evidence[:MOST]:
+        found = _two_readings(path, storage)
+        if found is None:
+            continue
+        conflicts += 1
+        palettes.add(found[2])
+        if tags is not None:
+            by_number += _fit(found[0], tags, storage)
+            by_colour += _fit(found[1], tags, storage)
+    if by_number != by_colour:
+        return Reading(by_colour > by_number, conflicts, told=True)
+    return Reading(not (conflicts >= _SEVERAL and len(palettes) == 1), conflicts, told=False)
+
+
+def _fit(found: frozenset[int], tags: frozenset[int], storage: Storage) -> int:
+    """Tagged classes that a mask shows, less others."""
+    shown = found & frozenset(storage.classes.foreground)
+    return len(shown & tags) - len(found - tags - {VOID, *range(storage.classes.foreground.start)})
+
+
+def _two_readings(path: Path, storage: Storage) -> tuple[frozenset[int], frozenset[int], bytes] | None:
+    """The classes of a mask by number and by colour, and its palette; None if they are the same, or it has none."""
+    try:
+        with opened_mask(path, None) as image, decoding(path):
+            if png_kind(path)[1] != 3:
+                return None
+            pixels, codes = np.bincount(np.asarray(image).ravel(), minlength=256), palette_codes(image)
+    except ItemError:
+        return None  # it is named when it is read
+    used = np.flatnonzero(pixels)
+    numbers = frozenset(storage.ids[used].tolist())
+    try:
+        table = table_of_colours(path, codes, pixels, storage)
+    except ItemError:
+        return numbers, frozenset({-1}), codes.tobytes()
+    return None if table is None else (numbers, frozenset(table[used].tolist()), codes.tobytes())

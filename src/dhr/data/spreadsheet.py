@@ -1,0 +1,163 @@
+"""Tables as spreadsheets save them: CSV and its relatives, and ``.xlsx``; rows of texts, each with its line."""
+
+import csv
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dhr.data.classes import read_text
+from dhr.errors import ConfigError, DataError
+from dhr.files import open_regular
+
+MAX_XML = 50_000_000
+"""Bytes that the sheets of an ``.xlsx`` may unpack to; some 300,000 lines of tags."""
+
+_SEPARATORS = ",;\t|"
+_ROWS, _COLUMNS = 1 << 20, 1 << 10  # of a sheet: as many rows as spreadsheets have
+_CHUNK = 1 << 20
+_REFUSED = (b"<!DOCTYPE", b"<!ENTITY", b"\0")  # entities could unpack to anything; bytes 0: text that hides them
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table."""
+
+    number: int
+    """Where it ends in the file, from 1."""
+    cells: list[str]
+    unknown: frozenset[int] = frozenset()
+    """Columns of cells that would have to be evaluated, or are errors."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first row that is not blank names its columns."""
+
+    header: list[str]
+    line: int
+    """Where the header ends, from 1."""
+    rows: list[Line]
+    """The others; blank ones are left out."""
+    separator: str = ","
+
+
+def read_table(path: Path) -> Table:
+    """Read ``.xlsx``, or else text whose fields are separated by commas, semicolons, tabs or bars, as its header's are.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or unpacks to too much.
+        ConfigError: ``.xlsx`` needs a package that is not installed.
+    """
+    return _xlsx(path) if path.suffix.lower() == ".xlsx" else _csv(path)
+
+
+def _csv(path: Path) -> Table:
+    text = read_text(path)
+    if "\0" in text:
+        line = 1 + text[: text.index("\0")].count("\n")
+        raise DataError(f"{path} line {line}: expected text, got a byte 0; save it as CSV in UTF-8")
+    told = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # as one spreadsheet program tells another
+    skipped = 0 if told is None else 1
+    text = text if told is None else text[told.end() :]
+    separator = _separator(text) if told is None else told[1]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=separator)
+    rows = []
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append(Line(reader.line_num + skipped, [cell.strip() for cell in cells]))
+    except csv.Error as error:
+        where = reader.line_num + skipped
+        raise DataError(f"{path} line {where}: not valid CSV ({error}); look for a stray quote") from error
+    head = rows[0] if rows else Line(1, [])
+    return Table(head.cells, head.number, rows[1:], separator)
+
+
+def _separator(text: str) -> str:
+    """What separates the fields of the header: a comma, or whatever spreadsheets write instead."""
+    header = text.lstrip("\r\n").splitlines()[:1]
+    return next((mark for mark in _SEPARATORS if header and mark in header[0]), ",")
+
+
+def _xlsx(path: Path) -> Table:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise ConfigError(
+            f"{path}: .xlsx needs the package openpyxl: pip install 'dhr[formats]', or save it as tags.csv in UTF-8"
+        ) from error
+    try:
+        with open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about things that are not read
+            _bound(path, file)
+            book = openpyxl.load_workbook(file, read_only=True, keep_links=False)
+            sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+            tables = {sheet.title: table for sheet in sheets if (table := _sheet(sheet)) is not None}
+    except (DataError, MemoryError):
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # whatever a damaged file makes of openpyxl
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(
+            f"{path}: not an .xlsx spreadsheet ({reason}); save it again, or as tags.csv in UTF-8"
+        ) from error
+    if len(tables) > 1:
+        names = " and ".join(map(repr, list(tables)[:4]))
+        raise DataError(f"{path}: expected one sheet with content, got {names}; keep the one with the tags")
+    return next(iter(tables.values()), Table([], 1, []))
+
+
+def _bound(path: Path, file: IO[bytes]) -> None:
+    """Refuse an archive that unpacks to too much, or whose XML defines entities, before any of it is parsed."""
+    with zipfile.ZipFile(file) as archive:
+        parts = [part for part in archive.infolist() if part.filename.lower().endswith((".xml", ".rels"))]
+        if sum(part.file_size for part in parts) > MAX_XML:
+            raise DataError(f"{path}: it unpacks to more than {MAX_XML // 10**6} MB; save it as tags.csv in UTF-8")
+        for part in parts:
+            with archive.open(part) as content:
+                last = b""
+                while chunk := content.read(_CHUNK):
+                    if any(mark in last + chunk for mark in _REFUSED):
+                        raise DataError(
+                            f"{path}: {part.filename!r} is not as spreadsheets write it; save it as tags.csv"
+                        )
+                    last = chunk[-10:]
+    file.seek(0)
+
+
+def _sheet(sheet: Any) -> Table | None:
+    """The table of a sheet; None if it is empty."""
+    sheet.reset_dimensions()  # what the file says of its size may be anything
+    head = next(_lines(sheet, _COLUMNS), None)
+    if head is None:
+        return None
+    while head.cells and not head.cells[-1]:
+        head.cells.pop()
+    _, *rows = _lines(sheet, len(head.cells) + 1)
+    return Table(head.cells, head.number, rows)
+
+
+def _lines(sheet: Any, columns: int) -> Iterator[Line]:
+    for number, row in enumerate(sheet.iter_rows(max_row=_ROWS, max_col=columns), start=1):
+        texts = [_text(cell) for cell in row]
+        if any(text != "" for text in texts):
+            unknown = frozenset(column for column, text in enumerate(texts) if text is None)
+            yield Line(number, [text or "" for text in texts], unknown)
+
+
+def _text(cell: Any) -> str | None:
+    """What a cell shows; None if that is not known without evaluating it."""
+    value = cell.value
+    if value is None:
+        return ""
+    if cell.data_type in ("f", "e"):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()

@@ -1,0 +1,189 @@
+"""YOLO's layout, as Ultralytics, Roboflow, Label Studio and ``dhr export`` write it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dhr.data.background import is_background
+from dhr.data.class_names import class_of, table_of
+from dhr.data.class_record import RECORD, recorded
+from dhr.data.classes import read_text
+from dhr.data.images import SUFFIXES
+from dhr.data.listing import Names, key_of, list_files, name_of, printable
+from dhr.data.mask_tags import Progress
+from dhr.data.painted import painted
+from dhr.data.places import no_split
+from dhr.data.samples import VOID, ClassTable, Problem
+from dhr.data.stored import Found, StoredDataSet
+from dhr.data.yaml_text import read_table
+from dhr.data.yolo_labels import read_yolo_labels
+from dhr.errors import DataError
+from dhr.files import open_regular
+
+_HEAD = 1 << 16  # bytes in which a description shows itself
+_NAMES = re.compile(rb"^[\"']?names[\"']?\s*:", re.MULTILINE)
+_SPLIT = re.compile(rb"^[\"']?(train|val|path)[\"']?\s*:", re.MULTILINE)
+_SPLITS = frozenset({"train", "val", "valid", "test"})
+_OTHER_KEYS = frozenset({"names", "path", RECORD})
+_TEXT = frozenset({".txt"})
+
+
+def fits_yolo(root: Path) -> bool:
+    """Whether there is a description such as ``data.yaml``, or ``classes.txt`` with ``images/`` and ``labels/``."""
+    return _description(root) is not None
+
+
+def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+    """Read photographs and their label files: polygons become ground truth, boxes are tags alone.
+
+    Class 0 is the background, the others follow in the order of their numbers; ``dhr export`` notes it where a data set
+    has no background. A photograph without a label file shows no object.
+
+    Raises:
+        DataError: there is no description, it is damaged, there is no such split, or no photograph is usable.
+    """
+    path = _description(root)
+    if path is None:
+        raise DataError(
+            f"{root}: expected YOLO's data.yaml with 'names' and 'train', or classes.txt with images/ and labels/; "
+            "there is none"
+        )
+    described = read_table(path) if path.suffix != ".txt" else {"names": _lines(path), "train": "images"}
+    classes, labels = _classes(path, described)
+    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(list_files(root, _TEXT).files))
+    splits = folder.splits(described)
+    if split is not None and split not in splits:
+        raise no_split(root, split, list(splits))
+    problems: list[Problem] = []
+    names: dict[str, str] = {}
+    for key in splits if split is None else [split]:
+        for file, name in folder.photographs(key, splits[key], list(splits), problems):
+            names.setdefault(file, name)
+    if names and not any(folder.label_file(file) for file in names):
+        raise DataError(f"{root}: no photograph has a label file, such as {next(iter(names.values()))}.txt in labels/")
+    found = []
+    for number, (file, name) in enumerate(names.items()):
+        found.append(_found(root, file, name, folder.label_file(file), labels, classes, "kpt_shape" in described))
+        progress(number + 1, len(names))
+    where = str(root) + ("" if split is None else f" in split {split!r}")
+    return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), lenient)
+
+
+def _description(root: Path) -> Path | None:
+    for path in sorted((*root.glob("*.yaml"), *root.glob("*.yml"))):
+        try:
+            with open_regular(path) as file:
+                head = file.read(_HEAD)
+        except OSError:
+            continue
+        if _NAMES.search(head) and _SPLIT.search(head):
+            return path
+    table = root / "classes.txt"
+    return table if table.is_file() and (root / "images").is_dir() and (root / "labels").is_dir() else None
+
+
+def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[int, int]]:
+    """The class table, and the class id of each number in the label files."""
+    names = described.get("names")
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(type(key) is int and isinstance(names[key], str) for key in names):
+        raise DataError(
+            f"{path}: expected names as a list of texts or a table of numbers and texts; put them in quotes"
+        )
+    order = {number: class_of(names[number]) for number in sorted(names)}
+    given = [name for name in order.values() if not is_background(name)]
+    record = recorded(described.get(RECORD), given)
+    table = table_of(given, path) if record is None else table_of(record[0], path, record[1])
+    places = {name: place for place, name in enumerate(table.names)}
+    if table.background:
+        places |= {name: 0 for name in order.values() if is_background(name)}
+    return table, {number: places[name] for number, name in order.items() if name in places}
+
+
+def _lines(path: Path) -> list[str]:
+    return read_text(path).rstrip().splitlines()
+
+
+def _texts(value: Any) -> list[str] | None:
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return value
+    return [value] if isinstance(value, str) and value.strip() else None
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """The files of the data set; descriptions only ever find these."""
+
+    root: Path
+    description: Path
+    images: Sequence[str]
+    texts: frozenset[str]
+
+    def splits(self, described: dict[str, Any]) -> dict[str, list[str]]:
+        """Folders and lists of each split; other values of a description are texts as well."""
+        texts = {key: _texts(value) for key, value in described.items() if key not in _OTHER_KEYS}
+        return {
+            key: value
+            for key, value in texts.items()
+            if value is not None and (key in _SPLITS or all(self._place(one) is not None for one in value))
+        }
+
+    def photographs(
+        self, split: str, entries: Sequence[str], splits: Sequence[str], problems: list[Problem]
+    ) -> Iterator[tuple[str, str]]:
+        """Files of a split, and the names of the samples."""
+        for entry in entries:
+            place = self._place(entry)
+            if place is None:
+                reason = f"{split}: there is no folder of photographs and no list {printable(entry)!r}; correct it"
+                problems.append(Problem(str(self.description), reason))
+            elif place in self.texts:
+                yield from self._listed(place, splits, problems)
+            else:
+                inside = [file for file in self.images if file.startswith(place)]
+                yield from ((file, name_of(file[len(place) :], SUFFIXES)) for file in inside)
+
+    def _place(self, entry: str) -> str | None:
+        """The list, or the folder with a slash, that a description means: the longest end of the path that there is."""
+        parts = [part for part in key_of(entry.strip()).split("/") if part not in ("", ".", "..")]
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            if (found := next((text for text in self.texts if key_of(text) == end), None)) is not None:
+                return found
+            if (file := next((file for file in self.images if key_of(file).startswith(f"{end}/")), None)) is not None:
+                return "/".join(file.split("/")[: len(parts) - start]) + "/"
+        return None if parts else ""
+
+    def _listed(self, text: str, splits: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+        path = self.root / text
+        lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), start=1) if line.strip()]
+        matched = Names(self.images, f"{self.root.name}/").find_all([line for _, line in lines])
+        for (number, line), (files, reason) in zip(lines, matched, strict=True):
+            if reason:
+                problems.append(Problem(printable(line.strip()), f"{path} line {number}: {reason}"))
+            for file in files:
+                folders = [f"images/{split}/" for split in splits] + [f"{split}/images/" for split in splits]
+                within = next((one for one in (*folders, "images/") if file.startswith(one)), "")
+                yield file, name_of(file[len(within) :], SUFFIXES)
+
+    def label_file(self, image: str) -> str | None:
+        """The label file of a photograph: in ``labels`` instead of the last ``images`` of its path, or beside it."""
+        stem = name_of(image, SUFFIXES)
+        before, images, after = f"/{stem}".rpartition("/images/")
+        own = f"{before}/labels/{after}".lstrip("/") if images else stem
+        return next((f"{one}.txt" for one in (own, stem) if f"{one}.txt" in self.texts), None)
+
+
+def _found(
+    root: Path, file: str, name: str, label: str | None, labels: dict[int, int], classes: ClassTable, keypoints: bool
+) -> Found:
+    path = root / file
+    source = root / label if label is not None else path
+    read = read_yolo_labels(source, labels, keypoints) if label is not None else None
+    objects = read.objects if read is not None else ()
+    tags = {one.label for one in objects} - ({0} if classes.background else set())
+    truth = painted(source, path, objects, 0 if classes.background else VOID)
+    return Found(name, str(path), path, tuple(tags), truth, unread=read.unread if read is not None else None)

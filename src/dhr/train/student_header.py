@@ -1,0 +1,122 @@
+"""What a student's file says of itself, checked: a file is enough to build a student, and leads to nothing else."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dhr.data.listing import printable
+from dhr.data.samples import VOID, ClassTable
+from dhr.models.weights import NONE
+from dhr.parsing import Fields, as_number, as_text, as_whole
+
+FORMAT = "dhr student 1"
+_LARGEST = 100_000  # of any number in the settings of a network: the largest have 12,544 points and 1,024 channels
+_ENTRIES, _DEEPEST = 1000, 4  # of these settings
+_NAME = re.compile(r"[\w. -]{0,100}")  # no path, and no name of a hub
+_NO_SETTINGS = ("pretrained", "checkpoint", "cache_dir", "name_or_path", "auto_map", "attn_implementation", "kernel")
+_LONGEST_SIDE = 100_000
+
+
+@dataclass(frozen=True)
+class StudentHeader:
+    """All that a student's file holds besides the weights."""
+
+    kind: str
+    classes: ClassTable
+    long_side: int
+    settings: Mapping[str, Mapping[str, Any]]
+    """Of the network, by group."""
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    """How images are normalised, where the settings do not say it."""
+
+    @staticmethod
+    def parse(value: Any) -> "StudentHeader":
+        """From the value of the metadata `student`.
+
+        Raises:
+            ValueError: it is of no student, or holds something that cannot be, or that leads out of the file.
+        """
+        header = Fields(value)
+        form = header.text("format") if "format" in header else None
+        if form != FORMAT:
+            raise ValueError(f"its format is {form!r}, expected {FORMAT!r}")
+        groups = [name for name in ("wss", "student", "network") if name in header]
+        return StudentHeader(
+            kind=header.text("kind") if "kind" in header else "joint",
+            classes=_classes(header),
+            long_side=header.whole("long_side", 32, _LONGEST_SIDE),
+            settings={name: _settings(header.object(name), name) for name in groups},
+            mean=_triple(header, "mean", -1000),
+            std=_triple(header, "std", 1e-6),
+        )
+
+
+def _classes(header: Fields) -> ClassTable:
+    names = header.texts("classes", VOID)
+    background = header.flag("background")
+    if len(names) <= background:
+        raise ValueError("classes: expected one name or more besides the background")
+    for name in names:
+        if not name.strip() or printable(name) != name or len(name) > 1000:
+            raise ValueError(f"classes: expected names of one line, got {printable(name)[:40]!r}")
+    if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+        raise ValueError(f"classes: {twice!r} stands there twice")
+    if "colours" not in header:
+        return ClassTable(names, background)
+    colours = header.entries("colours", VOID)
+    if len(colours) != len(names):
+        raise ValueError(f"colours: expected {len(names)}, one for each class, got {len(colours)}")
+    return ClassTable(names, background, colours=tuple(_colour(one) for one in colours))
+
+
+def _colour(value: Any) -> tuple[int, int, int]:
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError("colours: expected three numbers each")
+    red, green, blue = (as_whole(one, 0, 255, "colours") for one in value)
+    return red, green, blue
+
+
+def _triple(header: Fields, name: str, low: float | int) -> tuple[float, ...] | None:
+    if name not in header:
+        return None
+    values = tuple(as_number(one, low, 1000, name) for one in header.entries(name, 3))
+    if len(values) != 3:
+        raise ValueError(f"{name}: expected three numbers, got {len(values)}")
+    return values
+
+
+def _settings(found: dict[str, Any], group: str) -> dict[str, Any]:
+    """Settings of a network, which cannot ask for weights, files or a hub: the weights are in the file itself."""
+    if group == "wss":
+        kept = {key: value for key, value in found.items() if key not in ("weights", "maps", "kind")}
+        found = {**kept, "weights": NONE}
+        for name in ("prompt", "words", "backgrounds"):  # texts for people, of kinds that students are not of
+            found.pop(name, None)
+    return {key: _plain(value, f"{group}.{key}", 1) for key, value in found.items()}
+
+
+def _plain(value: Any, name: str, depth: int) -> Any:
+    """A setting of plain values; lists become tuples, as settings of ours have them (transformers has lists)."""
+    forbidden = any(part in name.rpartition(".")[2] for part in _NO_SETTINGS)
+    if forbidden and value not in (None, False, "", {}, []):
+        raise ValueError(f"{name}: a student is all in one file, and reads no other")
+    if depth > _DEEPEST:
+        raise ValueError(f"{name}: nested too deep")
+    if isinstance(value, dict | list) and len(value) > _ENTRIES:
+        raise ValueError(f"{name}: expected at most {_ENTRIES} entries, got {len(value)}")
+    if isinstance(value, dict):
+        return {key: _plain(one, f"{name}.{key}", depth + 1) for key, one in value.items()}
+    if isinstance(value, list):
+        values = [_plain(one, name, depth + 1) for one in value]
+        return values if name.startswith("network.") else tuple(values)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return as_whole(value, -_LARGEST, _LARGEST, name)
+    if isinstance(value, float):
+        return as_number(value, -_LARGEST, _LARGEST, name)
+    if not _NAME.fullmatch(as_text(value, name)):
+        raise ValueError(f"{name}: expected a name without '/' and ':', got {printable(value)[:40]!r}")
+    return value
