@@ -35,6 +35,10 @@ _KINDS = {
 }
 
 
+_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""A file stands where a folder is needed, or the other way round."""
+
+
 class IrregularFileError(OSError):
     """A pipe, device, socket or folder where a regular file is needed, or a file larger than its reader's limit."""
 
@@ -351,7 +355,7 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
     if error.errno == errno.ENAMETOOLONG:
         return PlaceError(f"cannot write {path}: the file name is too long; rename the photograph")
-    if isinstance(error, IrregularFileError):
+    if isinstance(error, IrregularFileError) or error.errno in _TAKEN:
         return PlaceError(f"cannot write {path}: {reason}; remove it, or choose another place")
     return OutputError(f"cannot write {path}: {reason}; free the disk or choose another folder")
 
