@@ -152,8 +152,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
     truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
     quiet = Spelling(classes.names)  # its notes come with the photographs
     shown = [
-        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None)
-        for full, path in truth.by_name.items()
+        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None) for full, path in truth.by_name.items()
     ]
     numbers, problems = numbering(classes, root / "truth", shown), _left_out(root, split, there, list(tops.values()))
     found: list[Found] = []
