@@ -57,8 +57,10 @@ def lay(layouts: ModuleType, tmp_path: Path) -> Callable[[str], Path]:
     def write(kind: str) -> Path:
         if kind == "huggingface":
             pytest.importorskip("datasets")
-        if kind == "coco":
-            pytest.importorskip("pycocotools")
+        if kind == "yolo":
+            pytest.importorskip("cv2")
+        if kind == "datumaro":
+            pytest.importorskip("datumaro")
         return layouts.LAYOUTS[kind](tmp_path / "set")
 
     return write

@@ -173,6 +173,38 @@ def cvat(root: Path) -> Path:
     return root
 
 
+def yolo(root: Path) -> Path:
+    """A cat in the left half of a photograph and a dog above it; a photograph with a box; one that shows nothing."""
+    for name in ("train/a.jpg", "train/trip/b.jpg", "val/c.jpg"):
+        photograph(root / "images" / name)
+    write(root / "labels/train/a.txt", "1 0 0 0.49 0 0.49 0.99 0 0.99\n0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n")
+    write(root / "labels/train/trip/b.txt", "0 0.5 0.5 0.2 0.2\n")
+    write(root / "labels/val/c.txt", "")
+    write(
+        root / "data.yaml", "path: ../datasets/pets\ntrain: images/train\nval: images/val\nnames:\n  0: dog\n  1: cat\n"
+    )
+    return root
+
+
+def datumaro(root: Path) -> Path:
+    """Datumaro's own JSON, by hand: run lengths of a cat, a box of a dog."""
+    for name in ("a.jpg", "trip/b.jpg"):
+        photograph(root / "images" / name)
+    mask = {"type": "mask", "id": 1, "group": 1, "label_id": 1, "rle": {"counts": "0h0h0", "size": [6, 8]}}
+    box = {"type": "bbox", "id": 2, "group": 2, "label_id": 0, "bbox": [1, 1, 2, 2]}
+    items = [
+        {"id": name, "annotations": [one | {"attributes": {}, "z_order": 0}], "image": {"path": f"{name}.jpg"}}
+        for name, one in (("a", mask), ("trip/b", box))
+    ]
+    labels = [{"name": "dog", "parent": "", "attributes": []}, {"name": "cat", "parent": "", "attributes": []}]
+    content = {
+        "dm_format_version": "1.0", "media_type": 2, "infos": {},
+        "categories": {"label": {"labels": labels, "label_groups": [], "attributes": []}}, "items": items,
+    }  # fmt: skip
+    write(root / "annotations/default.json", json.dumps(content))
+    return root
+
+
 def class_folders(root: Path) -> Path:
     for name in ("cat/1.jpg", "cat/2.png", "dog/1.jpg"):
         photograph(root / name)
@@ -195,6 +227,8 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "coco": coco,
     "release": release,
     "folder": folder,
+    "yolo": yolo,
+    "datumaro": datumaro,
     "cvat": cvat,
     "label-studio": label_studio,
     "class-folders": class_folders,

@@ -251,7 +251,7 @@ def test_categories_of_one_name_are_one_class(write: Write) -> None:
 
 def test_a_photograph_under_two_ids_has_the_objects_of_both(write: Write) -> None:
     right = [4, 0, 8, 0, 8, 6, 4, 6]
-    images = [image(1, "a.png"), image("x", "images/a.png"), image(2, "b.png")]
+    images = [image(1, "a.png"), image("x", "./a.png"), image(2, "b.png")]
     data = open_data(write(images=images, annotations=[thing(1, 1, 1), thing(2, "x", 2, [right]), thing(3, 2, 1)]))
     assert tags(data) == {"a": ["cat", "dog"], "b": ["cat"]}
     assert set(np.unique(truth(data))) == {1, 2}
@@ -337,6 +337,24 @@ def test_a_photograph_in_two_files_is_left_out_by_name(write: Write, layouts: Mo
     assert tags(data) == {"b": ["dog"]}
     assert any("several of one.json, two.json name it; open one split" in one.reason for one in data.problems)
     assert tags(open_data(root, "one")) == BOTH
+
+
+@pytest.mark.parametrize("record", [None, [], {"classes": "cat"}, {"classes": ["cat"], "background": True}, {"a": 1}])
+def test_the_record_of_an_export_may_be_anything(write: Write, record: Any) -> None:
+    data = open_data(write(dhr=record))
+    assert data.classes.names == ("background", "cat", "dog") and tags(data) == BOTH
+
+
+def test_the_record_of_an_export_gives_order_and_background(write: Write) -> None:
+    record = {"classes": ["dog", "gone", "cat"], "background": False}
+    data = open_data(write(dhr=record))
+    assert data.classes.names == ("dog", "cat") and not data.classes.background
+    assert set(np.unique(truth(data))) == {1, VOID}
+    void = {"image_id": 1, "segmentation": {"size": [6, 8], "counts": [24, 24]}}
+    for entries in ([void], [void, 3], [void, {"image_id": None}]):
+        data = open_data(write(dhr={"classes": ["Background", "cat", "dog"], "background": True}, dhr_void=entries))
+        assert data.classes.names == ("Background", "cat", "dog") and set(np.unique(truth(data))) == {1, VOID}
+        assert len(data.problems) == len(entries) - 1
 
 
 def test_many_objects_in_one_photograph_are_read_in_bounded_memory(write: Write) -> None:

@@ -133,6 +133,8 @@ FILES = {
     "cvat": ("annotations.xml",),
     "label-studio": ("export.json",),
     "coco": ("annotations/instances_train2017.json",),
+    "yolo": ("data.yaml", "labels/train/a.txt", "labels/train/trip/b.txt"),
+    "datumaro": ("annotations/default.json",),
     "voc": (
         "VOCdevkit/VOC2012/Annotations/2007_000032.xml", "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt",
         "VOCdevkit/VOC2012/cls_labels.json",
@@ -171,7 +173,7 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
         else:
             opened += 1
             outcome(data)
-            for sample in data.samples if kind == "coco" else []:
+            for sample in data.samples if kind in ("coco", "yolo", "datumaro") else []:
                 try:
                     assert data.read_truth(sample).shape == (6, 8)
                 except ItemError as error:

@@ -182,3 +182,10 @@ def test_a_number_with_thousands_of_digits_is_no_label(tmp_path: Path) -> None:
     found = read_image_labels(written(tmp_path, [["9" * 6_000], [1]], text=True), CLASSES)
     assert "unknown tag" in str(found["0"].reason)
     assert found["1"].tags == (2,)
+
+
+def test_fixed_classes_are_not_added_to_a_file_that_nothing_reads(lay: Lay, layouts: ModuleType) -> None:
+    root = lay("ade")
+    layouts.write(root / "ADEChallengeData2016/tags.csv", "image,tags\nADE_train_1,qqqqq\nADE_val_1,wall\n")
+    assert "unknown tag 'qqqqq'; correct it" in told(open_data(root))
+    assert "classes.txt" not in told(open_data(root))

@@ -65,11 +65,11 @@ def test_the_right_folder_above_is_named(lay: Lay, kind: str, inner: str) -> Non
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("data.json", '{"images": [], "annotations": [], "categories": []}', "COCO's: call it annotations/instances_"),
+        ("x/data.json", '{"images": [], "annotations": [], "categories": []}', "COCO's: call it annotations/"),
         ("a.json", '{"version": "5", "shapes": [], "imagePath": "a.jpg"}', "labelme's, one file a photograph: convert"),
         ("via.json", '{"_via_img_metadata": {"a": {"regions": [{"shape_attributes": {}}]}}}', "VGG Image Annotator"),
         ("s.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely's"),
-        ("export.xml", "<annotations><image/></annotations>", "CVAT's: call it annotations.xml"),
+        ("x/export.xml", "<annotations><image/></annotations>", "CVAT's: call it annotations.xml"),
         ("Annotations/a.xml", "<annotation></annotation>", "VOC's annotations: put photographs into JPEGImages/"),
         ("labels.csv", "filename,label\na.jpg,cat\n", "a table of tags: call it tags.csv"),
         ("Photos.xlsx", "PK", "a spreadsheet: save it as tags.csv"),
@@ -105,7 +105,6 @@ def test_many_files_of_a_kind_are_one_reason(tmp_path: Path, layouts: ModuleType
         (["JPEGImages/a.jpg"], "nearest is voc: 'JPEGImages' is there, Annotations or SegmentationClass"),
         (["images/training/a.jpg", "x/a"], "nearest is ade: 'images/training' is there, annotations/training"),
         (["train/image/a.jpg"], "nearest is release: 'train/image' is there, */xml or */mask is missing"),
-        (["annotations/instances_a.json"], "nearest is coco: 'annotations/instances_a.json' is there, images"),
         (["dataset_info.json"], "nearest is huggingface: 'dataset_info.json' is there, state.json is missing"),
         (["a.jpg", "b.jpg"], "there are photographs such as 'a.jpg', and nothing tags them: put them into images/"),
         (["cat/a.jpg", "masks/b.jpg"], "not class-folders: .*masks' has no name of a class"),

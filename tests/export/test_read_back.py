@@ -90,7 +90,9 @@ def layout(given: Any, out: Path, to: str, kind: str | None, copied: bool) -> Pa
         given.export("coco", out / "masks.json")
     else:
         more: dict[str, Any] = {"datumaro_format": kind} if kind else {}
-        how = {"images": "copy" if copied else "none"} if kind or to == "yolo" else {}
+        how = {"images": "none"} if kind or to == "yolo" else {}
+        if copied:
+            how["images"] = "copy" if kind else "link"
         for problem in given.export(to, out, **more, **how).problems:  # some of datumaro's lists hold no such names
             assert kind is not None and "cannot hold names" in problem.reason
             del given.labels[problem.source]

@@ -11,8 +11,10 @@ from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
 from dhr.errors import ConfigError
 from dhr.features import StoreConfig
+from dhr.models.remote import uss_remote
 from dhr.pipeline.features import fill_store
 from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.weights import require_first
 
 
 def fill(
@@ -25,6 +27,7 @@ def fill(
     """
     if config.features is None:
         raise ConfigError("name the store with --features DIR: a new folder, or one that is to be filled further")
+    require_first([uss_remote(config.uss)], data)
     console = Console()
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)

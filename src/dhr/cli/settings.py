@@ -30,14 +30,15 @@ def check_groups(given: Early) -> None:
             )
 
 
-def add_settings(parser: ArgumentParser, preset: str, out: bool = True) -> None:
-    """Data, output (or none) and all settings of a run, with the defaults of the preset."""
+def add_settings(parser: ArgumentParser, preset: str, out: bool = True, data: bool = True) -> None:
+    """Data and output, unless they are not needed, and all settings of a run, with the defaults of the preset."""
     parser.add_argument("--config", action="config", help="YAML file of settings")
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    if data:
+        parser.add_argument("--data", type=Path, required=True, help="the data folder")
+        parser.add_argument("--split", type=str | None, help="only the photographs of this split")
+        add_format(parser)
     if out:
         parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same run")
-    parser.add_argument("--split", type=str | None, help="only the photographs of this split")
-    add_format(parser)
     parser.add_argument(
         "--preset", type=str, default=preset, help=f"settings of the method to start from: {', '.join(PRESETS)}"
     )

@@ -6,14 +6,18 @@ from typing import Any
 
 from dhr.data.background import is_background
 from dhr.data.class_names import class_of
-from dhr.data.json_text import read_json
+from dhr.data.classes import read_text
+from dhr.data.json_text import parse_json
 from dhr.data.samples import ClassTable
+from dhr.errors import DataError
 
 RECORD = "dhr"
 """Key of the record in COCO's JSON and YOLO's ``data.yaml``; other programs pass over it."""
 
 RECORD_FILE = "dhr.json"
 """File of the record in folders of formats without room for it."""
+
+_MOST = 1_000_000  # bytes
 
 
 def class_record(classes: ClassTable) -> dict[str, Any]:
@@ -47,11 +51,12 @@ def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] 
 
 
 def read_record(root: Path) -> dict[str, Any]:
-    """Read :data:`RECORD_FILE` of a folder; empty if there is none, or something else.
-
-    Raises:
-        DataError: it cannot be read, or is no JSON.
-    """
+    """Read :data:`RECORD_FILE` of a folder; empty if there is none, or something else."""
     path = root / RECORD_FILE
-    value = read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return {}
+    try:
+        value = parse_json(read_text(path, _MOST))
+    except (DataError, ValueError):  # other programs may have such a file as well
+        return {}
     return value if isinstance(value, dict) else {}

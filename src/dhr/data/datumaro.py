@@ -17,7 +17,7 @@ import numpy as np
 
 from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import RECORD_FILE, read_record, recorded
+from dhr.data.class_record import read_record, recorded
 from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
 from dhr.data.images import MAX_PIXELS, SUFFIXES, read_size
@@ -85,13 +85,8 @@ def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bo
 
 
 def _format(root: Path) -> str | None:
-    if (root / RECORD_FILE).is_file():
-        try:
-            kind = read_record(root).get(FORMAT_KEY)
-        except DataError:
-            kind = None
-        if kind in DATUMARO_FORMATS:
-            return str(kind)
+    if (kind := read_record(root).get(FORMAT_KEY)) in DATUMARO_FORMATS:
+        return str(kind)
     if any(root.glob("datum-*.arrow")):
         return "arrow"
     if any((root / "annotations").glob("*.datum")):

@@ -82,7 +82,7 @@ def _tags(
         by_name = {name: masks[name] for file in files if (name := name_of(file, SUFFIXES)) in masks}
         of_mask = tags_of_masks(by_name, progress)
         return lambda file: of_mask(name_of(file, SUFFIXES))
-    matched = match_lines(path, read_tags(path, classes, notes), names)
+    matched = match_lines(path, read_tags(path, classes, notes, source=None), names)
     if problems is not None:
         problems += matched.problems
     return matched.tags_of

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.class_names import table_of
+from dhr.data.class_names import one_spelling, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.hub_labels import Labels, category_of, read_labels
@@ -220,7 +220,7 @@ def _labels(
 
 
 def _table(root: Path, labels: Labels) -> ClassTable:
-    names = labels.known or sorted({text for rows in labels.rows.values() for row in rows for text in row.names})
+    names = labels.known or one_spelling(text for rows in labels.rows.values() for row in rows for text in row.names)
     if not names:
         problems = [
             Problem(f"{root} {name or 'row'} {row}", label.reason)

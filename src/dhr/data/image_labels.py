@@ -17,7 +17,7 @@ LABEL_FILES = ("cls_labels.json", "cls_labels.txt", "cls_labels.npy")
 """File names of image-level labels, in the order in which they are looked for."""
 
 
-def read_image_labels(path: Path, classes: ClassTable) -> dict[str, TagLine]:
+def read_image_labels(path: Path, classes: ClassTable, read: TagReader | None = None) -> dict[str, TagLine]:
     """Tags of each photograph, by name, usable or not.
 
     JSON is ``{"labels": {name: [label, ...]}}`` or the inner object alone, text a line ``name label label``. Labels are
@@ -34,11 +34,12 @@ def read_image_labels(path: Path, classes: ClassTable) -> dict[str, TagLine]:
             ".item(); json.dump({(f'{k:010d}'[:4] + '_' + f'{k:010d}'[4:]) if isinstance(k, int) else str(k): "
             "numpy.flatnonzero(v).tolist() for k, v in d.items()}, open('cls_labels.json', 'w'))\""
         )
-    return _of_json(path, classes) if path.suffix == ".json" else _of_text(path, classes)
+    read = read or TagReader(classes)
+    return _of_json(path, classes, read) if path.suffix == ".json" else _of_text(path, classes, read)
 
 
 def tags_of_labels(
-    path: Path, classes: ClassTable, names: Names, problems: list[Problem] | None
+    path: Path, classes: ClassTable, names: Names, read: TagReader, problems: list[Problem] | None
 ) -> Callable[[str], tuple[tuple[int, ...], str | None]]:
     """What a list says of each photograph of ``names``: its tags, or why there are none.
 
@@ -47,7 +48,7 @@ def tags_of_labels(
     Raises:
         DataError: as :func:`read_image_labels`.
     """
-    lines = read_image_labels(path, classes)
+    lines = read_image_labels(path, classes, read)
     of: dict[str, list[TagLine]] = defaultdict(list)
     for line, (files, reason) in zip(lines.values(), names.find_all(list(lines)), strict=True):
         for file in files:
@@ -75,16 +76,16 @@ class _Entry:
     labels: object
 
 
-def _of_text(path: Path, classes: ClassTable) -> dict[str, TagLine]:
+def _of_text(path: Path, classes: ClassTable, read: TagReader) -> dict[str, TagLine]:
     entries = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if words := line.split():
             labels = [int(word) if re.fullmatch(r"[0-9]{1,9}", word) else word for word in words[1:]]
             entries.append(_Entry(number, words[0], labels))
-    return _lines(path, entries, [classes.names[index] for index in classes.foreground], classes)
+    return _lines(path, entries, [classes.names[index] for index in classes.foreground], read)
 
 
-def _of_json(path: Path, classes: ClassTable) -> dict[str, TagLine]:
+def _of_json(path: Path, classes: ClassTable, read: TagReader) -> dict[str, TagLine]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected an object {{name: [label, ...]}}, got a {type(value).__name__}; write it so")
@@ -101,12 +102,11 @@ def _of_json(path: Path, classes: ClassTable) -> dict[str, TagLine]:
     if not isinstance(labels, dict):
         raise DataError(f"{path}: expected labels as an object {{name: [label, ...]}}; write it so")
     entries = [_Entry(number, name, given) for number, (name, given) in enumerate(labels.items(), start=1)]
-    return _lines(path, entries, names, classes)
+    return _lines(path, entries, names, read)
 
 
-def _lines(path: Path, entries: Sequence[_Entry], names: Sequence[str], classes: ClassTable) -> dict[str, TagLine]:
+def _lines(path: Path, entries: Sequence[_Entry], names: Sequence[str], read: TagReader) -> dict[str, TagLine]:
     found: dict[str, TagLine] = {}
-    read = TagReader(classes)
     placed = _placed(path, [entry.labels for entry in entries], len(names))
     for entry in entries:
         labels = entry.labels

@@ -16,9 +16,9 @@ class Spelling:
     (0, None, "did you mean 'Dog' or 'dog'?", "did you mean 'cat'?")
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """Take the names of all classes, in Unicode's composed form."""
-        self._names = names
+    def __init__(self, names: Sequence[str], source: str | None = "classes.txt") -> None:
+        """Take the names of all classes, in Unicode's composed form, and the file that lists them, if any does."""
+        self._names, self._source = names, source
         self._ids = {name: index for index, name in enumerate(names)}
         self._folded: dict[str, list[str]] = defaultdict(list)
         for name in names:
@@ -53,7 +53,7 @@ class Spelling:
         elif name.isdecimal():
             hint = "write the name of the class, not its number"
         else:
-            hint = "correct it, or add it to classes.txt"
+            hint = "correct it" if self._source is None else f"correct it, or add it to {self._source}"
         self._hints[name] = hint
         return hint
 

@@ -48,9 +48,10 @@ class TagReader:
     which :attr:`notes` tells.
     """
 
-    def __init__(self, classes: ClassTable) -> None:
+    def __init__(self, classes: ClassTable, source: str | None = "classes.txt") -> None:
+        """Take the class table, and the file that a class could be added to, if there is one."""
         self._classes = classes
-        self._spelling = Spelling(classes.names)
+        self._spelling = Spelling(classes.names, source)
         self._most = parts_of(classes.names)
 
     def __call__(self, line: int, image: str, tags: Sequence[str]) -> TagLine:
@@ -102,19 +103,22 @@ class TagReader:
         return told + (f"; and {len(tags) - _NAMED} more unknown tags" if len(tags) > _NAMED else "")
 
 
-def read_tags(path: Path, classes: ClassTable, notes: list[str] | None = None) -> list[TagLine]:
+def read_tags(
+    path: Path, classes: ClassTable, notes: list[str] | None = None, source: str | None = "classes.txt"
+) -> list[TagLine]:
     """Read every line of a file of tags, usable or not; its suffix tells how.
 
     Args:
         path: the file.
         classes: the class table.
         notes: gets what was decided while it was read.
+        source: the file that a class could be added to, for messages; None if the classes are fixed.
 
     Raises:
         DataError: the file cannot be read, or has no columns of photographs and tags.
         ConfigError: ``.xlsx`` needs a package that is not installed.
     """
-    read, told = TagReader(classes), list[str]()
+    read, told = TagReader(classes, source), list[str]()
     lines = [read.row(row) for row in _rows(path, read.knows, told)]
     if notes is not None:
         notes += [*told, *(f"{path}: {note}" for note in read.notes)]

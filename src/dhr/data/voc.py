@@ -8,7 +8,7 @@ from dhr.data.image_labels import LABEL_FILES, tags_of_labels
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of
 from dhr.data.mask_tags import Progress, tags_of_masks
-from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split
+from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split, split_of
 from dhr.data.problems import told
 from dhr.data.samples import Problem
 from dhr.data.stored import Found, StoredDataSet
@@ -49,8 +49,9 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
         split = chosen_split(root, split, list(parts))
         chosen = {split: parts[split]}
     elif split is not None:
-        wanted = listed_files(_list(parts[""].place, root, split), parts[""].names, problems)
+        wanted = _wanted(root, split, parts[""], problems)
     table = _table(list(dict.fromkeys([*(part.place.top for part in parts.values()), root])), parts, progress)
+    reader = TagReader(table.classes, table.listed_in)
     notes = [] if table.note is None else [table.note]
     found: list[Found] = []
     stray: list[Problem] = []
@@ -58,7 +59,12 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
         masks, more = part.masks(table)
         stray += more
         files = [file for file in part.files if wanted is None or file in wanted]
-        tags_of = _tags(part, files, table, masks, labels, progress, problems if wanted is None else None)
+        if labels is not None:
+            tags_of = _of_list(labels, table, part.names, reader, problems if wanted is None else None)
+        elif part.xml is not None:
+            tags_of = partial(part.xml.tagged, read=reader)
+        else:
+            tags_of = _of_masks(files, masks, progress)
         if wanted is None:
             problems += part.problems
         for file in files:
@@ -67,6 +73,7 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
                 Found(part.name_of(file), str(path), path, tagged.tags, masks.get(file), tagged.reason, tagged.unread)
             )
         notes += part.notes(table)
+    notes += reader.notes
     where = str(parts[""].place.top if "" in parts else root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs into JPEGImages/"
     return StoredDataSet(where, table.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
@@ -96,7 +103,8 @@ class _Part:
     @property
     def problems(self) -> list[Problem]:
         """What the listing left out, and annotations of no photograph."""
-        return [*self._listed, *(() if self.xml is None else self.xml.strays)]
+        beside = self.place.xml == self.place.images  # then its listing has named files of other kinds
+        return [*self._listed, *(() if self.xml is None else self.xml.strays(beside))]
 
     def name_of(self, file: str) -> str:
         """The sample's name."""
@@ -161,6 +169,19 @@ def _first(top: Path, source: str) -> str:
     return source[len(str(top)) :].replace("\\", "/").lstrip("/").partition("/")[0]
 
 
+def _wanted(root: Path, split: str, part: _Part, problems: list[Problem]) -> set[str]:
+    """The photographs of a split: those of a list, or of a folder among the photographs."""
+    folders = sorted({file.partition("/")[0] for file in part.files if "/" in file})
+    try:
+        path = _list(part.place, root, split)
+    except DataError:
+        if not any(split.casefold() == name.casefold() or split_of(name) for name in folders):
+            raise
+        chosen = chosen_split(root, split, folders)
+        return {file for file in part.files if file.startswith(f"{chosen}/")}
+    return listed_files(path, part.names, problems)
+
+
 def _list(place: Place, root: Path, split: str) -> Path:
     folders = [*place.lists, root]
     known = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.txt")}
@@ -189,15 +210,14 @@ def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progre
     return voc_table(folders, names)
 
 
-def _tags(
-    part: _Part, files: Sequence[str], table: VocTable, masks: Mapping[str, MaskFile], labels: Path | None,
-    progress: Progress, problems: list[Problem] | None,
-) -> Callable[[str], Tagged]:  # fmt: skip
-    """What says what is in each photograph; labels that match none become ``problems`` where these are wanted."""
-    if labels is not None:
-        of_label = tags_of_labels(labels, table.classes, part.names, problems)
-        return lambda file: Tagged(*of_label(file))
-    if part.xml is not None:
-        return partial(part.xml.tagged, read=TagReader(table.classes))
+def _of_masks(files: Sequence[str], masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:
     of_mask = tags_of_masks({file: masks[file] for file in files if file in masks}, progress)
-    return lambda file: Tagged(*of_mask(file))
+    nothing = Tagged((), "neither an annotation nor a mask of it, to take tags from; add Annotations/NAME.xml")
+    return lambda file: Tagged(*of_mask(file)) if file in masks else nothing
+
+
+def _of_list(
+    path: Path, table: VocTable, names: Names, reader: TagReader, problems: list[Problem] | None
+) -> Callable[[str], Tagged]:
+    of_label = tags_of_labels(path, table.classes, names, reader, problems)
+    return lambda file: Tagged(*of_label(file))

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import BACKGROUND, enumeration, read_text
+from dhr.data.class_names import class_of, one_spelling, table_of
+from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import class_file
 from dhr.data.palette import palette
 from dhr.data.samples import VOID, ClassTable
@@ -18,7 +19,7 @@ _LABEL_MAP, _CLASS_NAMES = "labelmap.txt", "class_names.txt"
 CLASS_FILES = ("classes.txt", _LABEL_MAP, _CLASS_NAMES)
 """Files that name the classes, in the order in which they are looked for."""
 
-_IGNORED, _BACKGROUNDS = ("__ignore__",), (BACKGROUND, "_background_", "__background__")
+_IGNORED = "__ignore__"
 _VOID_COLOUR = tuple(int(part) for part in palette()[VOID])
 _OWN = 10  # of VOC's 20 classes: a set that names as many is VOC, and another name in it is a mistake
 
@@ -35,8 +36,13 @@ class VocTable:
     note: str | None = None
     """What was decided without a file, or about one."""
 
+    @property
+    def listed_in(self) -> str:
+        """The file that a class could be added to."""
+        return self.source if self.source in CLASS_FILES else "a file classes.txt that lists all classes"
 
-def voc_table(folders: Sequence[Path], names: Iterable[str] | None) -> VocTable:
+
+def voc_table(folders: Sequence[Path], names: Iterable[str]) -> VocTable:
     """The class table, by the first of :data:`CLASS_FILES` in ``folders``, else by the ``names`` of objects.
 
     Without a file it is VOC's own if all ``names`` are VOC's (or most of VOC's classes are among them), or if there
@@ -51,26 +57,18 @@ def voc_table(folders: Sequence[Path], names: Iterable[str] | None) -> VocTable:
         return _coloured(own, label_map)
     if (from_file := label_map or class_names) is not None:
         return from_file
-    known, voc = {class_of(name) for name in names or ()}, benchmark("voc")
+    spelled = [class_of(name) for name in names if not is_background(name)]
+    known, voc = set(spelled), benchmark("voc")
     voc_names = set(voc.classes.names)
     if known <= voc_names or len(known & voc_names) >= _OWN:
         return VocTable(voc.classes, Storage(voc.classes, voc.stored, voc.void, own_palette=True), "VOC's 20 classes")
-    found_names = sorted(name for name in known if name.casefold() not in _BACKGROUNDS)
+    found_names = one_spelling(spelled)
     classes = table_of(found_names, folders[0])
     note = (
         f"classes are those of the annotations in the order of the alphabet, {enumeration(found_names, most=5)}, after "
-        f"a background; write classes.txt to fix their numbers{_alike(found_names)}"
+        "a background; write classes.txt to fix their numbers"
     )
     return VocTable(classes, None, "the names in the annotations", note)
-
-
-def _alike(names: Sequence[str]) -> str:
-    """A warning of names that differ in case only."""
-    folded: dict[str, list[str]] = {}
-    for name in names:
-        folded.setdefault(name.casefold(), []).append(name)
-    same = next((several for several in folded.values() if len(several) > 1), None)
-    return "" if same is None else f", and to join {enumeration(same, most=3)}, which count as different classes"
 
 
 def _read_all(folders: Sequence[Path], name: str) -> VocTable | None:
@@ -95,7 +93,7 @@ def _coloured(table: VocTable, label_map: VocTable | None) -> VocTable:
     if label_map is None or label_map.storage is None:
         return table
     of = {name: index for index, name in enumerate(label_map.classes.names)}
-    order = [of.get(BACKGROUND if name.casefold() == BACKGROUND else name) for name in table.classes.names]
+    order = [of.get(BACKGROUND if is_background(name) else name) for name in table.classes.names]
     if None in order:
         return replace(table, note="labelmap.txt does not have all classes of classes.txt, so only the latter counts")
     ids = [index for index in order if index is not None]
@@ -116,7 +114,9 @@ def _label_map(path: Path) -> VocTable:
         (number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]  # fmt: skip
-    backgrounds = [at for at, (_, line) in enumerate(lines) if _name(line).casefold() in _BACKGROUNDS]
+    backgrounds = [at for at, (_, line) in enumerate(lines) if is_background(_name(line))]
+    if len(backgrounds) > 1:
+        raise DataError(f"{path} line {lines[backgrounds[1]][0]}: expected one background, got a second; remove it")
     first = 0 if backgrounds else 1  # without a background, 0 is what has no label
     for place, (number, line) in enumerate(lines, start=first):
         name, colour = _name(line), _colour(path, number, line)
@@ -126,7 +126,7 @@ def _label_map(path: Path) -> VocTable:
         names.append(name)
         numbers.append(place)
         colours.append(colour)
-    classes = table_of([name for name in names if name.casefold() not in _BACKGROUNDS], path)
+    classes = table_of([name for name in names if not is_background(name)], path)
     at = names.index(_name(lines[backgrounds[0]][1])) if backgrounds else None
     order = [index for index in range(len(names)) if index != at]
     stored = (0 if at is None else numbers[at], *(numbers[index] for index in order))
@@ -154,9 +154,9 @@ def _colour(path: Path, number: int, line: str) -> tuple[int, int, int] | None:
 
 def _class_names(path: Path) -> VocTable:
     """A name a line, ``_background_`` first, as labelme2voc writes it; masks store the lines' numbers from 0."""
-    names = [name for line in read_text(path).splitlines() if (name := class_of(line)) and name not in _IGNORED]
-    given = bool(names) and names[0].casefold() in _BACKGROUNDS
-    if misplaced := [name for name in names[given:] if name.casefold() in _BACKGROUNDS]:
+    names = [name for line in read_text(path).splitlines() if (name := class_of(line)) and name != _IGNORED]
+    given = bool(names) and is_background(names[0])
+    if misplaced := [name for name in names[given:] if is_background(name)]:
         raise DataError(f"{path}: expected {misplaced[0]!r} once, in the first line, for number 0; correct it")
     classes = table_of(names[given:], path)
     note = None if given else f"{path.name} has no _background_, so its classes count from 1 and 0 is the background"

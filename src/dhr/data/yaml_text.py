@@ -1,4 +1,4 @@
-"""YAML from outside: small, plain, and without aliases, with which a few bytes can stand for gigabytes."""
+"""YAML from outside: small, plain values; whatever could grow when it is read is refused before that."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,12 @@ from dhr.errors import DataError
 from dhr.plain_yaml import MAX_BYTES, parse_yaml
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a table of names and values.
 
     Raises:
-        DataError: it cannot be read, is over 1 MB, no YAML, no table, or has aliases.
+        DataError: it cannot be read, is over 1 MB, is not YAML or not a table, or
+            :func:`~dhr.plain_yaml.check_yaml` refuses it.
     """
     try:
         value = parse_yaml(read_text(path, MAX_BYTES))

@@ -17,7 +17,7 @@ from dhr.data.painted import painted
 from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.yaml_text import read_yaml
+from dhr.data.yaml_text import read_table
 from dhr.data.yolo_labels import read_yolo_labels
 from dhr.errors import DataError
 from dhr.files import open_regular
@@ -50,7 +50,7 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
             f"{root}: expected YOLO's data.yaml with 'names' and 'train', or classes.txt with images/ and labels/; "
             "there is none"
         )
-    described = read_yaml(path) if path.suffix != ".txt" else {"names": _lines(path), "train": "images"}
+    described = read_table(path) if path.suffix != ".txt" else {"names": _lines(path), "train": "images"}
     classes, labels = _classes(path, described)
     folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(list_files(root, _TEXT).files))
     splits = folder.splits(described)

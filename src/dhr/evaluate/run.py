@@ -21,6 +21,7 @@ from dhr.evaluate.masks import without_truth
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.evaluate.threads import in_order
+from dhr.evaluate.truth_folder import TruthFolder
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Stages of the method in their order; ``mask`` is the final one."""
@@ -178,7 +179,8 @@ class _Agreements:
         strays = stray_notes(self._data.stray_truth) if isinstance(self._data, ListsTruth) else []
         return (
             *(Check("stray_truth", line) for line in strays),
-            *(Check("classes", line) for line in self._found[name].numbering.notes),
+            *(Check("classes", line) for line in self._data.notes if isinstance(self._data, TruthFolder)),
+            *(Check("classes", line) for line in self._found[name].numbering.all_notes),
             *self.truth.checks(),
             *self._masks[name].checks(),
         )

@@ -52,15 +52,20 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
 def _from_hub(model: str, setting: str, options: Mapping[str, Any]) -> nn.Module:
     import timm
 
-    if not timm.models.is_model_pretrained(model):
+    from dhr.models.remote import fetch, timm_remote
+
+    remote = timm_remote(model, setting)
+    if remote is None:
         raise WeightsError(f"timm has no weights for {model!r}; name a file with --{setting} FILE, or --{setting} none")
+    (path,) = fetch(remote)
+    here = {"file": str(path), "custom_load": False}  # else timm would ask the server again
     try:
-        network: nn.Module = timm.create_model(model, pretrained=True, **options)
-    except Exception as error:  # a download fails with whatever its client happens to raise
+        network: nn.Module = timm.create_model(model, pretrained=True, pretrained_cfg_overlay=here, **options)
+    except Exception as error:  # a damaged file raises whatever its parser happens to raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
-            f"cannot download the weights of {model!r} ({reason[0][:160]}); "
-            f"without a network, name a local file: --{setting} FILE (or --{setting} none for random weights)"
+            f"cannot read the weights of {model!r}, {path} ({reason[0][:160]}); delete that file, and they are fetched "
+            f"again, or name a local file: --{setting} FILE"
         ) from error
     return network
 

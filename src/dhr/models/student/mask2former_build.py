@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.models.remote import local_only, mask2former_remote
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
 from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation
@@ -137,7 +138,8 @@ def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
     else:
         if Path(config.model).is_dir():
             check_folder(Path(config.model), "mask2former.model")
-        found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model))
+        asked = local_only(mask2former_remote(config))
+        found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model, **asked))
         known = "mask2former" if found.model_type == "mask2former" else "backbone"
         whole = found.to_dict() if known == "mask2former" else {}
         backbone = whole.pop("backbone_config") if whole else found.to_dict()
@@ -179,10 +181,11 @@ def _load(network: Any, model: str | None, state: Any, config: Mask2FormerConfig
         WeightsError: they cannot be had, or anything but what is ``new`` is missing, or has another shape.
     """
     place = f"--{_SETTING}: {config.weights}" if model is None else model
+    asked = {} if model is None else local_only(mask2former_remote(config))
     loaded, info = _from_hub(
         place, lambda: type(network).from_pretrained(
             model, config=network.config, state_dict=state, ignore_mismatched_sizes=True, output_loading_info=True,
-            dtype=torch.float32,
+            dtype=torch.float32, **asked,
         ),
     )  # fmt: skip
     others = {key for key, *_ in info["mismatched_keys"]}

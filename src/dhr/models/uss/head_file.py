@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from dhr.errors import WeightsError
-from dhr.files import write_bytes
+from dhr.files import open_regular, write_bytes
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import Backbone
 from dhr.parsing import Fields, parse_json
@@ -44,6 +45,16 @@ def write_head(path: Path, kind: str, head: nn.Module, shape: Mapping[str, int],
     about = {_FORMAT: json.dumps({"kind": kind, "shape": dict(shape), "below": dict(below)})}
     state = {key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}
     write_bytes(path, save(state, about))
+
+
+def is_head(path: Path) -> bool:
+    """Whether a file was written by :func:`write_head`, so that it holds no network; only its metadata are read."""
+    try:
+        open_regular(path).close()  # safetensors would wait for a pipe
+        with safe_open(path, framework="pt") as file:
+            return _FORMAT in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) -> HeadFile | None:
