@@ -348,7 +348,7 @@ def _descriptor(path: Path) -> int | None:
 
 def _nearest_folder(path: Path) -> Path:
     """The first of the folders above ``path`` that is there."""
-    return next((folder for folder in path.absolute().parents if folder.exists()), Path(path.absolute().anchor))
+    return next((folder for folder in path.absolute().parents if os.path.lexists(folder)), Path(path.absolute().anchor))
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
