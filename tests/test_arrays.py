@@ -238,6 +238,7 @@ def test_maps_may_be_of_another_aspect_than_the_images(inputs: dict[str, np.ndar
         ({"base": np.full((2, 32, 40), 0.7)}, r"whole labels, got 0.7; take the argmax"),
         ({"base": np.full((2, 32, 40), np.nan)}, r"whole labels, got nan"),
         ({"base": np.zeros((2, 1, 32, 40))}, "base must have 3 dimensions"),
+        ({"base": np.zeros((2, 0, 40), int)}, "base must have 3 dimensions"),
         ({"valid": np.full((2, 3), 0.5)}, "valid must hold True and False"),
         ({"cams": np.ones((2, 3, 8, 10), complex)}, "cams must be an array of real numbers"),
         ({"uss_features": np.full((2, 3, 8, 10), None)}, "uss_features must be an array of real numbers"),
@@ -290,6 +291,12 @@ def test_padding_changes_nothing(inputs: dict[str, np.ndarray]) -> None:
     alone = rebalance(**{name: value[1:] for name, value in {**inputs, "cams": cams[:, :2]}.items()})
     assert torch.equal(together.mask[1:], alone.mask)
     torch.testing.assert_close(together.scores[1:, :2], alone.scores)
+
+
+def test_maps_of_several_types_are_stacked_in_the_widest() -> None:
+    maps = [np.ones((1, 4, 4), np.float32), np.full((2, 4, 4), 1e-9), np.ones((1, 4, 4), np.uint8)]
+    cams, valid = pad_classes(maps)
+    assert cams.dtype == torch.float64 and cams[1, 0, 0, 0] == 1e-9 and valid.sum() == 4
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,15 @@ def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
     assert inside(through, "real/a") == through / "real/a"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "socket"])
+def test_what_is_no_file_is_not_deleted(kind: str, odd: Callable[[str], Path], tmp_path: Path) -> None:
+    path = odd(kind)
+    with pytest.raises(PlaceError, match=r"cannot delete .* has this name"):
+        remove(tmp_path, path.name)
+    assert path.exists()
+    remove(tmp_path, "what is not there")
+
+
 def test_a_tree_is_deleted_but_not_what_its_links_lead_to(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     write_bytes(outside / "precious", b"kept")

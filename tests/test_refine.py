@@ -102,6 +102,17 @@ def test_one_class_alone_is_refused(kind: Any, image: np.ndarray, scores: np.nda
         dhr.refine(image, scores[:, 1:], kind, features)
 
 
+def test_guides_that_do_not_fit_are_refused() -> None:
+    image, scores = np.zeros((1, 40, 80, 3)), np.ones((1, 2, 40, 80))
+    guides = {"features": np.random.default_rng(0).random((1, 4, 20, 40)), "edges": np.full((1, 1, 20, 40), 0.5)}
+    for name, guide in guides.items():
+        assert dhr.refine(image, scores, "random_walk", **{name: guide}).shape == scores.shape
+        with pytest.raises(ShapeError, match=f"{name} are 40 x 20 .*swapped"):
+            dhr.refine(image, scores, "random_walk", **{name: guide.swapaxes(2, 3)})
+    with pytest.raises(ShapeError, match=r"edges must be .*0..1"):
+        dhr.refine(image, scores, "random_walk", edges=2 * guides["edges"] + 1)
+
+
 @pytest.mark.parametrize("size", [(3, 24), (24, 3)])
 def test_the_scores_say_where_the_channels_are(size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).random((1, *size, 3))

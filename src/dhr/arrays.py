@@ -1,7 +1,8 @@
 """The method for arrays of any kind: what ``import dhr`` offers."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,25 +73,22 @@ def rebalance(
     if not isinstance(boundary, BoundaryConfig):
         raise ConfigError(f"boundary must be a BoundaryConfig, got {boundary!r}; dhr.BoundaryConfig(kind='pamr')")
     first = _tensor("cams", cams)
-
-    def floats(name: str, value: Array | None) -> Tensor | None:
-        return None if value is None else _floats(name, value, first)
-
     maps, uss, wss = (
         _floats(name, value, first)
         for name, value in (("cams", cams), ("uss_features", uss_features), ("wss_features", wss_features))
     )
     pictures = None if images is None else _rgb(images, first)
-    walls = floats("edges", edges)
-    if walls is not None and (walls.shape[1] != 1 or not _between(walls, 0.0, 1.0)):
-        raise ShapeError(f"edges must be one map of probabilities (0..1) per image, got {_seen(walls)}")
-    said = floats("survey", survey)
+    walls = None if edges is None else _edges(edges, first)
+    said = None if survey is None else _floats("survey", survey, first)
     if said is not None and float(said.min()) < 0:
         raise ShapeError(f"survey must hold shares, 0 or more, got {float(said.min()):.4g}; take their softmax")
     mask = None if base is None else _labels("base", base).to(first.device)
-    if mask is not None and mask.ndim != 3:
-        raise ShapeError(f"base must have 3 dimensions (images, height, width), got {tuple(mask.shape)}")
-    _refuse_transposed(maps, uss, wss, walls, mask, pictures)
+    if mask is not None and (mask.ndim != 3 or 0 in mask.shape):
+        raise ShapeError(f"base must have 3 dimensions (images, height, width), none empty, got {tuple(mask.shape)}")
+    given = {"cams": maps, "uss_features": uss, "wss_features": wss, "edges": walls, "base": mask}
+    _refuse_transposed(
+        given, "the grid is" if pictures is None else "images are", uss if pictures is None else pictures
+    )
     return _rebalance(
         maps, uss, wss, pictures, _valid(valid, maps), mask, walls, background,
         None if prior is None else _prior(prior, maps, background), said, settings, boundary,
@@ -144,10 +142,9 @@ def refine(
             f"images and scores must be of one size, got {tuple(pictures.shape)} and {tuple(maps.shape)}; resize the "
             "scores to the images"
         )
-    guide = Guide(
-        None if features is None else _floats("features", features, first),
-        None if edges is None else _floats("edges", edges, first),
-    )
+    seen = None if features is None else _floats("features", features, first)
+    guide = Guide(seen, None if edges is None else _edges(edges, first))
+    _refuse_transposed({"features": guide.features, "edges": guide.edges}, "images are", pictures)
     with torch.no_grad():
         refined = BOUNDARIES[config.kind](config, guide)(pictures, maps)
         return refined / refined.sum(dim=1, keepdim=True).clamp_min(1e-12)
@@ -172,6 +169,8 @@ def pad_classes(cams: Sequence[Array]) -> tuple[Float[Tensor, "b k u v"], Bool[T
             f"cams must be (classes, height, width) on one grid; got {[tuple(one.shape) for one in tensors[:5]]}"
         )
     most = max(len(one) for one in tensors)
+    wide = functools.reduce(torch.promote_types, (one.dtype for one in tensors))
+    tensors = [one.to(wide) for one in tensors]
     padded = torch.stack([torch.cat([one, one.new_zeros(most - len(one), *one.shape[1:])]) for one in tensors])
     valid = torch.arange(most) < torch.tensor([len(one) for one in tensors]).unsqueeze(1)
     return padded, valid.to(padded.device)
@@ -226,6 +225,14 @@ def _rgb(value: Array, like: Tensor, size: tuple[int, int] | None = None) -> Ten
     return images.clamp(0, 1)
 
 
+def _edges(value: Array, like: Tensor) -> Tensor:
+    """Class boundaries, one map per image."""
+    edges = _floats("edges", value, like)
+    if edges.shape[1] != 1 or not _between(edges, 0.0, 1.0):
+        raise ShapeError(f"edges must be one map of probabilities (0..1) per image, got {_seen(edges)}")
+    return edges
+
+
 def _labels(name: str, value: Array) -> Tensor:
     """Whole numbers, of whatever type they come in."""
     tensor = _tensor(name, value)
@@ -266,13 +273,9 @@ def _prior(value: Array, maps: Tensor, background: bool) -> Tensor:
     return tensor
 
 
-def _refuse_transposed(
-    maps: Tensor, uss: Tensor, wss: Tensor, edges: Tensor | None, base: Tensor | None, images: Tensor | None
-) -> None:
-    """Refuse maps whose axes are those of the images (without any, of the grid) in the other order."""
-    whole = uss if images is None else images
+def _refuse_transposed(given: Mapping[str, Tensor | None], of: str, whole: Tensor) -> None:
+    """Refuse maps whose axes are those of the whole in the other order."""
     height, width = whole.shape[-2:]
-    given = {"cams": maps, "uss_features": uss, "wss_features": wss, "edges": edges, "base": base}
     for name, one in given.items():
         if one is None:
             continue
@@ -282,8 +285,8 @@ def _refuse_transposed(
         rounding = 1 / min(u, v)
         if turned <= rounding and differs > 2 * rounding + _ASPECT:
             raise ShapeError(
-                f"{name} are {u} x {v} (height x width), {'the grid is' if images is None else 'images are'} {height} "
-                f"x {width}: their axes are swapped; transpose the last two"
+                f"{name} are {u} x {v} (height x width), {of} {height} x {width}: their axes are swapped; transpose "
+                "the last two"
             )
 
 

@@ -194,6 +194,17 @@ def test_folders_match_classes_in_either_unicode_form(lay_out: Lay, form: str) -
     assert len(data.samples) == 3
 
 
+def test_folders_that_differ_in_case_only_are_one_class_and_told(lay_out: Lay) -> None:
+    root = lay_out("TRAIN/Cat/a.jpg", "TRAIN/Dog/a.jpg", "valid/cat/b.jpg")
+    data = open_data(root)
+    assert data.classes.names == ("background", "Cat", "Dog")
+    assert tags(data)["valid/cat/b"] == "Cat"
+    assert data.notes == ("tags are read in other letters than classes have: 'cat' as 'Cat'",)
+    (root / "classes.txt").write_text("background\ncat\ndog\n")
+    assert open_data(root).classes.names == ("background", "cat", "dog")
+    assert len(open_data(root).samples) == 3
+
+
 @pytest.mark.parametrize("name", ["images", "Masks", "labels", "photos"])
 def test_a_folder_that_other_layouts_have_is_no_class_unless_the_user_says_so(lay_out: Lay, name: str) -> None:
     root = lay_out(f"{name}/a.jpg", "more/b.jpg")

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,8 @@ def test_an_unknown_kind_is_named_by_task_and_left_out(read: Write, kind: Any) -
     data = read(*tasks, lenient=True)
     assert tags(data) == {"a": {"jar"}, "b": {"jar"}} and not data.samples[0].has_truth
     assert any("are not read and do not count" in note for note in data.notes)
+    data = read(task("a.png", [strange]), tasks[1], lenient=True)  # a mug is there, for all that is known
+    assert tags(data) == {"b": {"jar"}} and "is not read, and there is nothing else in it" in reasons(data)
 
 
 def test_a_region_without_a_label_is_named(read: Write) -> None:
@@ -158,6 +161,8 @@ def test_choices_that_name_no_class_are_told_once_and_labels_of_regions_have_to_
     # A control that does name classes names classes only: a horse is no background.
     data = read(task("a.png", [choice("mug")]), task("b.png", [choice("horse")], number=2))
     assert tags(data) == {"a": {"mug"}} and "unknown tag 'horse'" in reasons(data)
+    with pytest.raises(DataError, match="unknown tag 'horse'"):
+        read(task("a.png", [choice("horse")]))
 
 
 @pytest.mark.parametrize("tags_each", [1, 2])
@@ -169,9 +174,8 @@ def test_annotators_have_to_agree_however_few_tags_they_give(read: Write, tags_e
 
 
 def test_two_tasks_of_one_photograph_have_to_agree(read: Write) -> None:
-    data = read(
-        task("a.png", [choice("mug")]), task("s3://x/a.png", [choice("jar")], number=2), task("b.png", [choice("jar")])
-    )
+    first, second = (task("s3://x/a.png", [choice(label)], number=2) for label in ("mug", "jar"))
+    data = read(first, second, task("b.png", [choice("jar")]))
     assert tags(data) == {"b": {"jar"}} and "give it different tags" in reasons(data)
 
 
@@ -219,6 +223,8 @@ def test_several_files_are_one_export(read: Write, tmp_path: Path) -> None:
 
 IMAGES = {
     "/data/upload/3/1a2b3c4d-a.png": "a", "1a2b3c4d-a.png": "a", "upload/3/1a2b3c4d-a.png": "a",
+    "/data/upload/3/1a2b3c4d-c_d.png": "trip/c d", "/data/upload/3/1a2b3c4d-e12x.png": "e#1+2&x",
+    "/data/upload/3/1a2b3c4d-%C3%BC.png": "trip/ü",
     "/data/local-files/?d=trip/c%20d.png": "trip/c d", "/data/local-files/?d=trip/c d.png": "trip/c d",
     "http://localhost:8080/data/local-files/?d=shop/trip/c%20d.png": "trip/c d",
     "s3://bucket/photos/a.png": "a", "gs://bucket/trip/c%20d.png": "trip/c d",
@@ -230,15 +236,22 @@ IMAGES = {
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_where_an_image_lies_leads_to_its_photograph(read: Write, image: str) -> None:
-    names = ("a.png", "trip/c d.png", "e#1+2&x.png", "100%.png")
+    names = ("a.png", "trip/c d.png", "e#1+2&x.png", "100%.png", "trip/u\u0308.png")
     data = read(task(image, [choice("mug")]), files=names)
-    assert set(tags(data)) == {IMAGES[image]}, reasons(data)
+    found = {unicodedata.normalize("NFC", name) for name in tags(data)}
+    assert found == {IMAGES[image]}, reasons(data)
 
 
 def test_uploads_of_one_name_are_not_one_photograph(read: Write) -> None:
     two = [task(f"/data/upload/1/{digit * 8}-a.png", [choice("mug")], number=int(digit)) for digit in "12"]
     data = read(*two, task("b.png", [choice("mug")], number=3))
     assert set(tags(data)) == {"b"} and "all match 'a.png'" in reasons(data)
+    data = read(task("/data/upload/1/11111111-c_d.png", [choice("mug")]), task("b.png", [choice("mug")], number=3),
+                files=("b.png", "c d.png", "c_d.png", "trip/c d.png"))  # fmt: skip
+    assert set(tags(data)) == {"b", "c_d"}  # the name itself counts more than what it may have been
+    data = read(task("/data/upload/1/11111111-ef.png", [choice("mug")]), task("b.png", [choice("mug")], number=3),
+                files=("b.png", "e(f).png", "trip/ef!.png"))  # fmt: skip
+    assert set(tags(data)) == {"b"} and "several files may have been uploaded as" in reasons(data)
 
 
 @pytest.mark.parametrize("key", ["image", "img_url", "url", "my photo"])

@@ -158,8 +158,10 @@ def test_without_tags_one_palette_in_all_masks_is_the_folders_own(tmp_path: Path
     masks = sorted(truth.glob("*.png"))
     found = numbering(classes, truth, [(mask, None) for mask in masks])
     assert all(np.array_equal(found.read(mask), read_mask(mask)) for mask in masks)
+    assert any("in all masks alike; the pixel values count" in note for note in found.all_notes)
     one = numbering(classes, truth, [(masks[0], None)])  # of one mask, nobody knows: colours that are all classes'
     assert np.array_equal(one.read(masks[0]), read_mask(masks[0]) + 1)
+    assert any("are read by their colours" in note for note in one.all_notes)
 
 
 def test_a_table_among_the_ground_truth_counts(tmp_path: Path) -> None:

@@ -150,12 +150,12 @@ def test_unicode_in_either_form_in_every_name(put: Write, form: str) -> None:
 
 
 def test_annotations_without_photographs_and_photographs_without_annotations_are_named(put: Write) -> None:
-    root = put({"JPEGImages/a.jpg": None, "JPEGImages/B.jpg": None, "Annotations/a.xml": ("jar",)})
+    root = put({"JPEGImages/a.jpg": None, "JPEGImages/b2.jpg": None, "Annotations/a.xml": ("jar",)})
     put({"Annotations/b.xml": ("jar",), "Annotations/c.xml": ("jar",), "Annotations/c.json": "{}"})
     data = open_data(root)
     assert tags(data) == {"a": ("jar",)}
-    assert "B.jpg: no annotation" in told(data)
-    assert "b.xml: no image 'b' in JPEGImages/; did you mean 'B.jpg'?" in told(data)
+    assert "b2.jpg: no annotation" in told(data)
+    assert "b.xml: no image 'b' in JPEGImages/" in told(data)
     assert "c.xml: no image 'c' in JPEGImages/" in told(data)
     assert "c.json: not an annotation" in told(data)
 
@@ -180,15 +180,16 @@ def test_the_name_inside_counts_where_the_other_matches_nothing(put: Write) -> N
     data = open_data(root)
     assert tags(data) == {"a": ("jar",), "b": ("jar",)}
     assert "19.xml: no image '19' in JPEGImages/" in told(data)
-    assert "and its <filename> is 'gone.jpg'" in told(data)
+    assert "its <filename> 'gone.jpg': no image 'gone.jpg' in JPEGImages/" in told(data)
     put({"Annotations/20.xml": xml("b.jpg", "mug")})  # b.xml is there
     data = open_data(root)
     assert tags(data) == {"a": ("jar",), "b": ("jar",)}
     assert "20.xml: no image '20' in JPEGImages/" in told(data)
+    assert "'b.jpg' has an annotation of its own name" in told(data)
     put({"Annotations/18.xml": xml("a.jpg", "mug")})  # two name it inside, and neither is called after it
     data = open_data(root)
     assert tags(data) == {"b": ("jar",)}
-    assert "a.jpg: two annotations" in told(data)
+    assert "a.jpg: two annotations" in told(data) or "all match 'a.jpg'" in told(data)
 
 
 def test_two_annotations_of_one_photograph_are_refused(put: Write) -> None:
@@ -314,9 +315,31 @@ def test_masks_beside_images_as_cvat_writes_them_without_photographs(put: Write)
     assert tags(open_data(root)) == {"a": ("jar",)}
 
 
-def test_names_that_differ_in_case_only_are_told(put: Write) -> None:
-    data = open_data(put({"a.jpg": None, "a.xml": ("Jar", "mug"), "b.jpg": None, "b.xml": ("jar",)}))
-    assert "and to join 'Jar', 'jar', which count as different classes" in data.notes[0]
+def test_names_that_differ_in_case_only_are_one_class_and_told(put: Write) -> None:
+    data = open_data(put({"a.jpg": None, "a.xml": ("Jar", "mug"), "b.jpg": None, "b.xml": ("jar", "jar")}))
+    assert tags(data) == {"a": ("jar", "mug"), "b": ("jar",)}
+    assert any("'Jar' as 'jar'" in note for note in data.notes)
+
+
+def test_photographs_without_anything_are_not_sent_to_files_that_nothing_reads(put: Write) -> None:
+    root = put({"JPEGImages/a.jpg": None, "Annotations/a.txt": "0 1 1 1 1"})
+    with pytest.raises(DataError, match=r"neither an annotation nor a mask of it, .*; add Annotations/NAME\.xml"):
+        open_data(root)
+
+
+def test_splits_as_folders_among_photographs(put: Write) -> None:
+    root = put({f"images/{split}/a.jpg": None for split in ("train", "valid")})
+    put({f"annotations/{split}/a.xml": (f"in {split}",) for split in ("train", "valid")})
+    assert tags(open_data(root)) == {"train/a": ("in train",), "valid/a": ("in valid",)}
+    for split in ("valid", "val"):
+        assert tags(open_data(root, split)) == {"valid/a": ("in valid",)}
+    with pytest.raises(DataError, match="no split 'test'"):
+        open_data(root, "test")
+
+
+def test_a_file_of_another_kind_beside_photographs_is_named_once(put: Write) -> None:
+    data = open_data(put({"a.jpg": None, "a.xml": ("jar",), "b.json": "{}"}), kind="voc")
+    assert [Path(one.source).name for one in data.problems] == ["b.json"]
 
 
 def test_masks_of_labelme(put: Write, layouts: ModuleType) -> None:

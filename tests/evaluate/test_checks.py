@@ -218,6 +218,22 @@ def test_edited_masks_are_read_or_refused_alike_in_masks_and_ground_truth(
         write_mask(place / "p.png", right(0, given.classes))
 
 
+def test_ground_truth_alone_whose_palette_differs_from_its_numbers_is_named(
+    folder: Callable[..., Folder], dhr: Any, tmp_path: Path
+) -> None:
+    given = folder("background", "mug", "cup")
+    masks = given.masks("masks")
+    for path in given.truth.glob("*.png"):
+        image = Image.open(path)
+        image.putpalette(np.roll(palette(), -1, axis=0).tobytes())
+        image.save(path)
+    for command in ("evaluate", "adjacency"):
+        call = [command, "--truth", given.truth, "--pred", masks, "--json", tmp_path / "s.json"]
+        ended = dhr(call)
+        assert ended.code == 0 and "in all masks alike; the pixel values count" in ended.out
+        assert "classes" in checks(tmp_path / "s.json")
+
+
 def test_files_that_are_no_ground_truth_are_named(
     folder: Callable[..., Folder], dhr: Any, one_line: Any, tmp_path: Path
 ) -> None:

@@ -70,3 +70,8 @@ def test_any_masks_come_back(
     names = ("background", "猫", "a & b") if background else ("猫", "a & b", "<c>")
     masks = plain(labels, names)
     check(masks, again(masks))
+
+
+def test_masks_of_background_alone_come_back(plain: Callable[..., Any], again: Callable[..., DataSet]) -> None:
+    masks = plain({"a": np.zeros((3, 4), np.uint8)}, ("background", "cat"))
+    check(masks, again(masks))

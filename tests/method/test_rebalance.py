@@ -513,3 +513,8 @@ def test_there_must_be_a_class(scene: Callable[..., Any]) -> None:
     made = scene()
     with pytest.raises(ShapeError, match="at least one tag"):
         rebalance(**{**made.inputs(), "cams": made.cams[:, :0]})
+
+
+def test_there_must_be_an_image(scene: Callable[..., Any]) -> None:
+    with pytest.raises(ShapeError, match="no image"):
+        rebalance(**{name: value[:0] for name, value in scene().inputs().items()})

@@ -1,6 +1,7 @@
 """Mask2Former as a student: its weights from files and folders, and what cannot be; its file."""
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dhr.data.samples import ClassTable
@@ -91,6 +93,48 @@ def test_a_file_gives_the_same_student(trained: Mask2FormerStudent, tmp_path: Pa
     content = (tmp_path / "student.safetensors").read_bytes()
     write_student(tmp_path / "again.safetensors", read.student, read.classes, read.long_side)
     assert (tmp_path / "again.safetensors").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("use_pretrained_backbone", True, "reads no other"),
+        ("backbone", "resnet50", "unknown settings"),
+        ("_name_or_path", "someone/model", "reads no other"),
+        ("attn_implementation", "someone/kernel", "reads no other"),
+        ("auto_map", {"AutoConfig": "code"}, "reads no other"),
+        ("trust_remote_code", True, "unknown settings"),
+        ("backbone_config.model_type", "../code", "expected a name"),
+        ("backbone_config.model_type", "nothing", "knows no network"),
+        ("backbone_config.use_pretrained_backbone", True, "reads no other"),
+        ("backbone_config.embed_dim", 10**9, "whole number"),
+        ("backbone_config", 3, ""),
+        ("num_queries", 7, "shape"),
+    ],
+)
+def test_a_file_leads_to_no_hub(
+    place: str, value: Any, said: str, trained: Mask2FormerStudent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "student.safetensors"
+    write_student(path, trained, ClassTable(tuple("abcde"), background=True), 64)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["student"])
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    *groups, name = place.split(".")
+    inner = header["network"]
+    for group in groups:
+        inner = inner[group]
+    inner[name] = value
+    save_file(state, path, {"student": json.dumps(header)})
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the network is asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(WeightsError, match="is no student that can be used") as error:
+        read_student(path)
+    assert said in str(error.value) and len(str(error.value).splitlines()) == 1
+    assert "is asked" not in str(error.value)
 
 
 def test_a_file_that_is_cut_is_refused(trained: Mask2FormerStudent, tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ from dhr.evaluate.groups import uss_supers
 from dhr.evaluate.masks import classes_of, masks_in, masks_of
 from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
 from dhr.files import check_output, write_json_output
+from dhr.models.remote import uss_remote
 from dhr.models.uss import UssConfig, build_uss
+from dhr.pipeline.weights import require_first
 from dhr.report.matrix import draw_matrix, write_picture
 
 _ROWS = 15  # pairs of classes that a table shows
@@ -62,6 +64,8 @@ def adjacency(
     for file in (json, picture):
         if file is not None:
             check_output(file)
+    if groups == "uss" and data is not None:
+        require_first([uss_remote(uss)], data)
     console = Console()
     with Bars(console) as bars:
         photographs: DataSet | None = None if data is None else opened(data, split, layout, bars, lenient)

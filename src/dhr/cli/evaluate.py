@@ -71,7 +71,7 @@ def evaluate(
     shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
     last = found.scores["mask"] if of_run else next(iter(found.scores.values()))
     # Of a run, the stages before the last are there to be compared with it: they may lack classes.
-    print_checks(console, last.checks if of_run else found.checks, photographs.notes)
+    print_checks(console, last.checks if of_run else found.checks, photographs.notes if data is not None else ())
     if len(pred) == 1:
         console.print(class_table(last))
     if of_run:

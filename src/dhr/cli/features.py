@@ -11,8 +11,10 @@ from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
 from dhr.errors import ConfigError
 from dhr.features import StoreConfig
+from dhr.models.remote import uss_remote
 from dhr.pipeline.features import fill_store
 from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.weights import require_first
 
 
 def fill(
@@ -25,13 +27,14 @@ def fill(
     """
     if config.features is None:
         raise ConfigError("name the store with --features DIR: a new folder, or one that is to be filled further")
+    require_first([uss_remote(config.uss)], data)
     console = Console()
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)
         refuse_among(config.features, data, photographs, "--features")
         filled, store = fill_store(photographs, config, asked, bars)
     for line in store.damaged:
-        console.print(escape(f"{line}; computed anew"), soft_wrap=True, highlight=False)
+        console.print(escape(f"{line}; computed again"), soft_wrap=True, highlight=False)
     print_problems(console, filled.problems)
     entries, size = store.room.taken()
     limit = "" if store.room.limit is None else f" of {store.room.limit / 1e6:.1f}"

@@ -8,8 +8,24 @@ from rich.markup import escape
 
 from dhr.files import write_json
 from dhr.models.cards import CARDS, presence
+from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.weights import fetch_all, run_weights, train_weights
 
 _ROLES = {"uss": "USS: what looks alike, without labels", "wss": "WSS: where the tags are"}
+
+
+def download(config: RunConfig) -> int:
+    """Fetch the weights that settings need, for a machine that will have no network; 0."""
+    console = Console()
+    remotes = train_weights(config) if config.student.kind == "mask2former" else run_weights(config)
+    for remote, files in fetch_all(remotes):
+        for path in files:
+            console.print(f"{escape(remote.model)}: {escape(str(path))}", highlight=False, soft_wrap=True)
+    console.print(
+        "All weights that these settings need are here." if remotes else "These settings need no weights from a hub.",
+        soft_wrap=True,
+    )
+    return 0
 
 
 def models(json: Path | None) -> int:

@@ -12,6 +12,7 @@ from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
 from dhr.pipeline.settings import RunConfig
+from dhr.pipeline.weights import require_first, run_weights
 from dhr.report import write_report
 
 
@@ -19,6 +20,7 @@ def run(
     data: Path, out: Path, split: str | None, config: RunConfig, preset: str, layout: str = AUTO, lenient: bool = False
 ) -> int:
     """Make masks for the photographs of a folder; 1 if any had to be left out, else 0."""
+    require_first(run_weights(config), data, out)
     console = Console()
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)

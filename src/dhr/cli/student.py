@@ -16,6 +16,7 @@ from dhr.pipeline.predict import PredictConfig
 from dhr.pipeline.predict import predict as predict_folder
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.training import train_on_masks
+from dhr.pipeline.weights import require_first, train_weights
 
 
 def train(
@@ -28,6 +29,7 @@ def train(
     lenient: bool = False,
 ) -> int:
     """Train a student; 1 if photographs had to be left out, else 0."""
+    require_first(train_weights(config), data, out)
     console = Console()
     with Bars(console) as bars:
         trained = train_on_masks(opened(data, split, layout, bars, lenient), masks, out, config, bars)

@@ -7,11 +7,14 @@ from rich.markup import escape
 
 from dhr.cli.left_out import print_problems
 from dhr.cli.progress import Bars
+from dhr.models.remote import uss_remote
 from dhr.pipeline.uss import HeadTraining, train_head
+from dhr.pipeline.weights import require_first
 
 
 def train(data: Path, split: str | None, out: Path, config: HeadTraining) -> int:
     """Train a head; 1 if photographs had to be left out, else 0."""
+    require_first([uss_remote(config.uss)], data, out)
     console = Console()
     with Bars(console) as bars:
         trained = train_head(data, split, out, config, bars)

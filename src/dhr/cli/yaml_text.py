@@ -1,16 +1,12 @@
-"""YAML from outside: small, plain values; whatever could grow when it is read is refused before that."""
+"""Settings in YAML, in a file and on the command line."""
 
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import get_loader, set_loader
 
-from dhr.data.yaml_text import check_yaml
 from dhr.files import read_regular
-
-MAX_BYTES = 1_000_000
-"""Largest file of settings."""
+from dhr.plain_yaml import MAX_BYTES, check_yaml, one_line, parse_yaml
 
 
 def read_yaml(path: Path) -> Any:
@@ -18,21 +14,16 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         OSError: it cannot be read, is no regular file, or too large; ``strerror`` says why.
-        ValueError: it is no YAML, or :func:`~dhr.data.yaml_text.check_yaml` refuses it; one line says why.
+        ValueError: it is no YAML, or :func:`~dhr.plain_yaml.check_yaml` refuses it; one line says why.
     """
-    text = read_regular(path, MAX_BYTES).decode()
-    check_yaml(text)
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # such as a 13th month
-        raise ValueError(" ".join(str(error).split())) from error
+    return parse_yaml(read_regular(path, MAX_BYTES).decode())
 
 
 def load_yaml(text: str) -> Any:
     """The value of a YAML text, as jsonargparse reads it: a single name with a colon stays text.
 
     Raises:
-        ValueError: it is no YAML, or :func:`~dhr.data.yaml_text.check_yaml` refuses it; one line says why.
+        ValueError: it is no YAML, or :func:`~dhr.plain_yaml.check_yaml` refuses it; one line says why.
 
     >>> load_yaml("train: {epochs: 3}")
     {'train': {'epochs': 3}}
@@ -40,8 +31,8 @@ def load_yaml(text: str) -> Any:
     check_yaml(text)
     try:
         return _LOAD(text)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    except Exception as error:  # of a tag that does not fit, it raises whatever it comes to
+        raise ValueError(one_line(error)) from error
 
 
 def guard_parsers() -> None:

@@ -14,13 +14,15 @@ from dhr.data.class_names import class_of, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file, read_split
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, key_of, list_files, name_of, printable
+from dhr.data.listing import Names, list_files, name_of, printable
+from dhr.data.numbering import MatchedMask, Numbering, numbering
 from dhr.data.painted import Outline, PaintedObject, PaintedTruth, Size, painted
 from dhr.data.problems import told
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
-from dhr.data.truth import MaskFile, NoTruth, Truth, plain
+from dhr.data.truth import NoTruth, Truth
+from dhr.data.truth_files import TruthFiles, truth_files
 from dhr.errors import DataError
 
 _BARE = "has no outline"
@@ -103,7 +105,9 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     wanted = None if split is None else read_split(root, split, names, problems)
     by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
     things = [one for each in annotations for one in each.things]
-    make = _Maker(root, given.source, classes, not things or any(one.outline for one in things))
+    truths = truth_files(root / "truth", [name_of(file, SUFFIXES) for file in files])
+    numbers = numbering(classes, root / "truth", [(path, None) for path in truths.by_name.values()])
+    make = _Maker(given.source, classes, not things or any(one.outline for one in things), truths, numbers)
     found = []
     for file in files:
         if wanted is None or file in wanted:
@@ -112,8 +116,8 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
             found.append(make(file, images / file, by_file.get(file, []), reason))
     where = f"{images}" + (f" in split {split!r}" if split is not None else "")
     remedy = f"put the photographs there that {given.source.name} names"
-    all_notes = (*given.notes, *notes, *make.notes)
-    return StoredDataSet(where, classes, found, problems, remedy, all_notes, lenient)
+    all_notes = (*given.notes, *notes, *make.notes, *numbers.notes)
+    return StoredDataSet(where, classes, found, problems, remedy, all_notes, lenient, stray_truth=truths.stray)
 
 
 def _labels(given: Annotated) -> Sequence[str]:
@@ -138,16 +142,19 @@ def _labels(given: Annotated) -> Sequence[str]:
 def _without_attributes(
     annotations: Sequence[Annotation], classes: ClassTable
 ) -> tuple[Sequence[Annotation], list[str]]:
-    """Leave out choices of controls that no class is ever chosen of: they tell something else."""
+    """Leave out choices of controls that no class is ever chosen of: they tell something else.
+
+    Where that would leave nothing, the classes are spelt in another way, which is said of each photograph.
+    """
     known = {name.casefold() for name in classes.names}
     asked: dict[str, set[str]] = defaultdict(set)
     for each in annotations:
         for one in each.things:
             if one.control is not None:
                 asked[one.control].add(class_of(one.label))
-    attributes = {
-        control: labels for control, labels in asked.items() if not {one.casefold() for one in labels} & known
-    }
+    attributes = {control: labels for control, labels in asked.items() if known.isdisjoint(map(str.casefold, labels))}
+    if all(one.control in attributes for each in annotations for one in each.things):
+        return annotations, []
     notes = [
         f"the choices of {printable(control)!r} name no class of classes.txt and do not count: "
         f"{enumeration(sorted(labels), most=3)}"
@@ -179,19 +186,19 @@ def _by_file(
 class _Maker:
     """Makes records of photographs."""
 
-    root: Path
     source: Path
     classes: ClassTable
     outlined: bool
     """Whether things are outlined in these files: where nothing is drawn, all is background."""
+    masks: TruthFiles
+    """Ground truth of photographs that are not outlined."""
+    numbering: Numbering
+    """Of these masks."""
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._bare = {0} if self.classes.background else set[int]()
         self._read, self._reasons = TagReader(self.classes), dict[frozenset[str], str | None]()
-        masks = self.root / "truth"
-        files = list_files(masks, frozenset({".png"})).files if masks.is_dir() else ()
-        self._masks = {key_of(name_of(mask, SUFFIXES)): masks / mask for mask in files}
 
     @property
     def notes(self) -> list[str]:
@@ -209,9 +216,12 @@ class _Maker:
             return Found(name, str(path), path, (), None, reason)
         unread = next((f"{one.where}: {one.unread}" for one in annotations if one.unread), None)
         tags = self._tags(annotations[0])
+        if unread and not tags:  # whoever passes over it may not take the photograph for one without any class
+            reason = f"{unread} is not read, and there is nothing else in it; annotate it in another way, or remove it"
+            return Found(name, str(path), path, (), None, reason)
         truth: Truth | None = self._truth(path, annotations)
-        if not isinstance(truth, PaintedTruth) and (mask := self._masks.get(key_of(name))):
-            truth = MaskFile(mask, plain(self.classes))
+        if not isinstance(truth, PaintedTruth) and (mask := self.masks.by_name.get(name)):
+            truth = MatchedMask(mask, self.numbering)
         return Found(name, str(path), path, tuple(sorted(tags)), truth, None, unread)
 
     def _refusal(self, annotations: list[Annotation]) -> str | None:

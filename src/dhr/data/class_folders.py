@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.background import is_background
-from dhr.data.class_names import class_of, table_of
+from dhr.data.class_names import class_of, one_spelling, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
 from dhr.data.mask_tags import Progress
+from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.places import chosen_split, folders_of, split_of
 from dhr.data.samples import ClassTable, Problem
+from dhr.data.spelling import Spelling
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.truth import MaskFile, plain
 from dhr.data.truth_files import truth_files
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
 
 _OTHER = ("truth", "splits")
-_OTHER_LAYOUTS = frozenset(
+PART_NAMES = frozenset(
     {
         "images", "image", "imgs", "img", "photos", "photographs", "pictures", "jpegimages", "annotations",
         "annotation", "labels", "masks", "mask", "gt", "ground_truth", "groundtruth", "xml", "imagesets",
@@ -56,14 +57,14 @@ class ClassFolders:
 
     @property
     def names(self) -> list[str]:
-        """The classes of all splits, in the order of the alphabet."""
-        return sorted({class_of(folder.name) for top in self.tops.values() for folder in top.classes})
+        """The classes of all splits, in the order of the alphabet; those that differ in case only count once."""
+        return one_spelling(folder.name for top in self.tops.values() for folder in top.classes)
 
     @property
     def with_photographs(self) -> set[str]:
-        """The classes that have photographs already."""
+        """The classes that have photographs already, in lower case."""
         folders = [folder for top in self.tops.values() for folder in top.classes]
-        return {class_of(folder.name) for folder in folders if _content(folder) == _PHOTOGRAPHS}
+        return {class_of(folder.name).casefold() for folder in folders if _content(folder) == _PHOTOGRAPHS}
 
 
 def class_folders(root: Path) -> ClassFolders:
@@ -81,7 +82,8 @@ def class_folders(root: Path) -> ClassFolders:
     if not wrapped:
         if not rest:
             there = f", {enumeration([one.name for one in named])} being names of splits" if named else ""
-            raise DataError(f"{root}: expected a folder of photographs for each class, there is none{there}")
+            above = "; if this is the folder of one class, give the folder above" if not named else ""
+            raise DataError(f"{root}: expected a folder of photographs for each class, there is none{there}{above}")
         return ClassFolders({"": _top(root, rest)}, tuple(one for one in named if _content(one) == _PHOTOGRAPHS))
     strays = tuple(one for one in rest if _content(one) == _PHOTOGRAPHS)
     if strays and len(wrapped) == 1:
@@ -110,7 +112,7 @@ def why_not_class_folders(root: Path) -> str | None:
         return str(error)
     tops = found.tops.values()
     for folder in (one for top in tops for one in (*top.classes, *top.others)):
-        if folder.name.casefold() in _OTHER_LAYOUTS:
+        if folder.name.casefold() in PART_NAMES:
             return f"{str(folder)!r} has no name of a class{_ANYWAY}"
         if has_annotation(folder):
             return f"{str(folder)!r} has XML annotations in it, which --format voc reads{_ANYWAY}"
@@ -140,29 +142,34 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
     splits = [name for name in there.tops if name]
     tops = there.tops if split is None else {(one := chosen_split(root, split, splits)): there.tops[one]}
     classes = class_file(root) or _table(root, there)
-    if not set(there.names) & set(classes.names):
+    spelling = Spelling(classes.names)
+    if all(spelling.find(name) is None for name in there.names):
         raise DataError(
             f"{root}: expected a folder for each class of classes.txt, got {enumeration(there.names)}; rename them"
         )
     _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
     with_split = split is None and bool(splits)
     truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
-    storage, problems = plain(classes), _left_out(root, split, there, list(tops.values()))
+    quiet = Spelling(classes.names)  # its notes come with the photographs
+    shown = [
+        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None) for full, path in truth.by_name.items()
+    ]
+    numbers, problems = numbering(classes, root / "truth", shown), _left_out(root, split, there, list(tops.values()))
     found: list[Found] = []
     days: list[str] = []
     for name, top in tops.items():
         for folder in top.classes:
-            tags, reason = _tags(folder.name, classes)
+            tags, reason = _tags(folder.name, classes, spelling)
             listed = list_files(folder, SUFFIXES)
             problems += listed.problems
             above = f"{name}/{folder.name}" if with_split else folder.name
             for file in listed.files:
                 mask = truth.by_name.get(full := f"{above}/{name_of(file, SUFFIXES)}")
-                path, mask_file = folder / file, None if mask is None else MaskFile(mask, storage)
+                path, mask_file = folder / file, None if mask is None else MatchedMask(mask, numbers)
                 found.append(Found(full, str(path), path, tags, mask_file, reason))
             days += sorted({f"{above}/{file.rpartition('/')[0]}" for file in listed.files if "/" in file})
     remedy = "put photographs into a folder for each class"
-    notes = _notes(there, days)
+    notes = [*_notes(there, days), *spelling.notes, *numbers.notes]
     return StoredDataSet(str(root), classes, found, problems, remedy, notes, lenient, stray_truth=truth.stray)
 
 
@@ -188,12 +195,12 @@ def _table(root: Path, there: ClassFolders) -> ClassTable:
     return table_of(names, root)
 
 
-def _tags(name: str, classes: ClassTable) -> tuple[tuple[int, ...], str | None]:
+def _tags(name: str, classes: ClassTable, spelling: Spelling) -> tuple[tuple[int, ...], str | None]:
     if classes.background and is_background(class_of(name)):
         return (), None  # a negative
-    if class_of(name) not in classes.names:
+    if (label := spelling.read(class_of(name))) is None:
         return (), f"its folder {printable(name)!r} is no class of classes.txt; add it, or rename the folder"
-    return (classes.names.index(class_of(name)),), None
+    return (label,), None
 
 
 def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence[_Top]) -> list[Problem]:
@@ -217,7 +224,7 @@ def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence
 
 def _notes(there: ClassFolders, days: Sequence[str]) -> list[str]:
     full = there.with_photographs
-    empty = [name for name in there.names if name not in full]
+    empty = [name for name in there.names if name.casefold() not in full]
     notes = [f"no photograph yet in the class folders {enumeration(empty)}"] if empty else []
     if days:
         notes.append(f"folders inside a class folder count for its class: {enumeration(days, most=3)}")

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from dhr.errors import DataError
 def class_of(name: str) -> str:
     """The name as it is compared: in Unicode's composed form, without blanks around it."""
     return unicodedata.normalize("NFC", name).strip()
+
+
+def one_spelling(names: Iterable[str]) -> list[str]:
+    """Distinct names in the order of the alphabet; of those that differ in case only, the most frequent.
+
+    >>> one_spelling(["mug", "Jar", "jar", "jar"])
+    ['jar', 'mug']
+    """
+    folded: dict[str, Counter[str]] = defaultdict(Counter)
+    for name in names:
+        folded[class_of(name).casefold()][class_of(name)] += 1
+    return sorted(min(counts, key=lambda name: (-counts[name], name)) for counts in folded.values())
 
 
 def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROUND) -> ClassTable:

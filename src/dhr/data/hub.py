@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.class_names import table_of
+from dhr.data.class_names import one_spelling, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.hub_labels import Labels, category_of, read_labels
-from dhr.data.images import SUFFIXES, Content
+from dhr.data.images import MAX_CONTENT, SUFFIXES, Content
 from dhr.data.listing import Names, escapes, list_files, printable
 from dhr.data.mask_tags import Progress
 from dhr.data.places import chosen_split
@@ -66,9 +66,11 @@ class _Cell:
                     "the data set with its images in it"
                 )
             try:
-                data = read_regular(self.root / files[0])
+                data = read_regular(self.root / files[0], MAX_CONTENT)
             except OSError as error:
                 raise ItemError(f"{self.name}: its image {path} cannot be read: {error.strerror or error}") from error
+        if data is not None and len(data) > MAX_CONTENT:
+            raise ItemError(f"{self.name}: its image has over {MAX_CONTENT // 10**6} MB; make it smaller")
         if data is None:
             raise ItemError(f"{self.name}: there is no image in column {self.column!r}; remove the row")
         return Content(self.name, data)
@@ -218,7 +220,7 @@ def _labels(
 
 
 def _table(root: Path, labels: Labels) -> ClassTable:
-    names = labels.known or sorted({text for rows in labels.rows.values() for row in rows for text in row.names})
+    names = labels.known or one_spelling(text for rows in labels.rows.values() for row in rows for text in row.names)
     if not names:
         problems = [
             Problem(f"{root} {name or 'row'} {row}", label.reason)

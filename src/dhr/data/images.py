@@ -43,6 +43,10 @@ PNG_LEVEL = 3
 """Of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
 
 
+MAX_CONTENT = 500_000_000
+"""Largest image that is kept in another file, which is held in memory: bytes."""
+
+
 @dataclass(frozen=True)
 class Content:
     """An image file that is kept in another file: what to call it, and its bytes."""

@@ -54,9 +54,9 @@ class Storage:
         return found
 
     @cached_property
-    def family(self) -> frozenset[int]:
-        """Colours of the whole palette from which those of the classes are taken."""
-        return frozenset(_codes(class_palette(self.classes)).tolist())
+    def colour_of(self) -> Int64[np.ndarray, "256"]:
+        """Colour of each class id (0xRRGGBB), and the rest of the palette from which they are taken."""
+        return _codes(class_palette(self.classes)).astype(np.int64)
 
     def __getstate__(self) -> dict[str, object]:  # the tables are made again where they are needed
         return {"classes": self.classes, "stored": self.stored, "void": self.void, "own_palette": self.own_palette}
@@ -96,9 +96,11 @@ def read_labels(
         if colour == 3:
             return _of_indices(path, image, storage, note)
         if colour == 0 and depth == 8:
-            return _by_number(path, np.array(image, dtype=np.uint8), storage, note)
+            labels: UInt8[np.ndarray, "h w"] = np.array(image, dtype=np.uint8)
+            return _by_number(path, labels, np.array(image.histogram()), storage, note)
         if colour == 0 and depth == 16:
-            return _by_number(path, _of_16_bits(path, np.asarray(image)), storage, note)
+            labels = _of_16_bits(path, np.asarray(image))
+            return _by_number(path, labels, np.bincount(labels.ravel(), minlength=256), storage, note)
         if depth == 8:
             return _of_colours(path, image, storage)
         kind = {0: "greyscale", 2: "RGB", 4: "greyscale with alpha", 6: "RGB with alpha"}.get(colour, "unknown")
@@ -106,9 +108,12 @@ def read_labels(
 
 
 def _by_number(
-    path: Path | Content, labels: UInt8[np.ndarray, "h w"], storage: Storage, note: str
+    path: Path | Content,
+    labels: UInt8[np.ndarray, "h w"],
+    pixels: Int64[np.ndarray, "256"],
+    storage: Storage,
+    note: str,
 ) -> UInt8[np.ndarray, "h w"]:
-    pixels = np.bincount(labels.ravel(), minlength=256)
     unknown = np.flatnonzero((pixels > 0) & (storage.ids < 0))
     if unknown.size:
         low, high = min(storage.stored), max(storage.stored)
@@ -136,14 +141,14 @@ def _of_16_bits(path: Path | Content, values: np.ndarray) -> UInt8[np.ndarray, "
 
 def _of_indices(path: Path | Content, image: PngImageFile, storage: Storage, note: str) -> UInt8[np.ndarray, "h w"]:
     labels: UInt8[np.ndarray, "h w"] = np.array(image, dtype=np.uint8)
+    pixels = np.array(image.histogram())  # faster than numpy's
     if storage.own_palette:
-        pixels = np.bincount(labels.ravel(), minlength=256)
         table = table_of_colours(path, palette_codes(image), pixels, storage)
         if table is not None:
             _refuse_transparent(path, int(pixels[_transparent(image) & (pixels > 0)].sum()))
             by_colour: UInt8[np.ndarray, "h w"] = table[labels]
             return by_colour
-    return _by_number(path, labels, storage, note)
+    return _by_number(path, labels, pixels, storage, note)
 
 
 def palette_codes(image: PngImageFile) -> Int64[np.ndarray, " n"]:
@@ -162,15 +167,17 @@ def table_of_colours(
     if used[-1] >= len(codes) or len(set(codes[used].tolist())) < len(used):
         return None  # indices without a colour, or several with the same: numbers are all there is
     by_number = storage.ids[used]
+    of_number = storage.colour_of[np.maximum(by_number, 0)]
+    if (by_number >= 0).all() and (codes[used] == of_number).all():
+        return None
     coloured = codes[used] != _BLACK
     grey = (codes[used] == (codes[used] & 255) * 0x010101).all()
     if grey and not np.isin(codes[used][coloured], list(storage.colours)).any():
         return _table_of_greys(path, codes, used, storage)
     unused = np.setdiff1d(np.delete(codes, used), [_BLACK])
-    if 2 * np.isin(unused, list(storage.family)).sum() < len(unused):
+    if 2 * np.isin(unused, storage.colour_of).sum() < len(unused):
         return None
     by_colour = np.array([storage.colours.get(int(code), -1) for code in codes[used]])
-    of_number = _codes(class_palette(storage.classes)).astype(np.int64)[np.maximum(by_number, 0)]
     agrees = (by_number >= 0) & ((codes[used] == of_number) | ((by_number == VOID) & (by_colour < 0)))
     known = coloured & (agrees | (by_colour >= 0))
     if 2 * pixels[used][known].sum() <= pixels[used][coloured].sum():

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -160,20 +160,24 @@ class Names:
     Args:
         files: relative POSIX paths.
         folder: where they are, for messages.
-        uploads: whether names may bear the prefix of uploaded files in Label Studio: eight hexadecimal digits and a
-            dash (``upload/3/1a2b3c4d-a.jpg`` means ``a.jpg``). Where a file bears the prefix itself, that one is meant.
+        uploads: whether names may be those of files uploaded to Label Studio. They lose their folder, get eight
+            hexadecimal digits and a dash, and ``_`` for blanks, and lose other signs: ``upload/3/1a2b3c4d-my_a_1.jpg``
+            means ``trip/my a (1).jpg``. Where a file bears such a name itself, that one is meant.
     """
 
     def __init__(self, files: Sequence[str], folder: str = "images/", uploads: bool = False) -> None:
-        self._folder, self._uploads = folder, uploads
+        self._folder = folder
         self._by_file: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_mask: dict[str, list[str]] = defaultdict(list)
+        self._by_upload: dict[str, list[str]] = defaultdict(list)
         for file in files:
             key = key_of(file)
             self._by_file[key].append(file)
             self._by_name[name_of(key, SUFFIXES)].append(file)
             self._by_mask[mask_key(name_of(key, SUFFIXES))].append(file)
+            if uploads:
+                self._by_upload[_as_uploaded(key.rpartition("/")[2])].append(file)
 
     def find(self, text: str) -> tuple[list[str], str | None]:
         """The files, or why there is none. Several bear the same name: they clash, and are refused later."""
@@ -181,9 +185,10 @@ class Names:
         if not parts:
             return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
         found = self._longest(text, parts)
-        uploaded = self._uploads and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
+        uploaded = self._by_upload and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
         if found is None and uploaded:
-            found = self._longest(text, [*parts[:-1], parts[-1][uploaded.end() :]])
+            name = parts[-1][uploaded.end() :]
+            found = self._longest(text, [*parts[:-1], name]) or self._uploaded(text, name)
         for start in range(len(parts) if found is None else 0):
             same = self._folded.get("/".join(parts[start:]).casefold(), ())
             if len(same) == 1:
@@ -207,12 +212,20 @@ class Names:
                 return found, None
         return None
 
+    def _uploaded(self, text: str, name: str) -> tuple[list[str], str | None] | None:
+        """The file that may have been uploaded under a name; None if there is none."""
+        files = self._by_upload.get(_as_uploaded(name), [])
+        if len({name_of(key_of(file), SUFFIXES) for file in files}) > 1:
+            names = enumeration(sorted(files), most=3)
+            return [], f"several files may have been uploaded as {printable(text)!r}: {names}; rename them"
+        return (files, None) if files else None
+
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
         """The files of each of the names of one annotation file, or why there are none.
 
-        One file calls a photograph by one name. Names that differ, in more than their suffix, mean different files
-        elsewhere, so they are refused where they would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are
-        not both ``1.jpg``, and ``1.jpg`` beside ``cats/1.jpg`` may be one that is missing.
+        Names that differ in what precedes their match, and so mean different files elsewhere, are refused where they
+        would mean the same file here: ``cats/1.jpg`` and ``dogs/1.jpg`` are not both ``1.jpg``. So are names of which
+        one is only an end of the file's: beside ``cats/1.jpg``, ``1.jpg`` may be a file that is missing.
         """
         found = [self.find(text) for text in texts]
         meant: dict[str, dict[str, str]] = defaultdict(dict)
@@ -220,7 +233,11 @@ class Names:
             name = name_of("/".join(_parts(text)), SUFFIXES)
             for file in files:
                 meant[file].setdefault(name.casefold(), name)
-        several = {file: sorted(names.values()) for file, names in meant.items() if len(names) > 1}
+        several = {
+            file: sorted(names.values())
+            for file, names in meant.items()
+            if len(names) > 1 and not _nested(names, name_of(key_of(file), SUFFIXES).casefold())
+        }
         return [_told_apart(files, several) or (files, reason) for files, reason in found]
 
     def clash(self, file: str) -> list[str]:
@@ -282,6 +299,12 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
+def _nested(names: Iterable[str], own: str) -> bool:
+    """Whether each name ends with ``own``, and is an end of the longest, so that all can mean the same file."""
+    longest = max(names, key=len)
+    return all(f"/{name}".endswith(f"/{own}") and f"/{longest}".endswith(f"/{name}") for name in names)
+
+
 def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> tuple[list[str], str] | None:
     """Why a match is refused: other names mean one of the files as well."""
     for file in files:
@@ -289,6 +312,11 @@ def _told_apart(files: Sequence[str], several: Mapping[str, Sequence[str]]) -> t
             names = enumeration(several[file], most=3)
             return [], f"the names {names} all match {file!r}; write paths that tell them apart"
     return None
+
+
+def _as_uploaded(name: str) -> str:
+    """A file name as Django stores it, which Label Studio is made of: blanks become ``_``, other signs are lost."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:

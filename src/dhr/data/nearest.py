@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from dhr.data.class_folders import why_not_class_folders
+from dhr.data.class_folders import PART_NAMES, why_not_class_folders
 from dhr.data.classes import enumeration
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, printable
@@ -25,9 +25,7 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("images/train2017", "images/val2017", "train2017", "val2017"),
         ("stuffthingmaps_trainval2017/train2017", "stuffthingmaps_trainval2017/val2017"),
     ),
-    "coco": (("annotations/instances_*.json",), ("images", "train2017", "val2017", "train2014", "val2014")),
     "release": (("*/image",), ("*/xml", "*/mask")),
-    "folder": (("images",), ("tags.csv", "tags.jsonl"), ("classes.txt",)),
     "huggingface": (("dataset_info.json",), ("state.json",)),
 }
 """What a layout needs: of each group, one."""
@@ -47,7 +45,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     (".parquet", "a table of Hugging Face's: save it once with python -c \"import datasets; "
      "datasets.load_dataset('{folder}').save_to_disk('saved')\", and give saved as --data"),
     (".arrow", "a cache of Hugging Face's: save the data set with save_to_disk, and give that folder"),
-    (".xlsx", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
+    (".xlsx", "a spreadsheet: call it tags.xlsx, with photographs in images/ and classes.txt"),
     (".xls", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
     (".ods", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
     (".zip", "an archive: unpack it"), (".tar", "an archive: unpack it"), (".gz", "an archive: unpack it"),
@@ -62,11 +60,21 @@ def elsewhere(root: Path, layouts: Fits) -> str | None:
     for folder in _below(root):
         if name := _fitting(folder, layouts):
             return f"{str(folder)!r} has the layout {name}: give it as --data"
-    above = root.resolve().parent
+    return above(root, layouts)
+
+
+def above(root: Path, layouts: Fits) -> str | None:
+    """The folder above, if it is the right one."""
+    folder = root.resolve().parent
     # Every folder of photographs has folders beside it, which are not searched.
-    if name := _fitting(above, {name: fits for name, fits in layouts.items() if name != "class-folders"}):
-        return f"the folder above, {str(above)!r}, has the layout {name}: give it as --data"
+    if name := _fitting(folder, {name: fits for name, fits in layouts.items() if name != "class-folders"}):
+        return f"the folder above, {str(folder)!r}, has the layout {name}: give it as --data"
     return None
+
+
+def is_part(root: Path) -> bool:
+    """Whether a folder has the name of a part of a data set, such as ``annotations``."""
+    return root.resolve().name.casefold() in PART_NAMES
 
 
 def advice(root: Path, layouts: Fits) -> list[str]:

@@ -17,7 +17,7 @@ from dhr.data.classes import enumeration, read_classes
 from dhr.data.images import Content
 from dhr.data.json_text import read_json
 from dhr.data.labels import Storage, plain, read_labels
-from dhr.data.palettes import MOST, colours_count
+from dhr.data.palettes import MOST, Reading, reading
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError, ItemError
 
@@ -54,7 +54,9 @@ class Numbering:
     """What a person should know, a sentence each."""
     examples: tuple[tuple[Path, tuple[int, ...] | None], ...] = ()
     """A few masks, with the tags of their photographs where these are known: they tell whether colours count
-    (:func:`~dhr.data.palettes.colours_count`)."""
+    (:func:`~dhr.data.palettes.reading`)."""
+    folder: Path | None = None
+    """The masks, for messages."""
 
     @property
     def key(self) -> str:
@@ -81,15 +83,24 @@ class Numbering:
         found: UInt8[np.ndarray, "h w"] = self._table.astype(np.uint8)[labels]
         return found
 
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, and how masks are read whose numbers and colours differ; opens the examples."""
+        note = None if self.folder is None else self._reading.note(self.folder)
+        return self.notes if note is None else (*self.notes, note)
+
     @cached_property
     def _storage(self) -> Storage:
-        coloured = replace(plain(self.own), own_palette=True)
+        return replace(plain(self.own), own_palette=self._reading.colours)
+
+    @cached_property
+    def _reading(self) -> Reading:
         back = {number: index for index, number in enumerate(self.ids)}
         evidence = [
             (path, None if tags is None else frozenset(back.get(tag, -1) for tag in tags))
             for path, tags in self.examples
         ]
-        return coloured if colours_count(evidence, coloured) else plain(self.own)
+        return reading(evidence, replace(plain(self.own), own_palette=True))
 
     @cached_property
     def _table(self) -> Int16[np.ndarray, "256"]:
@@ -128,7 +139,7 @@ def numbering(
     """
     found, examples = _found(folder) if folder.is_dir() else None, _spread(tuple(masks))
     if found is None:
-        return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", examples=examples)
+        return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", (), examples, folder)
     own, path = found
     ids = [_index(own, name, index, classes) for index, name in enumerate(own.names)]
     shared = [ids[index] for index in own.foreground if ids[index] >= 0]
@@ -141,7 +152,8 @@ def numbering(
         colours = [classes.colours[index] if 0 <= index < VOID else (0, 0, 0) for index in ids]
         own = replace(own, colours=tuple(colours))
     notes = tuple(_notes(classes, own, ids, path, folder))
-    return Numbering(classes, own, tuple(ids), path.name if path.name == "classes.txt" else str(path), notes, examples)
+    source = path.name if path.name == "classes.txt" else str(path)
+    return Numbering(classes, own, tuple(ids), source, notes, examples, folder)
 
 
 def _spread(masks: Sequence[tuple[Path, tuple[int, ...] | None]]) -> tuple[tuple[Path, tuple[int, ...] | None], ...]:

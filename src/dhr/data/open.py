@@ -1,7 +1,7 @@
 """Opens a data set, in whichever layout it lies on the disk."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
 from dhr.data.label_studio import fits_label_studio, read_label_studio
 from dhr.data.mask_tags import Progress
-from dhr.data.nearest import advice, elsewhere
+from dhr.data.nearest import above, advice, elsewhere, is_part
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
@@ -135,7 +135,12 @@ def open_data(
     try:
         return READERS[kind].read(root, split, progress or quiet, lenient)
     except DataError as error:
+        only = {kind: READERS[kind].fits}
+        hints: Sequence[str | None]
         if READERS[kind].fits(root):
+            hints = [above(root, only)] if is_part(root) else []
+        else:
+            hints = [elsewhere(root, only)] if given else advice(root, _FITS)
+        if not any(hints):
             raise
-        hints = [elsewhere(root, {kind: READERS[kind].fits})] if given else advice(root, _FITS)
         raise DataError("; ".join([str(error), *(hint for hint in hints if hint)])) from error

@@ -6,6 +6,7 @@ same in both cases; the tags of a few photographs, or else their palettes, tell 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,30 @@ Evidence = tuple[Path, frozenset[int] | None]
 """A mask, and the classes with which its photograph is tagged, numbered as in the mask; None if that is unknown."""
 
 
-def colours_count(evidence: Sequence[Evidence], storage: Storage) -> bool:
+@dataclass(frozen=True)
+class Reading:
+    """How the masks of a folder are read where numbers and colours stand for different classes."""
+
+    colours: bool
+    """Whether colours count."""
+    conflicts: int
+    """Masks, of those looked at, in which the two differ."""
+    told: bool
+    """Whether tags told which is right."""
+
+    def note(self, folder: Path) -> str | None:
+        """What a person should know."""
+        if not self.conflicts or (self.told and not self.colours):
+            return None
+        if self.colours:
+            return f"{folder}: masks whose palette a program has sorted or reduced are read by their colours"
+        return (
+            f"{folder}: the colours of its masks stand for other classes than their pixel values, in all masks alike; "
+            "the pixel values count. If a program has sorted the palette, save the masks as RGB"
+        )
+
+
+def reading(evidence: Sequence[Evidence], storage: Storage) -> Reading:
     """Whether colours overrule numbers in the masks of a folder.
 
     The reading counts that fits the tags better. Where tags do not tell, one palette in all masks is the folder's own,
@@ -41,8 +65,8 @@ def colours_count(evidence: Sequence[Evidence], storage: Storage) -> bool:
             by_number += _fit(found[0], tags, storage)
             by_colour += _fit(found[1], tags, storage)
     if by_number != by_colour:
-        return by_colour > by_number
-    return not (conflicts >= _SEVERAL and len(palettes) == 1)
+        return Reading(by_colour > by_number, conflicts, told=True)
+    return Reading(not (conflicts >= _SEVERAL and len(palettes) == 1), conflicts, told=False)
 
 
 def _fit(found: frozenset[int], tags: frozenset[int], storage: Storage) -> int:

@@ -68,7 +68,7 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
             stem, path, tagged = name_of(file, SUFFIXES), folder / "image" / file, tags_of(file)
             found.append(Found(stem, str(path), path, tagged.tags, masks.get(stem), tagged.reason, tagged.unread))
             progress(done, len(listed.files))
-        problems += [*listed.problems, *(() if xml is None else xml.strays)]
+        problems += [*listed.problems, *(() if xml is None else xml.strays())]
         notes += [] if xml is None or xml.other_filenames is None else [xml.other_filenames]
         stray += matched.stray
     where = str(root) + ("" if split is None else f" in split {split!r}")

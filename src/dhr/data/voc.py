@@ -8,7 +8,7 @@ from dhr.data.image_labels import LABEL_FILES, tags_of_labels
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of
 from dhr.data.mask_tags import Progress, tags_of_masks
-from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split
+from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split, split_of
 from dhr.data.problems import told
 from dhr.data.samples import Problem
 from dhr.data.stored import Found, StoredDataSet
@@ -49,7 +49,7 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
         split = chosen_split(root, split, list(parts))
         chosen = {split: parts[split]}
     elif split is not None:
-        wanted = listed_files(_list(parts[""].place, root, split), parts[""].names, problems)
+        wanted = _wanted(root, split, parts[""], problems)
     table = _table(list(dict.fromkeys([*(part.place.top for part in parts.values()), root])), parts, progress)
     reader = TagReader(table.classes, table.listed_in)
     notes = [] if table.note is None else [table.note]
@@ -103,7 +103,8 @@ class _Part:
     @property
     def problems(self) -> list[Problem]:
         """What the listing left out, and annotations of no photograph."""
-        return [*self._listed, *(() if self.xml is None else self.xml.strays)]
+        beside = self.place.xml == self.place.images  # then its listing has named files of other kinds
+        return [*self._listed, *(() if self.xml is None else self.xml.strays(beside))]
 
     def name_of(self, file: str) -> str:
         """The sample's name."""
@@ -168,6 +169,19 @@ def _first(top: Path, source: str) -> str:
     return source[len(str(top)) :].replace("\\", "/").lstrip("/").partition("/")[0]
 
 
+def _wanted(root: Path, split: str, part: _Part, problems: list[Problem]) -> set[str]:
+    """The photographs of a split: those of a list, or of a folder among the photographs."""
+    folders = sorted({file.partition("/")[0] for file in part.files if "/" in file})
+    try:
+        path = _list(part.place, root, split)
+    except DataError:
+        if not any(split.casefold() == name.casefold() or split_of(name) for name in folders):
+            raise
+        chosen = chosen_split(root, split, folders)
+        return {file for file in part.files if file.startswith(f"{chosen}/")}
+    return listed_files(path, part.names, problems)
+
+
 def _list(place: Place, root: Path, split: str) -> Path:
     folders = [*place.lists, root]
     known = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.txt")}
@@ -198,7 +212,8 @@ def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progre
 
 def _of_masks(files: Sequence[str], masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:
     of_mask = tags_of_masks({file: masks[file] for file in files if file in masks}, progress)
-    return lambda file: Tagged(*of_mask(file))
+    nothing = Tagged((), "neither an annotation nor a mask of it, to take tags from; add Annotations/NAME.xml")
+    return lambda file: Tagged(*of_mask(file)) if file in masks else nothing
 
 
 def _of_list(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.class_names import class_of, table_of
+from dhr.data.class_names import class_of, one_spelling, table_of
 from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import class_file
 from dhr.data.palette import palette
@@ -42,7 +42,7 @@ class VocTable:
         return self.source if self.source in CLASS_FILES else "a file classes.txt that lists all classes"
 
 
-def voc_table(folders: Sequence[Path], names: Iterable[str] | None) -> VocTable:
+def voc_table(folders: Sequence[Path], names: Iterable[str]) -> VocTable:
     """The class table, by the first of :data:`CLASS_FILES` in ``folders``, else by the ``names`` of objects.
 
     Without a file it is VOC's own if all ``names`` are VOC's (or most of VOC's classes are among them), or if there
@@ -57,26 +57,18 @@ def voc_table(folders: Sequence[Path], names: Iterable[str] | None) -> VocTable:
         return _coloured(own, label_map)
     if (from_file := label_map or class_names) is not None:
         return from_file
-    known, voc = {class_of(name) for name in names or () if not is_background(name)}, benchmark("voc")
+    spelled = [class_of(name) for name in names if not is_background(name)]
+    known, voc = set(spelled), benchmark("voc")
     voc_names = set(voc.classes.names)
     if known <= voc_names or len(known & voc_names) >= _OWN:
         return VocTable(voc.classes, Storage(voc.classes, voc.stored, voc.void, own_palette=True), "VOC's 20 classes")
-    found_names = sorted(known)
+    found_names = one_spelling(spelled)
     classes = table_of(found_names, folders[0])
     note = (
         f"classes are those of the annotations in the order of the alphabet, {enumeration(found_names, most=5)}, after "
-        f"a background; write classes.txt to fix their numbers{_alike(found_names)}"
+        "a background; write classes.txt to fix their numbers"
     )
     return VocTable(classes, None, "the names in the annotations", note)
-
-
-def _alike(names: Sequence[str]) -> str:
-    """A warning of names that differ in case only."""
-    folded: dict[str, list[str]] = {}
-    for name in names:
-        folded.setdefault(name.casefold(), []).append(name)
-    same = next((several for several in folded.values() if len(several) > 1), None)
-    return "" if same is None else f", and to join {enumeration(same, most=3)}, which count as different classes"
 
 
 def _read_all(folders: Sequence[Path], name: str) -> VocTable | None:

@@ -74,7 +74,7 @@ def _published(top: Path) -> Place | None:
 
 
 def _place(top: Path) -> Place | None:
-    images = folder_named(top, "images", "imgs", "img")
+    images = folder_named(top, "jpegimages", "images", "imgs", "img")
     if images is not None:
         xml = _xml_folder(top) or images
         if has_annotation(xml) and _has_photograph(images):

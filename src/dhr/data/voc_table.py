@@ -7,6 +7,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from dhr.data.palette import palette
 from dhr.data.samples import ClassTable
+from dhr.files import open_regular
 
 _SUPERS = {
     "person": "person",
@@ -37,7 +38,7 @@ def looks_like_voc(masks: Sequence[Path], most: int = 10) -> bool:
     colours, seen = palette(21).tobytes(), 0
     for path in masks[:most]:
         try:
-            with path.open("rb") as file, PngImageFile(file) as image:
+            with open_regular(path) as file, PngImageFile(file) as image:
                 if image.mode != "P" or bytes(image.getpalette("RGB") or ())[: len(colours)] != colours:
                     return False
                 used = [label for label, count in enumerate(image.histogram()) if count]

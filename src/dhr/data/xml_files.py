@@ -42,10 +42,9 @@ class XmlFiles:
         self._lost: list[Problem] = []
         self._match()
 
-    @property
-    def strays(self) -> list[Problem]:
-        """Annotations of no photograph, and files that are none."""
-        return [*self._lost, *self._other_files]
+    def strays(self, beside: bool = False) -> list[Problem]:
+        """Annotations of no photograph, and files that are none unless photographs lie ``beside`` them."""
+        return [*self._lost, *(() if beside else self._other_files)]
 
     @property
     def broken(self) -> list[Problem]:
@@ -110,11 +109,14 @@ class XmlFiles:
         own = set(self._of)  # photographs with an annotation of their name
         given = [self.read(path) for path, _, _ in lost]
         written = [one.filename if isinstance(one, Annotation) else "" for one in given]
-        for (path, stem, reason), name, (files, _) in zip(lost, written, self._names.find_all(written), strict=True):
+        for (path, stem, reason), name, (files, other) in zip(
+            lost, written, self._names.find_all(written), strict=True
+        ):
             if files and not any(file in own for file in files):
                 for file in files:
                     self._of[file].append(path)
                 continue
             same = name_of(key_of(name).rpartition("/")[2], SUFFIXES) == name_of(key_of(stem), SUFFIXES)
-            given_name = f", and its <filename> is {printable(name)!r}" if name and not same else ""
-            self._lost.append(Problem(printable(str(path)), f"{reason}{given_name}"))
+            why = other or f"{files[0]!r} has an annotation of its own name" if name and not same else None
+            inside = "" if why is None else f"; its <filename> {printable(name)!r}: {why}"
+            self._lost.append(Problem(printable(str(path)), f"{reason}{inside}"))

@@ -177,7 +177,8 @@ def measure_adjacency(
     if vanishing is not None and not vanishing.compared:
         raise DataError(f"none of the masks in {predictions} can be compared: {problems[0].reason}")
     agreement.refuse_nothing()
-    notes = () if numbers is None else numbers.notes
+    of_truth = masks[0].numbering
+    notes = [note for one in (of_truth, numbers) if one is not None for note in one.all_notes]
     checks = (*(Check("classes", note) for note in notes), *agreement.checks(), *other.checks())
     if classes.supers is None:
         areas = Contact(areas.foreground, areas.adjacent, math.nan, math.nan, math.nan)

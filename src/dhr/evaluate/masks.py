@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from dhr.data.classes import read_classes, with_supers
 from dhr.data.listing import key_of, list_files
-from dhr.data.numbering import class_table_of, numbering
+from dhr.data.numbering import Numbering, class_table_of, numbering
 from dhr.data.problems import told
 from dhr.data.samples import ClassTable, DataSet
 from dhr.data.truth_files import ListsTruth, not_masks
@@ -30,6 +30,8 @@ class Mask:
     """Reads it; ItemError if it cannot be read."""
     tags: tuple[int, ...] | None = None
     """Of its photograph, where these are known."""
+    numbering: Numbering | None = None
+    """Of the folder that it lies in, if it is not of a data set."""
 
 
 def masks_of(data: DataSet) -> tuple[Mask, ...]:
@@ -66,7 +68,7 @@ def masks_in(folder: Path, classes: ClassTable, data: DataSet | None = None) -> 
     tags = {} if data is None else {key_of(sample.name): sample.tags for sample in data.samples}
     tagged = [(name, path, tags.get(key_of(name))) for name, path in names]
     numbers = numbering(classes, folder, [(path, own) for _, path, own in tagged])
-    return tuple(Mask(name, str(path), partial(numbers.read, path), own) for name, path, own in tagged)
+    return tuple(Mask(name, str(path), partial(numbers.read, path), own, numbers) for name, path, own in tagged)
 
 
 def classes_of(folder: Path) -> ClassTable:

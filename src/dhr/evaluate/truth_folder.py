@@ -23,10 +23,11 @@ class TruthFolder:
 
     def __init__(self, folder: Path) -> None:
         self.classes = classes_of(folder)
-        self.notes: tuple[str, ...] = ()
         self.problems: tuple[Problem, ...] = ()  # what cannot be read is found when it is scored
         self.stray_truth = tuple(not_masks(list_files(folder, frozenset({".png"})).problems))
         self._masks: dict[str, Mask] = {mask.name: mask for mask in masks_in(folder, self.classes)}
+        first = next(iter(self._masks.values()))
+        self.notes = () if first.numbering is None else first.numbering.all_notes
         tags = tuple(self.classes.foreground)
         self.samples = tuple(Sample(mask.name, mask.source, tags, has_truth=True) for mask in self._masks.values())
 

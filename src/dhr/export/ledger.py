@@ -117,7 +117,7 @@ class Ledger:
         """Whether all files of a photograph were made of a mask with this digest, and are there."""
         known = self._files.get((self._split, name))
         try:
-            return known is not None and known[0] == digest and all(self.path(file).exists() for file in known[1])
+            return known is not None and known[0] == digest and all(self.path(file).is_file() for file in known[1])
         except PlaceError:  # whoever writes them is told
             return False
 

@@ -96,7 +96,7 @@ class Masks:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the masks that were read, a sentence each."""
-        return (*self._numbering.notes, *(check.text for check in self._agreement.checks()))
+        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()))
 
     def refuse_untagged(self) -> None:
         """See that a mask shows a class that its photograph is tagged with; the first that does is enough.

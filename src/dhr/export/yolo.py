@@ -32,6 +32,7 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         **{"format": "yolo", "classes": list(masks.classes.names), "holes": config.holes},
         **{"min_area": config.min_area, "images": how},
     }
+    elsewhere: set[str] = set()
     with Ledger(out, identity, split) as ledger:
         for item in masks.items(ledger.finished):
             image = f"images/{split}/{item.file}"
@@ -46,9 +47,11 @@ def write_yolo(masks: Masks, out: Path, config: ExportConfig, split: str | None)
                 write_bytes(ledger.path(label), polygons_of.encode())
             except (ItemError, PlaceError) as error:
                 masks.refuse(item, str(error))
+                if isinstance(error, PlaceError):
+                    elsewhere.add(item.name)  # something else has its name, and is not deleted
                 continue
             ledger.add(item.name, item.digest, [*files])
-        masks.problems += ledger.keep_only(masks.read_names)
+        masks.problems += ledger.keep_only(masks.read_names | elsewhere)
         splits = ledger.splits
         for name, photographs in splits.items() if how != "none" else ():
             listed = [file for files in photographs.values() for file in files if not file.endswith(".txt")]

@@ -247,6 +247,8 @@ def _check_counts(
         raise ShapeError(f"all inputs must hold the same number of images; got {counts}")
     if cams.shape[1] == 0:
         raise ShapeError("cams hold no class; every image needs at least one tag")
+    if len(cams) == 0:
+        raise ShapeError("cams hold no image; leave an empty batch out")
 
 
 def _check_classes(

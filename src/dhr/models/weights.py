@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.files import check_regular
 
 HUB = "hub"
 NONE = "none"
@@ -51,15 +52,20 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
 def _from_hub(model: str, setting: str, options: Mapping[str, Any]) -> nn.Module:
     import timm
 
-    if not timm.models.is_model_pretrained(model):
+    from dhr.models.remote import fetch, timm_remote
+
+    remote = timm_remote(model, setting)
+    if remote is None:
         raise WeightsError(f"timm has no weights for {model!r}; name a file with --{setting} FILE, or --{setting} none")
+    (path,) = fetch(remote)
+    here = {"file": str(path), "custom_load": False}  # else timm would ask the server again
     try:
-        network: nn.Module = timm.create_model(model, pretrained=True, **options)
-    except Exception as error:  # a download fails with whatever its client happens to raise
+        network: nn.Module = timm.create_model(model, pretrained=True, pretrained_cfg_overlay=here, **options)
+    except Exception as error:  # a damaged file raises whatever its parser happens to raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
-            f"cannot download the weights of {model!r} ({reason[0][:160]}); "
-            f"without a network, name a local file: --{setting} FILE (or --{setting} none for random weights)"
+            f"cannot read the weights of {model!r}, {path} ({reason[0][:160]}); delete that file, and they are fetched "
+            f"again, or name a local file: --{setting} FILE"
         ) from error
     return network
 
@@ -108,6 +114,20 @@ def read_state(
             f"--{setting}: {path} is no readable state dict of {model!r} ({reason[0][:160]}); "
             "expected safetensors or a file that torch.load(weights_only=True) reads"
         ) from error
+
+
+def check_folder(folder: Path, setting: str) -> None:
+    """Refuse a folder of a model in which a pipe or a device would make its reader wait without end.
+
+    Raises:
+        WeightsError: something in it is neither a file nor a folder.
+    """
+    for path in sorted(folder.iterdir()):
+        try:
+            if not path.is_dir():
+                check_regular(path)
+        except OSError as error:
+            raise WeightsError(f"--{setting}: {path} cannot be read: {error.strerror or error}; remove it") from error
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], place: str, model: str, setting: str) -> None:

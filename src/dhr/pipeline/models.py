@@ -13,6 +13,7 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError, WeightsError
 from dhr.features import Features
 from dhr.files import write_bytes
+from dhr.models.remote import require
 from dhr.models.weights import NONE
 from dhr.models.wss import FILES, WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
@@ -22,6 +23,7 @@ from dhr.pipeline.features import build_features
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
 from dhr.pipeline.stored_maps import StoredMaps, stored_maps
+from dhr.pipeline.weights import run_weights
 from dhr.tensors import check_finite, read_tensors
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
@@ -40,6 +42,7 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
     """Build both models; a classifier, and heads, that are trained already get their weights here."""
     torch.manual_seed(config.seed)
     trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
+    require(run_weights(config, trained is not None))
     wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
     wss: WssModel | StoredMaps
     if config.wss.kind == FILES:

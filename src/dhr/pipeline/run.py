@@ -171,6 +171,7 @@ def run(
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
         if models is not None and models.uss.store is not None:
             state["features"] = models.uss.account()
+            notes = (*notes, *_damaged(models.uss.store.damaged))
         outcome = replace(_outcome(folder, found, config, len(todo), problems, meter), notes=notes)
         if todo or record.get("status") != "finished":
             folder.write_record({**state, "status": "finished", **_summary(outcome)})
@@ -274,6 +275,12 @@ def _outcome(
     vanished = sum(item is not None and bool(item.vanished) for item in items)
     made = len(finished) - (len(found.samples) - todo)
     return Outcome(folder.root, len(finished), made, tuple(problems), tuple(meter.rows), vanished)
+
+
+def _damaged(kept: Sequence[str]) -> tuple[str, ...]:
+    """Kept features that were damaged, in one line."""
+    more = f"; {len(kept) - 1} more were damaged, too" if len(kept) > 1 else ""
+    return (f"{kept[0]}; computed again{more}",) if kept else ()
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:

@@ -166,11 +166,11 @@ def _sighting(path: Path, classes: int, channels: int) -> Sighting | None:
         check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})
         check_kinds(found, {**dict.fromkeys(("features", "scores"), (torch.float16,)), "ids": (torch.int64,)})
         check_finite(found)
-        seen = Sighting(**found)
-        if seen.features.shape[1] != seen.scores.shape[1] or len(seen.scores) != len(seen.ids) or not len(seen.ids):
+        features, scores, ids = found["features"], found["scores"], found["ids"]
+        if features.shape[1] != scores.shape[1] or len(scores) != len(ids) or not len(ids):
             raise ValueError("its tensors do not fit together")
-        if bool((seen.scores < 0).any()) or int(seen.ids.min()) < 0 or int(seen.ids.max()) >= classes:
+        if bool((scores < 0).any()) or int(ids.min()) < 0 or int(ids.max()) >= classes:
             raise ValueError("it holds scores or classes that cannot be")
     except (OSError, ValueError):
         return None
-    return seen
+    return Sighting(features, scores, ids)

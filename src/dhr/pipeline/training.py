@@ -147,7 +147,7 @@ def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sampl
             "remove them to leave these photographs out"
         )
     agreement.refuse_nothing()
-    notes = (*masks.numbering.notes, *(check.text for check in agreement.checks()))
+    notes = (*masks.numbering.all_notes, *(check.text for check in agreement.checks()))
     return usable, [*found.problems, *missing, *unread], notes
 
 

@@ -10,11 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dhr.data.images import read_rgb
+from dhr.data.images import MAX_BYTES, read_rgb
 from dhr.data.photographs import Photograph
 from dhr.data.samples import Problem
 from dhr.data.transforms import working_image
 from dhr.errors import DataError, ItemError
+from dhr.files import read_regular
 from dhr.train.fitting import EpochDataset, Progress, mix
 from dhr.train.head_config import HeadConfig
 from dhr.train.pieces import Geometry
@@ -74,7 +75,7 @@ class FrozenPieces(EpochDataset):
             progress(done, len(self.photographs))
             first = len(usable) * self.config.pieces
             try:
-                content = photograph.path.read_bytes()
+                content = read_regular(photograph.path, MAX_BYTES)
                 rgb = read_rgb(photograph.path)
                 image = working_image(rgb, self.config.long_side)
                 found = [self._features(first + piece, photograph, image) for piece in range(self.config.pieces)]

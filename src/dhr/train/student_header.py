@@ -98,7 +98,7 @@ def _settings(found: dict[str, Any], group: str) -> dict[str, Any]:
 
 
 def _plain(value: Any, name: str, depth: int) -> Any:
-    """A setting of plain values; lists become tuples, as settings have them."""
+    """A setting of plain values; lists become tuples, as settings of ours have them (transformers has lists)."""
     forbidden = any(part in name.rpartition(".")[2] for part in _NO_SETTINGS)
     if forbidden and value not in (None, False, "", {}, []):
         raise ValueError(f"{name}: a student is all in one file, and reads no other")
@@ -109,7 +109,8 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     if isinstance(value, dict):
         return {key: _plain(one, f"{name}.{key}", depth + 1) for key, one in value.items()}
     if isinstance(value, list):
-        return tuple(_plain(one, name, depth + 1) for one in value)
+        values = [_plain(one, name, depth + 1) for one in value]
+        return values if name.startswith("network.") else tuple(values)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

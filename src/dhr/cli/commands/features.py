@@ -28,10 +28,13 @@ exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, o
 
 
 def _ready(arguments: list[str]) -> Ready:
-    from dhr.cli.settings import add_settings, early, run_config
+    from dhr.cli.early import early
+
+    given = early(arguments)  # first: what follows takes seconds and hundreds of megabytes
+    from dhr.cli.settings import add_settings, check_groups, run_config
     from dhr.features.settings import StoreConfig
 
-    given = early(arguments)
+    check_groups(given)
     parser = new_parser(_TEXT, "dhr features --data DIR --features STORE [--config FILE] [settings]", _END)
     add_settings(parser, given.preset, out=False)
     parser.add_class_arguments(StoreConfig, None)

@@ -51,9 +51,12 @@ folder.
 
 
 def _ready(arguments: list[str]) -> Ready:
-    from dhr.cli.settings import add_settings, early, run_config
+    from dhr.cli.early import early
 
-    given = early(arguments)
+    given = early(arguments)  # first: what follows takes seconds and hundreds of megabytes
+    from dhr.cli.settings import add_settings, check_groups, run_config
+
+    check_groups(given)
     parser = new_parser(_TEXT, "dhr run --data DIR --out DIR [--config FILE] [settings]", _END)
     add_settings(parser, given.preset)
 

@@ -35,9 +35,12 @@ _TEXT = """
 
 
 def _ready(arguments: list[str]) -> Ready:
-    from dhr.cli.settings import add_settings, early, run_config
+    from dhr.cli.early import early
 
-    given = early(arguments)
+    given = early(arguments)  # first: what follows takes seconds and hundreds of megabytes
+    from dhr.cli.settings import add_settings, check_groups, run_config
+
+    check_groups(given)
     parser = new_parser(_TEXT, "dhr train --data DIR --out DIR [--masks DIR] [--config FILE] [settings]")
     parser.add_argument("--masks", type=Path | None, help="masks to begin with, NAME.png")
     add_settings(parser, given.preset)

@@ -11,7 +11,7 @@ from dhr.cli.command import Call, Command, Ready, new_parser
 from dhr.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dhr.cli.settings import Early
+    from dhr.cli.early import Early
 
 _TEXT = """
     Train a head on unsupervised features: codes in which regions that look alike are closer, and
@@ -38,11 +38,14 @@ _SECTIONS = ("uss", "head", "stego", "cause")
 
 
 def _ready(arguments: list[str]) -> Ready:
-    from dhr.cli.settings import early, uss_beside
+    from dhr.cli.early import early
+
+    given = early(arguments)  # first: what follows takes seconds and hundreds of megabytes
+    from dhr.cli.settings import check_groups, uss_beside
     from dhr.models.uss import UssConfig
     from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
-    given = early(arguments)
+    check_groups(given)
     parser = new_parser(_TEXT, "dhr uss train --kind KIND --data DIR --out DIR [--config FILE] [settings]", _END)
     parser.add_argument("action", choices=["train"], help="what to do with the head")
     parser.add_argument("--kind", type=str, required=True, help="what kind of head: stego or cause")

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.models.remote import local_only, mask2former_remote
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
-from dhr.models.weights import HUB, NONE, build_timm, normalisation
+from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation
 
 _TIMM = "timm/"
 _SETTING = "mask2former.weights"
@@ -97,7 +98,7 @@ def rebuild_mask2former(
     for given, names in ((settings, transformers.Mask2FormerConfig().to_dict()), (backbone, known)):
         if unknown := sorted({*given} - {*names}):
             raise ValueError(f"unknown settings {', '.join(unknown[:3])}")
-    if settings.get("backbone") is not None or (kind != "timm_backbone" and backbone.get("backbone") is not None):
+    if kind != "timm_backbone" and backbone.get("backbone") is not None:
         raise ValueError("its backbone is the name of a model elsewhere")
     if kind == "timm_backbone":
         build_timm(backbone["backbone"], NONE, _SETTING, {"features_only": True})  # no name of a hub
@@ -135,7 +136,10 @@ def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
     elif config.model in transformers.CONFIG_MAPPING:
         whole, backbone = {}, transformers.CONFIG_MAPPING[config.model]().to_dict()
     else:
-        found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model))
+        if Path(config.model).is_dir():
+            check_folder(Path(config.model), "mask2former.model")
+        asked = local_only(mask2former_remote(config))
+        found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model, **asked))
         known = "mask2former" if found.model_type == "mask2former" else "backbone"
         whole = found.to_dict() if known == "mask2former" else {}
         backbone = whole.pop("backbone_config") if whole else found.to_dict()
@@ -177,10 +181,11 @@ def _load(network: Any, model: str | None, state: Any, config: Mask2FormerConfig
         WeightsError: they cannot be had, or anything but what is ``new`` is missing, or has another shape.
     """
     place = f"--{_SETTING}: {config.weights}" if model is None else model
+    asked = {} if model is None else local_only(mask2former_remote(config))
     loaded, info = _from_hub(
         place, lambda: type(network).from_pretrained(
             model, config=network.config, state_dict=state, ignore_mismatched_sizes=True, output_loading_info=True,
-            dtype=torch.float32,
+            dtype=torch.float32, **asked,
         ),
     )  # fmt: skip
     others = {key for key, *_ in info["mismatched_keys"]}

@@ -168,8 +168,10 @@ def _codebook(head: Path, source: str) -> Tensor:
     if found.suffix == ".npy":
         try:
             codebook = torch.from_numpy(np.load(found, allow_pickle=False)).float()
-        except (OSError, ValueError, TypeError, EOFError) as error:
-            raise WeightsError(f"{found}, the codebook of {source}, is damaged ({error}); fetch it again") from error
+        except Exception as error:  # of a damaged header, numpy raises nearly any exception
+            raise WeightsError(
+                f"{found}, the codebook of {source}, is damaged ({' '.join(str(error).split())[:120]}); fetch it again"
+            ) from error
     else:
         content, _ = read_checkpoint(found, "uss.head")
         codebook = tensors_in(content).get("codebook", torch.zeros(0))

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dhr.errors import WeightsError
+from dhr.files import open_regular
+from dhr.tensors import read_tensors
 
 _SETTINGS = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "typing.", "pathlib.", "builtins.")
 """Beginnings of names that only settings have."""
@@ -46,14 +47,14 @@ def read_checkpoint(path: Path, setting: str) -> tuple[dict[str, Any], dict[str,
     if not path.is_file():
         raise WeightsError(f"--{setting}: no file {path}; expected safetensors or a PyTorch checkpoint")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(9)
         if start[8:9] == b"{":
-            with safe_open(path, framework="pt") as tensors:
-                return {key: tensors.get_tensor(key) for key in tensors.keys()}, tensors.metadata() or {}  # noqa: SIM118
+            tensors, metadata = read_tensors(path)
+            return dict(tensors), metadata
         with _stand_ins(path):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise WeightsError(f"--{setting}: {path} cannot be read ({_line(error)}); fetch it again") from error
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "Weights only" in str(error):

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from dhr.errors import WeightsError
-from dhr.files import write_bytes
+from dhr.files import open_regular, write_bytes
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import Backbone
+from dhr.parsing import Fields, parse_json
+from dhr.tensors import check_finite
 
 _FORMAT = "dhr-uss-head-1"
+_LARGEST = 100_000  # side of any tensor
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,16 @@ def write_head(path: Path, kind: str, head: nn.Module, shape: Mapping[str, int],
     write_bytes(path, save(state, about))
 
 
+def is_head(path: Path) -> bool:
+    """Whether a file was written by :func:`write_head`, so that it holds no network; only its metadata are read."""
+    try:
+        open_regular(path).close()  # safetensors would wait for a pipe
+        with safe_open(path, framework="pt") as file:
+            return _FORMAT in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) -> HeadFile | None:
     """The head that a file of :func:`write_head` holds; None if it is another program's.
 
@@ -55,11 +69,14 @@ def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) ->
     try:
         if formats != [_FORMAT]:
             raise ValueError(f"format {', '.join(formats)}, this version reads {_FORMAT}")
-        head = json.loads(about[_FORMAT])
-        shape = {key: int(value) for key, value in head["shape"].items()}
-        return HeadFile(head["kind"], shape, dict(head["below"]), dict(content))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{source} is no head that this version reads ({error}); train it anew") from error
+        head = Fields(parse_json(about[_FORMAT]))
+        shape = head.fields("shape")
+        sides = {name: shape.whole(name, 1, _LARGEST) for name in shape.names()}
+        state = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+        check_finite(state)
+        return HeadFile(head.text("kind"), sides, head.object("below"), state)
+    except ValueError as error:
+        raise WeightsError(f"{source} is no head that this version reads ({error}); train it again") from error
 
 
 def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:

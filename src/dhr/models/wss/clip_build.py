@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.weights import HUB, NONE
+from dhr.models.remote import clip_remote, local_only
+from dhr.models.weights import HUB, NONE, check_folder
 from dhr.models.wss import WssConfig
 from dhr.models.wss.clip import ClipMaps
 
@@ -56,15 +57,18 @@ def build_clip(config: WssConfig, names: Sequence[str]) -> ClipMaps:
             f"wss.kind clip needs a CLIP of transformers' hub, such as --wss.backbone {_EXAMPLE}, or a folder that "
             f"holds one; got {place!r}"
         )
-    settings = _had(place, lambda: transformers.AutoConfig.from_pretrained(place, local_files_only=local))
+    if local:
+        check_folder(Path(place), "wss.weights")
+    asked = local_only(clip_remote(config))
+    settings = _had(place, lambda: transformers.AutoConfig.from_pretrained(place, **asked))
     if settings.model_type != "clip":
         raise ConfigError(f"wss.backbone {place!r} is a {settings.model_type} of transformers, expected a CLIP")
     count = settings.vision_config.num_hidden_layers
     if not all(-count <= block < count for block in config.blocks):
         raise ConfigError(f"wss.blocks must be two of {-count}..{count - 1} for {place!r}, got {config.blocks}")
-    network = transformers.CLIPModel(settings) if config.weights == NONE else _load(transformers, place, local)
+    network = transformers.CLIPModel(settings) if config.weights == NONE else _load(transformers, place, local, asked)
     network = network.eval().float()
-    tokenizer = _had(place, lambda: transformers.CLIPTokenizer.from_pretrained(place, local_files_only=local))
+    tokenizer = _had(place, lambda: transformers.CLIPTokenizer.from_pretrained(place, **asked))
     if not _LEAST < len(tokenizer) <= settings.text_config.vocab_size:  # it makes an empty one of a folder without
         raise WeightsError(
             f"the tokenizer of {place!r} knows {len(tokenizer)} words, the network {settings.text_config.vocab_size}; "
@@ -110,14 +114,14 @@ def _transformers() -> Any:
     return transformers
 
 
-def _load(transformers: Any, place: str, local: bool) -> Any:
+def _load(transformers: Any, place: str, local: bool, asked: Mapping[str, Any]) -> Any:
     if local and not list(Path(place).glob("*.safetensors")):
         raise WeightsError(f"--wss.weights: {place} holds no safetensors; save it again with safe_serialization")
     network, info = _had(
         place,
         lambda: transformers.CLIPModel.from_pretrained(
-            place, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32, local_files_only=local,
-            use_safetensors=True if local else None,
+            place, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32,
+            use_safetensors=True if local else None, **asked,
         ),
     )  # fmt: skip
     differ = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})

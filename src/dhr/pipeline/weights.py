@@ -1,0 +1,48 @@
+"""Which weights a command needs from a hub, so that all are looked for together before anything is read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dhr.models.remote import Remote, fetch, mask2former_remote, require, uss_remote, wss_remote
+from dhr.pipeline.folder import OutputFolder
+from dhr.pipeline.settings import RunConfig
+
+
+def run_weights(config: RunConfig, trained: bool = False) -> list[Remote]:
+    """What `dhr run`, and `dhr train` of a joint student, take from a hub.
+
+    Args:
+        trained: whether the classifier is trained already, so that it needs no weights to begin with.
+    """
+    found = [None if trained or config.classifier is not None else wss_remote(config.wss), uss_remote(config.uss)]
+    return [remote for remote in found if remote is not None]
+
+
+def train_weights(config: RunConfig) -> list[Remote]:
+    """What `dhr train` takes from a hub."""
+    if config.student.kind != "mask2former":
+        return run_weights(config)
+    remote = mask2former_remote(config.mask2former)
+    return [] if remote is None else [remote]
+
+
+def require_first(remotes: Sequence[Remote | None], data: Path, out: Path | None = None) -> None:
+    """Look for weights before ``data`` is read, which may take long.
+
+    That it is not there is told sooner, by its reader. An output folder ``out`` that is finished needs no weights.
+
+    Raises:
+        WeightsError: some are not here and cannot be fetched.
+    """
+    if data.is_dir() and (out is None or not OutputFolder(out).record.is_file()):
+        require(remotes)
+
+
+def fetch_all(remotes: list[Remote]) -> list[tuple[Remote, list[Path]]]:
+    """Download what is not here; where each model's files lie.
+
+    Raises:
+        WeightsError: some cannot be had; if no server answers, all that are missing are named.
+    """
+    require(remotes)
+    return [(remote, fetch(remote)) for remote in remotes]

@@ -1,0 +1,61 @@
+"""YAML from outside: small, plain values; whatever could grow when it is read is refused before that."""
+
+import re
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1_000_000
+"""Largest file."""
+_DEEPEST = 20
+_DIGITS = 100
+_NUMBER = re.compile(rf"[-+.:_0-9a-fA-FxXoO]{{{_DIGITS},}}")  # what could be taken for one number
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text.
+
+    Raises:
+        ValueError: it is no YAML, or :func:`check_yaml` refuses it; one line says why.
+
+    >>> parse_yaml("train: {epochs: 3}")
+    {'train': {'epochs': 3}}
+    """
+    check_yaml(text)
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # of a 13th month, or a tag that does not fit, it raises whatever it comes to
+        raise ValueError(one_line(error)) from error
+
+
+def check_yaml(text: str) -> None:
+    """Refuse what is larger when it is read than when it is written: aliases, deep nesting, endless numbers.
+
+    Raises:
+        ValueError: one of these is in it, or it is no YAML.
+
+    >>> check_yaml("a: &one [1]\\nb: *one")
+    Traceback (most recent call last):
+    ValueError: line 2: aliases such as *one are not read; write the value again
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            line = 0 if event.start_mark is None else event.start_mark.line + 1
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"line {line}: aliases such as *{event.anchor} are not read; write the value again")
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _DEEPEST:
+                    raise ValueError(f"line {line}: nested over {_DEEPEST} deep")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            elif isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _NUMBER.match(event.value):
+                raise ValueError(f"line {line}: a number of over {_DIGITS} digits")
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(one_line(error)) from error
+
+
+def one_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
