@@ -87,6 +87,13 @@ def test_run_lengths_and_bitmaps_give_their_pixels(data: st.DataObject) -> None:
     assert (shown(Bitmap(expected), canvas, drawn) == whole).all()  # shrunk
 
 
+def test_the_nearest_pixel_is_that_of_the_centre() -> None:
+    mask = np.zeros((3, 9), bool)
+    mask[1, 4] = True
+    for outline in (Bitmap(mask), Runs(runs_of(mask, True), 0, 0, (3, 9), True)):
+        assert shown(outline, (3, 9), (1, 3)).tolist() == [[False, True, False]]
+
+
 def test_boxes_and_ellipses() -> None:
     assert shown(box(2, 1, 5, 4), (8, 9), (8, 9)).nonzero()[1].tolist() == [2, 3, 4] * 3
     rows, columns = np.mgrid[:60, :80] + 0.5
