@@ -276,7 +276,7 @@ def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["pipe", "folder", "socket"])
 def test_what_is_no_file_is_not_deleted(kind: str, odd: Callable[[str], Path], tmp_path: Path) -> None:
     path = odd(kind)
-    with pytest.raises(PlaceError, match="cannot delete .* has this name"):
+    with pytest.raises(PlaceError, match=r"cannot delete .* has this name"):
         remove(tmp_path, path.name)
     assert path.exists()
     remove(tmp_path, "what is not there")

@@ -35,6 +35,10 @@ _KINDS = {
 }
 
 
+_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""A file stands where a folder is needed, or the other way round."""
+
+
 class IrregularFileError(OSError):
     """A pipe, device, socket or folder where a regular file is needed, or a file larger than its reader's limit."""
 
@@ -344,14 +348,14 @@ def _descriptor(path: Path) -> int | None:
 
 def _nearest_folder(path: Path) -> Path:
     """The first of the folders above ``path`` that is there."""
-    return next((folder for folder in path.absolute().parents if folder.exists()), Path(path.absolute().anchor))
+    return next((folder for folder in path.absolute().parents if os.path.lexists(folder)), Path(path.absolute().anchor))
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
     if error.errno == errno.ENAMETOOLONG:
         return PlaceError(f"cannot write {path}: the file name is too long; rename the photograph")
-    if isinstance(error, IrregularFileError):
+    if isinstance(error, IrregularFileError) or error.errno in _TAKEN:
         return PlaceError(f"cannot write {path}: {reason}; remove it, or choose another place")
     return OutputError(f"cannot write {path}: {reason}; free the disk or choose another folder")
 

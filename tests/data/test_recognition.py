@@ -72,7 +72,7 @@ def test_the_right_folder_above_is_named(lay: Lay, kind: str, inner: str) -> Non
         ("x/export.xml", "<annotations><image/></annotations>", "CVAT's: call it annotations.xml"),
         ("Annotations/a.xml", "<annotation></annotation>", "VOC's annotations: put photographs into JPEGImages/"),
         ("labels.csv", "filename,label\na.jpg,cat\n", "a table of tags: call it tags.csv"),
-        ("Photos.xlsx", "PK", "a spreadsheet: save it as tags.csv"),
+        ("Photos.xlsx", "PK", "a spreadsheet: call it tags.xlsx"),
         ("set.zip", "PK", "an archive: unpack it"),
         ("set.tar.gz", "x", "an archive: unpack it"),
         ("data/train-00000.parquet", "PAR1", "datasets.load_dataset('{root}').save_to_disk('saved')"),

@@ -281,12 +281,14 @@ def test_masks_in_the_colours_of_a_label_map(put: Write) -> None:
     text = "jar:10,20,30::\nbackground:0,0,0::\nmug:200,0,7::\nignored:224,224,192::\n"
     root = put({"JPEGImages/a.jpg": None, "JPEGImages/b.jpg": None, "labelmap.txt": text})
     painted(root / "SegmentationClass/a.png", [(0, 0, 0), (10, 20, 30), (224, 224, 192)])
-    Image.fromarray(np.full((6, 8), 2, np.uint8)).save(root / "SegmentationClass/b.png")  # the third line
+    numbers = np.full((6, 8), 2, np.uint8)  # the third line
+    numbers[0] = 3  # that of void
+    Image.fromarray(numbers).save(root / "SegmentationClass/b.png")
     data = open_data(root)
     assert data.classes.names == ("background", "jar", "mug")
     assert tags(data) == {"a": ("jar",), "b": ("mug",)}
     assert set(np.unique(data.read_truth(data.samples[0]))) == {0, 1, VOID}
-    assert set(np.unique(data.read_truth(data.samples[1]))) == {2}
+    assert set(np.unique(data.read_truth(data.samples[1]))) == {2, VOID}
 
 
 def test_a_label_map_gives_its_colours_to_the_classes_of_the_same_names(put: Write) -> None:

@@ -164,7 +164,7 @@ def test_one_export_at_a_time(small: Any, tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(OutputError, match="another process is writing to .*; wait for it") as error:
+        with pytest.raises(OutputError, match=r"another process is writing to .*; wait for it") as error:
             small.export("png", out)
         holder.communicate("")
     assert len(str(error.value).splitlines()) == 1

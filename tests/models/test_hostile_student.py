@@ -186,7 +186,12 @@ def watched() -> Iterator[list[tuple[str, str]]]:
 @pytest.mark.parametrize("weights", ["hub", "{place}/other.safetensors", "/etc/passwd", "", 3, None])
 @pytest.mark.parametrize("kind", ["classifier", "files", "clip"])
 def test_weights_named_in_a_header_are_never_looked_for(
-    weights: Any, kind: str, parts: Parts, tmp_path: Path, watched: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    weights: Any,
+    kind: str,
+    parts: Parts,
+    tmp_path: Path,
+    watched: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Weights are in the file; whatever it says of others is passed over, and nothing else is opened."""
     header, state = parts
@@ -204,7 +209,9 @@ def test_weights_named_in_a_header_are_never_looked_for(
     watched.clear()
     student = read_student(path).student
     opened = [name for event, name in watched if event == "open" and "python" not in name and name != str(path)]
-    assert not [one for one in opened if "elsewhere" in one or "passwd" in one or one.endswith((".safetensors", ".bin"))]
+    assert not [
+        one for one in opened if "elsewhere" in one or "passwd" in one or one.endswith((".safetensors", ".bin"))
+    ]
     assert not [event for event, _ in watched if event.startswith("socket")]
     with torch.no_grad():
         assert bool(student.segment(torch.zeros(1, 3, 40, 40)).isfinite().all())

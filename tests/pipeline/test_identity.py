@@ -191,7 +191,6 @@ def test_what_is_no_regular_file_is_refused(setting: str, kind: str, predicting:
 def test_a_folder_in_the_place_of_a_mask_does_not_stop_the_others(predicting: Any, dhr: Any, tmp_path: Path) -> None:
     for number in range(3):
         photograph(tmp_path / "images" / f"p{number}.png", number)
-    (tmp_path / "images" / "p1.png.d").mkdir()  # nothing in it: passed over
     assert dhr(predicting).code == 0
     (tmp_path / "out" / "masks" / "p1.png").unlink()
     (tmp_path / "out" / "masks" / "p1.png").mkdir()
@@ -201,6 +200,16 @@ def test_a_folder_in_the_place_of_a_mask_does_not_stop_the_others(predicting: An
     ended = dhr(predicting)
     assert ended.code == 1, ended
     assert "2 masks in" in ended.out and "a folder has this name" in ended.out
+
+
+def test_a_folder_of_photographs_named_as_a_mask_does_not_stop_the_others(
+    predicting: Any, dhr: Any, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("a.jpg", "a.png/b.jpg", "c.jpg")):
+        photograph(tmp_path / "images" / name, number)
+    ended = dhr(predicting)
+    assert ended.code == 1, ended
+    assert "2 masks in" in ended.out and "b.jpg" in ended.out and "cannot write" in ended.out
 
 
 def test_a_run_goes_on_beside_places_that_are_taken(fresh: Any, dhr: Any) -> None:

@@ -120,6 +120,12 @@ def test_a_training_that_is_asked_to_end_goes_on(
     assert states(tmp_path / "out") == states(learned.out)
 
 
+def test_a_training_is_deterministic(_finished: Any, dhr: Any, tmp_path: Path) -> None:
+    torch.use_deterministic_algorithms(False)
+    assert dhr(train_arguments(_finished, tmp_path / "out", steps=1)).code == 0
+    assert torch.are_deterministic_algorithms_enabled()
+
+
 def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) -> None:
     """Twenty steps of a batch of 4, by one process and by two (gloo); the encoder's batch statistics are frozen."""
     weights = ("--wss.weights", str(_finished.out / "classifier.safetensors"))  # any weights: those of --classifier win

@@ -1,14 +1,20 @@
 """Checkpoints: whole, without pickle, the last few kept."""
 
+import copy
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from dhr import files
 from dhr.errors import OutputError
-from dhr.train.checkpoint import Checkpoints
+from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
+from dhr.train.fitting import _restore
 
 CPU = torch.device("cpu")
 
@@ -85,3 +91,114 @@ def test_a_full_disk_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.Mon
     found = kept.read({}, CPU)
     assert found is not None and found[0] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
+
+
+HOSTILE = {
+    "deep": "[" * 100_000,
+    "deep state": '{"step": 1, "about": {}, "rest": {"network": '
+    + '{"list": [' * 400
+    + '{"value": 1}'
+    + "]}" * 400
+    + "}}",
+    "no object": "[]",
+    "a step of text": '{"step": "1", "about": {}, "rest": {}}',
+    "a step without end": '{"step": 1' + "0" * 400 + ', "about": {}, "rest": {}}',
+    "a step below 0": '{"step": -1, "about": {}, "rest": {}}',
+    "a list": '{"step": 1, "about": [], "rest": {}}',
+    "a tensor that is not there": '{"step": 1, "about": {}, "rest": {"network": {"tensor": "gone"}}}',
+    "a key that is a list": '{"step": 1, "about": {}, "rest": {"network": {"pairs": [[[1], {"value": 1}]]}}}',
+    "nothing": "{}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_checkpoint_of_other_kinds_is_damaged(name: str, tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "step-00000001.safetensors", {"state": HOSTILE[name]})
+    with pytest.raises(OutputError, match="is damaged") as error:
+        Checkpoints(tmp_path, 2).read({}, CPU)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def trained() -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    network = nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1)
+    network(torch.rand(4, 3)).sum().backward()
+    optimiser.step()
+    return network, optimiser
+
+
+def nan(state: dict[str, Any]) -> None:
+    state["state"][0]["exp_avg"][0, 0] = float("nan")
+
+
+def shape(state: dict[str, Any]) -> None:
+    state["state"][0]["exp_avg"] = torch.ones(7)
+
+
+def rate(state: dict[str, Any]) -> None:
+    state["param_groups"][0]["lr"] = float("inf")
+
+
+def decay(state: dict[str, Any]) -> None:
+    state["param_groups"][0]["weight_decay"] = "x"
+
+
+def groups(state: dict[str, Any]) -> None:
+    state["param_groups"] = 5
+
+
+@pytest.mark.parametrize("change", [nan, shape, rate, decay, groups])
+def test_the_state_of_an_optimiser_is_checked(change: Callable[[dict[str, Any]], None]) -> None:
+    _, optimiser = trained()
+    state = copy.deepcopy(optimiser.state_dict())
+    load_optimiser(trained()[1], copy.deepcopy(state))
+    change(state)
+    with pytest.raises(ValueError, match=r"\w") as error:
+        load_optimiser(trained()[1], state)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("state", [5, None, {}, {"weight": 1, "bias": 2}, {"weight": torch.ones(2, 3), "bias": 3}])
+def test_a_state_that_is_none_is_refused(state: Any) -> None:
+    network, _ = trained()
+    with pytest.raises(ValueError, match=r"\w"):
+        load_network(network, state)
+    sound = trained()[0].state_dict()
+    load_network(network, sound)
+    with pytest.raises(ValueError, match="weight holds NaN"):
+        load_network(network, {**sound, "weight": sound["weight"] * float("nan")})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": True},
+        {"epoch": 99},
+        {"epoch": -1},
+        {"epoch": "1"},
+        {"model": 5},
+        {"optimiser": {}},
+        {"model": {"weight": torch.full((2, 3), float("nan")), "bias": torch.ones(2)}},
+        5,
+    ],
+)
+def test_the_state_after_an_epoch_is_checked(content: Any, tmp_path: Path) -> None:
+    network, optimiser = trained()
+    path = tmp_path / "work.pt"
+    sound = {"epoch": 1, "model": network.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save(sound, path)
+    assert _restore(path, *trained(), 3) == 1
+    torch.save({**sound, **content} if isinstance(content, dict) else content, path)
+    with pytest.raises(OutputError, match=r"work\.pt is damaged") as error:
+        _restore(path, *trained(), 3)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "work.pt")
+    with pytest.raises(OutputError, match="named pipe"):
+        _restore(tmp_path / "work.pt", *trained(), 3)
+    os.mkfifo(tmp_path / "step-00000001.safetensors")
+    with pytest.raises(OutputError, match="named pipe"):
+        Checkpoints(tmp_path, 2).read({}, CPU)

@@ -5,7 +5,7 @@ import math
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def read_npy(path: Path, most: int) -> Any:
         raise Refused(f"it is damaged ({' '.join(str(error).split())[:120] or type(error).__name__})") from error
 
 
-def _header(file: IO[bytes] | io.BufferedIOBase) -> tuple[tuple[int, ...], "np.dtype[Any]", bool]:
+def _header(file: Any) -> tuple[tuple[int, ...], "np.dtype[Any]", bool]:
     """Shape, type, and whether columns come first."""
     version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     if version not in _VERSIONS:
@@ -74,7 +74,7 @@ def _header(file: IO[bytes] | io.BufferedIOBase) -> tuple[tuple[int, ...], "np.d
     return shape, dtype, fortran
 
 
-def _read(file: IO[bytes] | io.BufferedIOBase, size: int) -> np.ndarray:
+def _read(file: Any, size: int) -> np.ndarray:
     """The array of ``size`` bytes, header counted."""
     shape, dtype, fortran = _header(file)
     if dtype.hasobject:

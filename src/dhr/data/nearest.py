@@ -45,7 +45,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     (".parquet", "a table of Hugging Face's: save it once with python -c \"import datasets; "
      "datasets.load_dataset('{folder}').save_to_disk('saved')\", and give saved as --data"),
     (".arrow", "a cache of Hugging Face's: save the data set with save_to_disk, and give that folder"),
-    (".xlsx", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
+    (".xlsx", "a spreadsheet: call it tags.xlsx, with photographs in images/ and classes.txt"),
     (".xls", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
     (".ods", "a spreadsheet: save it as tags.csv, with photographs in images/ and classes.txt"),
     (".zip", "an archive: unpack it"), (".tar", "an archive: unpack it"), (".gz", "an archive: unpack it"),

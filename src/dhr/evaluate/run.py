@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 
 from dhr.data.agreement import Agreement, Check
 from dhr.data.made_of import Origins
-from dhr.data.samples import VOID, ClassTable, DataSet, Sample
+from dhr.data.problems import grouped
+from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.truth_files import ListsTruth, stray_notes
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.evaluate.compare import Comparison, difference
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.counts import Counts, count
-from dhr.evaluate.folders import Predictions, check_folder, find_predictions, first, tags_of
+from dhr.evaluate.folders import Predictions, check_folder, find_predictions, tags_of
 from dhr.evaluate.masks import without_truth
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
@@ -28,6 +29,8 @@ STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 
 Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
+
+_REASONS = 3  # that a message spells out
 
 STRICT = EvaluateConfig()
 """Whatever does not fit is an error; no intervals."""
@@ -94,20 +97,20 @@ def compare(
     tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in folders}
     agreement = _Agreements(data, found)
     wrong: dict[str, list[str]] = {name: [] for name in folders}
-    refused: dict[str, list[str]] = {name: [] for name in folders}
-    unread: list[str] = []
+    refused: dict[str, list[Problem]] = {name: [] for name in folders}
+    unread: list[Problem] = []
     origins = {name: Origins.beside(folder) for name, folder in folders.items()}
     looks = in_order(partial(_look, data, found, origins), scored, config.workers)
     for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
         if look.unread is not None:
-            unread.append(f"{sample.name} ({look.unread})")
+            unread.append(Problem(sample.name, look.unread))
         for name, reason in look.refused.items():
-            refused[name].append(f"{sample.name} ({reason})")
+            refused[name].append(Problem(sample.name, reason))
         for name, reason in look.wrong_size.items():
             if config.allow_wrong_size:
                 wrong[name].append(sample.name)
             else:
-                refused[name].append(f"{sample.name} ({reason})")
+                refused[name].append(Problem(sample.name, reason))
         if len(look.counts) == len(folders):
             agreement.add(sample, look.counts)
             for name, counts in look.counts.items():
@@ -216,16 +219,26 @@ def _check_ids(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> None:
 
 
 def _refuse(
-    found: Mapping[str, Predictions], refused: Mapping[str, Sequence[str]], unread: Sequence[str], scored: int
+    found: Mapping[str, Predictions], refused: Mapping[str, Sequence[Problem]], unread: Sequence[Problem], scored: int
 ) -> None:
     if unread:
-        raise DataError(f"{len(unread)} of {scored} ground-truth masks cannot be read: {first(unread)}")
+        raise DataError(f"{len(unread)} of {scored} ground-truth masks cannot be read: {_each_reason(unread)}")
     for name, reasons in refused.items():
         if reasons:
             raise DataError(
                 f"{len(reasons)} of {scored} masks in {found[name].folder} cannot be compared with their truth: "
-                f"{first(reasons)}; correct them"
+                f"{_each_reason(reasons)}; correct them"
             )
+
+
+def _each_reason(problems: Sequence[Problem]) -> str:
+    """Each reason once, with the photograph that has it first."""
+    texts = []
+    for group in grouped(problems)[:_REASONS]:
+        one, *others = group.problems
+        more = f" and {len(others)} more for the same reason" if others else ""
+        texts.append(f"{one.source} ({one.reason}){more}")
+    return ", ".join(texts)
 
 
 def _elsewhere(scores: Scores, photographs: int) -> int:

@@ -13,7 +13,8 @@ _TEXT = """
 
     The output folder gets masks/NAME.png, overview.png (photographs beside their masks) and run.json.
     Given --tags (a tags.csv), photographs get no other classes than their tags.
-    Interrupted, the same command goes on where it stopped.
+    Interrupted, the same command goes on where it stopped. Called again, it segments new photographs and
+    those that changed; masks of photographs that are gone stay, and are named.
 """
 
 
