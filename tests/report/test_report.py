@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -246,6 +247,39 @@ def test_odd_cams_leave_no_picture(tmp_path: Path, arrays: dict[str, np.ndarray]
     finish(tmp_path, data, ())
     np.savez(tmp_path / "cams" / "a.npz", **arrays)
     assert len(Page(write_report(tmp_path, data)).sources) == 1
+
+
+def test_cams_are_unpacked_only_if_they_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of some kilobytes can stand for gigabytes."""
+    data = Pictures({"a": picture()})
+    finish(tmp_path, data, ())
+    monkeypatch.setattr("dhr.report.card._MAX_CAMS", 100_000)
+    path = tmp_path / "cams" / "a.npz"
+    for size, pictures in ((100, 2), (1000, 1)):
+        np.savez_compressed(path, cams=np.zeros((1, size, 400), np.float16), classes=np.array([0]))
+        assert path.stat().st_size < 5000
+        assert len(Page(write_report(tmp_path, data)).sources) == pictures
+    path.unlink()
+    os.mkfifo(path)
+    assert len(Page(write_report(tmp_path, data)).sources) == 1
+
+
+NUMBERS = ["1" + "0" * 400, "-1", "true", '"x"', "1e999", "null", "[]", "0.5"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_that_cannot_be_count_as_unknown(number: str, tmp_path: Path) -> None:
+    data = Pictures({"a": picture()})
+    finish(tmp_path, data)
+    text = (
+        f'{{"tags": ["cat", 1], "quality": {number}, "width": {number}, "height": {number}, '
+        f'"ratios": {{"cat": {number}}}, "vanished": [{number}]}}'
+    )
+    (tmp_path / "items" / "a.json").write_text(text)
+    (tmp_path / "run.json").write_text(
+        f'{{"seconds": {number}, "counts": {{"masks": {number}}}, "stages": [{{"name": "x", "seconds": {number}}}]}}'
+    )
+    assert Page(write_report(tmp_path, data)).titles == ["a"]
 
 
 def test_nothing_finished(tmp_path: Path) -> None:
