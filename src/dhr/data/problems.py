@@ -24,7 +24,7 @@ class ProblemGroup:
         "a.jpg: no tags (and 1 more for the same reason: 'b.jpg')"
         """
         first, *others = self.problems
-        text = f"{first.source}: {first.reason}" if first.source not in first.reason else first.reason
+        text = f"{first.source}: {first.reason}" if not first.reason.startswith(f"{first.source}:") else first.reason
         if not others:
             return text
         sources = list(dict.fromkeys(other.source for other in others if other.source != first.source))
