@@ -98,7 +98,7 @@ def test_bad_input_is_one_clear_error(
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_class_alone_is_refused(kind: Any, image: np.ndarray, scores: np.ndarray, features: np.ndarray) -> None:
     """Its share is 1 wherever it scores, whatever was given."""
-    with pytest.raises(ShapeError, match=r"one class, .* give its background too"):
+    with pytest.raises(ShapeError, match=r"one class, .* add the background"):
         dhr.refine(image, scores[:, 1:], kind, features)
 
 

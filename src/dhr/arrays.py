@@ -131,7 +131,7 @@ def refine(
     maps = _floats("scores", scores, first)
     if maps.shape[1] == 1:
         raise ShapeError(
-            "scores hold one class, which has nothing to be told from; give its background too: np.concatenate([1 - p, "
+            "scores hold one class, so there is nothing to compare it with; add the background: np.concatenate([1 - p, "
             "p], axis=1)"
         )
     if float(maps.min()) < 0:
@@ -258,8 +258,8 @@ def _valid(value: Array | None, maps: Tensor) -> Tensor:
         )
     if tensor.shape != maps.shape[:2] or not bool(tensor.bool().any(dim=1).all()):
         raise ShapeError(
-            f"valid must be {tuple(maps.shape[:2])} (images, classes) as cams are, and True for a class of every image "
-            f"at least; got {tuple(tensor.shape)}"
+            f"valid must be {tuple(maps.shape[:2])} (images, classes) as cams are, with at least one True per image; "
+            f"got {tuple(tensor.shape)}"
         )
     return tensor.to(maps.device, torch.bool)
 
@@ -269,7 +269,7 @@ def _prior(value: Array, maps: Tensor, background: bool) -> Tensor:
     tensor = _tensor("prior", value).to(maps.device, maps.dtype)
     expected = (maps.shape[0], maps.shape[1] + background)
     if tuple(tensor.shape) != expected or not bool((tensor.isfinite() & (tensor >= 0)).all()):
-        raise ShapeError(f"prior must be {expected} (images, classes), no share below 0; got {tuple(tensor.shape)}")
+        raise ShapeError(f"prior must be {expected} (images, classes), all shares 0 or more; got {tuple(tensor.shape)}")
     return tensor
 
 

@@ -33,7 +33,7 @@ def read_tensors(
         start = file.read(8)
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length + 8 > size:
-        raise ValueError("it is cut off, or no safetensors file")
+        raise ValueError("it is cut off, or not a safetensors file")
     if length > MAX_HEADER:
         raise ValueError(f"its header has {length / 1e6:.0f} MB, over the limit of {MAX_HEADER / 1e6:.0f} MB")
     try:

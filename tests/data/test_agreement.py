@@ -92,7 +92,7 @@ def test_a_numbering_that_begins_elsewhere_is_noticed(drawn: tuple[int, bool, li
 def test_a_numbering_is_refused_where_nothing_fits_as_stored() -> None:
     shifted = [((1,), {2: 5, 0: 3}), ((3,), {4: 5, 0: 3}), ((5,), {6: 5, 0: 3})]
     text = refusal(seen(table(8, False), [*shifted, *shifted]))
-    assert "numbered from 1" in text and "6 of 6 photographs, as stored of 0; subtract 1" in text
+    assert "numbered from 1" in text and "6 of 6 photographs; as stored, of 0; subtract 1" in text
     text = refusal(seen(table(8, True), [((tag + 1,), {tag: 5}) for tag in (1, 3, 5, 7)]))
     assert "add 1 to each label" in text
 
@@ -102,10 +102,10 @@ def test_a_numbering_is_refused_where_nothing_fits_as_stored() -> None:
     [
         (
             {0: 9, VOID: 4},
-            "255 there, which is void (as are COCO's crowds) and not a class; store 'c0' as 1",
+            "255, which is void (as are COCO's crowds) and not a class; store 'c0' as 1",
         ),
-        ({VOID: 4}, "pixels are 255 there"),
-        ({0: 9}, "only the background (0) is there; store 'c0' as 1"),
+        ({VOID: 4}, "pixels are 255"),
+        ({0: 9}, "they show only the background (0); store 'c0' as 1"),
     ],
 )
 def test_masks_of_which_no_tagged_class_can_be_scored_are_refused(labels: dict[int, int], reason: str) -> None:
@@ -118,22 +118,22 @@ def test_masks_of_which_no_tagged_class_can_be_scored_are_refused(labels: dict[i
 
 def test_other_classes_alone_are_refused() -> None:
     text = refusal(seen(table(4, True), [((1,), {0: 5, 3: 5}), ((2,), {0: 5, 4: 5})]))
-    assert "other classes are there; check the order of the classes" in text
+    assert "they show other classes; check the order of the classes" in text
 
 
 def test_some_photographs_are_named_and_the_others_count() -> None:
     good: Photograph = ((1,), {0: 5, 1: 5})
     found = seen(table(2, True), [good, ((1,), {0: 5, VOID: 5}), good, ((1,), {0: 9})])
     assert kinds(found) == ["nothing_tagged"]
-    assert "in 2 of 4 tagged photographs: 'p1', 'p3'; pixels are 255 there" in found.checks()[0].text
+    assert "in 2 of 4 tagged photographs: 'p1', 'p3'; pixels are 255" in found.checks()[0].text
 
 
 def test_classes_that_are_tagged_or_there_alone_are_counted() -> None:
     found = seen(table(3, False), [((0, 1), {0: 5, 2: 5})] * 4 + [((0,), {0: 5})])
     assert kinds(found) == ["not_in_truth", "not_tagged"]
     first, second = (check.text for check in found.checks())
-    assert first.endswith("tagged, but nowhere in it: 'c1' (4 photographs)")
-    assert second.endswith("in it, but not tagged: 'c2' (4 photographs, and no photograph is tagged with it)")
+    assert first.endswith("tagged, but no mask shows them: 'c1' (4 photographs)")
+    assert second.endswith("that are not tagged with them: 'c2' (4 photographs, and no photograph is tagged with it)")
     assert kinds(seen(table(3, False), [((0, 1), {0: 5, 2: 5})] * 4, complete=False)) == ["not_tagged"]
     assert kinds(seen(table(3, False), [((0, 1), {0: 5})] * 4, complete=False)) == []  # it vanished: scored elsewhere
 

@@ -133,7 +133,7 @@ def test_a_folder_named_as_a_split_beside_classes_is_named_unless_listed(lay_out
     root = lay_out("bus/a.jpg", "car/b.jpg", "train/c.jpg")
     data = open_data(root)
     assert tags(data) == {"bus/a": "bus", "car/b": "car"}
-    assert "it is named as a split, so it is no class; list it in classes.txt" in told(data)
+    assert "it is named as a split, so it is not a class; list it in classes.txt" in told(data)
     (root / "classes.txt").write_text("background\nbus\ncar\ntrain\n")
     assert tags(open_data(root)) == {"bus/a": "bus", "car/b": "car", "train/c": "train"}
 
@@ -208,7 +208,7 @@ def test_folders_that_differ_in_case_only_are_one_class_and_told(lay_out: Lay) -
 @pytest.mark.parametrize("name", ["images", "Masks", "labels", "photos"])
 def test_a_folder_that_other_layouts_have_is_no_class_unless_the_user_says_so(lay_out: Lay, name: str) -> None:
     root = lay_out(f"{name}/a.jpg", "more/b.jpg")
-    with pytest.raises(DataError, match=f"{name}' has no name of a class; .* choose --format class-folders"):
+    with pytest.raises(DataError, match=f"{name}' is not named like a class; .* choose --format class-folders"):
         open_data(root)
     assert name in open_data(root, kind="class-folders").classes.names
 

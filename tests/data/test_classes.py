@@ -60,7 +60,7 @@ def test_lists_that_are_refused_with_the_remedy(tmp_path: Path, text: str, words
     with pytest.raises(DataError) as error:
         read_classes(tmp_path / "classes.txt")
     assert words in str(error.value) and "\n" not in str(error.value)
-    assert "write the names alone, one a line" in str(error.value) or "move it there" in str(error.value)
+    assert "write only the names, one per line" in str(error.value) or "move it there" in str(error.value)
 
 
 @pytest.mark.parametrize("first", ["unlabeled", "Unlabelled", "void", "_ignore_", "bg", "other", "none"])
@@ -68,8 +68,8 @@ def test_lists_that_are_refused_with_the_remedy(tmp_path: Path, text: str, words
 def test_a_first_class_that_may_be_the_background_is_told(make: Maker, first: str, tags: str) -> None:
     data = FolderDataSet(make({"a.png": tags, "b.png": "cat;dog"}, classes=(first, "cat", "dog")))
     (note,) = data.notes
-    assert f"class 0, {first!r}, is tagged nowhere" in note and "`background`" in note
-    assert ("each of the 1 photographs with one tag" in note) == (tags == "cat")
+    assert f"no photograph is tagged with class 0, {first!r}" in note and "`background`" in note
+    assert ("1 photographs have one tag" in note) == (tags == "cat")
 
 
 def test_photographs_of_one_tag_without_a_background_are_told(make: Maker) -> None:

@@ -195,7 +195,7 @@ def test_an_image_without_annotations_is_a_negative(read: Write) -> None:
 
 
 def test_without_a_single_label_the_reasons_are_told(read: Write) -> None:
-    with pytest.raises(DataError, match=r"no label that could be a class: .*an element 'circle' is not read"):
+    with pytest.raises(DataError, match=r"no label could be a class: .*an element 'circle' is not read"):
         read(image("a.png", "<circle/>"), labels="")
 
 

@@ -268,7 +268,7 @@ def test_missing_classes_shows_how_to_make_them(make: Maker) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "expected class names, one a line, got none"),
+        (b"", "expected class names, one per line, got none"),
         (b"background\n", "got only the background"),
         (b"cat\ndog\ncat\n", "line 3: class 'cat' is already in line 1"),
         (b"cat\n\ndog\n", "line 2: blank"),

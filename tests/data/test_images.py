@@ -209,7 +209,7 @@ def test_what_is_no_image(tmp_path: Path) -> None:
         "empty.png": "empty file",
         "folder.png": "got a folder",
         "pipe.png": "special file",
-        "gone.png": "there is none",
+        "gone.png": "found none",
     }
     for name, words in expected.items():
         with pytest.raises(ItemError) as error:

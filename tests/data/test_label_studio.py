@@ -129,7 +129,7 @@ def test_an_unknown_kind_is_named_by_task_and_left_out(read: Write, kind: Any) -
     assert tags(data) == {"a": {"jar"}, "b": {"jar"}} and not data.samples[0].has_truth
     assert any("are not read and do not count" in note for note in data.notes)
     data = read(task("a.png", [strange]), tasks[1], lenient=True)  # a mug is there, for all that is known
-    assert tags(data) == {"b": {"jar"}} and "is not read, and there is nothing else in it" in reasons(data)
+    assert tags(data) == {"b": {"jar"}} and "is not read, and nothing else is annotated" in reasons(data)
 
 
 def test_a_region_without_a_label_is_named(read: Write) -> None:
@@ -146,7 +146,7 @@ def test_what_belongs_to_a_region_is_no_class(read: Write) -> None:
     data = read(task("a.png", results), files=("a.png",))
     assert data.classes.names == ("background", "mug", "sharp")
     notes = " | ".join(data.notes)
-    assert "'state' 1, 't' 1" in notes and "results that are no labels do not count: 'rating' 1" in notes
+    assert "'state' 1, 't' 1" in notes and "results other than labels do not count: 'rating' 1" in notes
     assert "choices count as classes beside the labels of regions: those of 'quality'" in notes
 
 
@@ -343,9 +343,9 @@ def test_taxonomies_tag_with_their_leaves(read: Write) -> None:
 
 def test_results_without_any_label_are_told_where_there_is_no_class(read: Write) -> None:
     caption = {"id": "t", "type": "textarea", "from_name": "t", "value": {"text": ["a mug"]}}
-    with pytest.raises(DataError, match=r"no label that could be a class: results that are no labels.*'textarea' 1"):
+    with pytest.raises(DataError, match=r"no label could be a class: results other than labels.*'textarea' 1"):
         read(task("a.png", [caption]))
-    with pytest.raises(DataError, match=r"no label that could be a class: .*'cube'"):
+    with pytest.raises(DataError, match=r"no label could be a class: .*'cube'"):
         read(task("a.png", [{"id": 1, "type": "cube", "value": {}}]))
 
 
@@ -417,7 +417,9 @@ def test_masks_in_truth_are_taken_where_there_are_no_outlines(read: Write, tmp_p
 def test_of_several_annotators_the_first_outlines_count_or_the_marked_ones(read: Write) -> None:
     first, second = [polygon("mug")], [polygon("mug", 50, 100)]
     data = read(task("a.png", first, second), files=("a.png",))
-    assert (truth(data)[:, :10] == 1).all() and any("several annotators drew outlines" in note for note in data.notes)
+    assert (truth(data)[:, :10] == 1).all() and any(
+        "several annotators outlined each of" in note for note in data.notes
+    )
     marked = {"id": 9, "ground_truth": True, "result": second}
     assert (truth(read(task("a.png", first, marked), files=("a.png",)))[:, 10:] == 1).all()
 

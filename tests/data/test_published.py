@@ -148,7 +148,7 @@ def test_lists_of_labels_mean_the_same_in_every_form(
 
 def test_lists_that_can_be_numbers_or_places_are_refused(tmp_path: Path) -> None:
     two = ClassTable(("background", "jar", "mug"), background=True)
-    with pytest.raises(DataError, match="which may be the numbers of both classes, or say of each class"):
+    with pytest.raises(DataError, match="which may be two class numbers, or one flag per class"):
         read_image_labels(written(tmp_path, [[0, 1], [1, 0]]), two)
     found = read_image_labels(written(tmp_path, [[0, 1], [1, 1]]), two)
     assert found["0"].tags == (2,)

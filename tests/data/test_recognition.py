@@ -66,7 +66,7 @@ def test_the_right_folder_above_is_named(lay: Lay, kind: str, inner: str) -> Non
     ("name", "content", "words"),
     [
         ("x/data.json", '{"images": [], "annotations": [], "categories": []}', "COCO's: call it annotations/"),
-        ("a.json", '{"version": "5", "shapes": [], "imagePath": "a.jpg"}', "labelme's, one file a photograph: convert"),
+        ("a.json", '{"version": "5", "shapes": [], "imagePath": "a.jpg"}', "labelme's, one file per photograph"),
         ("via.json", '{"_via_img_metadata": {"a": {"regions": [{"shape_attributes": {}}]}}}', "VGG Image Annotator"),
         ("s.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely's"),
         ("x/export.xml", "<annotations><image/></annotations>", "CVAT's: call it annotations.xml"),
@@ -107,7 +107,7 @@ def test_many_files_of_a_kind_are_one_reason(tmp_path: Path, layouts: ModuleType
         (["train/image/a.jpg"], "nearest is release: 'train/image' is there, */xml or */mask is missing"),
         (["dataset_info.json"], "nearest is huggingface: 'dataset_info.json' is there, state.json is missing"),
         (["a.jpg", "b.jpg"], "there are photographs such as 'a.jpg', and nothing tags them: put them into images/"),
-        (["cat/a.jpg", "masks/b.jpg"], "not class-folders: .*masks' has no name of a class"),
+        (["cat/a.jpg", "masks/b.jpg"], "not class-folders: .*masks' is not named like a class"),
     ],
 )
 def test_what_the_nearest_layout_lacks_is_said(

@@ -170,7 +170,7 @@ def test_the_name_of_the_xml_file_counts_before_the_one_inside(put: Write) -> No
     data = open_data(root)
     assert tags(data) == {"a": ("jar",), "b": ("mug",)}
     assert not data.problems
-    assert any("give that of another, such as" in note and "a.xml" in note for note in data.notes)
+    assert any("name another inside, such as" in note and "a.xml" in note for note in data.notes)
 
 
 def test_the_name_inside_counts_where_the_other_matches_nothing(put: Write) -> None:
@@ -210,9 +210,9 @@ OBJECT = "<object><name>car</name>{}</object>"
         ("<pose>Left</pose><actions><jumping>1</jumping></actions><difficult>1</difficult>", "", None),
         ("<attributes><attribute><name>wheel</name><value>4</value></attribute></attributes>", "", None),
         ("", "<owner><name>wheel</name></owner><source><database>wheel</database></source>", None),
-        ("<part><name>wheel</name></part>", "", "the name 'wheel' of something that is no object"),
+        ("<part><name>wheel</name></part>", "", "the name 'wheel' outside any object"),
         ("<part><name>wheel</name></part>", OBJECT.format("").replace("car", "wheel"), None),
-        ("", "<label>wheel</label>", "the name 'wheel' of something that is no object"),
+        ("", "<label>wheel</label>", "the name 'wheel' outside any object"),
         ("", "<objects><object><name>wheel</name></object></objects>", "an element <objects> with objects in it"),
         ("", "<item><bndbox><xmin>1</xmin></bndbox></item>", "an element <item> with objects in it"),
     ],

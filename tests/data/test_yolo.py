@@ -120,8 +120,8 @@ def test_keypoints_are_no_polygons(write: Write) -> None:
     ("line", "words"),
     [
         ("7 0.5 0.5 0.2 0.2", "line 2: an object of the class 7, which does not exist,"),
-        ("0 120 60 40 30", "line 2: an object whose coordinates are no shares"),
-        ("0 nan 0.5 0.2 0.2", "line 2: an object whose coordinates are no shares"),
+        ("0 120 60 40 30", "line 2: an object with coordinates outside 0..1"),
+        ("0 nan 0.5 0.2 0.2", "line 2: an object with coordinates outside 0..1"),
         ("cat 0.5 0.5 0.2 0.2", "line 2: expected numbers, got 'cat 0.5"),
         ("0 0.5 0.5", "line 2: an object of 2 numbers"),
         ("\x00\ufffe", "line 2: expected numbers"),
@@ -185,5 +185,5 @@ def test_names_lead_nowhere(write: Write, layouts: ModuleType, tmp_path: Path) -
 def test_a_polygon_without_end_costs_one_ground_truth(write: Write) -> None:
     text = "0 " + "0 0 1 1 " * 100_000
     data = open_data(write({"images/a.jpg": text}, "train: images\n" + NAMES))
-    with pytest.raises(ItemError, match=r"a.txt line 1: .*to and fro"):
+    with pytest.raises(ItemError, match=r"a.txt line 1: .*repeats its path"):
         data.read_truth(data.samples[0])

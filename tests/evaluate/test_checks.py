@@ -125,7 +125,7 @@ def test_ground_truth_without_a_pixel_of_any_tag_is_refused(
         "adjacency": ["adjacency", "--data", given.root / "data"],
         "adjacency of a folder": ["adjacency", "--truth", given.truth, "--pred", masks],
     }.get(how, given.call(masks))
-    words = "only the background (0) is there" if kind == "background" else "255 there, which is void"
+    words = "they show only the background (0)" if kind == "background" else "255, which is void"
     one_line(dhr(call), "ground truth: no pixel of any", words, "store 'mug' as 1")
 
 
@@ -139,7 +139,7 @@ def test_a_few_photographs_without_their_tags_are_named(
     ended = dhr(given.call(masks, "--json", tmp_path / "s.json"))
     assert ended.code == 0 and checks(tmp_path / "s.json") == ["nothing_tagged"]
     note = next(line for line in ended.out.splitlines() if line.startswith("Note: "))
-    assert "2 of 6 tagged photographs: 'p', 'q'; pixels are 255 there" in note
+    assert "2 of 6 tagged photographs: 'p', 'q'; pixels are 255" in note
     assert ended.out.index("Note: ") < ended.out.index("mIoU")  # before the score
 
 
@@ -156,7 +156,7 @@ def test_a_numbering_from_1_is_named_and_where_it_is_certain_refused(
     (given.root / "data" / "tags.csv").write_text("\n".join(lines), encoding="utf-8")
     for number, letter in enumerate(NAMES):  # one class a photograph: as stored, tags and ground truth share nothing
         write_mask(given.truth / f"{letter}.png", np.full((6, 9), 2 + 2 * (number % 2), np.uint8))
-    one_line(dhr(given.call(masks)), "numbered from 1", "6 of 6 photographs, as stored of 0")
+    one_line(dhr(given.call(masks)), "numbered from 1", "6 of 6 photographs; as stored, of 0")
     one_line(dhr(["adjacency", "--data", given.root / "data"]), "numbered from 1")
 
 
@@ -170,8 +170,11 @@ def test_classes_that_are_nowhere_or_not_tagged_are_named_with_counts(
     (given.root / "data" / "tags.csv").write_text(lines, encoding="utf-8")
     for command in ("evaluate", "adjacency"):
         ended = dhr([command, *given.call(masks, "--json", tmp_path / "s.json")[1:]])
-        assert "these classes are tagged, but nowhere in it: 'jug' (4 photographs)" in ended.out
-        assert "these classes are in it, but not tagged: 'cup' (2 photographs, and no photograph is" in ended.out
+        assert "these classes are tagged, but no mask shows them: 'jug' (4 photographs)" in ended.out
+        assert (
+            "masks show these classes in photographs that are not tagged with them: 'cup' (2 photographs, and"
+            in ended.out
+        )
         assert {"not_in_truth", "not_tagged"} <= set(checks(tmp_path / "s.json"))
 
 
@@ -180,7 +183,10 @@ def test_masks_of_another_data_set_are_noticed(folder: Callable[..., Folder], dh
     ended = dhr(given.call(given.masks("masks", lambda labels: np.where(labels > 0, 1 + labels % 3, 0))))
     assert ended.code == 0
     assert f"masks in {given.root / 'masks'}: no pixel of any tag in 6 of 6 tagged photographs" in ended.out
-    assert "classes that are not tagged are in 6 of 6 photographs; check that these are the right masks" in ended.out
+    assert (
+        "masks show classes that are not tagged in 6 of 6 photographs; check that these are the right masks"
+        in ended.out
+    )
 
 
 def test_classes_are_matched_by_name(folder: Callable[..., Folder], dhr: Any, one_line: Any, tmp_path: Path) -> None:

@@ -201,5 +201,5 @@ def test_photographs_that_are_no_files(tmp_path: Path) -> None:
     done = export(scenes, tmp_path / "masks", "cvat", tmp_path / "out")
     assert done.masks == 2 and 'width="48" height="32"' in (tmp_path / "out" / "annotations.xml").read_text()
     pytest.importorskip("cv2")
-    with pytest.raises(DataError, match="no file, so it cannot be linked"):
+    with pytest.raises(DataError, match="not a file, so it cannot be linked"):
         export(scenes, tmp_path / "masks", "yolo", tmp_path / "yolo")

@@ -31,7 +31,7 @@ def test_masks_without_any_tag_are_refused_before_anything_is_written(
     nothing, other = "no pixel of any tag in any of the 3 tagged photographs", "seem to be numbered from 1"
     assert (other if kind == "other classes" else nothing) in ended.err
     words = {
-        "0 and 255": "255 there, which is void",
+        "0 and 255": "255, which is void",
         "background": "only the background",
         "other classes": "subtract 1",
     }
@@ -44,7 +44,7 @@ def test_a_few_of_them_are_counted(plain: Callable[..., Any], dhr: Any, tmp_path
     write_mask(given.folder / "b.png", np.where(LABELS["b"] > 0, 255, 0).astype(np.uint8))
     ended = dhr(["export", "--data", given.root, "--pred", given.folder, "--to", "png", "--out", tmp_path / "out"])
     assert ended.code == 0
-    assert "no pixel of any tag in 1 of 3 tagged photographs: 'b'; pixels are 255 there, which is void" in ended.out
+    assert "no pixel of any tag in 1 of 3 tagged photographs: 'b'; pixels are 255, which is void" in ended.out
 
 
 def test_edited_masks_are_exported_as_what_they_show(plain: Callable[..., Any], tmp_path: Path) -> None:

@@ -80,11 +80,15 @@ def test_a_head_sits_only_on_what_it_was_trained_on(tmp_path: Path) -> None:
 
 def test_checkpoints_of_other_models_are_refused_by_their_keys(tmp_path: Path) -> None:
     stego, leopart = write_stego(tmp_path / "stego.ckpt"), write_leopart(tmp_path / "leopart.ckpt")
-    with pytest.raises(WeightsError, match=r"no checkpoint of uss\.kind hp: expected cluster1\.0\.weight, it has net"):
+    with pytest.raises(
+        WeightsError, match=r"not a checkpoint of uss\.kind hp: expected cluster1\.0\.weight, it has net"
+    ):
         build_uss(UssConfig(kind="hp", model=MODEL, head=str(stego)))
     with pytest.raises(WeightsError, match=r"expected net\.cluster1\.0\.weight, it has model\."):
         build_uss(UssConfig(kind="stego", model=MODEL, head=str(leopart)))
-    with pytest.raises(WeightsError, match=r"no checkpoint of uss\.kind leopart: expected model\.prototypes\.weight"):
+    with pytest.raises(
+        WeightsError, match=r"not a checkpoint of uss\.kind leopart: expected model\.prototypes\.weight"
+    ):
         build_uss(UssConfig(kind="leopart", model=MODEL, weights=str(stego)))
     with pytest.raises(WeightsError, match=r"parameters differ, first .*patch_embed"):
         build_uss(UssConfig(kind="stego", model="vit_tiny_patch16_224", head=str(stego)))

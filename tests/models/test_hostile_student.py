@@ -101,10 +101,10 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("wss.std", [0, 0, 0], "std"),
     ("wss.mean", [float("nan")] * 3, "NaN"),
     ("wss.unknown", 1, "unknown"),
-    ("wss.options", {"checkpoint_path": "weights"}, "reads no other"),
-    ("wss.options", {"pretrained": True}, "reads no other"),
-    ("wss.options", {"pretrained_cfg": {"url": "x"}}, "reads no other"),
-    ("wss.options", {"cache_dir": "x"}, "reads no other"),
+    ("wss.options", {"checkpoint_path": "weights"}, "must not refer to other files"),
+    ("wss.options", {"pretrained": True}, "must not refer to other files"),
+    ("wss.options", {"pretrained_cfg": {"url": "x"}}, "must not refer to other files"),
+    ("wss.options", {"cache_dir": "x"}, "must not refer to other files"),
     ("wss.options", {"a": {"b": {"c": {"d": {"e": 1}}}}}, "nested too deep"),
     ("wss.options", {str(number): 1 for number in range(2000)}, "entries"),
     ("student.width", 10**9, "whole number"),
@@ -124,7 +124,7 @@ def test_a_header_that_cannot_be_is_refused_in_one_line(
 ) -> None:
     header, state = parts
     path = write(tmp_path / "student.safetensors", changed(header, place, value), state)
-    with pytest.raises(WeightsError, match="is no student that can be used") as error:
+    with pytest.raises(WeightsError, match="is not a usable student") as error:
         read_student(path)
     text = str(error.value)
     assert said in text and len(text.splitlines()) == 1 and len(text) < 600
@@ -132,7 +132,7 @@ def test_a_header_that_cannot_be_is_refused_in_one_line(
 
 @pytest.mark.parametrize("header", ["[" * 100_000, "[]", "null", "", '{"format": NaN}', '{"a": 1, "a": 2}'])
 def test_a_header_that_is_none_is_refused(header: str, parts: Parts, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="is no student that can be used") as error:
+    with pytest.raises(WeightsError, match="is not a usable student") as error:
         read_student(write(tmp_path / "student.safetensors", header, parts[1]))
     assert len(str(error.value).splitlines()) == 1
 
@@ -219,7 +219,7 @@ def test_weights_named_in_a_header_are_never_looked_for(
 
 @pytest.mark.parametrize("option", ["pretrained", "checkpoint_path", "pretrained_cfg", "cache_dir"])
 def test_options_lead_to_no_other_weights(option: str) -> None:
-    with pytest.raises(ConfigError, match=rf"timm's option '{option}' is not for options"):
+    with pytest.raises(ConfigError, match=rf"timm's option '{option}' is not allowed here"):
         build_timm("test_resnet", "none", "wss.weights", {option: "x"})
 
 

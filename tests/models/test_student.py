@@ -112,7 +112,7 @@ def test_a_file_that_is_none_is_refused(damage: str, tmp_path: Path) -> None:
     else:
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"{}" * 20)
-    with pytest.raises(WeightsError, match="no student that can be used"):
+    with pytest.raises(WeightsError, match="not a usable student"):
         read_student(path)
 
 

@@ -147,14 +147,14 @@ def test_a_part_of_a_file_is_refused(kind: str, suffix: str, length: float, tmp_
     content = whole.read_bytes()
     part = tmp_path / f"part.{suffix}"
     part.write_bytes(content[: int(length * len(content)) if length < 1 else int(length)])
-    assert "no readable state dict" in refused(kind, part)
+    assert "not a readable state dict" in refused(kind, part)
 
 
 @both_kinds
 @pytest.mark.parametrize("name", ["notes.txt", "weights.pth", "weights.safetensors", "weights.npz"])
 def test_a_text_is_refused(kind: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("These are no weights.\n" * 20)
-    assert "no readable state dict" in refused(kind, tmp_path / name)
+    assert "not a readable state dict" in refused(kind, tmp_path / name)
 
 
 @both_kinds

@@ -78,7 +78,7 @@ def test_masks_without_any_tag_are_refused(finished: Any, dhr: Any, tmp_path: Pa
     folder = tmp_path / "masks"  # a folder of its own, which no run's record explains
     for name, labels in masks_of(finished).items():
         write_mask(folder / name, np.where((labels > 0) & black_and_white, 255, 0).astype(np.uint8))
-    words = "255 there, which is void" if black_and_white else "only the background (0)"
+    words = "255, which is void" if black_and_white else "only the background (0)"
     ended = dhr(arguments(finished, folder, tmp_path / "student")[:-2])  # without a classifier for other classes
     refused(ended, "no pixel of any tag in any of the 5 tagged photographs", words, "store each class as its class id")
     assert not (tmp_path / "student" / "training").exists()

@@ -128,12 +128,12 @@ def test_rows_and_columns_that_are_exchanged_are_named(case: Any, maps: Path, dh
     save(maps, "p1", [1], [np.ones((20, 60))])
     ended = dhr(run(case, maps))
     assert ended.code == 1, ended
-    assert "56 rows and 40 columns, itself 40 and 56: rows and columns are exchanged" in ended.out
+    assert "56 rows and 40 columns, the photograph 40 and 56: rows and columns are swapped" in ended.out
     assert "20 rows and 60 columns" in ended.out
     for name, tags in TAGS.items():
         save(maps, name, [tag - 1 for tag in tags], [one.T for one in of(tags, *tags)])
     other = case.out.with_name("other")
-    one_line(dhr([*run(case, maps), "--out", str(other)]), "rows and columns are exchanged")
+    one_line(dhr([*run(case, maps), "--out", str(other)]), "rows and columns are swapped")
 
 
 @pytest.mark.parametrize("grid", [(10, 14), (3, 4), (20, 28), (5, 7), (80, 112)])
@@ -150,7 +150,7 @@ def test_squares_that_photographs_were_stretched_to_are_told(case: Any, maps: Pa
         save(maps, name, [tag - 1 for tag in tags], [np.random.default_rng(0).random((32, 32)) for _ in tags])
     ended = dhr(run(case, maps))
     assert ended.code == 0, ended
-    assert "All maps are 32x32, whatever the photographs' aspect" in ended.out
+    assert "All maps are 32x32, unlike the photographs" in ended.out
 
 
 def test_files_of_no_photograph_and_photographs_without_a_file_are_named(case: Any, maps: Path, dhr: Any) -> None:

@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         printed.flush()
         if printed.failure is not None and code in (0, 1):
             reason = printed.failure.strerror or printed.failure
-            _say(f"all is done, but not printed: {reason}; print into another file or terminal")
+            _say(
+                f"all work is done, but its output could not be printed: {reason}; send it to another file or terminal"
+            )
             code = 2
     return code
 

@@ -187,7 +187,7 @@ def _print_vanishing(console: Console, found: Vanishing) -> None:
     pairs = [pair for pair in found.pairs() if pair[2].low]
     if not pairs:
         return
-    table = Table(title="In whose company classes vanish", title_justify="left")
+    table = Table(title="Which classes vanish beside which others", title_justify="left")
     for name in ("class", "companion"):
         table.add_column(name, overflow="fold")
     for name in _LOST:

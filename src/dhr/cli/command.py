@@ -57,7 +57,7 @@ def add_format(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--ignore_unknown",
         action="store_true",
-        help="use photographs whose annotations hold things that are not read; these then do not count as tags",
+        help="use photographs whose annotations hold things that dhr does not read, and ignore these things",
     )
 
 

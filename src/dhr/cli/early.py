@@ -56,11 +56,11 @@ def _read_settings(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"--config: cannot read {file} ({error.strerror}); name a YAML file") from error
     except ValueError as error:
-        raise ConfigError(f"--config: {file} is no YAML of settings ({error})") from error
+        raise ConfigError(f"--config: {file} is not a YAML file of settings ({error})") from error
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise ConfigError(f"--config: {file} must hold settings, `name: value`; see configs/ for examples")
     if odd := next(_odd_keys(settings), None):
-        raise ConfigError(f"--config: {file}: the name {odd} is no text; put it in quotes")
+        raise ConfigError(f"--config: {file}: the name {odd} is not text; put it in quotes")
     if "config" in settings:
         raise ConfigError(f"--config: {file} names another file of settings; join them")
     return settings

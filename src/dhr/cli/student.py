@@ -51,7 +51,7 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
     print_problems(console, predicted.skipped, f"all of them are in {out / 'run.json'}")
     if predicted.strange:
         console.print(
-            f"{len(predicted.strange)} masks there are of none of these photographs, or of older content; remove them: "
+            f"{len(predicted.strange)} masks belong to no photograph here, or to an older version of one; remove them: "
             f"{escape(enumeration(predicted.strange))}",
             highlight=False,
             soft_wrap=True,

@@ -126,7 +126,9 @@ class Agreement:
             found += self._by_class()
         elif self._photographs >= _FEW and 10 * self._foreign >= 9 * self._photographs:
             many = f"{self._foreign} of {self._masks} photographs"
-            text = f"{self._what}: classes that are not tagged are in {many}; check that these are the right masks"
+            text = (
+                f"{self._what}: masks show classes that are not tagged in {many}; check that these are the right masks"
+            )
             found.append(("not_tagged", text))
         return tuple(Check(kind, text) for kind, text in found)
 
@@ -135,12 +137,17 @@ class Agreement:
         lost = [int(index) for index in np.flatnonzero((self._tagged > 0) & (self._both == 0))]
         if lost:
             some = _some([f"{names[index]!r} ({_photographs(int(self._tagged[index]))})" for index in lost])
-            found.append(("not_in_truth", f"{self._what}: these classes are tagged, but nowhere in it: {some}"))
+            found.append(("not_in_truth", f"{self._what}: these classes are tagged, but no mask shows them: {some}"))
         more = self._shown - self._both
         if more.any() and self._photographs:
             order = [int(index) for index in np.argsort(-more, kind="stable") if more[index]]
             some = _some([self._untagged(index, int(more[index])) for index in order])
-            found.append(("not_tagged", f"{self._what}: these classes are in it, but not tagged: {some}"))
+            found.append(
+                (
+                    "not_tagged",
+                    f"{self._what}: masks show these classes in photographs that are not tagged with them: {some}",
+                )
+            )
         return found
 
     def _untagged(self, index: int, photographs: int) -> str:
@@ -158,20 +165,20 @@ class Agreement:
     def _numbering(self, shift: int) -> str:
         begin, remedy = _SHIFTS[shift]
         return (
-            f"{self._what}: its classes seem to be numbered {begin}: moved by one, they are just the tags of "
-            f"{self._same[shift]} of {self._photographs} photographs, as stored of {self._same[0]}; {remedy}"
+            f"{self._what}: its classes seem to be numbered {begin}: shifted by one, they match the tags of "
+            f"{self._same[shift]} of {self._photographs} photographs; as stored, of {self._same[0]}; {remedy}"
         )
 
     def _reason(self) -> str:
         if self._bare_void:
             return f"{self._void()}; {self._store()}"
         if self._bare_other:
-            return "other classes are there; check the order of the classes, and that these are the right masks"
+            return "they show other classes; check the order of the classes, and that these are the right masks"
         return f"{_BACKGROUND}; {self._store()}"
 
     def _void(self) -> str:
         crowds = " (as are COCO's crowds)" if self._complete else ""
-        return f"pixels are 255 there, which is void{crowds} and not a class"
+        return f"pixels are 255, which is void{crowds} and not a class"
 
     def _store(self) -> str:
         first = self._classes.foreground.start
@@ -179,7 +186,7 @@ class Agreement:
         return f"store {self._classes.names[first]!r} as {first}" if one else "store each class as its class id"
 
 
-_BACKGROUND = "only the background (0) is there"
+_BACKGROUND = "they show only the background (0)"
 
 
 def _is_shifted(

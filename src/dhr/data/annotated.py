@@ -135,7 +135,7 @@ def _labels(given: Annotated) -> Sequence[str]:
             if one.wrong or one.unread
         ]
         why = " | ".join([*told(reasons, 3), *given.notes]) or "nothing in it is labelled"
-        raise DataError(f"{given.source}: there is no label that could be a class: {why}")
+        raise DataError(f"{given.source}: no label could be a class: {why}")
     return labels
 
 
@@ -204,7 +204,7 @@ class _Maker:
     def notes(self) -> list[str]:
         """What was decided."""
         count = self.counts["several"]
-        several = f"of {count} photographs several annotators drew outlines; the first, or the one marked, is taken"
+        several = f"several annotators outlined each of {count} photographs; the marked or first annotation is used"
         return [*([several] if count else []), *(f"{self.source}: {note}" for note in self._read.notes)]
 
     def __call__(self, file: str, path: Path, annotations: list[Annotation], reason: str | None) -> Found:
@@ -217,7 +217,7 @@ class _Maker:
         unread = next((f"{one.where}: {one.unread}" for one in annotations if one.unread), None)
         tags = self._tags(annotations[0])
         if unread and not tags:  # whoever passes over it may not take the photograph for one without any class
-            reason = f"{unread} is not read, and there is nothing else in it; annotate it in another way, or remove it"
+            reason = f"{unread} is not read, and nothing else is annotated; annotate it in another way, or remove it"
             return Found(name, str(path), path, (), None, reason)
         truth: Truth | None = self._truth(path, annotations)
         if not isinstance(truth, PaintedTruth) and (mask := self.masks.by_name.get(name)):

@@ -78,7 +78,7 @@ def _read(file: Any, size: int) -> np.ndarray:
     """The array of ``size`` bytes, header counted."""
     shape, dtype, fortran = _header(file)
     if dtype.hasobject:
-        raise Refused("it holds objects, no numbers")
+        raise Refused("it holds objects, not numbers")
     if math.prod(shape) * dtype.itemsize != size - file.tell() or min(shape, default=0) < 0:
         raise Refused(f"its array of {shape} does not fit its {size} bytes")
     content = file.read(size)

@@ -38,12 +38,12 @@ def background_notes(classes: ClassTable, samples: Iterable[Sample]) -> list[str
         single += len(sample.tags) == 1
     if tagged:
         return []
-    whole = f"; all of the mask of each of the {single} photographs with one tag is that class" if single else ""
+    whole = f"; {single} photographs have one tag, and each such mask is that class throughout" if single else ""
     if classes.names[0].strip("_ ").casefold().replace(" ", "_").replace("-", "_") in _OTHER_NAMES:
         return [
-            f"class 0, {classes.names[0]!r}, is tagged nowhere, and the classes have no background{whole}: if it is "
-            "whatever no tag names, write `background` instead of it in the first line of classes.txt"
+            f"no photograph is tagged with class 0, {classes.names[0]!r}, and there is no background{whole}; if class 0 "
+            "is everything that no tag names, write `background` instead in the first line of classes.txt"
         ]
     if not single:
         return []
-    return [f"the classes have no background{whole}: if they show other things too, make the first class `background`"]
+    return [f"there is no background{whole}; if they show other things too, make the first class `background`"]

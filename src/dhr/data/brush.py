@@ -143,5 +143,5 @@ def picture_text(text: object, place: str) -> PictureText:
         raise ValueError(f"expected a picture as text, {_PREFIX}...")
     code = text[len(_PREFIX) :]
     if not base64.b64decode(code[:_HEADER]).startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
-        raise ValueError("its picture is no PNG, or cut off")
+        raise ValueError("its picture is not a PNG, or is cut off")
     return PictureText(code, place)

@@ -31,7 +31,7 @@ PART_NAMES = frozenset(
 )  # fmt: skip
 """Folders, in lower case, that hold all photographs or something other than photographs."""
 _EMPTY, _FILES, _PHOTOGRAPHS = "empty", "files", "photographs"
-_ANYWAY = "; if folder names are the classes all the same, choose --format class-folders"
+_ANYWAY = "; if folder names are the classes nevertheless, choose --format class-folders"
 _MOST = 50_000  # files of a folder that are looked at to find a photograph among them
 
 
@@ -83,7 +83,7 @@ def class_folders(root: Path) -> ClassFolders:
         if not rest:
             there = f", {enumeration([one.name for one in named])} being names of splits" if named else ""
             above = "; if this is the folder of one class, give the folder above" if not named else ""
-            raise DataError(f"{root}: expected a folder of photographs for each class, there is none{there}{above}")
+            raise DataError(f"{root}: expected a folder of photographs for each class, found none{there}{above}")
         return ClassFolders({"": _top(root, rest)}, tuple(one for one in named if _content(one) == _PHOTOGRAPHS))
     strays = tuple(one for one in rest if _content(one) == _PHOTOGRAPHS)
     if strays and len(wrapped) == 1:
@@ -113,7 +113,7 @@ def why_not_class_folders(root: Path) -> str | None:
     tops = found.tops.values()
     for folder in (one for top in tops for one in (*top.classes, *top.others)):
         if folder.name.casefold() in PART_NAMES:
-            return f"{str(folder)!r} has no name of a class{_ANYWAY}"
+            return f"{str(folder)!r} is not named like a class{_ANYWAY}"
         if has_annotation(folder):
             return f"{str(folder)!r} has XML annotations in it, which --format voc reads{_ANYWAY}"
     if not found.with_photographs:
@@ -191,7 +191,7 @@ def _table(root: Path, there: ClassFolders) -> ClassTable:
     if not names:
         others = [one.name for top in there.tops.values() for one in top.others]
         got = f"; {enumeration(others)} hold other files only" if others else ""
-        raise DataError(f"{root}: expected a folder of photographs for each class, there is none{got}")
+        raise DataError(f"{root}: expected a folder of photographs for each class, found none{got}")
     return table_of(names, root)
 
 
@@ -199,7 +199,7 @@ def _tags(name: str, classes: ClassTable, spelling: Spelling) -> tuple[tuple[int
     if classes.background and is_background(class_of(name)):
         return (), None  # a negative
     if (label := spelling.read(class_of(name))) is None:
-        return (), f"its folder {printable(name)!r} is no class of classes.txt; add it, or rename the folder"
+        return (), f"its folder {printable(name)!r} is not a class in classes.txt; add it, or rename the folder"
     return (label,), None
 
 
@@ -217,7 +217,7 @@ def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence
         problems.append(Problem(printable(str(folder)), reason))
     for folder in () if split else there.strays:
         named = split_of(folder.name) is not None
-        why = "it is named as a split, so it is no class; list it" if named else "it lies beside splits; list it"
+        why = "it is named as a split, so it is not a class; list it" if named else "it lies beside splits; list it"
         problems.append(Problem(str(folder), f"{why} in classes.txt if it is one, or move it elsewhere"))
     return problems
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dhr.data.background import BACKGROUND, is_background
 from dhr.errors import DataError
 
-_REMEDY = "write the names alone, one a line, that of class 0 first"
+_REMEDY = "write only the names, one per line, class 0 first"
 _NUMBERED = re.compile(r"(\d{1,3})(\s*[:,\t]\s*|[.)]\s+|\s+)(\S.*)")
 
 
@@ -32,7 +32,7 @@ def names_in(path: Path, text: str) -> tuple[list[str], list[str]]:
     names, notes = _without_numbers(path, lines)
     if len(names) > 1 and names[0] == "__ignore__" and is_background(names[1]):
         names = names[1:]
-        notes.append(f"{path}: '__ignore__' is no class, and {names[0]!r} is class 0")
+        notes.append(f"{path}: '__ignore__' is not a class, and {names[0]!r} is class 0")
     if names and is_background(names[0]) and names[0].casefold() != BACKGROUND:
         notes.append(f"{path}: {names[0]!r} is the background")
     return names, notes
@@ -46,7 +46,7 @@ def _refuse_other_formats(path: Path, lines: Sequence[str]) -> None:
     if all(re.match(r"-\s+\S", line) for line in lines) or re.fullmatch(r"(names|classes|labels)\s*:.*", lines[0]):
         raise DataError(f"{path}: expected names of classes, got YAML; {_REMEDY}")
     if len(lines) == 1 and re.search(r"[,\t|]", lines[0]):
-        raise DataError(f"{path}: expected one name a line, got several in one line, {lines[0][:60]!r}; {_REMEDY}")
+        raise DataError(f"{path}: expected one name per line, got several in one line, {lines[0][:60]!r}; {_REMEDY}")
     if len(lines) > 1 and all(line.endswith(",") for line in lines[:-1]):
         raise DataError(f"{path} line 1: expected a name, got {lines[0]!r} with a comma after it; {_REMEDY}")
 

@@ -44,7 +44,7 @@ def read_classes(path: Path) -> ClassTable:
     background = bool(lines) and is_background(lines[0])
     if len(lines) <= background:
         raise DataError(
-            f"{path}: expected class names, one a line, got {'only the background' if background else 'none'}"
+            f"{path}: expected class names, one per line, got {'only the background' if background else 'none'}"
         )
     if len(lines) > VOID:
         raise DataError(

@@ -69,7 +69,7 @@ def _chosen(root: Path, split: str | None) -> list[CocoFile]:
     if not files:
         raise DataError(
             f"{root}: expected annotations/instances_SPLIT.json, SPLIT/_annotations.coco.json or another JSON file of "
-            "COCO's format; there is none"
+            "COCO's format; found none"
         )
     if split is not None and split not in files:
         years = [name for name in files if name.startswith(split)]
@@ -79,9 +79,7 @@ def _chosen(root: Path, split: str | None) -> list[CocoFile]:
     chosen = [files[split]] if split is not None else list(files.values())
     for file in chosen:
         if file.images is None:
-            raise DataError(
-                f"{file.path}: expected its photographs in {root / 'images'}, there are none; put them there"
-            )
+            raise DataError(f"{file.path}: expected its photographs in {root / 'images'}, found none; put them there")
     return chosen
 
 
@@ -212,7 +210,7 @@ class _Photographs:
             file, same = next(iter(twice.items()))
             ids = " and ".join(printable(str(one.number))[:40] for one in same[:3])
             self.notes.append(
-                f"{self.content.path.name}: photographs that stand there under several ids: {len(twice)}, such as "
+                f"{self.content.path.name}: photographs that occur under several ids: {len(twice)}, such as "
                 f"{printable(file)!r} ({ids}); their objects are taken together"
             )
 

@@ -50,7 +50,7 @@ def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool =
     """
     files = _files(root)
     if not files:
-        raise DataError(f"{root}: expected CVAT's {_FILE} in it, there is none; {_EXPORT}")
+        raise DataError(f"{root}: expected CVAT's {_FILE} in it, found none; {_EXPORT}")
     images = first_folder(root, "images") or root
     names = Names(list_files(images, SUFFIXES).files)
     annotations: list[Annotation] = []

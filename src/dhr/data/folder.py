@@ -110,11 +110,9 @@ class FolderDataSet(StoredDataSet):
 
 def _own_tagging(root: Path) -> Tagging:
     if not root.is_dir():
-        raise DataError(
-            f"{root}: expected a folder with images/, tags.csv and classes.txt, there is none; check the path"
-        )
+        raise DataError(f"{root}: expected a folder with images/, tags.csv and classes.txt, found none; check the path")
     if not (root / "images").is_dir():
-        raise DataError(f"{root}: expected a folder images/ in it, there is none; put the photographs there")
+        raise DataError(f"{root}: expected a folder images/ in it, found none; put the photographs there")
     files = [root / name for name in TAG_FILES if (root / name).is_file()]
     if not files:
         raise DataError(f"{root}: expected a file tags.csv in it, there is {_other_tables(root)}")
@@ -134,7 +132,7 @@ def _other_tables(root: Path) -> str:
         if path.suffix.lower() in _TABLES and path.is_file() and path.name not in own and not path.name.startswith(".")
     )
     if not there:
-        return "none; write a first line image,tags and a line a photograph, such as a.jpg,cat;dog"
+        return "none; write a first line image,tags and a line per photograph, such as a.jpg,cat;dog"
     known = [name for name in there if Path("tags" + Path(name).suffix.lower()).name in TAG_FILES]
     name = (known or there)[0]
     if known:

@@ -109,7 +109,9 @@ def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = 
     try:
         import datasets
     except ImportError as error:
-        raise ConfigError("data sets of Hugging Face need the package datasets: pip install datasets") from error
+        raise ConfigError(
+            "data sets of Hugging Face need the package datasets: pip install 'dhr[huggingface]'"
+        ) from error
     try:
         loaded = datasets.load_from_disk(str(root))
     except Exception as error:  # whatever a damaged file makes of Arrow

@@ -176,7 +176,7 @@ def _of_values(row: Any, names: Sequence[str] | None) -> Label:
             found.append(one.strip())
         elif _is_number(one) and one == int(one) and names is not None:
             if not 0 <= one < len(names):
-                why = "means that it" if one == -1 else f"is that of none of the {len(names)} classes, so it"
+                why = "means that it" if one == -1 else f"is outside the {len(names)} classes, so it"
                 return Label((), f"its label {int(one)} {why} {_UNLABELLED}")
             found.append(names[int(one)])
         else:

@@ -134,8 +134,7 @@ def _placed(path: Path, rows: Sequence[object], width: int) -> bool:
         return False
     if all(len(set(row)) == len(row) and all(isinstance(one, int) for one in row) for row in lists):  # of two classes
         raise DataError(
-            f"{path}: each list holds 0 and 1, which may be the numbers of both classes, or say of each class whether "
-            "it is there; write names"
+            f"{path}: each list holds 0 and 1, which may be two class numbers, or one flag per class; write names"
         )
     return True
 

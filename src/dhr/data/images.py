@@ -182,7 +182,7 @@ def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFil
     try:
         file = _binary(path)
     except FileNotFoundError as error:
-        raise ItemError(f"{path}: expected an image file, there is none; check the name") from error
+        raise ItemError(f"{path}: expected an image file, found none; check the name") from error
     except IrregularFileError as error:
         if error.errno == errno.EFBIG:
             raise ItemError(f"{path}: {error.strerror}; make it smaller") from error

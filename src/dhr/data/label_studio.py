@@ -53,7 +53,7 @@ def read_label_studio(root: Path, split: str | None, progress: Progress, lenient
     """
     files = _files(root)
     if not files:
-        raise DataError(f"{root}: expected a JSON export of Label Studio in it, a list of tasks; there is none")
+        raise DataError(f"{root}: expected a JSON export of Label Studio in it, a list of tasks; found none")
     images = first_folder(root, "images", "upload") or root
     reader = _Reader(ImageFinder(Names(list_files(images, SUFFIXES).files, uploads=True)))
     for path in files:
@@ -116,7 +116,7 @@ class _Reader:
         if self._attributes:
             notes.append(f"choices of regions are attributes and do not count: {_counted(self._attributes)}")
         if self._others:
-            notes.append(f"results that are no labels do not count: {_counted(self._others)}")
+            notes.append(f"results other than labels do not count: {_counted(self._others)}")
         return found, tuple(notes)
 
     def _task(self, blank: Annotation, task: dict[str, Any]) -> None:

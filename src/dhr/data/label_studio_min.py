@@ -102,10 +102,10 @@ def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] 
                 "rename the one that is meant, or export as JSON",
             )  # fmt: skip
         known = fit
-        notes += [f"texts under {name!r} are taken for choices" for name in fit]
+        notes += [f"texts under {name!r} are read as choices" for name in fit]
     others = values.keys() - set(known)
     if others and known:
-        notes.append(f"texts that are taken for data, not for labels: {_listed(others)}")
+        notes.append(f"texts read as data, not as labels: {_listed(others)}")
     return Choices(tuple(known), tuple(notes))
 
 

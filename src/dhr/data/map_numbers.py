@@ -93,15 +93,14 @@ def key_numbers(
     missing = [classes.names[tag] for tag in tags if tag - first not in keys]
     beyond = [key for key in sorted(keys) if not 0 <= key + first < len(classes.names)]
     other = "tagged" if numbering == "table" else "table"
-    hint = f"; if it counts its classes otherwise, --wss.numbering {other}" if kind == "keys" and start else ""
+    hint = f"; if it numbers classes differently, give --wss.numbering {other}" if kind == "keys" and start else ""
     if missing:
         have = ", ".join(str(key) if key in beyond else classes.names[key + first] for key in sorted(keys))
-        raise Refused(
-            f"it has no map of {', '.join(missing)}, which the photograph is tagged with, but of {have}{hint}"
-        )
+        raise Refused(f"it lacks the map of {', '.join(missing)}, a tag of the photograph; it has {have}{hint}")
     if beyond and kind == "keys":
         raise Refused(
-            f"it numbers a class {beyond[0]}, the last is {len(classes.names) - 1 - first} ({classes.names[-1]}){hint}"
+            f"it has a map of class number {beyond[0]}, but the last class is {len(classes.names) - 1 - first} "
+            f"({classes.names[-1]}){hint}"
         )
     return tuple(tag - first for tag in tags)
 

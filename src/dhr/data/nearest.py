@@ -32,7 +32,7 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 # The first kind counts all of whose marks are in the beginning of the file.
 _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str], ...] = (
-    ((b'"shapes"', b'"imagePath"'), "labelme's, one file a photograph: convert them with labelme2voc or to COCO"),
+    ((b'"shapes"', b'"imagePath"'), "labelme's, one file per photograph: convert them with labelme2voc or to COCO"),
     ((b'"shape_attributes"',), "that of VGG Image Annotator: export it as COCO"),
     ((b'"classTitle"',), "Supervisely's: export it as COCO or Pascal VOC"),
     ((b'"images"', b'"categories"'), "COCO's: call it annotations/instances_NAME.json, photographs in images/"),

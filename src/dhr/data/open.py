@@ -127,7 +127,7 @@ def open_data(
     if kind != AUTO and kind not in READERS:
         raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {kind!r}")
     if not root.is_dir():
-        raise DataError(f"{root}: expected a folder of photographs and tags, there is none; check the path")
+        raise DataError(f"{root}: expected a folder of photographs and tags, found none; check the path")
     quiet: Progress = lambda done, total: None  # noqa: E731
     given = kind != AUTO
     if not given:

@@ -68,7 +68,7 @@ class Polygons:
             raise ValueError("a polygon lies far outside")
         for one in points:  # what the painting needs grows with the way around
             if np.abs(np.diff(one, axis=0, append=one[:1])).max(axis=1).sum() > 4 * height * width + 100 * sum(canvas):
-                raise ValueError("a polygon goes to and fro without end")
+                raise ValueError("a polygon repeats its path too often")
         # Painted in a box of its own, so that many small objects cost no more than their pixels.
         left, top = (int(value) for value in np.clip(np.floor(low) - 1, 0, [width - 1, height - 1]))
         right, bottom = (int(value) for value in np.clip(np.ceil(high) + 1, [left + 1, top + 1], [width, height]))

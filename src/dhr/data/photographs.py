@@ -39,7 +39,7 @@ def list_photographs(root: Path, split: str | None = None) -> Photographs:
         DataError: there are none, or no such split.
     """
     if not root.is_dir():
-        raise DataError(f"expected a folder of photographs at {root}, there is none; check the path")
+        raise DataError(f"expected a folder of photographs at {root}, found none; check the path")
     images = root / "images" if (root / "images").is_dir() else root
     listing = list_files(images, SUFFIXES)
     names = Names(listing.files)
@@ -62,7 +62,7 @@ def photographs_below(folder: Path) -> Photographs:
         DataError: there are none.
     """
     if not folder.is_dir():
-        raise DataError(f"expected a folder of photographs at {folder}, there is none; check the path")
+        raise DataError(f"expected a folder of photographs at {folder}, found none; check the path")
     listing = list_files(folder, SUFFIXES)
     if not listing.files:
         raise DataError(f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}); put some there")

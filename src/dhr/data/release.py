@@ -49,7 +49,7 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
     """
     splits = _splits(root)
     if not splits:
-        raise DataError(f"{root}: expected folders such as train/image, train/mask and train/xml; there are none")
+        raise DataError(f"{root}: expected folders such as train/image, train/mask and train/xml; found none")
     storage, note = _storage(root)
     reader = TagReader(storage.classes)
     found: list[Found] = []

@@ -115,7 +115,9 @@ class SceneDataSet:
     def _index(self, sample: Sample) -> int:
         number = sample.name.removeprefix("scene-")
         if not number.isdecimal() or int(number) >= self._count:
-            raise ItemError(f"{sample.name!r} is none of these {self._count} scenes; take samples from this data set")
+            raise ItemError(
+                f"{sample.name!r} is not one of these {self._count} scenes; take samples from this data set"
+            )
         return int(number)
 
     def _plan(self, index: int) -> "_Plan":

@@ -102,7 +102,7 @@ class StoredDataSet:
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
                     if not lenient:
-                        reason = f"{one.unread} is not read; remove it, or pass over all such things (--ignore_unknown)"
+                        reason = f"{one.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
                 if reason is None and not one.tags and not classes.background:
                     reason = UNTAGGED
                 if reason is None:
@@ -170,7 +170,7 @@ class StoredDataSet:
             return self._found[sample.name]
         except KeyError:
             raise ItemError(
-                f"{sample.name!r} is no photograph of {self._where}; take samples from this data set"
+                f"{sample.name!r} is not a photograph of {self._where}; take samples from this data set"
             ) from None
 
 

@@ -95,7 +95,7 @@ def _unread(annotation: Annotation, tags: tuple[int, ...], read: TagReader) -> s
     for line, text in annotation.others:
         other = read(line, annotation.path.stem, [text])
         if other.reason is None and not set(other.tags) <= set(tags):
-            return f"{annotation.path} line {line}: the name {class_of(text)!r} of something that is no object"
+            return f"{annotation.path} line {line}: the name {class_of(text)!r} outside any object"
     return None
 
 

@@ -87,7 +87,7 @@ class XmlFiles:
             return None
         path, name = found[0]
         return (
-            f"{len(found)} annotations have the name of one photograph and give that of another, such as {path} with "
+            f"{len(found)} annotations are named as one photograph and name another inside, such as {path} with "
             f"<filename> {name!r}; the name of the XML file counts"
         )
 

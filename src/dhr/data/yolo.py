@@ -48,7 +48,7 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
     if path is None:
         raise DataError(
             f"{root}: expected YOLO's data.yaml with 'names' and 'train', or classes.txt with images/ and labels/; "
-            "there is none"
+            "found none"
         )
     described = read_table(path) if path.suffix != ".txt" else {"names": _lines(path), "train": "images"}
     classes, labels = _classes(path, described)

@@ -31,7 +31,7 @@ class Shares:
         height, width = canvas
         points = np.floor(self.corners * [width, height]).astype(np.int64)
         if np.abs(np.diff(points, axis=0)).max(axis=1).sum() > 16 * height * width + 100 * (height + width):
-            raise ValueError("the polygon goes to and fro without end")
+            raise ValueError("the polygon repeats its path too often")
         left, top = np.clip(points.min(axis=0), 0, [width - 1, height - 1]).tolist()
         right, bottom = np.clip(points.max(axis=0) + 1, [left + 1, top + 1], [width, height]).tolist()
         mask = np.zeros((bottom - top, right - left), np.uint8)
@@ -78,7 +78,7 @@ def _object(words: Sequence[str], labels: Mapping[int, int], place: str, keypoin
     if number not in labels:
         raise ValueError(f"an object of the class {printable(words[0])[:20]}, which does not exist,")
     if not (np.abs(values) <= _LARGEST).all():  # also where one is NaN
-        raise ValueError("an object whose coordinates are no shares of width and height (0..1)")
+        raise ValueError("an object with coordinates outside 0..1 (shares of width and height)")
     label = labels[int(number)]
     if len(values) in (4, 5) or (keypoints and len(values) > 5):  # the fifth: how sure a network was
         return PaintedObject(label, (), place, missing="it is a box, which has no outline")

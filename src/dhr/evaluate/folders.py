@@ -35,9 +35,7 @@ class Predictions:
 def check_folder(folder: Path) -> None:
     """Raises :class:`~dhr.errors.DataError` if there is no such folder."""
     if not folder.is_dir():
-        raise DataError(
-            f"expected a folder of masks at {folder}, there is none; give the folder that holds the PNG files"
-        )
+        raise DataError(f"expected a folder of masks at {folder}, found none; give the folder that holds the PNG files")
 
 
 def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, config: EvaluateConfig) -> Predictions:

@@ -95,10 +95,10 @@ def classes_of(folder: Path) -> ClassTable:
 
 def _listed(folder: Path) -> Sequence[str]:
     if not folder.is_dir():
-        raise DataError(f"expected a folder of masks at {folder}, there is none; check the path")
+        raise DataError(f"expected a folder of masks at {folder}, found none; check the path")
     listing = list_files(folder, frozenset({".png"}))
     if not listing.files:
         others = told(not_masks(listing.problems), 1)
         there = f" (not used: {others[0]})" if others else ""
-        raise DataError(f"{folder}: expected PNG masks, there is none{there}; give the folder that holds them")
+        raise DataError(f"{folder}: expected PNG masks, found none{there}; give the folder that holds them")
     return listing.files

@@ -136,7 +136,7 @@ def compare(
     if not all(one.per_image for one in scores.values()):
         raise DataError(
             f"no photograph has a mask of the right size in every folder ({', '.join(map(str, folders.values()))}); "
-            "make the masks anew, or evaluate the folders one by one"
+            "make the masks again, or evaluate the folders one by one"
         )
     start, *others = scores
     return Comparison(

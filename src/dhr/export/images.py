@@ -18,14 +18,14 @@ def place(photograph: Path | None, target: Path, how: Literal["link", "copy"]) -
         OutputError: the folder or the disk refuses.
     """
     if photograph is None:
-        raise ItemError(f"{target.name}: the photograph is no file, so it cannot be linked or copied; --images none")
+        raise ItemError(f"{target.name}: the photograph is not a file, so it cannot be linked or copied; --images none")
     if how == "link":
         source = photograph.resolve()
         try:
             if target.is_symlink() and target.readlink() == source:
                 return
             if os.path.lexists(target) and not target.is_symlink() and not target.is_file():
-                raise PlaceError(f"{target} is no file of an export, and is not replaced; remove it")
+                raise PlaceError(f"{target} is not a file of an export, and is not replaced; remove it")
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{os.getpid()}.dhr-tmp")
             temporary.unlink(missing_ok=True)

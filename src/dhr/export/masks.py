@@ -74,7 +74,7 @@ class Masks:
     ) -> None:
         if not folder.is_dir():
             raise DataError(
-                f"expected a folder of masks at {folder}, there is none; give the folder that holds the PNG files"
+                f"expected a folder of masks at {folder}, found none; give the folder that holds the PNG files"
             )
         self._data, self._folder, self._progress = data, folder, progress
         self._origins = Origins.beside(folder)

@@ -54,7 +54,7 @@ class Kept:
         found = Fields(value)
         layout = found.whole("layout", 1, 1_000_000)
         if layout != LAYOUT:
-            raise ValueError(f"layout {layout}, this program knows {LAYOUT}")
+            raise ValueError(f"layout {layout}, expected {LAYOUT}")
         bits, limit = found.whole("bits", 8, 16), found.value("limit")
         if bits not in (8, 16):
             raise ValueError(f"bits: expected 8 or 16, got {bits}")

@@ -68,7 +68,7 @@ def _tiles(found: Inspection) -> str:
         [
             (f"{found.photographs:,}", "photographs"),
             (f"{tagged:,} of {len(found.classes):,}", "classes tagged"),
-            (f"{all_tags / found.photographs:.1f}", "tags a photograph"),
+            (f"{all_tags / found.photographs:.1f}", "tags per photograph"),
             (f"{found.listed_truth:,}", "with truth"),
             (percent(found.void), "of truth is void"),
             (f"{len(found.problems):,}", "broken"),

@@ -53,8 +53,8 @@ def _together(found: Inspection, tagged: Sequence[ClassCensus]) -> list[Note]:
         made.append(
             Note(
                 True,
-                f"Every photograph is tagged with {_listed(always)}: there is none without, so nothing tells what "
-                f"belongs to it. Add photographs without it{', if need be without any tag' * found.table.background}.",
+                f"Every photograph is tagged with {_listed(always)}: nothing shows which pixels do not "
+                f"belong to it. Add photographs without it{', if need be without any tag' * found.table.background}.",
             )
         )
     only = list[str]()

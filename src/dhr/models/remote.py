@@ -181,7 +181,7 @@ def fetch(remote: Remote) -> list[Path]:
             snapshot_download(remote.repository, ignore_patterns=["*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx/*"])
             found = cached(remote)
             if found is None:
-                raise FileNotFoundError("it holds no weights that transformers reads")
+                raise FileNotFoundError("it holds no weights that transformers can read")
             return found
         return [_fetch_one(remote.repository, group) for group in remote.groups]
     except Exception as error:  # a download fails with whatever its client happens to raise

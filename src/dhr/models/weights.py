@@ -34,7 +34,7 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     import timm
 
     if elsewhere := sorted(_ELSEWHERE & {*options}):
-        raise ConfigError(f"timm's option {elsewhere[0]!r} is not for options; weights are named by --{setting}")
+        raise ConfigError(f"timm's option {elsewhere[0]!r} is not allowed here; name weights with --{setting}")
     if not timm.is_model(model):
         near = timm.list_models(f"*{model.split('_')[0].split('.')[0]}*")[:5]
         raise ConfigError(f"timm has no model {model!r}; names like it: {', '.join(near) or 'none'}")
@@ -111,7 +111,7 @@ def read_state(
     except Exception as error:  # a damaged file raises whatever its parser happens to raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
-            f"--{setting}: {path} is no readable state dict of {model!r} ({reason[0][:160]}); "
+            f"--{setting}: {path} is not a readable state dict of {model!r} ({reason[0][:160]}); "
             "expected safetensors or a file that torch.load(weights_only=True) reads"
         ) from error
 

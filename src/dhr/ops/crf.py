@@ -162,7 +162,7 @@ class DenseCrf:
                 "divide them by their sum, or take their softmax"
             )
         if present is not None and not bool(present.any(dim=1).all()):
-            raise ShapeError("present must be True for a class of every image at least; leave out images without any")
+            raise ShapeError("present needs at least one True per image; leave out images without classes")
         single = probabilities.detach().float().contiguous().numpy()
         planes = np.zeros_like(single)
         for index, crf in enumerate(self._cpu):

@@ -121,7 +121,7 @@ def _without_pixels(look: _Look, names: Sequence[str], classes: ClassTable) -> s
     if look.kind != "mask":
         return f"no value above 0 in the map of {enumeration(names)}; make its maps again, or correct its tags"
     ids = " and ".join(str(classes.names.index(name)) for name in names)
-    have = ", ".join(str(number) for number in sorted(look.filled)) or "none but 255"
+    have = ", ".join(str(number) for number in sorted(look.filled)) or "only 255"
     return (
         f"no pixel of {enumeration(names)} in its mask, which must be {ids}; it holds {have}, and {VOID} is void: give "
         "the pixels of a class its number in the class table"
@@ -136,9 +136,9 @@ def _refuse_shape(look: _Look, seen: Seen) -> None:
     """
     if _alike((look.height, look.width), (seen.height, seen.width)):
         return
-    shapes = f"its maps have {look.height} rows and {look.width} columns, itself {seen.height} and {seen.width}"
+    shapes = f"its maps have {look.height} rows and {look.width} columns, the photograph {seen.height} and {seen.width}"
     if _alike((look.width, look.height), (seen.height, seen.width)):
-        raise ItemError(f"{shapes}: rows and columns are exchanged; save maps as (class, row, column)")
+        raise ItemError(f"{shapes}: rows and columns are swapped; save maps as (class, row, column)")
     raise ItemError(f"{shapes}; save maps of the whole photograph, in its aspect")
 
 
@@ -158,7 +158,7 @@ def _stretch_note(look: _Look, stretched: bool) -> list[str]:
     if not stretched:
         return []
     size = f"{look.height}x{look.width}"
-    return [f"All maps are {size}, whatever the photographs' aspect: each is taken to be stretched over the whole."]
+    return [f"All maps are {size}, unlike the photographs: each map is taken to cover its whole photograph."]
 
 
 def _empty_note(empty: dict[str, list[str]]) -> list[str]:

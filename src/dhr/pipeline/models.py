@@ -67,7 +67,7 @@ def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
         names, state = _read(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"--classifier: {path} is no classifier.safetensors of a run ({reason})") from error
+        raise WeightsError(f"--classifier: {path} is not a classifier.safetensors of a run ({reason})") from error
     if names != list(data.classes.names):
         raise WeightsError(
             f"--classifier: {path} was trained for the classes {_first(names)}; "

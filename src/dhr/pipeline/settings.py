@@ -79,8 +79,8 @@ class RunConfig:
             )
         if self.method.marginal == "prior" and self.recursion:
             raise ConfigError(
-                "recursion rebalances crops, whose shares nobody knows: set method.marginal to estimated, or recursion "
-                "to false"
+                "recursion rebalances crops, whose class shares are unknown: set method.marginal to estimated, or "
+                "recursion to false"
             )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")

@@ -108,9 +108,9 @@ class KeptFeatures:
         try:
             packed = read_entry(path)
         except ItemError as error:
-            raise ItemError(f"{error}; delete them, and they are made anew") from error
+            raise ItemError(f"{error}; delete them, and they are made again") from error
         if packed is None:
-            raise ItemError(f"its kept features {path} are gone; they are made anew when the training is started again")
+            raise ItemError(f"its kept features {path} are gone; start the training again, and they are made again")
         return packed.unpacked(torch.device("cpu"))[0]
 
 

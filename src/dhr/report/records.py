@@ -93,7 +93,7 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
         try:
             record = load_json(path, MAX_RECORD)
             if not isinstance(record, dict):
-                raise ValueError("it is no JSON object")
+                raise ValueError("it is not a JSON object")
         except (OSError, ValueError) as error:
             yield Problem(name, f"its record cannot be read: {getattr(error, 'strerror', None) or error}")
             continue

@@ -63,8 +63,8 @@ class JointLesson:
         """
         if config.recursion and method.marginal == "prior":
             raise ConfigError(
-                "joint.recursion rebalances crops, whose shares nobody knows: set method.marginal to estimated, or "
-                "joint.recursion to false"
+                "joint.recursion rebalances crops, whose class shares are unknown: set method.marginal to estimated, "
+                "or joint.recursion to false"
             )
         self.survey = None if survey is None else survey.to(fabric.device)
         self.config, self.method, self.fabric = config, method, fabric

@@ -70,7 +70,7 @@ def read_student(path: Path) -> StudentFile:
     except (OSError, ValueError, RuntimeError, MemoryError, ConfigError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 200)
         raise WeightsError(
-            f"{path} is no student that can be used ({reason}); name the student.safetensors of a training"
+            f"{path} is not a usable student ({reason}); name the student.safetensors of a training"
         ) from error
 
 

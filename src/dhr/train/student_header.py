@@ -62,7 +62,7 @@ def _classes(header: Fields) -> ClassTable:
         if not name.strip() or printable(name) != name or len(name) > 1000:
             raise ValueError(f"classes: expected names of one line, got {printable(name)[:40]!r}")
     if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
-        raise ValueError(f"classes: {twice!r} stands there twice")
+        raise ValueError(f"classes: {twice!r} occurs twice")
     if "colours" not in header:
         return ClassTable(names, background)
     colours = header.entries("colours", VOID)
@@ -101,7 +101,7 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     """A setting of plain values; lists become tuples, as settings of ours have them (transformers has lists)."""
     forbidden = any(part in name.rpartition(".")[2] for part in _NO_SETTINGS)
     if forbidden and value not in (None, False, "", {}, []):
-        raise ValueError(f"{name}: a student is all in one file, and reads no other")
+        raise ValueError(f"{name}: a student file must not refer to other files")
     if depth > _DEEPEST:
         raise ValueError(f"{name}: nested too deep")
     if isinstance(value, dict | list) and len(value) > _ENTRIES:

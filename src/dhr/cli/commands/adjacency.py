@@ -59,5 +59,5 @@ def _ready(arguments: list[str]) -> Ready:
 
 
 ADJACENCY = Command(
-    "adjacency", "which classes touch, and which vanish in whose company", "which classes touch", _ready
+    "adjacency", "which classes touch, and which vanish beside which others", "which classes touch", _ready
 )

@@ -92,7 +92,7 @@ def rebuild_mask2former(
     backbone = settings["backbone_config"]
     kind = backbone["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
-        raise ValueError(f"transformers knows no network {kind!r}")
+        raise ValueError(f"transformers has no network {kind!r}")
     known = {*transformers.CONFIG_MAPPING[kind]().to_dict(), "stage_names", "out_features", "out_indices"}
     # Other names could make transformers fetch something: settings are copied into the configuration as they are.
     for given, names in ((settings, transformers.Mask2FormerConfig().to_dict()), (backbone, known)):
@@ -229,6 +229,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file raises whatever its parser happens to raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise WeightsError(
-            f"--{_SETTING}: {path} is no readable state dict ({reason}); expected safetensors or a file that "
+            f"--{_SETTING}: {path} is not a readable state dict ({reason}); expected safetensors or a file that "
             "torch.load(weights_only=True) reads"
         ) from error

@@ -115,7 +115,7 @@ def build_cause(config: UssConfig) -> HeadedFeatures:
     else:
         known = ", ".join(list(tensors_in(content, "state_dict"))[:3]) or "no parameters"
         raise WeightsError(
-            f"{source} is no checkpoint of uss.kind cause: expected head_ema.tr.f1.weight, it has {known}"
+            f"{source} is not a checkpoint of uss.kind cause: expected head_ema.tr.f1.weight, it has {known}"
         )
     backbone = build_backbone(config)
     refuse_width(backbone, dim, config, source)
@@ -137,8 +137,8 @@ def _authors_decoder(state: dict[str, Tensor], codebook: Tensor, source: str) ->
     side = math.isqrt(places)
     if hidden is None or side == 0 or side * side != places:
         raise WeightsError(
-            f"{source} is no whole checkpoint of uss.kind cause: expected head_ema.query_pos of a square grid and "
-            f"head_ema.tr.linear1.weight, it has {places} places"
+            f"{source} is not a complete checkpoint of uss.kind cause: expected head_ema.query_pos of a square grid "
+            f"and head_ema.tr.linear1.weight, it has {places} places"
         )
     if codebook.shape[1:] != first.shape[1:2]:
         raise WeightsError(

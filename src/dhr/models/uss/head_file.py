@@ -76,7 +76,7 @@ def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) ->
         check_finite(state)
         return HeadFile(head.text("kind"), sides, head.object("below"), state)
     except ValueError as error:
-        raise WeightsError(f"{source} is no head that this version reads ({error}); train it again") from error
+        raise WeightsError(f"{source} is not a head that this version reads ({error}); train it again") from error
 
 
 def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:

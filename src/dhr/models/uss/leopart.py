@@ -27,7 +27,7 @@ def build_leopart(config: UssConfig) -> Backbone:
     network = below(state, "model.") or below(state, "teacher.")
     if "projection_head.0.weight" not in network and "prototypes.weight" not in network:
         raise WeightsError(
-            f"{source} is no checkpoint of uss.kind leopart: expected model.prototypes.weight, it has "
+            f"{source} is not a checkpoint of uss.kind leopart: expected model.prototypes.weight, it has "
             f"{', '.join(list(state)[:3]) or 'no parameters'}"
         )
     return backbone_of(replace(config, weights=HUB), network, source)

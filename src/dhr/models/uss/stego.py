@@ -76,7 +76,7 @@ def build_stego(config: UssConfig) -> HeadedFeatures:
     if first is None or first.dim() != 4:
         known = ", ".join(list(tensors_in(content, "state_dict", "net_model_state_dict"))[:3]) or "no parameters"
         raise WeightsError(
-            f"{source} is no checkpoint of uss.kind {config.kind}: expected "
+            f"{source} is not a checkpoint of uss.kind {config.kind}: expected "
             f"{'net.' if config.kind == 'stego' else ''}cluster1.0.weight, it has {known}"
         )
     head = StegoHead(first.shape[1], first.shape[0])
