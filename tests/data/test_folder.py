@@ -219,7 +219,7 @@ def test_truth_is_found_by_name_and_opened_late(make: Maker) -> None:
         ItemError, match=re.escape("expected class ids 0..2 (classes.txt) and 255 for void, got 3 in 8")
     ):
         data.read_truth(d)
-    with pytest.raises(ItemError, match=r"truth/e\.png: there is no such truth mask"):
+    with pytest.raises(ItemError, match=r"truth/e\.png: there is no such ground-truth mask"):
         data.read_truth(e)
 
 

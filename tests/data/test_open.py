@@ -62,7 +62,7 @@ def test_every_reader_gives_samples_of_its_layout(lay: Lay, kind: str) -> None:
             truth = data.read_truth(sample)
             assert truth.shape == (6, 8) and set(np.unique(truth).tolist()) == TRUTH[kind][sample.name]
         else:
-            with pytest.raises(ItemError, match=r"no (such )?truth mask|has no outline|not its outline"):
+            with pytest.raises(ItemError, match=r"no (such )?ground-truth mask|has no outline|not its outline"):
                 data.read_truth(sample)
 
 

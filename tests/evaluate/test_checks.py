@@ -254,7 +254,7 @@ def test_files_that_are_no_ground_truth_are_named(
     assert set(checks(tmp_path / "s.json")) == {"stray_truth"}
     for path in given.truth.glob("*.png"):
         path.unlink()
-    one_line(dhr(given.call(masks)), "none of the 6 photographs has a truth mask (not used: ", "r.jpg")
+    one_line(dhr(given.call(masks)), "none of the 6 photographs has a ground-truth mask (not used: ", "r.jpg")
     one_line(dhr(["evaluate", "--truth", given.truth, "--pred", masks]), "expected PNG masks", "r.jpg")
     (given.truth / "p.png").write_bytes((masks / "p.png").read_bytes())
     ended = dhr(["evaluate", "--truth", given.truth, "--pred", masks, "--allow_extra"])

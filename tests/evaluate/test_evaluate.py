@@ -279,7 +279,10 @@ def test_missing_masks_are_an_error_or_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mask", "text"),
-    [(labels([0, 1, 1]), "mask is 3x1 pixels, the truth 2x1"), (labels([0, 7]), r"expected class ids 0\.\.1 .*got 7")],
+    [
+        (labels([0, 1, 1]), "mask is 3x1 pixels, the ground truth 2x1"),
+        (labels([0, 7]), r"expected class ids 0\.\.1 .*got 7"),
+    ],
 )
 def test_a_mask_that_does_not_fit_is_an_error_even_if_some_may_be_missing(
     tmp_path: Path, mask: Labels, text: str

@@ -152,9 +152,9 @@ def test_tags_and_truth_that_do_not_agree_are_named(tmp_path: Path) -> None:
     root = folder(tmp_path, {"a": "cat", "b": "dog"})
     write_mask(root / "truth" / "a.png", np.full((6, 8), 2, np.uint8))
     text = said(root)
-    assert "are tagged, but not in the truth, with the number of photographs: cat (1)" in text
-    assert "are in the truth, but not tagged, with the number of photographs: dog (1)" in text
-    assert "1 of 2 photographs have a truth mask" in text
+    assert "are tagged, but not in the ground truth, with the number of photographs: cat (1)" in text
+    assert "are in the ground truth, but not tagged, with the number of photographs: dog (1)" in text
+    assert "1 of 2 photographs have a ground-truth mask" in text
 
 
 # Through the command
@@ -193,7 +193,7 @@ def test_without_truth(fresh: Any, dhr: Any, tmp_path: Path) -> None:
     for path in (fresh.data / "truth").rglob("*.png"):
         path.unlink()
     ended = dhr(["inspect", "--data", fresh.data, "--out", tmp_path / "i.html"])
-    assert ended.code == 0 and "No photograph has a truth mask" in ended.out and "in truth" not in ended.out
+    assert ended.code == 0 and "No photograph has a ground-truth mask" in ended.out and "in truth" not in ended.out
     assert "Truth" not in Page(tmp_path / "i.html").text
 
 

@@ -46,7 +46,9 @@ def evaluate(
     That is where masks are missing or misshapen, or lack ground truth while files of ground truth are not used.
     """
     if (data is None) == (truth is None):
-        raise ConfigError("give --data DIR, a data set with truth, or --truth DIR, a folder of truth masks alone")
+        raise ConfigError(
+            "give --data DIR, a data set with ground truth, or --truth DIR, a folder of ground-truth masks alone"
+        )
     if data is None and split is not None:
         raise ConfigError("--split chooses photographs of a data set; give --data DIR")
     if outputs.plots is not None:

@@ -41,8 +41,8 @@ def background_notes(classes: ClassTable, samples: Iterable[Sample]) -> list[str
     whole = f"; {single} photographs have one tag, and each such mask is that class throughout" if single else ""
     if classes.names[0].strip("_ ").casefold().replace(" ", "_").replace("-", "_") in _OTHER_NAMES:
         return [
-            f"no photograph is tagged with class 0, {classes.names[0]!r}, and there is no background{whole}; if class 0 "
-            "is everything that no tag names, write `background` instead in the first line of classes.txt"
+            f"no photograph is tagged with class 0, {classes.names[0]!r}, and there is no background{whole}; if class "
+            "0 is everything that no tag names, write `background` instead in the first line of classes.txt"
         ]
     if not single:
         return []

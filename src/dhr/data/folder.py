@@ -104,7 +104,7 @@ class FolderDataSet(StoredDataSet):
             ItemError: there is none, it cannot be read, has another size, or ids that are no class.
         """
         if self._one(sample).truth is None:
-            raise ItemError(f"{self._root / 'truth' / sample.name}.png: there is no such truth mask; add it")
+            raise ItemError(f"{self._root / 'truth' / sample.name}.png: there is no such ground-truth mask; add it")
         return super().read_truth(sample)
 
 

@@ -27,7 +27,7 @@ def tags_of_masks(
         for done, (name, tags) in enumerate(zip(masks, pool.map(_tags, masks.values()), strict=True), start=1):
             known[name] = tags
             progress(done, len(masks))
-    return lambda name: known.get(name, ((), "no truth mask to take its tags from; add one, or a tags.csv"))
+    return lambda name: known.get(name, ((), "no ground-truth mask to take its tags from; add one, or a tags.csv"))
 
 
 def _tags(mask: MaskFile) -> tuple[tuple[int, ...], str | None]:

@@ -58,11 +58,11 @@ READERS: dict[str, Reader] = {
     ),
     "release": Reader("SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/", fits_release, read_release),
     "folder": Reader(
-        "images/ with tags.csv (or tags.jsonl) and classes.txt",
+        "images/ with tags.csv (or .tsv, .xlsx, .jsonl) and classes.txt",
         _fits_folder,
         lambda root, split, progress, lenient: FolderDataSet(root, split),
     ),
-    "yolo": Reader("data.yaml with images/ and labels/", fits_yolo, read_yolo),
+    "yolo": Reader("data.yaml with names and train, or classes.txt with images/ and labels/", fits_yolo, read_yolo),
     "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
     "label-studio": Reader("a JSON file of tasks", fits_label_studio, read_label_studio),
     "datumaro": Reader("dhr.json of dhr export --to datumaro, or datumaro's own files", fits_datumaro, read_datumaro),

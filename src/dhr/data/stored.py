@@ -162,7 +162,7 @@ class StoredDataSet:
         """
         one = self._one(sample)
         if one.truth is None:
-            raise ItemError(f"{one.source}: there is no truth mask of it; add one")
+            raise ItemError(f"{one.source}: there is no ground-truth mask of it; add one")
         return one.truth.read(read_size(_loaded(one.image)))
 
     def _one(self, sample: Sample) -> Found:

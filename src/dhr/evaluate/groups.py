@@ -42,7 +42,7 @@ def uss_supers(
     """
     samples = [sample for sample in data.samples if sample.has_truth]
     if not samples:
-        raise DataError("--groups uss needs truth masks to pool the features by, found none; give --supers")
+        raise DataError("--groups uss needs ground-truth masks to pool the features by, found none; give --supers")
     count = len(data.classes.names)
     sums = torch.zeros(0, 0, dtype=torch.float64)
     seen = torch.zeros(count, dtype=torch.bool)

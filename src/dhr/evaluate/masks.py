@@ -42,7 +42,7 @@ def masks_of(data: DataSet) -> tuple[Mask, ...]:
     """
     found = tuple(Mask(s.name, s.source, partial(data.read_truth, s), s.tags) for s in data.samples if s.has_truth)
     if not found:
-        raise DataError(without_truth(data, "add truth masks, or use --truth"))
+        raise DataError(without_truth(data, "add ground-truth masks, or use --truth"))
     return found
 
 
@@ -50,7 +50,7 @@ def without_truth(data: DataSet, remedy: str) -> str:
     """The message about a data set without ground truth; it names the files that could not be used."""
     stray = told(data.stray_truth, 2) if isinstance(data, ListsTruth) else []
     there = f" (not used: {' | '.join(stray)})" if stray else ""
-    return f"none of the {len(data.samples)} photographs has a truth mask{there}; {remedy}"
+    return f"none of the {len(data.samples)} photographs has a ground-truth mask{there}; {remedy}"
 
 
 def masks_in(folder: Path, classes: ClassTable, data: DataSet | None = None) -> tuple[Mask, ...]:

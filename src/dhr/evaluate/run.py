@@ -91,7 +91,7 @@ def compare(
         check_folder(folder)
     samples = [sample for sample in data.samples if sample.has_truth]
     if not samples:
-        raise DataError(without_truth(data, "add truth masks, NAME.png for each photograph"))
+        raise DataError(without_truth(data, "add ground-truth masks, NAME.png for each photograph"))
     found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
     scored = [sample for sample in samples if all(sample.name in one.paths for one in found.values())]
     tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in folders}
@@ -203,7 +203,7 @@ def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str,
                 raise ItemError(reason)
             pred = predictions.numbering.read(predictions.paths[sample.name])
             if pred.shape != truth.shape:
-                look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the truth {_size(truth)}"
+                look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the ground truth {_size(truth)}"
                 continue
             look.counts[name] = count(pred, truth, len(data.classes.names))
         except ItemError as error:
@@ -215,7 +215,7 @@ def _check_ids(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> None:
     many = len(classes.names)
     unknown = labels[(labels >= many) & (labels != VOID)]
     if unknown.size:
-        raise ItemError(f"the truth holds class id {unknown[0]}, the class table ends at {many - 1}")
+        raise ItemError(f"the ground truth holds class id {unknown[0]}, the class table ends at {many - 1}")
 
 
 def _refuse(

@@ -33,11 +33,15 @@ class TruthFolder:
 
     def digest(self, sample: Sample) -> str:
         """There is no photograph, so this raises ItemError."""
-        raise ItemError(f"{sample.source}: a folder of truth masks has no photographs; give the data set with --data")
+        raise ItemError(
+            f"{sample.source}: a folder of ground-truth masks has no photographs; give the data set with --data"
+        )
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
         """There is no photograph, so this raises ItemError."""
-        raise ItemError(f"{sample.source}: a folder of truth masks has no photographs; give the data set with --data")
+        raise ItemError(
+            f"{sample.source}: a folder of ground-truth masks has no photographs; give the data set with --data"
+        )
 
     def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`~dhr.data.samples.VOID`.

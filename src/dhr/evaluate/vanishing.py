@@ -1,4 +1,4 @@
-"""Which classes vanish from masks, and in whose company."""
+"""Counts which classes vanish from masks, and beside which others."""
 
 import math
 from dataclasses import dataclass

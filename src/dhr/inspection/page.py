@@ -234,7 +234,7 @@ def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int)
     note = f" {counted(left, 'class')} left out, so that the page stays small." if left else ""
     return (
         '<section><h2>Photographs</h2><p class="lead">A few of each class, the rarest class first'
-        f"{', with the truth beside them' if found.read_truth else ''}.{note}</p>{''.join(cards)}</section>"
+        f"{', with the ground truth beside them' if found.read_truth else ''}.{note}</p>{''.join(cards)}</section>"
     )
 
 

@@ -127,13 +127,13 @@ def _duplicates(found: Inspection) -> list[Note]:
 
 def _truth(found: Inspection) -> list[Note]:
     if not found.listed_truth:
-        return [Note(False, "No photograph has a truth mask: masks can be made, but not scored.")]
+        return [Note(False, "No photograph has a ground-truth mask: masks can be made, but not scored.")]
     made = list[Note]()
     if found.listed_truth < found.photographs:
-        made.append(Note(False, f"{found.listed_truth} of {_photographs(found.photographs)} have a truth mask."))
+        made.append(Note(False, f"{found.listed_truth} of {_photographs(found.photographs)} have a ground-truth mask."))
     for what, wrong in (
-        ("are tagged, but not in the truth", {one.name: one.only_tagged for one in found.classes}),
-        ("are in the truth, but not tagged", {one.name: one.only_in_truth for one in found.classes}),
+        ("are tagged, but not in the ground truth", {one.name: one.only_tagged for one in found.classes}),
+        ("are in the ground truth, but not tagged", {one.name: one.only_in_truth for one in found.classes}),
     ):
         names = [
             f"{name} ({wrong[name]})" for name in sorted(wrong, key=wrong.__getitem__, reverse=True) if wrong[name]

@@ -82,7 +82,7 @@ def class_chart(scores: Scores, reference: Scores | None, colours: UInt8[np.ndar
     return (
         chart
         + _sentence("In neither truth nor masks: ", [score for score in absent if not score.predicted_pixels])
-        + (_sentence("In the masks but not in the truth: ", [score for score in absent if score.predicted_pixels]))
+        + (_sentence("In masks but not in ground truth: ", [score for score in absent if score.predicted_pixels]))
     )
 
 

@@ -65,7 +65,7 @@ def _banners(view: Overview) -> str:
     if final is not None and final.extra:
         notes.append(f"{counted(len(final.extra), 'mask')} of no photograph in this data set: not in the scores.")
     if final is not None and final.without_truth:
-        notes.append(f"{counted(final.without_truth, 'photograph')} without a truth mask: not in the scores.")
+        notes.append(f"{counted(final.without_truth, 'photograph')} without a ground-truth mask: not in the scores.")
     notes += [safe(check.text, 1500) for check in final.checks] if final is not None else []
     return "".join(f'<p class="banner">{note}</p>' for note in notes)
 
@@ -94,8 +94,8 @@ def _tiles(view: Overview) -> str:
 def _stages(view: Overview) -> str:
     return (
         f'<section><h2>By stage</h2><div class="panel">{stage_chart(view.scores)}'
-        '<p class="note">mIoU: mean over the classes of the truth. Minor IoU: mean over the classes that cover less '
-        "than 10\u2009% of a photograph, within that photograph.</p></div></section>"
+        '<p class="note">mIoU: mean over the classes of the ground truth. Minor IoU: mean over the classes that cover '
+        "less than 10\u2009% of a photograph, within that photograph.</p></div></section>"
     )
 
 

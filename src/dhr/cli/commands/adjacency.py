@@ -9,11 +9,11 @@ from dhr.cli.command import Call, Command, Ready, add_format, new_parser
 
 _TEXT = """
     Measure which share of the foreground touches another class, and which share of that is between
-    super-classes (Figure 2 of the paper); with --pred, which classes vanish from masks in whose company.
+    super-classes (Figure 2 of the paper); with --pred, which classes vanish from masks, beside which others.
 
     --truth is a folder of masks, NAME.png (class ids, 255 = void). Its classes are those of a
     classes.txt in or beside it, or PASCAL VOC's if its masks look so; or those of --data, a data
-    folder as of `dhr run`, whose own truth is measured without --truth.
+    folder as of `dhr run`; without --truth its own ground truth is measured.
 
     Super-classes: --supers FILE, a CSV of class,supercategory; else the supercategories.csv of the
     data set, or VOC's four; or --groups uss, read off unsupervised features of --data.

@@ -9,8 +9,8 @@ from jsonargparse import Namespace
 from dhr.cli.command import Call, Command, Ready, add_format, new_parser
 
 _TEXT = """
-    Score folders of masks against the truth masks of a data set (--data), or against a folder of truth
-    masks alone (--truth; NAME.png, 255 = void), which needs no photographs.
+    Score folders of masks against the ground truth of a data set (--data), or against a folder of
+    ground-truth masks alone (--truth; NAME.png, 255 = void), which needs no photographs.
 
     Prints mIoU (mean over the classes of intersection over union, from one confusion matrix),
     minor-class IoU (mean over the photographs' classes that cover under 10 % of the labelled
@@ -18,9 +18,9 @@ _TEXT = """
     the share of tagged classes that vanished; each class's own; and 95 % intervals of all.
     Several folders are compared on the same photographs with the first of them: the differences,
     how sure they are, and the photographs that differ most. Where the one folder belongs to a run,
-    all its stages are scored, and its report.html gets truth, scores and charts, worst first.
+    all its stages are scored, and its report.html gets ground truth, scores and charts, worst first.
 
-    Missing masks, masks of no photograph and masks of another size than the truth are errors, unless
+    Missing masks, masks of no photograph and masks of another size than the ground truth are errors, unless
     allowed; then they are left out, and counted.
 """
 
@@ -30,16 +30,18 @@ examples:
   dhr evaluate --truth VOC2012/SegmentationClass --pred out/masks
   dhr evaluate --data photos --pred mine theirs --json scores.json --csv scores.csv --plots plots
 
-exit codes: 0 all photographs with truth scored; 1 some were left out, as allowed; 2 nothing scored,
-one line says why.
+exit codes: 0 all photographs with ground truth scored; 1 some were left out, as allowed, or files of
+ground truth could not be used; 2 nothing scored, one line says why.
 """
 
 
 def _ready(arguments: list[str]) -> Ready:
     parser = new_parser(_TEXT, "dhr evaluate (--data DIR | --truth DIR) --pred DIR [DIR ...] [options]", _END)
-    parser.add_argument("--data", type=Path | None, help="the data set, with truth")
+    parser.add_argument("--data", type=Path | None, help="the data set, with ground truth")
     parser.add_argument(
-        "--truth", type=Path | None, help="instead: truth masks, with classes.txt in or beside it unless they are VOC's"
+        "--truth",
+        type=Path | None,
+        help="instead: ground-truth masks; classes from classes.txt in or beside it, from run.json, or VOC's",
     )
     parser.add_argument(
         "--pred", type=Path, nargs="+", action="extend", required=True, help="folders of masks, such as OUT/masks"
@@ -53,7 +55,7 @@ def _ready(arguments: list[str]) -> Ready:
     parser.add_argument(
         "--allow_wrong_size", action="store_true", help="leave out photographs whose mask has another size, say which"
     )
-    parser.add_argument("--allow_extra", action="store_true", help="pass over masks of no photograph, say which")
+    parser.add_argument("--allow_extra", action="store_true", help="ignore masks of no photograph, say which")
     parser.add_argument(
         "--resamples", type=int, default=1000, help="resamplings of photographs for 95 %% intervals; 0 for none"
     )
