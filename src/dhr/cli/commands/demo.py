@@ -8,8 +8,8 @@ from jsonargparse import Namespace
 from dhr.cli.command import Call, Command, Ready, new_parser
 
 _TEXT = """
-    Run the whole way on generated scenes: draw them, train a small classifier on their tags from
-    nothing, make masks with the default settings and with the paper's own, score every stage, write
+    Run everything on generated scenes: draw them, train a small classifier on their tags from
+    scratch, make masks with the default settings and with the paper's own, score every stage, write
     a report. Needs no network and no data.
 """
 

@@ -22,7 +22,7 @@ _TEXT = """
 
     Background and void (255) are not annotated. Masks that are missing, damaged or of another size than
     their photograph are named and left out. png and yolo go on where they were interrupted.
-    docs/export.md tells how each is imported, and what it cannot hold.
+    docs/export.md shows how to import each, and what it cannot hold.
 """
 
 

@@ -10,10 +10,10 @@ _TEXT = """
     Compute the unsupervised features of all photographs of a data folder, once, and keep them in a
     folder that `dhr run`, `dhr train` and further calls read with the same --features.
 
-    What is there is verified and not computed again; so an interrupted call goes on where it was, and
-    several processes, on one machine or on many with a common disk, can fill one store. Features are
-    found by the photograph's pixels, the model, its weights and its settings: others are never taken
-    for them. docs/features.md tells more.
+    Kept features are verified and not computed again. So an interrupted call goes on where it was, and
+    several processes, on one machine or on many with a common disk, can fill one store. The key of an
+    entry is made of the photograph's pixels, the model, its weights and its settings, so features are
+    never mixed up. More in docs/features.md.
 """
 
 _END = """
@@ -23,7 +23,7 @@ examples:
   dhr features --data photos --features small --pca 64 --bits 8 --limit 20GB
 
 exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
-130 interrupted, 143 ended by SIGTERM.
+130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
 """
 
 

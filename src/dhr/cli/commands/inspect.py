@@ -8,12 +8,12 @@ from jsonargparse import Namespace
 from dhr.cli.command import Call, Command, Ready, add_format, new_parser
 
 _TEXT = """
-    Say what a data set holds before anything runs: every photograph and every truth mask is read once.
+    Describe a data set before anything runs. Every photograph and every ground-truth mask is read once.
 
-    Counts photographs, tags and classes, sizes, and truth; names what is broken (photographs that
-    cannot be read, lines of tags that name none, masks of another size), photographs with the same
-    content, and what will show in the masks: classes that always come together, and so cannot be
-    told apart by tags, classes of few photographs, tags and truth that do not agree.
+    Counts photographs, tags, classes, sizes and ground truth. Names broken files (photographs that
+    cannot be read, tag lines that match no photograph, masks of another size), photographs with the same
+    content, and properties that will show in the masks: classes that always come together and so
+    cannot be told apart by tags, classes with few photographs, tags and ground truth that disagree.
 
     --out writes one HTML page with pictures of every class. docs/data.md tells which layouts are read.
 """
@@ -23,7 +23,7 @@ examples:
   dhr inspect --data photos --out photos.html
   dhr inspect --data VOCdevkit/VOC2012 --split train --out voc.html --json voc.json
 
-exit codes: 0 all can be used; 1 something is broken, and named; 2 the data set cannot be opened,
+exit codes: 0 everything can be used; 1 something is broken and named; 2 the data set cannot be opened,
 one line says why.
 """
 

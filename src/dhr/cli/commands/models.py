@@ -14,7 +14,7 @@ _TEXT = """
     --download fetches the weights that settings need, by default those of `dhr run`, else of a YAML
     file (--config FILE) or of settings as `dhr run` takes them; then a run needs no network.
 
-    docs/models.md tells more of each, and which others work.
+    docs/models.md has more on each, and which others work.
 """
 
 _END = """

@@ -12,7 +12,7 @@ _TEXT = """
     Segment every photograph of a folder with a student, without tags.
 
     The output folder gets masks/NAME.png, overview.png (photographs beside their masks) and run.json.
-    Given --tags (a tags.csv), photographs get no other classes than their tags.
+    Given --tags (a tags.csv), photographs get only their tagged classes and the background.
     Interrupted, the same command goes on where it stopped. Called again, it segments new photographs and
     those that changed; masks of photographs that are gone stay, and are named.
 """
@@ -25,7 +25,7 @@ def _ready(arguments: list[str]) -> Ready:
     parser.add_argument("--student", type=Path, required=True, help="student.safetensors of `dhr train` or `dhr run`")
     parser.add_argument("--images", type=Path, required=True, help="the folder of photographs")
     parser.add_argument("--out", type=Path, required=True, help="the output folder: new, empty, or of the same call")
-    parser.add_argument("--tags", type=Path | None, help="a tags.csv, to allow no other classes than these")
+    parser.add_argument("--tags", type=Path | None, help="a tags.csv: each photograph gets only its tagged classes")
     parser.add_class_arguments(PredictConfig, None)
 
     def call(part: Namespace) -> Call:

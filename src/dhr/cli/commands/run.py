@@ -11,12 +11,14 @@ _TEXT = """
 
     The data folder:
       images/       photographs (png, jpg, webp, bmp, tif, gif); sub-folders are allowed
-      tags.csv      a header `image,tags`, then a line a photograph: `beach.jpg,sea;sand;dog`
-      classes.txt   the class names, one a line. If the first is `background`, whatever carries no
-                    tag is background; otherwise every pixel belongs to one of the photograph's tags
+      tags.csv      a header `image,tags`, then a line per photograph: `beach.jpg,sea;sand;dog`
+                    (or tags.tsv, tags.xlsx, tags.jsonl)
+      classes.txt   the class names, one per line. If the first is `background`, pixels that belong to
+                    no tag are background; otherwise every pixel belongs to one of the photograph's tags
       splits/NAME.txt   optional lists of photographs, chosen with --split
     or a data set as it was published or exported: PASCAL VOC, COCO, ADE20K, PASCAL-Context, COCO-Stuff,
-    CVAT, Label Studio, Hugging Face, one folder a class (recognised, or named with --format).
+    CVAT, Label Studio, YOLO, datumaro, Hugging Face, one folder per class (recognised, or named with
+    --format).
 
     What happens: every photograph is read once; a classifier learns the tags; its class activation
     maps, unsupervised features and the classifier's own features are rebalanced into a mask
@@ -42,11 +44,10 @@ examples:
   dhr run --data photos --out out --wss.backbone resnet18 --wss.weights resnet18.safetensors
 
 exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
-130 interrupted, 143 ended by SIGTERM.
+130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
 
-Settings can stand in a YAML file (--config), with the same names; what the command line says goes
-before what the file says. Weights and classifier named in a YAML file are looked for from its
-folder.
+A YAML file (--config) can hold settings, with the same names; the command line overrides it. Paths of
+weights and classifier in a YAML file are relative to its folder.
 """
 
 

@@ -19,12 +19,12 @@ _TEXT = """
     with the number of processes.
 
     The data folder is that of `dhr run`; --masks is a folder of NAME.png with class ids, such as
-    OUT/masks of a run (255 = void). Without --masks the student's own maps are all it learns from.
+    OUT/masks of a run (255 = void). Without --masks the student learns from its own maps alone.
 
     The output folder:
       student.safetensors   what `dhr predict` and `dhr onnx` take
       training/             log.csv, TensorBoard's events, checkpoints, pictures of the masks
-      classifier.safetensors   the classifier that it begins as (--classifier takes another one's)
+      classifier.safetensors   the classifier that the student starts from (--classifier names another)
 
     Interrupted, the same command goes on from the last checkpoint, and ends with the same weights.
     Several processes: --joint.devices N on one machine, or torchrun, or SLURM. `dhr run --recursion

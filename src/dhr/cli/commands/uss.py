@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from dhr.cli.early import Early
 
 _TEXT = """
-    Train a head on unsupervised features: codes in which regions that look alike are closer, and
-    others farther apart, than in the features of the network below it, which stays as it is.
+    Train a head on unsupervised features. In its codes, similar regions are closer and others farther
+    apart than in the features of the network below it, which is not changed.
 
-    --kind stego  STEGO (Hamilton et al. 2022): correlations of features are passed on to codes
+    --kind stego  STEGO (Hamilton et al. 2022): codes keep the correlations of the features
     --kind cause  CAUSE (Kim et al. 2023): concepts are found in the features; codes tell them apart
 
-    No label is read: the data folder is one of `dhr run`, whose tags and truth are not looked at,
+    No label is read: the data folder is one of `dhr run`, whose tags and ground truth are not read,
     or any folder of photographs.
 
     The output folder gets head.safetensors and run.json. Interrupted, the same command goes on from
     the last epoch, and ends with the same head. --config takes a YAML file with the sections uss,
-    head, stego and cause; what else `dhr run` reads of it is passed over.
+    head, stego and cause; other sections are ignored.
 """
 
 _END = """

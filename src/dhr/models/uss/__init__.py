@@ -27,8 +27,8 @@ class UssConfig:
     model: str = "vit_small_patch14_dinov2.lvd142m"
     """Name of the timm model; with a head, of the one below it."""
     weights: str = "hub"
-    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint. What
-    a checkpoint named by `head` holds of the model itself goes before `hub`."""
+    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint.
+    Backbone weights inside `head` replace `hub`."""
     head: str | None = None
     """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
     block: int = -1

@@ -33,7 +33,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "hair drier": "hairdrier,blowdrier",
     }
 )
-"""What CLIP-ES calls classes of VOC and COCO whose names mean other things as well; `wss.words` goes before it."""
+"""What CLIP-ES calls classes of VOC and COCO whose names mean other things as well; `wss.words` overrides it."""
 _LEAST = 3  # words of a tokenizer that knows nothing: beginning, end, unknown
 _EXAMPLE = "openai/clip-vit-base-patch16"
 
