@@ -113,7 +113,7 @@ CARDS: tuple[ModelCard, ...] = (
         "openai/clip-vit-base-patch16", 1536, 16, CLIP, note="any classes by name, no training; needs dhr[clip]",
     ),
     ModelCard(
-        "maps of other programs", "wss", {"kind": "files", "backbone": "none"}, "whoever made them", "theirs", None,
+        "maps of other programs", "wss", {"kind": "files", "backbone": "none"}, "their program", "its own", None,
         0, 0, None, note="--wss.maps DIR: .npz, .npy and PNG; the WSS features are the USS features",
     ),
 )  # fmt: skip
