@@ -52,7 +52,7 @@ def card(item: Item, sample: Sample, look: Look) -> str:
             figures.append(figure(blend(labels), title, look.mious.get(stage, {}).get(item.name, math.nan)))
     truth = _truth(look, sample)
     if truth is not None:
-        figures.append(figure(blend(truth), "Truth"))
+        figures.append(figure(blend(truth), "Ground truth"))
     if item.vanished:
         notes = [f"No pixel left of {', '.join(named(name) for name in item.vanished[:_CHIPS])}", *notes]
 
