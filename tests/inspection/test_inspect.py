@@ -168,7 +168,7 @@ def test_a_sound_data_set(finished: Any, dhr: Any, tmp_path: Path) -> None:
     page = Page(tmp_path / "page" / "inspect.html")
     assert not any(tag in ("script", "link", "iframe") for tag, _ in page.tags)
     assert all((attrs["src"] or "").startswith("data:") for tag, attrs in page.tags if tag == "img")
-    assert "Truth" in page.text
+    assert "Ground truth" in page.text
 
 
 def test_what_is_broken_is_named_and_the_rest_is_counted(fresh: Any, dhr: Any, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_without_truth(fresh: Any, dhr: Any, tmp_path: Path) -> None:
         path.unlink()
     ended = dhr(["inspect", "--data", fresh.data, "--out", tmp_path / "i.html"])
     assert ended.code == 0 and "No photograph has a ground-truth mask" in ended.out and "in truth" not in ended.out
-    assert "Truth" not in Page(tmp_path / "i.html").text
+    assert "Ground truth" not in Page(tmp_path / "i.html").text
 
 
 def test_a_data_set_that_cannot_be_opened_is_one_line(dhr: Any, tmp_path: Path) -> None:

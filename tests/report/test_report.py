@@ -149,7 +149,7 @@ def test_a_whole_report_is_one_well_formed_page_without_links_or_scripts(tmp_pat
     assert not re.search(r"https?:|[\"'(]//|url\(|@import", re.sub(r"base64,[\w+/=]+", "", text))
     assert "default-src 'none'" in text
     assert len(page.sources) == 3 * (1 + len(STAGES) + 1 + 2)  # photograph, stages, truth, CAMs
-    for words in ("default", "1 min 15 s", "512 MB", "Step 2", "Truth", "All 3, worst first", "CAM of dog"):
+    for words in ("default", "1 min 15 s", "512 MB", "Step 2", "Ground truth", "All 3, worst first", "CAM of dog"):
         assert words in page.words, words
 
 
@@ -158,11 +158,11 @@ def test_the_truth_is_opened_only_with_scores(tmp_path: Path) -> None:
     finish(tmp_path, data)
     page = Page(write_report(tmp_path, data))
     assert data.opened == []
-    assert "Truth" not in page.words and "mIoU" not in page.words
+    assert "Ground truth" not in page.words and "mIoU" not in page.words
     assert page.titles == ["b", "a"]  # least certain first
     scores = evaluate_stages(data, tmp_path)
     data.opened.clear()
-    assert "Truth" in Page(write_report(tmp_path, data, scores)).words
+    assert "Ground truth" in Page(write_report(tmp_path, data, scores)).words
     assert data.opened == ["a", "b"] or data.opened == ["b", "a"]
 
 

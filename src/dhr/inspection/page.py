@@ -246,7 +246,7 @@ def _card(one: ClassCensus, found: Inspection, colours: UInt8[np.ndarray, "256 3
             continue
         figures.append(figure(picture.photograph, name, side=SIDE))
         if picture.truth is not None:
-            figures.append(figure(picture.truth, "Truth", side=SIDE))
+            figures.append(figure(picture.truth, "Ground truth", side=SIDE))
     if not figures:
         return ""
     return (
