@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dhr.data.background import is_background
+from dhr.data.class_list import names_in
 from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import RECORD, recorded
 from dhr.data.classes import read_text
@@ -53,9 +54,9 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
             f"{root}: expected YOLO's data.yaml with 'names' and 'train', or classes.txt with images/ and labels/; "
             "there is none"
         )
-    described = read_table(path) if path.suffix != ".txt" else {"names": _lines(path), "train": "images"}
+    described = read_table(path) if path.suffix != ".txt" else {"names": names_in(path, read_text(path))[0], "train": "images"}
     classes, labels = _classes(path, described)
-    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(list_files(root, _TEXT).files))
+    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(_text_files(root)))
     splits = folder.splits(described)
     if split is not None and split not in splits:
         raise no_split(root, split, list(splits))
@@ -108,8 +109,11 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
     return table, {number: places[name] for number, name in order.items() if name in places}
 
 
-def _lines(path: Path) -> list[str]:
-    return read_text(path).rstrip().splitlines()
+def _text_files(root: Path) -> list[str]:
+    """Texts below a folder, with those that cannot be read: they are no photographs without objects."""
+    listing = list_files(root, _TEXT)
+    broken = [Path(one.source) for one in listing.problems if Path(one.source).suffix.lower() in _TEXT]
+    return [*listing.files, *(path.relative_to(root).as_posix() for path in broken if path.is_relative_to(root))]
 
 
 def _texts(value: Any) -> list[str] | None:
