@@ -54,7 +54,8 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
             f"{root}: expected YOLO's data.yaml with 'names' and 'train', or classes.txt with images/ and labels/; "
             "there is none"
         )
-    described = read_table(path) if path.suffix != ".txt" else {"names": names_in(path, read_text(path))[0], "train": "images"}
+    listed = path.suffix == ".txt"
+    described = {"names": names_in(path, read_text(path))[0], "train": "images"} if listed else read_table(path)
     classes, labels = _classes(path, described)
     folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(_text_files(root)))
     splits = folder.splits(described)
