@@ -29,7 +29,8 @@ def parse_yaml(text: str) -> Any:
 
 
 def check_yaml(text: str) -> None:
-    """Refuse what is larger when it is read than when it is written: aliases, deep nesting, endless numbers.
+    """Refuse what is larger when it is read than when it is written (aliases, deep nesting, endless numbers), and keys
+    that stand twice in a table, of which all but the last would be lost.
 
     Raises:
         ValueError: one of these is in it, or it is no YAML.
@@ -38,18 +39,27 @@ def check_yaml(text: str) -> None:
     Traceback (most recent call last):
     ValueError: line 2: aliases such as *one are not read; write the value again
     """
-    depth = 0
+    open_keys: list[set[str] | None] = []  # of each open collection: the keys of a table so far, or None of a list
+    is_key: list[bool] = []  # whether the next value in it is a key
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             line = 0 if event.start_mark is None else event.start_mark.line + 1
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"line {line}: aliases such as *{event.anchor} are not read; write the value again")
+            if isinstance(event, yaml.NodeEvent) and open_keys and (keys := open_keys[-1]) is not None:
+                if is_key[-1] and isinstance(event, yaml.ScalarEvent):
+                    if event.value in keys:
+                        raise ValueError(f"line {line}: the key {event.value[:60]!r} stands there twice; join the two")
+                    keys.add(event.value)
+                is_key[-1] = not is_key[-1]
             if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > _DEEPEST:
+                open_keys.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
+                is_key.append(True)
+                if len(open_keys) > _DEEPEST:
                     raise ValueError(f"line {line}: nested over {_DEEPEST} deep")
             elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
+                open_keys.pop()
+                is_key.pop()
             elif isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _NUMBER.match(event.value):
                 raise ValueError(f"line {line}: a number of over {_DIGITS} digits")
     except (yaml.YAMLError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """YOLO's layout, as several programs write it; label files that are wrong, and files that were made to do harm."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -90,6 +91,14 @@ def test_classes_txt_with_images_and_labels(write: Write) -> None:
     root = write({"images/a.jpg": f"1 {SQUARE}\n"}, "cat\ndog\n", "classes.txt")
     data = open_data(root)
     assert data.classes.names == ("background", "cat", "dog") and tags(data) == {"a": ["dog"]}
+
+
+def test_classes_txt_is_read_as_everywhere(write: Write) -> None:
+    root = write({"images/a.jpg": f"1 {SQUARE}\n"}, "0: cat\n1: dog\n\n", "classes.txt")
+    assert open_data(root).classes.names == ("background", "cat", "dog")
+    (root / "classes.txt").write_text("cat\n\ndog\n")
+    with pytest.raises(DataError, match="line 2: blank, but the line number is the class id"):
+        open_data(root)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +196,38 @@ def test_a_polygon_without_end_costs_one_ground_truth(write: Write) -> None:
     data = open_data(write({"images/a.jpg": text}, "train: images\n" + NAMES))
     with pytest.raises(ItemError, match=r"a.txt line 1: .*repeats its path"):
         data.read_truth(data.samples[0])
+
+
+def test_label_files_of_renamed_photographs_are_named(write: Write) -> None:
+    labels = {f"images/train/{name}.jpg": f"1 {SQUARE}\n" for name in ("a", "b", "caf\u00e9", "d")}
+    root = write(labels, "train: images/train\n" + NAMES)
+    (root / "images/train/caf\u00e9.jpg").rename(root / "images/train/cafe\u0301.jpg")  # as Macs store it
+    (root / "labels/train/d.txt").rename(root / "labels/train/D.TXT")
+    (root / "images/train/b.jpg").rename(root / "images/train/c.jpg")
+    (root / "labels/train/classes.txt").write_text("cat\ndog\n")
+    data = open_data(root)
+    assert tags(data) == {"a": ["dog"], "cafe\u0301": ["dog"], "d": ["dog"], "c": []}
+    assert [one.source for one in data.problems] == [str(root / "labels/train/b.txt")]
+    assert "no photograph is called 'b'" in data.problems[0].reason
+
+
+def test_label_files_that_cannot_be_read_leave_their_photographs_out(write: Write) -> None:
+    labels = {f"images/{name}.jpg": f"1 {SQUARE}\n" for name in ("a", "b", "c", "d")}
+    root = write(labels, "train: images\n" + NAMES)
+    for name in ("b", "c", "d"):
+        (root / f"labels/{name}.txt").unlink()
+    (root / "labels/b.txt").symlink_to("/nowhere/b.txt")
+    os.mkfifo(root / "labels/c.txt")
+    (root / "labels/d.txt").mkdir()
+    data = open_data(root)
+    assert tags(data) == {"a": ["dog"], "d": []}
+    assert [Path(one.source).name for one in data.problems] == ["b.jpg", "c.jpg"]
+
+
+def test_letter_case_of_label_files_counts_where_photographs_differ_in_it_alone(write: Write) -> None:
+    root = write({"images/a.jpg": None, "images/A.jpg": f"1 {SQUARE}", "images/b.jpg": None}, "train: images\n" + NAMES)
+    for name in ("B", "b"):
+        (root / f"labels/{name}.txt").write_text(f"{'bB'.index(name)} {SQUARE}\n")
+    data = open_data(root)
+    assert tags(data) == {"b": ["cat"]}
+    assert any(one.source == str(root / "labels/B.txt") for one in data.problems)

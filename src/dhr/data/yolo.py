@@ -1,17 +1,20 @@
 """YOLO's layout, as Ultralytics, Roboflow, Label Studio and ``dhr export`` write it."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dhr.data.background import is_background
+from dhr.data.class_list import names_in
 from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import RECORD, recorded
 from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, key_of, list_files, name_of, printable
+from dhr.data.listing import Names, key_of, list_files, mask_key, name_of, printable
 from dhr.data.mask_tags import Progress
 from dhr.data.painted import painted
 from dhr.data.places import no_split
@@ -28,6 +31,7 @@ _SPLIT = re.compile(rb"^[\"']?(train|val|path)[\"']?\s*:", re.MULTILINE)
 _SPLITS = frozenset({"train", "val", "valid", "test"})
 _OTHER_KEYS = frozenset({"names", "path", RECORD})
 _TEXT = frozenset({".txt"})
+_NO_LABELS = ("classes.", "readme", "labels.", "names.")  # how other texts in folders of label files are called
 
 
 def fits_yolo(root: Path) -> bool:
@@ -50,9 +54,10 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
             f"{root}: expected YOLO's data.yaml with 'names' and 'train', or classes.txt with images/ and labels/; "
             "found none"
         )
-    described = read_table(path) if path.suffix != ".txt" else {"names": _lines(path), "train": "images"}
+    listed = path.suffix == ".txt"
+    described = {"names": names_in(path, read_text(path))[0], "train": "images"} if listed else read_table(path)
     classes, labels = _classes(path, described)
-    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(list_files(root, _TEXT).files))
+    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(_text_files(root)))
     splits = folder.splits(described)
     if split is not None and split not in splits:
         raise no_split(root, split, list(splits))
@@ -61,6 +66,8 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
     for key in splits if split is None else [split]:
         for file, name in folder.photographs(key, splits[key], list(splits), problems):
             names.setdefault(file, name)
+    if split is None:
+        problems += folder.stray_labels(splits)
     if names and not any(folder.label_file(file) for file in names):
         raise DataError(f"{root}: no photograph has a label file, such as {next(iter(names.values()))}.txt in labels/")
     found = []
@@ -103,8 +110,11 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
     return table, {number: places[name] for number, name in order.items() if name in places}
 
 
-def _lines(path: Path) -> list[str]:
-    return read_text(path).rstrip().splitlines()
+def _text_files(root: Path) -> list[str]:
+    """Texts below a folder, with those that cannot be read: they are no photographs without objects."""
+    listing = list_files(root, _TEXT)
+    broken = [Path(one.source) for one in listing.problems if Path(one.source).suffix.lower() in _TEXT]
+    return [*listing.files, *(path.relative_to(root).as_posix() for path in broken if path.is_relative_to(root))]
 
 
 def _texts(value: Any) -> list[str] | None:
@@ -170,11 +180,49 @@ class _Folder:
                 yield file, name_of(file[len(within) :], SUFFIXES)
 
     def label_file(self, image: str) -> str | None:
-        """The label file of a photograph: in ``labels`` instead of the last ``images`` of its path, or beside it."""
+        """The label file of a photograph: in ``labels`` instead of the last ``images`` of its path, or beside it.
+
+        Unicode's forms are alike, and so are letters in either case where one photograph and one file only are meant.
+        """
         stem = name_of(image, SUFFIXES)
         before, images, after = f"/{stem}".rpartition("/images/")
         own = f"{before}/labels/{after}".lstrip("/") if images else stem
-        return next((f"{one}.txt" for one in (own, stem) if f"{one}.txt" in self.texts), None)
+        alone = len(self._stems[mask_key(stem)]) == 1
+        for one in (own, stem):
+            alike = self._alike.get(mask_key(f"{one}.txt"), [])
+            if same := [text for text in alike if key_of(text) == key_of(f"{one}.txt")] or (alike if alone else []):
+                return same[0] if len(same) == 1 or key_of(same[0]) == key_of(f"{one}.txt") else None
+        return None
+
+    def stray_labels(self, splits: dict[str, list[str]]) -> list[Problem]:
+        """Label files of no photograph: one that was renamed may not pass for one without any of the classes."""
+        used = {found for file in self.images if (found := self.label_file(file)) is not None}
+        folders = {text.rpartition("/")[0] for text in used}
+        lists = {self._place(entry) for entries in splits.values() for entry in entries}
+        problems = []
+        for text in sorted(self.texts - used - lists):
+            before, _, file = text.rpartition("/")
+            if (before in folders or "labels" in before.split("/")) and not file.lower().startswith(_NO_LABELS):
+                reason = f"no photograph is called {printable(file[:-4])!r}; name each label file as its photograph"
+                problems.append(Problem(printable(str(self.root / text)), reason))
+        return problems
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """Texts by path in lower case and one Unicode form."""
+        found = defaultdict(list)
+        for text in sorted(self.texts):
+            found[mask_key(text)].append(text)
+        return dict(found)
+
+    @cached_property
+    def _stems(self) -> dict[str, set[str]]:
+        """Paths of photographs without suffix, by the same in lower case."""
+        found = defaultdict(set)
+        for file in self.images:
+            stem = name_of(file, SUFFIXES)
+            found[mask_key(stem)].add(key_of(stem))
+        return dict(found)
 
 
 def _found(
