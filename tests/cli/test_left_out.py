@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhr.data.problems import grouped, told
+from dhr.data.problems import all_named, grouped, told
 from dhr.data.samples import Problem
 
 TEXT = st.text(alphabet="ab1 '\".", max_size=12)
@@ -19,6 +19,8 @@ def test_every_problem_is_in_one_group_and_lines_are_few(problems: list[Problem]
     assert sorted(map(repr, problems)) == sorted(repr(one) for group in groups for one in group.problems)
     lines = told(problems, most)
     assert len(lines) == min(len(groups), most) + (len(groups) > most)
+    if all_named(problems, most):
+        assert all(one.source in "\n".join(lines) for one in problems if one.source.isalnum())
 
 
 def test_reasons_that_differ_in_names_numbers_and_the_own_source_are_one() -> None:

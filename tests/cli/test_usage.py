@@ -213,7 +213,7 @@ def test_help_and_version(dhr: Any) -> None:
     assert dhr(["--version"]).out == f"dhr {package.__version__}\n"
     text = dhr(["--help"])
     assert text.code == 0
-    assert all(command in text.out for command in ("dhr run", "dhr evaluate", "dhr demo"))
+    assert all(text.out.count(command) == 1 for command in ("dhr run", "dhr evaluate", "dhr demo"))
 
 
 @pytest.mark.parametrize("command", [[], ["walk"], ["run"], ["evaluate"], ["run", "--data"]])
@@ -221,6 +221,13 @@ def test_wrong_usage_ends_with_code_2(command: list[str], dhr: Any) -> None:
     ended = dhr(command)
     assert ended.code == 2
     assert "Traceback" not in ended.err and "dhr" in ended.err
+
+
+def test_what_is_missing_is_named_as_it_is_typed(dhr: Any) -> None:
+    ended = dhr(["predict", "--images", "new"])
+    assert ended.code == 2 and ended.err.startswith("usage: dhr predict --student FILE")
+    assert "run: dhr predict --help" in ended.err and "required: --student, --out\n" in ended.err
+    assert "dhr inspect" in dhr([]).err  # the manual
 
 
 def test_help_of_run_says_what_one_needs_to_know(dhr: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,16 @@ def test_files_that_look_like_annotations_are_named(
         assert words.replace("{root}", str(root)) in refused(root)
 
 
+def test_no_file_of_tags_is_told_to_take_the_name_that_it_has(tmp_path: Path, layouts: ModuleType) -> None:
+    layouts.write(tmp_path / "set" / "tags.csv", "image,tags\na.jpg,cat\n")
+    layouts.write(tmp_path / "set" / "classes.txt", "cat\n")
+    message = refused(tmp_path / "set")
+    assert "expected a folder images/" in message and "looks like" not in message
+    layouts.photograph(tmp_path / "set" / "images" / "a.jpg")
+    message = refused(tmp_path)
+    assert "has the layout folder: give it as --data" in message and "looks like" not in message
+
+
 def test_many_files_of_a_kind_are_one_reason(tmp_path: Path, layouts: ModuleType) -> None:
     for number in range(30):
         layouts.write(tmp_path / f"{number}.json", '{"shapes": [], "imagePath": "a.jpg"}')

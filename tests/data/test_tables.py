@@ -92,6 +92,10 @@ def test_another_encoding_is_refused_with_its_line(tmp_path: Path, newline: str)
     [
         ("a.jpg,cat\n", "expected the header image,tags, got 'a.jpg,cat'"),
         ("image,author\na.jpg,ann\n", "expected the header image,tags"),
+        (
+            "Bild;Schlagworte\na.jpg;cat\n",
+            "'Bild;Schlagworte'; call the column of photographs image, and that of tags tags",
+        ),
         ("file,path,tags\na.jpg,x/a.jpg,cat\n", "got 'file', 'path'; rename the right one `image`"),
         ("image,label,category\na.jpg,cat,dog\n", "got 'label', 'category'; rename the right one `tags`"),
     ],
@@ -121,7 +125,7 @@ def test_the_documented_header_is_read_beside_others(tmp_path: Path) -> None:
         ("image,cat,dog\na.jpg,0.7,0\n", "a.jpg", "expected 0 or 1 in the column 'cat', got '0.7'"),
         ("image,cat,dog\na.jpg,1,0\nb.jpg,,\n", "b.jpg", "the columns of its classes are empty; write 0 or 1"),
         ("image,tags\na.jpg,cat,dog\n", "a.jpg", "more fields than the header; join tags by ';', quote names"),
-        ("image;tags\na.jpg;cat;dog\n", "a.jpg", "more fields than the header; join tags by ';', put them in quotes"),
+        ("image;tags\na.jpg;cat;dog\n", "a.jpg", "more fields than the header; join tags by commas, or put them"),
     ],
 )
 def test_lines_that_cannot_be_used(tmp_path: Path, text: str, image: str, words: str) -> None:

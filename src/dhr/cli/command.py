@@ -28,8 +28,6 @@ class Command:
     name: str
     line: str
     """What it does, in the manual."""
-    short: str
-    """The same in a few words, in the list of commands."""
     ready: Callable[[list[str]], Ready]
     """From the command's name and what follows it; ConfigError if that cannot work."""
 

@@ -57,7 +57,7 @@ def _print(console: Console, found: Inspection) -> None:
     sides = [max(size) for size in found.sizes]
     console.print(
         f"{found.photographs} photographs, {tags / found.photographs:.1f} tags each"
-        + (f", {min(sides)} to {max(sides)} pixels long" if sides else "")
+        + (f", {_span(min(sides), max(sides))} pixels long" if sides else "")
         + f", {found.listed_truth} with truth",
         highlight=False,
     )
@@ -76,9 +76,13 @@ def _print(console: Console, found: Inspection) -> None:
         cells = (str(one.in_truth),) if truth else ()
         table.add_row(escape(one.name), str(one.photographs), str(one.alone), *cells, company)
     console.print(table)
-    if len(ranked) > len(shown):
-        console.print(f"and {len(ranked) - len(shown)} classes more", highlight=False)
+    if more := len(ranked) - len(shown):
+        console.print(f"and {more} more {'class' if more == 1 else 'classes'}", highlight=False)
     for note in notes(found):
         mark = "[bold red]![/]" if note.warning else "-"
         console.print(f"{mark} {escape(' '.join(note.text.split()))}", highlight=False, soft_wrap=True)
     print_problems(console, found.problems, "--json FILE names all of them", "Broken")
+
+
+def _span(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from dhr.data.problems import told
+from dhr.data.problems import all_named, told
 from dhr.data.samples import Problem
 
 _KINDS = 10  # reasons that are printed
@@ -17,7 +17,7 @@ def print_problems(console: Console, problems: Sequence[Problem], every: str = "
     Args:
         console: where.
         problems: what was left out, or is broken.
-        every: where all of them are told.
+        every: where all of them are told, if not here.
         title: what they are.
     """
     if not problems:
@@ -26,5 +26,5 @@ def print_problems(console: Console, problems: Sequence[Problem], every: str = "
     lines = told(problems, _KINDS)
     for line in lines:
         console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
-    if every and len(lines) < len(problems):
+    if every and not all_named(problems, _KINDS):
         console.print(f"  {escape(every)}", highlight=False, soft_wrap=True)

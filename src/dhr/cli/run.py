@@ -46,7 +46,10 @@ def summarise(console: Console, outcome: pipeline.Outcome, report: Path) -> None
     if outcome.masks > outcome.new:
         console.print(f"{outcome.masks - outcome.new} of the masks were there already.")
     if outcome.vanished:
-        console.print(f"In {outcome.vanished} masks a tagged class has no pixel; the report marks them.")
+        which = "1 mask" if outcome.vanished == 1 else f"{outcome.vanished} masks"
+        console.print(
+            f"In {which} a tagged class has no pixel; the report marks {'it' if which == '1 mask' else 'them'}."
+        )
     for note in outcome.notes:
         console.print(escape(note), highlight=False, soft_wrap=True)
     print_problems(console, outcome.skipped, f"all of them are in {outcome.out / 'run.json'}")

@@ -117,7 +117,7 @@ class Agreement:
             found.append(("numbering", self._numbering(shift)))
         if self._bare:
             many = f"{len(self._bare)} of {self._photographs} tagged photographs"
-            text = f"{self._what}: no pixel of any tag in {many}: {_names(self._bare)}; {self._reason()}"
+            text = f"{self._what}: no pixel of any tag in {many}: {_names(self._bare)}; {self._reason(some=True)}"
             found.append(("nothing_tagged", text))
         if self._unlabelled:
             many = f"{len(self._unlabelled)} of {self._masks} masks"
@@ -169,12 +169,12 @@ class Agreement:
             f"{self._same[shift]} of {self._photographs} photographs; as stored, of {self._same[0]}; {remedy}"
         )
 
-    def _reason(self) -> str:
+    def _reason(self, some: bool = False) -> str:
         if self._bare_void:
             return f"{self._void()}; {self._store()}"
         if self._bare_other:
             return "they show other classes; check the order of the classes, and that these are the right masks"
-        return f"{_BACKGROUND}; {self._store()}"
+        return _BACKGROUND if some else f"{_BACKGROUND}; {self._store()}"  # where others show tags, ids are right
 
     def _void(self) -> str:
         crowds = " (as are COCO's crowds)" if self._complete else ""
@@ -183,7 +183,8 @@ class Agreement:
     def _store(self) -> str:
         first = self._classes.foreground.start
         one = len(self._classes.foreground) == 1
-        return f"store {self._classes.names[first]!r} as {first}" if one else "store each class as its class id"
+        name = f"{self._classes.names[first]!r} as {first}"
+        return f"store {name}" if one else f"store each class as its class id: {name}, ..."
 
 
 _BACKGROUND = "they show only the background (0)"

@@ -156,7 +156,7 @@ def _class_table(root: Path, tags: Path) -> ClassTable:
         names = ", ".join(found) if found else "none"
         raise DataError(
             f"{root}: expected a file classes.txt in it, one class a line (tags found in {tags.name}: {names}); make "
-            "the first line `background` if photographs also show things that no tag names, not if the tags cover all"
+            "the first line `background` if photographs also show things that no tag names; without it, tags cover all"
         )
     return classes
 

@@ -83,7 +83,8 @@ def advice(root: Path, layouts: Fits) -> list[str]:
     found += _annotation_files(root)
     found += _missing(root, layouts)
     folders = folders_of(root)
-    if any(_photographs(folder) for folder in folders[:_FOLDERS]) and (why := why_not_class_folders(root)):
+    named = [folder for folder in folders[:_FOLDERS] if folder.name.casefold() not in PART_NAMES]
+    if any(_photographs(folder) for folder in named) and (why := why_not_class_folders(root)):
         found.append(f"not class-folders: {why.removeprefix(f'{root}: ')}")
     if not found and (there := _photographs(root)):
         found.append(
@@ -137,7 +138,7 @@ def _annotation_files(root: Path) -> list[str]:
     """Files that look like annotations of a known kind, each kind once."""
     kinds: dict[str, list[str]] = {}
     for path in (file for folder in (root, *folders_of(root)[:_FOLDERS]) for file in _files(folder)):
-        if kind := _kind(path, root):
+        if path.name != "tags.csv" and (kind := _kind(path, root)):  # else it has its name already
             kinds.setdefault(kind, []).append(printable(str(path.relative_to(root))))
     return [
         f"{enumeration(names, most=1)} look{'' if len(names) > 1 else 's'} like {kind}" for kind, names in kinds.items()

@@ -97,10 +97,16 @@ def layout_of(root: Path) -> str:
         return "folder"  # something is missing, and its reader says what
     if found is None:
         there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
-        known = "; ".join(f"{name}: {reader.looks_for}" for name, reader in READERS.items())
-        hints = "".join(f"; {hint}" for hint in advice(root, _FITS))
-        raise DataError(f"{root}: no layout fits; there is {there} in it{hints}; expected one of: {known}")
+        hints = "; ".join(advice(root, _FITS))
+        known = f"all layouts ({', '.join(READERS)}) are in docs/data.md" if hints else f"expected one of: {_known()}"
+        raise DataError(f"{root}: no layout fits; there is {there} in it; {hints}{'; ' if hints else ''}{known}")
     return found
+
+
+def _known() -> str:
+    """What each layout is known by, photographs of one's own first."""
+    names = sorted(READERS, key=lambda name: name not in ("folder", "class-folders"))
+    return "; ".join(f"{name}: {READERS[name].looks_for}" for name in names)
 
 
 def open_data(

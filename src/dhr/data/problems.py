@@ -65,3 +65,9 @@ def told(problems: Sequence[Problem], most: int) -> list[str]:
     lines = [group.line for group in groups[:most]]
     rest = sum(len(group.problems) for group in groups[most:])
     return [*lines, f"and {rest} more for {len(groups) - most} other reasons"] if rest else lines
+
+
+def all_named(problems: Sequence[Problem], most: int) -> bool:
+    """Whether what :func:`told` returns names the source of every problem."""
+    groups = grouped(problems)
+    return len(groups) <= most and all(len(group.problems) <= 1 + _NAMED for group in groups)

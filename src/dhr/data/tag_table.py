@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.classes import enumeration
+from dhr.data.images import SUFFIXES
 from dhr.data.spreadsheet import Line, Table
 from dhr.errors import DataError
 
@@ -138,6 +139,8 @@ def _wrong(row: Line, table: Table, columns: Sequence[int]) -> str | None:
             f"the cell in the column {unknown[0]!r} is a formula or an error, which is not evaluated; paste its value"
         )
     if any(row.cells[len(table.header) :]):
+        if table.separator == ";":
+            return "more fields than the header; join tags by commas, or put them in quotes"
         quotes = "quote names with commas" if table.separator == "," else "put them in quotes"
         return f"more fields than the header; join tags by ';', {quotes}"
     return None
@@ -153,4 +156,6 @@ def _plain(header: str) -> str:
 
 def _no_header(path: Path, table: Table) -> DataError:
     got = table.separator.join(table.header)[:200]
-    return DataError(f"{path} line {table.line}: expected the header image,tags, got {got!r}; write it above the rows")
+    begins = not table.header or Path(table.header[0]).suffix.lower() in SUFFIXES  # with a photograph
+    remedy = "write it above the rows" if begins else "call the column of photographs image, and that of tags tags"
+    return DataError(f"{path} line {table.line}: expected the header image,tags, got {got!r}; {remedy}")

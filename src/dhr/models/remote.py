@@ -142,8 +142,16 @@ def unreachable(remote: Remote) -> str | None:
     return None
 
 
-def require(remotes: Sequence[Remote | None]) -> None:
+_DOWNLOAD = "where there is a network, `dhr models --download` fetches them"
+COPY = "run this where there is a network, and copy the folder that it prints"
+
+
+def require(remotes: Sequence[Remote | None], remedy: str = _DOWNLOAD) -> None:
     """Make sure that weights are here or can be fetched, before anything else is done.
+
+    Args:
+        remotes: the weights; None is none.
+        remedy: how else to have them.
 
     Raises:
         WeightsError: some are not here, and their server cannot be asked; it names all of them.
@@ -156,9 +164,8 @@ def require(remotes: Sequence[Remote | None]) -> None:
         why = next(reason for reason in reasons.values() if reason)
         names = ", ".join(f"{one.model!r} (or a local --{one.setting} {one.local})" for one in lost)
         raise WeightsError(
-            f"weights are missing on this machine, and cannot be fetched: {why}. Missing: {names}. Where there is a "
-            "network, `dhr models --download` fetches them; nothing is needed by --uss.kind colour, --wss.weights none "
-            "and `dhr demo`"
+            f"weights are missing on this machine, and cannot be fetched: {why}. Missing: {names}; {remedy}. No "
+            "weights are needed by `dhr demo`, nor by --uss.kind colour with --wss.weights none (rougher masks)"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dhr.models.remote import Remote, fetch, mask2former_remote, require, uss_remote, wss_remote
+from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote, wss_remote
 from dhr.pipeline.folder import OutputFolder
 from dhr.pipeline.settings import RunConfig
 
@@ -44,5 +44,5 @@ def fetch_all(remotes: list[Remote]) -> list[tuple[Remote, list[Path]]]:
     Raises:
         WeightsError: some cannot be had; if no server answers, all that are missing are named.
     """
-    require(remotes)
+    require(remotes, COPY)
     return [(remote, fetch(remote)) for remote in remotes]

@@ -58,6 +58,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, arguments)
 
 
-ADJACENCY = Command(
-    "adjacency", "which classes touch, and which vanish beside which others", "which classes touch", _ready
-)
+ADJACENCY = Command("adjacency", "which classes touch, and which vanish beside which others", _ready)

@@ -28,4 +28,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, arguments)
 
 
-DEMO = Command("demo", "the whole way on generated scenes, without any download", "try it on generated scenes", _ready)
+DEMO = Command("demo", "the whole way on generated scenes, without any download", _ready)

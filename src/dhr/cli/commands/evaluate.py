@@ -83,6 +83,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, arguments)
 
 
-EVALUATE = Command(
-    "evaluate", "score masks against truth, and add the scores to the run's report", "score masks", _ready
-)
+EVALUATE = Command("evaluate", "score masks against truth, and add the scores to the run's report", _ready)

@@ -61,6 +61,5 @@ def _ready(arguments: list[str]) -> Ready:
 EXPORT = Command(
     "export",
     "hand masks to other tools: COCO, YOLO, CVAT, Label Studio, test servers, ...",
-    "hand masks to other tools",
     _ready,
 )

@@ -51,5 +51,5 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, given.arguments)
 
 
-FEATURES = Command("features", "compute features once, for runs to read", "fill a store of features", _ready)
+FEATURES = Command("features", "compute features once, for runs to read", _ready)
 """``dhr features``."""

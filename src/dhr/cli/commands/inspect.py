@@ -54,6 +54,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, arguments)
 
 
-INSPECT = Command(
-    "inspect", "say what a data set holds, and what of it is broken, before anything runs", "look at a data set", _ready
-)
+INSPECT = Command("inspect", "say what a data set holds, and what of it is broken, before anything runs", _ready)

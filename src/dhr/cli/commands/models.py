@@ -58,4 +58,4 @@ def _download(arguments: list[str]) -> Ready:
     return Ready(parser, call, given.arguments)
 
 
-MODELS = Command("models", "list the models that masks can be made with", "list models and their weights", _ready)
+MODELS = Command("models", "list the models that masks can be made with", _ready)

@@ -28,4 +28,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, arguments)
 
 
-ONNX = Command("onnx", "write a student for other runtimes", "write a student as ONNX", _ready)
+ONNX = Command("onnx", "write a student for other runtimes", _ready)

@@ -38,4 +38,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, arguments)
 
 
-PREDICT = Command("predict", "segment photographs with a student", "segment photographs with a student", _ready)
+PREDICT = Command("predict", "segment photographs with a student", _ready)

@@ -72,4 +72,4 @@ def _ready(arguments: list[str]) -> Ready:
     return Ready(parser, call, given.arguments)
 
 
-RUN = Command("run", "make masks for a folder of photographs and tags", "make masks", _ready)
+RUN = Command("run", "make masks for a folder of photographs and tags", _ready)

@@ -59,6 +59,5 @@ def _ready(arguments: list[str]) -> Ready:
 TRAIN = Command(
     "train",
     "teach a student by masks: a network that segments photographs without tags",
-    "train a student on masks",
     _ready,
 )

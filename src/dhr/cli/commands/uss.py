@@ -93,4 +93,4 @@ def _read(parser: ArgumentParser, given: "Early") -> None:
     parser.set_defaults(defaults)
 
 
-USS = Command("uss", "train a head on unsupervised features, without labels", "train a head on features", _ready)
+USS = Command("uss", "train a head on unsupervised features, without labels", _ready)
