@@ -153,6 +153,14 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object], durable: bool
         raise _cannot_write(path, error) from error
 
 
+def is_own_file(path: Path) -> bool:
+    """Whether a regular file has this name; a link to one is somebody else's, and not what was written here."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Write ``content`` atomically; see :func:`write_atomic`."""
     write_atomic(path, lambda file: file.write(content), durable)

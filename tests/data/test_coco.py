@@ -361,3 +361,12 @@ def test_many_objects_in_one_photograph_are_read_in_bounded_memory(write: Write)
     given = [thing(number, 1, 1, [[1, 1, 3, 1, 3, 3]]) for number in range(20_000)]
     data = open_data(write(annotations=given))
     assert (truth(data) == 1).sum() in range(1, 5)
+
+
+def test_images_that_share_an_id_are_left_out(write: Write) -> None:
+    """As where files were joined without new numbers: an object of the id may be in either photograph."""
+    images = [image(1, "a.png"), image("1", "gone.png"), image(2, "b.png"), image(2, "x/b.png")]
+    data = open_data(write(images=images))
+    assert tags(data) == {"b": ["dog"]}
+    reason = next(one.reason for one in data.problems if one.source.endswith("a.png"))
+    assert "its id 1 is that of several images, 'a.png', 'gone.png'; number them anew" in reason

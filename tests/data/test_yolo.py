@@ -188,7 +188,8 @@ def test_names_lead_nowhere(write: Write, layouts: ModuleType, tmp_path: Path) -
     layouts.write(root / "train.txt", f"images/train/a.jpg\n../secret.jpg\n{tmp_path}/secret.jpg\n")
     (root / "images" / "link").symlink_to(tmp_path, target_is_directory=True)
     data = open_data(root)
-    assert tags(data) == {"a": ["dog"]} and all("no image" in one.reason for one in data.problems)
+    assert tags(data) == {"a": ["dog"]}
+    assert all("no image" in one.reason or one.source == str(root / "images/link") for one in data.problems)
 
 
 def test_a_polygon_without_end_costs_one_ground_truth(write: Write) -> None:
@@ -231,3 +232,14 @@ def test_letter_case_of_label_files_counts_where_photographs_differ_in_it_alone(
     data = open_data(root)
     assert tags(data) == {"b": ["cat"]}
     assert any(one.source == str(root / "labels/B.txt") for one in data.problems)
+
+
+def test_label_files_below_a_link_leave_their_photographs_out(write: Write, tmp_path: Path) -> None:
+    labels = {"images/train/a.jpg": f"1 {SQUARE}\n", "images/val/b.jpg": f"0 {SQUARE}\n"}
+    root = write(labels, "train: images/train\nval: images/val\n" + NAMES)
+    (root / "labels/train").rename(tmp_path / "elsewhere")
+    (root / "labels/train").symlink_to(tmp_path / "elsewhere")
+    data = open_data(root)
+    assert tags(data) == {"b": ["cat"]}
+    assert {Path(one.source).name for one in data.problems} == {"train", "a.jpg"}
+    assert all("a link to a folder is not followed" in one.reason for one in data.problems)

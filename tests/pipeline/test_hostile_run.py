@@ -271,12 +271,14 @@ def test_names_of_photographs_stay_inside(tmp_path: Path) -> None:
     assert folder.mask("trip/a.b") == tmp_path / "masks" / "trip" / "a.b.png"
 
 
-def test_a_link_in_the_place_of_a_mask_is_not_written_through(finished: Any, dhr: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_link_in_the_place_of_a_mask_is_no_mask(recorded: bool, finished: Any, dhr: Any, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"kept")
     mask = sorted((finished.out / "masks").rglob("*.png"))[0]
     item = finished.out / "items" / mask.relative_to(finished.out / "masks").with_suffix(".json")
     mask.unlink()
-    item.unlink()
+    if not recorded:
+        item.unlink()
     mask.symlink_to(tmp_path / "precious")
     ended = dhr(finished.run())
     assert ended.code in (1, 2) and "Traceback" not in ended.err

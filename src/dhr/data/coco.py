@@ -144,9 +144,11 @@ class _Photographs:
         images, labels = self.file.images, self._labels()
         assert images is not None
         by_file: dict[str, list[Image]] = defaultdict(list)
+        bearers: dict[Identity, dict[str, str]] = defaultdict(dict)  # by id, and by what it means, how that is written
         names = Names(list_files(images, SUFFIXES).files, f"{images.name}/")
         matched = names.find_all([one.file for one in self.content.images])
         for one, (files, reason) in zip(self.content.images, matched, strict=True):
+            bearers[one.number].setdefault(files[0] if files else one.file, one.file)
             if len(files) > 1:
                 reason = f"several photographs bear this name, {enumeration(files, most=3)}; write its suffix"
             if reason:
@@ -156,7 +158,21 @@ class _Photographs:
         self._note_twice(by_file)
         self._refuse_strays()
         crowds = self._crowds(labels)
-        return [self._one(images / file, file, same, labels, crowds) for file, same in by_file.items()]
+        shared = {number: list(meant.values()) for number, meant in bearers.items() if len(meant) > 1}
+        return [
+            self._shared(images / file, file, same, shared) or self._one(images / file, file, same, labels, crowds)
+            for file, same in by_file.items()
+        ]
+
+    def _shared(self, path: Path, file: str, same: list[Image], shared: dict[Identity, list[str]]) -> Found | None:
+        """A photograph that is left out, as nobody knows which objects are its own."""
+        for image in same:
+            if image.number in shared:
+                names = enumeration(map(printable, shared[image.number]), most=3)
+                reason = f"its id {printable(str(image.number))[:80]} is that of several images, {names}"
+                where = f"{self.content.path} {image.place}"
+                return Found(name_of(file, SUFFIXES), str(path), path, (), None, f"{where}: {reason}; number them anew")
+        return None
 
     def _labels(self) -> dict[Identity, int]:
         """Class id of each category; an unused root has none."""

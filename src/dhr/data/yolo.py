@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +57,8 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
     listed = path.suffix == ".txt"
     described = {"names": names_in(path, read_text(path))[0], "train": "images"} if listed else read_table(path)
     classes, labels = _classes(path, described)
-    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(_text_files(root)))
+    texts, closed = _text_files(root)
+    folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(texts), closed)
     splits = folder.splits(described)
     if split is not None and split not in splits:
         raise no_split(root, split, list(splits))
@@ -67,12 +68,16 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
         for file, name in folder.photographs(key, splits[key], list(splits), problems):
             names.setdefault(file, name)
     if split is None:
+        problems += [Problem(printable(str(root / one)), why) for one, why in folder.closed.items()]
         problems += folder.stray_labels(splits)
     if names and not any(folder.label_file(file) for file in names):
         raise DataError(f"{root}: no photograph has a label file, such as {next(iter(names.values()))}.txt in labels/")
     found = []
     for number, (file, name) in enumerate(names.items()):
-        found.append(_found(root, file, name, folder.label_file(file), labels, classes, "kpt_shape" in described))
+        if reason := folder.closed_label(file):
+            found.append(Found(name, str(root / file), root / file, (), None, reason))
+        else:
+            found.append(_found(root, file, name, folder.label_file(file), labels, classes, "kpt_shape" in described))
         progress(number + 1, len(names))
     where = str(root) + ("" if split is None else f" in split {split!r}")
     return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), lenient)
@@ -110,11 +115,20 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
     return table, {number: places[name] for number, name in order.items() if name in places}
 
 
-def _text_files(root: Path) -> list[str]:
-    """Texts below a folder, with those that cannot be read: they are no photographs without objects."""
+def _text_files(root: Path) -> tuple[list[str], dict[str, str]]:
+    """Texts below a folder, with those that cannot be read (they are no photographs without objects); closed folders.
+
+    The latter are links and what may not be listed, with the reason.
+    """
     listing = list_files(root, _TEXT)
-    broken = [Path(one.source) for one in listing.problems if Path(one.source).suffix.lower() in _TEXT]
-    return [*listing.files, *(path.relative_to(root).as_posix() for path in broken if path.is_relative_to(root))]
+    texts, closed = [*listing.files], dict[str, str]()
+    for one in listing.problems:
+        if (path := Path(one.source)).is_relative_to(root):
+            if path.is_dir():
+                closed[path.relative_to(root).as_posix()] = one.reason
+            elif path.suffix.lower() in _TEXT:
+                texts.append(path.relative_to(root).as_posix())
+    return texts, closed
 
 
 def _texts(value: Any) -> list[str] | None:
@@ -131,6 +145,8 @@ class _Folder:
     description: Path
     images: Sequence[str]
     texts: frozenset[str]
+    closed: Mapping[str, str]
+    """Folders whose files are not known, and why."""
 
     def splits(self, described: dict[str, Any]) -> dict[str, list[str]]:
         """Folders and lists of each split; other values of a description are texts as well."""
@@ -185,14 +201,21 @@ class _Folder:
         Unicode's forms are alike, and so are letters in either case where one photograph and one file only are meant.
         """
         stem = name_of(image, SUFFIXES)
-        before, images, after = f"/{stem}".rpartition("/images/")
-        own = f"{before}/labels/{after}".lstrip("/") if images else stem
+        own = _label_name(stem)
         alone = len(self._stems[mask_key(stem)]) == 1
         for one in (own, stem):
             alike = self._alike.get(mask_key(f"{one}.txt"), [])
             if same := [text for text in alike if key_of(text) == key_of(f"{one}.txt")] or (alike if alone else []):
                 return same[0] if len(same) == 1 or key_of(same[0]) == key_of(f"{one}.txt") else None
         return None
+
+    def closed_label(self, image: str) -> str | None:
+        """Why nobody knows whether a photograph has a label file."""
+        own = _label_name(name_of(image, SUFFIXES))
+        return next(
+            (f"its label file may lie in {self.root / one}: {why}" for one, why in self.closed.items()
+             if own.startswith(f"{one}/")), None,
+        )  # fmt: skip
 
     def stray_labels(self, splits: dict[str, list[str]]) -> list[Problem]:
         """Label files of no photograph: one that was renamed may not pass for one without any of the classes."""
@@ -223,6 +246,11 @@ class _Folder:
             stem = name_of(file, SUFFIXES)
             found[mask_key(stem)].add(key_of(stem))
         return dict(found)
+
+
+def _label_name(stem: str) -> str:
+    before, images, after = f"/{stem}".rpartition("/images/")
+    return f"{before}/labels/{after}".lstrip("/") if images else stem
 
 
 def _found(

@@ -22,7 +22,7 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import read_tags
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError, WeightsError
-from dhr.files import digest_regular, write_json
+from dhr.files import digest_regular, is_own_file, write_json
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
@@ -190,7 +190,7 @@ def _make(
         digest = _digest(path)
     except OSError as error:
         raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
-    if read_digest(folder.item(name)) == digest and folder.mask(name).is_file():
+    if read_digest(folder.item(name)) == digest and is_own_file(folder.mask(name)):
         return
     rgb = read_rgb(path)
     labels = segment(rgb, allowed)

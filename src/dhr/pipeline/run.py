@@ -16,6 +16,7 @@ from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
+from dhr.files import is_own_file
 from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
 from dhr.pipeline.deterministic import make_deterministic
@@ -250,7 +251,7 @@ def _unfinished(folder: OutputFolder, found: Scan, config: RunConfig) -> list[Sa
 def _is_made(folder: OutputFolder, sample: Sample, digest: str, config: RunConfig) -> bool:
     masks = [folder.mask(sample.name), *([folder.training_mask(sample.name)] if config.doubtful > 0 else [])]
     item = _item(folder, sample)
-    return item is not None and item.digest == digest and all(mask.is_file() for mask in masks)
+    return item is not None and item.digest == digest and all(map(is_own_file, masks))
 
 
 def _item(folder: OutputFolder, sample: Sample) -> ItemRecord | None:
