@@ -62,6 +62,7 @@ def main() -> None:
         for rank in range(job.processes):
             child = os.fork()
             if child == 0:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
                 if job.processes > 1:
                     os.environ.update(_environment(rank, job.processes, port))
                 _work(job, "" if rank == 0 else f".{rank}")

@@ -129,13 +129,13 @@ def test_a_killed_run_goes_on(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", range(3))
 def test_a_run_that_is_asked_to_end_goes_on(
     index: int, number: signal.Signals, undisturbed: Undisturbed, forks: Any, made: Any, new_case: Any, tmp_path: Path
 ) -> None:
     """It ends with one line and its own code, keeps what was finished, and lets the folder go."""
     case = new_case(undisturbed.data, tmp_path / "out")
-    moment = (1 + 2 * index + (number == signal.SIGHUP)) * len(undisturbed.moments) // 13
+    moment = (1 + 2 * index + (number == signal.SIGHUP)) * len(undisturbed.moments) // 7
     asked = forks(case.run(), watch="moments", kill_at=moment, kill_by=number)
     assert (asked.code, asked.err) == (
         128 + number,
@@ -148,7 +148,7 @@ def test_a_run_that_is_asked_to_end_goes_on(
     check_finished(case, undisturbed, made)
 
 
-@pytest.mark.parametrize("stride", [15, 40])
+@pytest.mark.parametrize("stride", [pytest.param(15, marks=pytest.mark.slow), 40])
 def test_a_run_killed_again_and_again_gets_to_its_end(
     stride: int, undisturbed: Undisturbed, forks: Any, made: Any, contents: Any, new_case: Any, tmp_path: Path
 ) -> None:
