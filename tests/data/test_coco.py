@@ -137,6 +137,17 @@ def test_what_identifies_nothing_is_named(write: Write, value: Any) -> None:
     assert tags(data) == BOTH and "(annotation 7): expected an image_id" in data.problems[0].reason
 
 
+@pytest.mark.parametrize("lost", [None, "b.png", 99])
+def test_objects_without_their_photograph_make_no_negatives(lost: Any, write: Write) -> None:
+    """A photograph counts as showing nothing only if all objects of its file belong to some photograph."""
+    root = write(annotations=[thing(1, 1, 1), thing(2, lost, 2)])
+    data = open_data(root)
+    assert tags(data) == {"a": ["cat"]}
+    assert "an object whose image is unknown" in next(one.reason for one in data.problems if "b.png" in one.source)
+    assert tags(open_data(root, lenient=True)) == {"a": ["cat"], "b": []}
+    assert tags(open_data(write(annotations=[thing(1, 1, 1)]))) == {"a": ["cat"], "b": []}
+
+
 def test_leading_zeros_are_part_of_an_id() -> None:
     assert identity("007") == "007" and identity("-0") == 0
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from dhr.data.background import BACKGROUND, is_background
@@ -210,11 +211,20 @@ class _Photographs:
                 tags.add(label)
                 void = one.crowd and one.category not in crowds_alone
                 objects.append(_placed(one.painted, VOID if void else label, image))
+        if not tags and unread is None and self._strays:
+            unread = f"{self.content.path}: an object whose image is unknown, and which may be in this photograph,"
+        for image in same:
             objects += [_placed(one, VOID, image) for one in self.content.void.get(image.number, [])]
         foreground = tuple(tags - {0}) if self.classes.background else tuple(tags)
         rest = 0 if self.classes.background else VOID
         truth = painted(self.content.path, path, objects, rest)
         return Found(name_of(file, SUFFIXES), str(path), path, foreground, truth, unread=unread)
+
+    @cached_property
+    def _strays(self) -> bool:
+        """Whether objects belong to no image of the file: then nobody knows that a photograph shows nothing."""
+        known = {one.number for one in self.content.images}
+        return self.content.homeless > 0 or not known.issuperset(self.content.objects)
 
     def _unknown(self, one: Annotation) -> str:
         number = printable(str(one.category))[:80]

@@ -56,6 +56,8 @@ class CocoContent:
     """By image."""
     unread: dict[Identity, str] = field(default_factory=dict)
     """By image: an annotation that is not understood."""
+    homeless: int = 0
+    """Annotations that name no image."""
     problems: list[Problem] = field(default_factory=list)
     record: Any = None
     """What ``dhr export`` noted of the classes; see :mod:`dhr.data.class_record`."""
@@ -131,6 +133,7 @@ def _annotation(content: CocoContent, line: int, value: dict[str, Any]) -> None:
     image, category = identity(value.get("image_id")), identity(value.get("category_id"))
     place = place_of(value, line)
     if image is None:
+        content.homeless += 1
         _note(content, f"{place}: expected an image_id; correct it")
     elif category is None:
         what = next((f"the {key}" for key in ("caption", "segments_info") if key in value), "an object")
