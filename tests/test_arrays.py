@@ -259,6 +259,9 @@ def test_settings_of_the_wrong_kind_are_refused(inputs: dict[str, np.ndarray]) -
         rebalance(**inputs, boundary="pamr")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="got None"):
         rebalance(**inputs, config=None)  # type: ignore[arg-type]
+    for wrong in ("no", 2, None):
+        with pytest.raises(ConfigError, match="background must be True or False"):
+            rebalance(**inputs, background=wrong)  # type: ignore[arg-type]
 
 
 def test_narrow_images_are_read_as_they_lie(inputs: dict[str, np.ndarray]) -> None:

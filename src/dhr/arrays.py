@@ -72,6 +72,8 @@ def rebalance(
     settings = _settings(config)
     if not isinstance(boundary, BoundaryConfig):
         raise ConfigError(f"boundary must be a BoundaryConfig, got {boundary!r}; dhr.BoundaryConfig(kind='pamr')")
+    if not isinstance(background, bool | np.bool_):
+        raise ConfigError(f"background must be True or False, got {background!r}; the base mask goes into base")
     first = _tensor("cams", cams)
     maps, uss, wss = (
         _floats(name, value, first)
@@ -90,7 +92,7 @@ def rebalance(
         given, "the grid is" if pictures is None else "images are", uss if pictures is None else pictures
     )
     return _rebalance(
-        maps, uss, wss, pictures, _valid(valid, maps), mask, walls, background,
+        maps, uss, wss, pictures, _valid(valid, maps), mask, walls, bool(background),
         None if prior is None else _prior(prior, maps, background), said, settings, boundary,
     )  # fmt: skip
 

@@ -161,8 +161,9 @@ def test_photographs_whose_masks_would_share_a_name_are_left_out(
 def test_tags_are_matched_by_the_end_of_the_path(predicting: Any, dhr: Any, labels: Any, tmp_path: Path) -> None:
     for number, name in enumerate(("one/a", "two/b")):
         photograph(tmp_path / "images" / f"{name}.png", number)
-    (tmp_path / "tags.csv").write_text("image,tags\nC:\\shop\\images\\one\\a.png,dog\nb,cat\n")
-    assert dhr([*predicting, "--tags", tmp_path / "tags.csv"]).code == 0
+    (tmp_path / "tags.csv").write_text("image,tags\nC:\\shop\\images\\one\\a.png,dog\nb,cat\ngone,cat\n")
+    ended = dhr([*predicting, "--tags", tmp_path / "tags.csv"])
+    assert ended.code == 0 and "lines of tags.csv that are not used: 1, such as" in ended.out and "'gone'" in ended.out
     assert set(np.unique(labels(tmp_path / "out" / "masks" / "one" / "a.png"))) <= {0, 2}
     assert set(np.unique(labels(tmp_path / "out" / "masks" / "two" / "b.png"))) <= {0, 1}
 

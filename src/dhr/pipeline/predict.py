@@ -247,6 +247,9 @@ def _tags(
     by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
     names = Names([*by_file], f"{images.resolve().name}/")
     matched = match_lines(path, read_tags(path, classes, notes), names)
+    if matched.problems:  # the table may be of more photographs than these
+        count, first = len(matched.problems), matched.problems[0].reason
+        notes.append(f"lines of {path.name} that are not used: {count}, such as {first}")
     return {name: matched.tags_of(file) for file, name in by_file.items()}
 
 
