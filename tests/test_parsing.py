@@ -23,9 +23,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     [
         ("[" * 200_000, "nested too deep"),
         ('{"a": ' * 200_000, "nested too deep"),
-        ('{"a": 1, "a": 2}', "the key 'a' stands there twice"),
-        ("NaN", "NaN is no JSON"),
-        ("-Infinity", "-Infinity is no JSON"),
+        ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
+        ("NaN", "NaN is not JSON"),
+        ("-Infinity", "-Infinity is not JSON"),
         ("", "Expecting value"),
         ("{", "Expecting property name"),
     ],

@@ -100,7 +100,7 @@ def test_every_command_refuses_it_before_large_things_are_imported(command: str,
     arguments = [*command.split(), "--config", str(path), "--data", "d", "--out", "o"]
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith(f"dhr: --config: {path} is no YAML of settings (")
+    assert ended.stderr.startswith(f"dhr: --config: {path} is not a YAML file of settings (")
     assert len(ended.stderr.splitlines()) == 1
 
 

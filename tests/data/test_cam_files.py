@@ -66,7 +66,7 @@ def test_dictionaries_of_other_programs(content: Any, tmp_path: Path) -> None:
 def test_numbering_that_counts_the_background(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npy", {0: MAPS[0] * 0, 1: MAPS[0], 3: MAPS[1]})
     np.testing.assert_array_equal(read_maps(path, TAGS, VOC, "table"), MAPS)
-    refused(path, "no map of cow", "of cat, dog, bus", "--wss.numbering table")
+    refused(path, "it lacks the map of cow", "it has cat, dog, bus", "--wss.numbering table")
 
 
 def test_plain_arrays_and_our_own(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_masks(tmp_path: Path) -> None:
         (np.zeros((2, 2, 2), complex), "complex"),
         (np.zeros((2, 2, 2), "U3"), "<U3"),
         ({}, "keys or classes"),
-        ({"keys": np.array([0, 1]), "high_res": MAPS}, "no map of cow"),
-        ({"classes": np.array([0, 2]), "high_res": MAPS}, "no map of cat, cow"),
+        ({"keys": np.array([0, 1]), "high_res": MAPS}, "it lacks the map of cow"),
+        ({"classes": np.array([0, 2]), "high_res": MAPS}, "it lacks the map of cat, cow"),
         ({"keys": np.array([0, 2, 3]), "high_res": MAPS}, "expected one array (3, u, v)"),
         ({"keys": np.array([0, 2])}, "expected one array"),
         ({"keys": np.array([0, 2]), "a": MAPS, "b": MAPS}, "a, b"),

@@ -20,7 +20,7 @@ Maker = Callable[..., Path]
         ("\ufeffBackground\r\ncat\r\n\r\n", ("Background", "cat"), True, None),
         ("_background_\ncat\n", ("_background_", "cat"), True, "'_background_' is the background"),
         ("__Background__\ncat\n", ("__Background__", "cat"), True, "is the background"),
-        ("__ignore__\n_background_\ncat\n", ("_background_", "cat"), True, "'__ignore__' is no class"),
+        ("__ignore__\n_background_\ncat\n", ("_background_", "cat"), True, "'__ignore__' is not a class"),
         ("0: background\n1: cat\n2: dog\n", ("background", "cat", "dog"), True, "the numbers 0 to 2 are ids"),
         ("0 cat\n1 dog\n", ("cat", "dog"), False, "the numbers 0 to 1 are ids"),
         ("0\tcat\n1\tdog\n", ("cat", "dog"), False, "are ids"),

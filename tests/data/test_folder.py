@@ -241,7 +241,7 @@ def test_sample_of_another_data_set(make: Maker) -> None:
     data = FolderDataSet(make({"a.png": "cat"}))
     from dhr.data import Sample
 
-    with pytest.raises(ItemError, match="is no photograph of"):
+    with pytest.raises(ItemError, match="is not a photograph of"):
         data.read_image(Sample("../../etc/passwd", "", (0,), False))
 
 

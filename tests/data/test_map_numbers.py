@@ -51,7 +51,7 @@ def test_a_background_that_the_data_set_lacks_is_refused() -> None:
 
 def test_one_odd_file_does_not_refuse_the_others() -> None:
     refuse_numbering([*[numbered({0}, 1)] * 9, numbered({7}, 1)], TABLE, "tagged")
-    with pytest.raises(Refused, match="no map of red"):
+    with pytest.raises(Refused, match="it lacks the map of red"):
         key_numbers({7}, "keys", (1,), TABLE, "tagged")
     with pytest.raises(Refused, match="class number 3, but the last class is 2"):
         key_numbers({0, 3}, "keys", (1,), TABLE, "tagged")

@@ -113,7 +113,7 @@ def test_a_scene_is_drawn_all_at_once(calls: Callable[..., int]) -> None:
 
 @pytest.mark.parametrize("name", ["scene-000120", "scene-x", "other", "scene--1"])
 def test_samples_of_others(name: str) -> None:
-    with pytest.raises(ItemError, match="none of these 120 scenes"):
+    with pytest.raises(ItemError, match="not one of these 120 scenes"):
         SCENES.read_image(Sample(name, "", (0,), True))
 
 

@@ -78,7 +78,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("classes", ["background", "cat\ndog", "owl"], "classes"),
     ("classes", ["background", "cat\x1b[2J", "owl"], "classes"),
     ("classes", ["background", "cat\u2028", "owl"], "classes"),
-    ("classes", ["background", "cat", "cat"], "stands there twice"),
+    ("classes", ["background", "cat", "cat"], "occurs twice"),
     ("classes", ["background", "", "cat"], "classes"),
     ("classes", ["background", "x" * 2000, "cat"], "classes"),
     ("classes", ["background", "cat", 3], "classes"),

@@ -269,7 +269,9 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
             ids = {names.index(tag) for tag in tags.split(";")} | {0}
             assert set(np.unique(labels((out / "masks" / image).with_suffix(".png")))) <= ids
     one_line(dhr([*call, "--out", tmp_path / "plain", "--flip", "false"]), "another run", "flip")
-    one_line(dhr(["predict", "--student", plain[0], "--images", images, "--out", tmp_path / "x"]), "no student")
+    one_line(
+        dhr(["predict", "--student", plain[0], "--images", images, "--out", tmp_path / "x"]), "not a usable student"
+    )
     one_line(dhr(["predict", "--student", student, "--images", tmp_path / "x", "--out", tmp_path / "y"]), "no")
 
 

@@ -51,9 +51,9 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
     print_problems(console, predicted.skipped, f"all of them are in {out / 'run.json'}")
     if predicted.strange:
         many = len(predicted.strange)
-        count, them = ("1 mask there is", "it") if many == 1 else (f"{many} masks there are", "them")
+        count, them = ("1 mask belongs", "it") if many == 1 else (f"{many} masks belong", "them")
         console.print(
-            f"{count} of no photograph here, or of an older version of one; remove {them}: "
+            f"{count} to no photograph here, or to an older version of one; remove {them}: "
             f"{escape(enumeration(predicted.strange))}",
             highlight=False,
             soft_wrap=True,

@@ -20,8 +20,8 @@ _TEXT = """
     how sure they are, and the photographs that differ most. Where the one folder belongs to a run,
     all its stages are scored, and its report.html gets ground truth, scores and charts, worst first.
 
-    Missing masks, masks of no photograph and masks of another size than the ground truth are errors, unless
-    allowed; then they are left out, and counted.
+    Missing masks, masks of no photograph and masks of another size than the ground truth are
+    errors, unless allowed; then they are left out, and counted.
 """
 
 _END = """
@@ -30,8 +30,8 @@ examples:
   dhr evaluate --truth VOC2012/SegmentationClass --pred out/masks
   dhr evaluate --data photos --pred mine theirs --json scores.json --csv scores.csv --plots plots
 
-exit codes: 0 all photographs with ground truth scored; 1 some were left out, as allowed, or files of
-ground truth could not be used; 2 nothing scored, one line says why.
+exit codes: 0 all photographs with ground truth scored; 1 some were left out, as allowed, or files
+of ground truth could not be used; 2 nothing scored, one line says why.
 """
 
 

@@ -46,8 +46,8 @@ examples:
 exit codes: 0 all done; 1 done, but photographs were left out; 2 nothing done, one line says why;
 130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
 
-A YAML file (--config) can hold settings, with the same names; the command line overrides it. Paths of
-weights and classifier in a YAML file are relative to its folder.
+A YAML file (--config) can hold settings, with the same names; the command line overrides it.
+Paths of weights and classifier in a YAML file are relative to its folder.
 """
 
 
