@@ -380,4 +380,4 @@ def test_images_that_share_an_id_are_left_out(write: Write) -> None:
     data = open_data(write(images=images))
     assert tags(data) == {"b": ["dog"]}
     reason = next(one.reason for one in data.problems if one.source.endswith("a.png"))
-    assert "its id 1 is that of several images, 'a.png', 'gone.png'; number them anew" in reason
+    assert "its id 1 is that of several images, 'a.png', 'gone.png'; give each an id of its own" in reason

@@ -172,7 +172,8 @@ class _Photographs:
                 names = enumeration(map(printable, shared[image.number]), most=3)
                 reason = f"its id {printable(str(image.number))[:80]} is that of several images, {names}"
                 where = f"{self.content.path} {image.place}"
-                return Found(name_of(file, SUFFIXES), str(path), path, (), None, f"{where}: {reason}; number them anew")
+                full = f"{where}: {reason}; give each an id of its own"
+                return Found(name_of(file, SUFFIXES), str(path), path, (), None, full)
         return None
 
     def _labels(self) -> dict[Identity, int]:
