@@ -20,7 +20,7 @@ from common import Timing, commit, machine
 from rich.console import Console
 from torch import Tensor
 
-from dhr import pipeline
+from dhr import job
 from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
@@ -28,8 +28,8 @@ from dhr.data.transforms import working_image
 from dhr.evaluate import evaluate
 from dhr.features import Features, StoreConfig, fill
 from dhr.files import write_json
-from dhr.pipeline.features import build_features
-from dhr.pipeline.settings import RunConfig
+from dhr.job.features import build_features
+from dhr.job.settings import RunConfig
 
 
 class Timed:
@@ -108,7 +108,7 @@ def main() -> None:
                 working_image(data.read_image(sample), config.image.long_side).unsqueeze(0) for sample in data.samples
             ]
             read, peer = reads(features, images, given.rounds, place / "plain")
-            outcome = pipeline.run(data, place / "out", config, bars)
+            outcome = job.run(data, place / "out", config, bars)
         classifier = classifier or place / "out" / "classifier.safetensors"
         scores = evaluate(data, place / "out" / "masks")
         entries, size = features.store.room.taken()

@@ -15,13 +15,13 @@ import torch
 from common import commit, machine
 from rich.console import Console
 
-from dhr import pipeline
+from dhr import job
 from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
 from dhr.evaluate import evaluate
 from dhr.files import write_json
-from dhr.pipeline.settings import RunConfig
+from dhr.job.settings import RunConfig
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def main() -> None:
             call += ["--classifier", str(classifiers[network])]
         config: RunConfig = cast("partial[int]", parse(call)).args[3]
         with Bars(Console(stderr=True)) as bars:
-            outcome = pipeline.run(data, out, config, bars)
+            outcome = job.run(data, out, config, bars)
         classifiers.setdefault(network, out / "classifier.safetensors")
         scores = evaluate(data, out / "masks")
         values = {

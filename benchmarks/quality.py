@@ -36,6 +36,12 @@ from dhr.errors import ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.files import write_bytes, write_json
+from dhr.job.folder import OutputFolder
+from dhr.job.masks import Maps, see, surveyed
+from dhr.job.models import build_models, train
+from dhr.job.scan import scan
+from dhr.job.settings import RunConfig
+from dhr.job.survey import sight
 from dhr.method.base import add_background, normalise_cams, scored_labels, shares, soft_masks
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
@@ -43,12 +49,6 @@ from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Sighting, Survey, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.masks import Maps, see, surveyed
-from dhr.pipeline.models import build_models, train
-from dhr.pipeline.scan import scan
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.survey import sight
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
 

@@ -21,7 +21,7 @@ from common import commit, machine
 from rich.console import Console
 from torch import Tensor
 
-from dhr import pipeline
+from dhr import job
 from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
@@ -29,12 +29,12 @@ from dhr.data.images import write_mask
 from dhr.data.samples import DataSet
 from dhr.evaluate import Scores, evaluate
 from dhr.files import write_json
+from dhr.job.predict import PredictConfig, predict
+from dhr.job.settings import RunConfig
+from dhr.job.training import train_on_masks
 from dhr.method.base import add_background
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.ops.upsample import resize, upsampled_labels
-from dhr.pipeline.predict import PredictConfig, predict
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.training import train_on_masks
 
 
 def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
@@ -101,7 +101,7 @@ def main() -> None:
 
     run = given.work / "run"
     with show() as bars:
-        outcome = pipeline.run(train, run, config, bars)
+        outcome = job.run(train, run, config, bars)
     cam_masks(train, run / "first", given.work / "masks" / "cam", config)
     truth_masks(train, given.work / "masks" / "truth")
     students = {"dhr": run / "student.safetensors"}

@@ -25,9 +25,9 @@ from dhr.data.transforms import working_image
 from dhr.evaluate.probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 from dhr.features.compute import uss_maps
 from dhr.files import write_json
+from dhr.job.settings import RunConfig
+from dhr.job.uss import HeadTraining, train_head
 from dhr.models.uss import UssConfig, build_uss
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.uss import HeadTraining, train_head
 
 Row = dict[str, Any]
 

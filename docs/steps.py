@@ -15,16 +15,16 @@ from torch import Tensor
 
 from dhr.cli.parser import parse
 from dhr.data import FolderDataSet, palette
+from dhr.job.folder import OutputFolder
+from dhr.job.masks import Maps, see
+from dhr.job.models import build_models
+from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.seeds import class_marginal
 from dhr.ops.transport import transport
 from dhr.ops.upsample import resize
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.masks import Maps, see
-from dhr.pipeline.models import build_models
-from dhr.pipeline.settings import RunConfig
 from dhr.types import Rebalanced
 
 Row = list[tuple[str, np.ndarray]]

@@ -9,7 +9,7 @@ Soft masks along the edges of images (dense CRF, PAMR, random walk)::
 
     dhr.refine(images, scores)
 
-The whole way from photographs and tags is the command ``dhr run``, or :func:`dhr.pipeline.run`.
+The whole way from photographs and tags is the command ``dhr run``, or :func:`dhr.job.run`.
 """
 
 from importlib import import_module

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from dhr.cli.parser import parse
 from dhr.data import write_mask
-from dhr.pipeline.settings import RunConfig
+from dhr.job.settings import RunConfig
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
 CLASSES = {"voc": (21, True), "coco": (81, True), "context": (59, False), "ade": (150, False), "stuff": (171, False)}

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 import dhr as package
 from dhr.cli.parser import parse
+from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
-from dhr.pipeline.settings import RunConfig
 
 CONFIGS = sorted(Path(__file__).parents[2].joinpath("configs").rglob("*.yaml"))
 
@@ -284,13 +284,13 @@ def test_the_module_can_be_run() -> None:
 
 
 def test_an_interruption_is_told(fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dhr import pipeline
+    from dhr import job
 
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "run", interrupt)
+        patch.setattr(job, "run", interrupt)
         ended = dhr(fresh.run())
     assert ended.code == 130
     assert ended.err.count("\n") == 1 and "interrupted" in ended.err

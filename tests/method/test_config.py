@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from dhr.errors import ConfigError
+from dhr.job.settings import RunConfig
 from dhr.method.boundary import BOUNDARIES
 from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig, MethodConfig, PamrConfig, RandomWalkConfig
-from dhr.pipeline.settings import RunConfig
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from dhr.errors import WeightsError
+from dhr.job.weights import require_first
 from dhr.models.remote import cached, fetch, require, timm_remote
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.weights import build_timm
-from dhr.pipeline.weights import require_first
 
 VIT = "vit_small_patch14_dinov2.lvd142m"
 

@@ -22,9 +22,9 @@ from dhr.evaluate.groups import uss_supers
 from dhr.evaluate.masks import classes_of, masks_in, masks_of
 from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
 from dhr.files import check_output, write_json_output
+from dhr.job.weights import require_first
 from dhr.models.remote import uss_remote
 from dhr.models.uss import UssConfig, build_uss
-from dhr.pipeline.weights import require_first
 from dhr.report.matrix import draw_matrix, write_picture
 
 _ROWS = 15  # pairs of classes that a table shows

@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr import evaluate as scoring
-from dhr import pipeline
+from dhr import job
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, stage_table
 from dhr.data.scenes import SceneDataSet
 from dhr.data.transforms import ImageConfig
 from dhr.evaluate import Scores
+from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.pipeline.settings import RunConfig
 from dhr.report import write_report
 from dhr.train.classifier import TrainConfig
 
@@ -37,13 +37,13 @@ def demo(out: Path, scenes: int, seed: int) -> int:
     console = Console()
     data = SceneDataSet(scenes, seed)
     config = settings(seed)
-    classifier = pipeline.OutputFolder(out / "default").classifier
+    classifier = job.OutputFolder(out / "default").classifier
     table: dict[str, Scores] = {}
     for preset in ("default", "paper"):
         with Bars(console) as bars:
             chosen = replace(config, method=PRESETS[preset], classifier=None if preset == "default" else classifier)
             console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
-            pipeline.run(data, out / preset, chosen, bars, preset)
+            job.run(data, out / preset, chosen, bars, preset)
             stages = scoring.evaluate_stages(data, out / preset)
             report = write_report(out / preset, data, stages)
             for stage, name in STAGE_NAMES.items():

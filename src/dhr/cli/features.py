@@ -11,10 +11,10 @@ from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
 from dhr.errors import ConfigError
 from dhr.features import StoreConfig
+from dhr.job.features import fill_store
+from dhr.job.settings import RunConfig
+from dhr.job.weights import require_first
 from dhr.models.remote import uss_remote
-from dhr.pipeline.features import fill_store
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.weights import require_first
 
 
 def fill(

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr.files import write_json
+from dhr.job.settings import RunConfig
+from dhr.job.weights import fetch_all, run_weights, train_weights
 from dhr.models.cards import CARDS, presence
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.weights import fetch_all, run_weights, train_weights
 
 _ROLES = {"uss": "USS: what looks alike, without labels", "wss": "WSS: where the tags are"}
 

@@ -10,11 +10,11 @@ from jsonargparse import ArgumentParser, Namespace
 from dhr.cli.command import add_format
 from dhr.cli.early import Early
 from dhr.errors import ConfigError
+from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.uss import UssConfig
 from dhr.models.weights import HUB, NONE
-from dhr.pipeline.settings import RunConfig
 
 
 def check_groups(given: Early) -> None:

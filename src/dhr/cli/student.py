@@ -11,12 +11,12 @@ from dhr.cli.progress import Bars
 from dhr.data.classes import enumeration
 from dhr.data.open import AUTO
 from dhr.files import check_output
-from dhr.pipeline.onnx import export_onnx
-from dhr.pipeline.predict import PredictConfig
-from dhr.pipeline.predict import predict as predict_folder
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.training import train_on_masks
-from dhr.pipeline.weights import require_first, train_weights
+from dhr.job.onnx import export_onnx
+from dhr.job.predict import PredictConfig
+from dhr.job.predict import predict as predict_folder
+from dhr.job.settings import RunConfig
+from dhr.job.training import train_on_masks
+from dhr.job.weights import require_first, train_weights
 
 
 def train(

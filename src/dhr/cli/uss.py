@@ -7,9 +7,9 @@ from rich.markup import escape
 
 from dhr.cli.left_out import print_problems
 from dhr.cli.progress import Bars
+from dhr.job.uss import HeadTraining, train_head
+from dhr.job.weights import require_first
 from dhr.models.remote import uss_remote
-from dhr.pipeline.uss import HeadTraining, train_head
-from dhr.pipeline.weights import require_first
 
 
 def train(data: Path, split: str | None, out: Path, config: HeadTraining) -> int:

@@ -62,7 +62,7 @@ def _ready(arguments: list[str]) -> Ready:
 
     def call(part: Namespace) -> Call:
         from dhr.cli.uss import train
-        from dhr.pipeline.uss import HeadTraining
+        from dhr.job.uss import HeadTraining
 
         made = parser.instantiate(part)
         uss = made["uss"] if given.file is None else uss_beside(made["uss"], given.file, given.settings)
@@ -74,7 +74,7 @@ def _ready(arguments: list[str]) -> Ready:
 
 def _read(parser: ArgumentParser, given: "Early") -> None:
     """Take the settings of the YAML file as defaults."""
-    from dhr.pipeline.settings import RunConfig
+    from dhr.job.settings import RunConfig
 
     others = {"preset", *(field.name for field in fields(RunConfig))}
     known = set(parser.get_defaults().as_flat().__dict__)

@@ -20,11 +20,11 @@ from dhr.data.json_text import parse_json
 from dhr.data.samples import Sample
 from dhr.errors import ItemError, OutputError, PlaceError
 from dhr.files import write_json
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.record import ItemRecord, check_run
-from dhr.pipeline.scan import scan
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.survey import _sighting, read_survey
+from dhr.job.folder import OutputFolder
+from dhr.job.record import ItemRecord, check_run
+from dhr.job.scan import scan
+from dhr.job.settings import RunConfig
+from dhr.job.survey import _sighting, read_survey
 
 RECORD = {
     "digest": "0" * 64,

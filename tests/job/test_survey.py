@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from dhr.data.samples import ClassTable, Sample
+from dhr.job import survey as module
+from dhr.job.masks import Maps, surveyed
+from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey, agreed
 from dhr.ops.discriminant import Discriminant
-from dhr.pipeline import survey as module
-from dhr.pipeline.masks import Maps, surveyed
-from dhr.pipeline.settings import RunConfig
 
 
 def masks_and_networks(made: dict[str, Any]) -> dict[str, Any]:

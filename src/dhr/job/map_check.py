@@ -11,8 +11,8 @@ from dhr.data.plain_pickle import Refused
 from dhr.data.problems import told
 from dhr.data.samples import VOID, ClassTable, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
-from dhr.pipeline.scan import Scan, Seen
-from dhr.pipeline.stored_maps import StoredMaps
+from dhr.job.scan import Scan, Seen
+from dhr.job.stored_maps import StoredMaps
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from dhr.errors import OutputError
+from dhr.job.uss import HeadTraining, train_head
 from dhr.models.uss import UssConfig
-from dhr.pipeline.uss import HeadTraining, train_head
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
 NETWORK = ["--uss.model", "test_vit", "--uss.weights", "none", "--uss.scales", "[1.0]"]

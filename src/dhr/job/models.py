@@ -13,17 +13,17 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError, WeightsError
 from dhr.features import Features
 from dhr.files import write_bytes
+from dhr.job.features import build_features
+from dhr.job.folder import OutputFolder
+from dhr.job.settings import RunConfig
+from dhr.job.stored_maps import StoredMaps, stored_maps
+from dhr.job.weights import run_weights
 from dhr.models.remote import require
 from dhr.models.weights import NONE
 from dhr.models.wss import FILES, WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.parsing import Fields, parse_json
-from dhr.pipeline.features import build_features
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.stored_maps import StoredMaps, stored_maps
-from dhr.pipeline.weights import run_weights
 from dhr.tensors import check_finite, read_tensors
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier

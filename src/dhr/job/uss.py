@@ -12,11 +12,11 @@ import dhr
 from dhr.data.photographs import list_photographs
 from dhr.data.samples import Problem
 from dhr.errors import ConfigError
+from dhr.job.folder import OutputFolder
+from dhr.job.settings import RunConfig, plain
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.settings import RunConfig, plain
 from dhr.train.frozen import FrozenPieces
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 

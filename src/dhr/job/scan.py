@@ -11,8 +11,8 @@ from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
+from dhr.job.folder import OutputFolder
 from dhr.parsing import Fields, as_whole
-from dhr.pipeline.folder import OutputFolder
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def test_a_checkpoint_of_another_network_is_refused(
 
     folder, call = tmp_path / "out" / "training" / "checkpoints", arguments(learned.case, tmp_path / "out")
     with monkeypatch.context() as killed:
-        killed.setattr("dhr.pipeline.students.train_student", lambda *args, **more: sys.exit(9))
+        killed.setattr("dhr.job.students.train_student", lambda *args, **more: sys.exit(9))
         assert dhr([*call, f"--{setting}", value]).code == 9
     folder.mkdir(parents=True)
     shutil.copy(learned.out / "training" / "checkpoints" / "step-00000003.safetensors", folder)

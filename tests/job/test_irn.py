@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from dhr import pipeline
+from dhr import job
 from dhr.data import FolderDataSet
 from dhr.errors import ConfigError
+from dhr.job import RunConfig
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.pipeline import RunConfig
 from dhr.train.affinity import AffinityConfig
 from dhr.train.classifier import TrainConfig
 
@@ -167,7 +167,7 @@ def test_settings_of_the_heads_count_where_there_are_heads(irn: Any, dhr: Any, n
 
 def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    pipeline.run(
+    job.run(
         FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda stage, done, total: seen.append((stage, done, total))
     )
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [

@@ -8,8 +8,8 @@ from typing import IO, Any
 from dhr.data.json_text import MAX_RECORDS, load_json
 from dhr.errors import OutputError
 from dhr.files import TEMPORARY_SUFFIX, hold, inside, remove, remove_temporaries, remove_tree, write_json
-from dhr.pipeline.record import check_run
-from dhr.pipeline.settings import differences
+from dhr.job.record import check_run
+from dhr.job.settings import differences
 
 _LOCK = "run.lock"
 _FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")

@@ -7,8 +7,8 @@ from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.features import Features, FeatureStore, Filled, StoreConfig, fill
 from dhr.features.fill import Progress
+from dhr.job.settings import RunConfig
 from dhr.models.uss import build_uss
-from dhr.pipeline.settings import RunConfig
 
 
 def build_features(config: RunConfig, device: torch.device, asked: StoreConfig | None = None) -> Features:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dhr.job.folder import OutputFolder
+from dhr.job.settings import RunConfig
 from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote, wss_remote
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.settings import RunConfig
 
 
 def run_weights(config: RunConfig, trained: bool = False) -> list[Remote]:

@@ -18,15 +18,15 @@ from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ItemError
 from dhr.features import Features
 from dhr.files import write_bytes, write_json
+from dhr.job.folder import OutputFolder
+from dhr.job.negatives import background_alone
+from dhr.job.settings import RunConfig
+from dhr.job.stored_maps import StoredMaps
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Survey, agreed, survey_features
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.negatives import background_alone
-from dhr.pipeline.settings import RunConfig
-from dhr.pipeline.stored_maps import StoredMaps
 from dhr.types import Rebalanced
 
 

@@ -23,14 +23,14 @@ from dhr.data.tags import read_tags
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError, WeightsError
 from dhr.files import digest_regular, is_own_file, write_json
+from dhr.job.folder import OutputFolder
+from dhr.job.overview import SHOWN, write_overview
+from dhr.job.run import Progress
+from dhr.job.settings import RunConfig, plain
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.overview import SHOWN, write_overview
-from dhr.pipeline.run import Progress
-from dhr.pipeline.settings import RunConfig, plain
 from dhr.train.student_file import read_student
 
 

@@ -23,14 +23,14 @@ from dhr.errors import ConfigError, DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
 from dhr.files import inside, write_bytes
+from dhr.job.folder import OutputFolder
+from dhr.job.models import Models, tag_state
+from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.models import Models, tag_state
-from dhr.pipeline.settings import RunConfig
 from dhr.train.joint import train_student
 from dhr.train.lessons import JointLesson, Lesson, SetLesson
 from dhr.train.live import given_targets

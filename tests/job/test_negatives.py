@@ -14,8 +14,8 @@ from dhr.cli import main
 from dhr.data import FolderDataSet, write_mask
 from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
-from dhr.pipeline import survey as survey_pass
-from dhr.pipeline.predict import PredictConfig, probabilities
+from dhr.job import survey as survey_pass
+from dhr.job.predict import PredictConfig, probabilities
 from dhr.train.classifier import TrainConfig, _Crops
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")

@@ -11,14 +11,14 @@ from safetensors.torch import save
 from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.errors import ItemError, OutputError
 from dhr.files import write_bytes
+from dhr.job.folder import OutputFolder
+from dhr.job.masks import Maps, photograph_prior, see
+from dhr.job.models import Models
+from dhr.job.settings import RunConfig
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Sighting, Survey, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.parsing import as_number
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.masks import Maps, photograph_prior, see
-from dhr.pipeline.models import Models
-from dhr.pipeline.settings import RunConfig
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 PER_CLASS = 200

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import write_output
-from dhr.pipeline.predict import student_digest
+from dhr.job.predict import student_digest
 from dhr.train.student_file import read_student
 
 _TOLERANCE = 1e-3

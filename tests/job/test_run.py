@@ -15,11 +15,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import dhr as package
-from dhr import pipeline
+from dhr import job
 from dhr.data import FolderDataSet
+from dhr.job.settings import RunConfig, differences
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.pipeline.settings import RunConfig, differences
 from dhr.train.classifier import TrainConfig
 
 CONFIG = RunConfig(
@@ -373,7 +373,7 @@ def test_an_empty_folder_is_taken(fresh: Any, dhr: Any) -> None:
 _HOLDER = """
 import sys
 from pathlib import Path
-from dhr.pipeline import OutputFolder
+from dhr.job import OutputFolder
 with OutputFolder(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.readline()
@@ -477,7 +477,7 @@ def test_a_damaged_classifier_is_named(finished: Any, dhr: Any) -> None:
 
 def test_run_from_python(fresh: Any) -> None:
     seen: list[tuple[str, int, int]] = []
-    outcome = pipeline.run(
+    outcome = job.run(
         FolderDataSet(fresh.data), fresh.out, CONFIG, lambda stage, done, total: seen.append((stage, done, total))
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
@@ -491,7 +491,7 @@ def test_run_from_python(fresh: Any) -> None:
     for stage in ("scan", "classifier", "survey", "masks"):
         counts = [(done, total) for name, done, total in seen if name == stage]
         assert counts == sorted(counts) and counts[-1][0] == counts[-1][1]
-    again = pipeline.run(FolderDataSet(fresh.data), fresh.out, CONFIG)
+    again = job.run(FolderDataSet(fresh.data), fresh.out, CONFIG)
     assert (again.masks, again.new, again.vanished) == (5, 0, outcome.vanished)
 
 

@@ -17,19 +17,19 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
 from dhr.files import is_own_file
+from dhr.job.deterministic import make_deterministic
+from dhr.job.folder import OutputFolder
+from dhr.job.map_check import check_maps
+from dhr.job.masks import make_mask
+from dhr.job.meter import Meter
+from dhr.job.models import Models, build_models, train, train_heads
+from dhr.job.record import ItemRecord
+from dhr.job.scan import Scan, scan
+from dhr.job.settings import RunConfig, plain
+from dhr.job.stored_maps import StoredMaps
+from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
-from dhr.pipeline.deterministic import make_deterministic
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.map_check import check_maps
-from dhr.pipeline.masks import make_mask
-from dhr.pipeline.meter import Meter
-from dhr.pipeline.models import Models, build_models, train, train_heads
-from dhr.pipeline.record import ItemRecord
-from dhr.pipeline.scan import Scan, scan
-from dhr.pipeline.settings import RunConfig, plain
-from dhr.pipeline.stored_maps import StoredMaps
-from dhr.pipeline.survey import make_survey
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -221,7 +221,7 @@ def _again(
     survey: Survey | None,
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
-    from dhr.pipeline.students import Masks, joint_course, trained_student
+    from dhr.job.students import Masks, joint_course, trained_student
     from dhr.train.joint import make_fabric
 
     fabric = make_fabric(config.joint, device)

@@ -17,12 +17,12 @@ from dhr.data.problems import told
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import digest_regular
-from dhr.pipeline.deterministic import make_deterministic
-from dhr.pipeline.folder import OutputFolder
-from dhr.pipeline.models import build_models, train
-from dhr.pipeline.scan import Scan, scan
-from dhr.pipeline.settings import RunConfig, plain
-from dhr.pipeline.students import (
+from dhr.job.deterministic import make_deterministic
+from dhr.job.folder import OutputFolder
+from dhr.job.models import build_models, train
+from dhr.job.scan import Scan, scan
+from dhr.job.settings import RunConfig, plain
+from dhr.job.students import (
     Course,
     Masks,
     MissingMaskError,
