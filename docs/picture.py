@@ -23,7 +23,7 @@ def main(demo: Path, target: Path) -> None:
             read_mask(demo / "default" / "stages" / "cam" / f"{sample.name}.png"),
             read_mask(demo / "paper" / "masks" / f"{sample.name}.png"),
             read_mask(demo / "default" / "masks" / f"{sample.name}.png"),
-            data.read_truth(sample),
+            data.read_ground_truth(sample),
         ]
         rows.append(np.hstack([data.read_image(sample), *(colours[one] for one in labels)]))
     body = Image.fromarray(np.vstack(rows))

@@ -14,7 +14,7 @@ from torch import Tensor
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
 from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.made_of import read_digest
+from dhr.data.mask_origin import read_digest
 from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, photographs_below
