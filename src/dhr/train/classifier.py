@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss
 
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError
+from dhr.models.modes import freeze_statistics
 from dhr.models.wss.classifier import TagClassifier
 from dhr.train.crops import Crops, jittered
 from dhr.train.fitting import Progress, fit
@@ -84,9 +85,7 @@ def train_classifier(
     def prepare() -> None:
         model.train()
         if freeze_norm:
-            for module in model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            freeze_statistics(model)
 
     def loss(images: Tensor, tags: Tensor) -> Tensor:
         batch = images.to(device).contiguous(memory_format=torch.channels_last)
