@@ -12,8 +12,9 @@ from torch.nn.functional import multilabel_soft_margin_loss
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError
 from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Progress
 from dhr.train.crops import Crops, jittered
-from dhr.train.fitting import Progress, fit
+from dhr.train.fitting import fit
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def train_classifier(
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
+        stage="classifier",
         advice="lower --train.lr and --train.head_lr",
     )
     model.eval()
