@@ -12,13 +12,14 @@ from dhr.data.ground_truth import MaskFile, ground_truth_files
 from dhr.data.images import SUFFIXES
 from dhr.data.labels import Storage
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.matching import match_lines
 from dhr.data.places import base, chosen_split, first_folder, folders_of, listed_files, no_split
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import read_tags
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _PNG = frozenset({".png"})
 

@@ -14,13 +14,13 @@ from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_co
 from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
 from dhr.data.label_studio import fits_label_studio, read_label_studio
-from dhr.data.mask_tags import Progress
 from dhr.data.nearest import above, advice, elsewhere, is_part
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
 from dhr.data.yolo import fits_yolo, read_yolo
 from dhr.errors import ConfigError, DataError
+from dhr.progress import Progress, silent
 
 AUTO = "auto"
 """The format is recognised from the folder."""
@@ -115,7 +115,7 @@ def open_data(
     split: str | None = None,
     format: str = AUTO,
     ignore_unknown: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> DataSet:
     """Open the data set in the folder ``path``.
 
@@ -135,12 +135,11 @@ def open_data(
         raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {format!r}")
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder of photographs and tags, found none; check the path")
-    quiet: Progress = lambda done, total: None  # noqa: E731
     given = format != AUTO
     if not given:
         format = format_of(root)
     try:
-        return READERS[format].read(root, split, progress or quiet, ignore_unknown)
+        return READERS[format].read(root, split, progress, ignore_unknown)
     except DataError as error:
         only = {format: READERS[format].fits}
         hints: Sequence[str | None]
