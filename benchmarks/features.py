@@ -111,7 +111,7 @@ def main() -> None:
             outcome = job.run(data, place / "out", config, bars)
         classifier = classifier or place / "out" / "classifier.safetensors"
         scores = evaluate(data, place / "out" / "masks")
-        entries, size = features.store.room.taken()
+        entries, size = features.store.disk.taken()
         row: dict[str, Any] = {
             "kept": name,
             "mb": size / 1e6 / entries,

@@ -1,7 +1,7 @@
 """What rebalancing adds to a training step: ``python benchmarks/training_step.py --json F``.
 
 The same student takes steps with masks that are given and with masks that are rebalanced live, in turns, on random
-pieces. ``rebalance_share`` is what the latter takes of a whole step; the teacher's forward pass is measured apart.
+crops. ``rebalance_share`` is what the latter takes of a whole step; the teacher's forward pass is measured apart.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from common import commit, machine, wait_for
+from dhr.train.lessons import segmentation_loss
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss
@@ -24,14 +25,13 @@ from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
+from dhr.train.crop_data import CropBatch
 from dhr.train.joint import make_fabric
 from dhr.train.joint_config import JointConfig
-from dhr.train.lessons import segmentation_loss
 from dhr.train.live import given_targets, live_targets
-from dhr.train.pieces import Pieces
 
 
-def random_pieces(given: argparse.Namespace, device: torch.device) -> Pieces:
+def random_crops(given: argparse.Namespace, device: torch.device) -> CropBatch:
     """A batch of smooth random images with blocks of classes."""
     generator = torch.Generator().manual_seed(0)
     batch, side, cells = given.batch, given.crop, given.crop // 8
@@ -40,7 +40,7 @@ def random_pieces(given: argparse.Namespace, device: torch.device) -> Pieces:
     classes = torch.stack([torch.randperm(given.classes, generator=generator)[: given.tags] for _ in range(batch)])
     base = torch.randint(given.tags, (batch, 4, 4), generator=generator)
     base = classes.gather(1, base.flatten(1)).view(batch, 4, 4)
-    pieces = Pieces(
+    crops = CropBatch(
         images,
         torch.zeros(batch, given.classes).scatter(1, classes, 1.0),
         classes,
@@ -48,7 +48,7 @@ def random_pieces(given: argparse.Namespace, device: torch.device) -> Pieces:
         base.repeat_interleave(side // 4, 1).repeat_interleave(side // 4, 2),
         torch.randn(batch, given.d_us, cells, cells, generator=generator),
     )
-    return Pieces(*(one.to(device) for one in pieces))
+    return CropBatch(*(one.to(device) for one in crops))
 
 
 def peak(device: torch.device) -> float | None:
@@ -87,18 +87,18 @@ def main() -> None:
     network, wrapped = fabric.setup(student, optimiser)
     teacher = ModelEmaV3(student)
     student.set_modes(freeze_norm=True)
-    pieces = random_pieces(given, device)
+    crops = random_crops(given, device)
     kind: Kind = given.boundary
     refine = replace(BOUNDARY, kind=kind)
 
     def step(live: bool) -> None:
         wrapped.zero_grad()
-        seen = network(pieces.images.contiguous(memory_format=torch.channels_last))
-        targets = given_targets(pieces)
+        seen = network(crops.images.contiguous(memory_format=torch.channels_last))
+        targets = given_targets(crops)
         if live:
             cams = student.activation(seen).detach()
-            targets = live_targets(cams, seen.features.detach(), pieces, "masks", False, PRESETS["default"], refine)
-        tagged: Tensor = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), pieces.tags)
+            targets = live_targets(cams, seen.features.detach(), crops, "masks", False, PRESETS["default"], refine)
+        tagged: Tensor = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), crops.tags)
         fabric.backward(tagged + segmentation_loss(seen.logits, targets, joint, fabric))
         wrapped.step()
 
@@ -106,7 +106,7 @@ def main() -> None:
     def look() -> None:
         teacher.module.eval()
         with fabric.autocast():
-            teacher.module(pieces.images)
+            teacher.module(crops.images)
 
     runs: dict[str, Callable[[], None]] = {
         "given": lambda: step(False), "live": lambda: step(True), "teacher": look

@@ -113,7 +113,7 @@ def test_what_is_no_file_in_the_place_of_an_entry_stops_nothing(kind: str, tmp_p
     assert torch.equal(again(IMAGE), right)
     assert again.store is not None and "not a regular file" in again.store.damaged[0]
     assert path.is_dir() == (kind == "folder")  # a folder stays, as it is not ours
-    again.store.room.shrink()
+    again.store.disk.shrink()
 
 
 def test_links_lead_neither_reading_nor_deletion_out_of_the_store(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_links_lead_neither_reading_nor_deletion_out_of_the_store(tmp_path: Path
     with pytest.raises(OutputError, match="is a link, which is not followed"):
         again(IMAGE)
     assert again.store is not None
-    assert again.store.room.shrink() == 0
+    assert again.store.disk.shrink() == 0
     assert sorted(path for path in outside.rglob("*")) == kept
 
 
@@ -146,7 +146,7 @@ def test_room_is_made_of_entries_only(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"mine")
     first(IMAGE)
-    assert first.store is not None and first.store.room.removed == 1
+    assert first.store is not None and first.store.disk.removed == 1
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3
 
 

@@ -136,9 +136,9 @@ def test_a_store_stays_as_it_was_made(tmp_path: Path) -> None:
     assert FeatureStore.open(tmp_path).bits == 8
     with pytest.raises(ConfigError, match=r"was made with --bits 8, asked is --bits 16; choose another --features"):
         FeatureStore.open(tmp_path, StoreConfig(bits=16))
-    assert FeatureStore.open(tmp_path, StoreConfig(limit="3KB")).room.limit == 3000
-    assert FeatureStore.open(tmp_path).room.limit == 3000
-    assert FeatureStore.open(tmp_path, StoreConfig(limit="none")).room.limit is None
+    assert FeatureStore.open(tmp_path, StoreConfig(limit="3KB")).disk.limit == 3000
+    assert FeatureStore.open(tmp_path).disk.limit == 3000
+    assert FeatureStore.open(tmp_path, StoreConfig(limit="none")).disk.limit is None
 
 
 @pytest.mark.parametrize("limit", ["3 apples", "0", "-1GB", ""])
@@ -172,12 +172,12 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     size = entries(tmp_path)[0].stat().st_size
     features(tmp_path)(image(0))  # used again
     limited = features(tmp_path, limit=str(5 * size))
-    assert limited.store.room.shrink() == 4  # a tenth is freed at once
+    assert limited.store.disk.shrink() == 4  # a tenth is freed at once
     kept = {seed for seed in range(8) if limited.store.path(limited.source, image_digest(image(seed))).is_file()}
     assert kept == {0, 5, 6, 7}
     for seed in range(20, 30):
         limited(image(seed))
-        assert limited.store.room.taken()[1] <= 5 * size
+        assert limited.store.disk.taken()[1] <= 5 * size
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no open files")
@@ -187,9 +187,9 @@ def test_what_is_being_read_is_not_removed(tmp_path: Path) -> None:
     (path,) = entries(tmp_path)
     small = features(tmp_path, limit="1")
     with held(path):
-        assert small.store.room.shrink() == 0
+        assert small.store.disk.shrink() == 0
         assert path.is_file()
-    assert small.store.room.shrink() == 1
+    assert small.store.disk.shrink() == 1
     assert not path.exists()
 
 
@@ -201,7 +201,7 @@ def test_what_a_dead_writer_left_goes_after_an_hour(tmp_path: Path) -> None:
     for leftover in left:
         leftover.write_bytes(b"half")
     os.utime(left[0], (time.time() - 7200, time.time() - 7200))
-    one.store.room.shrink()
+    one.store.disk.shrink()
     assert [leftover.exists() for leftover in left] == [False, True]
 
 

@@ -34,7 +34,7 @@ def states(out: Path) -> dict[str, bytes]:
 
 
 def losses(out: Path) -> np.ndarray:
-    """The three losses of each step, and pieces that taught nothing."""
+    """The three losses of each step, and crops that taught nothing."""
     with (out / "training" / "log.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, len(rows) + 1))

@@ -16,7 +16,7 @@ from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
 from dhr.job.predict import PredictConfig, probabilities
-from dhr.train.classifier import TrainConfig, _Crops
+from dhr.train.classifier import TrainConfig, _TagCrops
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")
 STUDENT = (
@@ -93,7 +93,7 @@ def test_a_mask_that_is_gone_is_made_again(mugs: Any, new_case: Any, dhr: Any, m
 
 def test_the_classifier_learns_that_the_class_is_absent(mugs: Any) -> None:
     data = FolderDataSet(mugs.data)
-    crops = _Crops(data, data.samples, TrainConfig(crop=32), 64, seed=0)
+    crops = _TagCrops(data, data.samples, TrainConfig(crop=32), 64, seed=0)
     shown = {sample.name: crops[index][1].tolist() for index, sample in enumerate(data.samples)}
     assert shown == {name: [float(name in POSITIVE)] for name in (*POSITIVE, *NEGATIVE)}
 

@@ -233,7 +233,7 @@ def test_fewer_photographs_than_a_batch(count: int, scenes: Any, new_case: Any, 
     assert all(np.isfinite(float(value)) for row in log(case.out) for value in row.values())
 
 
-def test_pieces_without_their_tags_are_counted(
+def test_crops_without_their_tags_are_counted(
     learned: Learned, dhr: Any, tmp_path: Path, only_corners: Callable[[Path], Path]
 ) -> None:
     """All of them, however seldom the log has a line."""

@@ -16,7 +16,7 @@ from dhr.models.uss import UssConfig
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
 NETWORK = ["--uss.model", "test_vit", "--uss.weights", "none", "--uss.scales", "[1.0]"]
-HEAD = [*NETWORK, "--head.epochs", "2", "--head.pieces", "2", "--head.side", "64", "--head.code", "5"]
+HEAD = [*NETWORK, "--head.epochs", "2", "--head.crops", "2", "--head.side", "64", "--head.code", "5"]
 
 
 CAUSE = ["--cause.concepts", "12", "--cause.hidden", "16", "--cause.projection", "8", "--cause.cells", "10"]
@@ -68,7 +68,7 @@ def config(kind: str = "stego", **head: Any) -> HeadTraining:
     return HeadTraining(
         kind,
         UssConfig(model="test_vit", weights="none", scales=(1.0,)),
-        HeadConfig(epochs=3, pieces=2, side=64, code=5, batch=4, **head),
+        HeadConfig(epochs=3, crops=2, side=64, code=5, batch=4, **head),
         StegoConfig(cells=20),
         CauseConfig(concepts=12, hidden=16, projection=8, cells=10, bank=3),
     )

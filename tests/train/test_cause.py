@@ -42,7 +42,7 @@ def test_modularity_and_its_gradient_are_the_definitions(seed: int, temperature:
     torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-def test_concepts_in_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concepts_in_crops_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     cells, codebook = torch.randn(2, 6, 4), torch.randn(9, 4)
     whole = modularity(cells, codebook, 0.1)
     monkeypatch.setattr(cause, "_AT_ONCE", 1)

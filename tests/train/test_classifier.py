@@ -9,7 +9,7 @@ from dhr.data import SceneDataSet
 from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.classifier import TrainConfig, _Crops, train_classifier
+from dhr.train.classifier import TrainConfig, _TagCrops, train_classifier
 from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
@@ -75,7 +75,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 
 def test_it_learns(tmp_path: Path) -> None:
     def loss(model: TagClassifier) -> float:
-        crops = _Crops(SCENES, SCENES.samples, CONFIG, 64, seed=99)
+        crops = _TagCrops(SCENES, SCENES.samples, CONFIG, 64, seed=99)
         images, tags = zip(*(crops[index] for index in range(len(crops))), strict=True)
         with torch.no_grad():
             logits = model.eval()(torch.stack(images))
@@ -111,7 +111,7 @@ def test_every_photograph_is_seen_once_an_epoch_in_another_order_each() -> None:
 
 
 def test_crops_carry_their_tags_and_differ_by_epoch() -> None:
-    crops = _Crops(SCENES, SCENES.samples, CONFIG, 64, seed=0)
+    crops = _TagCrops(SCENES, SCENES.samples, CONFIG, 64, seed=0)
     image, tags = crops[2]
     assert image.shape == (3, 32, 32) and image.min() >= 0 and image.max() <= 1
     assert tags.nonzero().flatten().tolist() == list(SCENES.samples[2].tags)

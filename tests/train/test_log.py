@@ -24,8 +24,8 @@ def test_both_tell_the_same(tmp_path: Path) -> None:
     assert [(row["step"], row["empty"]) for row in rows] == [("10", "1"), ("20", "2"), ("30", "0"), ("40", "0")]
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert set(events.Tags()["scalars"]) == {"loss/cls", "loss/seg", "lr", "empty pieces"}
-    for name, column in (("loss/cls", "L_cls"), ("loss/seg", "L_seg"), ("lr", "lr"), ("empty pieces", "empty")):
+    assert set(events.Tags()["scalars"]) == {"loss/cls", "loss/seg", "lr", "empty crops"}
+    for name, column in (("loss/cls", "L_cls"), ("loss/seg", "L_seg"), ("lr", "lr"), ("empty crops", "empty")):
         seen = [(event.step, event.value) for event in events.Scalars(name)]
         assert seen == [(int(row["step"]), pytest.approx(float(row[column]), abs=1e-6)) for row in rows]
 

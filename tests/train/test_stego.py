@@ -1,4 +1,4 @@
-"""STEGO's loss, by its definition; which pieces are neighbours."""
+"""STEGO's loss, by its definition; which crops are neighbours."""
 
 import torch
 from hypothesis import given, settings
@@ -42,13 +42,13 @@ def test_codes_follow_the_features() -> None:
 
 def test_neighbours_are_alike_and_of_other_photographs() -> None:
     means = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.9, 0.05], [0.0, 1.0], [0.1, 1.0], [-1.0, -1.0]])
-    found = neighbours_of(means, pieces=2, count=2)
+    found = neighbours_of(means, crops=2, count=2)
     assert found.shape == (6, 2)
     photographs = torch.arange(6) // 2
     assert (photographs[found] != photographs[:, None]).all()
     assert found[0, 0] == 2
     assert found[3, 0] == 4
-    assert neighbours_of(means[:2], pieces=2, count=7).tolist() == [[0, 1], [0, 1]]
+    assert neighbours_of(means[:2], crops=2, count=7).tolist() == [[0, 1], [0, 1]]
 
 
 def test_drawn_cells_are_cells_of_the_map() -> None:

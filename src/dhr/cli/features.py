@@ -36,8 +36,8 @@ def fill(
     for line in store.damaged:
         console.print(escape(f"{line}; computed again"), soft_wrap=True, highlight=False)
     print_problems(console, filled.problems)
-    entries, size = store.room.taken()
-    limit = "" if store.room.limit is None else f" of {store.room.limit / 1e6:.1f}"
+    entries, size = store.disk.taken()
+    limit = "" if store.disk.limit is None else f" of {store.disk.limit / 1e6:.1f}"
     console.print(
         f"{filled.computed} computed, {filled.there} were there: {entries} photographs' features, "
         f"{size / 1e6:.1f}{limit} MB, in {escape(str(config.features))}",

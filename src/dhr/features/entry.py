@@ -86,7 +86,7 @@ def _check(tensors: Mapping[str, Tensor], shape: Shape | None) -> None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a file from being removed for want of room (:mod:`dhr.features.room`) while it is read."""
+    """Keep a file from being removed for want of room (:mod:`dhr.features.limit`) while it is read."""
     with open_regular(path) as file:
         try:
             import fcntl

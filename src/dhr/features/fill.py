@@ -54,7 +54,7 @@ def fill(
         ConfigError: axes were asked for that the model does not have.
         OutputError: the disk is full, or refuses.
     """
-    store.room.shrink()
+    store.disk.shrink()
     if store.reduction is None:
         _fit(data, features, store, long_side, progress)
     problems = {}
@@ -70,7 +70,7 @@ def fill(
             problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long_side")
     progress("features", len(order), len(order))
     left_out = [problems[name] for name in sorted(problems)]
-    return Filled(features.read - read, features.computed - computed, store.room.removed, (*data.problems, *left_out))
+    return Filled(features.read - read, features.computed - computed, store.disk.removed, (*data.problems, *left_out))
 
 
 def _fit(

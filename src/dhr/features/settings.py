@@ -19,7 +19,7 @@ class StoreConfig:
     bits: Literal[8, 16] | None = None
     """Bits of each number: 16 (half precision, the default) or 8. A store is made with it, and stays so."""
     limit: str | None = None
-    """Room on the disk, such as `200GB` or `500MB`: beyond it what was not used for longest is removed; `none` for no
+    """Most disk space, such as `200GB` or `500MB`: beyond it the least recently used entries are deleted; `none` for no
     limit. Kept with the store."""
 
     def __post_init__(self) -> None:

@@ -21,8 +21,8 @@ from torch import Tensor
 from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.errors import ConfigError, ItemError, OutputError, PlaceError
 from dhr.features.entry import Shape, entry_bytes, read_entry
+from dhr.features.limit import ENTRY_SUFFIX, DiskLimit, note_use
 from dhr.features.pack import Packed, Reduction
-from dhr.features.room import ENTRY_SUFFIX, Room, note_use
 from dhr.features.settings import StoreConfig
 from dhr.features.source import Source
 from dhr.files import inside, remove, write_bytes, write_json
@@ -78,7 +78,7 @@ class FeatureStore:
     pca: int
     reduction: Reduction | None
     """None as long as a store that reduces features has no axes."""
-    room: Room
+    disk: DiskLimit
     damaged: list[str] = field(default_factory=list)
     """What was found damaged, and dropped: one line each."""
 
@@ -111,7 +111,7 @@ class FeatureStore:
         if asked.limit is not None and asked.limit_bytes() != kept.limit:
             kept = replace(kept, limit=asked.limit_bytes())
             write_json(path, kept.as_json())
-        return FeatureStore(root, kept.bits, kept.pca, _reduction(root, kept), Room(root, kept.limit))
+        return FeatureStore(root, kept.bits, kept.pca, _reduction(root, kept), DiskLimit(root, kept.limit))
 
     def path(self, source: Source, image: str) -> Path:
         """Where the features of a photograph are, or would be."""
@@ -155,7 +155,7 @@ class FeatureStore:
         except PlaceError as error:
             self.damaged.append(str(error))
             return False
-        self.room.added(len(content))
+        self.disk.added(len(content))
         return True
 
     def set_basis(self, basis: Tensor, network: str) -> None:

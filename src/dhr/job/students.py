@@ -31,10 +31,10 @@ from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
+from dhr.train.crop_data import CropBatch, CropDataset, Geometry
 from dhr.train.joint import train_student
-from dhr.train.lessons import JointLesson, Lesson, SetLesson
 from dhr.train.live import given_targets
-from dhr.train.pieces import Geometry, PieceDataset, Pieces
+from dhr.train.objectives import JointObjective, Objective, SetObjective
 from dhr.train.student_file import read_student, write_student
 
 Progress = Callable[[str, int, int, str], None]
@@ -163,11 +163,11 @@ class Course:
     """A student that nobody has taught yet, and how it is going to be."""
 
     student: StudentModel
-    lesson: Lesson
+    objective: Objective
     freeze_norm: bool
     """Whether its encoder's batch statistics stay."""
     uss: Features | None = None
-    """Whose features the lesson needs."""
+    """Whose features the objective needs."""
 
 
 def joint_course(
@@ -181,9 +181,9 @@ def joint_course(
     if not isinstance(models.wss, TagClassifier):
         raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     student = new_student(models.wss, config, classes)
-    lesson = JointLesson(student, config.joint, config.method, config.boundary, fabric, masks, survey)
+    objective = JointObjective(student, config.joint, config.method, config.boundary, fabric, masks, survey)
     freeze = config.joint.freeze_norm and config.wss.weights != NONE
-    return Course(student, lesson, freeze, models.uss if config.joint.recursion else None)
+    return Course(student, objective, freeze, models.uss if config.joint.recursion else None)
 
 
 def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
@@ -198,7 +198,7 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
     torch.manual_seed(config.seed)
     student = build_mask2former(config.mask2former, len(classes.names), classes.background)
     return Course(
-        student, SetLesson(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
+        student, SetObjective(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
     )  # fmt: skip
 
 
@@ -248,16 +248,16 @@ def trained_student(
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
         raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
-    pieces = PieceDataset(
+    crops = CropDataset(
         data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
         cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
         jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
-    pictures = _Pictures(pieces, plan.lesson, folder.training, fabric)
+    pictures = _Pictures(crops, plan.objective, folder.training, fabric)
     student = train_student(
         plan.student,
-        plan.lesson,
-        pieces,
+        plan.objective,
+        crops,
         config.joint,
         fabric=fabric,
         freeze_norm=plan.freeze_norm,
@@ -276,11 +276,11 @@ def trained_student(
 class _Pictures:
     """Draws photograph, base mask, live mask and the student's own segmentation of a few photographs."""
 
-    def __init__(self, pieces: PieceDataset, lesson: Lesson, folder: Path, fabric: Fabric) -> None:
-        self.pieces, self.lesson, self.folder, self.fabric = pieces, lesson, folder, fabric
+    def __init__(self, crops: CropDataset, objective: Objective, folder: Path, fabric: Fabric) -> None:
+        self.crops, self.objective, self.folder, self.fabric = crops, objective, folder, fabric
         self.problems: list[Problem] = []  # pictures whose place is taken
         # Those with the most tags have most to show.
-        self.shown = sorted(range(len(pieces)), key=lambda index: -len(pieces.samples[index].tags))[:_SHOWN]
+        self.shown = sorted(range(len(crops)), key=lambda index: -len(crops.samples[index].tags))[:_SHOWN]
 
     @torch.no_grad()
     def __call__(self, step: int, student: Any) -> None:
@@ -296,14 +296,14 @@ class _Pictures:
             self.problems.append(Problem(str(path), str(error)))
 
     def _row(self, index: int, student: Any) -> UInt8[np.ndarray, "h w 3"]:
-        data, sample, side = self.pieces.data, self.pieces.samples[index], self.pieces.side
-        image = working_image(data.read_image(sample), self.pieces.long_side)
+        data, sample, side = self.crops.data, self.crops.samples[index], self.crops.side
+        image = working_image(data.read_image(sample), self.crops.long_side)
         height, width = (max(side, round(side * one / min(image.shape[-2:]))) for one in image.shape[-2:])
         middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
-        piece = Pieces(*(self.fabric.to_device(one[None]) for one in self.pieces.cut(sample, image, middle, None)))
-        given, live = given_targets(piece), self.lesson.targets(student, piece)
-        own = student.segment(piece.images).argmax(dim=1)
+        crop = CropBatch(*(self.fabric.to_device(one[None]) for one in self.crops.cut(sample, image, middle, None)))
+        given, live = given_targets(crop), self.objective.targets(student, crop)
+        own = student.segment(crop.images).argmax(dim=1)
         colours = class_palette(data.classes)
-        photograph = (piece.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+        photograph = (crop.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
         masks = [colours[one[0].cpu().numpy()] for one in (given.labels, live.labels, own)]
         return np.hstack([photograph, *masks])

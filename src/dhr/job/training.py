@@ -210,4 +210,4 @@ COURSES: Mapping[str, Callable[[DataSet, Scan, RunConfig, OutputFolder, Fabric, 
     "joint": _joint,
     "mask2former": _mask2former,
 }
-"""By kind: the student as it begins, and its lesson."""
+"""By kind: the student as it begins, and its objective."""

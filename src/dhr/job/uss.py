@@ -17,7 +17,7 @@ from dhr.job.settings import RunConfig, plain
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
-from dhr.train.frozen import FrozenPieces
+from dhr.train.frozen import FrozenCrops
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
 Progress = Callable[[str, int, int], None]
@@ -77,15 +77,15 @@ def train_head(
         identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": _settings(config, device, below)}
         folder.refuse_other(known, identity)
         folder.write_record({"status": "running", "command": "uss train", "identity": {**known, **identity}})
-        pieces = FrozenPieces(listing.listed, backbone, config.head, device)
-        seen = pieces.look(lambda done, total: progress("features", done, total))
+        crops = FrozenCrops(listing.listed, backbone, config.head, device)
+        seen = crops.look(lambda done, total: progress("features", done, total))
         identity["photographs"] = seen.digest
         folder.refuse_other(known, identity)
         folder.write_record({"status": "running", "command": "uss train", "identity": identity})
         path = folder.head
         if not path.is_file():
             head = TRAININGS[config.kind]()(
-                pieces,
+                crops,
                 seen.means,
                 config.head,
                 getattr(config, config.kind),
@@ -99,9 +99,9 @@ def train_head(
         problems = (*listing.problems, *seen.problems)
         folder.write_record(
             {"status": "finished", "command": "uss train", "identity": identity,
-             "photographs": len(pieces.photographs), "skipped": [asdict(problem) for problem in problems]}
+             "photographs": len(crops.photographs), "skipped": [asdict(problem) for problem in problems]}
         )  # fmt: skip
-    return TrainedHead(path, len(pieces.photographs), problems)
+    return TrainedHead(path, len(crops.photographs), problems)
 
 
 def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import torch
 _WORTH, _LONG = 4096, 65536  # pixels or vertices that are worth a thread, and that are many for one call
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-os.register_at_fork(after_in_child=_pools.clear)  # a forked child has none of its parent's threads
+if hasattr(os, "register_at_fork"):  # systems without fork (Windows) lack it
+    os.register_at_fork(after_in_child=_pools.clear)  # a forked child has none of its parent's threads
 
 
 def run_parallel(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> list[Any]:

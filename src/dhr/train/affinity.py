@@ -12,7 +12,7 @@ from dhr.data.samples import DataSet, Sample
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError
 from dhr.models.wss.irn import IrnClassifier
-from dhr.train.crops import Crops
+from dhr.train.crops import RandomCrops
 from dhr.train.fitting import Progress, fit, mix
 from dhr.train.relations import boundary_loss, confident_labels, displacement_loss
 
@@ -120,7 +120,7 @@ def train_affinity(
     fit(
         model.heads,
         [(model.heads.parameters(), config.lr)],
-        _Crops(data, samples, config, long_side, seed, peaks),
+        _TagCrops(data, samples, config, long_side, seed, peaks),
         loss,
         model.eval,
         epochs=config.epochs,
@@ -155,8 +155,8 @@ def _peaks(
     return peaks
 
 
-class _Crops(Crops):
-    """Pieces of photographs, with the peaks of the CAMs of the whole."""
+class _TagCrops(RandomCrops):
+    """Crops of photographs, with the peaks of the CAMs of the whole."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from dhr.models.uss.cause import CauseHead, concepts_of
 from dhr.train.fitting import Progress, fit, mix
-from dhr.train.frozen import FrozenPieces, drawn
+from dhr.train.frozen import FrozenCrops, drawn
 from dhr.train.head_config import CauseConfig, HeadConfig
 
 _AT_ONCE = 2**24  # products of assignments that are held at once
@@ -125,7 +125,7 @@ class _Contrast(nn.Module):
         self.filled = (self.filled + counts).clamp_max(size)
 
     def forward(self, features: Float[Tensor, "b d u v"]) -> Tensor:
-        """The loss of a batch of pieces."""
+        """The loss of a batch of crops."""
         config = self.config
         places = torch.randint(features.shape[2] * features.shape[3], (len(features), config.cells)).to(features.device)
 
@@ -151,7 +151,7 @@ class _Contrast(nn.Module):
 
 
 def train_cause(
-    pieces: FrozenPieces,
+    crops: FrozenCrops,
     means: Float[Tensor, "n d"],
     shared: HeadConfig,
     config: CauseConfig,
@@ -180,7 +180,7 @@ def train_cause(
     fit(
         mediator,
         [(mediator.parameters(), config.codebook_lr)],
-        pieces,
+        crops,
         unlike,
         mediator.train,
         epochs=config.codebook_epochs,
@@ -189,12 +189,12 @@ def train_cause(
         weight_decay=0.0,
         seed=mix(shared.seed, 1),
         checkpoint=checkpoint.with_name("codebook.pt"),
-        progress=lambda done, total: progress(done, rounds * len(pieces)),
+        progress=lambda done, total: progress(done, rounds * len(crops)),
         advice="lower --cause.codebook_lr",
     )
 
     def head() -> CauseHead:
-        side = pieces.features(0).shape[1]
+        side = crops.features(0).shape[1]
         made = CauseHead(dim, shared.code, config.hidden, side, config.concepts, shared.dropout)
         made.centre.copy_(centre)
         made.codebook.copy_(mediator.codebook.detach())
@@ -211,7 +211,7 @@ def train_cause(
     fit(
         both,
         [([value for value in both.parameters() if value.requires_grad], shared.lr)],
-        pieces,
+        crops,
         loss,
         both.train,
         epochs=shared.epochs,
@@ -220,7 +220,7 @@ def train_cause(
         weight_decay=shared.weight_decay,
         seed=shared.seed,
         checkpoint=checkpoint,
-        progress=lambda done, total: progress(config.codebook_epochs * len(pieces) + done, rounds * len(pieces)),
+        progress=lambda done, total: progress(config.codebook_epochs * len(crops) + done, rounds * len(crops)),
         advice="lower --head.lr",
     )
     both.follow()

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss
 
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError
+from dhr.models.modes import freeze_statistics
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.crops import Crops, jittered
+from dhr.train.crops import RandomCrops, jittered
 from dhr.train.fitting import Progress, fit
 
 
@@ -84,9 +85,7 @@ def train_classifier(
     def prepare() -> None:
         model.train()
         if freeze_norm:
-            for module in model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            freeze_statistics(model)
 
     def loss(images: Tensor, tags: Tensor) -> Tensor:
         batch = images.to(device).contiguous(memory_format=torch.channels_last)
@@ -95,7 +94,7 @@ def train_classifier(
     fit(
         model,
         [(model.encoder.parameters(), config.lr), (model.classifier.parameters(), config.head_lr)],
-        _Crops(data, samples, config, long_side, seed),
+        _TagCrops(data, samples, config, long_side, seed),
         loss,
         prepare,
         epochs=config.epochs,
@@ -110,8 +109,8 @@ def train_classifier(
     model.eval()
 
 
-class _Crops(Crops):
-    """Pieces of photographs in changed colours, with the tags of the whole as 0 or 1."""
+class _TagCrops(RandomCrops):
+    """Crops of photographs in changed colours, with the tags of the whole as 0 or 1."""
 
     def __init__(
         self, data: DataSet, samples: Sequence[Sample], config: TrainConfig, long_side: int, seed: int

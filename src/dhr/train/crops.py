@@ -1,4 +1,4 @@
-"""Photographs as trainings see them: another piece at another size in each epoch."""
+"""Photographs as trainings see them: another crop at another size in each epoch."""
 
 import random
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from dhr.data.transforms import working_image
 from dhr.train.fitting import EpochDataset, mix
 
 
-class Crops(EpochDataset):
+class RandomCrops(EpochDataset):
     """Randomly scaled, cropped and mirrored photographs; what else belongs to an item is for heirs to add."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Crops(EpochDataset):
         return len(self.samples)
 
     def crop(self, index: int) -> tuple[Float[Tensor, "3 s s"], random.Random]:
-        """A square piece of a photograph, RGB in 0..1, and the generator to draw the rest of its randomness from.
+        """A square crop of a photograph, RGB in 0..1, and the generator to draw the rest of its randomness from.
 
         Raises:
             ItemError: the photograph cannot be read.

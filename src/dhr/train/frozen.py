@@ -1,4 +1,4 @@
-"""Features of a frozen network, of pieces of photographs: computed once, kept in memory as far as there is room."""
+"""Features of a frozen network, of crops of photographs: computed once, kept in memory up to a limit."""
 
 import hashlib
 import random
@@ -16,27 +16,27 @@ from dhr.data.samples import Problem
 from dhr.data.transforms import working_image
 from dhr.errors import DataError, ItemError
 from dhr.files import read_regular
+from dhr.train.crop_data import Geometry
 from dhr.train.fitting import EpochDataset, Progress, mix
 from dhr.train.head_config import HeadConfig
-from dhr.train.pieces import Geometry
 
 Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b d u v"]]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a first look at all pieces found."""
+    """What a first look at all crops found."""
 
     means: Float[Tensor, "n d"]
-    """Mean feature of each piece."""
+    """Mean feature of each crop."""
     problems: tuple[Problem, ...]
     """Photographs that cannot be used."""
     digest: str
     """Of names and content of those that can."""
 
 
-class FrozenPieces(EpochDataset):
-    """Features (d, u, v) of each piece, rounded to half precision, whether they are kept or not."""
+class FrozenCrops(EpochDataset):
+    """Features (d, u, v) of each crop, rounded to half precision, whether they are kept or not."""
 
     def __init__(
         self, photographs: Sequence[Photograph], network: Network, config: HeadConfig, device: torch.device
@@ -44,25 +44,25 @@ class FrozenPieces(EpochDataset):
         self.photographs = list(photographs)
         self.network, self.config, self.device = network, config, device
         self._kept: dict[int, Tensor] = {}
-        self._room = config.memory_mb * 2**20
+        self._memory_left = config.memory_mb * 2**20
 
     def __len__(self) -> int:
-        return len(self.photographs) * self.config.pieces
+        return len(self.photographs) * self.config.crops
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         return (self.features(index),)
 
     def features(self, index: int) -> Float[Tensor, "d u v"]:
-        """Features of a piece.
+        """Features of a crop.
 
         Raises:
             ItemError: its photograph cannot be read any more.
         """
-        photograph = self.photographs[index // self.config.pieces]
+        photograph = self.photographs[index // self.config.crops]
         return self._features(index, photograph)
 
     def look(self, progress: Progress) -> Seen:
-        """See every piece once; photographs that cannot be read are left out from then on.
+        """See every crop once; photographs that cannot be read are left out from then on.
 
         Raises:
             DataError: none can be read.
@@ -73,12 +73,12 @@ class FrozenPieces(EpochDataset):
         whole = hashlib.sha256()
         for done, photograph in enumerate(self.photographs):
             progress(done, len(self.photographs))
-            first = len(usable) * self.config.pieces
+            first = len(usable) * self.config.crops
             try:
                 content = read_regular(photograph.path, MAX_BYTES)
                 rgb = read_rgb(photograph.path)
                 image = working_image(rgb, self.config.long_side)
-                found = [self._features(first + piece, photograph, image) for piece in range(self.config.pieces)]
+                found = [self._features(first + crop, photograph, image) for crop in range(self.config.crops)]
             except (ItemError, OSError) as error:
                 problems.append(Problem(str(photograph.path), str(error).removeprefix(f"{photograph.path}: ")))
                 continue
@@ -101,33 +101,33 @@ class FrozenPieces(EpochDataset):
             return self._kept[index].float()
         if image is None:
             image = working_image(read_rgb(photograph.path), self.config.long_side)
-        # By name, not by number: the pieces are the same whatever else is in the folder.
+        # By name, not by number: the crops are the same whatever else is in the folder.
         name = int.from_bytes(hashlib.sha256(photograph.name.encode()).digest()[:7])
-        rng = random.Random(mix(self.config.seed, name, index % self.config.pieces))
+        rng = random.Random(mix(self.config.seed, name, index % self.config.crops))
         size = (image.shape[-2], image.shape[-1])
-        piece = Geometry.draw(size, self.config.side, self.config.scale, rng).image(image).clamp(0, 1)
-        found = self.network(piece[None].to(self.device))[0].half().cpu()
+        crop = Geometry.draw(size, self.config.side, self.config.scale, rng).image(image).clamp(0, 1)
+        found = self.network(crop[None].to(self.device))[0].half().cpu()
         size_bytes = found.numel() * 2
-        if size_bytes <= self._room:
-            self._room -= size_bytes
+        if size_bytes <= self._memory_left:
+            self._memory_left -= size_bytes
             self._kept[index] = found
         return found.float()
 
 
-def neighbours_of(means: Float[Tensor, "n d"], pieces: int, count: int) -> Int[Tensor, "n k"]:
-    """The ``count`` pieces whose mean features are most alike, of other photographs; all others where they are fewer.
+def neighbours_of(means: Float[Tensor, "n d"], crops: int, count: int) -> Int[Tensor, "n k"]:
+    """The ``count`` crops whose mean features are most alike, of other photographs; all others where they are fewer.
 
-    Pieces of one photograph follow each other, ``pieces`` of each. A single photograph has its own pieces only.
+    Crops of one photograph follow each other, ``crops`` of each. A single photograph has its own crops only.
     """
     units = normalize(means - means.mean(dim=0), dim=1)
-    photograph = torch.arange(len(means)) // pieces
+    photograph = torch.arange(len(means)) // crops
     if int(photograph[-1]) == 0:
         return torch.arange(len(means)).repeat(len(means), 1)
     found = []
     for rows in torch.split(torch.arange(len(means)), 1024):
         cosine = units[rows] @ units.T
         cosine[photograph[rows][:, None] == photograph[None]] = -2
-        found.append(cosine.topk(min(count, len(means) - pieces), dim=1).indices)
+        found.append(cosine.topk(min(count, len(means) - crops), dim=1).indices)
     return torch.cat(found)
 
 

@@ -10,16 +10,16 @@ class HeadConfig:
     """What trainings of all heads share. No label is read."""
 
     epochs: int = 6
-    """Passes over all pieces."""
+    """Passes over all crops."""
     batch: int = 16
-    """Pieces a step."""
-    pieces: int = 2
-    """Pieces of each photograph: square, at random places and sizes, mirrored or not; always the same ones, so that the
+    """Crops a step."""
+    crops: int = 2
+    """Crops of each photograph: square, at random places and sizes, mirrored or not; always the same ones, so that the
     frozen network sees each once."""
     side: int = 320
-    """Side in pixels of the pieces."""
+    """Side in pixels of the crops."""
     scale: tuple[float, float] = (1.0, 2.0)
-    """Range of random sizes, relative to the photograph, that pieces are cut at; as `uss.scales` of the run to come."""
+    """Range of random sizes, relative to the photograph, that crops are cut at; as `uss.scales` of the run to come."""
     long_side: int = 640
     """Photographs with a longer side are shrunk to it first, as `image.long_side` of a run."""
     code: int = 90
@@ -31,17 +31,17 @@ class HeadConfig:
     dropout: float = 0.1
     """Share of the channels of the features that each branch of the head loses in a step."""
     memory_mb: int = 4096
-    """Features are kept in memory up to this; those of further pieces are computed in every epoch."""
+    """Features are kept in memory up to this; those of further crops are computed in every epoch."""
     seed: int = 0
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "pieces", "side", "code"):
+        for name in ("epochs", "batch", "crops", "side", "code"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"head.{name} must be 1 or more, got {getattr(self, name)}")
         if self.batch < 2:
-            raise ConfigError("head.batch must be 2 or more: pieces of a batch are told apart from each other")
+            raise ConfigError("head.batch must be 2 or more: crops of a batch are told apart from each other")
         if self.long_side < 32:
             raise ConfigError(f"head.long_side must be 32 or more, got {self.long_side}")
         if not 0 < self.scale[0] <= self.scale[1]:
@@ -60,21 +60,21 @@ class StegoConfig:
     """The correlation loss of STEGO (Hamilton et al. 2022, Eq. 2 to 4)."""
 
     neighbours: int = 7
-    """Pieces of other photographs that look most alike, of which one is the second of a pair."""
+    """Crops of other photographs that look most alike, of which one is the second of a pair."""
     cells: int = 121
-    """Cells drawn of each piece of a pair."""
+    """Cells drawn of each crop of a pair."""
     negatives: int = 5
-    """Random pairs a piece, of the pieces of its batch."""
+    """Random pairs a crop, of the crops of its batch."""
     shift_self: float = 0.2
-    """Cosine of features (their mean taken away) above which cells of one piece attract each other, else repel."""
+    """Cosine of features (their mean taken away) above which cells of one crop attract each other, else repel."""
     shift_near: float = 0.2
-    """The same for cells of a piece and one that looks alike."""
+    """The same for cells of a crop and one that looks alike."""
     shift_random: float = 0.2
     """The same for cells of random pairs."""
     weight_self: float = 0.3
-    """Weight of the pairs of a piece with itself."""
+    """Weight of the pairs of a crop with itself."""
     weight_near: float = 0.6
-    """Weight of the pairs with a piece that looks alike."""
+    """Weight of the pairs with a crop that looks alike."""
     weight_random: float = 1.0
     """Weight of the random pairs."""
 
@@ -94,13 +94,13 @@ class CauseConfig:
     concepts: int = 256
     """Entries of the codebook; the authors have 2048 on larger data."""
     codebook_epochs: int = 2
-    """Passes over all pieces for the codebook, before the head is trained."""
+    """Passes over all crops for the codebook, before the head is trained."""
     codebook_lr: float = 1e-3
     """Learning rate of the codebook."""
     sharpness: float = 0.1
     """Temperature of the tanh that tells whether two cells share a concept."""
     cells: int = 100
-    """Cells drawn of each piece in a step."""
+    """Cells drawn of each crop in a step."""
     hidden: int = 768
     """Width of the decoder's hidden layer; the authors have 2048."""
     projection: int = 256

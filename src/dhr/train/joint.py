@@ -1,4 +1,4 @@
-"""Training a student: the steps, the rates, the checkpoints and the log; what it is taught is a lesson's matter."""
+"""Training a student: the steps, the rates, the checkpoints and the log; what it is taught is a objective's matter."""
 
 import math
 import os
@@ -21,11 +21,11 @@ from dhr.files import inside
 from dhr.models.student import StudentModel
 from dhr.tensors import one_line
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
+from dhr.train.crop_data import CropBatch, CropDataset, EndlessBatches
 from dhr.train.fitting import mix
 from dhr.train.joint_config import JointConfig
-from dhr.train.lessons import Lesson
 from dhr.train.log import Log
-from dhr.train.pieces import Order, PieceDataset, Pieces
+from dhr.train.objectives import Objective
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, the losses)."""
@@ -33,8 +33,8 @@ Progress = Callable[[int, int, str], None]
 
 def train_student(
     model: StudentModel,
-    lesson: Lesson,
-    pieces: PieceDataset,
+    objective: Objective,
+    crops: CropDataset,
     config: JointConfig,
     *,
     fabric: Fabric,
@@ -45,13 +45,13 @@ def train_student(
     look: Callable[[int, StudentModel], None] | None = None,
     about: dict[str, Any] | None = None,
 ) -> StudentModel:
-    """Train ``model`` by ``lesson``, and return the result in evaluation mode: itself, or its teacher.
+    """Train ``model`` by ``objective``, and return the result in evaluation mode: itself, or its teacher.
 
     ``folder`` gets ``checkpoints/``, ``log.csv`` and TensorBoard's events. Where it holds a checkpoint, training goes
     on from it and ends with the same weights: all randomness is a function of seed, step and photograph.
 
     Args:
-        pieces: photographs with base masks, and with USS features if the lesson needs them.
+        crops: photographs with base masks, and with USS features if the objective needs them.
         fabric: devices and processes; launched.
         freeze_norm: keep the encoder's batch statistics.
         look: called every ``config.look_every`` steps, and at the end, by the first process.
@@ -78,13 +78,13 @@ def train_student(
         student = nn.SyncBatchNorm.convert_sync_batchnorm(student)  # type: ignore[no-untyped-call]  # none for CPUs
     network, wrapped = fabric.setup(student, optimiser)
     checkpoints = Checkpoints(inside(folder, "checkpoints"), config.keep)
-    settings = {**asdict(config), "seed": seed, **lesson.settings, "network": model.describe(), **(about or {})}
+    settings = {**asdict(config), "seed": seed, **objective.settings, "network": model.describe(), **(about or {})}
     for name in ("workers", "devices", "keep", "save_every", "look_every", "log_every", "save_memory"):
         settings.pop(name, None)
     first = _resume(checkpoints, settings, student, teacher, optimiser)
-    log = Log(folder, first, lesson.names) if fabric.is_global_zero else None
-    order = Order(len(pieces), config.batch, seed, first, config.steps, fabric.global_rank, fabric.world_size)
-    loader = DataLoader(pieces, batch_sampler=order, num_workers=config.workers, collate_fn=_collate)
+    log = Log(folder, first, objective.names) if fabric.is_global_zero else None
+    order = EndlessBatches(len(crops), config.batch, seed, first, config.steps, fabric.global_rank, fabric.world_size)
+    loader = DataLoader(crops, batch_sampler=order, num_workers=config.workers, collate_fn=_collate)
     student.set_modes(freeze_norm)
     result: StudentModel = student if teacher is None else teacher.module
     empty = torch.zeros((), device=fabric.device)  # since the last line of the log
@@ -97,11 +97,11 @@ def train_student(
         sums: list[Tensor] = []
         parts = len(batch.images) // config.accumulate
         for part in range(config.accumulate):
-            here = Pieces(*(fabric.to_device(one[part * parts : (part + 1) * parts]) for one in batch))
+            here = CropBatch(*(fabric.to_device(one[part * parts : (part + 1) * parts]) for one in batch))
             here = here._replace(images=here.images.contiguous(memory_format=torch.channels_last))
             last = part == config.accumulate - 1
             with nullcontext() if last else fabric.no_backward_sync(network):
-                losses = lesson(network, None if teacher is None else teacher.module, here, step)
+                losses = objective(network, None if teacher is None else teacher.module, here, step)
                 fabric.backward(torch.stack(losses.parts).sum() / config.accumulate)
             sums.append(torch.stack([one.detach() for one in losses.parts]))
             empty += losses.empty
@@ -126,7 +126,7 @@ def train_student(
                     f"the training diverged by step {done} (losses {' and '.join(f'{one:.3g}' for one in parts_now)}); "
                     f"lower --joint.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
                 )
-            named = zip(lesson.names, parts_now, strict=True)
+            named = zip(objective.names, parts_now, strict=True)
             progress(done, config.steps, " ".join(f"{name} {one:.3f}" for name, one in named))
             if log is not None:
                 log.add(done, parts_now, optimiser.param_groups[0]["lr"], round(without))
@@ -219,5 +219,5 @@ def _resume(
     return step
 
 
-def _collate(items: Sequence[Pieces]) -> Pieces:
-    return Pieces(*(torch.stack(column) for column in zip(*items, strict=True)))
+def _collate(items: Sequence[CropBatch]) -> CropBatch:
+    return CropBatch(*(torch.stack(column) for column in zip(*items, strict=True)))

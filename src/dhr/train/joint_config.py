@@ -16,9 +16,9 @@ class JointConfig:
     batch: int = 16
     """Photographs a step, over all processes."""
     crop: int = 512
-    """Side in pixels of the square pieces."""
+    """Side in pixels of the square crops."""
     scale: tuple[float, float] = (0.5, 2.0)
-    """Range of random sizes, relative to the working image; a piece never reaches beyond the photograph."""
+    """Range of random sizes, relative to the working image; a crop never reaches beyond the photograph."""
     jitter: float = 0.3
     """Strength of random changes of brightness, contrast and saturation; hue changes a third as much."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -62,7 +62,7 @@ class JointConfig:
     look_every: int = 500
     """Steps between pictures of the masks of a few photographs; 0 for none."""
     log_every: int = 10
-    """Steps between lines of the log; its column `empty` counts the pieces since the line before that held none of
+    """Steps between lines of the log; its column `empty` counts the crops since the line before that held none of
     their photograph's tags, or no mask at all, and taught the decoder nothing."""
     workers: int = 0
     """Processes that load photographs, for each that trains; results do not depend on it."""

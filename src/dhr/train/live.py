@@ -11,7 +11,7 @@ from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Survey, survey_features
-from dhr.train.pieces import Pieces
+from dhr.train.crop_data import CropBatch
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,20 @@ class Targets:
     confidence: Float[Tensor, "b s s"]
     """0..1; 1 for masks that were given."""
     empty: Bool[Tensor, " b"]
-    """Pieces that hold none of their photograph's tags: they teach nothing, and are counted."""
+    """Crops that hold none of their photograph's tags: they teach nothing, and are counted."""
 
 
-def given_targets(pieces: Pieces) -> Targets:
+def given_targets(crops: CropBatch) -> Targets:
     """The base masks as they are."""
-    void = pieces.base == VOID
-    return Targets(pieces.base, torch.ones(void.shape, device=void.device), void.all(dim=2).all(dim=1))
+    void = crops.base == VOID
+    return Targets(crops.base, torch.ones(void.shape, device=void.device), void.all(dim=2).all(dim=1))
 
 
 @torch.no_grad()
 def live_targets(
     cams: Float[Tensor, "b t _ _"],
     features: Float[Tensor, "b d _ _"],
-    pieces: Pieces,
+    crops: CropBatch,
     base: Literal["masks", "maps"],
     background: bool,
     method: MethodConfig,
@@ -47,32 +47,32 @@ def live_targets(
 
     Args:
         cams: of all classes that can be tagged.
-        base: whether M_base is that of ``pieces``, or made of ``cams``.
+        base: whether M_base is that of ``crops``, or made of ``cams``.
         background: whether class 0 is the background.
         method: settings of Steps 1 to 3.
         boundary: R_c.
-        survey: of the photographs that the pieces are of.
+        survey: of the photographs that the crops are of.
     """
-    own = cams.gather(1, pieces.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
-    negative = (pieces.tags == 0).all(dim=1)  # their labels are known: the background alone
-    empty = ~pieces.valid.any(dim=1)
+    own = cams.gather(1, crops.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
+    negative = (crops.tags == 0).all(dim=1)  # their labels are known: the background alone
+    empty = ~crops.valid.any(dim=1)
     # An image without any class is none to the method; what it makes of it is thrown away.
-    first = torch.arange(pieces.valid.shape[1], device=cams.device) == 0
-    valid = pieces.valid | (empty[:, None] & first)
-    ids = pieces.classes + int(background)
+    first = torch.arange(crops.valid.shape[1], device=cams.device) == 0
+    valid = crops.valid | (empty[:, None] & first)
+    ids = crops.classes + int(background)
     if background:
         ids = torch.cat([torch.zeros_like(ids[:, :1]), ids], dim=1)
     known = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1) if background else valid
     start = said = None
     if base == "masks":
-        same = (pieces.base.unsqueeze(1) == ids[..., None, None]) & known[..., None, None]
+        same = (crops.base.unsqueeze(1) == ids[..., None, None]) & known[..., None, None]
         start = torch.where(same.any(dim=1), same.int().argmax(dim=1), VOID)
     if survey is not None:
-        uss = pieces.uss.float()
+        uss = crops.uss.float()
         method = survey.weighed(method)
         said = survey.shares(survey_features(uss), ids, known, method).view(len(uss), -1, *uss.shape[-2:])
     result = rebalance(
-        own.float(), pieces.uss.float(), features.float(), pieces.images.float(), valid, start,
+        own.float(), crops.uss.float(), features.float(), crops.images.float(), valid, start,
         background=background, survey=said, config=method, boundary=boundary,
     )  # fmt: skip
     labels = ids.gather(1, result.mask.flatten(1)).view_as(result.mask)

@@ -37,12 +37,12 @@ class Log:
         """One line.
 
         Args:
-            empty: pieces that taught nothing since the line before.
+            empty: crops that taught nothing since the line before.
         """
         seconds = time.perf_counter() - self._begun
         self.rows.append([step, *(f"{one:.6f}" for one in losses), f"{rate:.3g}", empty, f"{seconds:.1f}"])
         named = {f"loss/{name.removeprefix('L_')}": one for name, one in zip(self.names, losses, strict=True)}
-        self._events.add(step, {**named, "lr": rate, "empty pieces": float(empty)})
+        self._events.add(step, {**named, "lr": rate, "empty crops": float(empty)})
 
     def write(self) -> None:
         """Write the lines so far."""

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from dhr.models.uss.stego import StegoHead
 from dhr.train.fitting import EpochDataset, Progress, fit, mix
-from dhr.train.frozen import FrozenPieces, drawn, neighbours_of
+from dhr.train.frozen import FrozenCrops, drawn, neighbours_of
 from dhr.train.head_config import HeadConfig, StegoConfig
 
 
@@ -36,21 +36,21 @@ def correlation_loss(
 
 
 class _Pairs(EpochDataset):
-    """Features of a piece, and of one of its neighbours, another in each epoch."""
+    """Features of a crop, and of one of its neighbours, another in each epoch."""
 
-    def __init__(self, pieces: FrozenPieces, neighbours: Tensor, seed: int) -> None:
-        self.pieces, self.neighbours, self.seed = pieces, neighbours.tolist(), seed
+    def __init__(self, crops: FrozenCrops, neighbours: Tensor, seed: int) -> None:
+        self.crops, self.neighbours, self.seed = crops, neighbours.tolist(), seed
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.crops)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = random.Random(mix(self.seed, self.epoch, index))
-        return self.pieces.features(index), self.pieces.features(rng.choice(self.neighbours[index]))
+        return self.crops.features(index), self.crops.features(rng.choice(self.neighbours[index]))
 
 
 def train_stego(
-    pieces: FrozenPieces,
+    crops: FrozenCrops,
     means: Float[Tensor, "n d"],
     shared: HeadConfig,
     config: StegoConfig,
@@ -61,7 +61,7 @@ def train_stego(
 ) -> StegoHead:
     """Train a head; where ``checkpoint`` exists, go on from its last epoch, to the same weights.
 
-    The three kinds of pairs are a piece with itself, with one that looks alike, and with others of its batch. Cells are
+    The three kinds of pairs are a crop with itself, with one that looks alike, and with others of its batch. Cells are
     drawn from the grid, where the authors draw points between them.
 
     Raises:
@@ -76,7 +76,7 @@ def train_stego(
     def loss(first: Tensor, second: Tensor) -> Tensor:
         first, second = first.to(device), second.to(device)
         features, again, near = drawn(first, config.cells), drawn(first, config.cells), drawn(second, config.cells)
-        # (b, d, n, 1): each cell for itself, the channels dropped for all cells of a piece alike
+        # (b, d, n, 1): each cell for itself, the channels dropped for all cells of a crop alike
         codes, codes_again, codes_near = (head(one.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
                                           for one in (features, again, near))  # fmt: skip
         features, again, near = (one - head.centre for one in (features, again, near))
@@ -93,7 +93,7 @@ def train_stego(
     fit(
         head,
         [(head.parameters(), shared.lr)],
-        _Pairs(pieces, neighbours_of(means, shared.pieces, config.neighbours), shared.seed),
+        _Pairs(crops, neighbours_of(means, shared.crops, config.neighbours), shared.seed),
         loss,
         head.train,
         epochs=shared.epochs,

@@ -26,7 +26,7 @@ class Group(NamedTuple):
 
 @runtime_checkable
 class StudentModel(Protocol):
-    """An ``nn.Module`` that is trained on masks; of what it makes of images, its lesson takes the loss."""
+    """An ``nn.Module`` that is trained on masks; of what it makes of images, its objective takes the loss."""
 
     kind: str
     """What ``student.kind`` calls it."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
+from dhr.models.modes import freeze_statistics
 from dhr.models.student import Group
-from dhr.models.student.network import freeze_statistics
 
 UNUSED = re.compile(r"(\w+\.)?layernorm\.")
 """The last norm of backbones that were made to classify; each of their maps has one of its own."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
+from dhr.models.modes import evaluating, freeze_statistics
 from dhr.models.student import DECODERS, Group, StudentConfig, StudentMaps
 from dhr.models.weights import NONE
 from dhr.models.wss import WssMaps
@@ -57,11 +58,8 @@ class Student(nn.Module):
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """What the next rebalancing sees (``config.maps``), the same in the midst of training."""
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        seen = self(images)
-        for module, mode in modes.items():
-            module.training = mode
+        with evaluating(self):
+            seen = self(images)
         wanted = list(range(self.tagger.classifier.out_channels) if tags is None else tags)
         known = [*range(self.background), *(self.background + tag for tag in wanted)]
         probabilities = seen.logits.softmax(dim=1)[:, known]
@@ -87,10 +85,3 @@ class Student(nn.Module):
         mean, std = (tuple(value.flatten().tolist()) for value in (self.tagger.mean, self.tagger.std))
         wss = replace(self.tagger.config, mean=mean, std=std, weights=NONE)
         return {"wss": asdict(wss), "student": asdict(self.config)}
-
-
-def freeze_statistics(module: nn.Module) -> None:
-    """Put the batch norms of ``module`` into evaluation mode."""
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.eval()

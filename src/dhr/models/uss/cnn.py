@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dhr.errors import ConfigError
+from dhr.models.modes import evaluating
 from dhr.models.uss import UssConfig
 from dhr.models.weights import build_timm, normalisation
 
@@ -40,11 +41,8 @@ class CnnFeatures(nn.Module):
         size = [max(least, round(factor * side)) for side in images.shape[-2:]]
         if list(images.shape[-2:]) != size:
             images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-        modes = {module: module.training for module in self.network.modules()}
-        self.network.eval()  # otherwise batch norms mix the images, and remember them
-        features: Tensor = self.network((images - self.mean) / self.std)[-1]
-        for module, mode in modes.items():
-            module.training = mode
+        with evaluating(self.network):
+            features: Tensor = self.network((images - self.mean) / self.std)[-1]
         return features
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.models.modes import evaluating
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import Backbone, backbone_of, build_backbone
 from dhr.models.uss.checkpoint import below, fit_state, read_checkpoint, tensors_in
@@ -51,11 +52,8 @@ class HeadedFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
         """Codes of RGB images in 0..1, on the network's grid; the same in the midst of training."""
-        modes = {module: module.training for module in self.head.modules()}
-        self.head.eval()
-        codes: Tensor = self.head(self.backbone(images))
-        for module, mode in modes.items():
-            module.training = mode
+        with evaluating(self.head):
+            codes: Tensor = self.head(self.backbone(images))
         return codes
 
 

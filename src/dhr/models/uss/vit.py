@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dhr.errors import ConfigError
+from dhr.models.modes import evaluating
 from dhr.models.uss import UssConfig
 from dhr.models.weights import normalisation
 
@@ -43,16 +44,14 @@ class VitFeatures(nn.Module):
         size = [max(1, round(s / p)) * p for s, p in zip(images.shape[-2:], self.patch, strict=True)]
         if list(images.shape[-2:]) != size:
             images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-        was_training = self.network.training  # DINOv3 shuffles nothing, but others drop paths
-        self.network.eval()
-        tokens = self.network.forward_intermediates(
-            (images - self.mean) / self.std,
-            indices=[self.block],
-            norm=True,
-            stop_early=True,
-            output_fmt="NCHW",
-            intermediates_only=True,
-        )
-        self.network.train(was_training)
+        with evaluating(self.network):
+            tokens = self.network.forward_intermediates(
+                (images - self.mean) / self.std,
+                indices=[self.block],
+                norm=True,
+                stop_early=True,
+                output_fmt="NCHW",
+                intermediates_only=True,
+            )
         features: Tensor = tokens[0]
         return features

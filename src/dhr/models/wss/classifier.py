@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
+from dhr.models.modes import evaluating
 from dhr.models.weights import normalisation
 from dhr.models.wss import WssConfig, WssMaps
 from dhr.models.wss.cams import CAMS, check_cam
@@ -48,13 +49,8 @@ class TagClassifier(nn.Module):
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """CAMs (`wss.cam`) and features of RGB images in 0..1; the same in the midst of training."""
         wanted = range(self.classifier.out_channels) if tags is None else tags
-        modes = {module: module.training for module in self.modules()}
-        self.eval()  # otherwise batch norms mix the images, and remember them
-        try:
+        with evaluating(self):
             cams, levels = CAMS[self.config.cam](self, images, wanted)
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
         return replace(self.read(levels), cams=cams)
 
     def read(self, levels: list[Tensor]) -> WssMaps:

@@ -21,7 +21,7 @@ from dhr.train.fitting import mix
 
 @dataclass(frozen=True)
 class Geometry:
-    """A square piece of a photograph: scaled to ``height`` x ``width``, cut at ``top``, ``left``, mirrored or not."""
+    """A square crop of a photograph: scaled to ``height`` x ``width``, cut at ``top``, ``left``, mirrored or not."""
 
     height: int
     width: int
@@ -32,7 +32,7 @@ class Geometry:
 
     @staticmethod
     def draw(size: tuple[int, int], side: int, scales: tuple[float, float], rng: random.Random) -> "Geometry":
-        """A random piece of a photograph of ``size``, which is enlarged as far as the piece needs it."""
+        """A random crop of a photograph of ``size``, which is enlarged as far as the crop needs it."""
         height, width = size
         scale = max(rng.uniform(*scales), side / min(height, width))
         height, width = (max(side, round(length * scale)) for length in size)
@@ -40,20 +40,20 @@ class Geometry:
         return Geometry(height, width, top, left, side, rng.random() < 0.5)
 
     def image(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 s s"]:
-        """The piece of an image."""
+        """The crop of an image."""
         whole = interpolate(
             image[None], (self.height, self.width), mode="bilinear", align_corners=False, antialias=True
         )
         return self._cut(whole[0])
 
     def mask(self, mask: UInt8[np.ndarray, "h w"]) -> Int[Tensor, "s s"]:
-        """The piece of a mask of any size, no label mixed with another."""
+        """The crop of a mask of any size, no label mixed with another."""
         # As bytes; torch rounds to the nearest pixel of those too.
         whole = interpolate(torch.from_numpy(mask)[None, None], (self.height, self.width), mode="nearest-exact")
         return self._cut(whole[0, 0]).long()
 
     def features(self, features: Float[Tensor, "d u v"], cells: int) -> Float[Tensor, "d c c"]:
-        """The piece of features on a grid over the whole photograph, at the centres of ``cells`` x ``cells`` cells."""
+        """The crop of features on a grid over the whole photograph, at the centres of ``cells`` x ``cells`` cells."""
         steps = (torch.arange(cells) + 0.5) * (self.side / cells)
         x, y = (
             (start + steps) / length * 2 - 1 for start, length in ((self.left, self.width), (self.top, self.height))
@@ -68,7 +68,7 @@ class Geometry:
         return part.flip(-1) if self.flip else part
 
 
-class Pieces(NamedTuple):
+class CropBatch(NamedTuple):
     """A batch."""
 
     images: Float[Tensor, "b 3 s s"]
@@ -77,21 +77,21 @@ class Pieces(NamedTuple):
     classes: Int[Tensor, "b k"]
     """The tags as indices of the classes that can be tagged; padded with 0."""
     valid: Bool[Tensor, "b k"]
-    """Which of them may be in the piece."""
+    """Which of them may be in the crop."""
     base: Int[Tensor, "b s s"]
     """M_base as class ids; 255 is void. Without masks, the background of photographs without tags is known still."""
     uss: Float[Tensor, "b d u v"]
 
 
-class PieceDataset(Dataset[Pieces]):
-    """Pieces by (epoch, index); what they hold depends on that and the seed, not on who loads them, or when.
+class CropDataset(Dataset[CropBatch]):
+    """Crops by (epoch, index); what they hold depends on that and the seed, not on who loads them, or when.
 
-    A tag counts as being in the piece if the base mask has it there, or nowhere in the photograph (then who knows).
+    A tag counts as being in the crop if the base mask has it there, or nowhere in the photograph (then who knows).
 
     Args:
         mask: M_base of a photograph, or None: all is void (background without tags), and all tags may be everywhere.
         features: F_us of a photograph on any grid, or None where nothing is rebalanced.
-        cells: cells of a piece each way, for the features.
+        cells: cells of a crop each way, for the features.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class PieceDataset(Dataset[Pieces]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> Pieces:
-        """The piece of photograph ``index`` in ``epoch``.
+    def __getitem__(self, key: tuple[int, int]) -> CropBatch:
+        """The crop of photograph ``index`` in ``epoch``.
 
         Raises:
             ItemError: it cannot be read.
@@ -127,11 +127,11 @@ class PieceDataset(Dataset[Pieces]):
         sample, rng = self.samples[index], random.Random(mix(self.seed, epoch, index))
         rgb = self.data.read_image(sample)
         image = working_image(rgb, self.long_side)
-        piece = Geometry.draw((image.shape[-2], image.shape[-1]), self.side, self.scale, rng)
-        return self.cut(sample, image, piece, rng)
+        crop = Geometry.draw((image.shape[-2], image.shape[-1]), self.side, self.scale, rng)
+        return self.cut(sample, image, crop, rng)
 
-    def cut(self, sample: Sample, image: Tensor, piece: Geometry, rng: random.Random | None) -> Pieces:
-        """A chosen piece; colours are changed if there is ``rng``."""
+    def cut(self, sample: Sample, image: Tensor, crop: Geometry, rng: random.Random | None) -> CropBatch:
+        """A chosen crop; colours are changed if there is ``rng``."""
         first = self.data.classes.foreground.start
         tags = torch.zeros(len(self.data.classes.foreground))
         indices = [tag - first for tag in sample.tags]
@@ -144,21 +144,21 @@ class PieceDataset(Dataset[Pieces]):
             valid[: len(indices)] = True
         else:
             whole = self.mask(sample)
-            base = piece.mask(whole)
+            base = crop.mask(whole)
             here, anywhere = set(np.unique(base.numpy()).tolist()), set(np.unique(whole).tolist())
             there = [tag in here or tag not in anywhere for tag in sample.tags]
             valid[: len(indices)] = torch.tensor(there, dtype=torch.bool)
-        picture = piece.image(image)
+        picture = crop.image(image)
         if rng is not None:
             picture = jittered(picture, self.jitter, rng)
         uss = torch.zeros(1, 1, 1)
         if self.features is not None:
-            uss = piece.features(self.features(sample), self.cells)
-        return Pieces(picture, tags, classes, valid, base, uss)
+            uss = crop.features(self.features(sample), self.cells)
+        return CropBatch(picture, tags, classes, valid, base, uss)
 
 
-class Order:
-    """Which pieces make the batches ``first`` to ``last``: a permutation of the photographs after another, without end.
+class EndlessBatches:
+    """Which crops make the batches ``first`` to ``last``: a permutation of the photographs after another, without end.
 
     So every batch is full, however few photographs there are. Of each batch, process ``rank`` of ``world`` takes its
     share.

@@ -1,4 +1,4 @@
-"""What a student is taught in a step: its losses, given a batch of pieces."""
+"""What a student is taught in a step: its losses, given a batch of crops."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -15,22 +15,22 @@ from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.survey import Survey
 from dhr.models.student.network import Student
+from dhr.train.crop_data import CropBatch
 from dhr.train.joint_config import JointConfig
 from dhr.train.live import Targets, given_targets, live_targets
-from dhr.train.pieces import Pieces
 
 
 class Losses(NamedTuple):
     """Of a batch, or a part of one."""
 
     parts: tuple[Float[Tensor, ""], ...]
-    """In the order of the lesson's names; their sum is minimised."""
+    """In the order of the objective's names; their sum is minimised."""
     empty: Float[Tensor, ""]
-    """Pieces that taught nothing."""
+    """Crops that taught nothing."""
 
 
 @runtime_checkable
-class Lesson(Protocol):
+class Objective(Protocol):
     """Computes the losses of a step, of photographs that are on the device."""
 
     names: tuple[str, ...]
@@ -38,16 +38,16 @@ class Lesson(Protocol):
     settings: dict[str, Any]
     """What must be the same for a checkpoint to be continued; JSON."""
 
-    def __call__(self, network: Any, teacher: Any, pieces: Pieces, step: int) -> Losses:
+    def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
         """Losses of the student as Fabric wraps it; ``teacher`` is its moving mean, or None."""
         ...
 
-    def targets(self, student: Any, pieces: Pieces) -> Targets:
+    def targets(self, student: Any, crops: CropBatch) -> Targets:
         """What ``student`` would be taught by recursion now, to be looked at."""
         ...
 
 
-class JointLesson:
+class JointObjective:
     """L_cls + L_seg of a :class:`~dhr.models.student.network.Student` (Eq. 6), on masks given or rebalanced live."""
 
     names: tuple[str, ...] = ("L_cls", "L_seg")
@@ -73,28 +73,28 @@ class JointLesson:
         self.base, self.first = (config.base, round(config.start * config.steps)) if masks else ("maps", 0)
         self.settings = {"method": asdict(method)}
 
-    def __call__(self, network: Any, teacher: Any, pieces: Pieces, step: int) -> Losses:
-        """See :class:`Lesson`."""
-        seen = network(pieces.images)
-        targets = given_targets(pieces)
+    def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
+        """See :class:`Objective`."""
+        seen = network(crops.images)
+        targets = given_targets(crops)
         if self.config.recursion and step >= self.first:
-            targets = self._live(seen if teacher is None else _see(teacher, pieces.images, self.fabric), pieces)
-        tagged = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), pieces.tags)
+            targets = self._live(seen if teacher is None else _see(teacher, crops.images, self.fabric), crops)
+        tagged = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), crops.tags)
         segmented = segmentation_loss(seen.logits, targets, self.config, self.fabric)
         return Losses((tagged, segmented), targets.empty.float().sum())
 
-    def targets(self, student: Any, pieces: Pieces) -> Targets:
-        """See :class:`Lesson`."""
-        return self._live(student(pieces.images), pieces) if self.config.recursion else given_targets(pieces)
+    def targets(self, student: Any, crops: CropBatch) -> Targets:
+        """See :class:`Objective`."""
+        return self._live(student(crops.images), crops) if self.config.recursion else given_targets(crops)
 
-    def _live(self, seen: Any, pieces: Pieces) -> Targets:
+    def _live(self, seen: Any, crops: CropBatch) -> Targets:
         return live_targets(
-            self.activation(seen).detach(), seen.features.detach(), pieces, self.base, self.background, self.method,
+            self.activation(seen).detach(), seen.features.detach(), crops, self.base, self.background, self.method,
             self.refine, self.survey,
         )  # fmt: skip
 
 
-class SetLesson:
+class SetObjective:
     """The losses of a Mask2Former on the given masks."""
 
     names: tuple[str, ...] = ("L_class", "L_mask", "L_dice")
@@ -111,15 +111,15 @@ class SetLesson:
         )  # fmt: skip
         self.settings = {"set_loss": asdict(self.config)}
 
-    def __call__(self, network: Any, teacher: Any, pieces: Pieces, step: int) -> Losses:
-        """See :class:`Lesson`."""
-        targets = given_targets(pieces)
-        parts = self._loss(network(pieces.images), targets.labels, self.config, _mean(self.fabric))
+    def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
+        """See :class:`Objective`."""
+        targets = given_targets(crops)
+        parts = self._loss(network(crops.images), targets.labels, self.config, _mean(self.fabric))
         return Losses(tuple(parts), targets.empty.float().sum())
 
-    def targets(self, student: Any, pieces: Pieces) -> Targets:
-        """See :class:`Lesson`."""
-        return given_targets(pieces)
+    def targets(self, student: Any, crops: CropBatch) -> Targets:
+        """See :class:`Objective`."""
+        return given_targets(crops)
 
 
 def segmentation_loss(

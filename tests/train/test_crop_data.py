@@ -1,4 +1,4 @@
-"""Pieces of photographs: one geometry for all, an order that depends on nothing but the seed."""
+"""Crops of photographs: one geometry for all, an order that depends on nothing but the seed."""
 
 import random
 from dataclasses import replace
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from dhr.data import SceneDataSet
 from dhr.data.samples import VOID, ClassTable
-from dhr.train.pieces import Geometry, Order, PieceDataset
+from dhr.train.crop_data import CropDataset, EndlessBatches, Geometry
 
 
 @given(
@@ -22,20 +22,20 @@ from dhr.train.pieces import Geometry, Order, PieceDataset
 @settings(max_examples=60, deadline=None)
 def test_image_mask_and_features_show_the_same_place(height: int, width: int, side: int, seed: int) -> None:
     """A ramp in each direction, as image, as mask and as features, is read at the same places."""
-    piece = Geometry.draw((height, width), side, (0.8, 2.0), random.Random(seed))
+    crop = Geometry.draw((height, width), side, (0.8, 2.0), random.Random(seed))
     x = (torch.arange(width) + 0.5) / width
     y = (torch.arange(height) + 0.5) / height
     ramps = torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.zeros(height, width)])
-    image = piece.image(ramps)
-    features = piece.features(ramps, side)
-    mask = piece.mask((ramps[0] * 250).to(torch.uint8).numpy())
+    image = crop.image(ramps)
+    features = crop.features(ramps, side)
+    mask = crop.mask((ramps[0] * 250).to(torch.uint8).numpy())
     inner = slice(2, -2)  # at the edges of the photograph ramps end, each resampling in its way
     step = 1.5 / min(height, width)
     assert (image - features)[:, inner, inner].abs().max() < step
     assert (image[0] - mask / 250)[inner, inner].abs().max() < 2 * step + 1 / 250
 
 
-def test_a_piece_is_its_mirror_image() -> None:
+def test_a_crop_is_its_mirror_image() -> None:
     image = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0))
     plain, mirrored = (Geometry(60, 75, 3, 5, 32, flip) for flip in (False, True))
     assert torch.equal(plain.image(image), mirrored.image(image).flip(-1))
@@ -48,9 +48,9 @@ def test_a_piece_is_its_mirror_image() -> None:
 )  # fmt: skip
 @settings(max_examples=80, deadline=None)
 def test_an_order_can_be_taken_up_anywhere(count: int, batch: int, seed: int, steps: int, cut: int) -> None:
-    whole = list(Order(count, batch, seed, 0, steps))
+    whole = list(EndlessBatches(count, batch, seed, 0, steps))
     cut = min(cut, steps)
-    assert [*Order(count, batch, seed, 0, cut), *Order(count, batch, seed, cut, steps)] == whole
+    assert [*EndlessBatches(count, batch, seed, 0, cut), *EndlessBatches(count, batch, seed, cut, steps)] == whole
     assert all(len(keys) == batch for keys in whole)
     flat = [key for keys in whole for key in keys]
     for start in range(0, len(flat) - count + 1, count):
@@ -59,18 +59,18 @@ def test_an_order_can_be_taken_up_anywhere(count: int, batch: int, seed: int, st
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_processes_share_a_batch(world: int) -> None:
-    whole = list(Order(10, 8, 3, 2, 7))
-    shares = [list(Order(10, 8, 3, 2, 7, rank, world)) for rank in range(world)]
+    whole = list(EndlessBatches(10, 8, 3, 2, 7))
+    shares = [list(EndlessBatches(10, 8, 3, 2, 7, rank, world)) for rank in range(world)]
     assert [[key for share in shares for key in share[step]] for step in range(5)] == whole
 
 
-def scene_pieces(mask: Any = None) -> PieceDataset:
+def scene_crops(mask: Any = None) -> CropDataset:
     data = SceneDataSet(5, 0, size=(48, 64))
 
     def features(sample: Any) -> torch.Tensor:
         return torch.ones(2, 6, 8)
 
-    return PieceDataset(
+    return CropDataset(
         data, data.samples, mask or data.read_truth, features, side=32, cells=4, scale=(0.8, 1.5), jitter=0.3,
         long_side=64, seed=0,
     )  # fmt: skip
@@ -78,21 +78,22 @@ def scene_pieces(mask: Any = None) -> PieceDataset:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(workers: int) -> None:
-    pieces = scene_pieces()
+    crops = scene_crops()
     alone, shared = (
-        list(DataLoader(pieces, batch_sampler=Order(5, 3, 0, 0, 4), num_workers=count)) for count in (0, workers)
+        list(DataLoader(crops, batch_sampler=EndlessBatches(5, 3, 0, 0, 4), num_workers=count))
+        for count in (0, workers)
     )
     for one, other in zip(alone, shared, strict=True):
         for mine, theirs in zip(one, other, strict=True):
             assert torch.equal(mine, theirs)
 
 
-def test_tags_that_the_piece_does_not_show_are_not_valid() -> None:
-    """The base mask says what a piece shows; a class that it has nowhere may be anywhere."""
-    pieces = scene_pieces()
-    first = pieces.data.classes.foreground.start
-    sample = next(sample for sample in pieces.samples if len(sample.tags) > 1)
-    index = list(pieces.samples).index(sample)
+def test_tags_that_the_crop_does_not_show_are_not_valid() -> None:
+    """The base mask says what a crop shows; a class that it has nowhere may be anywhere."""
+    crops = scene_crops()
+    first = crops.data.classes.foreground.start
+    sample = next(sample for sample in crops.samples if len(sample.tags) > 1)
+    index = list(crops.samples).index(sample)
     one = sample.tags[0]
 
     def only_one(sample: Any) -> np.ndarray:
@@ -103,13 +104,13 @@ def test_tags_that_the_piece_does_not_show_are_not_valid() -> None:
         mask[0, 0] = one
         return mask
 
-    everywhere = scene_pieces(only_one)[0, index]
+    everywhere = scene_crops(only_one)[0, index]
     assert everywhere.valid[: len(sample.tags)].all() and not everywhere.valid[len(sample.tags) :].any()
-    seen = [scene_pieces(corner)[epoch, index] for epoch in range(8)]
-    assert any(not piece.valid[0] for piece in seen)
-    for piece in seen:
-        assert piece.valid[0] == bool((piece.base == one).any())
-        assert piece.classes[0] + first == one
+    seen = [scene_crops(corner)[epoch, index] for epoch in range(8)]
+    assert any(not crop.valid[0] for crop in seen)
+    for crop in seen:
+        assert crop.valid[0] == bool((crop.base == one).any())
+        assert crop.classes[0] + first == one
 
 
 @pytest.mark.parametrize("masks", [False, True])
@@ -128,9 +129,9 @@ def test_a_photograph_without_tags_is_background(masks: bool) -> None:
     def mask(sample: Any) -> np.ndarray:
         return np.zeros((48, 64), np.uint8)
 
-    pieces = PieceDataset(
+    crops = CropDataset(
         Negatives(), Negatives.samples, mask if masks else None, None, side=32, cells=4,  # type: ignore[arg-type]
         scale=(0.8, 1.5), jitter=0.3, long_side=64, seed=0,
     )  # fmt: skip
-    piece = pieces[0, 0]
-    assert not piece.tags.any() and not piece.valid.any() and not piece.base.any()
+    crop = crops[0, 0]
+    assert not crop.tags.any() and not crop.valid.any() and not crop.base.any()

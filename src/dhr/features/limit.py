@@ -26,7 +26,7 @@ class Used(NamedTuple):
     path: Path
 
 
-class Room:
+class DiskLimit:
     """Keeps the entries below ``root`` within ``limit`` bytes, those of other processes counted in now and then.
 
     Each of several writers may go beyond the limit by a tenth before it notices what the others wrote.
