@@ -9,6 +9,7 @@ from dhr.data import SceneDataSet
 from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Step, silent
 from dhr.train.classifier import TrainConfig, _TagCrops, train_classifier
 from dhr.train.fitting import batches
 
@@ -23,7 +24,7 @@ def fresh(seed: int = 0) -> TagClassifier:
 
 
 def train(model: TagClassifier, checkpoint: Path, **more: Any) -> dict[str, Tensor]:
-    options = {"freeze_norm": False, "long_side": 64, "seed": 0, "progress": lambda done, total: None, **more}
+    options = {"freeze_norm": False, "long_side": 64, "seed": 0, "progress": silent, **more}
     config = options.pop("config", CONFIG)
     train_classifier(model, SCENES, SCENES.samples, config, checkpoint=checkpoint, **options)
     return model.state_dict()
@@ -41,9 +42,9 @@ class StopError(Exception):
 def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tmp_path: Path) -> None:
     whole = train(fresh(), tmp_path / "whole.pt")
 
-    def stop(done: int, total: int) -> None:
-        assert total == 18
-        if done >= photographs:
+    def stop(step: Step) -> None:
+        assert step.total == 18
+        if step.done >= photographs:
             raise StopError
 
     model = fresh()
@@ -58,9 +59,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tm
 def test_a_checkpoint_holds_each_epoch(tmp_path: Path) -> None:
     seen = []
 
-    def note(done: int, total: int) -> None:
+    def note(step: Step) -> None:
         path = tmp_path / "a.pt"
-        seen.append((done, torch.load(path, weights_only=True)["epoch"] if path.exists() else 0))
+        seen.append((step.done, torch.load(path, weights_only=True)["epoch"] if path.exists() else 0))
 
     train(fresh(), tmp_path / "a.pt", progress=note)
     assert seen == [(0, 0), (4, 0), (6, 0), (6, 1), (10, 1), (12, 1), (12, 2), (16, 2), (18, 2)]

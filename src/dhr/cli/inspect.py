@@ -37,7 +37,7 @@ def inspect(
         for path in (page, json):
             if path is not None:
                 refuse_among(path.parent, data, photographs)
-        found = inspect_data(photographs, lambda done, total: bars("inspect", done, total), workers)
+        found = inspect_data(photographs, bars, workers)
     kind = layout_of(data) if layout == AUTO else layout
     _print(console, found)
     if page is not None:

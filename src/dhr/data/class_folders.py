@@ -11,7 +11,6 @@ from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.places import chosen_split, folders_of, split_of
 from dhr.data.samples import ClassTable, Problem
@@ -20,6 +19,7 @@ from dhr.data.stored import Found, StoredDataSet
 from dhr.data.truth_files import truth_files
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _OTHER = ("truth", "splits")
 PART_NAMES = frozenset(

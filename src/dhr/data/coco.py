@@ -16,12 +16,12 @@ from dhr.data.coco_files import CocoFile, coco_files
 from dhr.data.coco_objects import Identity
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import PaintedObject, painted
 from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 
 def fits_coco(root: Path) -> bool:

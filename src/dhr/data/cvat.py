@@ -10,12 +10,12 @@ from dhr.data.annotated import Annotated, Annotation, Thing, annotated_data
 from dhr.data.classes import enumeration
 from dhr.data.images import MAX_PIXELS, SUFFIXES
 from dhr.data.listing import Names, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import Outline, Runs, Size, ellipse, polygons
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.data.xml_text import Element, top_elements
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")

@@ -10,7 +10,7 @@ from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import TAG_FILES
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.matching import match_lines
 from dhr.data.places import base, chosen_split, first_folder, folders_of, listed_files, no_split
 from dhr.data.samples import ClassTable, Problem
@@ -19,6 +19,7 @@ from dhr.data.tags import read_tags
 from dhr.data.truth import MaskFile, Storage
 from dhr.data.truth_files import truth_files
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _PNG = frozenset({".png"})
 

@@ -16,7 +16,6 @@ from dhr.data.folder import class_file
 from dhr.data.hub_labels import Labels, category_of, read_labels
 from dhr.data.images import MAX_CONTENT, SUFFIXES, Content
 from dhr.data.listing import Names, escapes, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.places import chosen_split
 from dhr.data.problems import told
 from dhr.data.samples import ClassTable, Problem
@@ -25,6 +24,7 @@ from dhr.data.tags import TagReader
 from dhr.data.truth import MaskFile, Storage, plain
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import read_regular
+from dhr.progress import Progress
 
 _IMAGES = ("image", "img", "pixel_values")
 _TAGS = ("tags", "labels", "label", "classes", "class", "category", "categories", "objects")

@@ -16,10 +16,10 @@ from dhr.data.label_studio_image import ImageFinder
 from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
 from dhr.data.label_studio_results import read_results
 from dhr.data.listing import Names, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
 _TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')

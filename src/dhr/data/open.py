@@ -14,13 +14,13 @@ from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_co
 from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
 from dhr.data.label_studio import fits_label_studio, read_label_studio
-from dhr.data.mask_tags import Progress
 from dhr.data.nearest import above, advice, elsewhere, is_part
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
 from dhr.data.yolo import fits_yolo, read_yolo
 from dhr.errors import ConfigError, DataError
+from dhr.progress import Progress, silent
 
 AUTO = "auto"
 """The layout is recognised from the folder."""
@@ -113,7 +113,7 @@ def open_data(
     root: str | os.PathLike[str],
     split: str | None = None,
     kind: str = AUTO,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     lenient: bool = False,
 ) -> DataSet:
     """Open the data set in the folder ``root``.
@@ -134,12 +134,11 @@ def open_data(
         raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {kind!r}")
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder of photographs and tags, found none; check the path")
-    quiet: Progress = lambda done, total: None  # noqa: E731
     given = kind != AUTO
     if not given:
         kind = layout_of(root)
     try:
-        return READERS[kind].read(root, split, progress or quiet, lenient)
+        return READERS[kind].read(root, split, progress, lenient)
     except DataError as error:
         only = {kind: READERS[kind].fits}
         hints: Sequence[str | None]

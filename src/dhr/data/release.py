@@ -11,7 +11,7 @@ from dhr.data.folder import class_file
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import read_json
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.places import chosen_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
@@ -21,6 +21,7 @@ from dhr.data.truth_files import truth_files
 from dhr.data.voc_xml import Tagged
 from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
+from dhr.progress import Progress, Step
 
 _STARTS = (("voc", "voc"), ("coco2", "coco"), ("coco-", "stuff"), ("pascalcontext", "context"), ("ade", "ade"))
 
@@ -67,7 +68,7 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
         for done, file in enumerate(listed.files, start=1):
             stem, path, tagged = name_of(file, SUFFIXES), folder / "image" / file, tags_of(file)
             found.append(Found(stem, str(path), path, tagged.tags, masks.get(stem), tagged.reason, tagged.unread))
-            progress(done, len(listed.files))
+            progress(Step("open", done, len(listed.files)))
         problems += [*listed.problems, *(() if xml is None else xml.strays())]
         notes += [] if xml is None or xml.other_filenames is None else [xml.other_filenames]
         stray += matched.stray

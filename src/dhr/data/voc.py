@@ -7,7 +7,7 @@ from pathlib import Path
 from dhr.data.image_labels import LABEL_FILES, tags_of_labels
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split, split_of
 from dhr.data.problems import told
 from dhr.data.samples import Problem
@@ -20,6 +20,7 @@ from dhr.data.voc_places import INNER, MASK_FOLDERS, Place, other_years, voc_pla
 from dhr.data.voc_xml import Tagged
 from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
+from dhr.progress import Progress, Step
 
 _TEXTS = (".txt", ".md")  # beside photographs: class names, a tool's read-me
 _NO_PHOTOGRAPHS = (*MASK_FOLDERS, "SegmentationObject", "ImageSets", "truth")
@@ -118,7 +119,7 @@ class _Part:
         paths = self.xml.paths
         for number, path in enumerate(paths, start=1):
             if number % 500 == 0 or number == len(paths):
-                progress(number, len(paths))
+                progress(Step("open", number, len(paths)))
             if not isinstance(annotation := self.xml.read(path), str):
                 yield from (name for _, name in annotation.objects)
 

@@ -1,6 +1,6 @@
 """Scores folders of masks against a data set's truth, strictly: what cannot be compared is an error, not a zero."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,11 @@ from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.evaluate.threads import in_order
 from dhr.evaluate.truth_folder import TruthFolder
+from dhr.progress import Progress, Step, silent
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Stages of the method in their order; ``mask`` is the final one."""
 
-Progress = Callable[[int, int], None]
-"""Called with (photographs done, photographs in all)."""
 
 _REASONS = 3  # that a message spells out
 
@@ -47,9 +46,7 @@ def stage_folders(out: Path) -> dict[str, Path]:
     return {stage: stage_folder(out, stage) for stage in stages}
 
 
-def evaluate(
-    data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
-) -> Scores:
+def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress = silent) -> Scores:
     """Compare ``predictions/<name>.png`` with the truth of every photograph that has one.
 
     The memory needed depends on the largest photographs, as many as there are threads, and on the number of classes;
@@ -68,7 +65,7 @@ def evaluate(
 
 
 def evaluate_stages(
-    data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
+    data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> dict[str, Scores]:
     """Scores of every stage that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
 
@@ -78,7 +75,7 @@ def evaluate_stages(
 
 
 def compare(
-    data: DataSet, folders: Mapping[str, Path], config: EvaluateConfig = STRICT, progress: Progress | None = None
+    data: DataSet, folders: Mapping[str, Path], config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> Comparison:
     """Scores of several folders of masks, each truth read once, and the differences of all from the first.
 
@@ -115,8 +112,7 @@ def compare(
             agreement.add(sample, look.counts)
             for name, counts in look.counts.items():
                 tallies[name].add_counts(sample, counts)
-        if progress is not None:
-            progress(done, len(scored))
+        progress(Step("evaluate", done, len(scored)))
     _refuse(found, refused, unread, len(scored))
     agreement.truth.refuse_nothing()
 

@@ -1,7 +1,7 @@
 """The two networks of a run: built, trained, and read back."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from dhr.models.wss import FILES, WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.parsing import Fields, parse_json
+from dhr.progress import Progress
 from dhr.tensors import check_finite, read_tensors
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
@@ -143,7 +144,7 @@ def train(
     samples: Sequence[Sample],
     config: RunConfig,
     folder: OutputFolder,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     """Train the classifier on the tags and write it to the folder, unless that is done."""
     if config.classifier is not None or not isinstance(wss, TagClassifier):
@@ -170,7 +171,7 @@ def train_heads(
     samples: Sequence[Sample],
     config: RunConfig,
     folder: OutputFolder,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     """Train the heads on the trained classifier's CAMs and write them to the folder, unless that is done."""
     if not folder.affinity.is_file():

@@ -25,12 +25,12 @@ from dhr.errors import ConfigError, DataError, ItemError, WeightsError
 from dhr.files import digest_regular, is_own_file, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.overview import SHOWN, write_overview
-from dhr.job.run import Progress
 from dhr.job.settings import RunConfig, plain
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
+from dhr.progress import Progress, Step, silent
 from dhr.train.student_file import read_student
 
 
@@ -95,7 +95,7 @@ def predict(
     out: Path,
     config: PredictConfig,
     tags: Path | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Predicted:
     """Segment every photograph of the folder ``images`` into ``out/masks``; interrupted, the same call goes on.
 
@@ -137,7 +137,7 @@ def predict(
         folder.write_record({"status": "running", **state})
         made: list[Photograph] = []
         for done, photograph in enumerate(listing.listed):
-            progress("predict", done, len(listing.listed))
+            progress(Step("predict", done, len(listing.listed)))
             try:
                 _make(photograph, folder, segment, colours, known)
                 made.append(photograph)
@@ -146,7 +146,7 @@ def predict(
             except (MemoryError, torch.OutOfMemoryError):
                 reason = "not enough memory to work on it; lower --long_side"
                 problems.append(Problem(printable(str(photograph.path)), reason))
-        progress("predict", len(listing.listed), len(listing.listed))
+        progress(Step("predict", len(listing.listed), len(listing.listed)))
         overview = out / "overview.png"
         try:
             write_overview(overview, [(one.path, folder.mask(one.name)) for one in made[:SHOWN]], colours)

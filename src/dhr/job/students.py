@@ -31,14 +31,12 @@ from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Progress, Step
 from dhr.train.crop_data import CropBatch, CropDataset, Geometry
 from dhr.train.joint import train_student
 from dhr.train.live import given_targets
 from dhr.train.objectives import JointObjective, Objective, SetObjective
 from dhr.train.student_file import read_student, write_student
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with (stage, done, total, note)."""
 
 _SHOWN = 4  # photographs whose masks are drawn now and then
 
@@ -129,7 +127,7 @@ def keep_features(
     """
     problems = {}
     for done, sample in enumerate(samples):
-        progress("USS features", done, len(samples), "")
+        progress(Step("USS features", done, len(samples)))
         path = folder.features(sample.name)
         try:
             image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
@@ -138,7 +136,7 @@ def keep_features(
                 uss.keep(image, path)
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
-    progress("USS features", len(samples), len(samples), "")
+    progress(Step("USS features", len(samples), len(samples)))
     return problems
 
 
@@ -263,7 +261,7 @@ def trained_student(
         freeze_norm=plan.freeze_norm,
         seed=config.seed,
         folder=folder.training,
-        progress=lambda done, total, note: progress("student", done, total, note),
+        progress=progress,
         look=pictures,
         about=about,
     )

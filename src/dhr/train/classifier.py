@@ -13,8 +13,9 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError
 from dhr.models.modes import freeze_statistics
 from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Progress
 from dhr.train.crops import RandomCrops, jittered
-from dhr.train.fitting import Progress, fit
+from dhr.train.fitting import fit
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def train_classifier(
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
+        stage="classifier",
         advice="lower --train.lr and --train.head_lr",
     )
     model.eval()

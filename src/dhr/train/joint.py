@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from dhr.errors import ConfigError, OutputError
 from dhr.files import inside
 from dhr.models.student import StudentModel
+from dhr.progress import Progress, Step
 from dhr.tensors import one_line
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
 from dhr.train.crop_data import CropBatch, CropDataset, EndlessBatches
@@ -26,9 +27,6 @@ from dhr.train.fitting import mix
 from dhr.train.joint_config import JointConfig
 from dhr.train.log import Log
 from dhr.train.objectives import Objective
-
-Progress = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, the losses)."""
 
 
 def train_student(
@@ -127,7 +125,8 @@ def train_student(
                     f"lower --joint.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
                 )
             named = zip(objective.names, parts_now, strict=True)
-            progress(done, config.steps, " ".join(f"{name} {one:.3f}" for name, one in named))
+            note = " ".join(f"{name} {one:.3f}" for name, one in named)
+            progress(Step("student", done, config.steps, "steps", note))
             if log is not None:
                 log.add(done, parts_now, optimiser.param_groups[0]["lr"], round(without))
         if log is not None and (done % config.save_every == 0 or done == config.steps):
