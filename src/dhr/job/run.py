@@ -222,7 +222,7 @@ def _again(
     from dhr.job.students import Masks, joint_course, trained_student
     from dhr.train.joint import make_fabric
 
-    fabric = make_fabric(config.joint, device)
+    fabric = make_fabric(config.student_training, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
     first = {sample.name for sample in _unfinished(folder.first, found, config)}

@@ -179,9 +179,9 @@ def joint_course(
     if not isinstance(models.wss, TagClassifier):
         raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     student = new_student(models.wss, config, classes)
-    objective = JointObjective(student, config.joint, config.method, config.boundary, fabric, masks, survey)
-    freeze = config.joint.freeze_norm and config.wss.weights != NONE
-    return Course(student, objective, freeze, models.uss if config.joint.recursion else None)
+    objective = JointObjective(student, config.student_training, config.method, config.boundary, fabric, masks, survey)
+    freeze = config.student_training.freeze_norm and config.wss.weights != NONE
+    return Course(student, objective, freeze, models.uss if config.student_training.recursion else None)
 
 
 def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
@@ -195,9 +195,8 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
 
     torch.manual_seed(config.seed)
     student = build_mask2former(config.mask2former, len(classes.names), classes.background)
-    return Course(
-        student, SetObjective(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
-    )  # fmt: skip
+    freeze = config.student_training.freeze_norm and config.mask2former.weights != NONE
+    return Course(student, SetObjective(student, fabric), freeze)
 
 
 @dataclass(frozen=True)
@@ -246,17 +245,18 @@ def trained_student(
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
         raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
+    how = config.student_training
     crops = CropDataset(
-        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
-        cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
-        jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
+        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=how.crop,
+        cells=grid_size(how.crop, how.crop, config.image.grid_stride)[0], scale=how.scale,
+        jitter=how.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
     pictures = _Pictures(crops, plan.objective, folder.training, fabric)
     student = train_student(
         plan.student,
         plan.objective,
         crops,
-        config.joint,
+        config.student_training,
         fabric=fabric,
         freeze_norm=plan.freeze_norm,
         seed=config.seed,
