@@ -19,16 +19,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from common import commit, machine
+from common import commit, machine, run_config
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from dhr.cli.parser import parse
 from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
 from dhr.data.supers import SuperClasses
@@ -372,11 +371,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--methods", nargs="*", help="rows to score; all without it")
     parser.add_argument("--boundaries", nargs="*", default=BOUNDARIES_SCORED, choices=BOUNDARIES_SCORED)
-    parser.add_argument("--no_curves", action="store_true")
+    parser.add_argument("--no-curves", action="store_true")
     options = parser.parse_args()
 
     call = ["run", "--data", str(options.data), "--out", str(options.cache), "--config", str(options.config)]
-    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    config = run_config(call)
     data: DataSet = FolderDataSet(options.data, options.split)
     if options.classes == "super":
         data = SuperClasses(data)

@@ -51,7 +51,7 @@ def test_every_method_is_scored_with_every_boundary(quality: Any, tmp_path: Path
 
 
 def test_what_the_networks_saw_is_kept_until_it_is_damaged(quality: Any, tmp_path: Path) -> None:
-    few = ("--methods", "default", "--boundaries", "none", "--no_curves")
+    few = ("--methods", "default", "--boundaries", "none", "--no-curves")
     first, _ = quality(*few)
     (folder,) = (tmp_path / "cache").iterdir()
     kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}

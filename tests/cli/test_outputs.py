@@ -17,10 +17,10 @@ def call(fresh: Any) -> Callable[[str, Path], list[str]]:
         command, _, name = option.partition(" ")
         data = str(fresh.data)
         more = {
-            "evaluate": ["--pred", f"{data}/truth", "--resamples", "0"],
+            "evaluate": ["--masks", f"{data}/truth", "--resamples", "0"],
             "inspect": [],
             "adjacency": [],
-            "export": ["--pred", f"{data}/truth", "--to", "coco"],
+            "export": ["--masks", f"{data}/truth", "--to", "coco"],
         }[command]
         return [command, "--data", data, *more, name, str(path)]
 

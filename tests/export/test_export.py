@@ -45,7 +45,7 @@ def test_broken_masks_are_left_out_and_named(to: str, small: Any, tmp_path: Path
     (small.folder / "b.png").unlink()
     write_mask(small.folder / "c.png", np.full((9, 7), 21, np.uint8))
     out = tmp_path / "out"
-    call = ["export", "--data", small.root, "--pred", small.folder, "--to", to, "--out", out]
+    call = ["export", "--data", small.root, "--masks", small.folder, "--to", to, "--out", out]
     ended = dhr(call)
     assert ended.code == 1, ended.err
     assert "Left out: 3" in ended.out and "1 masks as" in ended.out
@@ -130,19 +130,19 @@ def test_a_missing_library_is_one_line(
 ) -> None:
     for name in [*NEEDS.values(), "pycocotools.mask", "label_studio_sdk.converter.brush"]:
         monkeypatch.setitem(sys.modules, name, None)
-    ended = dhr(["export", "--data", small.root, "--pred", small.folder, "--to", to, "--out", tmp_path / "out"])
+    ended = dhr(["export", "--data", small.root, "--masks", small.folder, "--to", to, "--out", tmp_path / "out"])
     assert ended.code == 2 and ended.err.count("\n") == 1 and "pip install 'dhr[formats]'" in ended.err
     assert not (tmp_path / "out").exists()
 
 
 def test_calls_that_cannot_work_are_one_line(small: Any, tmp_path: Path, dhr: Any) -> None:
-    base = ["export", "--data", small.root, "--pred", small.folder, "--out", tmp_path / "out", "--to"]
+    base = ["export", "--data", small.root, "--masks", small.folder, "--out", tmp_path / "out", "--to"]
     for more, word in (
         (["tiff"], "png, coco"),
         (["ade-server"], "150 classes"),
-        (["datumaro", "--datumaro_format", "imagenet"], "that holds masks"),
+        (["datumaro", "--datumaro-format", "imagenet"], "that holds masks"),
         (["datumaro", "--images", "link"], "copy"),
-        (["png", "--pred", tmp_path / "nowhere"], "nowhere"),
+        (["png", "--masks", tmp_path / "nowhere"], "nowhere"),
         (["png", "--out", small.folder / "out"], "outside"),
         (["png", "--out", small.root / "images" / "out"], "outside"),
         (["png", "--split", "none"], "'none'"),

@@ -38,7 +38,7 @@ def open_data(
     data: Data,
     *,
     split: str | None = None,
-    format: str = AUTO,  # noqa: A002
+    format: str = AUTO,
     classes: Sequence[str] | None = None,
     ignore_unknown: bool = False,
     progress: Progress | None = None,

@@ -1,6 +1,7 @@
 """Photographs and tags that a program has in memory, as a data set."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class MemoryDataSet:
                 problems.append(Problem(source, UNTAGGED))
             else:
                 self._photographs[name] = photograph
-                samples.append(Sample(name, source, found, has_truth=False))
+                samples.append(Sample(name, source, found, has_ground_truth=False))
         self.samples: Sequence[Sample] = sorted(samples, key=lambda sample: sample.name)
         self.problems: Sequence[Problem] = problems
 
@@ -75,7 +76,7 @@ class MemoryDataSet:
         photograph = self._photographs[sample.name]
         return read_rgb(photograph) if isinstance(photograph, Path) else photograph.copy()
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Raise ItemError: there is no ground truth in memory."""
         raise ItemError(f"{sample.name}: photographs in memory have no ground truth; put them into a data folder")
 
@@ -125,8 +126,7 @@ def _names(photographs: Sequence[Photograph]) -> list[str]:
         printable(name_of(one.name, SUFFIXES)) if isinstance(one, Path) else number
         for one, number in zip(photographs, numbers, strict=True)
     ]
-    keys = [mask_key(name) for name in names]
+    often = Counter(mask_key(name) for name in names)
     return [
-        name if keys.count(key) == 1 else f"{number}-{name}"
-        for name, key, number in zip(names, keys, numbers, strict=True)
+        name if often[mask_key(name)] == 1 else f"{number}-{name}" for name, number in zip(names, numbers, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Old names of settings, each with the new one."""
+"""Old names of settings, options and commands, each with the new one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,20 @@ GROUPS = {"train": "classifier", "joint": "student_training"}
 """Groups of settings that have another name."""
 PATHS = {"classifier": "classifier.file"}
 """Single settings that are now part of a group of their old name."""
+OPTIONS = {"--pred": "--masks", "--datumaro_format": "--datumaro-format"}
+"""Options of the command line."""
+COMMANDS = {"uss": "train-head"}
+"""Commands."""
+
+
+def new_name(name: str) -> str | None:
+    """The new name of a setting, if ``name`` is an old one.
+
+    >>> new_name("train.epochs"), new_name("classifier"), new_name("seed")
+    ('classifier.epochs', 'classifier.file', None)
+    """
+    group, dot, rest = name.partition(".")
+    return f"{GROUPS[group]}{dot}{rest}" if group in GROUPS else PATHS.get(name)
 
 
 def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
@@ -26,25 +40,16 @@ def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
     dhr.errors.ConfigError: --config: a.yaml: the setting joint is now called student_training; rename it
     """
     for name, value in settings.items():
-        group, dot, rest = name.partition(".")
-        new = None if isinstance(value, Mapping) else PATHS.get(name)
-        if group in GROUPS:
-            new = f"{GROUPS[group]}{dot}{rest}"
+        new = None if name in PATHS and isinstance(value, Mapping) else new_name(str(name))
         if new is not None:
             raise ConfigError(f"{place}: the setting {name} is now called {new}; rename it")
 
 
-def refuse_old_options(arguments: list[str]) -> None:
-    """Refuse options of the command line that have an old name.
+def new_option(name: str) -> str | None:
+    """The new name of an option, if ``name`` is an old one.
 
-    Raises:
-        ConfigError: one has; the message holds the new name.
+    >>> new_option("--joint.new_lr"), new_option("--pred")
+    ('--student-training.new-lr', '--masks')
     """
-    for argument in arguments:
-        name, _, _ = argument.partition("=")
-        group, dot, rest = name.removeprefix("--").partition(".")
-        new = PATHS.get(group) if not dot else None
-        if group in GROUPS and dot:
-            new = f"{GROUPS[group]}.{rest}"
-        if name.startswith("--") and new is not None:
-            raise ConfigError(f"{name} is now called --{new}; rename it")
+    new = new_name(name.removeprefix("--"))
+    return f"--{new.replace('_', '-')}" if new else OPTIONS.get(name)

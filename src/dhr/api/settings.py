@@ -4,6 +4,7 @@ import ast
 import difflib
 import functools
 import inspect
+import itertools
 import textwrap
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,7 +63,7 @@ def docstrings(kind: type) -> Mapping[str, str]:
     """The docstring of each attribute of a class, in one line."""
     body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
     found = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             found[cast(ast.Name, field.target).id] = " ".join(str(text.value.value).split())
     return found

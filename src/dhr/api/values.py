@@ -22,8 +22,8 @@ def fitted(value: Any, hint: Any) -> Any:
         return value
     if origin in (Union, UnionType):
         return _any_of(value, inner)
-    if origin is Literal and (value in inner or str(value) in inner):
-        return value if value in inner else str(value)
+    if origin is Literal and str(value) in map(str, inner):  # YAML reads 32 as a number, a command line 8 as text
+        return next(one for one in inner if str(one) == str(value))
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is float and isinstance(value, str):  # YAML reads 1e-3 as text

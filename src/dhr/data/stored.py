@@ -101,7 +101,7 @@ class StoredDataSet:
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
                     if not ignore_unknown:
-                        reason = f"{one.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
+                        reason = f"{one.unread} is not read; remove it, or ignore all such things with --ignore-unknown"
                 if reason is None and not one.tags and not classes.background:
                     reason = UNTAGGED
                 if reason is None:

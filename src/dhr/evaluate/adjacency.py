@@ -135,7 +135,7 @@ def measure_adjacency(
             predictions.
     """
     if predictions is not None and not predictions.is_dir():
-        raise DataError(f"expected a folder of masks at {predictions}, found none; check the path of --pred")
+        raise DataError(f"expected a folder of masks at {predictions}, found none; check the path of --masks")
     count = len(classes.names)
     foreground, supers = np.zeros(256, bool), np.arange(256)
     foreground[list(classes.foreground)] = True

@@ -38,7 +38,7 @@ class UssConfig:
     """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint.
     Backbone weights inside `head` replace `hub`."""
     head: str | None = None
-    """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
+    """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr train-head`, or the authors' checkpoint."""
     block: int = -1
     """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -192,7 +192,7 @@ def train_cause(
         checkpoint=checkpoint.with_name("codebook.pt"),
         progress=lambda step: progress(Step("head", step.done, rounds * len(crops))),
         stage="head",
-        advice="lower --cause.codebook_lr",
+        advice="lower --cause.codebook-lr",
     )
 
     def head() -> CauseHead:

@@ -69,7 +69,7 @@ def train_classifier(
         checkpoint=checkpoint,
         progress=progress,
         stage="classifier",
-        advice="lower --classifier.lr and --classifier.head_lr",
+        advice="lower --classifier.lr and --classifier.head-lr",
     )
     model.eval()
 

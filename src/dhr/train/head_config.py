@@ -1,4 +1,4 @@
-"""Settings of ``dhr uss train``."""
+"""Settings of ``dhr train-head``."""
 
 from dataclasses import dataclass
 
@@ -33,6 +33,7 @@ class HeadConfig:
     memory_mb: int = 4096
     """Features are kept in memory up to this; those of further crops are computed in every epoch."""
     seed: int = 0
+    """Seed of all random numbers."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 

@@ -122,7 +122,7 @@ def train_student(
                 before = f"The last checkpoint, in {checkpoints.folder}, is of before"
                 raise ConfigError(
                     f"the training diverged by step {done} (losses {' and '.join(f'{one:.3g}' for one in parts_now)}); "
-                    f"lower --student_training.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
+                    f"lower --student-training.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
                 )
             named = zip(objective.names, parts_now, strict=True)
             note = " ".join(f"{name} {one:.3f}" for name, one in named)
