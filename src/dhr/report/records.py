@@ -68,7 +68,7 @@ def read_run(out: Path) -> RunRecord:
         status=str(run.get("status", "")),
         facts=tuple((label, str(run[key])) for label, key in facts if run.get(key) is not None),
         command=" ".join(map(str, command)) if isinstance(command, list) else str(command),
-        settings=_mapping(run.get("settings")),
+        settings=_mapping(run.get("settings") or _mapping(run.get("identity")).get("settings")),
         versions=_mapping(run.get("versions")),
         counts={key: count for key, count in _mapping(run.get("counts")).items() if _is_count(count)},
         seconds=_number(run.get("seconds")),
