@@ -49,6 +49,7 @@ from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Sighting, Survey, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
+from dhr.progress import Progress, Step, silent
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
 
@@ -180,9 +181,9 @@ class Cache:
     def fill(self) -> tuple[float, float]:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
-        found = scan(self._data, self.folder, lambda done, total: None)
+        found = scan(self._data, self.folder, silent)
         # Without tags all methods say background, so that nothing can be learnt of them.
-        self.samples = [sample for sample in found.samples if sample.has_truth and sample.tags]
+        self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
         if not missing:
             return 0.0, 0.0
@@ -201,7 +202,7 @@ class Cache:
             buffer = io.BytesIO()
             np.savez(buffer, **kept)
             write_bytes(self._path(sample), buffer.getvalue())
-            show(done, len(missing))
+            show(Step("maps", done, len(missing)))
         return trained - start, time.perf_counter() - trained
 
     def views(self) -> Iterator[View]:
@@ -211,7 +212,7 @@ class Cache:
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
             said = partial(self._said, maps, sample)
-            yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background, said)
+            yield View(sample, maps, self._data.read_ground_truth(sample), self._data.classes.background, said)
 
     def look(self) -> float:
         """See what Steps 1 to 3 of `default` make of the maps, on which all surveys are based, and fit its; seconds."""
@@ -220,7 +221,7 @@ class Cache:
         for done, sample in enumerate(self.samples, start=1):
             if (maps := self._read(sample)) is not None:
                 self._sightings.append(sight(maps, sample, self._data.classes, config, len(self.samples)))
-            show(done, len(self.samples))
+            show(Step("survey", done, len(self.samples)))
         self._survey(DEFAULT)
         return time.perf_counter() - start
 
@@ -256,11 +257,12 @@ class Cache:
             raise
 
 
-def progress(stage: str) -> Callable[[int, int], None]:
+def progress(stage: str) -> Progress:
     """Prints how far a stage is, its rate, and the time that is left."""
     start = time.perf_counter()
 
-    def show(done: int, total: int) -> None:
+    def show(step: Step) -> None:
+        done, total = step.done, step.total
         passed = time.perf_counter() - start
         left = passed / max(done, 1) * (total - done)
         end = "\n" if done == total else ""
@@ -299,7 +301,7 @@ def score(
                 mask = upsampled_labels(fine[0], view.ids, (height, width)).numpy()
                 rows[name, kind].seconds.append(own + time.perf_counter() - start)
                 rows[name, kind].tally.add(view.sample, mask, view.truth)
-        show(done, len(cache.samples))
+        show(Step(stage, done, len(cache.samples)))
     return rows, qualities
 
 

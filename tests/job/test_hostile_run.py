@@ -88,7 +88,7 @@ def test_any_record_of_a_run_is_taken_or_refused(value: dict[str, Any]) -> None:
         '{"identity": 3}',
         '{"identity": {"settings": 3}}',
         '{"identity": {"settings": {"wss": "x"}}}',
-        '{"identity": {"settings": {"classifier": 5}}}',
+        '{"identity": {"settings": {"classifier": {"file": 5}}}}',
         '{"identity": {}, "stages": [{"name": "masks", "seconds": 1' + "0" * 400 + "}]}",
         '{"identity": {}, "stages": [{"name": "masks", "seconds": -1}]}',
         '{"identity": {}, "stages": [3]}',
@@ -307,7 +307,9 @@ def test_weights_that_are_no_file_are_refused(place: str, tmp_path: Path) -> Non
         os.mkfifo(tmp_path / place)
     path = Path(place) if place.startswith("/") else tmp_path / place
     config = RunConfig(device="cpu")
-    config = replace(config, wss=replace(config.wss, weights=str(path)), classifier=path)
+    config = replace(
+        config, wss=replace(config.wss, weights=str(path)), classifier=replace(config.classifier, file=path)
+    )
     with pytest.raises(Exception, match="cannot read") as error:
         config.identity(torch.device("cpu"))
     one_line(error)

@@ -158,7 +158,7 @@ def test_it_keeps_silent_on_unknown_classes_and_padding() -> None:
 def test_progress_counts_every_round() -> None:
     seen, _ = photographs(confused=0.1)
     shown: list[tuple[int, int]] = []
-    fit_survey(seen, 3, replace(DEFAULT, survey_rounds=3), progress=lambda *one: shown.append(one))
+    fit_survey(seen, 3, replace(DEFAULT, survey_rounds=3), progress=lambda step: shown.append((step.done, step.total)))
     assert shown == [(done, 24) for done in range(1, 25)]
 
 

@@ -265,5 +265,5 @@ def test_a_run_needs_no_training(tiny_clip: Path, fresh: Any, dhr: Any, made: An
     assert ended.code == 2 and "wss.backbone changed" in ended.err, ended.err
     ended = dhr([*call, "--recursion", "true"])
     assert ended.code == 2 and "recursion needs" in ended.err and "dhr train --masks" in ended.err
-    ended = dhr([*call, "--classifier", str(folder / "model.safetensors")])
+    ended = dhr([*call, "--classifier.file", str(folder / "model.safetensors")])
     assert ended.code == 2 and ended.err.count("\n") == 1

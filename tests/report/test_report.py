@@ -48,7 +48,7 @@ class Pictures:
             raise ItemError(f"{sample.name}: damaged {EVIL}")
         return image
 
-    def read_truth(self, sample: Sample) -> np.ndarray:
+    def read_ground_truth(self, sample: Sample) -> np.ndarray:
         self.opened.append(sample.name)
         return truth_of(self.images[sample.name])
 
@@ -316,7 +316,7 @@ def test_255_classes_fold_away(tmp_path: Path) -> None:
     finish(tmp_path, data, ("mask",))
     truth = np.arange(255, dtype=np.uint8).reshape(15, 17)
     write_mask(tmp_path / "masks" / "a.png", truth)
-    data.read_truth = lambda sample: truth  # type: ignore[method-assign]
+    data.read_ground_truth = lambda sample: truth  # type: ignore[method-assign]
     assert "The other 223 classes" in Page(write_report(tmp_path, data, evaluate_stages(data, tmp_path))).words
 
 

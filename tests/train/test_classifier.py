@@ -9,11 +9,12 @@ from dhr.data import SceneDataSet
 from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.classifier import TrainConfig, _TagCrops, train_classifier
+from dhr.progress import Step, silent
+from dhr.train.classifier import ClassifierConfig, _TagCrops, train_classifier
 from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
-CONFIG = TrainConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
+CONFIG = ClassifierConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
 
 
 def fresh(seed: int = 0) -> TagClassifier:
@@ -23,7 +24,7 @@ def fresh(seed: int = 0) -> TagClassifier:
 
 
 def train(model: TagClassifier, checkpoint: Path, **more: Any) -> dict[str, Tensor]:
-    options = {"freeze_norm": False, "long_side": 64, "seed": 0, "progress": lambda done, total: None, **more}
+    options = {"freeze_norm": False, "long_side": 64, "seed": 0, "progress": silent, **more}
     config = options.pop("config", CONFIG)
     train_classifier(model, SCENES, SCENES.samples, config, checkpoint=checkpoint, **options)
     return model.state_dict()
@@ -41,9 +42,9 @@ class StopError(Exception):
 def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tmp_path: Path) -> None:
     whole = train(fresh(), tmp_path / "whole.pt")
 
-    def stop(done: int, total: int) -> None:
-        assert total == 18
-        if done >= photographs:
+    def stop(step: Step) -> None:
+        assert step.total == 18
+        if step.done >= photographs:
             raise StopError
 
     model = fresh()
@@ -58,9 +59,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tm
 def test_a_checkpoint_holds_each_epoch(tmp_path: Path) -> None:
     seen = []
 
-    def note(done: int, total: int) -> None:
+    def note(step: Step) -> None:
         path = tmp_path / "a.pt"
-        seen.append((done, torch.load(path, weights_only=True)["epoch"] if path.exists() else 0))
+        seen.append((step.done, torch.load(path, weights_only=True)["epoch"] if path.exists() else 0))
 
     train(fresh(), tmp_path / "a.pt", progress=note)
     assert seen == [(0, 0), (4, 0), (6, 0), (6, 1), (10, 1), (12, 1), (12, 2), (16, 2), (18, 2)]
@@ -83,7 +84,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
     model = fresh()
     before = loss(model)
-    train(model, tmp_path / "a.pt", config=TrainConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
+    train(model, tmp_path / "a.pt", config=ClassifierConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
     assert not model.training
     assert loss(model) < 0.8 * before
 
@@ -131,7 +132,7 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"diverged in epoch .*lower --train\.lr"):
-        train(fresh(), tmp_path / "a.pt", config=TrainConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
+        train(fresh(), tmp_path / "a.pt", config=ClassifierConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
 
 
 @pytest.mark.parametrize(
@@ -150,4 +151,4 @@ def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_work_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
-        TrainConfig(**setting)
+        ClassifierConfig(**setting)

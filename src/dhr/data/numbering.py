@@ -111,7 +111,7 @@ class Numbering:
 
 @dataclass(frozen=True)
 class MatchedMask:
-    """A ground-truth mask in a folder whose classes are matched by name; a :class:`~dhr.data.truth.Truth`."""
+    """A ground-truth mask in a folder whose classes are matched by name."""
 
     path: Path
     numbering: Numbering

@@ -49,7 +49,7 @@ class Sample:
     tags: tuple[int, ...]
     """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
     pixel is background."""
-    has_truth: bool
+    has_ground_truth: bool
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class DataSet(Protocol):
         """
         ...
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`VOID`, of the photograph's size. Only ``evaluate`` and ``report`` call this.
 
         Raises:

@@ -1,6 +1,6 @@
 """One look at all files of maps before any mask is made of them: numbers, shapes, and classes without a pixel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dhr.data.cam_files import SUFFIXES, Content, find_maps, read_content
@@ -8,11 +8,12 @@ from dhr.data.classes import enumeration
 from dhr.data.listing import key_of, list_files, name_of
 from dhr.data.map_numbers import Kind, Numbered, find_stack, key_numbers, refuse_numbering, stack_numbers
 from dhr.data.plain_pickle import Refused
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.job.scan import Scan, Seen
 from dhr.job.stored_maps import StoredMaps
+from dhr.progress import Progress, Step, silent
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ class _Look:
     width: int
 
 
-def check_maps(
-    stored: StoredMaps, found: Scan, progress: Callable[[int, int], None] = lambda done, total: None
-) -> CheckedMaps:
+def check_maps(stored: StoredMaps, found: Scan, progress: Progress = silent) -> CheckedMaps:
     """Read the files of all photographs once, settle how they are numbered, and leave out those that do not fit.
 
     Raises:
@@ -56,7 +55,7 @@ def check_maps(
             looks.append(_look(sample, read_content(find_maps(stored.folder, sample.name), classes)))
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
-        progress(done, len(tagged))
+        progress(Step("maps", done, len(tagged)))
     try:
         keyed = [Numbered(look.keys, look.sample.tags) for look in looks if look.kind == "keys"]
         refuse_numbering(keyed, classes, stored.numbering)
@@ -85,7 +84,7 @@ def check_maps(
             f"{first.sample.source}: {reason}"
         )
     if not usable:
-        reasons = " | ".join(told([*problems.values()], 3))
+        reasons = summary([*problems.values()], 3)
         raise DataError(f"--wss.maps {stored.folder}: the maps of no photograph can be used; {reasons}")
     samples = tuple(sample for sample in found.samples if sample.name not in problems)
     scan = replace(found, samples=samples, problems=(*found.problems, *problems.values()))

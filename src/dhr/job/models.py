@@ -1,7 +1,7 @@
 """The two networks of a run: built, trained, and read back."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from dhr.models.wss import FILES, WssModel, build_wss
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.parsing import Fields, parse_json
+from dhr.progress import Progress
 from dhr.tensors import check_finite, read_tensors
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
@@ -41,7 +42,7 @@ class Models:
 def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> Models:
     """Build both models; a classifier, and heads, that are trained already get their weights here."""
     torch.manual_seed(config.seed)
-    trained = config.classifier or (folder.classifier if folder.classifier.is_file() else None)
+    trained = config.classifier.file or (folder.classifier if folder.classifier.is_file() else None)
     require(run_weights(config, trained is not None))
     wss_config = config.wss if trained is None else replace(config.wss, weights=NONE)
     wss: WssModel | StoredMaps
@@ -51,7 +52,9 @@ def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device:
         wss = build_wss(wss_config, [data.classes.names[index] for index in data.classes.foreground])
     network = wss.network if isinstance(wss, StoredMaps) else wss
     if trained is not None and not isinstance(network, TagClassifier):
-        raise ConfigError(f"--classifier: wss.kind {config.wss.kind} with wss.backbone {config.wss.backbone} has none")
+        raise ConfigError(
+            f"--classifier.file: wss.kind {config.wss.kind} with wss.backbone {config.wss.backbone} has none"
+        )
     if trained is not None and isinstance(network, nn.Module):
         _load_classifier(network, trained, data)
     if isinstance(wss, IrnClassifier) and folder.affinity.is_file():
@@ -67,23 +70,23 @@ def _load_classifier(wss: nn.Module, path: Path, data: DataSet) -> None:
         names, state = _read(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"--classifier: {path} is not a classifier.safetensors of a run ({reason})") from error
+        raise WeightsError(f"--classifier.file: {path} is not a classifier.safetensors of a run ({reason})") from error
     if names != list(data.classes.names):
         raise WeightsError(
-            f"--classifier: {path} was trained for the classes {_first(names)}; "
+            f"--classifier.file: {path} was trained for the classes {_first(names)}; "
             f"the data set has {_first(data.classes.names)}"
         )
     differ = _differ(tag_state(wss), state)
     if differ:
         raise WeightsError(
-            f"--classifier: {path} is of another network than the settings name: {len(differ)} parameters differ, "
+            f"--classifier.file: {path} is of another network than the settings name: {len(differ)} parameters differ, "
             f"first {', '.join(differ[:3])}; give the settings that it was trained with"
         )
     try:
         check_finite(state)
     except ValueError as error:
         raise WeightsError(
-            f"--classifier: {path} cannot be used: {error}; delete it, and it is trained again"
+            f"--classifier.file: {path} cannot be used: {error}; delete it, and it is trained again"
         ) from error
     wss.load_state_dict(state, strict=False)  # what it lacks are heads, which are trained on it
 
@@ -143,18 +146,18 @@ def train(
     samples: Sequence[Sample],
     config: RunConfig,
     folder: OutputFolder,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     """Train the classifier on the tags and write it to the folder, unless that is done."""
-    if config.classifier is not None or not isinstance(wss, TagClassifier):
+    if config.classifier.file is not None or not isinstance(wss, TagClassifier):
         return
     if not folder.classifier.is_file():
         train_classifier(
             wss,
             data,
             samples,
-            config.train,
-            freeze_norm=config.train.freeze_norm and config.wss.weights != NONE,
+            config.classifier,
+            freeze_norm=config.classifier.freeze_norm and config.wss.weights != NONE,
             long_side=config.image.long_side,
             seed=config.seed,
             checkpoint=folder.checkpoint,
@@ -170,7 +173,7 @@ def train_heads(
     samples: Sequence[Sample],
     config: RunConfig,
     folder: OutputFolder,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     """Train the heads on the trained classifier's CAMs and write them to the folder, unless that is done."""
     if not folder.affinity.is_file():

@@ -14,7 +14,7 @@ from torch import Tensor
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
 from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.made_of import read_digest
+from dhr.data.mask_origin import read_digest
 from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
@@ -24,12 +24,12 @@ from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError, WeightsError
 from dhr.files import digest_regular, is_own_file, write_json
 from dhr.job.folder import OutputFolder
-from dhr.job.run import Progress
 from dhr.job.settings import RunConfig, plain
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
+from dhr.progress import Progress, Step, silent
 from dhr.train.student_file import read_student
 
 
@@ -98,7 +98,7 @@ def predict(
     out: Path,
     config: PredictConfig,
     tags: Path | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Predicted:
     """Segment every photograph of the folder ``images`` into ``out/masks``; interrupted, the same call goes on.
 
@@ -140,7 +140,7 @@ def predict(
         folder.write_record({"status": "running", **state})
         made: list[Photograph] = []
         for done, photograph in enumerate(listing.listed):
-            progress("predict", done, len(listing.listed))
+            progress(Step("predict", done, len(listing.listed)))
             try:
                 _make(photograph, folder, segment, colours, known)
                 made.append(photograph)
@@ -149,7 +149,7 @@ def predict(
             except (MemoryError, torch.OutOfMemoryError):
                 reason = "not enough memory to work on it; lower --long_side"
                 problems.append(Problem(printable(str(photograph.path)), reason))
-        progress("predict", len(listing.listed), len(listing.listed))
+        progress(Step("predict", len(listing.listed), len(listing.listed)))
         strange = _strange(folder, made)
         skipped = [asdict(problem) for problem in problems]
         folder.write_record(

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,9 +30,7 @@ from dhr.job.stored_maps import StoredMaps
 from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+from dhr.progress import Progress, Step, silent
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
@@ -59,7 +57,7 @@ def run(
     data: DataSet,
     out: Path,
     config: RunConfig,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
     preset: str = "default",
 ) -> Outcome:
     """Make a mask for every photograph of ``data`` in the folder ``out``.
@@ -117,7 +115,7 @@ def run(
             now = {key: value for key, value in state["identity"].items() if key not in open_still}
             folder.write_record({**state, "identity": now})
         with meter.stage("scan"):
-            found = scan(data, folder, lambda done, total: progress("scan", done, total))
+            found = scan(data, folder, progress)
         identity["photographs and tags"] = found.digest
         folder.refuse_other(before, identity)
         state["identity"] = identity
@@ -129,7 +127,7 @@ def run(
                 models = build_models(data, config, folder, device)
         if todo and models is not None and isinstance(models.wss, StoredMaps):
             with meter.stage("maps"):
-                checked = check_maps(models.wss, found, lambda done, total: progress("maps", done, total))
+                checked = check_maps(models.wss, found, progress)
             models, found, notes = replace(models, wss=checked.maps), checked.scan, checked.notes
             todo = _unfinished(folder, found, config)
         problems = list(found.problems)
@@ -144,7 +142,7 @@ def run(
                     found.samples,
                     config,
                     folder,
-                    lambda done, total: progress("classifier", done, total),
+                    progress,
                 )
             folder.write_record(state)
             if isinstance(models.wss, IrnClassifier):
@@ -155,7 +153,7 @@ def run(
                         found.samples,
                         config,
                         folder,
-                        lambda done, total: progress("affinity", done, total),
+                        progress,
                     )
                 folder.write_record(state)
             made_in = folder.first if config.recursion else folder
@@ -196,7 +194,7 @@ def _make_masks(
     colours = class_palette(data.classes)
     total = len(found.samples)
     for done, sample in enumerate(todo, start=total - len(todo)):
-        progress(stage, done, total)
+        progress(Step(stage, done, total))
         digest = found.seen[sample.name].digest
         try:
             make_mask(data, sample, models.wss, models.uss, config, device, folder, colours, survey, digest)
@@ -204,7 +202,7 @@ def _make_masks(
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
             problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
-    progress(stage, total, total)
+    progress(Step(stage, total, total))
     return problems
 
 
@@ -224,7 +222,7 @@ def _again(
     from dhr.job.students import Masks, joint_course, trained_student
     from dhr.train.joint import make_fabric
 
-    fabric = make_fabric(config.joint, device)
+    fabric = make_fabric(config.student_training, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
     first = {sample.name for sample in _unfinished(folder.first, found, config)}
@@ -233,7 +231,7 @@ def _again(
         learned = trained_student(
             data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
             Masks(folder.first.masks, data.classes), config, folder, fabric, {"identity": identity},
-            lambda stage, done, total, note: progress(stage, done, total),
+            progress,
         )  # fmt: skip
     found = replace(found, samples=tuple(usable))
     todo = _unfinished(folder, found, config)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dhr.data.numbering import Numbering, numbering
 from dhr.data.palette import class_palette
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ConfigError, DataError, ItemError, PlaceError
@@ -31,14 +31,12 @@ from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Progress, Step
 from dhr.train.crop_data import CropBatch, CropDataset, Geometry
 from dhr.train.joint import train_student
 from dhr.train.live import given_targets
 from dhr.train.objectives import JointObjective, Objective, SetObjective
 from dhr.train.student_file import read_student, write_student
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with (stage, done, total, note)."""
 
 _SHOWN = 4  # photographs whose masks are drawn now and then
 
@@ -129,7 +127,7 @@ def keep_features(
     """
     problems = {}
     for done, sample in enumerate(samples):
-        progress("USS features", done, len(samples), "")
+        progress(Step("USS features", done, len(samples)))
         path = folder.features(sample.name)
         try:
             image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
@@ -138,7 +136,7 @@ def keep_features(
                 uss.keep(image, path)
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
-    progress("USS features", len(samples), len(samples), "")
+    progress(Step("USS features", len(samples), len(samples)))
     return problems
 
 
@@ -181,9 +179,9 @@ def joint_course(
     if not isinstance(models.wss, TagClassifier):
         raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
     student = new_student(models.wss, config, classes)
-    objective = JointObjective(student, config.joint, config.method, config.boundary, fabric, masks, survey)
-    freeze = config.joint.freeze_norm and config.wss.weights != NONE
-    return Course(student, objective, freeze, models.uss if config.joint.recursion else None)
+    objective = JointObjective(student, config.student_training, config.method, config.boundary, fabric, masks, survey)
+    freeze = config.student_training.freeze_norm and config.wss.weights != NONE
+    return Course(student, objective, freeze, models.uss if config.student_training.recursion else None)
 
 
 def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
@@ -197,9 +195,8 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
 
     torch.manual_seed(config.seed)
     student = build_mask2former(config.mask2former, len(classes.names), classes.background)
-    return Course(
-        student, SetObjective(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
-    )  # fmt: skip
+    freeze = config.student_training.freeze_norm and config.mask2former.weights != NONE
+    return Course(student, SetObjective(student, fabric), freeze)
 
 
 @dataclass(frozen=True)
@@ -247,23 +244,24 @@ def trained_student(
     lost = fabric.broadcast(lost)
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
-        raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
+        raise DataError(f"the features of no photograph could be kept: {summary([*lost.values()], 3)}")
+    how = config.student_training
     crops = CropDataset(
-        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
-        cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
-        jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
+        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=how.crop,
+        cells=grid_size(how.crop, how.crop, config.image.grid_stride)[0], scale=how.scale,
+        jitter=how.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
     pictures = _Pictures(crops, plan.objective, folder.training, fabric)
     student = train_student(
         plan.student,
         plan.objective,
         crops,
-        config.joint,
+        config.student_training,
         fabric=fabric,
         freeze_norm=plan.freeze_norm,
         seed=config.seed,
         folder=folder.training,
-        progress=lambda done, total, note: progress("student", done, total, note),
+        progress=progress,
         look=pictures,
         about=about,
     )

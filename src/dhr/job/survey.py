@@ -1,7 +1,7 @@
 """The first pass over a data set: what its photographs together say of the classes (dhr.method.survey)."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dhr.method.rebalance import rebalance
 from dhr.method.survey import Sighting, Survey, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.parsing import as_number
+from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 PER_CLASS = 200
@@ -38,7 +39,7 @@ def make_survey(
     config: RunConfig,
     device: torch.device,
     folder: OutputFolder,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Survey | None:
     """Rebalance photographs, keep what is seen in them, and fit the discriminants; read them if that is done.
 
@@ -58,7 +59,7 @@ def make_survey(
     looked_at, cells = plan(samples, models.uss.channels, data.classes.background)
     sightings = []
     for done, sample in enumerate(looked_at):
-        progress("survey", done, len(looked_at))
+        progress(Step("survey", done, len(looked_at)))
         path = folder.sighting(sample.name)
         try:
             sighting = _sighting(path, len(data.classes.names), models.uss.channels)
@@ -69,7 +70,7 @@ def make_survey(
         except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
         sightings.append(sighting)
-    progress("survey", len(looked_at), len(looked_at))
+    progress(Step("survey", len(looked_at), len(looked_at)))
     if not sightings:
         return None
     survey = fit_survey(
@@ -77,7 +78,7 @@ def make_survey(
         len(data.classes.names),
         config.method,
         device,
-        lambda done, total: progress("discriminants", done, total),
+        progress,
     )
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))

@@ -14,7 +14,7 @@ def run_weights(config: RunConfig, trained: bool = False) -> list[Remote]:
     Args:
         trained: whether the classifier is trained already, so that it needs no weights to begin with.
     """
-    found = [None if trained or config.classifier is not None else wss_remote(config.wss), uss_remote(config.uss)]
+    found = [None if trained or config.classifier.file is not None else wss_remote(config.wss), uss_remote(config.uss)]
     return [remote for remote in found if remote is not None]
 
 

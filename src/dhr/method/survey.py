@@ -9,7 +9,7 @@ Where one discriminant cannot describe the classes (whatever is found in a kitch
 discriminants of some photographs agree with what others are sure of themselves tells, without truth, which it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 from dhr.method.base import labels, shares
 from dhr.method.config import MethodConfig
 from dhr.ops.discriminant import Discriminant, Moments, discriminant
+from dhr.progress import Progress, Step, silent
 
 _FLOOR = 1e-4
 _TURNS = 4  # of raising the scores of classes that the survey leaves too little
@@ -81,7 +82,7 @@ def fit_survey(
     classes: int,
     config: MethodConfig,
     device: torch.device | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Survey:
     """Discriminants of what the photographs are sure of, fitted ``config.survey_rounds`` times.
 
@@ -93,7 +94,7 @@ def fit_survey(
         classes: number of classes of the data set.
         config: settings.
         device: where it is computed.
-        progress: called with (photographs done, in all), all rounds together.
+        progress: counts all rounds together.
     """
     survey, total = None, config.survey_rounds * len(sightings)
     shrinkage, trust = config.survey_shrinkage / len(sightings), 0.0
@@ -108,7 +109,7 @@ def fit_survey(
                 scores = join(scores[None], said, valid, survey.weighed(config))[0]
             best, lead = _surest(scores)
             folds[index % _FOLDS].add(features, ids[best], lead)
-            progress(turn * len(sightings) + index + 1, total)
+            progress(Step("discriminants", turn * len(sightings) + index + 1, total))
         if turn == 0:
             trust = agreement(sightings, folds, shrinkage, device)
         survey = Survey(discriminant(sum(folds[1:], folds[0]), shrinkage), trust)

@@ -12,8 +12,9 @@ from dhr.data.samples import DataSet, Sample
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError
 from dhr.models.wss.irn import IrnClassifier
+from dhr.progress import Progress, Step
 from dhr.train.crops import RandomCrops
-from dhr.train.fitting import Progress, fit, mix
+from dhr.train.fitting import fit, mix
 from dhr.train.relations import boundary_loss, confident_labels, displacement_loss
 
 
@@ -95,7 +96,7 @@ def train_affinity(
     model.eval()
     count, whole = len(samples), (config.epochs + 1) * len(samples)
     background = config.background if data.classes.background else None
-    peaks = _peaks(model, data, samples, long_side, lambda done: progress(done, whole))
+    peaks = _peaks(model, data, samples, long_side, lambda done: progress(Step("affinity", done, whole)))
 
     def loss(images: Tensor, highest: Tensor) -> Tensor:
         batch = images.to(device).contiguous(memory_format=torch.channels_last)
@@ -129,7 +130,8 @@ def train_affinity(
         weight_decay=config.weight_decay,
         seed=seed,
         checkpoint=checkpoint,
-        progress=lambda done, _: progress(count + done, whole),
+        progress=lambda step: progress(Step("affinity", count + step.done, whole)),
+        stage="affinity",
         advice="lower --affinity.lr",
     )
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from dhr.models.uss.cause import CauseHead, concepts_of
-from dhr.train.fitting import Progress, fit, mix
+from dhr.progress import Progress, Step
+from dhr.train.fitting import fit, mix
 from dhr.train.frozen import FrozenCrops, drawn
 from dhr.train.head_config import CauseConfig, HeadConfig
 
@@ -189,7 +190,8 @@ def train_cause(
         weight_decay=0.0,
         seed=mix(shared.seed, 1),
         checkpoint=checkpoint.with_name("codebook.pt"),
-        progress=lambda done, total: progress(done, rounds * len(crops)),
+        progress=lambda step: progress(Step("head", step.done, rounds * len(crops))),
+        stage="head",
         advice="lower --cause.codebook_lr",
     )
 
@@ -220,7 +222,10 @@ def train_cause(
         weight_decay=shared.weight_decay,
         seed=shared.seed,
         checkpoint=checkpoint,
-        progress=lambda done, total: progress(config.codebook_epochs * len(crops) + done, rounds * len(crops)),
+        progress=lambda step: progress(
+            Step("head", config.codebook_epochs * len(crops) + step.done, rounds * len(crops))
+        ),
+        stage="head",
         advice="lower --head.lr",
     )
     both.follow()

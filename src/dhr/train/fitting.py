@@ -14,11 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from dhr.errors import ConfigError, OutputError
 from dhr.files import write_bytes
 from dhr.parsing import Fields
+from dhr.progress import Progress, Step
 from dhr.tensors import read_pickled
 from dhr.train.checkpoint import load_network, load_optimiser
-
-Progress = Callable[[int, int], None]
-"""Called with (photographs seen, photographs to see over all epochs)."""
 
 
 class EpochDataset(Dataset[tuple[Tensor, ...]], ABC):
@@ -45,6 +43,7 @@ def fit(
     seed: int,
     checkpoint: Path,
     progress: Progress,
+    stage: str,
     advice: str,
 ) -> None:
     """Minimise ``loss`` with AdamW and polynomial decay of power 0.9.
@@ -58,6 +57,7 @@ def fit(
         data: what is seen once an epoch, in an order that is another one each time.
         loss: from a batch of items to a number.
         prepare: called before each epoch, to set the modes of the modules.
+        stage: its name in ``progress``.
         advice: what to change if the training diverges.
 
     Raises:
@@ -76,7 +76,7 @@ def fit(
         prepare()
         torch.manual_seed(mix(seed, epoch))  # for networks with dropout
         data.epoch = epoch
-        progress(epoch * len(data), epochs * len(data))
+        progress(Step(stage, epoch * len(data), epochs * len(data)))
         loader = DataLoader(data, batch_sampler=list(batches(len(data), batch, seed, epoch)), num_workers=workers)
         for step, items in enumerate(loader):
             decay = (1 - (epoch * steps + step) / total) ** 0.9
@@ -89,7 +89,7 @@ def fit(
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             seen = epoch * len(data) + min((step + 1) * batch, len(data))
-            progress(seen, epochs * len(data))
+            progress(Step(stage, seen, epochs * len(data)))
         state = {"epoch": epoch + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
         buffer = io.BytesIO()  # given a file, torch turns the error of a full disk into one of its own
         torch.save(state, buffer)

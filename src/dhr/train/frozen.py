@@ -16,8 +16,9 @@ from dhr.data.samples import Problem
 from dhr.data.transforms import working_image
 from dhr.errors import DataError, ItemError
 from dhr.files import read_regular
+from dhr.progress import Progress, Step
 from dhr.train.crop_data import Geometry
-from dhr.train.fitting import EpochDataset, Progress, mix
+from dhr.train.fitting import EpochDataset, mix
 from dhr.train.head_config import HeadConfig
 
 Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b d u v"]]
@@ -72,7 +73,7 @@ class FrozenCrops(EpochDataset):
         problems: list[Problem] = []
         whole = hashlib.sha256()
         for done, photograph in enumerate(self.photographs):
-            progress(done, len(self.photographs))
+            progress(Step("features", done, len(self.photographs)))
             first = len(usable) * self.config.crops
             try:
                 content = read_regular(photograph.path, MAX_BYTES)
@@ -88,7 +89,7 @@ class FrozenCrops(EpochDataset):
             means += [one.mean(dim=(1, 2)) for one in found]
             whole.update(f"{photograph.name} {hashlib.sha256(content).hexdigest()}\n".encode())
             usable.append(photograph)
-        progress(len(self.photographs), len(self.photographs))
+        progress(Step("features", len(self.photographs), len(self.photographs)))
         if not usable:
             first_problem = f": {problems[0].source}: {problems[0].reason}" if problems else ""
             raise DataError(f"none of the {len(self.photographs)} photographs can be read{first_problem}")

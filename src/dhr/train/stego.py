@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.models.uss.stego import StegoHead
-from dhr.train.fitting import EpochDataset, Progress, fit, mix
+from dhr.progress import Progress
+from dhr.train.fitting import EpochDataset, fit, mix
 from dhr.train.frozen import FrozenCrops, drawn, neighbours_of
 from dhr.train.head_config import HeadConfig, StegoConfig
 
@@ -103,6 +104,7 @@ def train_stego(
         seed=shared.seed,
         checkpoint=checkpoint,
         progress=progress,
+        stage="head",
         advice="lower --head.lr",
     )
     return head.eval()

@@ -38,7 +38,7 @@ class WssConfig:
     backbone: str = "resnet50"
     """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
     `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
-    only gives the WSS features, untrained, or with --classifier FILE as trained by another run; `none`: the USS
+    only gives the WSS features, untrained, or with --classifier.file FILE as trained by another run; `none`: the USS
     features are both."""
     weights: str = "hub"
     """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
@@ -105,9 +105,6 @@ class WssMaps:
     """Features, maybe on another grid, of the encoder's last two stages, each of unit length at every position."""
     edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability, 0..1, that one class ends here and another begins, on a grid of its own; None if not known."""
-    displacement: Float[Tensor, "b 2 p q"] | None = None
-    """Way down and right, in cells of that grid, to the middle of the thing that is here; None if not known. In maps
-    of a mirrored image the way right has the other sign."""
     probabilities: Float[Tensor, "b _ _ _"] | None = None
     """Of a student: how likely each cell is of the background, where there is one, and of the classes asked for."""
 

@@ -35,6 +35,10 @@ class TagClassifier(nn.Module):
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1) if config.mean else mean, persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1) if config.std else std, persistent=False)
 
+    def tag_state(self) -> dict[str, Tensor]:
+        """Parameters of encoder and classifier, the same with heads and without."""
+        return dict(self.state_dict())
+
     def encode(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
         """The encoder's feature maps, finest first."""
         maps: list[Tensor] = self.encoder((images - self.mean) / self.std)
