@@ -50,7 +50,7 @@ class UntaggedDataSet:
         """The photograph: RGB, upright."""
         return read_rgb(Path(sample.source))
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Refuse: there is no ground truth."""
         raise ItemError(f"{sample.source}: has no ground truth")
 
