@@ -8,7 +8,7 @@ from dhr.data.classes import enumeration
 from dhr.data.listing import key_of, list_files, name_of
 from dhr.data.map_numbers import Kind, Numbered, find_stack, key_numbers, refuse_numbering, stack_numbers
 from dhr.data.plain_pickle import Refused
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.job.scan import Scan, Seen
@@ -84,7 +84,7 @@ def check_maps(stored: StoredMaps, found: Scan, progress: Progress = silent) -> 
             f"{first.sample.source}: {reason}"
         )
     if not usable:
-        reasons = " | ".join(told([*problems.values()], 3))
+        reasons = summary([*problems.values()], 3)
         raise DataError(f"--wss.maps {stored.folder}: the maps of no photograph can be used; {reasons}")
     samples = tuple(sample for sample in found.samples if sample.name not in problems)
     scan = replace(found, samples=samples, problems=(*found.problems, *problems.values()))
