@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.records.problem import Problem as Problem
+
 VOID = 255
 """Label of pixels that carry no class, in truth masks and in ours."""
 
@@ -50,14 +52,6 @@ class Sample:
     """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
     pixel is background."""
     has_ground_truth: bool
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something of the data set that was left out, and why, in one line."""
-
-    source: str
-    reason: str
 
 
 @runtime_checkable

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
@@ -30,6 +29,7 @@ from dhr.job.stored_maps import StoredMaps
 from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
+from dhr.parsing import MAX_RECORD, load_json
 from dhr.progress import Progress, Step, silent
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
