@@ -20,4 +20,5 @@ else:
         """Import what is asked for: settings are checked before PyTorch is imported."""
         if name not in _HOME:
             raise AttributeError(f"module 'dhr.job' has no attribute {name!r}")
-        return getattr(import_module(_HOME[name]), name)
+        value = globals()[name] = getattr(import_module(_HOME[name]), name)  # the module `run` stood there
+        return value
