@@ -20,5 +20,4 @@ else:
         """Import what is asked for: settings are checked before PyTorch is imported."""
         if name not in _HOME:
             raise AttributeError(f"module 'dhr.job' has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_HOME[name]), name)  # the module `run` stood there
-        return value
+        return getattr(import_module(_HOME[name]), name)
