@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr import evaluate as scoring
+from dhr import job
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, stage_table
 from dhr.data.image_config import ImageConfig
 from dhr.data.scenes import SceneDataSet
 from dhr.evaluate import Scores
-from dhr.job.folder import OutputFolder
 from dhr.job.run import run as run_job
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
@@ -38,7 +38,7 @@ def demo(out: Path, scenes: int, seed: int) -> int:
     console = Console()
     data = SceneDataSet(scenes, seed)
     config = settings(seed)
-    classifier = OutputFolder(out / "default").classifier
+    classifier = job.OutputFolder(out / "default").classifier
     table: dict[str, Scores] = {}
     for preset in ("default", "paper"):
         with Bars(console) as bars:

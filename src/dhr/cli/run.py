@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dhr import job
 from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
-from dhr.job.run import Outcome
 from dhr.job.run import run as run_job
 from dhr.job.settings import RunConfig
 from dhr.job.weights import require_first, run_weights
@@ -35,7 +35,7 @@ def run(
     return 1 if outcome.skipped else 0
 
 
-def summarise(console: Console, outcome: Outcome, report: Path) -> None:
+def summarise(console: Console, outcome: job.Outcome, report: Path) -> None:
     """Print what a run ended with."""
     table = Table(title=f"{outcome.masks} masks in {escape(str(outcome.out / 'masks'))}", title_justify="left")
     table.add_column("stage")
