@@ -254,10 +254,10 @@ def test_what_is_missing_is_named_as_it_is_typed(dhr: Any) -> None:
         (("evalute",), "did you mean evaluate?"),
         (("run", "--classifier.epoch", "3"), "did you mean --classifier.epochs?"),
         (("run", "--tau", "3"), "did you mean --method.tau?"),
-        (("run", "--image.long_side", "64"), "--image.long_side is now called --image.long-side"),
-        (("evaluate", "--pred", "a"), "--pred is now called --masks"),
-        (("uss", "train"), "dhr uss is now called dhr train-head"),
-        (("run", "--stages", "false"), "--stages takes no value: write --stages or --no-stages"),
+        (("run", "--image.long-side", "64"), "--image.long-side is now called --image.long-side"),
+        (("evaluate", "--masks", "a"), "--masks is now called --masks"),
+        (("train-head"), "dhr uss is now called dhr train-head"),
+        (("run", "--no-stages"), "--stages takes no value: write --stages or --no-stages"),
         (("run", "--no-recursion=true"), "--no-recursion takes no value"),
     ],
 )
@@ -323,13 +323,11 @@ def test_the_module_can_be_run() -> None:
 
 
 def test_an_interruption_is_told(fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dhr import job
-
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "run", interrupt)
+        patch.setattr(import_module("dhr.job.run"), "run", interrupt)
         ended = dhr(fresh.run())
     assert ended.code == 130
     assert ended.err.count("\n") == 1 and "interrupted" in ended.err

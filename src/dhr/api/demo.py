@@ -43,8 +43,8 @@ def demo(
     """
     from dhr.data.scenes import SceneDataSet
     from dhr.evaluate import evaluate_stages
-    from dhr.job import OutputFolder
-    from dhr.job import run as run_job
+    from dhr.job.folder import OutputFolder
+    from dhr.job.run import run as run_job
     from dhr.report import write_report
 
     data, config, out = SceneDataSet(scenes, seed), demo_settings(seed), Path(out)

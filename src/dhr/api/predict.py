@@ -21,7 +21,7 @@ def predict(
 ) -> PredictResult:
     """Segment every photograph of a folder with a student, without tags.
 
-    The output folder gets masks/NAME.png, overview.png (photographs beside their masks) and run.json. An interrupted
+    The output folder gets masks/NAME.png, report.html (the least certain masks first) and run.json. An interrupted
     call goes on with the same command. Called again, it segments new photographs and those that changed; masks of
     photographs that are gone stay, and are named.
 
@@ -43,9 +43,10 @@ def predict(
     """
     settings = part_settings(PredictConfig, config)
     from dhr.data.samples import ClassTable
-    from dhr.job import OutputFolder
+    from dhr.job.folder import OutputFolder
     from dhr.job.predict import predict as segment
     from dhr.records.run import read_run
+    from dhr.report import write_report
 
     out = Path(out)
     made = segment(Path(student), Path(images), out, settings, None if tags is None else Path(tags), progress or silent)
@@ -56,6 +57,7 @@ def predict(
         left_out=made.skipped,
         notes=made.notes,
         classes=ClassTable(record.classes or (), bool(record.background)),
-        overview=made.overview,
+        report=write_report(out, made.photographs),
+        data=made.photographs,
         strange=made.strange,
     )

@@ -101,6 +101,9 @@ class MaskResult(Result):
     notes: tuple[str, ...]
     """What a person should know of the masks."""
     classes: ClassTable
+    report: Path
+    """The page with all masks, the most doubtful first."""
+    data: DataSet
 
     @property
     def masks(self) -> MaskFiles:
@@ -124,12 +127,11 @@ class MaskResult(Result):
                 found.append({**row, "photograph": record.image, "mask": str(self.out / "masks" / f"{name}.png")})
         return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
 
-    def photograph(self, name: str, source: str) -> UInt8[np.ndarray, "h w 3"] | None:
+    def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
         """The photograph of a mask, if it can be read."""
-        from dhr.data.images import read_rgb
-
+        sample = next((sample for sample in self.data.samples if sample.name == name), None)
         try:
-            return read_rgb(Path(source))
+            return None if sample is None else self.data.read_image(sample)
         except (DhrError, OSError):
             return None
 
@@ -138,7 +140,7 @@ class MaskResult(Result):
 
         colours, shown = class_palette(self.classes), []
         for row in self.rows()[:_SHOWN]:
-            labels, photograph = self.masks[row["name"]], self.photograph(row["name"], row["photograph"])
+            labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
             small = thumbnail(colours[labels] if photograph is None else photograph, _SIDE)
             marked = overlay(small, shrink_labels(labels, *small.shape[:2]), colours, self.classes.background)
             text = escape(f"{row['name']}: {', '.join(row['tags'])}", quote=True)
@@ -156,9 +158,6 @@ class RunResult(MaskResult):
     """Masks in which a tagged class has no pixel."""
     stages: tuple[Mapping[str, Any], ...]
     """Seconds and peak memory of each stage."""
-    report: Path
-    """The page with all masks, the most doubtful first."""
-    data: DataSet
     plan: Any = None
     """With ``dry_run``: what would be done; nothing was."""
 
@@ -172,21 +171,11 @@ class RunResult(MaskResult):
         """The student of a run with ``recursion``."""
         return self.out / "student.safetensors"
 
-    def photograph(self, name: str, source: str) -> UInt8[np.ndarray, "h w 3"] | None:
-        """The photograph of a mask, if it can be read."""
-        sample = next((sample for sample in self.data.samples if sample.name == name), None)
-        try:
-            return None if sample is None else self.data.read_image(sample)
-        except (DhrError, OSError):
-            return None
-
 
 @dataclass(frozen=True, repr=False)
 class PredictResult(MaskResult):
     """What :func:`dhr.predict` ended with."""
 
-    overview: Path
-    """Photographs beside their masks, or the page that shows them."""
     strange: tuple[str, ...] = ()
     """Masks in the folder that are of none of these photographs."""
 

@@ -43,8 +43,8 @@ def run(
         OutputError: ``out`` cannot be written, or holds something else.
     """
     settings, preset = run_settings(config)
-    from dhr import job
     from dhr.api.weights import require_first
+    from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
     from dhr.report import write_report
 
@@ -52,7 +52,7 @@ def run(
     require_first(run_weights(settings), data, out)
     photographs = opened(data, show)
     refuse_among(out, data, photographs)
-    outcome = job.run(photographs, out, settings, progress=show, preset=preset)
+    outcome = run_job(photographs, out, settings, progress=show, preset=preset)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:

@@ -51,5 +51,5 @@ def predict(terminal: Terminal, result: PredictResult) -> None:
         names = enumeration(result.strange)
         terminal.say(f"{count} to no photograph here, or to an older version of one; remove {them}: {names}")
     if result.made:
-        terminal.say(f"Overview: {result.overview}")
+        terminal.say(f"Report: {result.report}")
     terminal.say(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")

@@ -39,12 +39,12 @@ class OutputFolder:
     @property
     def checkpoint(self) -> Path:
         """State of the classifier's training after its last epoch."""
-        return self._file("work/classifier.pt")
+        return self._file("work/classifier.checkpoint")
 
     @property
     def affinity_checkpoint(self) -> Path:
         """State of the training of the heads of `wss.kind irn` after its last epoch."""
-        return self._file("work/affinity.pt")
+        return self._file("work/affinity.checkpoint")
 
     @property
     def head(self) -> Path:
@@ -54,7 +54,7 @@ class OutputFolder:
     @property
     def head_checkpoint(self) -> Path:
         """State of the training of a head of USS features after its last epoch."""
-        return self._file("work/head.pt")
+        return self._file("work/head.checkpoint")
 
     @property
     def classifier(self) -> Path:
