@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_a_yaml_that_cannot_be_used_is_refused(content: str, word: str, fresh: A
 def test_old_names_of_settings_are_refused_with_the_new_one(
     yaml: str, options: tuple[str, ...], new: str, fresh: Any, dhr: Any, tmp_path: Path
 ) -> None:
-    one_line(dhr(fresh.run(*options)), options[0].partition("=")[0], f"is now called --{new}")
+    one_line(dhr(fresh.run(*options)), options[0].partition("=")[0], f"is now called --{new.replace('_', '-')}")
     (tmp_path / "settings.yaml").write_text(yaml + "\n")
     for command in (fresh.run(), ["train", *fresh.run()[1:]], ["features", "--data", "d", "--features", "f"]):
         one_line(dhr([*command, "--config", str(tmp_path / "settings.yaml")]), f"is now called {new}")
@@ -254,10 +255,10 @@ def test_what_is_missing_is_named_as_it_is_typed(dhr: Any) -> None:
         (("evalute",), "did you mean evaluate?"),
         (("run", "--classifier.epoch", "3"), "did you mean --classifier.epochs?"),
         (("run", "--tau", "3"), "did you mean --method.tau?"),
-        (("run", "--image.long-side", "64"), "--image.long-side is now called --image.long-side"),
-        (("evaluate", "--masks", "a"), "--masks is now called --masks"),
-        (("train-head"), "dhr uss is now called dhr train-head"),
-        (("run", "--no-stages"), "--stages takes no value: write --stages or --no-stages"),
+        (("run", "--image.long_side", "64"), "--image.long_side is now called --image.long-side"),
+        (("evaluate", "--pred", "a"), "--pred is now called --masks"),
+        (("uss", "train"), "dhr uss is now called dhr train-head"),
+        (("run", "--stages", "false"), "--stages takes no value: write --stages or --no-stages"),
         (("run", "--no-recursion=true"), "--no-recursion takes no value"),
     ],
 )

@@ -101,7 +101,15 @@ def test_every_command_refuses_it_before_large_things_are_imported(command: str,
         "import sys; from dhr.cli import main; code = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
-    arguments = [*command.split(), "--config", str(path), "--data", "d", "--out", "o"]
+    arguments = [
+        *command.split(),
+        "--config",
+        str(path),
+        "--data",
+        "d",
+        "--features" if command == "features" else "--out",
+        "o",
+    ]
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith(f"dhr: --config: {path} is not a YAML file of settings (")

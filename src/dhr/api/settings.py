@@ -76,9 +76,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     '; did you mean method.tau?'
     """
     known = [*known]
-    last = {one.rpartition(".")[2].lstrip("-"): one for one in known}
-    found = difflib.get_close_matches(name, known, 1, 0.7)
-    found = found or [last[one] for one in difflib.get_close_matches(name.rpartition(".")[2].lstrip("-"), last, 1, 0.7)]
+    last, own = {one.rpartition(".")[2].lstrip("-"): one for one in known}, name.rpartition(".")[2].lstrip("-")
+    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7)
+    found = found or [last[one] for one in difflib.get_close_matches(own, last, 1, 0.7)]
     return f"; did you mean {found[0]}?" if found else ""
 
 

@@ -128,7 +128,7 @@ def _no_command(name: str) -> Exception:
 
 def _as_typed(message: str, arguments: Sequence[str]) -> str:
     """Name options in a message as they were typed: ``--image.long-side`` for ``image.long_side``."""
-    for argument in arguments:
+    for argument in () if message.startswith("--config") else arguments:
         typed = argument.partition("=")[0]
         if typed.startswith("--"):
             name = re.escape(typed.removeprefix("--no-").removeprefix("--").replace("-", "_"))
