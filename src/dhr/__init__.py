@@ -15,9 +15,7 @@ Soft masks along the edges of images (dense CRF, PAMR, random walk)::
     dhr.refine(images, scores)
 """
 
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dhr.errors import DhrError
 from dhr.lazy import imported_from
@@ -84,19 +82,8 @@ if TYPE_CHECKING:
     from dhr.job.settings import RunConfig
     from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
     from dhr.types import Rebalanced
-else:  # PyTorch takes longer to load than some of the commands take to run
+else:  # PyTorch takes longer to load than some commands take to run
     __getattr__ = imported_from(__name__, _HOME)
-
-
-class _Package(ModuleType):
-    """Keeps the public functions where a subpackage has the same name, such as ``dhr.evaluate``."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _HOME or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
