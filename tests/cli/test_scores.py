@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dhr import evaluate as scoring
 from dhr.data import FolderDataSet, read_mask, write_mask
+from dhr.evaluate import evaluate as score
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_scores_are_written_in_percent(finished: Any, dhr: Any, strict: Any, tmp
     assert ended.code == 0, ended.err
     scores = strict(tmp_path / "deep" / "scores.json")
     data = FolderDataSet(finished.data)
-    expected = scoring.evaluate(data, finished.out / "masks")
+    expected = score(data, finished.out / "masks")
     assert scores["miou"] == pytest.approx(100 * expected.miou, abs=1e-4)
     assert scores["minor_iou"] == pytest.approx(100 * expected.minor_iou, abs=1e-4)
     assert set(scores["per_class"]) == set(data.classes.names)
