@@ -25,6 +25,7 @@ import torch
 from common import commit, machine
 from PIL import Image
 
+from dhr.api.export import ONE_FILE
 from dhr.export import FORMATS
 from dhr.export.libraries import library
 from dhr.files import write_json
@@ -143,7 +144,8 @@ def main() -> None:
         if "export" in wanted and known("export"):
             for to in given.formats.split(","):
                 out = root / f"{to}.out"
-                call: list[str | Path] = ["export", "--data", data, "--masks", data / "truth", "--to", to, "--out", out]
+                place = "--file" if to in ONE_FILE else "--out"
+                call: list[str | Path] = ["export", "--data", data, "--masks", data / "truth", "--to", to, place, out]
                 if to == "voc-server" and given.classes != 21:
                     continue
                 if to == "ade-server":

@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dhr.api.export import ONE_FILE
 from dhr.data import palette, read_mask, write_mask
 from dhr.errors import DataError
 from dhr.export import FORMATS, export
 
 NAMES = ("background", "mug", "cup")
 LABELS = {name: np.array([[0, 1, 1, 0], [0, 1, 2, 2]], np.uint8) for name in "abc"}
+
+
+def place(to: str) -> str:
+    """The option that names where an export of this format goes."""
+    return "--file" if to in ONE_FILE else "--out"
 
 
 @pytest.mark.parametrize("to", sorted(FORMATS))
@@ -26,7 +32,7 @@ def test_masks_without_any_tag_are_refused_before_anything_is_written(
     for name in LABELS:
         shown = {"0 and 255": 255, "background": 0, "other classes": 2}[kind]
         write_mask(given.folder / f"{name}.png", (LABELS[name] % 2 * shown).astype(np.uint8))
-    ended = dhr(["export", "--data", given.root, "--masks", given.folder, "--to", to, "--out", tmp_path / "out"])
+    ended = dhr(["export", "--data", given.root, "--masks", given.folder, "--to", to, place(to), tmp_path / "out"])
     assert ended.code == 2 and ended.err.count("\n") == 1
     nothing, other = "no pixel of any tag in any of the 3 tagged photographs", "seem to be numbered from 1"
     assert (other if kind == "other classes" else nothing) in ended.err
@@ -67,7 +73,7 @@ def test_classes_are_matched_by_name(plain: Callable[..., Any], dhr: Any, tmp_pa
     (moved / "classes.txt").write_text("cup\nmug\n", encoding="utf-8")
     for number, masks in enumerate((given.folder, moved)):
         out = tmp_path / f"{number}.json"
-        ended = dhr(["export", "--data", given.root, "--masks", masks, "--to", "coco", "--out", out])
+        ended = dhr(["export", "--data", given.root, "--masks", masks, "--to", "coco", "--file", out])
         assert ended.code == 0, ended.err
         assert ("matched with the data set's by name" in ended.out) is (masks == moved)
     first, second = (json.loads((tmp_path / f"{number}.json").read_text()) for number in range(2))

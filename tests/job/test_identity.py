@@ -183,7 +183,7 @@ def test_what_is_no_regular_file_is_refused(setting: str, kind: str, predicting:
         pytest.skip(f"there is no {place}")
     one_line(dhr([*predicting, setting, place]), f"a {'named pipe' if kind == 'pipe' else kind}", "regular file")
     if setting == "--student":
-        ended = dhr(["onnx", "--student", place, "--out", tmp_path / "a.onnx"])
+        ended = dhr(["onnx", "--student", place, "--file", tmp_path / "a.onnx"])
         assert ended.code == 2 and "Traceback" not in ended.err
 
 

@@ -179,6 +179,8 @@ def test_predictions(learned: Learned, forks: Any, labels: Any, tmp_path: Path) 
 def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     out = tmp_path / "student.onnx"
-    ended = dhr(["onnx", "--student", learned.out / "student.safetensors", "--out", out, "--height", 64, "--width", 96])
+    ended = dhr(
+        ["onnx", "--student", learned.out / "student.safetensors", "--file", out, "--height", 64, "--width", 96]
+    )
     assert ended.code == 0, ended.err
     onnx.checker.check_model(onnx.load(out))

@@ -168,7 +168,7 @@ def test_probabilities_of_no_allowed_class_are_the_backgrounds(boundary: Any) ->
 
 
 def test_other_commands_count_them(mugs: Any, dhr: Any, tmp_path: Path) -> None:
-    ended = dhr(["inspect", "--data", mugs.data, "--json", tmp_path / "i.json", "--out", tmp_path / "i.html"])
+    ended = dhr(["inspect", "--data", mugs.data, "--json", tmp_path / "i.json", "--file", tmp_path / "i.html"])
     assert ended.code == 0, ended
     found = json.loads((tmp_path / "i.json").read_bytes())
     assert found["tags_a_photograph"] == {"0": 3, "1": 3} and found["problems"] == []
@@ -178,9 +178,9 @@ def test_other_commands_count_them(mugs: Any, dhr: Any, tmp_path: Path) -> None:
     assert ended.code == 0, ended
     scores = json.loads((tmp_path / "e.json").read_bytes())
     assert list(scores["per_class"]) == ["background", "mug"]
-    for kind in ("coco", "yolo"):
+    for kind, place in (("coco", "--file"), ("yolo", "--out")):
         ended = dhr(
-            ["export", "--data", mugs.data, "--masks", mugs.out / "masks", "--to", kind, "--out", tmp_path / kind]
+            ["export", "--data", mugs.data, "--masks", mugs.out / "masks", "--to", kind, place, tmp_path / kind]
         )
         assert ended.code == 0, ended
     assert dhr(["adjacency", "--data", mugs.data, "--masks", mugs.out / "masks"]).code == 0

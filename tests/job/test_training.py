@@ -319,7 +319,9 @@ def test_a_student_of_no_numbers_makes_no_masks(
 def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     out = tmp_path / "student.onnx"
-    ended = dhr(["onnx", "--student", learned.out / "student.safetensors", "--out", out, "--height", 40, "--width", 56])
+    ended = dhr(
+        ["onnx", "--student", learned.out / "student.safetensors", "--file", out, "--height", 40, "--width", 56]
+    )
     assert ended.code == 0, ended.err
     model = onnx.load(out)
     onnx.checker.check_model(model)

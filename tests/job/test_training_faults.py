@@ -216,8 +216,7 @@ def test_other_masks_are_another_training(learned: Learned, stopped: Path, dhr: 
             "0.0",
             "--student-training.optimiser",
             "sgd",
-            "--student-training.teacher",
-            "false",
+            "--no-student-training.teacher",
         ),
         (
             "--student-training.lr",
