@@ -1,7 +1,7 @@
-"""Tags against masks: whether masks can be of the photographs and classes that the tags name.
+"""Compare tags with masks: can the masks belong to the photographs and classes that the tags name?
 
-A score of masks that cannot be compared looks like any other. Tags and masks have different origins, so a wrong
-numbering, classes stored as void, or masks of another data set show in the two together.
+A score of masks that cannot be compared looks like any other. Tags and masks have different origins, so the two
+together reveal a wrong numbering, classes stored as void, and masks of another data set.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,24 +30,24 @@ Kind = Literal["classes", "stray_truth", "numbering", "nothing_tagged", "void", 
 
 @dataclass(frozen=True)
 class Check:
-    """Something to know before a score is believed."""
+    """A fact to know before a score is believed."""
 
     kind: Kind
     text: str
     """One line."""
 
     def to_json(self) -> dict[str, str]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {"kind": self.kind, "text": self.text}
 
 
 class Agreement:
-    """Running sums; of a photograph only its name stays, if its mask shows none of its tags.
+    """Running sums over photographs; the name of a photograph is kept only if its mask shows none of its tags.
 
     Args:
         classes: the class table.
-        what: what messages call the masks.
-        complete: whether the masks should show each class that is tagged, and no other, as ground truth does.
+        what: the masks' name in messages.
+        complete: whether the masks should show exactly the tagged classes, as ground truth does.
     """
 
     def __init__(self, classes: ClassTable, what: str = TRUTH, complete: bool = True) -> None:
@@ -62,7 +62,7 @@ class Agreement:
         self._same = dict.fromkeys((0, *_SHIFTS), 0)  # photographs whose mask, shifted, shows just its tags
 
     def add(self, name: str, tags: Collection[int] | None, pixels: Int64[np.ndarray, "256"]) -> None:
-        """Count a photograph: its tags (None if nobody knows them), and the pixels of its mask by label."""
+        """Count a photograph: its tags (None if unknown), and the pixels of its mask by label."""
         count = len(self._classes.names)
         present = pixels[:count] > 0
         labelled = bool(present.any())
@@ -92,11 +92,7 @@ class Agreement:
             self._same[shift] += _is_shifted(pixels[:count] > 0, wanted, shift, self._classes)
 
     def refuse_nothing(self) -> None:
-        """Refuse masks that show no tagged class in any photograph, or whose numbering is certainly another.
-
-        Raises:
-            DataError: it is so; the reason, and what to do.
-        """
+        """Raise DataError if the masks show no tagged class in any photograph, or certainly have another numbering."""
         if self._untold and self._untold == self._masks and not self._shown.any():
             reason = self._void() if self._any_void else _BACKGROUND
             raise DataError(f"{self._what}: no pixel of any class in {self._masks} masks; {reason}; {self._store()}")
@@ -111,7 +107,7 @@ class Agreement:
             raise DataError(f"{whole}; {self._reason()}")
 
     def checks(self) -> tuple[Check, ...]:
-        """What a person should know, the most important first."""
+        """Return facts for the user, the most important first."""
         found: list[tuple[Kind, str]] = []
         if shift := self._shift():
             found.append(("numbering", self._numbering(shift)))
@@ -155,7 +151,7 @@ class Agreement:
         return f"{self._classes.names[index]!r} ({_photographs(photographs)}{nowhere})"
 
     def _shift(self) -> int:
-        """By how much all numbers seem to be too low or too high; 0 if they do not."""
+        """Return by how much all numbers seem to be too low or too high; 0 if they do not."""
         best = max(_SHIFTS, key=lambda shift: self._same[shift])
         if not self._shown.any():  # background alone fits a class by chance
             return 0
@@ -193,7 +189,7 @@ _BACKGROUND = "they show only the background (0)"
 def _is_shifted(
     present: Bool[np.ndarray, " c"], wanted: Bool[np.ndarray, " c"], shift: int, classes: ClassTable
 ) -> bool:
-    """Whether the labels of a mask, moved by ``shift``, are just the tags."""
+    """Tell whether the labels of a mask, moved by ``shift``, are exactly the tags."""
     labels = np.flatnonzero(present) + shift
     if (labels >= len(present)).any():
         return False

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import SUFFIXES, Content
+from dhr.data.image_files import Content
+from dhr.data.images import SUFFIXES
 from dhr.data.labels import Storage, read_labels
 from dhr.data.listing import key_of, list_files, name_of, printable
 from dhr.data.problems import problem_lines

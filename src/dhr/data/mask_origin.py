@@ -1,4 +1,4 @@
-"""Which photograph a mask was made of: the records that ``dhr run`` and ``dhr predict`` leave beside their masks."""
+"""Check which photograph a mask was made of, by the records of ``dhr run`` and ``dhr predict`` beside their masks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ ITEMS = "items"
 
 
 def read_digest(path: Path) -> str | None:
-    """The digest of the photograph that a mask was made of; None if its record is missing or damaged."""
+    """Return the digest of the photograph of a mask; None if its record is missing or damaged."""
     try:
         return Fields(load_json(path, MAX_RECORD)).text("digest")
     except (OSError, ValueError):
@@ -29,14 +29,14 @@ class Origins:
 
     @classmethod
     def beside(cls, masks: Path) -> "Origins":
-        """Those of ``OUT/masks``, ``OUT/training_masks`` or ``OUT/stages/STAGE``; other folders have none."""
+        """Find those of ``OUT/masks``, ``OUT/training_masks`` or ``OUT/stages/STAGE``; other folders have none."""
         folder = masks.resolve().parent
         return cls((folder.parent if folder.name == "stages" else folder) / ITEMS)
 
     def other(self, data: DataSet, sample: Sample) -> str | None:
-        """Why a mask cannot be that of ``sample``: the record names other content than the photograph has now.
+        """Explain why a mask does not belong to ``sample``: the record has another digest than the photograph now.
 
-        None where both are the same, and where there is no such record: nothing is known then.
+        None if both are equal, or if there is no such record.
         """
         digest = read_digest(self.items / f"{sample.name}.json")
         if not digest:

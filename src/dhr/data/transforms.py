@@ -1,4 +1,4 @@
-"""Photographs as tensors, at the size that the networks work at."""
+"""Turn photographs into tensors, at the working size of the networks."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dhr.errors import ConfigError
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """At which size photographs are worked on."""
+    """The working size of photographs."""
 
     long_side: int = 640
     """Photographs with a longer side are shrunk to it for the networks; masks always have the photograph's own size."""
@@ -29,7 +29,7 @@ class ImageConfig:
 
 
 def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tensor, "3 u v"]:
-    """RGB in 0..1, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
+    """Return RGB in 0..1, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
 
     >>> working_image(np.zeros((100, 400, 3), np.uint8), 200).shape
     torch.Size([3, 50, 200])
@@ -46,7 +46,7 @@ def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tens
 
 
 def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:
-    """Cells of the grid over a working image, at least one each way.
+    """Return rows and columns of the grid over a working image, at least one each.
 
     >>> grid_size(213, 320, 8)
     (27, 40)

@@ -18,7 +18,8 @@ from dhr.report.charts import bar, swatch
 from dhr.report.matrix import draw_matrix
 from dhr.report.panels import data_uri
 from dhr.report.shell import document, tile_row
-from dhr.report.text import DASH, counted, named, percent, safe
+from dhr.report.text import DASH, named, percent, safe
+from dhr.words import counted
 
 BUDGET = 20_000_000
 """Largest size of a page, bytes; what is over it are pictures, which are left out, and counted."""

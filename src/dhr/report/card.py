@@ -16,7 +16,8 @@ from dhr.evaluate.run import stage_folder
 from dhr.report.charts import STAGE_TITLES, swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
-from dhr.report.text import counted, named, percent, safe
+from dhr.report.text import named, percent, safe
+from dhr.words import counted
 
 _CAMS = 12  # heat maps of one photograph; with 60 tags they would fill a screen
 _CAM_SIDE = 120  # pixels

@@ -13,7 +13,8 @@ from dhr.evaluate.scores import Scores
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.records import RunRecord
 from dhr.report.shell import document, tile_row
-from dhr.report.text import counted, duration, memory, named, percent, safe
+from dhr.report.text import duration, memory, named, percent, safe
+from dhr.words import counted
 
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings
