@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -37,21 +36,6 @@ def read_tensors(
     except OSError:
         raise
     except Exception as error:  # the library raises what its parser happens to raise
-        raise ValueError(one_line(error)) from error
-
-
-def read_pickled(path: Path, device: torch.device | str = "cpu") -> Any:
-    """Return the content of a file of ``torch.save`` without executing anything.
-
-    Raises OSError if it is missing or not a regular file (``strerror`` says why); ValueError if it is damaged, or holds
-    more than tensors and plain containers, in one line.
-    """
-    check_regular(path)
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file raises whatever its parser happens to raise
         raise ValueError(one_line(error)) from error
 
 

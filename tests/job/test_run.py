@@ -20,7 +20,7 @@ from dhr.data import FolderDataSet
 from dhr.job.settings import RunConfig, differences
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.train.classifier import ClassifierConfig
+from dhr.train.config import ClassifierConfig
 
 CONFIG = RunConfig(
     wss=WssConfig(backbone="test_resnet", weights="none", scales=(1.0,)),
@@ -458,7 +458,7 @@ def test_a_disk_that_refuses_ends_the_run_and_the_next_call_goes_on(
 def test_a_damaged_checkpoint_is_named(finished: Any, dhr: Any) -> None:
     (finished.out / "classifier.safetensors").unlink()
     shutil.rmtree(finished.out / "masks")
-    checkpoint = finished.out / "work" / "classifier.pt"
+    checkpoint = finished.out / "work" / "classifier.checkpoint"
     checkpoint.write_bytes(b"half of it")
     one_line(dhr(finished.run()), str(checkpoint), "delete it")
     checkpoint.unlink()

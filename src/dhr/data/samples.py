@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.records.problem import Problem as Problem
+
 VOID = 255
 """Label of pixels that carry no class, in truth masks and in ours."""
 
@@ -63,14 +65,6 @@ class Tagged:
     unread: str | None = None
     """A thing in its annotation that the reader does not understand, by place and kind. The photograph is left out
     unless the user ignores such things."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in the data set that is left out, and why, in one line."""
-
-    source: str
-    reason: str
 
 
 @runtime_checkable

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dhr.data.json_text import MAX_RECORDS, load_json
 from dhr.errors import OutputError
 from dhr.files import TEMPORARY_SUFFIX, hold, inside, remove, remove_temporaries, remove_tree, write_json
 from dhr.job.record import check_run
 from dhr.job.settings import differences
+from dhr.parsing import MAX_RECORDS, load_json
 
 _LOCK = "run.lock"
 _FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")
@@ -39,12 +39,12 @@ class OutputFolder:
     @property
     def checkpoint(self) -> Path:
         """State of the classifier's training after its last epoch."""
-        return self._file("work/classifier.pt")
+        return self._file("work/classifier.checkpoint")
 
     @property
     def affinity_checkpoint(self) -> Path:
         """State of the training of the heads of `wss.kind irn` after its last epoch."""
-        return self._file("work/affinity.pt")
+        return self._file("work/affinity.checkpoint")
 
     @property
     def head(self) -> Path:
@@ -54,7 +54,7 @@ class OutputFolder:
     @property
     def head_checkpoint(self) -> Path:
         """State of the training of a head of USS features after its last epoch."""
-        return self._file("work/head.pt")
+        return self._file("work/head.checkpoint")
 
     @property
     def classifier(self) -> Path:

@@ -28,6 +28,7 @@ from dhr.progress import Progress
 from dhr.tensors import check_finite, read_tensors
 from dhr.train.affinity import train_affinity
 from dhr.train.classifier import train_classifier
+from dhr.train.crops import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,9 @@ def train(
     if not folder.classifier.is_file():
         train_classifier(
             wss,
-            data,
-            samples,
+            TrainingSet(data, samples, config.image.long_side, config.seed),
             config.classifier,
-            freeze_norm=config.classifier.freeze_norm and config.wss.weights != NONE,
-            long_side=config.image.long_side,
-            seed=config.seed,
+            freeze_norm=config.wss.weights != NONE,
             checkpoint=folder.checkpoint,
             progress=progress,
         )
@@ -179,11 +177,8 @@ def train_heads(
     if not folder.affinity.is_file():
         train_affinity(
             wss,
-            data,
-            samples,
+            TrainingSet(data, samples, config.image.long_side, config.seed),
             config.affinity,
-            long_side=config.image.long_side,
-            seed=config.seed,
             checkpoint=folder.affinity_checkpoint,
             progress=progress,
         )

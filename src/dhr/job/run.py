@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
@@ -30,6 +29,7 @@ from dhr.job.stored_maps import StoredMaps
 from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
 from dhr.models.wss.irn import IrnClassifier
+from dhr.parsing import MAX_RECORD, load_json
 from dhr.progress import Progress, Step, silent
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
@@ -220,7 +220,7 @@ def _again(
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
     from dhr.job.students import Masks, joint_course, trained_student
-    from dhr.train.joint import make_fabric
+    from dhr.train.fabric import make_fabric
 
     fabric = make_fabric(config.student_training, device)
     if fabric.world_size > 1:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dhr.data.json_text import MAX_RECORDS, load_json
 from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
 from dhr.job.folder import OutputFolder
-from dhr.parsing import Fields, as_whole
+from dhr.parsing import MAX_RECORDS, Fields, as_whole, load_json
 from dhr.progress import Progress, Step
 
 
