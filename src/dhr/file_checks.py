@@ -36,7 +36,7 @@ def refuse_irregular(path: Path, status: os.stat_result, most: int | None) -> No
 
 
 def refuse_special_target(path: Path) -> None:
-    """Refuse to replace what is not a regular file."""
+    """Refuse to replace anything but a regular file."""
     if "\0" in str(path):
         raise IrregularFileError(errno.EINVAL, "a file name cannot hold NUL", str(path))
     try:
@@ -52,7 +52,7 @@ def is_link(path: Path) -> bool:
     """Tell whether a path is a link."""
     try:
         return stat.S_ISLNK(path.lstat().st_mode)
-    except OSError:  # not there, or a name that cannot be: whoever writes it is told
+    except OSError:  # missing, or an impossible name, which the writer reports
         return False
 
 

@@ -154,7 +154,7 @@ def write_output(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OutputError(f"cannot write {path}: nobody reads this pipe; start its reader first") from error
+            raise OutputError(f"cannot write {path}: the pipe has no reader; start its reader first") from error
         raise cannot_write(path, error) from error
 
 

@@ -47,7 +47,7 @@ def check_yaml(text: str) -> None:
             if isinstance(event, yaml.NodeEvent) and open_keys and (keys := open_keys[-1]) is not None:
                 if is_key[-1] and isinstance(event, yaml.ScalarEvent):
                     if event.value in keys:
-                        raise ValueError(f"line {line}: the key {event.value[:60]!r} stands there twice; join the two")
+                        raise ValueError(f"line {line}: the key {event.value[:60]!r} occurs twice; join the two")
                     keys.add(event.value)
                 is_key[-1] = not is_key[-1]
             if isinstance(event, yaml.CollectionStartEvent):

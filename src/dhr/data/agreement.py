@@ -4,7 +4,7 @@ A score of masks that cannot be compared looks like any other. Tags and masks ha
 together reveal a wrong numbering, classes stored as void, and masks of another data set.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,9 +14,10 @@ from jaxtyping import Bool, Int64
 from dhr.data.classes import enumeration
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
+from dhr.words import counted
 
 TRUTH = "ground truth"
-"""What messages call ground-truth masks."""
+"""The name of ground-truth masks in messages."""
 
 _NAMED = 5  # classes and photographs that a sentence names
 _FEW = 3  # fewer photographs than this show no numbering
@@ -112,12 +113,14 @@ class Agreement:
         if shift := self._shift():
             found.append(("numbering", self._numbering(shift)))
         if self._bare:
+            named = enumeration(self._bare, _NAMED)
             many = f"{len(self._bare)} of {self._photographs} tagged photographs"
-            text = f"{self._what}: no pixel of any tag in {many}: {_names(self._bare)}; {self._reason(some=True)}"
+            text = f"{self._what}: no pixel of any tag in {many}: {named}; {self._reason(some=True)}"
             found.append(("nothing_tagged", text))
         if self._unlabelled:
+            named = enumeration(self._unlabelled, _NAMED)
             many = f"{len(self._unlabelled)} of {self._masks} masks"
-            found.append(("void", f"{self._what}: {many} are void (255) throughout: {_names(self._unlabelled)}"))
+            found.append(("void", f"{self._what}: {many} are void (255) throughout: {named}"))
         if self._complete:
             found += self._by_class()
         elif self._photographs >= _FEW and 10 * self._foreign >= 9 * self._photographs:
@@ -132,12 +135,13 @@ class Agreement:
         names, found = self._classes.names, list[tuple[Kind, str]]()
         lost = [int(index) for index in np.flatnonzero((self._tagged > 0) & (self._both == 0))]
         if lost:
-            some = _some([f"{names[index]!r} ({_photographs(int(self._tagged[index]))})" for index in lost])
+            each = [f"{names[index]!r} ({counted(int(self._tagged[index]), 'photograph')})" for index in lost]
+            some = enumeration(each, _NAMED, quoted=False)
             found.append(("not_in_truth", f"{self._what}: these classes are tagged, but no mask shows them: {some}"))
         more = self._shown - self._both
         if more.any() and self._photographs:
             order = [int(index) for index in np.argsort(-more, kind="stable") if more[index]]
-            some = _some([self._untagged(index, int(more[index])) for index in order])
+            some = enumeration([self._untagged(index, int(more[index])) for index in order], _NAMED, quoted=False)
             found.append(
                 (
                     "not_tagged",
@@ -148,7 +152,7 @@ class Agreement:
 
     def _untagged(self, index: int, photographs: int) -> str:
         nowhere = "" if self._tagged[index] else ", and no photograph is tagged with it"
-        return f"{self._classes.names[index]!r} ({_photographs(photographs)}{nowhere})"
+        return f"{self._classes.names[index]!r} ({counted(photographs, 'photograph')}{nowhere})"
 
     def _shift(self) -> int:
         """Return by how much all numbers seem to be too low or too high; 0 if they do not."""
@@ -196,16 +200,3 @@ def _is_shifted(
     moved = np.zeros_like(wanted)
     moved[labels[labels >= classes.foreground.start]] = True
     return bool((moved == wanted).all())
-
-
-def _photographs(count: int) -> str:
-    return f"{count} photograph{'' if count == 1 else 's'}"
-
-
-def _names(names: Sequence[str]) -> str:
-    return enumeration(names, _NAMED)
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + more

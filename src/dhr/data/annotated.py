@@ -36,7 +36,7 @@ class Thing:
 
     label: str
     kind: str
-    """What it is, for messages: ``a box``, ``the choice of 'kind'``."""
+    """Its kind in words, for messages: ``a box``, ``the choice of 'kind'``."""
     outline: Outline | None = None
     missing: str | None = None
     """Why a region has no outline that can be painted."""
@@ -45,9 +45,9 @@ class Thing:
     layer: int = 0
     """Things of a higher layer lie on those of a lower one."""
     control: str | None = None
-    """For a choice: what was asked. Choices may be attributes, where ``classes.txt`` knows none of a control."""
+    """For a choice: its control. Choices are attributes if ``classes.txt`` has no choice of the control."""
     region: bool = False
-    """Whether it is of a part of the photograph."""
+    """Whether it covers a part of the photograph."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Annotation:
     source: Path
     """The file."""
     place: str
-    """Where it stands in the file, for messages."""
+    """Its place in the file, for messages."""
     things: tuple[Thing, ...] = ()
     unread: str | None = None
     """Something that the reader does not understand."""
     wrong: str | None = None
     """Why it cannot be used."""
     chosen: bool = False
-    """Whether somebody marked it as the one to compare with."""
+    """Whether somebody marked it as ground truth."""
 
     @property
     def where(self) -> str:
@@ -82,7 +82,7 @@ class Annotated:
     """The file, or the first of several."""
     annotations: Sequence[Annotation]
     labels: Sequence[str] | None = None
-    """The classes in their order, where the file tells them; otherwise those in use, in the order of the alphabet."""
+    """The classes in their order, if the file has them; otherwise those in use, in the order of the alphabet."""
     notes: tuple[str, ...] = ()
     uploads: bool = False
     """Whether names may bear the prefix of uploads; see :class:`~dhr.data.listing.Names`."""
@@ -170,7 +170,7 @@ class _Maker:
     source: Path
     classes: ClassTable
     outlined: bool
-    """Whether things are outlined in these files: where nothing is drawn, all is background."""
+    """Whether these files have outlines; if so, an annotation without things is all background."""
     masks: Mapping[str, MatchedMask]
     """Ground truth of photographs without outlines."""
     several: int = 0
@@ -213,13 +213,14 @@ class _Maker:
             if reason := one.wrong or self._unknown_tags(one):
                 return f"{one.where}: {reason}"
             if self._tags(one) != self._tags(first):
-                said = " and ".join(self._named(self._tags(each)) for each in (first, one))
+                names = [[self.classes.names[tag] for tag in sorted(self._tags(each))] for each in (first, one)]
+                said = " and ".join(enumeration(some, most=3) or "nothing" for some in names)
                 other = one.place if one.source == first.source else one.where
                 return f"{first.where} and {other} give it different tags ({said}); keep one of them"
         return None
 
     def _unknown_tags(self, one: Annotation) -> str | None:
-        unknown = frozenset(thing.label for thing in one.things if self._id(thing.label) is None)
+        unknown = frozenset(thing.label for thing in one.things if self._read.id_of(thing.label) is None)
         if not unknown:
             return None
         if unknown not in self._reasons:  # hints on spelling take long
@@ -227,14 +228,8 @@ class _Maker:
         return self._reasons[unknown]
 
     def _tags(self, one: Annotation) -> set[int]:
-        found = {label for thing in one.things if (label := self._id(thing.label)) is not None}
+        found = {label for thing in one.things if (label := self._read.id_of(thing.label)) is not None}
         return found - self._bare
-
-    def _named(self, tags: set[int]) -> str:
-        return enumeration([self.classes.names[tag] for tag in sorted(tags)], most=3) or "nothing"
-
-    def _id(self, label: str) -> int | None:
-        return self._read.id_of(label)
 
     def _ground_truth(self, path: Path, annotations: list[Annotation]) -> PaintedGroundTruth | NoGroundTruth | None:
         """Return the ground truth of the first annotation with all outlines; None if nothing could be drawn."""
@@ -252,7 +247,7 @@ class _Maker:
         drawn = {class_of(thing.label) for thing in one.things if thing.outline}
         objects = [
             PaintedObject(
-                self._id(thing.label) or 0,
+                self._read.id_of(thing.label) or 0,
                 () if thing.outline is None else (thing.outline,),
                 one.place,
                 thing.drawn,

@@ -26,7 +26,7 @@ class Strokes:
 
     code: bytes
     place: str
-    """Where it stands in its file, for messages."""
+    """Its place in the file, for messages."""
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
         """Paint the pixels that are not transparent; see :meth:`~dhr.data.painted.Outline.patch`."""
@@ -112,9 +112,9 @@ class PictureText:
     """A region as a PNG in a text (``data:image/png;base64,...``): its pixels are those that are not transparent."""
 
     text: str
-    """The code, without what precedes it."""
+    """The code without its prefix."""
     place: str
-    """Where it stands in its file, for messages."""
+    """Its place in the file, for messages."""
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
         """Paint the pixels that are not transparent; see :meth:`~dhr.data.painted.Outline.patch`."""

@@ -119,11 +119,6 @@ def why_not_class_folders(root: Path) -> str | None:
     return None
 
 
-def fits_class_folders(root: Path) -> bool:
-    """Tell whether there are at least two folders of photographs, without names that other formats use."""
-    return why_not_class_folders(root) is None
-
-
 def read_class_folders(draft: Draft) -> StoredDataSet:
     """Read ``ROOT/CLASS/*.jpg`` or ``ROOT/SPLIT/CLASS/*.jpg``; the folder's name is the only tag of its photographs.
 
@@ -199,7 +194,7 @@ def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence
     for folder in dict.fromkeys([*(top.folder for top in tops), *([] if split else [root])]):
         loose = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file())
         for path in (one for one in loose if not is_hidden(one.name)):
-            reason = "it lies in no class folder, so nothing says what is in it; move it into one"
+            reason = "it lies outside the class folders, so its class is unknown; move it into one"
             problems.append(Problem(printable(str(path)), reason))
     for folder in (one for top in tops for one in top.others):
         example = next(path for path in sorted(folder.rglob("*")) if path.is_file() and not is_hidden(path.name))
@@ -249,4 +244,6 @@ def _every_name(there: ClassFolders, with_split: bool) -> Iterator[str]:
             yield from (f"{above}/{name_of(file, SUFFIXES)}" for file in list_files(folder, SUFFIXES).files)
 
 
-CLASS_FOLDERS = Reader("a folder of photographs for each class", fits_class_folders, read_class_folders)
+CLASS_FOLDERS = Reader(
+    "a folder of photographs for each class", lambda root: why_not_class_folders(root) is None, read_class_folders
+)

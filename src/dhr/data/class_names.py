@@ -46,7 +46,7 @@ def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROU
             found.append(clean)
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
-        raise DataError(f"{path}: the class names {enumeration(twice)} stand there twice; rename or join them")
+        raise DataError(f"{path}: the class names {enumeration(twice)} occur twice; rename or join them")
     most = VOID - (background is not None)
     if not 1 <= len(found) <= most:
         raise DataError(f"{path}: expected 1 to {most} classes, got {len(found)}; correct them")

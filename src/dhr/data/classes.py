@@ -115,7 +115,7 @@ def read_text(path: Path, most: int = MAX_TEXT) -> str:
         ) from error
 
 
-def enumeration(names: Iterable[str], most: int = 8) -> str:
+def enumeration(names: Iterable[str], most: int = 8, quoted: bool = True) -> str:
     """List some names for a message.
 
     >>> enumeration(["cat", "dog", "owl"], most=2)
@@ -123,4 +123,4 @@ def enumeration(names: Iterable[str], most: int = 8) -> str:
     """
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
+    return ", ".join(repr(name) if quoted else name for name in names[:most]) + more

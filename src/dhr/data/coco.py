@@ -11,7 +11,7 @@ from dhr.data.benchmarks import benchmark
 from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import read_record, recorded
 from dhr.data.classes import enumeration
-from dhr.data.coco_content import Annotation, CocoContent, Image, read_coco_content
+from dhr.data.coco_content import CocoContent, Image, read_coco_content
 from dhr.data.coco_files import CocoFile, coco_files
 from dhr.data.coco_objects import Identity
 from dhr.data.images import SUFFIXES
@@ -22,11 +22,6 @@ from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem, Tagged
 from dhr.data.stored import Draft, Found, Reader, StoredDataSet
 from dhr.errors import DataError
-
-
-def fits_coco(root: Path) -> bool:
-    """Tell whether there is a file of COCO's format; see :func:`~dhr.data.coco_files.coco_files`."""
-    return bool(coco_files(root))
 
 
 def read_coco(draft: Draft) -> StoredDataSet:
@@ -146,7 +141,9 @@ class _Photographs:
             else:
                 by_file[files[0]].append(one)
         self._note_twice(by_file)
-        self._refuse_strays()
+        for number in self._strangers[:20]:
+            reason = f"annotations name the image {printable(str(number))[:80]}, which does not exist; remove them"
+            self.draft.problems.append(Problem(str(self.content.path), reason))
         crowds = self._crowds(labels)
         shared = {number: list(meant.values()) for number, meant in bearers.items() if len(meant) > 1}
         return [
@@ -195,13 +192,14 @@ class _Photographs:
             unread = unread or self.content.unread.get(image.number)
             for one in self.content.objects.get(image.number, []):
                 if one.category not in labels:
-                    unread = unread or self._unknown(one)
+                    what = f"an object of the category {printable(str(one.category))[:80]}, which does not exist,"
+                    unread = unread or f"{self.content.path} {one.painted.place}: {what}"
                     continue
                 label = labels[one.category]
                 tags.add(label)
                 void = one.crowd and one.category not in crowds_alone
                 objects.append(_placed(one.painted, VOID if void else label, image))
-        if not tags and unread is None and self._strays:
+        if not tags and unread is None and (self.content.homeless or self._strangers):
             unread = f"{self.content.path}: an object whose image is unknown, and which may be in this photograph,"
         for image in same:
             objects += [_placed(one, VOID, image) for one in self.content.void.get(image.number, [])]
@@ -210,14 +208,10 @@ class _Photographs:
         return Found(name_of(file, SUFFIXES), path, Tagged(foreground, unread=unread), truth)
 
     @cached_property
-    def _strays(self) -> bool:
-        """Tell whether objects belong to no image of the file: then a photograph without objects may not be empty."""
+    def _strangers(self) -> list[Identity]:
+        """Return images with objects that the file does not list: a photograph without objects may not be empty."""
         known = {one.number for one in self.content.images}
-        return self.content.homeless > 0 or not known.issuperset(self.content.objects)
-
-    def _unknown(self, one: Annotation) -> str:
-        number = printable(str(one.category))[:80]
-        return f"{self.content.path} {one.painted.place}: an object of the category {number}, which does not exist,"
+        return [one for one in self.content.objects if one not in known]
 
     def _note_twice(self, by_file: dict[str, list[Image]]) -> None:
         twice = {file: same for file, same in by_file.items() if len(same) > 1}
@@ -229,18 +223,14 @@ class _Photographs:
                 f"{printable(file)!r} ({ids}); their objects are taken together"
             )
 
-    def _refuse_strays(self) -> None:
-        known = {one.number for one in self.content.images}
-        for number in [one for one in self.content.objects if one not in known][:20]:
-            reason = f"annotations name the image {printable(str(number))[:80]}, which does not exist; remove them"
-            self.draft.problems.append(Problem(str(self.content.path), reason))
-
 
 def _placed(one: PaintedObject, label: int, image: Image) -> PaintedObject:
     return replace(one, label=label, drawn=one.drawn or image.drawn)
 
 
 COCO = Reader(
-    "annotations/instances_SPLIT.json with images/SPLIT/, or another JSON file of COCO's format", fits_coco, read_coco,
+    "annotations/instances_SPLIT.json with images/SPLIT/, or another JSON file of COCO's format",
+    lambda root: bool(coco_files(root)),
+    read_coco,
     published=True,
-)  # fmt: skip
+)

@@ -49,7 +49,7 @@ class CocoContent:
     names: dict[Identity, str] = field(default_factory=dict)
     """Name of each category."""
     uppers: dict[Identity, str] = field(default_factory=dict)
-    """Its super-category, where it has one."""
+    """Its super-category, if it has one."""
     images: list[Image] = field(default_factory=list)
     objects: dict[Identity, list[Annotation]] = field(default_factory=lambda: defaultdict(list))
     """By image."""
@@ -61,7 +61,7 @@ class CocoContent:
     """Annotations that name no image."""
     problems: list[Problem] = field(default_factory=list)
     record: Any = None
-    """What ``dhr export`` noted of the classes; see :mod:`dhr.data.class_record`."""
+    """The record of the classes by ``dhr export``; see :mod:`dhr.data.class_record`."""
 
     def used(self) -> set[Identity]:
         """Return the categories that have an object."""

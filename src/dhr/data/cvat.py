@@ -35,11 +35,6 @@ def _files(root: Path) -> list[Path]:
     return found
 
 
-def fits_cvat(root: Path) -> bool:
-    """Tell whether there is ``annotations.xml``, or another file of CVAT's annotations."""
-    return bool(_files(root))
-
-
 def read_cvat(draft: Draft) -> StoredDataSet:
     """Read ``annotations.xml`` with its photographs in ``images/`` or beside it.
 
@@ -157,4 +152,4 @@ def _mask(given: dict[str, str]) -> Outline:
 _OUTLINES: dict[str, Callable[[dict[str, str]], Outline]] = {"polygon": _polygon, "ellipse": _ellipse, "mask": _mask}
 
 
-CVAT = Reader("annotations.xml", fits_cvat, read_cvat)
+CVAT = Reader("annotations.xml", lambda root: bool(_files(root)), read_cvat)

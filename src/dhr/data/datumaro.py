@@ -51,11 +51,6 @@ _JSON = re.compile(rb'\s*\{\s*"dm_format_version"')
 _DRAWN = ("mask", "polygon", "ellipse")
 
 
-def fits_datumaro(root: Path) -> bool:
-    """Tell whether there is ``dhr.json`` with a format of datumaro, or its own JSON, arrow or binary files."""
-    return _format(root) is not None
-
-
 def read_datumaro(draft: Draft) -> StoredDataSet:
     """Read a folder in one of :data:`DATUMARO_FORMATS`, with its photographs in it or in ``images/``.
 
@@ -227,10 +222,7 @@ class _Maker:
             place, inside = key_of(str(path)), f"{key_of(str(self._root))}/"
             if place.startswith(inside) and place[len(inside) :] in self._files:
                 return place[len(inside) :]
-        return self._by_name(str(item.id))
-
-    def _by_name(self, name: str) -> str | None:
-        found, _ = self._names.find(name)
+        found, _ = self._names.find(str(item.id))
         return found[0] if len(found) == 1 else None
 
 
@@ -275,4 +267,8 @@ def _runs(one: Any) -> CodedRuns:
     return CodedRuns(counts if isinstance(counts, str) else counts.decode("ascii"), size)
 
 
-DATUMARO = Reader("dhr.json of dhr export --to datumaro, or datumaro's own files", fits_datumaro, read_datumaro)
+DATUMARO = Reader(
+    "dhr.json of dhr export --to datumaro, or datumaro's own files",
+    lambda root: _format(root) is not None,
+    read_datumaro,
+)

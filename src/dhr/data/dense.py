@@ -31,9 +31,9 @@ class Part:
     masks: Path
     storage: Storage
     note: str
-    """Where the class ids stand, for messages."""
+    """The place that explains the class ids, for messages."""
     suffix: str = ".png"
-    """What follows a photograph's name in that of its mask."""
+    """The end of a mask's name, after the photograph's name."""
 
 
 def assemble(
@@ -120,11 +120,6 @@ def _stuff_places(root: Path) -> dict[str, tuple[Path, Path]]:
     return found
 
 
-def fits_stuff(root: Path) -> bool:
-    """Tell whether there are folders of photographs such as ``images/train2017``, and of masks for them."""
-    return bool(_stuff_places(root))
-
-
 def read_stuff(draft: Draft) -> StoredDataSet:
     """Read COCO-Stuff: ``stuffthingmaps`` store category ids less one, 0..181 with gaps, and 255 for void.
 
@@ -155,11 +150,6 @@ def _context_top(root: Path) -> tuple[Path, Path] | None:
         if masks is not None and (root / folder / "JPEGImages").is_dir():
             return root / folder, masks
     return None
-
-
-def fits_context(root: Path) -> bool:
-    """Tell whether there are ``JPEGImages`` and ``SegmentationClassContext``."""
-    return _context_top(root) is not None
 
 
 def read_context(draft: Draft) -> StoredDataSet:
@@ -200,15 +190,26 @@ def _context_order(top: Path, masks: Path, classes: ClassTable) -> tuple[int, ..
     return tuple(numbers[name] for name in classes.names)
 
 
-CONTEXT = Reader("JPEGImages/ with SegmentationClassContext/", fits_context, read_context, published=True)
+CONTEXT = Reader(
+    "JPEGImages/ with SegmentationClassContext/",
+    lambda root: _context_top(root) is not None,
+    read_context,
+    published=True,
+)
 ADE = Reader(
-    "images/training/ with annotations/training/", fits_ade, read_ade, published=True,
+    "images/training/ with annotations/training/",
+    fits_ade,
+    read_ade,
+    published=True,
     needs=(("images/training", "images/validation"), ("annotations/training", "annotations/validation")),
-)  # fmt: skip
+)
 STUFF = Reader(
-    "images/train2017/ with stuffthingmaps_trainval2017/train2017/", fits_stuff, read_stuff, published=True,
+    "images/train2017/ with stuffthingmaps_trainval2017/train2017/",
+    lambda root: bool(_stuff_places(root)),
+    read_stuff,
+    published=True,
     needs=(
         ("images/train2017", "images/val2017", "train2017", "val2017"),
         ("stuffthingmaps_trainval2017/train2017", "stuffthingmaps_trainval2017/val2017"),
     ),
-)  # fmt: skip
+)

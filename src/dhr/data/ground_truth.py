@@ -1,4 +1,4 @@
-"""Ground-truth masks: where that of a photograph comes from, and which files of a folder belong to which photograph."""
+"""Sources of ground-truth masks, and the match of mask files with photographs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class NoGroundTruth:
 
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
         """Raise ItemError."""
-        raise ItemError(f"{self.reason}; mend it, or score without this photograph")
+        raise ItemError(f"{self.reason}; correct it, or score without this photograph")
 
 
 @dataclass(frozen=True)

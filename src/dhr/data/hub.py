@@ -158,7 +158,8 @@ def _columns(draft: Draft, table: Any, datasets: Any) -> _Columns:
     features = table.features
     images = _one_of(root, table, _IMAGES, "of images", lambda one: isinstance(one, datasets.Image))
     tags = _one_of(root, table, _TAGS, "of tags", lambda one: isinstance(one, datasets.ClassLabel))
-    if not _is_image(features[images], datasets):
+    kind = getattr(features[images], "dtype", None)
+    if not isinstance(features[images], datasets.Image) and kind not in ("string", "binary"):
         raise DataError(
             f"{root}: expected images in column {images!r}, got {str(features[images])[:60]!r}; cast it to Image"
         )
@@ -184,10 +185,6 @@ def _one_of(root: Path, table: Any, names: Sequence[str], what: str, fits: Calla
         return fitting[0]
     there = ", ".join(known)
     raise DataError(f"{root}: expected a column {what} ({', '.join(names)}), got {there}; rename one")
-
-
-def _is_image(feature: Any, datasets: Any) -> bool:
-    return isinstance(feature, datasets.Image) or getattr(feature, "dtype", None) in ("string", "binary")
 
 
 def _undecoded(table: Any, images: str, masks: str | None, datasets: Any) -> Any:
@@ -255,6 +252,8 @@ def _name(value: Any, row: int) -> str:
 
 
 HUGGINGFACE = Reader(
-    "state.json and dataset_info.json, or dataset_dict.json", fits_hub, read_hub,
+    "state.json and dataset_info.json, or dataset_dict.json",
+    fits_hub,
+    read_hub,
     needs=(("dataset_info.json",), ("state.json",)),
-)  # fmt: skip
+)

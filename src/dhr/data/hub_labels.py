@@ -9,6 +9,7 @@ from typing import Any
 from dhr.data.classes import enumeration
 from dhr.data.samples import ClassTable
 from dhr.errors import DataError
+from dhr.words import counted
 
 _CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes", "class_label", "name")
 _EXPECTED = "expected texts or class labels as tags"
@@ -124,7 +125,9 @@ def _width(rows: Sequence[list[Any]], whole: bool) -> int:
 def _placed(where: str, names: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
     """Return the names for lists of ``width`` places; raise DataError if their number differs."""
     if names is None or len(names) != width:
-        there = "nothing names them" if names is None else f"classes.txt names {len(names)} classes"
+        there = (
+            "nothing names them" if names is None else f"classes.txt names {counted(len(names), 'class', 'classes')}"
+        )
         raise DataError(
             f"{where} holds lists of {width} numbers 0 and 1, one for each class, but {there}; write classes.txt with "
             f"a first line background and {width} names in the order of the lists"
@@ -149,8 +152,9 @@ def _numbered(where: str, names: tuple[str, ...] | None, numbers: Sequence[Any])
             f"and the names of 0, 1, 2 ... in this order, {_REMEDY}"
         )
     if high >= len(names) or low < -1:
+        many = counted(len(names), "class", "classes")
         raise DataError(
-            f"{where} holds numbers {low} to {high}, but classes.txt names {len(names)} classes besides the "
+            f"{where} holds numbers {low} to {high}, but classes.txt names {many} besides the "
             f"background, which count from 0; correct one of them, {_REMEDY}"
         )
     return names

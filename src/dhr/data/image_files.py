@@ -123,7 +123,7 @@ def _refuse_parts(image: ImageFile.ImageFile, file: _Metered) -> None:
     """Refuse parts that are larger than the picture; the rest of the file may then be read."""
     width, height = image.size
     most = MAX_HEADER + _MOST_BYTES * width * height
-    if isinstance(image, TiffImageFile):  # libtiff reads by itself: it is given the file, and not our reader
+    if isinstance(image, TiffImageFile):  # libtiff reads the file itself, without our reader
         tags = image.tag_v2
         sizes = [_largest(tags.get(tag, 0)) for tag in (_STRIP_BYTES, _TILE_BYTES)]
         tile = _largest(tags.get(_TILE_WIDTH, 0)) * _largest(tags.get(_TILE_LENGTH, 0))

@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 """Suffixes of photographs, in lower case."""
 
 PNG_LEVEL = 3
-"""Of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
+"""Level of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
 
 
 _STRIP = 4_000_000  # pixels converted at once: conversion then needs little memory beside the photograph itself
@@ -99,7 +99,7 @@ def write_mask(path: Path, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.n
 CONVERT = (
     "save it as an indexed (mode P) or 8-bit greyscale (mode L) PNG whose pixel values are class ids 0..254, 255 = void"
 )
-"""What to do with a mask that cannot be read."""
+"""The remedy for a mask that cannot be read."""
 
 _LOSSY = ("JPEG", "WEBP")
 

@@ -34,11 +34,6 @@ def _files(root: Path) -> list[Path]:
     return found
 
 
-def fits_label_studio(root: Path) -> bool:
-    """Tell whether there is a JSON file of tasks."""
-    return bool(_files(root))
-
-
 def read_label_studio(draft: Draft) -> StoredDataSet:
     """Read exports (JSON or JSON-MIN) with their photographs in ``images/`` or beside them.
 
@@ -70,7 +65,7 @@ class _Reader:
         self._seen: list[Annotation] = []
         self._predicted: list[Annotation] = []
         self._rows: list[tuple[Annotation, Row]] = []
-        """With texts of which some may be choices."""
+        """Annotations, and rows whose texts may be choices."""
         self._looked_at = False
         """Whether somebody annotated anything."""
         self._attributes: Counter[str] = Counter()
@@ -188,4 +183,4 @@ def _id(value: Any) -> str:
     return printable(str(value))[:40]
 
 
-LABEL_STUDIO = Reader("a JSON file of tasks", fits_label_studio, read_label_studio)
+LABEL_STUDIO = Reader("a JSON file of tasks", lambda root: bool(_files(root)), read_label_studio)

@@ -47,8 +47,7 @@ class ImageFinder:
         """Return, by key, the files that its texts mean, and the paths that lead to them."""
         found = {}
         for key, values in texts.items():
-            hits = [hit for text in values if (hit := self._hit(text))]
-            if hits:
+            if hits := [hit for text in values if (hit := self._hit(text))]:
                 found[key] = dict(hits)
         return found
 

@@ -12,7 +12,7 @@ from dhr.data.classes import enumeration
 from dhr.data.label_studio_image import PICTURES, is_image
 
 _OWN = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "data"}
-_CHOICES = ("choice", "choices", "tag", "tags", "label", "labels")  # names of controls that say what they are
+_CHOICES = ("choice", "choices", "tag", "tags", "label", "labels")  # names of controls that show their kind
 _KINDS = {"text": "textarea", "selected": "pairwise"} | {
     kind: kind for kind in ("choices", "taxonomy", "rating", "number", "datetime", "ranker", "chatmessage")
 }
@@ -26,7 +26,7 @@ class Row:
     results: list[dict[str, Any]] = field(default_factory=list)
     """As in JSON."""
     texts: dict[str, str] = field(default_factory=dict)
-    """By name; some may be choices."""
+    """Texts by name; some may be choices."""
     lists: set[str] = field(default_factory=set)
     """Names of lists of choices: one for each region, which is an attribute."""
     annotated: bool = True
@@ -68,7 +68,7 @@ class Choices:
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     wrong: str | None = None
-    """Why they cannot be told."""
+    """Why they cannot be found."""
 
 
 def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] | None) -> Choices:

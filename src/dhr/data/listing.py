@@ -13,7 +13,7 @@ from dhr.data.samples import Problem
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-# What systems and archives leave beside people's files, in lower case: thumbnails, settings, waste.
+# Files and folders of systems and archives, in lower case: thumbnails, settings, waste.
 _SYSTEM = frozenset(
     {
         "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
@@ -38,7 +38,7 @@ class Listing:
     files: tuple[str, ...]
     """Relative POSIX paths as on the disk, sorted."""
     problems: tuple[Problem, ...]
-    """What was passed over, hidden files apart."""
+    """Other files, except hidden ones."""
 
 
 def list_files(root: Path, suffixes: frozenset[str]) -> Listing:
@@ -152,13 +152,8 @@ def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:
                 else "a link that leads nowhere; correct or remove it"
             )
         return "not a regular file; remove it"
-    if _suffix(entry.name) not in suffixes:
+    if name_of(entry.name, suffixes) == entry.name:
         return f"not an image ({' '.join(sorted(suffixes))}); convert it or remove it"
     if _UNPRINTABLE.search(entry.name):
         return "the file name has control characters or is not UTF-8; rename it"
     return None
-
-
-def _suffix(name: str) -> str:
-    _, dot, suffix = name.rpartition(".")
-    return (dot + suffix).lower()

@@ -10,12 +10,12 @@ from typing import Literal
 
 from dhr.data.plain_pickle import Refused
 from dhr.data.samples import ClassTable
+from dhr.words import counted
 
 Kind = Literal["array", "keys", "classes", "mask"]
-"""How a file tells maps apart: by their place, by numbers of its own, by ids of the class table, by pixel values."""
+"""The identification of maps in a file: by place, by own numbers, by ids of the class table, by pixel values."""
 Stack = Literal["tags", "classes", "table", "background"]
-"""What arrays hold: the tags in their order, all classes that can be tagged, the whole table, or the background and
-then the tags."""
+"""The content of arrays: the tags in order, all classes that can be tagged, the whole table, or background and tags."""
 
 _EXPLICIT = "write dictionaries whose `classes` are ids of the class table (docs/models.md)"
 
@@ -42,7 +42,7 @@ def stack_numbers(
         return found
     more = "; if its first map is the background's, --wss.numbering table" if count == len(tags) + 1 else ""
     raise Refused(
-        f"it has {count} maps; expected {len(tags)}, one for each tag of the photograph, or "
+        f"it has {counted(count, 'map')}; expected {len(tags)}, one for each tag of the photograph, or "
         f"{len(classes.foreground)}, one for each class{more}"
     )
 
@@ -64,12 +64,12 @@ def find_stack(counts: Collection[tuple[int, tuple[int, ...]]], classes: ClassTa
         best = [name for name in best if name in _BACKGROUND_FIRST] or best
     if any(places[name] != places[best[0]] for name in best):
         raise Refused(
-            f"{most} arrays may hold {' or '.join(_WORDS[name] for name in best)}; if the first map is the "
+            f"{counted(most, 'array')} may hold {' or '.join(_WORDS[name] for name in best)}; if the first map is the "
             f"background's, --wss.numbering table, else {_EXPLICIT}"
         )
     if best == ["background"] and numbering != "table":
         raise Refused(
-            f"{most} arrays have one map more than their photographs have tags; if the first is the background's, "
+            f"one map more than tags in {counted(most, 'array')}; if the first is the background's, "
             f"--wss.numbering table, else {_EXPLICIT}"
         )
     return best[0]
@@ -117,7 +117,11 @@ def refuse_numbering(files: Sequence[Numbered], classes: ClassTable, numbering: 
         for one, files in ((first, [file for file in files if _fits(file, classes, first)]), (other, fitting))
     )
     # One map more than tags, and a 0 in every file: a background first, or all classes.
-    either = theirs == ours and other < start and all(_with_background(file, other) for file in files)
+    either = (
+        theirs == ours
+        and other < start
+        and all(file.keys == {0, *(tag - other for tag in file.tags)} for file in files)
+    )
     if theirs < ours or (theirs == ours and not (either and start and files)):
         return
     what = f"the numbers of the maps of {len(fitting)} of {len(files)} photographs"
@@ -140,10 +144,6 @@ def _fits_exactly(file: Numbered, classes: ClassTable, first: int) -> bool:
     every = {index - first for index in classes.foreground}
     background = {0} if first < classes.foreground.start else set()
     return file.keys in (tags, tags | background, every, every | background)
-
-
-def _with_background(file: Numbered, first: int) -> bool:
-    return file.keys == {0, *(tag - first for tag in file.tags)}
 
 
 def _tags(count: int, tags: Sequence[int], classes: ClassTable) -> tuple[int, ...] | None:

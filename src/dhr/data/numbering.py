@@ -49,7 +49,7 @@ class Numbering:
     source: str
     """The file that names them, for messages."""
     notes: tuple[str, ...] = ()
-    """What a person should know, a sentence each."""
+    """Notes for the user, a sentence each."""
     examples: tuple[tuple[Path, tuple[int, ...] | None], ...] = ()
     """A few masks, with the tags of their photographs where these are known: they tell whether colours count
     (:func:`~dhr.data.palettes.reading`)."""
@@ -128,7 +128,8 @@ def numbering(
     exist. ``masks`` are files of it with the tags of their photographs (None if unknown); some are opened when the
     first mask is read. Raises DataError if the two share no class, or the folder's table is damaged.
     """
-    found, examples = _found(folder) if folder.is_dir() else None, _spread(tuple(masks))
+    found, examples = _found(folder) if folder.is_dir() else None, tuple(masks)
+    examples = examples[:: max(1, len(examples) // MOST)][:MOST]  # from all parts of the folder
     if found is None:
         return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", (), examples, folder)
     own, path = found
@@ -145,11 +146,6 @@ def numbering(
     notes = tuple(_notes(classes, own, ids, path, folder))
     source = path.name if path.name == "classes.txt" else str(path)
     return Numbering(classes, own, tuple(ids), source, notes, examples, folder)
-
-
-def _spread(masks: Sequence[tuple[Path, tuple[int, ...] | None]]) -> tuple[tuple[Path, tuple[int, ...] | None], ...]:
-    """Choose some masks from all parts of the folder."""
-    return tuple(masks[:: max(1, len(masks) // MOST)][:MOST])
 
 
 def _index(own: ClassTable, name: str, index: int, classes: ClassTable) -> int:

@@ -19,26 +19,26 @@ from dhr.errors import ItemError
 from dhr.words import one_line
 
 _Orientation = Callable[[], int]
-_LAYERS = 1_000  # how many times the objects of a photograph may cover it; more would take for ever to paint
+_LAYERS = 1_000  # how often the objects of a photograph may cover it; more would take too long to paint
 _SMALL = 100_000  # pixels; photographs of fewer may be covered more often
 
 
 @dataclass(frozen=True)
 class PaintedObject:
-    """One annotation: what it is, and where."""
+    """One annotation: its class and its place."""
 
     label: int
     """Class id; :data:`~dhr.data.samples.VOID` for a region that is not to be scored."""
     outlines: tuple[Outline, ...]
-    """Together they are the object."""
+    """Parts of the object."""
     place: str
-    """Where it stands in its file, for messages: an annotation's id, or a line."""
+    """Its place in the file, for messages: an annotation's id, or a line."""
     drawn: Size | None = None
     """Height and width of the picture that it was drawn on; None: those of the photograph."""
     missing: str | None = None
     """Why it has no outline: the photograph is tagged with it, but has no ground truth."""
     layer: int = 0
-    """Objects of a higher layer lie on those of a lower one, whatever their areas: some files say what is in front."""
+    """Objects of a higher layer lie on those of a lower one, whatever their areas: some files have an order."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PaintedGroundTruth:
     image: Path
     objects: Sequence[PaintedObject]
     rest: int = 0
-    """Label of pixels without an object: the background, or :data:`~dhr.data.samples.VOID` where there is none."""
+    """Label of pixels without an object: the background, or :data:`~dhr.data.samples.VOID` without one."""
 
     def read(self, shape: Size) -> UInt8[np.ndarray, "h w"]:
         """Return class ids and :data:`~dhr.data.samples.VOID`.
@@ -72,7 +72,7 @@ class PaintedGroundTruth:
                 areas[:], layer = MAX_PIXELS + 1, one.layer
                 most -= labels.size
             try:
-                most -= _paint(one, labels, areas, self._orientation)
+                most -= _paint(one, labels, areas, lambda: read_orientation(self.image))
             except (ValueError, TypeError, OverflowError) as error:
                 reason = one_line(error)
                 raise ItemError(
@@ -84,9 +84,6 @@ class PaintedGroundTruth:
                     f"{self.source}: the objects of {self.image.name} cover it over {_LAYERS} times; correct them"
                 )
         return labels
-
-    def _orientation(self) -> int:
-        return read_orientation(self.image)
 
 
 def painted(

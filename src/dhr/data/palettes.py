@@ -36,12 +36,12 @@ class Reading:
     """Whether colours count."""
     conflicts: int
     """Masks, of those looked at, in which the two differ."""
-    told: bool
-    """Whether tags told which is right."""
+    by_tags: bool
+    """Whether the tags decided it."""
 
     def note(self, folder: Path) -> str | None:
         """Return a note for the user."""
-        if not self.conflicts or (self.told and not self.colours):
+        if not self.conflicts or (self.by_tags and not self.colours):
             return None
         if self.colours:
             return f"{folder}: masks whose palette a program has sorted or reduced are read by their colours"
@@ -69,8 +69,8 @@ def reading(evidence: Sequence[Evidence], storage: Storage) -> Reading:
             by_number += _fit(found[0], tags, storage)
             by_colour += _fit(found[1], tags, storage)
     if by_number != by_colour:
-        return Reading(by_colour > by_number, conflicts, told=True)
-    return Reading(not (conflicts >= _SEVERAL and len(palettes) == 1), conflicts, told=False)
+        return Reading(by_colour > by_number, conflicts, by_tags=True)
+    return Reading(not (conflicts >= _SEVERAL and len(palettes) == 1), conflicts, by_tags=False)
 
 
 def _fit(found: frozenset[int], tags: frozenset[int], storage: Storage) -> int:

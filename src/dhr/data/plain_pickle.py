@@ -106,10 +106,6 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
     return _Array()
 
 
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    return _numbers(data, dtype, shape, order)
-
-
 def _scalar(dtype: Any, data: Any) -> Any:
     return _numbers(data, dtype, (), "C").item()
 
@@ -118,10 +114,6 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if str(encoding).replace("-", "") != "latin1":
         raise Refused(f"it holds text in {str(encoding)[:20]!r}")
     return str(text).encode("latin-1")
-
-
-def _no_bytes() -> bytes:
-    return b""
 
 
 def _storage(content: Any) -> Any:
@@ -150,7 +142,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *others: Any) -> 
 def _names() -> Mapping[tuple[str, str], Any]:
     found: dict[tuple[str, str], Any] = {
         ("_codecs", "encode"): _encode,
-        ("__builtin__", "bytes"): _no_bytes,  # as old protocols write b""
+        ("__builtin__", "bytes"): lambda: b"",  # as old protocols write b""
         ("collections", "OrderedDict"): OrderedDict,
         ("numpy", "ndarray"): _NDARRAY,
         ("numpy", "dtype"): _Dtype,
@@ -160,12 +152,12 @@ def _names() -> Mapping[tuple[str, str], Any]:
     for core in ("numpy.core", "numpy._core"):
         found[core + ".multiarray", "_reconstruct"] = _reconstruct
         found[core + ".multiarray", "scalar"] = _scalar
-        found[core + ".numeric", "_frombuffer"] = _from_buffer
+        found[core + ".numeric", "_frombuffer"] = _numbers
     return found
 
 
 _NAMES = _names()
-"""All that a pickle may name, and what is called instead of it."""
+"""The names that a pickle may use, and their substitutes."""
 
 
 class _Plain(pickle.Unpickler):

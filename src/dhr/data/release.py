@@ -28,11 +28,6 @@ def _splits(root: Path) -> list[str]:
     return sorted(path.name for path in folders if (path / "xml").is_dir() or (path / "mask").is_dir())
 
 
-def fits_release(root: Path) -> bool:
-    """Tell whether there is a folder with ``image/`` and ``xml/`` or ``mask/`` in it."""
-    return bool(_splits(root))
-
-
 def read_release(draft: Draft) -> StoredDataSet:
     """Read a data set as the authors released it.
 
@@ -79,8 +74,8 @@ def _storage(root: Path) -> tuple[Storage, str]:
             own = known in ("voc", "ade")
             return Storage(made.classes, made.stored, made.void, own_palette=own), f"the classes of {known}"
     raise DataError(
-        f"{root}: expected a folder called VOC2012, COCO2014, PascalContext, ADE2016 or COCO-Stuff, which says "
-        f"what its classes are, got {name!r}; rename it, or write classes.txt"
+        f"{root}: expected a folder called VOC2012, COCO2014, PascalContext, ADE2016 or COCO-Stuff, which "
+        f"stands for its classes, got {name!r}; rename it, or write classes.txt"
     )
 
 
@@ -99,6 +94,9 @@ def _of_json(path: Path) -> Storage:
 
 
 RELEASE = Reader(
-    "SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/", fits_release, read_release, published=True,
+    "SPLIT/image/ with SPLIT/xml/ and SPLIT/mask/",
+    lambda root: bool(_splits(root)),
+    read_release,
+    published=True,
     needs=(("*/image",), ("*/xml", "*/mask")),
-)  # fmt: skip
+)

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from dhr.records.problem import Problem as Problem
 
 VOID = 255
-"""Label of pixels that carry no class, in truth masks and in ours."""
+"""Label of pixels without a class, in ground truth and in masks of dhr."""
 
 UNTAGGED = (
     "no tags, and without a background its pixels can be of no class; tag it, remove it, or make `background` the "
@@ -28,11 +28,11 @@ class ClassTable:
     background: bool
     """Whether class 0 is the background: it is in every photograph, is never tagged, and has no CAM."""
     supers: tuple[str, ...] | None = None
-    """Super-class of each class, where the data set knows it."""
+    """Super-class of each class, if the data set has them."""
     colours: tuple[tuple[int, int, int], ...] | None = None
     """RGB of each class, 0..255, where the data set has its own; otherwise ``data.palette`` gives the colours."""
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """What its reader decided by itself, a sentence each."""
+    """Decisions of its reader, a sentence each."""
 
     @property
     def foreground(self) -> range:
@@ -49,8 +49,8 @@ class Sample:
     source: str
     """What a person would look for: the file's path, or the number of a generated scene."""
     tags: tuple[int, ...]
-    """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
-    pixel is background."""
+    """Class ids, sorted, never the background. Empty only if the table has a background: a negative, whose pixels are
+    all background."""
     has_ground_truth: bool
 
 

@@ -61,10 +61,10 @@ def _csv(path: Path) -> Table:
     if "\0" in text:
         line = 1 + text[: text.index("\0")].count("\n")
         raise DataError(f"{path} line {line}: expected text, got a byte 0; save it as CSV in UTF-8")
-    told = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # as one spreadsheet program tells another
-    skipped = 0 if told is None else 1
-    text = text if told is None else text[told.end() :]
-    separator = _separator(text) if told is None else told[1]
+    given = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # a line of spreadsheet programs for each other
+    skipped = 0 if given is None else 1
+    text = text if given is None else text[given.end() :]
+    separator = _separator(text) if given is None else given[1]
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=separator)
     rows = []
     try:
@@ -133,7 +133,7 @@ def _bound(path: Path, file: IO[bytes]) -> None:
 
 def _sheet(sheet: Any) -> Table | None:
     """Return the table of a sheet; None if it is empty."""
-    sheet.reset_dimensions()  # what the file says of its size may be anything
+    sheet.reset_dimensions()  # the size in the file may be anything
     head = next(_lines(sheet, _COLUMNS), None)
     if head is None:
         return None

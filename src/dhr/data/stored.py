@@ -26,7 +26,7 @@ from dhr.words import counted
 
 @runtime_checkable
 class Kept(Protocol):
-    """A photograph inside another file, read on demand; its text tells a person where it is."""
+    """A photograph inside another file, read on demand; its text names its place."""
 
     def load(self) -> Content:
         """Return its bytes, or raise ItemError."""
@@ -40,7 +40,7 @@ class Found:
     name: str
     """Relative POSIX path without suffix."""
     image: Path | Kept
-    """Its text tells a person where the photograph is."""
+    """The photograph; its text names its place for messages."""
     tagged: Tagged
     ground_truth: GroundTruth | None = None
     """:class:`~dhr.data.ground_truth.NoGroundTruth` if its annotation should hold it but does not."""

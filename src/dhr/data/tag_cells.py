@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 SEPARATORS = ("|", ",", "\uff0c", "\u3001", "\uff1b")
-"""What may stand between tags, beside ``;`` and line ends, but in the name of a class as well."""
+"""Separators of tags beside ``;`` and line ends; names of classes may hold them as well."""
 
 _ALWAYS = re.compile(r"[;\r\n]")
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""

@@ -25,11 +25,6 @@ _TEXTS = (".txt", ".md")  # beside photographs: class names, a tool's read-me
 _NO_PHOTOGRAPHS = (*MASK_FOLDERS, "SegmentationObject", "ImageSets", "truth")
 
 
-def fits_voc(root: Path) -> bool:
-    """Tell whether there are photographs with labels of VOC's kind; see :func:`voc_places`."""
-    return bool(voc_places(root))
-
-
 def read_voc(draft: Draft) -> StoredDataSet:
     """Read VOC's format.
 
@@ -39,15 +34,15 @@ def read_voc(draft: Draft) -> StoredDataSet:
     """
     root, split = draft.root, draft.split
     places = _places(root)
-    labels = _label_file([*(place.top for place in places.values()), root])
+    tops = [*(place.top for place in places.values()), root]
+    labels = next((top / name for top in tops for name in LABEL_FILES if (top / name).is_file()), None)
     parts = {name: _Part(name, place, annotated=labels is None) for name, place in places.items()}
     chosen, wanted = list(parts), None
     if split is not None and "" not in parts:
         chosen = draft.choose(list(parts))
     elif split is not None:
         wanted = _wanted(root, split, parts[""], draft.problems)
-    tops = list(dict.fromkeys([*(part.place.top for part in parts.values()), root]))
-    table = _table(tops, parts, draft.progress)
+    table = _table(list(dict.fromkeys(tops)), parts, draft.progress)
     reader = TagReader(table.classes, table.listed_in)
     draft.notes += [] if table.note is None else [table.note]
     strays = draft.problems if wanted is None else None
@@ -123,7 +118,7 @@ class _Part:
         found = [f"{self.place.top} is read; so could be {other}, with --data" for other in other_years(self.place)]
         if table.storage is None and self.place.mask_folders:
             folder = self.place.mask_folders[-1]
-            found.append(f"masks in {folder} are not read: write classes.txt, which says what class each number is")
+            found.append(f"masks in {folder} are not read: write classes.txt with the class of each number")
         return [*found, *([] if self.xml is None else self.xml.notes)]
 
 
@@ -174,11 +169,6 @@ def _list(place: Place, root: Path, split: str) -> Path:
     raise no_split(root, split, lists)
 
 
-def _label_file(folders: Sequence[Path]) -> Path | None:
-    """Return a list of the labels of all photographs."""
-    return next((folder / name for folder in folders for name in LABEL_FILES if (folder / name).is_file()), None)
-
-
 def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progress) -> VocTable:
     """Return the class table of a file in ``folders``, else of the annotations of all splits."""
     if any((folder / name).is_file() for folder in folders for name in CLASS_FILES):
@@ -201,6 +191,9 @@ def _of_masks(
 
 
 VOC = Reader(
-    "JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json, or photographs with XML files", fits_voc,
-    read_voc, published=True, needs=(("JPEGImages",), ("Annotations", "SegmentationClass", "cls_labels.json")),
-)  # fmt: skip
+    "JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json, or photographs with XML files",
+    lambda root: bool(voc_places(root)),
+    read_voc,
+    published=True,
+    needs=(("JPEGImages",), ("Annotations", "SegmentationClass", "cls_labels.json")),
+)

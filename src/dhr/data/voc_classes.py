@@ -29,11 +29,11 @@ class VocTable:
 
     classes: ClassTable
     storage: Storage | None
-    """None where nothing says which number is which class."""
+    """None if the numbers of the classes are unknown."""
     source: str
-    """Where the class ids stand, for messages."""
+    """The place that explains the class ids, for messages."""
     note: str | None = None
-    """What was decided without a file, or about one."""
+    """A decision without a file, or about one."""
 
     @property
     def listed_in(self) -> str:

@@ -10,10 +10,10 @@ from dhr.data.places import base, folder_named, folders_of, split_of
 from dhr.data.voc_xml import is_annotation
 
 INNER = ("VOC2012", "VOC2007", "VOCdevkit/VOC2012", "VOCdevkit/VOC2007")
-"""Where the folder lies in what is downloaded."""
+"""Places of the folder in the download."""
 _XML_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 MASK_FOLDERS = ("SegmentationClassPNG", "SegmentationClassAug", "SegmentationClass")
-"""Folders of truth masks; of several masks the last counts, since it is the official one."""
+"""Folders of masks; of several masks the last counts, as it is the official one."""
 _LOOKED_AT = 20  # XML files that are opened to see whether they are VOC's
 
 
@@ -22,7 +22,7 @@ class Place:
     """Photographs with their annotations."""
 
     top: Path
-    """The folder in which all of it lies."""
+    """The folder that holds everything."""
     images: Path
     xml: Path | None
     """The folder of annotations; it may be that of the photographs."""

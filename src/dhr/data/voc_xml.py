@@ -14,7 +14,7 @@ from dhr.files import open_regular
 
 _HEAD = 4096  # bytes in which an annotation shows itself
 _ROOT = re.compile(rb"<annotation[\s>]")
-_LABELS = ("name", "label", "class")  # elements whose text is a class, in objects and wherever else they stand
+_LABELS = ("name", "label", "class")  # elements whose text is a class, in objects and elsewhere
 _OF_OTHERS = ("owner", "attribute")  # in these a name is that of a person or of a property
 
 
@@ -24,13 +24,13 @@ class Annotation:
 
     path: Path
     filename: str
-    """The photograph's name as the file gives it; empty where it gives none."""
+    """The photograph's name in the file; empty without one."""
     objects: tuple[tuple[int, str], ...]
     """Line and class of each object, those marked as difficult included."""
     others: tuple[tuple[int, str], ...]
     """Line and text of names that are no object's own, such as those of parts."""
     strange: str | None = None
-    """Something in it that may hold objects and is not understood, by line and kind."""
+    """An element that may hold objects and is not understood, by line and kind."""
 
 
 def is_annotation(path: Path) -> bool:

@@ -87,7 +87,7 @@ class XmlFiles:
         if not found:
             return []
         path, name = found[0]
-        many = f"{len(found)} annotations are named as one photograph and name another inside"
+        many = f"annotations named as one photograph that name another inside: {len(found)}"
         return [f"{many}, such as {path} with <filename> {name!r}; the name of the XML file counts"]
 
     def _means_another(self, annotation: Annotation, file: str) -> bool:

@@ -35,11 +35,6 @@ _TEXT = frozenset({".txt"})
 _NO_LABELS = ("classes.", "readme", "labels.", "names.")  # how other texts in folders of label files are called
 
 
-def fits_yolo(root: Path) -> bool:
-    """Tell whether there is a description (``data.yaml``), or ``classes.txt`` with ``images/`` and ``labels/``."""
-    return _description(root) is not None
-
-
 def read_yolo(draft: Draft) -> StoredDataSet:
     """Read photographs and their label files: polygons become ground truth, boxes only tag.
 
@@ -157,7 +152,7 @@ class _Folder:
     images: Sequence[str]
     texts: frozenset[str]
     closed: Mapping[str, str]
-    """Folders whose files are not known, and why."""
+    """Folders that cannot be listed, and why."""
 
     def splits(self, described: dict[str, Any]) -> dict[str, list[str]]:
         """Return folders and lists of each split; a description also holds other texts."""
@@ -266,4 +261,8 @@ def _label_name(stem: str) -> str:
     return f"{before}/labels/{after}".lstrip("/") if images else stem
 
 
-YOLO = Reader("data.yaml with names and train, or classes.txt with images/ and labels/", fits_yolo, read_yolo)
+YOLO = Reader(
+    "data.yaml with names and train, or classes.txt with images/ and labels/",
+    lambda root: _description(root) is not None,
+    read_yolo,
+)
