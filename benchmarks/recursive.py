@@ -106,7 +106,10 @@ def main() -> None:
     truth_masks(train, given.work / "masks" / "truth")
     students = {"dhr": run / "student.safetensors"}
     plain = replace(
-        config, recursion=False, classifier=run / "classifier.safetensors", joint=replace(config.joint, recursion=False)
+        config,
+        recursion=False,
+        classifier=replace(config.classifier, file=run / "classifier.safetensors"),
+        student_training=replace(config.student_training, recursion=False),
     )
     finished = {"cam": given.work / "masks" / "cam", "final": run / "masks", "truth": given.work / "masks" / "truth"}
     for name, masks in finished.items():

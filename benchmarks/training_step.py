@@ -26,7 +26,7 @@ from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.train.crop_data import CropBatch
 from dhr.train.joint import make_fabric
-from dhr.train.joint_config import JointConfig
+from dhr.train.joint_config import StudentTrainingConfig
 from dhr.train.live import given_targets, live_targets
 from dhr.train.objectives import segmentation_loss
 
@@ -78,7 +78,7 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device(given.device)
     wss = WssConfig(backbone=given.backbone, weights="none", output_stride=given.output_stride)
-    joint = JointConfig(batch=given.batch, crop=given.crop)
+    joint = StudentTrainingConfig(batch=given.batch, crop=given.crop)
     torch.manual_seed(0)
     student = Student(TagClassifier(wss, given.classes), StudentConfig(width=given.width), given.classes)
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -30,7 +30,7 @@ settings.load_profile("dhr")
 
 TINY = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
-    *("--train.epochs", "2", "--train.batch", "3", "--train.crop", "32"),
+    *("--classifier.epochs", "2", "--classifier.batch", "3", "--classifier.crop", "32"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
 )
 """Settings of a run that takes half a second, and needs no weights."""

@@ -25,9 +25,10 @@ from dhr.models.wss.classifier import TagClassifier
 from dhr.train.student_file import write_student
 
 STUDENT = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--joint.steps", "2"),
-    *("--joint.batch", "2", "--joint.crop", "32", "--joint.boundary", "none", "--boundary.seed", "none"),
-    *("--joint.look_every", "1", "--joint.log_every", "1"),
+    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "2"),
+    *("--student_training.batch", "2", "--student_training.crop", "32"),
+    *("--student_training.boundary", "none", "--boundary.seed", "none"),
+    *("--student_training.look_every", "1", "--student_training.log_every", "1"),
 )
 
 
@@ -250,7 +251,7 @@ def test_a_training_goes_on_beside_places_that_are_taken(finished: Any, dhr: Any
 def training(case: Any, out: Path) -> list[str]:
     arguments = [*case.run()[1:], *STUDENT]
     arguments[arguments.index("--out") + 1] = str(out)
-    masks = ("--masks", str(case.out / "masks"), "--classifier", str(case.out / "classifier.safetensors"))
+    masks = ("--masks", str(case.out / "masks"), "--classifier.file", str(case.out / "classifier.safetensors"))
     return ["train", *arguments, *masks]
 
 

@@ -17,7 +17,7 @@ from dhr.job import RunConfig
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
 from dhr.train.affinity import AffinityConfig
-from dhr.train.classifier import TrainConfig
+from dhr.train.classifier import ClassifierConfig
 
 IRN = (
     *("--wss.kind", "irn", "--affinity.epochs", "2", "--affinity.batch", "3", "--affinity.crop", "32"),
@@ -25,7 +25,7 @@ IRN = (
 )
 CONFIG = RunConfig(
     wss=WssConfig(kind="irn", backbone="test_resnet", weights="none", scales=(1.0,)),
-    train=TrainConfig(epochs=2, batch=3, crop=32),
+    classifier=ClassifierConfig(epochs=2, batch=3, crop=32),
     affinity=AffinityConfig(epochs=2, batch=3, crop=32, radius=2),
     uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
 )
@@ -88,12 +88,12 @@ def test_heads_are_trained_on_the_classifier_of_a_plain_run(
     plain = new_case(irn.data, tmp_path / "plain")
     assert dhr(plain.run()).code == 0
     second = new_case(irn.data, tmp_path / "second")
-    assert dhr(second.run(*IRN, "--classifier", str(plain.out / "classifier.safetensors"))).code == 0
+    assert dhr(second.run(*IRN, "--classifier.file", str(plain.out / "classifier.safetensors"))).code == 0
     first, then = made(irn.out), made(second.out)
     assert first.keys() - then.keys() == {"classifier.safetensors"}
     assert all(then[name] == first[name] for name in then if not name.startswith("items/"))
     third = new_case(irn.data, tmp_path / "third")  # and the other way round
-    assert dhr(third.run("--classifier", str(irn.out / "classifier.safetensors"))).code == 0
+    assert dhr(third.run("--classifier.file", str(irn.out / "classifier.safetensors"))).code == 0
 
 
 def test_a_finished_run_called_again_trains_nothing(irn: Any, dhr: Any, made: Any) -> None:

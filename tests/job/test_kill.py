@@ -180,7 +180,7 @@ def test_processes_that_load_photographs_do_not_hold_a_killed_run_back(
 ) -> None:
     case = new_case(undisturbed.data, tmp_path / "out")
     step = 1 + undisturbed.moments.index("after a training step")
-    assert forks(case.run("--train.workers", "2"), watch="moments", kill_at=step).code == -signal.SIGKILL
+    assert forks(case.run("--classifier.workers", "2"), watch="moments", kill_at=step).code == -signal.SIGKILL
     loaders = holders((case.out / "run.lock").resolve())
     try:
         for loader in loaders:

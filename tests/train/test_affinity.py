@@ -17,7 +17,7 @@ from dhr.models.wss import WssConfig
 from dhr.models.wss.irn import IrnClassifier
 from dhr.progress import Step, silent
 from dhr.train.affinity import AffinityConfig, train_affinity
-from dhr.train.classifier import TrainConfig, train_classifier
+from dhr.train.classifier import ClassifierConfig, train_classifier
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
 CONFIG = AffinityConfig(epochs=3, batch=4, crop=48, radius=3)
@@ -159,7 +159,7 @@ def test_boundaries_are_found_on_scenes(tmp_path: Path) -> None:
     model = IrnClassifier(WssConfig(kind="irn", backbone="test_resnet", weights="none"), len(scenes.classes.names))
     model.to(memory_format=torch.channels_last)
     options: dict[str, Any] = {"long_side": 80, "seed": 0, "progress": silent}
-    tags = TrainConfig(epochs=15, batch=12, crop=64, scale=(1.0, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3)
+    tags = ClassifierConfig(epochs=15, batch=12, crop=64, scale=(1.0, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3)
     train_classifier(
         model, scenes, scenes.samples, tags, freeze_norm=False, checkpoint=tmp_path / "classifier.pt", **options
     )

@@ -10,11 +10,11 @@ from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Step, silent
-from dhr.train.classifier import TrainConfig, _TagCrops, train_classifier
+from dhr.train.classifier import ClassifierConfig, _TagCrops, train_classifier
 from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
-CONFIG = TrainConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
+CONFIG = ClassifierConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
 
 
 def fresh(seed: int = 0) -> TagClassifier:
@@ -84,7 +84,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
     model = fresh()
     before = loss(model)
-    train(model, tmp_path / "a.pt", config=TrainConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
+    train(model, tmp_path / "a.pt", config=ClassifierConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
     assert not model.training
     assert loss(model) < 0.8 * before
 
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"diverged in epoch .*lower --train\.lr"):
-        train(fresh(), tmp_path / "a.pt", config=TrainConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
+        train(fresh(), tmp_path / "a.pt", config=ClassifierConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_work_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
-        TrainConfig(**setting)
+        ClassifierConfig(**setting)

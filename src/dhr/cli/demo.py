@@ -18,7 +18,7 @@ from dhr.method.config import PRESETS
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
 from dhr.report import write_report
-from dhr.train.classifier import TrainConfig
+from dhr.train.classifier import ClassifierConfig
 
 
 def settings(seed: int) -> RunConfig:
@@ -26,7 +26,7 @@ def settings(seed: int) -> RunConfig:
     return RunConfig(
         image=ImageConfig(grid_stride=4),
         wss=WssConfig(backbone="test_resnet", weights="none", output_stride=16, scales=(1.0, 2.0)),
-        train=TrainConfig(epochs=70, batch=16, crop=128, scale=(0.9, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3),
+        classifier=ClassifierConfig(epochs=70, batch=16, crop=128, scale=(0.9, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3),
         uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
         seed=seed,
     )
@@ -41,7 +41,9 @@ def demo(out: Path, scenes: int, seed: int) -> int:
     table: dict[str, Scores] = {}
     for preset in ("default", "paper"):
         with Bars(console) as bars:
-            chosen = replace(config, method=PRESETS[preset], classifier=None if preset == "default" else classifier)
+            chosen = replace(config, method=PRESETS[preset])
+            if preset != "default":
+                chosen = replace(chosen, classifier=replace(config.classifier, file=classifier))
             console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
             job.run(data, out / preset, chosen, bars, preset)
             stages = scoring.evaluate_stages(data, out / preset)

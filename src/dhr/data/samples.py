@@ -28,7 +28,7 @@ class ClassTable:
     supers: tuple[str, ...] | None = None
     """Super-class of each class, where the data set knows it."""
     colours: tuple[tuple[int, int, int], ...] | None = None
-    """RGB of each class, 0..255, where the data set has its own; otherwise masks are in the colours of PASCAL VOC."""
+    """RGB of each class, 0..255, where the data set has its own; otherwise ``data.palette`` gives the colours."""
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """What its reader decided by itself, a sentence each."""
 

@@ -73,7 +73,7 @@ def export(
         out: the file or folder to write.
         config: what the format leaves open.
         split: the name of the split that ``data`` is, for formats that hold it.
-        palette: the colour of each id, by default the data set's own, or PASCAL VOC's.
+        palette: the colour of each id, by default the data set's own, or distinct ones.
         progress: called after each photograph.
 
     Raises:

@@ -26,8 +26,8 @@ from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig, plain
 from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
-from dhr.sources import Given
 from dhr.progress import Progress, Step, silent
+from dhr.sources import Given
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
@@ -195,7 +195,7 @@ def _again(
     from dhr.sources.student import StudentSource
     from dhr.train.joint import make_fabric
 
-    fabric = make_fabric(config.joint, device)
+    fabric = make_fabric(config.student_training, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
     first = {sample.name for sample in _unfinished(folder.first, found, config)}

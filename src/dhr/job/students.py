@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dhr.data.palette import class_palette
 from dhr.data.problems import told
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
+from dhr.errors import DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
 from dhr.files import inside, write_bytes
@@ -30,8 +30,8 @@ from dhr.method.survey import Survey
 from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
-from dhr.sources import MapSource
 from dhr.progress import Progress, Step
+from dhr.sources import MapSource
 from dhr.train.crop_data import CropBatch, CropDataset, Geometry
 from dhr.train.joint import train_student
 from dhr.train.live import given_targets
@@ -179,9 +179,9 @@ def joint_course(
         ConfigError: there is none.
     """
     student = new_student(models.source, config, classes)
-    objective = JointObjective(student, config.joint, config.method, config.boundary, fabric, masks, survey)
-    freeze = config.joint.freeze_norm and config.wss.weights != NONE
-    return Course(student, objective, freeze, models.uss if config.joint.recursion else None)
+    objective = JointObjective(student, config.student_training, config.method, config.boundary, fabric, masks, survey)
+    freeze = config.student_training.freeze_norm and config.wss.weights != NONE
+    return Course(student, objective, freeze, models.uss if config.student_training.recursion else None)
 
 
 def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
@@ -195,9 +195,8 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
 
     torch.manual_seed(config.seed)
     student = build_mask2former(config.mask2former, len(classes.names), classes.background)
-    return Course(
-        student, SetObjective(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
-    )  # fmt: skip
+    freeze = config.student_training.freeze_norm and config.mask2former.weights != NONE
+    return Course(student, SetObjective(student, fabric), freeze)
 
 
 @dataclass(frozen=True)
@@ -246,17 +245,18 @@ def trained_student(
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
         raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
+    how = config.student_training
     crops = CropDataset(
-        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
-        cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
-        jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
+        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=how.crop,
+        cells=grid_size(how.crop, how.crop, config.image.grid_stride)[0], scale=how.scale,
+        jitter=how.jitter, long_side=config.image.long_side, seed=config.seed,
     )  # fmt: skip
     pictures = _Pictures(crops, plan.objective, folder.training, fabric)
     student = train_student(
         plan.student,
         plan.objective,
         crops,
-        config.joint,
+        config.student_training,
         fabric=fabric,
         freeze_norm=plan.freeze_norm,
         seed=config.seed,

@@ -71,11 +71,13 @@ def train_on_masks(
     """
     if masks is None and config.student.kind != "joint":
         raise ConfigError(f"student.kind {config.student.kind} learns finished masks: name --masks DIR")
-    if masks is None and not config.joint.recursion:
-        raise ConfigError("without masks there is nothing to learn from: name --masks DIR, or --joint.recursion true")
+    if masks is None and not config.student_training.recursion:
+        raise ConfigError(
+            "without masks there is nothing to learn from: name --masks DIR, or --student_training.recursion true"
+        )
     device = config.find_device()
     make_deterministic()
-    fabric = make_fabric(config.joint, device)
+    fabric = make_fabric(config.student_training, device)
     fabric.launch()
     if not fabric.is_global_zero:
         progress = silent

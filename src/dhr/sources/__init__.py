@@ -30,7 +30,7 @@ __all__ = [
 
 def _later(module: str, name: str) -> Callable[[], type[MapSource]]:
     """Import a source's file only when it is used."""
-    return lambda: getattr(import_module(f"dhr.sources.{module}"), name)  # type: ignore[no-any-return]
+    return lambda: getattr(import_module(f"dhr.sources.{module}"), name)
 
 
 SOURCES: dict[str, Callable[[], type[MapSource]]] = {

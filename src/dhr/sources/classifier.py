@@ -8,11 +8,10 @@ from typing import ClassVar
 from dhr.data.samples import DataSet, Sample
 from dhr.models.remote import Remote, wss_remote
 from dhr.models.weights import NONE
-from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
 from dhr.sources.network import NetworkSource, placed
-from dhr.sources.protocol import Fitting, Given, SourceSettings, finished
+from dhr.sources.protocol import Given, SourceSettings, finished
 from dhr.sources.weights_file import load_classifier, write_weights
 from dhr.train.classifier import train_classifier
 

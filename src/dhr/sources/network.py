@@ -38,5 +38,5 @@ class NetworkSource(FrozenSource):
 def placed(network: Network, device: torch.device) -> Network:
     """The network on the device, in evaluation mode, its weights laid out for speed."""
     network.to(device).eval()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     return network

@@ -230,9 +230,7 @@ def finished(folder: Path | None, file: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def joined(
-    positive: Float[Tensor, "b k u v"], signed: Float[Tensor, "b k u v"]
-) -> Float[Tensor, "b k u v"]:
+def joined(positive: Float[Tensor, "b k u v"], signed: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
     """CAMs after the ReLU; before it for classes that are positive nowhere.
 
     A class that is seen at one scale counts, even if other scales deny it; denials are compared only where no scale

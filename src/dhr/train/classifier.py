@@ -19,9 +19,11 @@ from dhr.train.fitting import fit
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class ClassifierConfig:
     """How the classifier is trained on the tags."""
 
+    file: Path | None = None
+    """A `classifier.safetensors` of another run, used instead of training one."""
     epochs: int = 8
     """Passes over the photographs."""
     batch: int = 16
@@ -46,19 +48,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "crop"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"train.{name} must be 1 or more, got {getattr(self, name)}")
+                raise ConfigError(f"classifier.{name} must be 1 or more, got {getattr(self, name)}")
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"train.scale must be two positive sizes, the smaller first; got {self.scale}")
+            raise ConfigError(f"classifier.scale must be two positive sizes, the smaller first; got {self.scale}")
         for name in ("jitter", "lr", "head_lr", "weight_decay", "workers"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"train.{name} must not be negative, got {getattr(self, name)}")
+                raise ConfigError(f"classifier.{name} must not be negative, got {getattr(self, name)}")
 
 
 def train_classifier(
     model: TagClassifier,
     data: DataSet,
     samples: Sequence[Sample],
-    config: TrainConfig,
+    config: ClassifierConfig,
     *,
     freeze_norm: bool,
     long_side: int,
@@ -106,7 +108,7 @@ def train_classifier(
         checkpoint=checkpoint,
         progress=progress,
         stage="classifier",
-        advice="lower --train.lr and --train.head_lr",
+        advice="lower --classifier.lr and --classifier.head_lr",
     )
     model.eval()
 
@@ -115,7 +117,7 @@ class _TagCrops(RandomCrops):
     """Crops of photographs in changed colours, with the tags of the whole as 0 or 1."""
 
     def __init__(
-        self, data: DataSet, samples: Sequence[Sample], config: TrainConfig, long_side: int, seed: int
+        self, data: DataSet, samples: Sequence[Sample], config: ClassifierConfig, long_side: int, seed: int
     ) -> None:
         super().__init__(data, samples, config.crop, config.scale, long_side, seed)
         self.jitter = config.jitter

@@ -24,7 +24,7 @@ from dhr.tensors import one_line
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
 from dhr.train.crop_data import CropBatch, CropDataset, EndlessBatches
 from dhr.train.fitting import mix
-from dhr.train.joint_config import JointConfig
+from dhr.train.joint_config import StudentTrainingConfig
 from dhr.train.log import Log
 from dhr.train.objectives import Objective
 
@@ -33,7 +33,7 @@ def train_student(
     model: StudentModel,
     objective: Objective,
     crops: CropDataset,
-    config: JointConfig,
+    config: StudentTrainingConfig,
     *,
     fabric: Fabric,
     freeze_norm: bool,
@@ -62,7 +62,7 @@ def train_student(
     """
     if config.batch % (config.accumulate * fabric.world_size):
         raise ConfigError(
-            f"joint.batch must be a multiple of joint.accumulate times the processes, "
+            f"student_training.batch must be a multiple of student_training.accumulate times the processes, "
             f"{config.accumulate * fabric.world_size}; got {config.batch}"
         )
     torch.manual_seed(seed)
@@ -122,7 +122,7 @@ def train_student(
                 before = f"The last checkpoint, in {checkpoints.folder}, is of before"
                 raise ConfigError(
                     f"the training diverged by step {done} (losses {' and '.join(f'{one:.3g}' for one in parts_now)}); "
-                    f"lower --joint.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
+                    f"lower --student_training.lr. {before if checkpoints.any else 'No checkpoint was written before'}"
                 )
             named = zip(objective.names, parts_now, strict=True)
             note = " ".join(f"{name} {one:.3f}" for name, one in named)
@@ -152,7 +152,7 @@ def _sound(student: Any, result: Any, images: Tensor, fabric: Fabric) -> bool:
     return float(fabric.all_reduce(finite.float(), reduce_op="mean")) == 1  # type: ignore[arg-type]
 
 
-def make_fabric(config: JointConfig, device: torch.device) -> Fabric:
+def make_fabric(config: StudentTrainingConfig, device: torch.device) -> Fabric:
     """Devices and processes; not launched."""
     precision: Any = "32-true"
     if config.precision == "bf16" or (
@@ -168,7 +168,7 @@ def make_fabric(config: JointConfig, device: torch.device) -> Fabric:
     return Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
 
 
-def _processes(config: JointConfig) -> tuple[int, int]:
+def _processes(config: StudentTrainingConfig) -> tuple[int, int]:
     """Processes a machine, and machines: torchrun and SLURM tell it in the environment."""
     for whole, local in (("WORLD_SIZE", "LOCAL_WORLD_SIZE"), ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE")):
         if os.environ.get(whole, "").isdigit() and os.environ.get(local, "").isdigit():
@@ -177,7 +177,7 @@ def _processes(config: JointConfig) -> tuple[int, int]:
     return config.devices, 1
 
 
-def _optimiser(student: StudentModel, config: JointConfig) -> torch.optim.Optimizer:
+def _optimiser(student: StudentModel, config: StudentTrainingConfig) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = []
     for group in student.groups():
         rate = config.lr * (config.new_lr if group.new else 1)

@@ -8,7 +8,7 @@ from dhr.method.config import Kind
 
 
 @dataclass(frozen=True)
-class JointConfig:
+class StudentTrainingConfig:
     """How a student is trained: L_cls + L_seg (Eq. 6)."""
 
     steps: int = 20000
@@ -72,19 +72,19 @@ class JointConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "crop", "accumulate", "save_every", "keep", "log_every", "devices"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"joint.{name} must be 1 or more, got {getattr(self, name)}")
+                raise ConfigError(f"student_training.{name} must be 1 or more, got {getattr(self, name)}")
         for name in ("jitter", "lr", "new_lr", "weight_decay", "clip", "workers", "look_every"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"joint.{name} must not be negative, got {getattr(self, name)}")
+                raise ConfigError(f"student_training.{name} must not be negative, got {getattr(self, name)}")
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"joint.scale must be two positive sizes, the smaller first; got {self.scale}")
+            raise ConfigError(f"student_training.scale must be two positive sizes, the smaller first; got {self.scale}")
         for name in ("start", "doubtful"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"joint.{name} must be in 0..1, got {getattr(self, name)}")
+                raise ConfigError(f"student_training.{name} must be in 0..1, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:
-            raise ConfigError(f"joint.ema must be at least 0 and below 1, got {self.ema}")
+            raise ConfigError(f"student_training.ema must be at least 0 and below 1, got {self.ema}")
         if self.batch % (self.accumulate * self.devices):
             raise ConfigError(
-                f"joint.batch must be a multiple of joint.accumulate times joint.devices, "
-                f"{self.accumulate * self.devices}; got {self.batch}"
+                f"student_training.batch must be a multiple of {self.accumulate * self.devices}, "
+                f"student_training.accumulate times student_training.devices; got {self.batch}"
             )

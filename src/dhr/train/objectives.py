@@ -16,7 +16,7 @@ from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.survey import Survey
 from dhr.models.student.network import Student
 from dhr.train.crop_data import CropBatch
-from dhr.train.joint_config import JointConfig
+from dhr.train.joint_config import StudentTrainingConfig
 from dhr.train.live import Targets, given_targets, live_targets
 
 
@@ -53,8 +53,8 @@ class JointObjective:
     names: tuple[str, ...] = ("L_cls", "L_seg")
 
     def __init__(
-        self, student: Student, config: JointConfig, method: MethodConfig, boundary: BoundaryConfig, fabric: Fabric,
-        masks: bool, survey: Survey | None = None,
+        self, student: Student, config: StudentTrainingConfig, method: MethodConfig, boundary: BoundaryConfig,
+        fabric: Fabric, masks: bool, survey: Survey | None = None,
     ) -> None:  # fmt: skip
         """Teach ``student`` (asked for its settings only); ``masks``: whether there are any to begin with.
 
@@ -63,8 +63,8 @@ class JointObjective:
         """
         if config.recursion and method.marginal == "prior":
             raise ConfigError(
-                "joint.recursion rebalances crops, whose class shares are unknown: set method.marginal to estimated, "
-                "or joint.recursion to false"
+                "student_training.recursion rebalances crops, whose class shares are unknown: set method.marginal to "
+                "estimated, or student_training.recursion to false"
             )
         self.survey = None if survey is None else survey.to(fabric.device)
         self.config, self.method, self.fabric = config, method, fabric
@@ -123,7 +123,7 @@ class SetObjective:
 
 
 def segmentation_loss(
-    logits: Float[Tensor, "b c p q"], targets: Targets, config: JointConfig, fabric: Fabric
+    logits: Float[Tensor, "b c p q"], targets: Targets, config: StudentTrainingConfig, fabric: Fabric
 ) -> Float[Tensor, ""]:
     """L_seg: cross entropy, the mean over the pixels (of all processes) that are not void, or weighted."""
     sharp = interpolate(logits.float(), targets.labels.shape[-2:], mode="bilinear", align_corners=False)

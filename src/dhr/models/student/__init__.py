@@ -63,8 +63,8 @@ class StudentConfig:
 
     kind: Literal["joint", "mask2former"] = "joint"
     """`joint`: the classifier with a decoder, which can be trained with recursion; `mask2former`: a second stage,
-    trained on finished masks (`dhr train --masks DIR`) whatever `joint.recursion` says, with the settings `mask2former`
-    and `joint`."""
+    trained on finished masks (`dhr train --masks DIR`), without recursion, with the settings `mask2former` and
+    `student_training`."""
     decoder: str = "deeplabv3plus"
     """`deeplabv3plus` (ASPP and a skip from a quarter of the size; Chen et al. 2018) or `deeplabv2` (a sum of dilated
     convolutions; Chen et al. 2016)."""

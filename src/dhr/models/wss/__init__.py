@@ -33,7 +33,7 @@ class WssConfig:
     backbone: str = "resnet50"
     """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
     `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
-    only gives the WSS features, untrained, or with --classifier FILE as trained by another run; `none`: the USS
+    only gives the WSS features, untrained, or with --classifier.file FILE as trained by another run; `none`: the USS
     features are both."""
     weights: str = "hub"
     """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
