@@ -18,22 +18,23 @@ from dhr.sources.protocol import (
     Given,
     MapSource,
     Seen,
+    SourceClass,
     SourceSettings,
     finished,
 )
 
 __all__ = [
-    "SOURCES", "Checked", "Fitting", "FrozenSource", "Given", "MapSource", "Seen", "SourceSettings", "build_source",
-    "source_remote", "source_type",
+    "SOURCES", "Checked", "Fitting", "FrozenSource", "Given", "MapSource", "Seen", "SourceClass", "SourceSettings",
+    "build_source", "source_remote", "source_type",
 ]  # fmt: skip
 
 
-def _later(module: str, name: str) -> Callable[[], type[MapSource]]:
+def _later(module: str, name: str) -> Callable[[], SourceClass]:
     """Import a source's file only when it is used."""
     return lambda: getattr(import_module(f"dhr.sources.{module}"), name)
 
 
-SOURCES: dict[str, Callable[[], type[MapSource]]] = {
+SOURCES: dict[str, Callable[[], SourceClass]] = {
     "classifier": _later("classifier", "ClassifierSource"),
     "irn": _later("irn", "IrnSource"),
     "clip": _later("clip", "ClipSource"),
@@ -43,7 +44,7 @@ SOURCES: dict[str, Callable[[], type[MapSource]]] = {
 """The classes of all sources, by `wss.kind`; a call imports the class."""
 
 
-def source_type(kind: str) -> type[MapSource]:
+def source_type(kind: str) -> SourceClass:
     """Return the class of the source that `wss.kind` names.
 
     Raises:

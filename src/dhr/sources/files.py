@@ -47,7 +47,7 @@ class FilesSource(FrozenSource):
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`~dhr.sources.protocol.MapSource.remote`: the backbone of the features."""
+        """See :meth:`~dhr.sources.protocol.SourceClass.remote`: the backbone of the features."""
         return None if settings.classifier.file is not None else wss_remote(settings.wss)
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:

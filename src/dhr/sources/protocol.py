@@ -21,6 +21,7 @@ from dhr.train.affinity import AffinityConfig
 from dhr.train.classifier import ClassifierConfig
 
 
+@runtime_checkable
 class SourceSettings(Protocol):
     """The settings that sources read; those of a run have them all."""
 
@@ -92,6 +93,7 @@ class Checked:
     """A sentence about each oddity of the files that a person should know."""
 
 
+@runtime_checkable
 class Fitting(Protocol):
     """A training that must be finished before a source can see."""
 
@@ -144,20 +146,6 @@ class MapSource(Protocol):
     takes_classifier: bool
     """Whether it uses the file `classifier.file`."""
 
-    def __init__(self, given: Given) -> None:
-        """Build it, on the device.
-
-        Raises:
-            ConfigError: settings that cannot work.
-            WeightsError: its weights cannot be had.
-        """
-        ...
-
-    @classmethod
-    def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """Name what it takes from a hub; None if it needs nothing from there."""
-        ...
-
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
         """Look once at all of its files, before any mask is made.
 
@@ -194,6 +182,24 @@ class MapSource(Protocol):
         ...
 
 
+@runtime_checkable
+class SourceClass(Protocol):
+    """The class of a source."""
+
+    def __call__(self, given: Given) -> MapSource:
+        """Build the source, on the device.
+
+        Raises:
+            ConfigError: settings that cannot work.
+            WeightsError: its weights cannot be had.
+        """
+        ...
+
+    def remote(self, settings: SourceSettings, folder: Path | None) -> Remote | None:
+        """Name what it takes from a hub; None if it needs nothing from there."""
+        ...
+
+
 class FrozenSource:
     """What sources share that need neither training nor files; most define :meth:`MapSource.see` only."""
 
@@ -206,7 +212,7 @@ class FrozenSource:
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`MapSource.remote`: nothing."""
+        """See :meth:`SourceClass.remote`: nothing."""
         return None
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:

@@ -20,12 +20,22 @@ from dhr.train.student_header import plain_setting
 
 _STORED: Mapping[str, tuple[str, ...]] = {
     "wss": (
-        *("kind", "backbone", "weights", "output_stride", "cam", "layer", "blocks", "mean", "std", "options"),
-        *("scales", "flip"),
+        "backbone",
+        "weights",
+        "output_stride",
+        "cam",
+        "layer",
+        "blocks",
+        "mean",
+        "std",
+        "options",
+        "scales",
+        "flip",
     ),
     "image": ("long_side", "grid_stride"),
 }
-"""Settings that a file of weights carries, by section."""
+"""Settings that a file of weights carries, by section. The kind is not among them: sources of several kinds use one
+classifier."""
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], given: Given) -> None:
