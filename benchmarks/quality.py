@@ -183,7 +183,7 @@ class Cache:
         self.folder.root.mkdir(parents=True, exist_ok=True)
         found = scan(self._data, self.folder, silent)
         # Without tags all methods say background, so that nothing can be learnt of them.
-        self.samples = [sample for sample in found.samples if sample.has_truth and sample.tags]
+        self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
         if not missing:
             return 0.0, 0.0
@@ -211,7 +211,7 @@ class Cache:
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
             said = partial(self._said, maps, sample)
-            yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background, said)
+            yield View(sample, maps, self._data.read_ground_truth(sample), self._data.classes.background, said)
 
     def look(self) -> float:
         """See what Steps 1 to 3 of `default` make of the maps, on which all surveys are based, and fit its; seconds."""

@@ -61,7 +61,7 @@ def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
 def truth_masks(data: DataSet, out: Path) -> None:
     """The truth, as a folder of masks."""
     for sample in data.samples:
-        write_mask(out / f"{sample.name}.png", data.read_truth(sample))
+        write_mask(out / f"{sample.name}.png", data.read_ground_truth(sample))
 
 
 def segmented(student: Path, data: FolderDataSet, work: Path, config: PredictConfig) -> Scores:

@@ -24,9 +24,9 @@ from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
+from dhr.train.config import StudentTrainingConfig
 from dhr.train.crop_data import CropBatch
 from dhr.train.joint import make_fabric
-from dhr.train.joint_config import StudentTrainingConfig
 from dhr.train.live import given_targets, live_targets
 from dhr.train.objectives import segmentation_loss
 

@@ -39,7 +39,7 @@ class Truths:
     def read_image(self, sample: Sample) -> np.ndarray:
         raise AssertionError("no photograph is needed to score a mask")
 
-    def read_truth(self, sample: Sample) -> np.ndarray:
+    def read_ground_truth(self, sample: Sample) -> np.ndarray:
         truth = self.truths[sample.name]
         if truth is None:
             raise ItemError("none")

@@ -75,7 +75,7 @@ def test_counts_are_those_of_a_slow_count(tmp_path: Path) -> None:
     for one in found.classes:
         assert one.photographs == sum(one.id in own for own in tags)
         assert one.alone == sum(own == (one.id,) for own in tags)
-        truths = [data.read_truth(sample) for sample in data.samples]
+        truths = [data.read_ground_truth(sample) for sample in data.samples]
         assert one.truth_pixels == sum(int((truth == one.id).sum()) for truth in truths)
         assert one.in_truth == sum(bool((truth == one.id).any()) for truth in truths)
         assert one.only_tagged == sum(
@@ -84,7 +84,7 @@ def test_counts_are_those_of_a_slow_count(tmp_path: Path) -> None:
         for other in found.classes:
             assert found.together[one.id, other.id] == sum({one.id, other.id} <= set(own) for own in tags)
     assert sum(found.tags.values()) == found.photographs == 12
-    assert found.sizes == {(32, 40): 12} and found.listed_truth == found.read_truth == 12
+    assert found.sizes == {(32, 40): 12} and found.listed_truth == found.read_ground_truth == 12
     assert not found.problems and not found.duplicates
 
 
@@ -262,9 +262,9 @@ def test_a_class_table_of_one(tmp_path: Path) -> None:
     assert "cat" in Page(tmp_path / "i.html").text
 
 
-def test_a_page_beside_a_data_set_in_tables(layouts: Any, dhr: Any, tmp_path: Path) -> None:
+def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    root = layouts.LAYOUTS["huggingface"](tmp_path / "set")
+    root = formats.LAYOUTS["huggingface"](tmp_path / "set")
     ended = dhr(["inspect", "--data", root, "--out", tmp_path / "i.html"])
     assert ended.code == 0, ended
     assert "photographs" in Page(tmp_path / "i.html").text
@@ -273,10 +273,10 @@ def test_a_page_beside_a_data_set_in_tables(layouts: Any, dhr: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     "kind", ["voc", "context", "ade", "stuff", "coco", "release", "folder", "cvat", "label-studio", "class-folders"]
 )
-def test_every_layout(kind: str, layouts: Any, dhr: Any, tmp_path: Path) -> None:
+def test_every_layout(kind: str, formats: Any, dhr: Any, tmp_path: Path) -> None:
     if kind == "coco":
         pytest.importorskip("pycocotools")
-    root = layouts.LAYOUTS[kind](tmp_path / "set")
+    root = formats.LAYOUTS[kind](tmp_path / "set")
     ended = dhr(["inspect", "--data", root, "--format", kind, "--out", tmp_path / "i.html"])
     assert ended.code in (0, 1), ended
     assert "photographs" in Page(tmp_path / "i.html").text

@@ -16,8 +16,7 @@ from dhr.errors import ConfigError
 from dhr.job import RunConfig
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.train.affinity import AffinityConfig
-from dhr.train.classifier import ClassifierConfig
+from dhr.train.config import AffinityConfig, ClassifierConfig
 
 IRN = (
     *("--wss.kind", "irn", "--affinity.epochs", "2", "--affinity.batch", "3", "--affinity.crop", "32"),

@@ -20,7 +20,7 @@ from dhr.data import FolderDataSet
 from dhr.job.settings import RunConfig, differences
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.train.classifier import ClassifierConfig
+from dhr.train.config import ClassifierConfig
 
 CONFIG = RunConfig(
     wss=WssConfig(backbone="test_resnet", weights="none", scales=(1.0,)),

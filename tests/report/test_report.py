@@ -45,7 +45,7 @@ class Pictures:
             raise ItemError(f"{sample.name}: damaged {EVIL}")
         return image
 
-    def read_truth(self, sample: Sample) -> np.ndarray:
+    def read_ground_truth(self, sample: Sample) -> np.ndarray:
         self.opened.append(sample.name)
         return truth_of(self.images[sample.name])
 
@@ -294,7 +294,7 @@ def test_sixty_tags_long_names_and_missing_values(tmp_path: Path) -> None:
     finish(tmp_path, data, ("mask",), cams=False)
     (tmp_path / "cams" / f"{name}.npz").parent.mkdir(parents=True)
     np.savez(tmp_path / "cams" / f"{name}.npz", cams=np.zeros((60, 2, 2), dtype=np.float32), classes=np.arange(1, 61))
-    record(tmp_path, name, tags=list(range(1, 61)), quality=None, ratios={names[0]: 1e-5, names[1]: None}, width=None)
+    record(tmp_path, name, tags=list(names), quality=None, ratios={names[0]: 1e-5, names[1]: None}, width=None)
     page = Page(write_report(tmp_path, data))
     assert "and 20 more" in page.words and "and 48 CAMs more" in page.words
     assert "< 0.1 %" in page.words
@@ -306,7 +306,7 @@ def test_255_classes_fold_away(tmp_path: Path) -> None:
     finish(tmp_path, data, ("mask",))
     truth = np.arange(255, dtype=np.uint8).reshape(15, 17)
     write_mask(tmp_path / "masks" / "a.png", truth)
-    data.read_truth = lambda sample: truth  # type: ignore[method-assign]
+    data.read_ground_truth = lambda sample: truth  # type: ignore[method-assign]
     assert "The other 223 classes" in Page(write_report(tmp_path, data, evaluate_stages(data, tmp_path))).words
 
 

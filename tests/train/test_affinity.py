@@ -143,7 +143,7 @@ def told_apart(model: IrnClassifier) -> Apart:
     for sample in scenes.samples:
         edges = model.eval().maps(working_image(scenes.read_image(sample), 80)[None]).edges
         assert edges is not None
-        truth = torch.from_numpy(scenes.read_truth(sample)).float()[None, None]
+        truth = torch.from_numpy(scenes.read_ground_truth(sample)).float()[None, None]
         border = (-max_pool2d(-truth, 3, 1, 1) != max_pool2d(truth, 3, 1, 1)).float()
         near = max_pool2d(max_pool2d(border, 9, 1, 4), 4) > 0  # of the stride of the edges
         on.append(edges[max_pool2d(border, 4) > 0])

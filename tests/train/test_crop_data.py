@@ -71,7 +71,7 @@ def scene_crops(mask: Any = None) -> CropDataset:
         return torch.ones(2, 6, 8)
 
     return CropDataset(
-        data, data.samples, mask or data.read_truth, features, side=32, cells=4, scale=(0.8, 1.5), jitter=0.3,
+        data, data.samples, mask or data.read_ground_truth, features, side=32, cells=4, scale=(0.8, 1.5), jitter=0.3,
         long_side=64, seed=0,
     )  # fmt: skip
 
@@ -122,8 +122,8 @@ def test_a_photograph_without_tags_is_background(masks: bool) -> None:
         classes = table
         samples = tuple(replace(sample, tags=()) for sample in data.samples)
         problems, notes = (), ()
-        digest, read_image, read_truth = (
-            staticmethod(read) for read in (data.digest, data.read_image, data.read_truth)
+        digest, read_image, read_ground_truth = (
+            staticmethod(read) for read in (data.digest, data.read_image, data.read_ground_truth)
         )
 
     def mask(sample: Any) -> np.ndarray:

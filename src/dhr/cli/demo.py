@@ -10,15 +10,15 @@ from dhr import evaluate as scoring
 from dhr import job
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, stage_table
+from dhr.data.image_config import ImageConfig
 from dhr.data.scenes import SceneDataSet
-from dhr.data.transforms import ImageConfig
 from dhr.evaluate import Scores
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
+from dhr.models.config import WssConfig
 from dhr.models.uss import UssConfig
-from dhr.models.wss import WssConfig
 from dhr.report import write_report
-from dhr.train.classifier import ClassifierConfig
+from dhr.train.config import ClassifierConfig
 
 
 def settings(seed: int) -> RunConfig:

@@ -29,7 +29,7 @@ def fits_coco(root: Path) -> bool:
     return bool(coco_files(root))
 
 
-def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_coco(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read COCO's instances: class 0 is the background, the categories follow in the order of their ids, without gaps.
 
     An annotation file is read once and an object at a time; outlines are kept as arrays. Objects without outline are
@@ -61,7 +61,13 @@ def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool =
     ]
     where = str(root) + ("" if split is None else f" in split {split!r}")
     return StoredDataSet(
-        where, classes, found, problems, "there is no image in the annotations", tuple(dict.fromkeys(notes)), lenient
+        where,
+        classes,
+        found,
+        problems,
+        "there is no image in the annotations",
+        tuple(dict.fromkeys(notes)),
+        ignore_unknown,
     )
 
 

@@ -52,7 +52,7 @@ def fits_datumaro(root: Path) -> bool:
     return _format(root) is not None
 
 
-def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_datumaro(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read a folder in one of :data:`DATUMARO_FORMATS`, with its photographs in it or in ``images/``.
 
     Classes are those that ``dhr export`` noted in ``dhr.json``, else the background and then the labels. All masks are
@@ -64,7 +64,7 @@ def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bo
     """
     record, kind = read_record(root), _format(root)
     if kind in _COCO:
-        return read_coco(root, split, progress, lenient)
+        return read_coco(root, split, progress, ignore_unknown)
     _check(root)
     items, labels = _import(root, kind)
     subsets = sorted({str(item.subset) for item in items})
@@ -81,7 +81,7 @@ def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bo
             found += make(item, problems, ordinary)
         progress(Step("open", done + 1, len(items)))
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, "put the photographs into images/", (), lenient)
+    return StoredDataSet(where, classes, found, problems, "put the photographs into images/", (), ignore_unknown)
 
 
 def _format(root: Path) -> str | None:

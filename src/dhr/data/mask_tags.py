@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from dhr.data.ground_truth import MaskFile
 from dhr.data.samples import VOID
-from dhr.data.truth import MaskFile
 from dhr.errors import ItemError
 from dhr.progress import Progress, Step
 

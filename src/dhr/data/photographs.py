@@ -7,7 +7,7 @@ from pathlib import Path
 from dhr.data.folder import read_split
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of, overwritten, printable, too_long
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import Problem
 from dhr.errors import DataError
 
@@ -80,5 +80,5 @@ def _told_apart(folder: Path, files: Sequence[str], names: Names, problems: Sequ
         else:
             listed.append(Photograph(name_of(file, SUFFIXES), folder / file))
     if not listed:
-        raise DataError(f"{folder}: no usable photograph; {' | '.join(told(broken, 3))}")
+        raise DataError(f"{folder}: no usable photograph; {summary(broken, 3)}")
     return Photographs(tuple(listed), tuple(broken))

@@ -8,16 +8,16 @@ from typing import Any
 from dhr.data.background import is_background
 from dhr.data.benchmarks import benchmark
 from dhr.data.folder import class_file
+from dhr.data.ground_truth import MaskFile, ground_truth_files
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import read_json
+from dhr.data.labels import Storage, plain
 from dhr.data.listing import Names, list_files, name_of
 from dhr.data.mask_tags import tags_of_masks
 from dhr.data.places import chosen_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
-from dhr.data.truth import MaskFile, Storage, plain
-from dhr.data.truth_files import truth_files
 from dhr.data.voc_xml import Tagged
 from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
@@ -36,7 +36,7 @@ def fits_release(root: Path) -> bool:
     return bool(_splits(root))
 
 
-def read_release(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_release(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read a data set in the layout of the authors' release.
 
     Classes are those of ``classes.txt`` in the folder, of ``NAME.json`` (``names``, ``ignore``) in it or beside it, or
@@ -61,7 +61,7 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
         folder = root / name
         listed = list_files(folder / "image", SUFFIXES)
         names = Names(listed.files, f"{name}/image/")
-        matched = truth_files(folder / "mask", [name_of(file, SUFFIXES) for file in listed.files])
+        matched = ground_truth_files(folder / "mask", [name_of(file, SUFFIXES) for file in listed.files])
         masks = {stem: MaskFile(path, storage, note) for stem, path in matched.by_name.items()}
         xml = XmlFiles(folder / "xml", names) if (folder / "xml").is_dir() else None
         tags_of = _of_masks(masks, progress) if xml is None else partial(xml.tagged, read=reader)
@@ -75,7 +75,9 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
     where = str(root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs into image/"
     notes += reader.notes
-    return StoredDataSet(where, storage.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
+    return StoredDataSet(
+        where, storage.classes, found, problems, remedy, notes, ignore_unknown, stray_ground_truth=stray
+    )
 
 
 def _of_masks(masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:

@@ -39,7 +39,7 @@ def fits_yolo(root: Path) -> bool:
     return _description(root) is not None
 
 
-def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_yolo(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read photographs and their label files: polygons become ground truth, boxes are tags alone.
 
     Class 0 is the background, the others follow in the order of their numbers; ``dhr export`` notes it where a data set
@@ -80,7 +80,7 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
             found.append(_found(root, file, name, folder.label_file(file), labels, classes, "kpt_shape" in described))
         progress(Step("open", number + 1, len(names)))
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), lenient)
+    return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), ignore_unknown)
 
 
 def _description(root: Path) -> Path | None:

@@ -40,7 +40,7 @@ def uss_supers(
     Raises:
         DataError: no photograph has a truth, or none can be used.
     """
-    samples = [sample for sample in data.samples if sample.has_truth]
+    samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:
         raise DataError("--groups uss needs ground-truth masks to pool the features by, found none; give --supers")
     count = len(data.classes.names)
@@ -49,7 +49,7 @@ def uss_supers(
     problems = []
     for done, sample in enumerate(samples, start=1):
         try:
-            image, truth = data.read_image(sample), data.read_truth(sample)
+            image, truth = data.read_image(sample), data.read_ground_truth(sample)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         else:

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.agreement import Agreement, Check
-from dhr.data.made_of import Origins
-from dhr.data.problems import grouped
+from dhr.data.ground_truth import ListsGroundTruth, stray_notes
+from dhr.data.mask_origin import Origins
+from dhr.data.problems import group_problems
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
-from dhr.data.truth_files import ListsTruth, stray_notes
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.evaluate.compare import Comparison, difference
 from dhr.evaluate.config import EvaluateConfig
@@ -86,7 +86,7 @@ def compare(
         raise ConfigError("expected at least one folder of masks, got none; name one")
     for folder in folders.values():
         check_folder(folder)
-    samples = [sample for sample in data.samples if sample.has_truth]
+    samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:
         raise DataError(without_truth(data, "add ground-truth masks, NAME.png for each photograph"))
     found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
@@ -175,7 +175,7 @@ class _Agreements:
             self._masks[name].add(sample.name, tags, one.seen)
 
     def checks(self, name: str) -> tuple[Check, ...]:
-        strays = stray_notes(self._data.stray_truth) if isinstance(self._data, ListsTruth) else []
+        strays = stray_notes(self._data.stray_ground_truth) if isinstance(self._data, ListsGroundTruth) else []
         return (
             *(Check("stray_truth", line) for line in strays),
             *(Check("classes", line) for line in self._data.notes if isinstance(self._data, TruthFolder)),
@@ -188,7 +188,7 @@ class _Agreements:
 def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:
     look = _Look({}, {}, {})
     try:
-        truth = data.read_truth(sample)
+        truth = data.read_ground_truth(sample)
         _check_ids(truth, data.classes)
     except ItemError as error:
         return _Look({}, {}, {}, str(error))
@@ -230,7 +230,7 @@ def _refuse(
 def _each_reason(problems: Sequence[Problem]) -> str:
     """Each reason once, with the photograph that has it first."""
     texts = []
-    for group in grouped(problems)[:_REASONS]:
+    for group in group_problems(problems)[:_REASONS]:
         one, *others = group.problems
         more = f" and {len(others)} more for the same reason" if others else ""
         texts.append(f"{one.source} ({one.reason}){more}")

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from dhr.data.agreement import Agreement
 from dhr.data.images import SUFFIXES, read_size
 from dhr.data.listing import escapes
-from dhr.data.made_of import Origins
+from dhr.data.mask_origin import Origins
 from dhr.data.numbering import numbering
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError

@@ -202,7 +202,7 @@ class _Census:
             tags=dict(self._tags),
             together=self._together,
             sizes=dict(self._sizes),
-            listed_truth=sum(sample.has_truth for sample in data.samples),
+            listed_truth=sum(sample.has_ground_truth for sample in data.samples),
             read_truth=self._read_truth,
             void=int(self._pixels[VOID]) / pixels if pixels else math.nan,
             duplicates=tuple(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dhr.data.json_text import MAX_RECORDS, load_json
 from dhr.errors import OutputError
 from dhr.files import TEMPORARY_SUFFIX, hold, inside, remove, remove_temporaries, remove_tree, write_json
 from dhr.job.record import check_run
 from dhr.job.settings import differences
+from dhr.parsing import MAX_RECORDS, load_json
 
 _LOCK = "run.lock"
 _FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")

@@ -14,7 +14,6 @@ from torch import Tensor
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
 from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.made_of import read_digest
 from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, photographs_below
@@ -31,6 +30,7 @@ from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
 from dhr.progress import Progress, Step, silent
+from dhr.records.item import read_item
 from dhr.train.student_file import read_student
 
 
@@ -190,7 +190,8 @@ def _make(
         digest = _digest(path)
     except OSError as error:
         raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
-    if read_digest(folder.item(name)) == digest and is_own_file(folder.mask(name)):
+    item = read_item(folder.item(name))
+    if item is not None and item.digest == digest and is_own_file(folder.mask(name)):
         return
     rgb = read_rgb(path)
     labels = segment(rgb, allowed)

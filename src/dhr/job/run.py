@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
 from dhr.files import is_own_file
@@ -26,6 +25,7 @@ from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig, plain
 from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
+from dhr.parsing import MAX_RECORD, load_json
 from dhr.progress import Progress, Step, silent
 from dhr.sources import Given
 

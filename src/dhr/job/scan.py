@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dhr.data.json_text import MAX_RECORDS, load_json
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
 from dhr.job.folder import OutputFolder
-from dhr.parsing import Fields, as_whole
+from dhr.parsing import MAX_RECORDS, Fields, as_whole, load_json
 from dhr.progress import Progress, Step
 
 
@@ -71,7 +70,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
             problems.append(Problem(sample.source, entry.reason or ""))
         progress(Step("scan", done, len(data.samples)))
     if not samples:
-        raise DataError(f"none of the {len(data.samples)} photographs can be read: {' | '.join(told(problems, 3))}")
+        raise DataError(f"none of the {len(data.samples)} photographs can be read: {summary(problems, 3)}")
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     if found != known:

@@ -6,23 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from dhr.data.cam_files import SUFFIXES
-from dhr.data.transforms import ImageConfig
+from dhr.data.image_config import ImageConfig
 from dhr.errors import ConfigError, WeightsError
-from dhr.features.store import known_reduction
 from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.student import Mask2FormerConfig, StudentConfig
-from dhr.models.uss import UssConfig
-from dhr.models.weights import HUB, NONE
-from dhr.models.wss import WssConfig
-from dhr.train.affinity import AffinityConfig
-from dhr.train.classifier import ClassifierConfig
-from dhr.train.joint_config import StudentTrainingConfig
+from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
+from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingConfig
+
+if TYPE_CHECKING:
+    import torch
 
 _SHA256 = "sha256:"
 MAX_WEIGHTS = 64_000_000_000
@@ -101,12 +96,14 @@ class RunConfig:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name} must be a finite number, got {value}")
 
-    def find_device(self) -> torch.device:
+    def find_device(self) -> "torch.device":
         """The device to run on.
 
         Raises:
             ConfigError: there is no such device here.
         """
+        import torch
+
         name = self.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -119,7 +116,7 @@ class RunConfig:
             ) from error
         return device
 
-    def identity(self, device: torch.device, before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    def identity(self, device: "torch.device", before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """What must be the same for a run to be continued: every setting that the masks depend on, weights by content.
 
         Files of weights that are gone count as those of the identity ``before``: a finished run needs them no more.
@@ -155,6 +152,8 @@ class RunConfig:
         # A plain store holds what is computed without one; only one that reduces features changes the masks.
         settings.pop("features")
         if self.features is not None:
+            from dhr.features.store import known_reduction
+
             name = known_reduction(self.features)
             name = before.get("features", "") if name is None else name
             if name:
@@ -164,7 +163,7 @@ class RunConfig:
             settings["classifier"]["file"] = _digest(self.classifier.file, "classifier.file", known)
         return plain(settings)
 
-    def training_identity(self, device: torch.device) -> dict[str, Any]:
+    def training_identity(self, device: "torch.device") -> dict[str, Any]:
         """The same for a student's training: what its kind depends on.
 
         Raises:

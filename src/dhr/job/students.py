@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dhr.data.numbering import Numbering, numbering
 from dhr.data.palette import class_palette
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import DataError, ItemError, PlaceError
@@ -244,7 +244,7 @@ def trained_student(
     lost = fabric.broadcast(lost)
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
-        raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
+        raise DataError(f"the features of no photograph could be kept: {summary([*lost.values()], 3)}")
     how = config.student_training
     crops = CropDataset(
         data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=how.crop,

@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 
 import dhr
 from dhr.data.agreement import Agreement
-from dhr.data.made_of import Origins
-from dhr.data.problems import told
+from dhr.data.mask_origin import Origins
+from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import digest_regular
@@ -141,7 +141,7 @@ def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sampl
             unread.append(Problem(sample.source, str(error)))
     if len(unread) >= _SEVERAL:  # most likely those that a person has edited, so the most valuable ones
         raise DataError(
-            f"{len(unread)} masks in {masks.folder} cannot be used: {' | '.join(told(unread, 2))}; correct them, or "
+            f"{len(unread)} masks in {masks.folder} cannot be used: {summary(unread, 2)}; correct them, or "
             "remove them to leave these photographs out"
         )
     agreement.refuse_nothing()

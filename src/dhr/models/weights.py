@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import check_regular
+from dhr.models.config import HUB as HUB
+from dhr.models.config import NONE as NONE
 
-HUB = "hub"
-NONE = "none"
 _ELSEWHERE = frozenset({"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"})
 """Options of ``timm.create_model`` that lead to files and downloads."""
 

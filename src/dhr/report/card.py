@@ -83,7 +83,7 @@ def _stage(look: Look, stage: str, name: str) -> UInt8[np.ndarray, "h w"] | None
 
 def _truth(look: Look, sample: Sample) -> UInt8[np.ndarray, "h w"] | None:
     try:
-        return look.data.read_truth(sample) if look.mious and sample.has_truth else None
+        return look.data.read_ground_truth(sample) if look.mious and sample.has_ground_truth else None
     except DhrError:
         return None
 

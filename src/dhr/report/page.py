@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable, Problem
 from dhr.evaluate.scores import Scores
+from dhr.records.run import RunRecord
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
-from dhr.report.records import RunRecord
 from dhr.report.shell import document, tile_row
 from dhr.report.text import counted, duration, memory, named, percent, safe
 
@@ -43,7 +43,7 @@ class Overview:
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     """The whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
-    facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in view.run.facts)
+    facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in _facts(view.run))
     first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
     sections = (
         f'<div class="columns">{first}{_run(view)}</div>',
@@ -53,6 +53,16 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     )
     body = f"{_banners(view)}{_tiles(view)}\n{chr(10).join(sections)}"
     return document("dhr report", view.title, facts, body)
+
+
+def _facts(run: RunRecord) -> list[tuple[str, str]]:
+    """Label and value of what identifies the run."""
+    values = {"preset": run.preset, "seed": run.seed, "device": run.device, "version": run.dhr}
+    return [(label, str(value)) for label, value in values.items() if value is not None]
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _banners(view: Overview) -> str:
@@ -76,7 +86,7 @@ def _tiles(view: Overview) -> str:
         (f"{counts.get('photographs', view.finished):,}", "photographs"),
         (f"{counts.get('masks', view.finished):,}", "masks"),
         (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
-        (duration(view.run.seconds), "in all"),
+        (duration(_known(view.run.seconds)), "in all"),
         (percent(view.mean_quality, 0), "mean quality"),
     ]
     final = view.scores.get("mask")
@@ -128,11 +138,12 @@ def _classes(view: Overview) -> str:
 
 def _run(view: Overview) -> str:
     run = view.run
-    longest = max((stage.seconds for stage in run.stages if not math.isnan(stage.seconds)), default=0.0)
+    longest = max((stage.seconds or 0.0 for stage in run.stages), default=0.0)
     rows = "".join(
         f'<tr><th scope="row">{safe(stage.name)}</th>'
-        f"<td>{bar(stage.seconds / longest if longest else math.nan, 'time')}</td>"
-        f"<td class=num>{duration(stage.seconds)}</td><td class=num>{memory(stage.peak_memory_mb)}</td></tr>"
+        f"<td>{bar(_known(stage.seconds) / longest if longest else math.nan, 'time')}</td>"
+        f"<td class=num>{duration(_known(stage.seconds))}</td>"
+        f"<td class=num>{memory(_known(stage.peak_memory_mb))}</td></tr>"
         for stage in run.stages
     )
     table = (
@@ -145,7 +156,7 @@ def _run(view: Overview) -> str:
     settings = json.dumps({**run.settings, "versions": run.versions}, indent=2, ensure_ascii=False, default=str)
     details = (
         "<details><summary>Command and settings</summary>"
-        f"<pre>{safe(run.command, 2000)}\n\n{safe(settings, _SETTINGS)}</pre></details>"
+        f"<pre>{safe(' '.join(run.command), 2000)}\n\n{safe(settings, _SETTINGS)}</pre></details>"
         if run.settings or run.command
         else ""
     )

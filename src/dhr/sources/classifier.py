@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from dhr.data.samples import DataSet, Sample
+from dhr.models.config import NONE
 from dhr.models.remote import Remote, wss_remote
-from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
 from dhr.sources.network import NetworkSource, placed

@@ -11,9 +11,9 @@ from torch.nn.functional import interpolate
 from dhr.data.cam_files import SUFFIXES
 from dhr.data.samples import Sample
 from dhr.errors import ConfigError
+from dhr.models.config import NONE
 from dhr.models.remote import Remote, wss_remote
 from dhr.models.views import average_views
-from dhr.models.weights import NONE
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
 from dhr.sources.map_files import StoredMaps, check_maps

@@ -13,7 +13,7 @@ from dhr.data.classes import enumeration
 from dhr.data.listing import key_of, list_files, name_of
 from dhr.data.map_numbers import Kind, Numbered, Stack, find_stack, key_numbers, refuse_numbering, stack_numbers
 from dhr.data.plain_pickle import Refused
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.progress import Progress, Step
@@ -144,7 +144,7 @@ def _refuse_nothing(
             f"{first.sample.source}: {reason}"
         )
     if len(problems) == tagged:
-        reasons = " | ".join(told([*problems.values()], 3))
+        reasons = summary([*problems.values()], 3)
         raise DataError(f"--wss.maps {stored.folder}: the maps of no photograph can be used; {reasons}")
 
 

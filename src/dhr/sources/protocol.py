@@ -9,16 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dhr.data.image_config import ImageConfig
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
-from dhr.data.transforms import ImageConfig
 from dhr.errors import ConfigError
 from dhr.files import inside
+from dhr.models.config import WssConfig
 from dhr.models.remote import Remote
-from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
-from dhr.train.affinity import AffinityConfig
-from dhr.train.classifier import ClassifierConfig
+from dhr.train.config import AffinityConfig, ClassifierConfig
 
 
 @runtime_checkable

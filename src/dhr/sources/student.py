@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
+from dhr.models.config import HUB, NONE
 from dhr.models.student.network import Student
-from dhr.models.weights import HUB, NONE
 from dhr.sources.network import NetworkSource
 from dhr.sources.protocol import Given
 

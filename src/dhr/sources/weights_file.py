@@ -12,24 +12,16 @@ from torch import Tensor, nn
 from dhr.data.samples import ClassTable
 from dhr.errors import WeightsError
 from dhr.files import write_bytes
-from dhr.models.weights import HUB, NONE
+from dhr.models.config import HUB, NONE
 from dhr.parsing import Fields, parse_json
 from dhr.sources.protocol import Given, SourceSettings
 from dhr.tensors import check_finite, read_tensors
 from dhr.train.student_header import plain_setting
 
+_ABOUT = "dhr"  # one entry of the metadata, since safetensors writes several in an order that changes
 _STORED: Mapping[str, tuple[str, ...]] = {
     "wss": (
-        "backbone",
-        "weights",
-        "output_stride",
-        "cam",
-        "layer",
-        "blocks",
-        "mean",
-        "std",
-        "options",
-        "scales",
+        *("backbone", "weights", "output_stride", "cam", "layer", "blocks", "mean", "std", "options", "scales"),
         "flip",
     ),
     "image": ("long_side", "grid_stride"),
@@ -42,7 +34,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], given: Given) -> None
     """Write tensors with the names of the classes and the settings that they were trained with."""
     whole = {key: value.cpu().contiguous() for key, value in state.items()}
     about = {"classes": list(given.classes.names), "settings": _carried(given.settings)}
-    write_bytes(path, save(whole, {name: json.dumps(value) for name, value in about.items()}))
+    write_bytes(path, save(whole, {_ABOUT: json.dumps(about)}))
 
 
 def stored_settings(path: Path) -> dict[str, dict[str, Any]]:
@@ -56,7 +48,8 @@ def stored_settings(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         _, metadata = read_tensors(path)
-        sections = Fields({"settings": parse_json(metadata.get("settings", "{}"))}).fields("settings")
+        about = Fields(parse_json(metadata.get(_ABOUT, '{"settings": {}}')))
+        sections = about.fields("settings")
         found = {}
         for section in sections.names():
             if section not in _STORED:
@@ -144,10 +137,12 @@ def _is_plain(value: Any, name: str) -> bool:
 
 
 def _classes(metadata: Mapping[str, str]) -> list[str] | None:
-    """Names of the classes; None in files without them."""
-    if "classes" not in metadata:
-        return None
-    return list(Fields({"classes": parse_json(metadata["classes"])}).texts("classes"))
+    """Names of the classes; None in files without them. Files of older versions have an entry for them alone."""
+    if _ABOUT in metadata:
+        return list(Fields(parse_json(metadata[_ABOUT])).texts("classes"))
+    if "classes" in metadata:
+        return list(Fields({"classes": parse_json(metadata["classes"])}).texts("classes"))
+    return None
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:

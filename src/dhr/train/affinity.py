@@ -1,7 +1,6 @@
 """Training the heads of IRN (Ahn et al., CVPR 2019) on what the classifier's CAMs are sure of."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,59 +9,12 @@ from torch import Tensor
 
 from dhr.data.samples import DataSet, Sample
 from dhr.data.transforms import working_image
-from dhr.errors import ConfigError
 from dhr.models.wss.irn import IrnClassifier
 from dhr.progress import Progress, Step
+from dhr.train.config import AffinityConfig
 from dhr.train.crops import RandomCrops
 from dhr.train.fitting import fit, mix
 from dhr.train.relations import boundary_loss, confident_labels, displacement_loss
-
-
-@dataclass(frozen=True)
-class AffinityConfig:
-    """How the heads of `wss.kind irn` are trained on the classifier's CAMs."""
-
-    epochs: int = 3
-    """Passes over the photographs."""
-    batch: int = 8
-    """Photographs a step."""
-    crop: int = 288
-    """Side in pixels of the square crops."""
-    scale: tuple[float, float] = (0.9, 1.6)
-    """Range of random sizes, relative to the working image, before the crop."""
-    lr: float = 1e-2
-    """Learning rate (AdamW, polynomial decay of power 0.9)."""
-    weight_decay: float = 1e-4
-    """Weight decay of AdamW."""
-    foreground: float = 0.3
-    """Share of its peak, 0..1, from which the highest CAM names the class of a position."""
-    margin: float = 0.3
-    """Difference of such shares, 0..1, by which that CAM must lead the next one."""
-    background: float = 0.05
-    """Share of their peaks, 0..1, below which all CAMs name it background, where a data set has one."""
-    refine: int = 10
-    """Rounds of PAMR that make the CAMs follow the edges of the photograph first."""
-    radius: int = 5
-    """Distance within which positions are compared, in cells of the heads' grid (of 4 pixels, with most backbones)."""
-    workers: int = 0
-    """Processes that load photographs; 0 loads them in the main one. Results do not depend on it."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "crop", "radius"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"affinity.{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"affinity.scale must be two positive sizes, the smaller first; got {self.scale}")
-        for name in ("lr", "weight_decay", "refine", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"affinity.{name} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.margin <= 1:
-            raise ConfigError(f"affinity.margin must be in 0..1, got {self.margin}")
-        if not (0 <= self.background <= self.foreground <= 1 and self.foreground > 0):
-            raise ConfigError(
-                "affinity.foreground must be above 0 and at most 1, affinity.background from 0 to it; "
-                f"got {self.foreground} and {self.background}"
-            )
 
 
 def train_affinity(

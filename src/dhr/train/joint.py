@@ -22,9 +22,9 @@ from dhr.models.student import StudentModel
 from dhr.progress import Progress, Step
 from dhr.tensors import one_line
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
+from dhr.train.config import StudentTrainingConfig
 from dhr.train.crop_data import CropBatch, CropDataset, EndlessBatches
 from dhr.train.fitting import mix
-from dhr.train.joint_config import StudentTrainingConfig
 from dhr.train.log import Log
 from dhr.train.objectives import Objective
 

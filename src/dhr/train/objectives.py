@@ -15,8 +15,8 @@ from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.survey import Survey
 from dhr.models.student.network import Student
+from dhr.train.config import StudentTrainingConfig
 from dhr.train.crop_data import CropBatch
-from dhr.train.joint_config import StudentTrainingConfig
 from dhr.train.live import Targets, given_targets, live_targets
 
 
