@@ -458,7 +458,7 @@ def test_a_disk_that_refuses_ends_the_run_and_the_next_call_goes_on(
 def test_a_damaged_checkpoint_is_named(finished: Any, dhr: Any) -> None:
     (finished.out / "classifier.safetensors").unlink()
     shutil.rmtree(finished.out / "masks")
-    checkpoint = finished.out / "work" / "classifier.pt"
+    checkpoint = finished.out / "work" / "classifier.checkpoint"
     checkpoint.write_bytes(b"half of it")
     one_line(dhr(finished.run()), str(checkpoint), "delete it")
     checkpoint.unlink()
@@ -478,7 +478,7 @@ def test_a_damaged_classifier_is_named(finished: Any, dhr: Any) -> None:
 def test_run_from_python(fresh: Any) -> None:
     seen: list[tuple[str, int, int]] = []
     outcome = job.run(
-        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda stage, done, total: seen.append((stage, done, total))
+        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [

@@ -220,10 +220,10 @@ def test_without_masks_and_recursion_there_is_nothing_to_learn(
     [
         (),
         ("--student_training.teacher", "false", "--student_training.optimiser", "sgd"),
-        ("--student_training.base", "maps", "--student.maps", "cam"),
+        ("--student.maps", "cam"),
         ("--student_training.accumulate", "2", "--student_training.save_memory", "true"),
-        ("--student_training.weighting", "confidence", "--student_training.batch", "8"),
-        ("--student_training.recursion", "false", "--student_training.doubtful", "0.2"),
+        ("--student_training.batch", "8"),
+        ("--student_training.recursion", "false"),
         ("--student.decoder", "deeplabv2", "--student.norm", "batch"),
     ],
 )

@@ -123,7 +123,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(learned: Learned, stopped: Path,
 def test_a_full_disk_leaves_the_only_checkpoint(
     learned: Learned, full_disk: pytest.MonkeyPatch, dhr: Any, tmp_path: Path
 ) -> None:
-    call = arguments(learned.case, tmp_path / "out", "--student_training.keep", "1")
+    full_disk.setattr("dhr.train.student_training._KEPT", 1)
+    call = arguments(learned.case, tmp_path / "out")
     only_line(dhr(call))
     assert checkpoints(tmp_path / "out") == ["step-00000002.safetensors"]
     full_disk.undo()

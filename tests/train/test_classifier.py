@@ -11,6 +11,7 @@ from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Step, silent
 from dhr.train.classifier import ClassifierConfig, _TagCrops, train_classifier
+from dhr.train.crops import TrainingSet
 from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
@@ -24,9 +25,9 @@ def fresh(seed: int = 0) -> TagClassifier:
 
 
 def train(model: TagClassifier, checkpoint: Path, **more: Any) -> dict[str, Tensor]:
-    options = {"freeze_norm": False, "long_side": 64, "seed": 0, "progress": silent, **more}
-    config = options.pop("config", CONFIG)
-    train_classifier(model, SCENES, SCENES.samples, config, checkpoint=checkpoint, **options)
+    options = {"freeze_norm": False, "progress": silent, **more}
+    photographs = TrainingSet(SCENES, SCENES.samples, 64, options.pop("seed", 0))
+    train_classifier(model, photographs, options.pop("config", CONFIG), checkpoint=checkpoint, **options)
     return model.state_dict()
 
 
@@ -112,7 +113,7 @@ def test_every_photograph_is_seen_once_an_epoch_in_another_order_each() -> None:
 
 
 def test_crops_carry_their_tags_and_differ_by_epoch() -> None:
-    crops = _TagCrops(SCENES, SCENES.samples, CONFIG, 64, seed=0)
+    crops = _TagCrops(TrainingSet(SCENES, SCENES.samples, 64, 0), CONFIG)
     image, tags = crops[2]
     assert image.shape == (3, 32, 32) and image.min() >= 0 and image.max() <= 1
     assert tags.nonzero().flatten().tolist() == list(SCENES.samples[2].tags)

@@ -38,7 +38,7 @@ class OutputFolder:
 
     def checkpoint(self, name: str) -> Path:
         """State of a training of the map source after its last epoch."""
-        return self._file(f"work/{name}.pt")
+        return self._file(f"work/{name}.checkpoint")
 
     def fitted(self, file: str) -> Path:
         """Result of a training of the map source."""
@@ -52,7 +52,7 @@ class OutputFolder:
     @property
     def head_checkpoint(self) -> Path:
         """State of the training of a head of USS features after its last epoch."""
-        return self._file("work/head.pt")
+        return self._file("work/head.checkpoint")
 
     @property
     def classifier(self) -> Path:

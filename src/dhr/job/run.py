@@ -193,7 +193,7 @@ def _again(
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
     from dhr.job.students import Masks, joint_course, trained_student
     from dhr.sources.student import StudentSource
-    from dhr.train.joint import make_fabric
+    from dhr.train.fabric import make_fabric
 
     fabric = make_fabric(config.student_training, device)
     if fabric.world_size > 1:

@@ -27,16 +27,16 @@ from dhr.job.folder import OutputFolder
 from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey
-from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.progress import Progress, Step
 from dhr.sources import MapSource
-from dhr.train.crop_data import CropBatch, CropDataset, Geometry
-from dhr.train.joint import train_student
+from dhr.train.crops import Geometry, TrainingSet
 from dhr.train.live import given_targets
 from dhr.train.objectives import JointObjective, Objective, SetObjective
+from dhr.train.student_crops import CropBatch, CropDataset
 from dhr.train.student_file import read_student, write_student
+from dhr.train.student_training import Place, StudentPlan, train_student
 
 _SHOWN = 4  # photographs whose masks are drawn now and then
 
@@ -158,21 +158,9 @@ def new_student(source: MapSource, config: RunConfig, classes: ClassTable) -> St
     return Student(source.begin_student(), config.student, len(classes.names))
 
 
-@dataclass(frozen=True)
-class Course:
-    """A student that nobody has taught yet, and how it is going to be."""
-
-    student: StudentModel
-    objective: Objective
-    freeze_norm: bool
-    """Whether its encoder's batch statistics stay."""
-    uss: Features | None = None
-    """Whose features the objective needs."""
-
-
 def joint_course(
     models: Models, config: RunConfig, classes: ClassTable, fabric: Fabric, masks: bool, survey: Survey | None = None
-) -> Course:
+) -> StudentPlan:
     """Recursion: the student begins as the trained classifier.
 
     Raises:
@@ -180,11 +168,11 @@ def joint_course(
     """
     student = new_student(models.source, config, classes)
     objective = JointObjective(student, config.student_training, config.method, config.boundary, fabric, masks, survey)
-    freeze = config.student_training.freeze_norm and config.wss.weights != NONE
-    return Course(student, objective, freeze, models.uss if config.student_training.recursion else None)
+    freeze = config.wss.weights != NONE
+    return StudentPlan(student, objective, freeze, models.uss if config.student_training.recursion else None)
 
 
-def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
+def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> StudentPlan:
     """A second stage on finished masks.
 
     Raises:
@@ -195,8 +183,9 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
 
     torch.manual_seed(config.seed)
     student = build_mask2former(config.mask2former, len(classes.names), classes.background)
-    freeze = config.student_training.freeze_norm and config.mask2former.weights != NONE
-    return Course(student, SetObjective(student, fabric), freeze)
+    return StudentPlan(
+        student, SetObjective(student, fabric), config.mask2former.weights != NONE
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -218,7 +207,7 @@ class Learned:
 def trained_student(
     data: DataSet,
     samples: Sequence[Sample],
-    course: Callable[[], Course],
+    course: Callable[[], StudentPlan],
     masks: Masks | None,
     config: RunConfig,
     folder: OutputFolder,
@@ -245,26 +234,13 @@ def trained_student(
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
         raise DataError(f"the features of no photograph could be kept: {summary([*lost.values()], 3)}")
-    how = config.student_training
-    crops = CropDataset(
-        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=how.crop,
-        cells=grid_size(how.crop, how.crop, config.image.grid_stride)[0], scale=how.scale,
-        jitter=how.jitter, long_side=config.image.long_side, seed=config.seed,
-    )  # fmt: skip
+    cells = grid_size(config.student_training.crop, config.student_training.crop, config.image.grid_stride)[0]
+    photographs = TrainingSet(data, samples, config.image.long_side, config.seed)
+    features = None if plan.uss is None else KeptFeatures(folder)
+    crops = CropDataset(photographs, config.student_training, masks, features, cells)
     pictures = _Pictures(crops, plan.objective, folder.training, fabric)
-    student = train_student(
-        plan.student,
-        plan.objective,
-        crops,
-        config.student_training,
-        fabric=fabric,
-        freeze_norm=plan.freeze_norm,
-        seed=config.seed,
-        folder=folder.training,
-        progress=progress,
-        look=pictures,
-        about=about,
-    )
+    place = Place(fabric, folder.training, progress, pictures, about)
+    student = train_student(plan, crops, config.student_training, place)
     if fabric.is_global_zero:
         write_student(folder.student, student, data.classes, config.image.long_side)
     fabric.barrier()
@@ -278,13 +254,13 @@ class _Pictures:
         self.crops, self.objective, self.folder, self.fabric = crops, objective, folder, fabric
         self.problems: list[Problem] = []  # pictures whose place is taken
         # Those with the most tags have most to show.
-        self.shown = sorted(range(len(crops)), key=lambda index: -len(crops.samples[index].tags))[:_SHOWN]
+        samples = crops.photographs.samples
+        self.shown = sorted(samples, key=lambda sample: -len(sample.tags))[:_SHOWN]
 
     @torch.no_grad()
     def __call__(self, step: int, student: Any) -> None:
         """Write ``pictures/step-N.png``."""
-        student.eval()
-        rows = [self._row(index, student) for index in self.shown]
+        rows = [self._row(sample, student) for sample in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
         path = inside(self.folder, f"pictures/step-{step:08d}.png")
@@ -293,15 +269,14 @@ class _Pictures:
         except PlaceError as error:
             self.problems.append(Problem(str(path), str(error)))
 
-    def _row(self, index: int, student: Any) -> UInt8[np.ndarray, "h w 3"]:
-        data, sample, side = self.crops.data, self.crops.samples[index], self.crops.side
-        image = working_image(data.read_image(sample), self.crops.long_side)
+    def _row(self, sample: Sample, student: Any) -> UInt8[np.ndarray, "h w 3"]:
+        side, image = self.crops.config.crop, self.crops.photographs.image(sample)
         height, width = (max(side, round(side * one / min(image.shape[-2:]))) for one in image.shape[-2:])
         middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
         crop = CropBatch(*(self.fabric.to_device(one[None]) for one in self.crops.cut(sample, image, middle, None)))
         given, live = given_targets(crop), self.objective.targets(student, crop)
         own = student.segment(crop.images).argmax(dim=1)
-        colours = class_palette(data.classes)
+        colours = class_palette(self.crops.photographs.data.classes)
         photograph = (crop.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
         masks = [colours[one[0].cpu().numpy()] for one in (given.labels, live.labels, own)]
         return np.hstack([photograph, *masks])

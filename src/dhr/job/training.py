@@ -23,7 +23,6 @@ from dhr.job.models import build_models, finish
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig, plain
 from dhr.job.students import (
-    Course,
     Masks,
     MissingMaskError,
     joint_course,
@@ -31,7 +30,8 @@ from dhr.job.students import (
     trained_student,
 )
 from dhr.progress import Progress, silent
-from dhr.train.joint import make_fabric
+from dhr.train.fabric import make_fabric
+from dhr.train.student_training import StudentPlan
 
 _SEVERAL = 3  # masks that cannot be used, from which on a training does not begin
 
@@ -169,7 +169,7 @@ def _joint(
     fabric: Fabric,
     masks: Masks | None,
     progress: Progress,
-) -> Course:
+) -> StudentPlan:
     """First the classifier learns the tags, in one process."""
     if fabric.is_global_zero:
         models = build_models(data, config, folder, fabric.device)
@@ -189,7 +189,7 @@ def _mask2former(
     fabric: Fabric,
     masks: Masks | None,
     progress: Progress,
-) -> Course:
+) -> StudentPlan:
     return mask2former_course(config, data.classes, fabric)
 
 
@@ -204,7 +204,9 @@ BUILDERS: Mapping[str, Callable[[DataSet, RunConfig, OutputFolder, torch.device]
     "mask2former": _build_mask2former,
 }
 """By kind of student: whatever has weights from outside, to see that they can be had."""
-COURSES: Mapping[str, Callable[[DataSet, Scan, RunConfig, OutputFolder, Fabric, Masks | None, Progress], Course]] = {
+COURSES: Mapping[
+    str, Callable[[DataSet, Scan, RunConfig, OutputFolder, Fabric, Masks | None, Progress], StudentPlan]
+] = {
     "joint": _joint,
     "mask2former": _mask2former,
 }

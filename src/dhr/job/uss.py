@@ -93,7 +93,7 @@ def train_head(
                 progress=progress,
             )
             write_head(path, config.kind, head, head.shape, below)
-        for checkpoint in folder.head_checkpoint.parent.glob("*.pt"):
+        for checkpoint in folder.head_checkpoint.parent.glob("*.checkpoint"):
             folder.remove_checkpoint(checkpoint)
         problems = (*listing.problems, *seen.problems)
         folder.write_record(

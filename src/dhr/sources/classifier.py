@@ -14,6 +14,7 @@ from dhr.sources.network import NetworkSource, placed
 from dhr.sources.protocol import Given, SourceSettings, finished
 from dhr.sources.weights_file import load_classifier, write_weights
 from dhr.train.classifier import train_classifier
+from dhr.train.crops import TrainingSet
 
 FILE = "classifier.safetensors"
 """Name of the file of the trained classifier in the output folder."""
@@ -67,12 +68,9 @@ class ClassifierFitting:
         settings = self.given.settings
         train_classifier(
             self.network,
-            data,
-            samples,
+            TrainingSet(data, samples, settings.image.long_side, settings.seed),
             settings.classifier,
-            freeze_norm=settings.classifier.freeze_norm and settings.wss.weights != NONE,
-            long_side=settings.image.long_side,
-            seed=settings.seed,
+            freeze_norm=settings.wss.weights != NONE,
             checkpoint=checkpoint,
             progress=progress,
         )

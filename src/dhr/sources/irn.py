@@ -13,6 +13,7 @@ from dhr.sources.classifier import ClassifierSource
 from dhr.sources.protocol import Given
 from dhr.sources.weights_file import load_heads, write_weights
 from dhr.train.affinity import train_affinity
+from dhr.train.crops import TrainingSet
 
 
 class IrnSource(ClassifierSource):
@@ -40,16 +41,8 @@ class AffinityFitting:
     def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
         """See :meth:`~dhr.sources.protocol.Fitting.fit`."""
         settings = self.given.settings
-        train_affinity(
-            self.network,
-            data,
-            samples,
-            settings.affinity,
-            long_side=settings.image.long_side,
-            seed=settings.seed,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
+        photographs = TrainingSet(data, samples, settings.image.long_side, settings.seed)
+        train_affinity(self.network, photographs, settings.affinity, checkpoint=checkpoint, progress=progress)
 
     def save(self, path: Path) -> None:
         """See :meth:`~dhr.sources.protocol.Fitting.save`."""

@@ -98,7 +98,7 @@ class Fitting(Protocol):
 
     @property
     def name(self) -> str:
-        """The stage's name; its checkpoint is `work/NAME.pt`."""
+        """The stage's name; its checkpoint is `work/NAME.checkpoint`."""
         ...
 
     @property

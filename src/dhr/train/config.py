@@ -1,9 +1,10 @@
-"""Settings of the trainings; apart from them, so that settings are checked before PyTorch is imported."""
+"""Settings of the trainings; in a file of their own, so that settings are checked before PyTorch is imported."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dhr.bounds import at_least, below_one, check_scale, within
 from dhr.errors import ConfigError
 from dhr.method.config import Kind
 
@@ -17,7 +18,7 @@ class ClassifierConfig:
     epochs: int = 8
     """Passes over the photographs."""
     batch: int = 16
-    """Photographs a step."""
+    """Photographs per step."""
     crop: int = 288
     """Side in pixels of the square crops."""
     scale: tuple[float, float] = (0.9, 1.6)
@@ -30,20 +31,13 @@ class ClassifierConfig:
     """Learning rate of the classifier on top of it."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW."""
-    freeze_norm: bool = True
-    """Keep the batch statistics of pretrained weights; they are always learnt with `wss.weights none`."""
     workers: int = 0
     """Processes that load photographs; 0 loads them in the main one. Results do not depend on it."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "crop"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"classifier.{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"classifier.scale must be two positive sizes, the smaller first; got {self.scale}")
-        for name in ("jitter", "lr", "head_lr", "weight_decay", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"classifier.{name} must not be negative, got {getattr(self, name)}")
+        at_least(1, "classifier", self, "epochs", "batch", "crop")
+        at_least(0, "classifier", self, "jitter", "lr", "head_lr", "weight_decay", "workers")
+        check_scale("classifier", self.scale)
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class AffinityConfig:
     epochs: int = 3
     """Passes over the photographs."""
     batch: int = 8
-    """Photographs a step."""
+    """Photographs per step."""
     crop: int = 288
     """Side in pixels of the square crops."""
     scale: tuple[float, float] = (0.9, 1.6)
@@ -63,11 +57,11 @@ class AffinityConfig:
     weight_decay: float = 1e-4
     """Weight decay of AdamW."""
     foreground: float = 0.3
-    """Share of its peak, 0..1, from which the highest CAM names the class of a position."""
+    """Least share of its peak, 0..1, at which the highest CAM labels a position with its class."""
     margin: float = 0.3
-    """Difference of such shares, 0..1, by which that CAM must lead the next one."""
+    """Least lead of that CAM over the next one, as a difference of these shares, 0..1."""
     background: float = 0.05
-    """Share of their peaks, 0..1, below which all CAMs name it background, where a data set has one."""
+    """Share of their peaks, 0..1: a position where all CAMs are below it is background, if the data set has one."""
     refine: int = 10
     """Rounds of PAMR that make the CAMs follow the edges of the photograph first."""
     radius: int = 5
@@ -76,16 +70,10 @@ class AffinityConfig:
     """Processes that load photographs; 0 loads them in the main one. Results do not depend on it."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "crop", "radius"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"affinity.{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"affinity.scale must be two positive sizes, the smaller first; got {self.scale}")
-        for name in ("lr", "weight_decay", "refine", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"affinity.{name} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.margin <= 1:
-            raise ConfigError(f"affinity.margin must be in 0..1, got {self.margin}")
+        at_least(1, "affinity", self, "epochs", "batch", "crop", "radius")
+        at_least(0, "affinity", self, "lr", "weight_decay", "refine", "workers")
+        within(0, 1, "affinity", self, "margin")
+        check_scale("affinity", self.scale)
         if not (0 <= self.background <= self.foreground <= 1 and self.foreground > 0):
             raise ConfigError(
                 "affinity.foreground must be above 0 and at most 1, affinity.background from 0 to it; "
@@ -100,7 +88,7 @@ class StudentTrainingConfig:
     steps: int = 20000
     """Steps of the optimiser."""
     batch: int = 16
-    """Photographs a step, over all processes."""
+    """Photographs per step, over all processes."""
     crop: int = 512
     """Side in pixels of the square crops."""
     scale: tuple[float, float] = (0.5, 2.0)
@@ -112,65 +100,57 @@ class StudentTrainingConfig:
     lr: float = 1e-3
     """Learning rate of the encoder, with polynomial decay of power 0.9."""
     new_lr: float = 10.0
-    """How many times that the new layers have."""
+    """Learning-rate multiplier for new layers."""
     weight_decay: float = 4e-5
     """Weight decay."""
     clip: float = 0.0
-    """Largest norm of a step's gradients, above which they are scaled down; 0 for none."""
+    """Largest norm of the gradients of a step; larger ones are scaled down; 0 switches this off."""
     recursion: bool = True
-    """Rebalance the student's own maps in every step; otherwise the given masks teach it throughout."""
+    """Rebalance the student's own maps in every step; otherwise it learns the given masks throughout."""
     start: float = 0.1
-    """Share of the steps, 0..1, before that, in which the given masks teach it. Without masks it is none."""
-    base: Literal["masks", "maps"] = "masks"
-    """M_base in recursion: the given masks, or what the student's maps make (R_c of them)."""
+    """Share of the steps, 0..1, in which it learns the given masks before recursion. Ignored (0) without masks."""
     boundary: Kind = "pamr"
     """Correction of the masks in recursion; a CRF costs more than the rest of a step."""
     teacher: bool = True
-    """Whether the masks in recursion come from the mean of the past students (EMA), and the result is that."""
+    """Take the masks in recursion from the moving mean of past students (EMA), which is also the result."""
     ema: float = 0.999
-    """Its decay, 0 to below 1; at first it follows faster."""
-    doubtful: float = 0.0
-    """Confidence, 0..1, below which a pixel teaches nothing (for `weighting: void`)."""
-    weighting: Literal["void", "confidence"] = "void"
-    """`void`: doubtful pixels are left out; `confidence`: every pixel counts by its confidence."""
+    """Decay of that mean, 0 to below 1; in the first steps it is smaller."""
     accumulate: int = 1
-    """Parts in which a batch is worked on, one after the other, to save memory."""
+    """Parts of a batch that are computed one after the other, to save memory."""
     save_memory: bool = False
     """Compute the encoder's activations again in the backward pass instead of keeping them."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """`auto`: bfloat16 on GPUs that have it, else 32 bits."""
-    freeze_norm: bool = True
-    """Keep the encoder's batch statistics; they are always learnt with `wss.weights none`."""
     save_every: int = 500
     """Steps between checkpoints."""
-    keep: int = 2
-    """Checkpoints kept."""
     look_every: int = 500
-    """Steps between pictures of the masks of a few photographs; 0 for none."""
+    """Steps between pictures of the masks of a few photographs; 0 draws no pictures."""
     log_every: int = 10
-    """Steps between lines of the log; its column `empty` counts the crops since the line before that held none of
-    their photograph's tags, or no mask at all, and taught the decoder nothing."""
+    """Steps between lines of the log; its column `empty` counts the crops since the previous line without a tag of
+    their photograph, or without a mask, which the decoder did not learn from."""
     workers: int = 0
-    """Processes that load photographs, for each that trains; results do not depend on it."""
+    """Processes that load photographs, per training process; results do not depend on it."""
     devices: int = 1
-    """Processes on this machine, one a GPU if there are GPUs. Under torchrun and SLURM those decide."""
+    """Processes on this machine, one per GPU if there are GPUs. torchrun and SLURM override it."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "crop", "accumulate", "save_every", "keep", "log_every", "devices"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"student_training.{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("jitter", "lr", "new_lr", "weight_decay", "clip", "workers", "look_every"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"student_training.{name} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"student_training.scale must be two positive sizes, the smaller first; got {self.scale}")
-        for name in ("start", "doubtful"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"student_training.{name} must be in 0..1, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise ConfigError(f"student_training.ema must be at least 0 and below 1, got {self.ema}")
-        if self.batch % (self.accumulate * self.devices):
+        group = "student_training"
+        at_least(1, group, self, "steps", "batch", "crop", "accumulate", "save_every", "log_every", "devices")
+        at_least(0, group, self, "jitter", "lr", "new_lr", "weight_decay", "clip", "workers", "look_every")
+        within(0, 1, group, self, "start")
+        below_one(group, self, "ema")
+        check_scale(group, self.scale)
+        self.check_batch(self.devices)
+
+    def check_batch(self, processes: int) -> None:
+        """Refuse a batch that cannot be shared equally.
+
+        Raises:
+            ConfigError: it is not a multiple of ``accumulate`` times ``processes``.
+        """
+        parts = self.accumulate * processes
+        if self.batch % parts:
             raise ConfigError(
-                f"student_training.batch must be a multiple of {self.accumulate * self.devices}, "
-                f"student_training.accumulate times student_training.devices; got {self.batch}"
+                f"student_training.batch must be a multiple of {parts}, student_training.accumulate times the number "
+                f"of processes; got {self.batch}"
             )
