@@ -25,6 +25,7 @@ from dhr.job.record import ItemRecord, check_run
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
 from dhr.job.survey import read_cells, read_survey
+from dhr.progress import silent
 
 RECORD = {
     "digest": "0" * 64,
@@ -126,11 +127,11 @@ class Photographs:
 )
 def test_a_damaged_scan_is_made_again(text: str, tmp_path: Path, unchecked: None) -> None:
     folder, data = OutputFolder(tmp_path), Photographs(["a", "b", "broken"])
-    first = scan(data, folder, lambda done, total: None)  # type: ignore[arg-type]
+    first = scan(data, folder, silent)  # type: ignore[arg-type]
     assert [problem.reason for problem in first.problems] == ["it is broken"] and data.read == 3
-    assert scan(data, folder, lambda done, total: None).digest == first.digest and data.read == 3  # type: ignore[arg-type]
+    assert scan(data, folder, silent).digest == first.digest and data.read == 3  # type: ignore[arg-type]
     folder.scan.write_text(text)
-    again = scan(data, folder, lambda done, total: None)  # type: ignore[arg-type]
+    again = scan(data, folder, silent)  # type: ignore[arg-type]
     assert (again.digest, again.problems) == (first.digest, first.problems) and data.read == 6
 
 
