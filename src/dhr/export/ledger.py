@@ -132,15 +132,20 @@ class Ledger:
         elsewhere: set[str] = set()
         for item in masks.items(self.finished):
             try:
-                files = tuple(write(item))
+                files = write(item)
             except (ItemError, PlaceError) as error:
                 masks.refuse(item, str(error))
                 if isinstance(error, PlaceError):
                     elsewhere.add(item.name)  # something else has its name, and is not deleted
             else:
-                self._files[self._split, item.name] = (item.digest, files)
-                self._append(_Line(self._split, item.name, item.digest, files).as_json())
+                self.add(item.name, item.digest, files)
         masks.problems += self._keep_only(masks.read_names | elsewhere)
+
+    def add(self, name: str, digest: str, files: Sequence[str]) -> None:
+        """Note that the ``files`` (relative to the folder) of a photograph are written."""
+        line = _Line(self._split, name, digest, tuple(files))
+        self._files[line.split, line.name] = (line.digest, line.files)
+        self._append(line.as_json())
 
     def _keep_only(self, names: Collection[str]) -> list[Problem]:
         """Delete the files of other photographs of the split; return those that cannot be deleted."""
