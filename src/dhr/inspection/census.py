@@ -62,7 +62,7 @@ class Inspection:
     """Photographs by height and width."""
     listed_truth: int
     """Photographs that come with ground truth."""
-    read_truth: int
+    read_ground_truth: int
     """Those of them whose ground truth can be read."""
     void: float
     """Share of ground truth pixels that are void, 0..1; NaN without ground truth."""
@@ -86,7 +86,7 @@ class Inspection:
             "classes": [
                 {
                     **{name: getattr(one, name) for name in ("id", "name", "photographs", "alone")},
-                    **({"truth": _truth_json(one)} if self.read_truth else {}),
+                    **({"truth": _truth_json(one)} if self.read_ground_truth else {}),
                 }
                 for one in self.classes
             ],
@@ -101,7 +101,7 @@ class Inspection:
             },
             "truth": {
                 "listed": self.listed_truth,
-                "read": self.read_truth,
+                "read": self.read_ground_truth,
                 "void_percent": None if math.isnan(self.void) else round(100 * self.void, 4),
             },
             "duplicates": [{"sources": list(group.sources), "same_tags": group.same_tags} for group in self.duplicates],
@@ -203,7 +203,7 @@ class _Census:
             together=self._together,
             sizes=dict(self._sizes),
             listed_truth=sum(sample.has_ground_truth for sample in data.samples),
-            read_truth=self._read_truth,
+            read_ground_truth=self._read_truth,
             void=int(self._pixels[VOID]) / pixels if pixels else math.nan,
             duplicates=tuple(
                 Duplicates(

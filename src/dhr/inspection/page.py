@@ -160,12 +160,12 @@ def _chart(rows: Iterable[tuple[str, int]], title: str = "") -> str:
 def _classes(found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
     ranked = sorted(found.classes, key=lambda one: (-one.photographs, one.id))
     most = max(one.photographs for one in ranked) or 1
-    titles = ["tagged", "alone", *(["in ground truth", "% of pixels"] if found.read_truth else [])]
+    titles = ["tagged", "alone", *(["in ground truth", "% of pixels"] if found.read_ground_truth else [])]
     pixels = sum(one.truth_pixels for one in found.classes)
     rows = []
     for one in ranked:
         cells = [f"{one.photographs:,}", f"{one.alone:,}"]
-        if found.read_truth:
+        if found.read_ground_truth:
             cells += [f"{one.in_truth:,}", f"{100 * one.truth_pixels / pixels:.2f}" if pixels else DASH]
         rows.append(
             f'<tr><th scope="row">{swatch(colours[one.id])}{named(one.name, 24)}</th>'
@@ -176,7 +176,9 @@ def _classes(found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
         rest = _class_table(rows[_OPEN:], titles)
         chart += f"<details><summary>The other {len(rows) - _OPEN} classes</summary>{rest}</details>"
     truth = " In ground truth: masks that show the class. % of pixels: its share of the pixels of all these classes."
-    note = "Tagged: photographs with the class. Alone: those without another tag." + (truth if found.read_truth else "")
+    note = "Tagged: photographs with the class. Alone: those without another tag." + (
+        truth if found.read_ground_truth else ""
+    )
     return _section("Classes", f'{chart}<p class="note">{note}</p>', "most photographs first")
 
 
@@ -253,7 +255,7 @@ def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int)
     note = f" {counted(left, 'class')} left out, so that the page stays small." if left else ""
     return (
         '<section><h2>Photographs</h2><p class="lead">A few of each class, the rarest class first'
-        f"{', with the ground truth beside them' if found.read_truth else ''}.{note}</p>"
+        f"{', with the ground truth beside them' if found.read_ground_truth else ''}.{note}</p>"
         f'{tools("photographs", "article", _choices(found))}<div id="photographs">{"".join(cards)}</div></section>'
     )
 
