@@ -15,7 +15,7 @@ from dhr.errors import ConfigError, DhrError, OutputError
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Masks
-from dhr.export.new_folder import new_folder
+from dhr.export.new_output import new_folder
 from dhr.export.parts import parts
 from dhr.files import write_json
 from dhr.words import one_line

@@ -74,7 +74,7 @@ def _together(found: Inspection, tagged: Sequence[ClassCensus]) -> list[Note]:
         made.append(
             Note(
                 True,
-                f"Only ever in company: {'; '.join(only[:_NAMED])}{more}. A class that never comes without "
+                f"Always with another class: {'; '.join(only[:_NAMED])}{more}. A class that never comes without "
                 "a larger one is easily lost in its area.",
             )
         )

@@ -31,7 +31,7 @@ class Overview:
     classes: ClassTable
     colours: UInt8[np.ndarray, "256 3"]
     scores: Mapping[str, Scores]
-    """By stage; empty without truth."""
+    """By stage; empty without ground truth."""
     finished: int
     """Photographs of the data set with a record."""
     elsewhere: int
