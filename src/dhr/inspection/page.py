@@ -249,7 +249,7 @@ def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int)
         elif card:
             room -= len(encoded(card))
             cards.append(card)
-    note = f" {counted(left, 'class')} left out, so that the page stays small." if left else ""
+    note = f" {counted(left, 'class', 'classes')} left out, so that the page stays small." if left else ""
     return (
         '<section><h2>Photographs</h2><p class="lead">A few of each class, the rarest class first'
         f"{', with the ground truth beside them' if found.read_ground_truth else ''}.{note}</p>"
