@@ -16,8 +16,8 @@ from dhr.evaluate import Scores
 from dhr.job.run import run as run_job
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
+from dhr.models.config import WssConfig
 from dhr.models.uss import UssConfig
-from dhr.models.wss import WssConfig
 from dhr.report import write_report
 from dhr.train.config import ClassifierConfig
 

@@ -34,7 +34,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         out: output folder of a run, finished or not.
         data: the data set of the run, or a split of it.
         scores: scores by stage (``cam``, ``base``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows
-            the truth and the scores, worst photograph first. Without them no truth is read.
+            the ground truth and the scores, worst photograph first. Without them no ground truth is read.
         budget: bytes. The part above the photographs is written whatever its size, a few MB at worst.
 
     Returns:

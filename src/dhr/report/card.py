@@ -18,7 +18,8 @@ from dhr.evaluate.run import stage_folder
 from dhr.report.charts import STAGE_TITLES, swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
-from dhr.report.text import counted, named, percent, safe
+from dhr.report.text import named, percent, safe
+from dhr.words import counted
 
 DOUBTFUL = 0.6
 """Masks of a lower quality are marked as doubtful."""
@@ -40,7 +41,7 @@ class Look:
     ids: Mapping[str, int]
     """Class id by name."""
     mious: Mapping[str, Mapping[str, float]]
-    """mIoU by stage and photograph; empty without scores, and then no truth is read."""
+    """mIoU by stage and photograph; empty without scores, and then no ground truth is read."""
 
 
 def card(item: Item, sample: Sample, look: Look) -> str:
@@ -108,8 +109,12 @@ def _shown(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> str:
     """Return the classes of a mask with their shares, the largest first."""
     pixels = np.bincount(labels.ravel(), minlength=256)
     ranked = [int(index) for index in np.argsort(-pixels, kind="stable") if pixels[index]]
-    parts = [f"{_name(index, classes)} {percent(pixels[index] / labels.size, 0)}" for index in ranked[:_SPOKEN]]
+    parts = [f"{_name(index, classes)} {_whole(pixels[index] / labels.size)}" for index in ranked[:_SPOKEN]]
     return ", ".join([*parts, *([f"{len(ranked) - _SPOKEN} more"] if len(ranked) > _SPOKEN else [])])
+
+
+def _whole(ratio: float) -> str:
+    return "under 1\u2009%" if ratio < 0.005 else percent(ratio, 0)
 
 
 def _name(label: int, classes: ClassTable) -> str:
