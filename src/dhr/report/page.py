@@ -14,7 +14,8 @@ from dhr.records.run import RunRecord
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.shell import document, tile_row, tools
-from dhr.report.text import counted, duration, memory, named, percent, safe
+from dhr.report.text import duration, memory, named, percent, safe
+from dhr.words import counted
 
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings
@@ -30,7 +31,7 @@ class Overview:
     classes: ClassTable
     colours: UInt8[np.ndarray, "256 3"]
     scores: Mapping[str, Scores]
-    """By stage; empty without truth."""
+    """By stage; empty without ground truth."""
     finished: int
     """Photographs of the data set with a record."""
     elsewhere: int
