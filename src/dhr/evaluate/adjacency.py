@@ -220,7 +220,7 @@ class _Seen:
 
 def _look(
     numbers: Numbering | None,
-    contact: float,
+    contact: float | int,
     whole_classes: bool,
     predictions: Path | None,
     classes: ClassTable,

@@ -172,7 +172,7 @@ def percent(fraction: float) -> float | None:
     return None if math.isnan(fraction) else round(100.0 * fraction, 4)
 
 
-def share(part: float, whole: float) -> float:
+def share(part: float | int, whole: float | int) -> float:
     """Return a share; NaN of nothing.
 
     >>> share(1, 4)
