@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dhr.inspection.census import ClassCensus, Inspection
-from dhr.report.text import counted
+from dhr.words import counted
 
 FEW = 10
 """Photographs that a class should have at least, for a classifier to learn anything of it."""

@@ -14,7 +14,8 @@ from dhr.records.run import RunRecord
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.shell import document, tile_row, tools
-from dhr.report.text import counted, duration, memory, named, percent, safe
+from dhr.report.text import duration, memory, named, percent, safe
+from dhr.words import counted
 
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings

@@ -24,6 +24,15 @@ def named(value: str, limit: int = 80) -> str:
     return f'<bdi title="{safe(value, 400)}">{safe(value, limit)}</bdi>'
 
 
+def initial(name: str) -> str:
+    """Return a name with a capital, as headings and captions begin.
+
+    >>> initial("base mask"), initial("CAM")
+    ('Base mask', 'CAM')
+    """
+    return name[:1].upper() + name[1:]
+
+
 def percent(fraction: float | int, digits: int = 1) -> str:
     """A fraction as a percentage, a dash for NaN.
 
@@ -56,12 +65,3 @@ def memory(megabytes: float | int) -> str:
     if math.isnan(megabytes):
         return DASH
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun, regular plural.
-
-    >>> counted(1, "photograph"), counted(1200, "photograph")
-    ('1 photograph', '1,200 photographs')
-    """
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
