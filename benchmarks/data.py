@@ -25,7 +25,6 @@ import torch
 from common import commit, machine
 from PIL import Image
 
-from dhr.api.export import ONE_FILE
 from dhr.export import FORMATS
 from dhr.export.libraries import library
 from dhr.files import write_json
@@ -144,7 +143,7 @@ def main() -> None:
         if "export" in wanted and known("export"):
             for to in given.formats.split(","):
                 out = root / f"{to}.out"
-                place = "--file" if to in ONE_FILE else "--out"
+                place = "--file" if to in FORMATS and FORMATS[to].one_file else "--out"
                 call: list[str | Path] = ["export", "--data", data, "--masks", data / "truth", "--to", to, place, out]
                 if to == "voc-server" and given.classes != 21:
                     continue

@@ -1,4 +1,4 @@
-"""Words that several parts of the program print: counts, percent, and the names of the stages of a mask."""
+"""Small texts for messages and pages: names of stages, counts with their nouns, percent, exceptions in one line."""
 
 import math
 
@@ -10,16 +10,16 @@ STAGE_NAMES = {
     "intra": "Step 3, intra-class",
     "mask": "final mask",
 }
-"""Names of the masks that a run keeps."""
+"""Names of the masks that a run keeps, in the order of the method."""
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun.
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, in the singular for 1.
 
-    >>> counted(1, "photograph"), counted(2, "photograph"), counted(0, "class", "classes")
-    ('1 photograph', '2 photographs', '0 classes')
+    >>> counted(1, "photograph"), counted(1200, "photograph"), counted(2, "class", "classes")
+    ('1 photograph', '1,200 photographs', '2 classes')
     """
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def percent(share: float, signed: bool = False) -> str:
@@ -31,3 +31,12 @@ def percent(share: float, signed: bool = False) -> str:
     if math.isnan(share):
         return "-"
     return f"{100 * share:+.1f}" if signed else f"{100 * share:.1f}"
+
+
+def one_line(error: BaseException, longest: int = 300) -> str:
+    """Return the message of an exception in one line, or the name of its class.
+
+    >>> one_line(ValueError("a  b\\n c")), one_line(KeyError())
+    ('a b c', 'KeyError')
+    """
+    return " ".join(str(error).split())[:longest] or type(error).__name__

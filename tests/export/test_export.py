@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dhr.api.export import ONE_FILE
 from dhr.data import SceneDataSet, write_mask
 from dhr.errors import ConfigError, DataError, OutputError
 from dhr.export import FORMATS, export
@@ -23,7 +22,7 @@ ANY = [name for name in FORMATS if not name.endswith("-server")]
 
 def place(to: str) -> str:
     """The option that names where an export of this format goes."""
-    return "--file" if to in ONE_FILE else "--out"
+    return "--file" if to in FORMATS and FORMATS[to].one_file else "--out"
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def test_a_folder_of_something_else_is_refused(small: Any, tmp_path: Path) -> No
 def test_a_file_of_something_else_is_refused(to: str, small: Any, tmp_path: Path) -> None:
     needed(to)
     before = (small.root / "tags.csv").read_bytes()
-    with pytest.raises(OutputError, match="no export of this kind"):
+    with pytest.raises(OutputError, match="not an export of this kind"):
         small.export(to, small.root / "tags.csv")
     assert (small.root / "tags.csv").read_bytes() == before
     with pytest.raises(OutputError, match="is a folder"):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dhr.api.export import ONE_FILE
 from dhr.data import palette, read_mask, write_mask
 from dhr.errors import DataError
 from dhr.export import FORMATS, export
@@ -20,7 +19,7 @@ LABELS = {name: np.array([[0, 1, 1, 0], [0, 1, 2, 2]], np.uint8) for name in "ab
 
 def place(to: str) -> str:
     """The option that names where an export of this format goes."""
-    return "--file" if to in ONE_FILE else "--out"
+    return "--file" if to in FORMATS and FORMATS[to].one_file else "--out"
 
 
 @pytest.mark.parametrize("to", sorted(FORMATS))

@@ -70,7 +70,7 @@ def test_run_json_says_what_was_done(finished: Any) -> None:
     table = FolderDataSet(finished.data).classes
     assert (record["classes"], record["background"]) == (list(table.names), table.background)
     assert record["settings"]["wss"]["backbone"] == "test_resnet"
-    assert record["settings"]["train"]["epochs"] == 2
+    assert record["settings"]["classifier"]["epochs"] == 2
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert {"python", "torch", "torchvision", "timm", "numpy", "pillow"} <= set(record["versions"])
     assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "survey", "masks"]
@@ -478,7 +478,7 @@ def test_a_damaged_classifier_is_named(finished: Any, dhr: Any) -> None:
 def test_run_from_python(fresh: Any) -> None:
     seen: list[tuple[str, int, int]] = []
     outcome = job.run(
-        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda stage, done, total: seen.append((stage, done, total))
+        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [

@@ -65,14 +65,14 @@ def evaluate(
     folders = [masks] if isinstance(masks, str | Path) else [*masks]
     settings, files = part_settings(EvaluateConfig, config), outputs or Outputs()
     _check(data, truth, files)
-    from dhr.evaluate import TruthFolder, compare, stage_folders
+    from dhr.evaluate import GroundTruthFolder, compare, stage_folders
     from dhr.evaluate.threads import processors
 
     paths, show = [Path(folder) for folder in folders], progress or silent
     named = dict(zip(labels(paths), paths, strict=True))
     out = paths[0].resolve().parent
     of_run = data is not None and len(paths) == 1 and _is_masks_of_run(paths[0].resolve())
-    photographs: DataSet = TruthFolder(Path(str(truth))) if data is None else opened(data, show)
+    photographs: DataSet = GroundTruthFolder(Path(str(truth))) if data is None else opened(data, show)
     found = compare(photographs, stage_folders(out) if of_run else named, settings, show)
     result = EvaluateResult(
         comparison=found,

@@ -8,11 +8,10 @@ from dhr.api.data import Data, folder_of, opened, split_of
 from dhr.api.results import ExportResult
 from dhr.api.settings import nearest, part_settings
 from dhr.errors import ConfigError, OutputError
+from dhr.export import FORMATS
+from dhr.export import export as write
 from dhr.export.config import ExportConfig
 from dhr.progress import Progress, silent
-
-ONE_FILE = ("coco", "voc-server", "ade-server")
-"""Formats that are one file; the others are a folder."""
 
 
 def export(
@@ -29,14 +28,7 @@ def export(
 
     --to is one of
 
-      png           --out DIR: NAME.png, indexed, with the colours of the classes
-      coco          --file FILE: one JSON file, masks as run lengths (holes are kept)
-      yolo          --out DIR: data.yaml and polygons, for Ultralytics
-      labelstudio   --out DIR: config.xml for the labelling interface, tasks-*.json
-      cvat          --out DIR: labels.json for the task, annotations.xml
-      datumaro      --out DIR: any format that datumaro writes (--datumaro-format)
-      voc-server    --file FILE: the .tgz for the test server of PASCAL VOC 2012
-      ade-server    --file FILE: the .zip for the test server of ADE20K
+    {formats}
 
     Background and void (255) are not annotated. Masks that are missing, damaged or of another size than their
     photograph are named and left out. An interrupted export to png or yolo goes on with the same command.
@@ -60,15 +52,12 @@ def export(
         OutputError: the place cannot be written, or holds something else.
     """
     settings = part_settings(ExportConfig, config)
-    from dhr.export import FORMATS
-    from dhr.export import export as write
-
     if to not in FORMATS:
         raise ConfigError(f"--to must be one of {', '.join(FORMATS)}; got {to!r}{nearest(to, FORMATS)}")
-    wanted, other = ("--file FILE", out) if to in ONE_FILE else ("--out DIR", file)
-    place = file if to in ONE_FILE else out
+    one = FORMATS[to].one_file
+    wanted, place, other = ("--file FILE", file, out) if one else ("--out DIR", out, file)
     if place is None or other is not None:
-        raise ConfigError(f"--to {to} writes {'one file' if to in ONE_FILE else 'a folder'}; name it with {wanted}")
+        raise ConfigError(f"--to {to} writes {'one file' if one else 'a folder'}; name it with {wanted}")
     place, masks, root = Path(place), Path(masks), folder_of(data)
     for folder in (masks, *(() if root is None else (root / "images",))):
         if place.resolve().is_relative_to(folder.resolve()):
@@ -77,3 +66,7 @@ def export(
     done = write(photographs, masks, to, place, settings, split=split_of(data), progress=progress or silent)
     notes = (*photographs.notes, *done.notes)
     return ExportResult(done.path, to, done.masks, done.kept, done.problems, notes)
+
+
+_LISTED = "\n    ".join(f"  {name:<12}  {one.help}" for name, one in FORMATS.items())
+export.__doc__ = (export.__doc__ or "").replace("{formats}", _LISTED.strip("\n"))

@@ -104,16 +104,16 @@ def _first(text: str) -> str:
     return re.split(r"[.;] ", text)[0]
 
 
-def _wrapped(head: str, text: str, indent: int, below: bool = False, most: int = 0) -> str:
+def _wrapped(head: str, text: str, indent: int, below: bool = False) -> str:
     """A head, and a text beside it, indented; the text stands below a head that is too long, or if asked for."""
     space = " " * indent
     if below or (len(head) > indent - 2 and head):
         one = f"{head}  {text}"
         if not below and len(one) <= width():
             return one
-        lines = textwrap.wrap(text, width() - indent, max_lines=most or None, placeholder=" ...")
+        lines = textwrap.wrap(text, width() - indent, break_on_hyphens=False)
         return "\n".join([head, *(space + line for line in lines)])
-    lines = textwrap.wrap(text, width() - indent, max_lines=most or None, placeholder=" ...") or [""]
+    lines = textwrap.wrap(text, width() - indent, break_on_hyphens=False) or [""]
     return "\n".join([f"{head:<{indent}}{lines[0]}".rstrip(), *(space + line for line in lines[1:])])
 
 
@@ -127,7 +127,7 @@ def _reflowed(text: str) -> Iterator[str]:
                 head, _, rest = line.strip().partition("  ")
                 yield _wrapped(f"  {head}", rest.strip(), 16) if rest else line
         else:
-            yield from textwrap.wrap(" ".join(paragraph.split()), width())
+            yield from textwrap.wrap(" ".join(paragraph.split()), width(), break_on_hyphens=False)
 
 
 def show_settings(console: Terminal, result: TableResult) -> None:

@@ -6,7 +6,8 @@ from rich.table import Table
 from dhr.api.results import AdjacencyResult
 from dhr.cli.terminal import Terminal, table
 from dhr.evaluate.adjacency import Adjacency
-from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
+from dhr.evaluate.scores import share
+from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing
 from dhr.words import counted, percent
 
 _ROWS = 15  # pairs of classes that a table shows
@@ -71,4 +72,4 @@ def _vanishing(terminal: Terminal, found: Vanishing) -> None:
 
 def _rate(rate: Rate) -> tuple[str, str, str]:
     whole = rate.appearances
-    return str(whole), percent(rate_percent(rate.vanished, whole)), percent(rate_percent(rate.low, whole))
+    return str(whole), percent(share(rate.vanished, whole)), percent(share(rate.low, whole))

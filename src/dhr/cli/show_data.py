@@ -26,7 +26,7 @@ def inspect(terminal: Terminal, result: InspectResult) -> None:
         f"{counted(found.photographs, 'photograph')}, {tags / many:.1f} tags each{span}, "
         f"{found.listed_truth} with ground truth"
     )
-    truth = ["in truth"] if found.read_truth else []
+    truth = ["in truth"] if found.read_ground_truth else []
     rows = table(["class"], ["photographs", "alone", *truth])
     rows.add_column("most often with", overflow="fold")
     ranked = sorted(found.classes, key=lambda one: (-one.photographs, one.id))

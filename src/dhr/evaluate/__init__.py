@@ -10,9 +10,9 @@ __all__ = [
     "Comparison",
     "Difference",
     "EvaluateConfig",
+    "GroundTruthFolder",
     "ImageScore",
     "Scores",
-    "TruthFolder",
     "compare",
     "evaluate",
     "evaluate_stages",
@@ -23,9 +23,9 @@ __all__ = [
 if TYPE_CHECKING:
     from dhr.evaluate.compare import Comparison, Difference
     from dhr.evaluate.config import EvaluateConfig
+    from dhr.evaluate.ground_truth_folder import GroundTruthFolder
     from dhr.evaluate.run import STAGES, compare, evaluate, evaluate_stages, stage_folder, stage_folders
     from dhr.evaluate.scores import ClassScore, ImageScore, Scores
-    from dhr.evaluate.truth_folder import TruthFolder
 else:  # options are checked before numba is imported
     __getattr__ = imported_from(
         __name__,
@@ -37,6 +37,6 @@ else:  # options are checked before numba is imported
                 "dhr.evaluate.run",
             ),
             **dict.fromkeys(("ClassScore", "ImageScore", "Scores"), "dhr.evaluate.scores"),
-            "TruthFolder": "dhr.evaluate.truth_folder",
+            "GroundTruthFolder": "dhr.evaluate.ground_truth_folder",
         },
     )

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,18 @@ from dhr.data.palette import class_palette
 from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
+from dhr.errors import DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
 from dhr.files import inside, write_bytes
 from dhr.job.folder import OutputFolder
-from dhr.job.models import Models, tag_state
+from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
-from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress, Step
+from dhr.sources import MapSource
 from dhr.train.crops import Geometry, TrainingSet
 from dhr.train.live import given_targets
 from dhr.train.objectives import JointObjective, Objective, SetObjective
@@ -148,12 +148,14 @@ def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
         return False
 
 
-def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> Student:
-    """A student that begins as the trained classifier; its decoder is random, from the seed."""
+def new_student(source: MapSource, config: RunConfig, classes: ClassTable) -> Student:
+    """A student that begins as the trained classifier; its decoder is random, from the seed.
+
+    Raises:
+        ConfigError: the source has no such classifier.
+    """
     torch.manual_seed(config.seed)
-    tagger = TagClassifier(replace(config.wss, kind="classifier", weights=NONE), len(classes.foreground))
-    tagger.load_state_dict(tag_state(wss))
-    return Student(tagger, config.student, len(classes.names))
+    return Student(source.begin_student(), config.student, len(classes.names))
 
 
 def joint_course(
@@ -164,9 +166,7 @@ def joint_course(
     Raises:
         ConfigError: there is none.
     """
-    if not isinstance(models.wss, TagClassifier):
-        raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
-    student = new_student(models.wss, config, classes)
+    student = new_student(models.source, config, classes)
     objective = JointObjective(student, config.student_training, config.method, config.boundary, fabric, masks, survey)
     freeze = config.wss.weights != NONE
     return StudentPlan(student, objective, freeze, models.uss if config.student_training.recursion else None)

@@ -19,7 +19,7 @@ from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import digest_regular
 from dhr.job.deterministic import make_deterministic
 from dhr.job.folder import OutputFolder
-from dhr.job.models import build_models, train
+from dhr.job.models import build_models, finish
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig, plain
 from dhr.job.students import (
@@ -173,7 +173,9 @@ def _joint(
     """First the classifier learns the tags, in one process."""
     if fabric.is_global_zero:
         models = build_models(data, config, folder, fabric.device)
-        train(models.wss, data, found.samples, config, folder, progress)
+        for fitting in models.source.fittings:
+            if fitting.for_student:
+                finish(fitting, data, found.samples, folder, progress)
     fabric.barrier()
     models = build_models(data, config, folder, fabric.device)
     return joint_course(models, config, data.classes, fabric, masks is not None)

@@ -13,12 +13,12 @@ from urllib.parse import urlparse
 
 from dhr.errors import WeightsError
 from dhr.models.weights import HUB, NONE
-from dhr.tensors import one_line
+from dhr.words import one_line
 
 if TYPE_CHECKING:
+    from dhr.models.config import WssConfig
     from dhr.models.student import Mask2FormerConfig
     from dhr.models.uss import UssConfig
-    from dhr.models.wss import WssConfig
 
 PATIENCE = 5.0
 """Seconds that a server has to answer."""

@@ -13,13 +13,14 @@ from torch import Tensor
 from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import write_bytes
+from dhr.models.config import WssConfig
 from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
-from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.parsing import parse_json
-from dhr.tensors import check_finite, check_shapes, one_line, read_tensors
+from dhr.tensors import check_finite, check_shapes, read_tensors
 from dhr.train.student_header import FORMAT, StudentHeader
+from dhr.words import one_line
 
 MAX_BYTES = 16_000_000_000
 """Largest file, bytes; a Mask2Former on Swin-L has 0.9 GB."""
