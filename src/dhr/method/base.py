@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dhr.method.config import MethodConfig
-from dhr.ops.prototypes import area_average
+from dhr.ops.upsample import area_average
 
 _OTSU_MOST = 0.9
 

@@ -12,9 +12,8 @@ from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig
 from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
 from dhr.ops.pamr import pamr
-from dhr.ops.prototypes import area_average
 from dhr.ops.random_walk import boundary_affinity, feature_affinity, random_walk, transition
-from dhr.ops.upsample import resize
+from dhr.ops.upsample import area_average, resize
 
 
 @runtime_checkable
