@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from common import commit, machine, wait_for
-from dhr.train.lessons import segmentation_loss
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss
@@ -29,6 +28,7 @@ from dhr.train.crop_data import CropBatch
 from dhr.train.joint import make_fabric
 from dhr.train.joint_config import JointConfig
 from dhr.train.live import given_targets, live_targets
+from dhr.train.objectives import segmentation_loss
 
 
 def random_crops(given: argparse.Namespace, device: torch.device) -> CropBatch:
