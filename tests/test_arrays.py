@@ -98,7 +98,7 @@ def test_a_background_comes_first(inputs: dict[str, np.ndarray]) -> None:
     level = result.activation[:, 0].flatten(1)
     assert (level == level[:, :1]).all() and ((level > 0) & (level < 1)).all()
     assert torch.equal(result.activation[:, 1:], rebalance(**inputs).activation)
-    fixed = replace(PRESETS["default"], background="threshold", background_threshold=0.3)
+    fixed = replace(PRESETS["default"], background_level=0.3)
     assert (rebalance(**inputs, background=True, config=fixed).activation[:, 0] == 0.3).all()
 
 

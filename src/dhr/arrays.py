@@ -14,6 +14,7 @@ from dhr.errors import ConfigError, ShapeError
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, Kind, MethodConfig
 from dhr.method.rebalance import rebalance as _rebalance
+from dhr.method.scene import Batch
 from dhr.types import Rebalanced
 
 Array = Tensor | np.ndarray[Any, np.dtype[Any]]
@@ -91,10 +92,11 @@ def rebalance(
     _refuse_transposed(
         given, "the grid is" if pictures is None else "images are", uss if pictures is None else pictures
     )
-    return _rebalance(
+    batch = Batch(
         maps, uss, wss, pictures, _valid(valid, maps), mask, walls, bool(background),
-        None if prior is None else _prior(prior, maps, background), said, settings, boundary,
+        None if prior is None else _prior(prior, maps, background), said,
     )  # fmt: skip
+    return _rebalance(batch, settings, boundary)
 
 
 def refine(

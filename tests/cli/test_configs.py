@@ -23,7 +23,7 @@ SMALL = (
 )
 JOINT = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
-    *("--train.epochs", "1", "--train.batch", "2", "--train.crop", "32", "--boundary.seed", "none"),
+    *("--train.epochs", "1", "--train.batch", "2", "--train.crop", "32"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
     *("--student.width", "8", "--student.low_level", "4", "--joint.boundary", "none", "--joint.start", "0.0"),
 )

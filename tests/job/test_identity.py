@@ -26,7 +26,7 @@ from dhr.train.student_file import write_student
 
 STUDENT = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--joint.steps", "2"),
-    *("--joint.batch", "2", "--joint.crop", "32", "--joint.boundary", "none", "--boundary.seed", "none"),
+    *("--joint.batch", "2", "--joint.crop", "32", "--joint.boundary", "none"),
     *("--joint.look_every", "1", "--joint.log_every", "1"),
 )
 

@@ -23,7 +23,6 @@ STUDENT = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--joint.steps", "6"),
     *("--joint.batch", "3", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
     *("--joint.log_every", "1", "--joint.save_every", "3", "--joint.look_every", "3", "--joint.boundary", "none"),
-    *("--boundary.seed", "none"),
 )
 
 

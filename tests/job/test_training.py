@@ -24,7 +24,7 @@ TINY = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
     *("--joint.batch", "2", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
     *("--joint.lr", "1e-3", "--joint.start", "0.34", "--joint.log_every", "1", "--joint.boundary", "none"),
-    *("--joint.save_every", "1", "--joint.look_every", "3", "--boundary.seed", "none"),
+    *("--joint.save_every", "1", "--joint.look_every", "3"),
 )
 KILLS = 24
 """Moments for each number of workers."""

@@ -22,7 +22,7 @@ TINY = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
     *("--joint.batch", "2", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
     *("--joint.start", "0.5", "--joint.steps", "4", "--joint.log_every", "1", "--joint.save_every", "1"),
-    *("--joint.look_every", "0", "--joint.boundary", "none", "--boundary.seed", "none"),
+    *("--joint.look_every", "0", "--joint.boundary", "none"),
 )
 CUT_SHORT = 3
 """The step whose checkpoint finds the disk full."""

@@ -12,7 +12,7 @@ from dhr.ops.discriminant import Discriminant
 from dhr.train.crop_data import CropBatch
 from dhr.train.live import Targets, given_targets, live_targets
 
-PLAIN = BoundaryConfig(kind="none", base="none", seed="none")
+PLAIN = BoundaryConfig(kind="none", base="none")
 
 
 def halves(background: bool = False, batch: int = 1) -> tuple[torch.Tensor, CropBatch]:
@@ -88,7 +88,7 @@ def test_nothing_waits_for_the_device(no_sync: torch.utils._python_dispatch.Torc
     with no_sync:
         live_targets(
             cams.double(), crops.uss.double(), crops, "masks", False, PRESETS["default"],
-            BoundaryConfig(kind="none", base="none", seed="none"),
+            BoundaryConfig(kind="none", base="none"),
         )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from dhr.job.negatives import background_alone
 from dhr.job.settings import RunConfig
 from dhr.job.stored_maps import StoredMaps
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch
 from dhr.method.survey import Survey, agreed, survey_features
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
@@ -135,7 +136,7 @@ def make_mask(
     rgb = data.read_image(sample)
     if sample.tags:
         maps = see(rgb, sample, classes, wss, uss, config, device)
-        result = rebalance(
+        batch = Batch(
             maps.cams,
             maps.uss,
             maps.wss,
@@ -143,10 +144,10 @@ def make_mask(
             edges=maps.edges,
             background=classes.background,
             prior=photograph_prior(classes, sample, config.method.prior, device),
-            survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-            config=config.method if survey is None else survey.weighed(config.method),
-            boundary=config.boundary,
+            survey=None if survey is None else surveyed(survey, maps, classes, sample),
         )
+        method = config.method if survey is None else survey.weighed(config.method)
+        result = rebalance(batch, method, config.boundary)
     else:
         height, width = working_image(rgb, config.image.long_side).shape[-2:]
         result = background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
@@ -174,14 +175,12 @@ def photograph_prior(
     return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
 
 
-def surveyed(
-    survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
-) -> Float[Tensor, "1 k u v"]:
+def surveyed(survey: Survey, maps: Maps, classes: ClassTable, sample: Sample) -> Float[Tensor, "1 k u v"]:
     """What those who know the other photographs say of this one: the survey, and the student, if there is one."""
     ids = torch.tensor([[*range(classes.foreground.start), *sample.tags]], device=maps.uss.device)
     valid = torch.ones_like(ids, dtype=torch.bool)
     grid = (maps.uss.shape[-2], maps.uss.shape[-1])
-    said = survey.shares(survey_features(maps.uss), ids, valid, config.method)
+    said = survey.shares(survey_features(maps.uss), ids, valid)
     if maps.probabilities is not None:
         said = agreed(said, resize(maps.probabilities, grid).flatten(2))
     return said.view(1, -1, *grid)
