@@ -99,7 +99,7 @@ def main() -> None:
     for name, asked in hows.items():
         place = given.work / name.replace(", ", "-").replace(" ", "-")
         (place / "plain").mkdir(parents=True, exist_ok=True)
-        config = replace(whole, features=place / "store", classifier=classifier)
+        config = replace(whole, features=place / "store", classifier=replace(whole.classifier, file=classifier))
         with Bars(Console(stderr=True)) as bars:
             features = build_features(config, torch.device("cpu"), asked)
             assert features.store is not None

@@ -75,7 +75,7 @@ def main() -> None:
             other.settings[: other.settings.index("--wss.cam")] if "--wss.cam" in other.settings else other.settings
         )
         if network in classifiers:
-            call += ["--classifier", str(classifiers[network])]
+            call += ["--classifier.file", str(classifiers[network])]
         config: RunConfig = cast("partial[int]", parse(call)).args[3]
         with Bars(Console(stderr=True)) as bars:
             outcome = job.run(data, out, config, bars)

@@ -38,18 +38,19 @@ from dhr.evaluate.tally import Tally
 from dhr.files import write_bytes, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see, surveyed
-from dhr.job.models import build_models, train
+from dhr.job.models import build_models, finish
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
-from dhr.job.survey import sight
+from dhr.job.survey import draw_cells
 from dhr.method.base import add_background, normalise_cams, scored_labels, shares
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch, make_scene
-from dhr.method.survey import Sighting, Survey, fit_survey
+from dhr.method.survey import Survey, SurveyCells, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
+from dhr.progress import Progress, Step, silent
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
 
@@ -169,34 +170,33 @@ class Cache:
         self.folder = OutputFolder(root / hashlib.sha256(whole.encode()).hexdigest()[:16])
         self._data, self._config = data, config
         self.samples: list[Sample] = []
-        self._sightings: list[Sighting] = []
+        self._cells: list[SurveyCells] = []
         self._surveys: dict[tuple[float, ...], Survey] = {}
 
     def fill(self) -> tuple[float, float]:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
-        found = scan(self._data, self.folder, lambda done, total: None)
+        found = scan(self._data, self.folder, silent)
         # Without tags all methods say background, so that nothing can be learnt of them.
-        self.samples = [sample for sample in found.samples if sample.has_truth and sample.tags]
+        self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
         if not missing:
             return 0.0, 0.0
         start = time.perf_counter()
         models = build_models(self._data, self._config, self.folder, torch.device("cpu"))
-        train(models.wss, self._data, found.samples, self._config, self.folder, progress("training"))
+        for fitting in models.source.fittings:
+            finish(fitting, self._data, found.samples, self.folder, progress(fitting.name))
         trained = time.perf_counter()
-        if isinstance(models.wss, torch.nn.Module):
-            models.wss.eval()
         show = progress("maps")
         for done, sample in enumerate(missing, start=1):
             rgb = self._data.read_image(sample)
-            maps = see(rgb, sample, self._data.classes, models.wss, models.uss, self._config, torch.device("cpu"))
+            maps = see(rgb, sample, models, self._config)
             kept = {name: value.half().numpy() for name, value in vars(maps).items() if value is not None}
             kept["image"] = maps.image.numpy()
             buffer = io.BytesIO()
             np.savez(buffer, **kept)
             write_bytes(self._path(sample), buffer.getvalue())
-            show(done, len(missing))
+            show(Step("maps", done, len(missing)))
         return trained - start, time.perf_counter() - trained
 
     def views(self) -> Iterator[View]:
@@ -206,7 +206,7 @@ class Cache:
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
             said = partial(self._said, maps, sample)
-            yield View(sample, maps, self._data.read_truth(sample), self._data.classes.background, said)
+            yield View(sample, maps, self._data.read_ground_truth(sample), self._data.classes.background, said)
 
     def look(self) -> float:
         """See what Steps 1 to 3 of `default` make of the maps, on which all surveys are based, and fit its; seconds."""
@@ -214,8 +214,8 @@ class Cache:
         config = replace(self._config, method=DEFAULT)
         for done, sample in enumerate(self.samples, start=1):
             if (maps := self._read(sample)) is not None:
-                self._sightings.append(sight(maps, sample, self._data.classes, config, len(self.samples)))
-            show(done, len(self.samples))
+                self._cells.append(draw_cells(maps, sample, self._data.classes, config, len(self.samples)))
+            show(Step("survey", done, len(self.samples)))
         self._survey(DEFAULT)
         return time.perf_counter() - start
 
@@ -224,7 +224,7 @@ class Cache:
         key = (method.survey, method.survey_rounds)
         if key not in self._surveys:
             self._surveys[key] = fit_survey(
-                self._sightings, len(self._data.classes.names), method, progress=progress("discriminants")
+                self._cells, len(self._data.classes.names), method, progress=progress("discriminants")
             )
         return self._surveys[key]
 
@@ -251,11 +251,12 @@ class Cache:
             raise
 
 
-def progress(stage: str) -> Callable[[int, int], None]:
+def progress(stage: str) -> Progress:
     """Prints how far a stage is, its rate, and the time that is left."""
     start = time.perf_counter()
 
-    def show(done: int, total: int) -> None:
+    def show(step: Step) -> None:
+        done, total = step.done, step.total
         passed = time.perf_counter() - start
         left = passed / max(done, 1) * (total - done)
         end = "\n" if done == total else ""
@@ -294,7 +295,7 @@ def score(
                 mask = upsampled_labels(fine[0], view.ids, (height, width)).numpy()
                 rows[name, kind].seconds.append(own + time.perf_counter() - start)
                 rows[name, kind].tally.add(view.sample, mask, view.truth)
-        show(done, len(cache.samples))
+        show(Step(stage, done, len(cache.samples)))
     return rows, qualities
 
 

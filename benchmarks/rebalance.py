@@ -45,7 +45,7 @@ def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, devic
         noise = torch.randn(batch, dim, side, side, generator=random)
         return torch.einsum("bkuv,bkd->bduv", cams, directions) + 0.5 * noise
 
-    return Batch(*(value.to(device) for value in (cams, features(d_us), features(d_ws))))
+    return Batch(cams.to(device), features(d_us).to(device), features(d_ws).to(device))
 
 
 def plain_sinkhorn(scores: Tensor, q: Tensor, eps: float) -> tuple[Tensor, int]:

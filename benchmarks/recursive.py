@@ -61,7 +61,7 @@ def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
 def truth_masks(data: DataSet, out: Path) -> None:
     """The truth, as a folder of masks."""
     for sample in data.samples:
-        write_mask(out / f"{sample.name}.png", data.read_truth(sample))
+        write_mask(out / f"{sample.name}.png", data.read_ground_truth(sample))
 
 
 def segmented(student: Path, data: FolderDataSet, work: Path, config: PredictConfig) -> Scores:
@@ -106,7 +106,10 @@ def main() -> None:
     truth_masks(train, given.work / "masks" / "truth")
     students = {"dhr": run / "student.safetensors"}
     plain = replace(
-        config, recursion=False, classifier=run / "classifier.safetensors", joint=replace(config.joint, recursion=False)
+        config,
+        recursion=False,
+        classifier=replace(config.classifier, file=run / "classifier.safetensors"),
+        student_training=replace(config.student_training, recursion=False),
     )
     finished = {"cam": given.work / "masks" / "cam", "final": run / "masks", "truth": given.work / "masks" / "truth"}
     for name, masks in finished.items():

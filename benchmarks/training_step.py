@@ -24,11 +24,11 @@ from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.crop_data import CropBatch
-from dhr.train.joint import make_fabric
-from dhr.train.joint_config import JointConfig
-from dhr.train.live import given_targets, live_targets
+from dhr.train.config import StudentTrainingConfig
+from dhr.train.fabric import make_fabric
+from dhr.train.live import LiveMethod, given_targets, live_targets
 from dhr.train.objectives import segmentation_loss
+from dhr.train.student_crops import CropBatch
 
 
 def random_crops(given: argparse.Namespace, device: torch.device) -> CropBatch:
@@ -78,7 +78,7 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device(given.device)
     wss = WssConfig(backbone=given.backbone, weights="none", output_stride=given.output_stride)
-    joint = JointConfig(batch=given.batch, crop=given.crop)
+    joint = StudentTrainingConfig(batch=given.batch, crop=given.crop)
     torch.manual_seed(0)
     student = Student(TagClassifier(wss, given.classes), StudentConfig(width=given.width), given.classes)
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -89,7 +89,7 @@ def main() -> None:
     student.set_modes(freeze_norm=True)
     crops = random_crops(given, device)
     kind: Kind = given.boundary
-    refine = replace(BOUNDARY, kind=kind)
+    method = LiveMethod(True, False, PRESETS["default"], replace(BOUNDARY, kind=kind))
 
     def step(live: bool) -> None:
         wrapped.zero_grad()
@@ -97,9 +97,9 @@ def main() -> None:
         targets = given_targets(crops)
         if live:
             cams = student.activation(seen).detach()
-            targets = live_targets(cams, seen.features.detach(), crops, "masks", False, PRESETS["default"], refine)
+            targets = live_targets(cams, seen.features.detach(), crops, method)
         tagged: Tensor = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), crops.tags)
-        fabric.backward(tagged + segmentation_loss(seen.logits, targets, joint, fabric))
+        fabric.backward(tagged + segmentation_loss(seen.logits, targets, fabric))
         wrapped.step()
 
     @torch.no_grad()

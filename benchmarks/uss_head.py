@@ -40,7 +40,7 @@ def seen(data: FolderDataSet, uss: UssConfig, config: RunConfig) -> tuple[list[M
     for sample in data.samples:
         image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
         maps.append(uss_maps(image, model, uss, config.image.grid_stride)[0])
-        truths.append(np.asarray(data.read_truth(sample)))
+        truths.append(np.asarray(data.read_ground_truth(sample)))
     return maps, truths
 
 

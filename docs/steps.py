@@ -153,7 +153,7 @@ def main() -> None:
     given = parser.parse_args()
     mpl.use("Agg")
     call = ["run", "--data", str(given.data), "--out", str(given.out), "--config", str(given.config)]
-    config: RunConfig = cast("partial[int]", parse([*call, "--classifier", str(given.classifier)])).args[3]
+    config: RunConfig = cast("partial[int]", parse([*call, "--classifier.file", str(given.classifier)])).args[3]
     data = FolderDataSet(given.data)
     if data.classes.background:
         parser.error("the pictures are of a data set without background")

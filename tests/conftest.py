@@ -30,7 +30,7 @@ settings.load_profile("dhr")
 
 TINY = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
-    *("--train.epochs", "2", "--train.batch", "3", "--train.crop", "32"),
+    *("--classifier.epochs", "2", "--classifier.batch", "3", "--classifier.crop", "32"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
 )
 """Settings of a run that takes half a second, and needs no weights."""
@@ -96,7 +96,7 @@ def write_scenes(root: Path, count: int = 5, size: tuple[int, int] = (48, 64)) -
         path = root / "images" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(scenes.read_image(sample)).save(path)
-        write_mask(root / "truth" / f"{name}.png", scenes.read_truth(sample))
+        write_mask(root / "truth" / f"{name}.png", scenes.read_ground_truth(sample))
         lines.append(f"{name}.png,{';'.join(scenes.classes.names[tag] for tag in sample.tags)}")
     (root / "tags.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (root / "classes.txt").write_text("\n".join(scenes.classes.names) + "\n", encoding="utf-8")
@@ -261,9 +261,9 @@ def new_case() -> Callable[[Path, Path], Case]:
 
 
 @pytest.fixture(scope="session")
-def layouts() -> ModuleType:
-    """The functions of ``data/layouts.py``: each published layout in miniature."""
-    spec = importlib.util.spec_from_file_location("layouts", Path(__file__).parent / "data" / "layouts.py")
+def formats() -> ModuleType:
+    """The functions of ``data/formats.py``: each published layout in miniature."""
+    spec = importlib.util.spec_from_file_location("formats", Path(__file__).parent / "data" / "formats.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,16 +1,14 @@
 """Files of tensors that are damaged, endless, or no files."""
 
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from dhr.tensors import MAX_HEADER, check_finite, check_kinds, check_shapes, read_pickled, read_tensors
+from dhr.tensors import MAX_HEADER, check_finite, check_kinds, check_shapes, read_tensors
 
 
 @pytest.fixture
@@ -63,34 +61,13 @@ def test_the_size_of_header_and_file_is_bounded(good: Path) -> None:
         read_tensors(good, 100_000_000)
 
 
-@pytest.mark.parametrize("reader", [read_tensors, read_pickled])
-def test_what_is_no_file_is_not_opened(reader: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(OSError, match="not a regular file"):
-            reader(path)
+            read_tensors(path)
     with pytest.raises(FileNotFoundError):
-        reader(tmp_path / "gone")
-
-
-class Evil:
-    def __reduce__(self) -> Any:
-        return os.mkdir, ("executed",)
-
-
-def test_nothing_in_a_pickle_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save({"a": torch.ones(2)}, "good.pt")
-    assert torch.equal(read_pickled(Path("good.pt"))["a"], torch.ones(2))
-    torch.save({"a": Evil()}, "evil.pt")
-    Path("pickle.pt").write_bytes(pickle.dumps(Evil()))
-    Path("cut.pt").write_bytes(Path("good.pt").read_bytes()[:-50])
-    Path("empty.pt").write_bytes(b"")
-    for name in ("evil.pt", "pickle.pt", "cut.pt", "empty.pt"):
-        with pytest.raises(ValueError, match=r"\w") as error:
-            read_pickled(Path(name))
-        assert len(str(error.value).splitlines()) == 1
-    assert not Path("executed").exists()
+        read_tensors(tmp_path / "gone")
 
 
 def test_shapes_kinds_and_numbers() -> None:

@@ -6,7 +6,15 @@ What a program of ours wrote may come back damaged, or from somebody else: it is
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from dhr.files import read_regular
+
+MAX_RECORD = 16_000_000
+"""Largest record of one photograph or of a store, bytes."""
+MAX_RECORDS = 1_000_000_000
+"""Largest record of a whole data set, bytes; a million photographs have a fifth of it."""
 
 DIGITS = 30
 """Digits of the longest whole number that stays one; ids have at most 20."""
@@ -48,6 +56,16 @@ def parse_json(text: str) -> Any:
         return DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def load_json(path: Path, most: int) -> Any:
+    """The value of a JSON file that a program of ours wrote: text is as it stands there.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or larger than ``most`` bytes; ``strerror`` says why.
+        ValueError: it is no JSON.
+    """
+    return parse_json(read_regular(path, most).decode())
 
 
 class Fields:

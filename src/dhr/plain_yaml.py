@@ -18,8 +18,8 @@ def parse_yaml(text: str) -> Any:
     Raises:
         ValueError: it is no YAML, or :func:`check_yaml` refuses it; one line says why.
 
-    >>> parse_yaml("train: {epochs: 3}")
-    {'train': {'epochs': 3}}
+    >>> parse_yaml("classifier: {epochs: 3}")
+    {'classifier': {'epochs': 3}}
     """
     check_yaml(text)
     try:

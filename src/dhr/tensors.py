@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -42,22 +41,6 @@ def read_tensors(
     except OSError:
         raise
     except Exception as error:  # the library raises what its parser happens to raise
-        raise ValueError(one_line(error)) from error
-
-
-def read_pickled(path: Path, device: torch.device | str = "cpu") -> Any:
-    """What a file of ``torch.save`` holds; nothing in it is executed.
-
-    Raises:
-        OSError: there is no such file, or it is no regular file; ``strerror`` says why.
-        ValueError: it is damaged, or holds more than tensors and plain containers; one line says why.
-    """
-    check_regular(path)
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file raises whatever its parser happens to raise
         raise ValueError(one_line(error)) from error
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
 wss: {backbone: test_resnet, weights: none, scales: [1.0]}
-train: {epochs: 2, batch: 3, crop: 32}
+classifier: {epochs: 2, batch: 3, crop: 32}
 uss: {kind: colour, weights: none, scales: [1.0]}
 """
 COLUMNS = {"miou", "pixel_accuracy", "mfpr", "mfnr", "minor_iou", "vanished", "boundary_f", "ms"}

@@ -1,4 +1,4 @@
-"""``--format`` and ``--data`` with layouts other than the plain folder, as users call them."""
+"""``--format`` and ``--data`` with formats other than the plain folder, as users call them."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def voc(root: Path, data: Path) -> Path:
     for number, sample in enumerate(plain.samples):
         name = f"2007_{number:06d}"
         Image.fromarray(plain.read_image(sample)).save(top / f"JPEGImages/{name}.jpg", quality=95)
-        truth = plain.read_truth(sample)
+        truth = plain.read_ground_truth(sample)
         write_mask(top / f"SegmentationClass/{name}.png", np.where(truth == 255, 255, truth + 1).astype(np.uint8))
         classes = benchmark("voc").classes.names
         objects = "".join(f"<object><name>{classes[tag + 1]}</name></object>" for tag in sample.tags)
@@ -104,7 +104,7 @@ def ade(root: Path, data: Path) -> Path:
     for number, sample in enumerate(plain.samples, start=1):
         name = f"ADE_train_{number:08d}"
         Image.fromarray(plain.read_image(sample)).save(top / f"images/training/{name}.jpg", quality=95)
-        truth = plain.read_truth(sample)
+        truth = plain.read_ground_truth(sample)
         stored = np.where(truth == 255, 0, truth + 1).astype(np.uint8)
         Image.fromarray(stored).save(top / f"annotations/training/{name}.png")
     return root

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhr.data.problems import all_named, grouped, told
+from dhr.data.problems import all_named, group_problems, problem_lines
 from dhr.data.samples import Problem
 
 TEXT = st.text(alphabet="ab1 '\".", max_size=12)
@@ -15,9 +15,9 @@ TEXT = st.text(alphabet="ab1 '\".", max_size=12)
 
 @given(st.lists(st.builds(Problem, TEXT, TEXT), max_size=20), st.integers(1, 5))
 def test_every_problem_is_in_one_group_and_lines_are_few(problems: list[Problem], most: int) -> None:
-    groups = grouped(problems)
+    groups = group_problems(problems)
     assert sorted(map(repr, problems)) == sorted(repr(one) for group in groups for one in group.problems)
-    lines = told(problems, most)
+    lines = problem_lines(problems, most)
     assert len(lines) == min(len(groups), most) + (len(groups) > most)
     if all_named(problems, most):
         assert all(one.source in "\n".join(lines) for one in problems if one.source.isalnum())
@@ -26,10 +26,12 @@ def test_every_problem_is_in_one_group_and_lines_are_few(problems: list[Problem]
 def test_reasons_that_differ_in_names_numbers_and_the_own_source_are_one() -> None:
     problems = [Problem(f"images/{name}.png", f"images/{name}.png: no tags in line {line}") for line, name in
                 enumerate("abc")]  # fmt: skip
-    (group,) = grouped(problems)
+    (group,) = group_problems(problems)
     assert group.line.startswith("images/a.png: no tags in line 0 (and 2 more for the same reason: 'images/b.png'")
-    assert len(grouped([Problem("a", "a cat"), Problem("b", "b dog")])) == 2
-    assert len(grouped([Problem("a", "has no tag"), Problem("b", "has no tag")])) == 1  # a part of a word is none
+    assert len(group_problems([Problem("a", "a cat"), Problem("b", "b dog")])) == 2
+    assert (
+        len(group_problems([Problem("a", "has no tag"), Problem("b", "has no tag")])) == 1
+    )  # a part of a word is none
 
 
 @pytest.fixture

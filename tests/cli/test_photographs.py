@@ -88,7 +88,7 @@ def test_odd_photographs_get_masks_and_bad_ones_are_named(dhr: Any, new_case: An
     tags |= {name: text for name, text in UNUSABLE.items() if text is not None} | {"ghost.png": "cat"}
     case = new_case(write(tmp_path / "data", {**good, **BAD, **unusable}, tags), tmp_path / "out")
 
-    ended = dhr(case.run("--train.epochs", "1"))
+    ended = dhr(case.run("--classifier.epochs", "1"))
 
     assert ended.code == 1, ended.err
     for name, (_, shape) in ODD.items():
@@ -140,7 +140,16 @@ def test_a_photograph_of_100_megapixels(forks: Any, new_case: Any, labels: Any, 
     content = saved(large, "PNG", compress_level=1)
     small = new_case(write(tmp_path / "a", {"a.png": saved(picture(), "PNG")}, {"a.png": "cat;dog"}), tmp_path / "b")
     case = new_case(write(tmp_path / "data", {"a.png": content}, {"a.png": "cat;dog"}), tmp_path / "out")
-    options = ("--train.epochs", "1", "--stages", "false", "--image.long_side", "320", "--boundary.crf.iterations", "2")
+    options = (
+        "--classifier.epochs",
+        "1",
+        "--stages",
+        "false",
+        "--image.long_side",
+        "320",
+        "--boundary.crf.iterations",
+        "2",
+    )
     usual, ended = forks(small.run(*options)), forks(case.run(*options))
     assert (usual.code, ended.code) == (0, 0), ended.err
     print(f"peak memory {ended.peak_mb:.0f} MB, of a small photograph {usual.peak_mb:.0f}")

@@ -3,6 +3,7 @@ import io
 from rich.console import Console
 
 from dhr.cli.progress import Bars
+from dhr.progress import Step
 
 
 def shown(terminal: bool, stages: dict[str, int]) -> str:
@@ -10,7 +11,7 @@ def shown(terminal: bool, stages: dict[str, int]) -> str:
     with Bars(Console(file=file, force_terminal=terminal, width=120)) as bars:
         for stage, total in stages.items():
             for done in range(total + 1):
-                bars(stage, done, total)
+                bars(Step(stage, done, total))
     return file.getvalue()
 
 
@@ -32,7 +33,7 @@ def test_a_terminal_gets_a_bar_for_each_stage() -> None:
 def test_a_stage_may_begin_in_its_middle() -> None:
     file = io.StringIO()
     with Bars(Console(file=file, force_terminal=True, width=120)) as bars:
-        bars("masks", 7, 10)
+        bars(Step("masks", 7, 10))
     assert "7/10" in file.getvalue()
 
 

@@ -56,12 +56,12 @@ def test_without_settings_they_are_the_defaults() -> None:
 
 def test_the_command_line_comes_after_the_yaml_and_that_after_the_preset(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
-    file.write_text("preset: paper\nmethod: {tau: 0.6, rounds: 3}\ntrain: {epochs: 5, scale: [0.5, 1]}\nseed: 7\n")
-    config, preset = settings_of("--config", str(file), "--method.tau", "0.9", "--train.epochs=2")
+    file.write_text("preset: paper\nmethod: {tau: 0.6, rounds: 3}\nclassifier: {epochs: 5, scale: [0.5, 1]}\nseed: 7\n")
+    config, preset = settings_of("--config", str(file), "--method.tau", "0.9", "--classifier.epochs=2")
     assert preset == "paper"
     assert config.method.combine == PRESETS["paper"].combine != PRESETS["default"].combine  # the preset's
-    assert (config.method.rounds, config.seed, config.train.scale) == (3, 7, (0.5, 1.0))  # the file's
-    assert (config.method.tau, config.train.epochs) == (0.9, 2)  # the command line's
+    assert (config.method.rounds, config.seed, config.classifier.scale) == (3, 7, (0.5, 1.0))  # the file's
+    assert (config.method.tau, config.classifier.epochs) == (0.9, 2)  # the command line's
     config, preset = settings_of("--method.tau", "0.9", "--config", str(file), "--preset", "default")
     assert (preset, config.method.combine) == ("default", PRESETS["default"].combine)
     assert (config.method.rounds, config.method.tau) == (3, 0.9)  # wherever the file is named
@@ -70,14 +70,14 @@ def test_the_command_line_comes_after_the_yaml_and_that_after_the_preset(tmp_pat
 def test_files_named_in_a_yaml_are_looked_for_from_its_folder(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "a.yaml"
     file.parent.mkdir()
-    file.write_text("wss: {weights: ../w.safetensors}\nuss: {weights: /abs/u.pt}\nclassifier: c.safetensors\n")
+    file.write_text("wss: {weights: ../w.safetensors}\nuss: {weights: /abs/u.pt}\nclassifier: {file: c.safetensors}\n")
     config, _ = settings_of("--config", str(file))
     assert Path(config.wss.weights) == file.parent / ".." / "w.safetensors"
     assert config.uss.weights == "/abs/u.pt"
-    assert config.classifier == file.parent / "c.safetensors"
-    config, _ = settings_of("--config", str(file), "--wss.weights", "here.pt", "--classifier", "mine.safetensors")
+    assert config.classifier.file == file.parent / "c.safetensors"
+    config, _ = settings_of("--config", str(file), "--wss.weights", "here.pt", "--classifier.file", "mine.safetensors")
     assert config.wss.weights == "here.pt"
-    assert config.classifier == Path("mine.safetensors")
+    assert config.classifier.file == Path("mine.safetensors")
     file.write_text("wss.weights: w.pt\nmethod.tau: 0.4\n")
     config, _ = settings_of("--config", str(file))
     assert (Path(config.wss.weights), config.method.tau) == (file.parent / "w.pt", 0.4)
@@ -95,7 +95,7 @@ def test_files_named_in_a_yaml_are_looked_for_from_its_folder(tmp_path: Path) ->
         ("method: 3", "method"),
         ("method: [1]", "method"),
         ("method:", "method"),
-        ("train: {epochs: 1.5}", "epochs"),
+        ("classifier: {epochs: 1.5}", "epochs"),
         ("wss: {scales: 1}", "scales"),
         ("preset: papre", "papre"),
         ("preset: [paper]", "paper"),
@@ -114,6 +114,25 @@ def test_a_yaml_that_cannot_be_used_is_refused(content: str, word: str, fresh: A
     assert not fresh.out.exists()
 
 
+@pytest.mark.parametrize(
+    ("yaml", "options", "new"),
+    [
+        ("train: {epochs: 3}", ("--train.epochs", "3"), "classifier"),
+        ("train.epochs: 3", ("--train.epochs=3",), "classifier.epochs"),
+        ("joint: {steps: 3}", ("--joint.steps", "3"), "student_training"),
+        ("classifier: c.safetensors", ("--classifier", "c.safetensors"), "classifier.file"),
+    ],
+)
+def test_old_names_of_settings_are_refused_with_the_new_one(
+    yaml: str, options: tuple[str, ...], new: str, fresh: Any, dhr: Any, tmp_path: Path
+) -> None:
+    one_line(dhr(fresh.run(*options)), options[0].partition("=")[0], f"is now called --{new}")
+    (tmp_path / "settings.yaml").write_text(yaml + "\n")
+    for command in (fresh.run(), ["train", *fresh.run()[1:]], ["features", "--data", "d", "--features", "f"]):
+        one_line(dhr([*command, "--config", str(tmp_path / "settings.yaml")]), f"is now called {new}")
+    assert not fresh.out.exists()
+
+
 def test_a_yaml_that_is_not_there_is_one_line(fresh: Any, dhr: Any, tmp_path: Path) -> None:
     one_line(dhr(fresh.run("--config", "nowhere.yaml")), "--config", "nowhere.yaml")
     one_line(dhr(fresh.run("--config", str(tmp_path))), "--config", "it is a folder")
@@ -128,12 +147,12 @@ def test_a_yaml_that_is_not_there_is_one_line(fresh: Any, dhr: Any, tmp_path: Pa
         ("--preset", "papre"),
         ("--seed", "-1"),
         ("--seed", str(2**70)),
-        ("--train.epochs", "0"),
-        ("--train.crop", "16"),
-        ("--train.lr", "nan"),
-        ("--train.head_lr", "inf"),
-        ("--train.scale", "[2, 1]"),
-        ("--train.workers", "-1"),
+        ("--classifier.epochs", "0"),
+        ("--classifier.crop", "16"),
+        ("--classifier.lr", "nan"),
+        ("--classifier.head_lr", "inf"),
+        ("--classifier.scale", "[2, 1]"),
+        ("--classifier.workers", "-1"),
         ("--method.tau", "2"),
         ("--method.combine", "sum"),
         ("--boundary.kind", "densecrf"),
@@ -146,7 +165,7 @@ def test_a_yaml_that_is_not_there_is_one_line(fresh: Any, dhr: Any, tmp_path: Pa
         ("--device", "abacus"),
         ("--device", "cuda:77"),
         ("--no_such_setting", "1"),
-        ("--train.epochs",),
+        ("--classifier.epochs",),
     ],
 )
 def test_settings_that_cannot_work_are_refused(arguments: tuple[str, ...], fresh: Any, dhr: Any) -> None:
@@ -160,8 +179,8 @@ def test_settings_that_cannot_work_are_refused(arguments: tuple[str, ...], fresh
 
 
 def test_a_training_that_diverges_is_one_line(fresh: Any, dhr: Any) -> None:
-    ended = dhr(fresh.run("--train.lr", "1e30", "--train.head_lr", "1e30", "--train.epochs", "4"))
-    one_line(ended, "diverged", "--train.lr")
+    ended = dhr(fresh.run("--classifier.lr", "1e30", "--classifier.head_lr", "1e30", "--classifier.epochs", "4"))
+    one_line(ended, "diverged", "--classifier.lr")
 
 
 # Weights
@@ -177,7 +196,7 @@ def weights(tmp_path: Path) -> Callable[[str], str]:
     return write
 
 
-@pytest.mark.parametrize("setting", ["--wss.weights", "--uss.weights", "--classifier"])
+@pytest.mark.parametrize("setting", ["--wss.weights", "--uss.weights", "--classifier.file"])
 def test_weights_that_are_missing_or_damaged_are_one_line(
     setting: str, fresh: Any, dhr: Any, weights: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -193,17 +212,19 @@ def test_weights_that_are_missing_or_damaged_are_one_line(
 
 def test_weights_of_another_architecture_are_one_line(fresh: Any, dhr: Any, weights: Callable[[str], str]) -> None:
     one_line(dhr(fresh.run("--wss.weights", weights("test_vit"))), "another architecture", "'test_resnet'")
-    one_line(dhr(fresh.run("--classifier", weights("test_resnet"))), "--classifier", "classes")
+    one_line(dhr(fresh.run("--classifier.file", weights("test_resnet"))), "--classifier.file", "classes")
 
 
 def test_a_classifier_of_other_classes_is_one_line(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
     names = (finished.data / "classes.txt").read_text()
     (finished.data / "classes.txt").write_text(names + "unicorn\n")
     case = new_case(finished.data, tmp_path / "second")
-    one_line(dhr(case.run("--classifier", str(finished.out / "classifier.safetensors"))), "trained for the classes")
+    one_line(
+        dhr(case.run("--classifier.file", str(finished.out / "classifier.safetensors"))), "trained for the classes"
+    )
     (finished.data / "classes.txt").write_text(names)
-    run = case.run("--classifier", str(finished.out / "classifier.safetensors"), "--wss.backbone", "test_resnet2")
-    one_line(dhr([*run, "--wss.backbone", "test_convnext"]), "--classifier")
+    run = case.run("--classifier.file", str(finished.out / "classifier.safetensors"), "--wss.backbone", "test_resnet2")
+    one_line(dhr([*run, "--wss.backbone", "test_convnext"]), "--classifier.file")
 
 
 # Help

@@ -51,7 +51,7 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def lay(layouts: ModuleType, tmp_path: Path) -> Callable[[str], Path]:
+def lay(formats: ModuleType, tmp_path: Path) -> Callable[[str], Path]:
     """Writes a layout in miniature, by the name of its reader."""
 
     def write(kind: str) -> Path:
@@ -61,6 +61,6 @@ def lay(layouts: ModuleType, tmp_path: Path) -> Callable[[str], Path]:
             pytest.importorskip("cv2")
         if kind == "datumaro":
             pytest.importorskip("datumaro")
-        return layouts.LAYOUTS[kind](tmp_path / "set")
+        return formats.LAYOUTS[kind](tmp_path / "set")
 
     return write

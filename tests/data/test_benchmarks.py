@@ -12,10 +12,12 @@ from PIL import Image
 
 from dhr.data import VOID, open_data, palette, read_mask
 from dhr.data.benchmarks import BENCHMARKS, benchmark
+from dhr.data.ground_truth import MaskFile
 from dhr.data.image_labels import read_image_labels
+from dhr.data.labels import Storage
 from dhr.data.mask_tags import tags_of_masks
 from dhr.data.palette import class_palette
-from dhr.data.truth import MaskFile, Storage
+from dhr.progress import silent
 
 COUNTS = {"voc": 21, "coco": 81, "context": 59, "ade": 150, "stuff": 171}
 
@@ -76,7 +78,7 @@ def test_voc_masks_and_lists(shared: Path) -> None:
         assert np.array_equal(truth, read_mask(path)) and set(np.unique(truth)) <= {*range(21), VOID}
     # Image-level lists were made from the boxes, which mark what the masks show, and now and then more.
     lines = read_image_labels(shared / "voc2012/lists/cls_labels.json", voc.classes)
-    tags_of = tags_of_masks({path.stem: MaskFile(path, storage) for path in masks}, lambda done, total: None)
+    tags_of = tags_of_masks({path.stem: MaskFile(path, storage) for path in masks}, silent)
     agree = [set(lines[path.stem].tags) == set(tags_of(path.stem)[0]) for path in masks]
     assert np.mean(agree) > 0.9
 
@@ -90,7 +92,7 @@ def test_real_voc_photographs_open_as_they_are_published(shared: Path, tmp_path:
         (top / f"ImageSets/Segmentation/{name}.txt").symlink_to(shared / f"voc2012/lists/{name}.txt")
     from_masks = open_data(tmp_path)
     (top / "cls_labels.json").symlink_to(shared / "voc2012/lists/cls_labels.json")
-    from_list = open_data(tmp_path, "train_aug")
+    from_list = open_data(tmp_path, split="train_aug")
     assert len(from_masks.samples) == 12 and from_list.classes == benchmark("voc").classes
     listed = len((shared / "voc2012/lists/train_aug.txt").read_text().split())
     assert len(from_list.samples) + len(from_list.problems) == listed == 10582
@@ -103,11 +105,11 @@ def test_real_ade_samples_open_as_they_are_published(shared: Path, tmp_path: Pat
     for folder in ("images", "annotations"):
         (top / folder).mkdir(parents=True)
         (top / folder / "validation").symlink_to(samples / folder)
-    data = open_data(tmp_path, "validation")
+    data = open_data(tmp_path, split="validation")
     assert len(data.samples) == 3 and not data.classes.background
     for sample in data.samples:
         stored = read_mask(samples / "annotations" / f"{sample.name}.png")
-        truth = data.read_truth(sample)
+        truth = data.read_ground_truth(sample)
         assert np.array_equal(truth, np.where(stored == 0, VOID, stored.astype(int) - 1))
         assert sample.tags == tuple(sorted(set(np.unique(truth).tolist()) - {VOID}))
 
@@ -119,9 +121,9 @@ def test_coco_2014_lists_count_the_classes_without_the_background(shared: Path) 
     assert [names[tag] for tag in lines["COCO_val2014_000000000074"].tags] == ["person", "bicycle", "dog"]
 
 
-def test_coco_masks_are_those_of_pycocotools(lay: Callable[[str], Path], layouts: ModuleType) -> None:
+def test_coco_masks_are_those_of_pycocotools(lay: Callable[[str], Path], formats: ModuleType) -> None:
     run_lengths = pytest.importorskip("pycocotools.mask")
-    root, content = lay("coco"), layouts.coco_json()
+    root, content = lay("coco"), formats.coco_json()
     random = np.random.default_rng(0)
     content["annotations"], expected = [], {}
     for image in (9, 25):
@@ -144,4 +146,4 @@ def test_coco_masks_are_those_of_pycocotools(lay: Callable[[str], Path], layouts
     (root / "annotations/instances_train2017.json").write_text(json.dumps(content))
     data = open_data(root)
     for sample in data.samples:
-        assert np.array_equal(data.read_truth(sample), expected[int(sample.name)])
+        assert np.array_equal(data.read_ground_truth(sample), expected[int(sample.name)])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhr.data import DataSet, open_data
-from dhr.data.open import layout_of
+from dhr.data.open import format_of
 from dhr.data.places import split_of
 from dhr.errors import DataError
 
@@ -18,7 +18,7 @@ Lay = Callable[..., Path]
 
 
 @pytest.fixture
-def lay_out(layouts: ModuleType, tmp_path: Path) -> Lay:
+def lay_out(formats: ModuleType, tmp_path: Path) -> Lay:
     """Writes files: photographs, texts by their suffix, and empty folders by a slash at the end."""
 
     def write(*names: str, root: str = "set") -> Path:
@@ -27,9 +27,9 @@ def lay_out(layouts: ModuleType, tmp_path: Path) -> Lay:
             if name.endswith("/"):
                 path.mkdir(parents=True, exist_ok=True)
             elif path.suffix.lower() in (".jpg", ".png"):
-                layouts.photograph(path)
+                formats.photograph(path)
             else:
-                layouts.write(path, "x")
+                formats.write(path, "x")
         return tmp_path / root
 
     return write
@@ -45,7 +45,7 @@ def told(data: DataSet) -> str:
 
 def test_days_inside_a_class_count_for_it_and_are_told(lay_out: Lay) -> None:
     root = lay_out("Jar/day 1/a.jpg", "Jar/day2/a.jpg", "Mug/2024/05/a.jpg", "Mug/b.jpg")
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
     data = open_data(root)
     assert tags(data) == {"Jar/day 1/a": "Jar", "Jar/day2/a": "Jar", "Mug/2024/05/a": "Mug", "Mug/b": "Mug"}
     assert data.notes == ("folders inside a class folder count for its class: 'Jar/day 1', 'Jar/day2', 'Mug/2024/05'",)
@@ -54,7 +54,7 @@ def test_days_inside_a_class_count_for_it_and_are_told(lay_out: Lay) -> None:
 
 def test_an_empty_folder_is_a_class_to_come(lay_out: Lay) -> None:
     root = lay_out("Jar/a.jpg", "Bowl/", "Mug/.DS_Store")
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
     data = open_data(root)
     assert data.classes.names == ("background", "Bowl", "Jar", "Mug")
     assert data.notes == ("no photograph yet in the class folders 'Bowl', 'Mug'",)
@@ -63,7 +63,7 @@ def test_an_empty_folder_is_a_class_to_come(lay_out: Lay) -> None:
 
 def test_a_photograph_beside_the_folders_is_named(lay_out: Lay) -> None:
     root = lay_out("Jar/a.jpg", "Mug/a.jpg", "overview.jpg", "README.md")
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
     data = open_data(root)
     assert tags(data) == {"Jar/a": "Jar", "Mug/a": "Mug"}
     assert [Path(one.source).name for one in data.problems] == ["overview.jpg"]
@@ -90,36 +90,36 @@ SPLITS = [
 )
 def test_folders_named_as_splits_never_become_classes(lay_out: Lay, one: str, other: str) -> None:
     root = lay_out(f"{one}/Jar/a.jpg", f"{one}/Mug/b.jpg", f"{other}/Jar/c.jpg", f"{other}/Mug/d.jpg")
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
     for kind in ("auto", "class-folders"):
-        data = open_data(root, kind=kind)
+        data = open_data(root, format=kind)
         assert data.classes.names == ("background", "Jar", "Mug")
         assert len(data.samples) == 4
-        assert tags(open_data(root, one.lower(), kind)) == {"Jar/a": "Jar", "Mug/b": "Mug"}
+        assert tags(open_data(root, split=one.lower(), format=kind)) == {"Jar/a": "Jar", "Mug/b": "Mug"}
 
 
 def test_a_split_is_found_by_what_it_says(lay_out: Lay) -> None:
     root = lay_out("Training/Jar/a.jpg", "Training/Mug/a.jpg", "Validation/Jar/b.jpg")
-    assert tags(open_data(root, "val")) == {"Jar/b": "Jar"}
-    assert len(open_data(root, "train").samples) == 2
+    assert tags(open_data(root, split="val")) == {"Jar/b": "Jar"}
+    assert len(open_data(root, split="train").samples) == 2
     with pytest.raises(DataError, match="no split 'test'; there are 'Training', 'Validation'"):
-        open_data(root, "test")
+        open_data(root, split="test")
 
 
 def test_photographs_of_a_split_in_no_class_folder_are_named(lay_out: Lay) -> None:
     root = lay_out("train/Jar/a.jpg", "train/Mug/b.jpg", "train/c.jpg", "test/1.jpg", "test/2.jpg", "d.jpg")
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
     data = open_data(root)
     assert tags(data) == {"train/Jar/a": "Jar", "train/Mug/b": "Mug"}
     assert sorted(Path(one.source).name for one in data.problems) == ["1.jpg", "2.jpg", "c.jpg", "d.jpg"]
-    assert [Path(one.source).name for one in open_data(root, "train").problems] == ["c.jpg"]
+    assert [Path(one.source).name for one in open_data(root, split="train").problems] == ["c.jpg"]
 
 
 def test_folders_of_splits_without_classes_are_refused(lay_out: Lay) -> None:
     root = lay_out("train/a.jpg", "test/b.jpg")
     for kind in ("auto", "class-folders"):
         with pytest.raises(DataError, match="'test', 'train' being names of splits"):
-            open_data(root, kind=kind)
+            open_data(root, format=kind)
 
 
 def test_a_class_named_as_a_split_inside_of_splits(lay_out: Lay) -> None:
@@ -144,7 +144,7 @@ def test_one_split_beside_other_folders_is_refused_by_name(lay_out: Lay) -> None
         with pytest.raises(
             DataError, match="'train' is named as a split and has folders in it, but lies beside 'extra'"
         ):
-            open_data(root, kind=kind)
+            open_data(root, format=kind)
     data = open_data(lay_out("val/cat/c.jpg"))
     assert sorted(tags(data)) == ["train/cat/a", "train/dog/a", "val/cat/c"]
     assert "it lies beside splits" in told(data)
@@ -164,7 +164,7 @@ def test_what_systems_leave_behind_is_passed_over(lay_out: Lay) -> None:
         "Jar/a.jpg", "Jar/Thumbs.db", "Jar/.DS_Store", "Jar/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "Mug/b.jpg",
         "Mug/desktop.ini", "__MACOSX/Jar/._a.jpg", "@eaDir/x.jpg", ".git/x.jpg", "#recycle/b.jpg",
     )  # fmt: skip
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
     data = open_data(root)
     assert tags(data) == {"Jar/a": "Jar", "Mug/b": "Mug"}
     assert not data.problems
@@ -210,25 +210,25 @@ def test_a_folder_that_other_layouts_have_is_no_class_unless_the_user_says_so(la
     root = lay_out(f"{name}/a.jpg", "more/b.jpg")
     with pytest.raises(DataError, match=f"{name}' is not named like a class; .* choose --format class-folders"):
         open_data(root)
-    assert name in open_data(root, kind="class-folders").classes.names
+    assert name in open_data(root, format="class-folders").classes.names
 
 
 def test_one_folder_is_not_taken_for_a_class(lay_out: Lay) -> None:
     root = lay_out("DCIM/a.jpg")
     with pytest.raises(DataError, match=r"'DCIM' is the only folder of photographs; .* choose --format class-folders"):
         open_data(root)
-    assert tags(open_data(root, kind="class-folders")) == {"DCIM/a": "DCIM"}
+    assert tags(open_data(root, format="class-folders")) == {"DCIM/a": "DCIM"}
     (root / "classes.txt").write_text("background\nDCIM\n")
-    assert layout_of(root) == "class-folders"
+    assert format_of(root) == "class-folders"
 
 
-def test_annotations_beside_photographs_are_not_passed_over(lay_out: Lay, layouts: ModuleType) -> None:
+def test_annotations_beside_photographs_are_not_passed_over(lay_out: Lay, formats: ModuleType) -> None:
     root = lay_out("batch1/a.jpg", "batch2/b.jpg")
-    layouts.annotation(root / "batch1/a.xml", "cat")
-    layouts.annotation(root / "batch2/b.xml", "dog")
+    formats.annotation(root / "batch1/a.xml", "cat")
+    formats.annotation(root / "batch2/b.xml", "dog")
     with pytest.raises(DataError, match="has XML annotations in it, which --format voc reads"):
         open_data(root)
-    assert tags(open_data(root, kind="voc")) == {"batch1/a": "cat", "batch2/b": "dog"}
+    assert tags(open_data(root, format="voc")) == {"batch1/a": "cat", "batch2/b": "dog"}
 
 
 @settings(max_examples=100, deadline=None)

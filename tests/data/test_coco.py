@@ -22,14 +22,14 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path, layouts: ModuleType) -> Write:
+def write(tmp_path: Path, formats: ModuleType) -> Write:
     """Writes photographs and a file of COCO's format; two photographs with an object each unless told otherwise."""
 
     def make(file: str = "annotations/instances_all.json", folder: str = "images", **content: Any) -> Path:
         root = tmp_path / "set"
         for name in ("a.png", "b.png"):
-            layouts.photograph(root / folder / name, SIZE)
-        layouts.write(root / file, json.dumps(coco(**content)))
+            formats.photograph(root / folder / name, SIZE)
+        formats.write(root / file, json.dumps(coco(**content)))
         return root
 
     return make
@@ -58,7 +58,7 @@ def tags(data: DataSet) -> dict[str, list[str]]:
 
 
 def truth(data: DataSet, number: int = 0) -> np.ndarray:
-    return data.read_truth(data.samples[number])
+    return data.read_ground_truth(data.samples[number])
 
 
 BOTH = {"a": ["cat"], "b": ["dog"]}
@@ -83,10 +83,10 @@ def test_files_are_found_where_programs_put_them(write: Write, file: str, folder
     assert tags(data) == BOTH and list(data.problems) == [] and (truth(data, 1) == 2).sum() == 24
 
 
-def test_a_json_file_of_something_else_is_not_taken_for_coco(write: Write, layouts: ModuleType) -> None:
+def test_a_json_file_of_something_else_is_not_taken_for_coco(write: Write, formats: ModuleType) -> None:
     root = write("result.json")
     for text in ('{"name": "a project", "images": 3}', "[1, 2]", "", '{"version": "5.0", "shapes": [], "flags": {}}'):
-        layouts.write(root / "result.json", text)
+        formats.write(root / "result.json", text)
         with pytest.raises(DataError) as error:
             open_data(root)
         assert "result.json:" not in str(error.value)
@@ -144,7 +144,7 @@ def test_objects_without_their_photograph_make_no_negatives(lost: Any, write: Wr
     data = open_data(root)
     assert tags(data) == {"a": ["cat"]}
     assert "an object whose image is unknown" in next(one.reason for one in data.problems if "b.png" in one.source)
-    assert tags(open_data(root, lenient=True)) == {"a": ["cat"], "b": []}
+    assert tags(open_data(root, ignore_unknown=True)) == {"a": ["cat"], "b": []}
     assert tags(open_data(write(annotations=[thing(1, 1, 1)]))) == {"a": ["cat"], "b": []}
 
 
@@ -176,7 +176,7 @@ def test_an_object_without_outline_tags_and_costs_the_ground_truth_alone(write: 
     given = thing(7, 1, 2) | {"segmentation": outline}
     data = open_data(write(annotations=[thing(1, 1, 1), given, thing(3, 2, 1)]))
     assert tags(data) == {"a": ["cat", "dog"], "b": ["cat"]} and list(data.problems) == []
-    assert [one.has_truth for one in data.samples] == [False, True]
+    assert [one.has_ground_truth for one in data.samples] == [False, True]
     with pytest.raises(ItemError, match=r"\(annotation 7\): .*(no |expected|empty)"):
         truth(data)
     assert any("without ground truth that are tagged: 1, such as 'a'" in note for note in data.notes)
@@ -187,7 +187,7 @@ def test_boxes_tag(write: Write) -> None:
     given = thing(1, 1, 1, bbox=[1, 1, 2, 2])
     del given["segmentation"]
     data = open_data(write(annotations=[given]))
-    assert tags(data)["a"] == ["cat"] and not data.samples[0].has_truth
+    assert tags(data)["a"] == ["cat"] and not data.samples[0].has_ground_truth
 
 
 def test_a_sliver_beside_good_polygons_has_no_area(write: Write) -> None:
@@ -236,17 +236,17 @@ def test_an_unused_root_is_no_class(write: Write) -> None:
     assert data.classes.names == ("background", "pets", "cat", "dog") and tags(data)["b"] == ["pets"]
 
 
-def test_the_categories_of_splits_are_matched_by_name(write: Write, layouts: ModuleType) -> None:
+def test_the_categories_of_splits_are_matched_by_name(write: Write, formats: ModuleType) -> None:
     root = write("train/_annotations.coco.json", "train")
-    layouts.photograph(root / "valid" / "c.png")
+    formats.photograph(root / "valid" / "c.png")
     swapped = [{"id": 0, "name": "dog"}, {"id": 5, "name": "cat"}]
     content = coco(images=[image(9, "c.png")], categories=swapped, annotations=[thing(1, 9, 0)])
-    layouts.write(root / "valid/_annotations.coco.json", json.dumps(content))
+    formats.write(root / "valid/_annotations.coco.json", json.dumps(content))
     data = open_data(root)
     assert tags(data) == BOTH | {"c": ["dog"]} and (truth(data, 2) == 2).sum() == 24
-    assert open_data(root, "valid").classes.names == ("background", "dog", "cat")
+    assert open_data(root, split="valid").classes.names == ("background", "dog", "cat")
     content["categories"][0]["name"] = "owl"
-    layouts.write(root / "valid/_annotations.coco.json", json.dumps(content))
+    formats.write(root / "valid/_annotations.coco.json", json.dumps(content))
     with pytest.raises(DataError, match="are not those of"):
         open_data(root)
 
@@ -285,7 +285,7 @@ def test_what_is_not_understood_leaves_its_photograph_out_unless_told_otherwise(
     assert tags(data) == {"b": ["dog"]}
     (problem,) = data.problems
     assert problem.reason.count("is not read") == 1 and "--ignore_unknown" in problem.reason
-    assert tags(open_data(root, lenient=True)) == BOTH
+    assert tags(open_data(root, ignore_unknown=True)) == BOTH
     with pytest.raises(DataError, match=words):
         open_data(write(annotations=[thing(1, 1, 1), extra], images=[image(1, "a.png")]))
 
@@ -293,7 +293,7 @@ def test_what_is_not_understood_leaves_its_photograph_out_unless_told_otherwise(
 def test_keypoints_alone_tag(write: Write) -> None:
     given = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 1, 2], "num_keypoints": 1, "iscrowd": 0}
     data = open_data(write(annotations=[given]))
-    assert tags(data)["a"] == ["cat"] and not data.samples[0].has_truth
+    assert tags(data)["a"] == ["cat"] and not data.samples[0].has_ground_truth
 
 
 def test_sizes_in_the_file_scale_the_objects(write: Write) -> None:
@@ -335,19 +335,19 @@ def test_outlines_of_every_form(write: Write, outline: Any) -> None:
     assert (truth(data)[:, :4] == 1).all() and (truth(data) == 1).sum() == 24
 
 
-def test_a_file_without_photographs_says_where_to_put_them(tmp_path: Path, layouts: ModuleType) -> None:
-    layouts.write(tmp_path / "result.json", json.dumps(coco()))
+def test_a_file_without_photographs_says_where_to_put_them(tmp_path: Path, formats: ModuleType) -> None:
+    formats.write(tmp_path / "result.json", json.dumps(coco()))
     with pytest.raises(DataError, match=r"result.json: expected its photographs in .*images"):
         open_data(tmp_path)
 
 
-def test_a_photograph_in_two_files_is_left_out_by_name(write: Write, layouts: ModuleType) -> None:
+def test_a_photograph_in_two_files_is_left_out_by_name(write: Write, formats: ModuleType) -> None:
     root = write("annotations/one.json")
-    layouts.write(root / "annotations/two.json", json.dumps(coco(images=[image(1, "a.png")])))
+    formats.write(root / "annotations/two.json", json.dumps(coco(images=[image(1, "a.png")])))
     data = open_data(root)
     assert tags(data) == {"b": ["dog"]}
     assert any("several of one.json, two.json name it; open one split" in one.reason for one in data.problems)
-    assert tags(open_data(root, "one")) == BOTH
+    assert tags(open_data(root, split="one")) == BOTH
 
 
 @pytest.mark.parametrize("record", [None, [], {"classes": "cat"}, {"classes": ["cat"], "background": True}, {"a": 1}])

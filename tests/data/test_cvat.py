@@ -34,7 +34,7 @@ def read(tmp_path: Path) -> Write:
         head = f"<meta><{meta}><labels>{labels}</labels></{meta}><dumped>2026-01-01</dumped></meta>"
         text = f'<?xml version="1.0"?><annotations><version>1.1</version>{head}{"".join(images)}</annotations>'
         (tmp_path / f"{name}.xml").write_text(text, encoding="utf-8")
-        found = open_data(tmp_path, None, "cvat", lenient=lenient)
+        found = open_data(tmp_path, format="cvat", ignore_unknown=lenient)
         assert isinstance(found, StoredDataSet)
         return found
 
@@ -64,8 +64,8 @@ def reasons(data: StoredDataSet) -> str:
 
 def truth(data: StoredDataSet, name: str = "a") -> np.ndarray:
     sample = next(one for one in data.samples if one.name == name)
-    assert sample.has_truth
-    return data.read_truth(sample)
+    assert sample.has_ground_truth
+    return data.read_ground_truth(sample)
 
 
 BOX = {"xtl": 1, "ytl": 1, "xbr": 5, "ybr": 5, "rotation": 30}
@@ -88,8 +88,8 @@ def test_every_element_tags(read: Write, tag: str) -> None:
     data = read(image("a.png", SHAPES[tag]), image("b.png", polygon("jar")))
     assert tags(data) == {"a": {"mug"}, "b": {"jar"}} and not data.problems
     assert data.classes.names == ("background", "mug", "jar")
-    assert [one.has_truth for one in data.samples] == [tag in ("polygon", "mask", "ellipse"), True]
-    if not data.samples[0].has_truth:
+    assert [one.has_ground_truth for one in data.samples] == [tag in ("polygon", "mask", "ellipse"), True]
+    if not data.samples[0].has_ground_truth:
         assert any("without ground truth" in note and "image 'a.png'" in note for note in data.notes)
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_understood_is_named_by_image_and_left_out(read: Write, stra
     data = read(*given)
     assert tags(data) == {"b": {"jar"}} and words in reasons(data) and "image 'a.png'" in reasons(data)
     data = read(*given, lenient=True)
-    assert set(tags(data)) == {"a", "b"} and not data.samples[0].has_truth
+    assert set(tags(data)) == {"a", "b"} and not data.samples[0].has_ground_truth
 
 
 def test_attributes_are_no_classes(read: Write) -> None:
@@ -152,7 +152,7 @@ def test_photographs_beside_the_file(read: Write, tmp_path: Path) -> None:
     (tmp_path / "images").rmdir()
     (tmp_path / "truth").mkdir()
     Image.fromarray(np.full((HEIGHT, WIDTH), 2, np.uint8)).save(tmp_path / "truth" / "b.png")
-    data = open_data(tmp_path, None, "cvat")
+    data = open_data(tmp_path, format="cvat")
     assert isinstance(data, StoredDataSet) and not data.problems
     assert tags(data) == {"a": {"mug"}, "b": {"jar"}} and (truth(data, "b") == 2).all()
 
@@ -247,7 +247,7 @@ def test_shapes_follow_a_photograph_that_was_shrunk_since(read: Write) -> None:
 )  # fmt: skip
 def test_a_damaged_shape_tags_and_leaves_no_ground_truth(read: Write, broken: str) -> None:
     data = read(image("a.png", broken), image("b.png", polygon("jar")))
-    assert tags(data)["a"] == {"mug"} and not data.samples[0].has_truth
+    assert tags(data)["a"] == {"mug"} and not data.samples[0].has_ground_truth
     assert any("is damaged" in note for note in data.notes)
 
 

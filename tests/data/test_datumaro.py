@@ -43,23 +43,23 @@ def test_polygons_boxes_and_labels(lay: Lay) -> None:
     polygon = {"type": "polygon", "id": 5, "label_id": 0, "points": [5, 0, 8, 0, 8, 6, 5, 6]}
     add(root, polygon)
     data = open_data(root)
-    labels = data.read_truth(data.samples[0])
+    labels = data.read_ground_truth(data.samples[0])
     assert (labels[:, :4] == 2).all() and (labels[:, 5:] == 1).all() and not labels[:, 4].any()
     add(root, {"type": "bbox", "id": 1, "group": 1, "label_id": 1, "bbox": [0, 0, 4, 6]})  # of the same object
-    assert open_data(root).samples[0].has_truth
+    assert open_data(root).samples[0].has_ground_truth
     add(root, {"type": "label", "id": 9, "label_id": 0})
     data = open_data(root)
-    assert tags(data)["a"] == ["dog", "cat"] and not data.samples[0].has_truth
+    assert tags(data)["a"] == ["dog", "cat"] and not data.samples[0].has_ground_truth
 
 
 def test_crowds_are_void_beside_objects_of_their_class_only(lay: Lay) -> None:
     root = lay("datumaro")
     change(root, attributes={"is_crowd": True})
     data = open_data(root)
-    assert set(np.unique(data.read_truth(data.samples[0]))) == {0, 2}
+    assert set(np.unique(data.read_ground_truth(data.samples[0]))) == {0, 2}
     add(root, {"type": "polygon", "id": 5, "label_id": 1, "points": [5, 0, 8, 0, 8, 6, 5, 6]})
     data = open_data(root)
-    assert set(np.unique(data.read_truth(data.samples[0]))) == {0, 2, VOID}
+    assert set(np.unique(data.read_ground_truth(data.samples[0]))) == {0, 2, VOID}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_run_lengths_that_do_not_fit_cost_one_ground_truth(lay: Lay, runs: dict[
     data = open_data(root)
     assert tags(data) == {"a": ["cat"], "trip/b": ["dog"]}
     with pytest.raises(ItemError):
-        data.read_truth(data.samples[0])
+        data.read_ground_truth(data.samples[0])
 
 
 def test_another_number_of_a_label_is_named(lay: Lay) -> None:
@@ -111,7 +111,7 @@ def test_damaged_files_are_one_line(lay: Lay, text: str) -> None:
     root = lay("datumaro")
     (root / "annotations/default.json").write_text(text)
     with pytest.raises(DataError) as error:
-        open_data(root, kind="datumaro")
+        open_data(root, format="datumaro")
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -133,13 +133,13 @@ def test_nothing_waits_and_nothing_is_unpacked_without_end(lay: Lay) -> None:
 
 @pytest.mark.parametrize("size", ["100000", "-1", "x"])
 def test_a_mask_larger_than_any_photograph_is_refused_before_the_library_reads_it(
-    tmp_path: Path, layouts: Any, size: str
+    tmp_path: Path, formats: Any, size: str
 ) -> None:
-    layouts.photograph(tmp_path / "images" / "a.jpg")
-    layouts.write(tmp_path / "dhr.json", json.dumps({"datumaro_format": "cvat"}))
+    formats.photograph(tmp_path / "images" / "a.jpg")
+    formats.write(tmp_path / "dhr.json", json.dumps({"datumaro_format": "cvat"}))
     mask = f'<mask label="cat" rle="1" left="0" top="0" width="{size}" height="100000"/>'
     image = f'<image id="0" name="a.jpg" width="8" height="6">{mask}</image>'
-    layouts.write(tmp_path / "train.xml", f"<annotations><version>1.1</version>{image}</annotations>")
+    formats.write(tmp_path / "train.xml", f"<annotations><version>1.1</version>{image}</annotations>")
     with pytest.raises(DataError, match="expected a mask with a width and height"):
         open_data(tmp_path)
 
@@ -167,4 +167,4 @@ def test_the_record_of_an_export_may_be_anything(lay: Lay) -> None:
     (root / "dhr.json").write_text(json.dumps({"classes": ["cat", "owl", "dog"], "background": False}))
     data = open_data(root)
     assert data.classes.names == ("cat", "owl", "dog") and not data.classes.background
-    assert set(np.unique(data.read_truth(data.samples[0]))) == {0, VOID}
+    assert set(np.unique(data.read_ground_truth(data.samples[0]))) == {0, VOID}

@@ -211,16 +211,16 @@ def test_truth_is_found_by_name_and_opened_late(make: Maker) -> None:
     Image.fromarray(labels).save(root / "truth" / "d.png")
     data = FolderDataSet(root)
     a, b, d, e, c = data.samples
-    assert [sample.has_truth for sample in data.samples] == [True, True, True, False, True]
-    assert data.read_truth(a)[0, :4].tolist() == [0, 1, 2, 255] and data.read_truth(c).shape == (6, 8)
+    assert [sample.has_ground_truth for sample in data.samples] == [True, True, True, False, True]
+    assert data.read_ground_truth(a)[0, :4].tolist() == [0, 1, 2, 255] and data.read_ground_truth(c).shape == (6, 8)
     with pytest.raises(ItemError, match=re.escape("expected a mask of 8x6 pixels (width x height)")):
-        data.read_truth(b)
+        data.read_ground_truth(b)
     with pytest.raises(
         ItemError, match=re.escape("expected class ids 0..2 (classes.txt) and 255 for void, got 3 in 8")
     ):
-        data.read_truth(d)
+        data.read_ground_truth(d)
     with pytest.raises(ItemError, match=r"truth/e\.png: there is no such ground-truth mask"):
-        data.read_truth(e)
+        data.read_ground_truth(e)
 
 
 def test_truth_has_the_size_of_the_upright_photograph(make: Maker) -> None:
@@ -232,9 +232,9 @@ def test_truth_has_the_size_of_the_upright_photograph(make: Maker) -> None:
     Image.new("L", (8, 6)).save(root / "truth" / "a.png")
     data = FolderDataSet(root)
     with pytest.raises(ItemError, match="expected a mask of 6x8"):
-        data.read_truth(data.samples[0])
+        data.read_ground_truth(data.samples[0])
     Image.new("L", (6, 8)).save(root / "truth" / "a.png")
-    assert data.read_truth(data.samples[0]).shape == data.read_image(data.samples[0]).shape[:2]
+    assert data.read_ground_truth(data.samples[0]).shape == data.read_image(data.samples[0]).shape[:2]
 
 
 def test_sample_of_another_data_set(make: Maker) -> None:
@@ -373,7 +373,7 @@ def test_msrc(shared: Path) -> None:
     assert len(data.samples) == 331 and data.problems == ()
     assert len(data.classes.names) == 23 and not data.classes.background and data.classes.supers is None
     for sample in data.samples[::40]:
-        truth = data.read_truth(sample)
+        truth = data.read_ground_truth(sample)
         assert truth.shape == data.read_image(sample).shape[:2]
         assert set(sample.tags) == set(np.unique(truth).tolist()) - {VOID}
 
@@ -384,6 +384,6 @@ def test_coco(shared: Path) -> None:
     assert sum(not sample.tags for sample in data.samples) == 2  # they show none of the classes
     assert data.classes.background and len(data.classes.names) == 81
     assert data.classes.supers is not None and data.classes.supers[:3] == ("background", "person", "vehicle")
-    assert all(sample.has_truth and 0 not in sample.tags for sample in data.samples)
+    assert all(sample.has_ground_truth and 0 not in sample.tags for sample in data.samples)
     sample = data.samples[5]
-    assert data.read_truth(sample).shape == data.read_image(sample).shape[:2]
+    assert data.read_ground_truth(sample).shape == data.read_image(sample).shape[:2]

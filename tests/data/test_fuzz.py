@@ -167,7 +167,7 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
         path.write_bytes(mutated(content, generator))
         try:
             split = "train" if path.name == "train.txt" else None
-            data = open_data(root, split, kind)
+            data = open_data(root, split=split, format=kind)
         except DhrError as error:
             check_line(str(error), f"{kind}/{number}")
         else:
@@ -175,12 +175,12 @@ def test_annotations_of_every_layout_changed_at_random(lay: Lay, kind: str) -> N
             outcome(data)
             for sample in data.samples if kind in ("coco", "yolo", "datumaro") else []:
                 try:
-                    assert data.read_truth(sample).shape == (6, 8)
+                    assert data.read_ground_truth(sample).shape == (6, 8)
                 except ItemError as error:
                     check_line(str(error), f"{kind}/{number}")
         path.write_bytes(content)
     assert 0 < opened < 150
-    outcome(open_data(root, None, kind))
+    outcome(open_data(root, format=kind))
 
 
 def test_hugging_face_files_changed_at_random(lay: Lay, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_hugging_face_files_changed_at_random(lay: Lay, tmp_path: Path) -> None:
         path = copy / generator.choice(files).relative_to(root)
         path.write_bytes(mutated(path.read_bytes(), generator))
         try:
-            data = open_data(copy, None, "huggingface")
+            data = open_data(copy, format="huggingface")
             outcome(data)
             for sample in data.samples:
                 data.read_image(sample)

@@ -29,14 +29,14 @@ def reasons(data: DataSet) -> str:
 
 def refused(root: Path, kind: str = "auto", split: str | None = None) -> str:
     with pytest.raises((DataError, ConfigError)) as error:
-        open_data(root, split, kind)
+        open_data(root, split=split, format=kind)
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
 
 
-def secret(tmp_path: Path, layouts: ModuleType) -> Path:
+def secret(tmp_path: Path, formats: ModuleType) -> Path:
     """A photograph outside the data set."""
-    layouts.photograph(tmp_path / "secret.jpg")
+    formats.photograph(tmp_path / "secret.jpg")
     return tmp_path / "secret.jpg"
 
 
@@ -53,14 +53,14 @@ LEAVING = [
 @pytest.mark.parametrize("path", LEAVING)
 @pytest.mark.parametrize("kind", ["folder", "coco", "label-studio", "cvat"])
 def test_no_annotation_leads_out_of_the_data_set(
-    lay: Lay, layouts: ModuleType, tmp_path: Path, kind: str, path: str
+    lay: Lay, formats: ModuleType, tmp_path: Path, kind: str, path: str
 ) -> None:
-    root, path = lay(kind), path.format(secret=secret(tmp_path, layouts))
+    root, path = lay(kind), path.format(secret=secret(tmp_path, formats))
     if kind == "folder":
         with (root / "tags.jsonl").open("a") as file:
             file.write(json.dumps({"image": path, "tags": ["cat"]}) + "\n")
     elif kind == "coco":
-        content = layouts.coco_json()
+        content = formats.coco_json()
         content["images"][0]["file_name"] = path
         (root / "annotations/instances_train2017.json").write_text(json.dumps(content))
     elif kind == "label-studio":
@@ -76,9 +76,9 @@ def test_no_annotation_leads_out_of_the_data_set(
 
 
 @pytest.mark.parametrize("kind", ["coco", "label-studio", "cvat", "class-folders", "voc", "release", "ade"])
-def test_links_to_folders_are_not_followed(lay: Lay, layouts: ModuleType, tmp_path: Path, kind: str) -> None:
+def test_links_to_folders_are_not_followed(lay: Lay, formats: ModuleType, tmp_path: Path, kind: str) -> None:
     root = lay(kind)
-    layouts.photograph(tmp_path / "elsewhere" / "secret.jpg")
+    formats.photograph(tmp_path / "elsewhere" / "secret.jpg")
     images = {
         "coco": root / "train2017", "label-studio": root / "images", "cvat": root / "images",
         "class-folders": root / "cat", "voc": root / "VOCdevkit/VOC2012/JPEGImages",
@@ -90,11 +90,11 @@ def test_links_to_folders_are_not_followed(lay: Lay, layouts: ModuleType, tmp_pa
     assert kind == "coco" or "a link to a folder is not followed" in reasons(data)  # COCO says what there should be
 
 
-def test_a_list_of_photographs_is_of_names_never_of_paths(lay: Lay, layouts: ModuleType, tmp_path: Path) -> None:
+def test_a_list_of_photographs_is_of_names_never_of_paths(lay: Lay, formats: ModuleType, tmp_path: Path) -> None:
     root = lay("voc")
-    layouts.photograph(tmp_path / "secret.jpg")
+    formats.photograph(tmp_path / "secret.jpg")
     (root / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_text("2007_000032\n../../../../secret.jpg\n")
-    data = open_data(root, "train")
+    data = open_data(root, split="train")
     assert [sample.name for sample in data.samples] == ["2007_000032"]
     assert "train.txt line 2: no image '../../../../secret.jpg' in JPEGImages/" in reasons(data)
     for split in ("../Segmentation/train", "../../../../secret"):
@@ -102,11 +102,11 @@ def test_a_list_of_photographs_is_of_names_never_of_paths(lay: Lay, layouts: Mod
 
 
 @pytest.mark.parametrize("path", ["{secret}", "../secret.jpg", "link/secret.jpg", "C:/secret.jpg", "gone.jpg", None])
-def test_a_path_in_a_hugging_face_data_set_stays_inside(layouts: ModuleType, tmp_path: Path, path: str | None) -> None:
+def test_a_path_in_a_hugging_face_data_set_stays_inside(formats: ModuleType, tmp_path: Path, path: str | None) -> None:
     from dhr.data.hub import _Cell
 
-    outside, root = secret(tmp_path, layouts), tmp_path / "set"
-    layouts.photograph(root / "inside.jpg")
+    outside, root = secret(tmp_path, formats), tmp_path / "set"
+    formats.photograph(root / "inside.jpg")
     (root / "link").symlink_to(tmp_path, target_is_directory=True)
     rows = [{"image": {"bytes": None, "path": path and path.format(secret=outside)}}, {"image": {"path": "inside.jpg"}}]
     with pytest.raises(ItemError, match=r"leads out of the data set|there is no image|cannot be read"):
@@ -221,9 +221,9 @@ def test_decompression_bombs_are_refused_by_their_size(lay: Lay, kind: str) -> N
     for sample in data.samples:
         with pytest.raises(ItemError):
             data.read_image(sample)
-        if sample.has_truth:
+        if sample.has_ground_truth:
             with pytest.raises(ItemError, match="megapixels"):
-                data.read_truth(sample)
+                data.read_ground_truth(sample)
 
 
 def test_a_bomb_of_a_mask_is_refused_for_its_size(lay: Lay) -> None:
@@ -231,13 +231,13 @@ def test_a_bomb_of_a_mask_is_refused_for_its_size(lay: Lay) -> None:
     (root / "truth/a.png").write_bytes(png_bomb(15_000))
     data = open_data(root)
     with pytest.raises(ItemError, match="expected a mask of 8x6 pixels"):
-        data.read_truth(data.samples[0])
+        data.read_ground_truth(data.samples[0])
 
 
 NAMES = ["=1+1", "@SUM(A1)", "-cat", "кошка", "猫", "قطة", 'say "x"', "a, b", "it's", "<b>&amp", "a|b", "𝔘", "e\u0301"]
 
 
-def test_names_of_all_kinds_pass(lay: Lay, layouts: ModuleType, tmp_path: Path) -> None:
+def test_names_of_all_kinds_pass(lay: Lay, formats: ModuleType, tmp_path: Path) -> None:
     import unicodedata
 
     expected = {unicodedata.normalize("NFC", name) for name in NAMES}
@@ -246,7 +246,7 @@ def test_names_of_all_kinds_pass(lay: Lay, layouts: ModuleType, tmp_path: Path) 
     tasks = [{"data": {"image": "a.jpg"}, "annotations": [{"result": [result]}]}]
     (root / "export.json").write_text(json.dumps(tasks))
     assert set(open_data(root).classes.names[1:]) == expected
-    root = layouts.folder(tmp_path / "csv")
+    root = formats.folder(tmp_path / "csv")
     (root / "tags.jsonl").unlink()
     (root / "classes.txt").write_text("\n".join(["background", *NAMES]), encoding="utf-8")
     quoted = ";".join(NAMES).replace('"', '""')
@@ -289,18 +289,18 @@ def test_names_that_no_tag_can_hold_are_refused(lay: Lay, name: str) -> None:
     ],
 )
 def test_outlines_that_cannot_be_painted_cost_the_ground_truth_of_one_photograph(
-    lay: Lay, layouts: ModuleType, outline: object, words: str
+    lay: Lay, formats: ModuleType, outline: object, words: str
 ) -> None:
-    root, content = lay("coco"), layouts.coco_json()
+    root, content = lay("coco"), formats.coco_json()
     content["annotations"][0]["segmentation"] = outline
     path = root / "annotations/instances_train2017.json"
     path.write_text(json.dumps(content, indent=0))
     data = open_data(root)
     assert [[data.classes.names[tag] for tag in one.tags] for one in data.samples] == [["person", "dog"], ["elephant"]]
     with pytest.raises(ItemError, match=words) as error:
-        data.read_truth(data.samples[0])
+        data.read_ground_truth(data.samples[0])
     assert re.search(rf"{re.escape(str(path))} line \d+ \(annotation 2\): ", str(error.value))
-    data.read_truth(data.samples[1])
+    data.read_ground_truth(data.samples[1])
 
 
 def test_label_studio_fetches_nothing(lay: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +342,7 @@ def test_a_photograph_in_json_min_and_disagreeing_annotators(lay: Lay) -> None:
     assert "give it different tags" in reasons(open_data(root))
 
 
-def test_tiff_and_gif_bombs_in_memory_and_a_broken_image(lay: Lay, layouts: ModuleType, tmp_path: Path) -> None:
+def test_tiff_and_gif_bombs_in_memory_and_a_broken_image(lay: Lay, formats: ModuleType, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     buffer = io.BytesIO()
     Image.new("L", (9, 9)).save(buffer, "GIF")

@@ -22,9 +22,9 @@ Save = Callable[..., Path]
 
 
 @pytest.fixture
-def content(layouts: ModuleType, tmp_path: Path) -> bytes:
+def content(formats: ModuleType, tmp_path: Path) -> bytes:
     """A photograph's bytes."""
-    layouts.photograph(tmp_path / "photograph.png")
+    formats.photograph(tmp_path / "photograph.png")
     return (tmp_path / "photograph.png").read_bytes()
 
 
@@ -208,23 +208,23 @@ def test_all_splits_have_the_same_classes(content: bytes, tmp_path: Path) -> Non
 
     both = datasets.DatasetDict({"train": table("jar", "mug"), "validation": table("mug")})
     both.save_to_disk(str(tmp_path / "set"))
-    assert open_data(tmp_path / "set", "val").classes == open_data(tmp_path / "set", "train").classes
+    assert open_data(tmp_path / "set", split="val").classes == open_data(tmp_path / "set", split="train").classes
     other = datasets.Dataset.from_dict({"image": [{"bytes": content, "path": None}], "tags": [3]}).cast_column(
         "image", datasets.Image()
     )
     datasets.DatasetDict({"train": table("jar"), "test": other}).save_to_disk(str(tmp_path / "two"))
     with pytest.raises(DataError, match="column 'tags' of split 'test' is not as in 'train'"):
         open_data(tmp_path / "two")
-    assert tags(open_data(tmp_path / "two", "train")) == {"0": ("jar",)}
+    assert tags(open_data(tmp_path / "two", split="train")) == {"0": ("jar",)}
 
 
-def test_images_by_path_are_found_by_its_end_among_files_of_the_data_set(layouts: ModuleType, tmp_path: Path) -> None:
+def test_images_by_path_are_found_by_its_end_among_files_of_the_data_set(formats: ModuleType, tmp_path: Path) -> None:
     paths = ["images/a.png", "/content/data/images/b.png", "C:\\data\\images\\a.png", "../images/b.png", "gone.png"]
     root = tmp_path / "set"
     rows = {"image": paths, "label": ["jar"] * 5, "id": list(range(5))}
     datasets.Dataset.from_dict(rows).save_to_disk(str(root))
     for name in "ab":
-        layouts.photograph(root / "images" / f"{name}.png")
+        formats.photograph(root / "images" / f"{name}.png")
     data = open_data(root)
     for sample in data.samples[:4]:
         assert data.read_image(sample).shape == (6, 8, 3)
@@ -252,17 +252,17 @@ def test_masks_that_cannot_be_truth_are_refused_by_row(save: Save, tmp_path: Pat
     data = open_data(save("label", [0, 0, 0], label("jar"), mask=(masks, datasets.Image())))
     for row, words in ((0, "row 0"), (1, "row 1: expected a mask of 8x6 pixels")):
         with pytest.raises(ItemError, match=words):
-            data.read_truth(data.samples[row])
-    assert np.unique(data.read_truth(data.samples[2])).tolist() == [1]
+            data.read_ground_truth(data.samples[row])
+    assert np.unique(data.read_ground_truth(data.samples[2])).tolist() == [1]
     data = open_data(save("label", [0], label("jar"), annotation=(["a jar"], value("string"))))
-    assert not data.samples[0].has_truth
+    assert not data.samples[0].has_ground_truth
     assert data.notes == ("column 'annotation' holds no images, so it is not ground truth",)
 
 
-def test_the_remedies_for_other_folders_of_hugging_face_work(layouts: ModuleType, tmp_path: Path) -> None:
+def test_the_remedies_for_other_folders_of_hugging_face_work(formats: ModuleType, tmp_path: Path) -> None:
     """The commands that the errors give make a data set that opens."""
-    layouts.photograph(tmp_path / "folder" / "train" / "a.png")
-    layouts.write(tmp_path / "folder" / "train" / "metadata.csv", "file_name,label\na.png,jar\n")
+    formats.photograph(tmp_path / "folder" / "train" / "a.png")
+    formats.write(tmp_path / "folder" / "train" / "metadata.csv", "file_name,label\na.png,jar\n")
     rows = {"image": [str(tmp_path / "folder" / "train" / "a.png")], "label": ["jar"]}
     table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
     (tmp_path / "tables").mkdir()

@@ -39,7 +39,7 @@ def read(tmp_path: Path) -> Write:
         if classes:
             (tmp_path / "classes.txt").write_text(classes, encoding="utf-8")
         (tmp_path / "export.json").write_text(json.dumps(tasks), encoding="utf-8")
-        found = open_data(tmp_path, None, "label-studio", lenient=lenient)
+        found = open_data(tmp_path, format="label-studio", ignore_unknown=lenient)
         assert isinstance(found, StoredDataSet)
         return found
 
@@ -87,8 +87,8 @@ def reasons(data: StoredDataSet) -> str:
 
 def truth(data: StoredDataSet, name: str = "a") -> np.ndarray:
     sample = next(one for one in data.samples if one.name == name)
-    assert sample.has_truth
-    return data.read_truth(sample)
+    assert sample.has_ground_truth
+    return data.read_ground_truth(sample)
 
 
 KINDS = {
@@ -126,7 +126,7 @@ def test_an_unknown_kind_is_named_by_task_and_left_out(read: Write, kind: Any) -
     assert tags(data) == {"b": {"jar"}}
     assert f"task 41, annotation 4100: a result of the type '{kind}' is not read" in reasons(data)
     data = read(*tasks, lenient=True)
-    assert tags(data) == {"a": {"jar"}, "b": {"jar"}} and not data.samples[0].has_truth
+    assert tags(data) == {"a": {"jar"}, "b": {"jar"}} and not data.samples[0].has_ground_truth
     assert any("are not read and do not count" in note for note in data.notes)
     data = read(task("a.png", [strange]), tasks[1], lenient=True)  # a mug is there, for all that is known
     assert tags(data) == {"b": {"jar"}} and "is not read, and nothing else is annotated" in reasons(data)
@@ -218,7 +218,7 @@ def test_a_cancelled_annotation_is_one_beside_predictions(read: Write) -> None:
 def test_several_files_are_one_export(read: Write, tmp_path: Path) -> None:
     read(task("a.png", [choice("mug")]))
     (tmp_path / "tasks-002.json").write_text(json.dumps([task("b.png", [choice("jar")], number=2)]))
-    assert tags(open_data(tmp_path, None, "label-studio")) == {"a": {"mug"}, "b": {"jar"}}
+    assert tags(open_data(tmp_path, format="label-studio")) == {"a": {"mug"}, "b": {"jar"}}
 
 
 IMAGES = {
@@ -284,7 +284,7 @@ def test_splits_choose_photographs(read: Write, tmp_path: Path) -> None:
     (tmp_path / "splits" / "val.txt").write_text("b\n")
     (tmp_path / "supercategories.csv").write_text("class,supercategory\nmug,vessel\njar,vessel\n")
     (tmp_path / "classes.txt").write_text("background\njar\nmug\n")
-    data = open_data(tmp_path, "val", "label-studio")
+    data = open_data(tmp_path, split="val", format="label-studio")
     assert tags(data) == {"b": {"jar"}} and not data.problems
     assert data.classes.supers == ("background", "vessel", "vessel")
 
@@ -370,7 +370,7 @@ def test_percentages_follow_a_photograph_that_was_shrunk_since(read: Write) -> N
     with pytest.raises(ItemError, match="of another shape"):
         truth(data)
     data = read(task("a.png", [polygon("mug") | {"image_rotation": 90}]), files=("a.png",))
-    assert not data.samples[0].has_truth and any("turned view" in note for note in data.notes)
+    assert not data.samples[0].has_ground_truth and any("turned view" in note for note in data.notes)
 
 
 def test_a_photograph_turned_by_exif(read: Write, tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ def test_a_photograph_turned_by_exif(read: Write, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_ground_truth_is_whole_or_it_is_none(read: Write, more: dict[str, Any]) -> None:
     data = read(task("a.png", [polygon("mug"), more]), task("b.png", [polygon("mug")], number=2))
-    assert [one.has_truth for one in data.samples] == [False, True] and not data.problems
+    assert [one.has_ground_truth for one in data.samples] == [False, True] and not data.problems
     assert any("without ground truth" in note and "task 1, annotation 100" in note for note in data.notes)
 
 

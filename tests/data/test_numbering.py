@@ -149,7 +149,7 @@ def own_palette(root: Path, numbers_right: bool, tags: bool = True) -> Path:
 def test_tags_tell_whether_numbers_or_colours_count(tmp_path: Path, numbers_right: bool) -> None:
     data = FolderDataSet(own_palette(tmp_path / "set", numbers_right))
     for sample in data.samples:
-        assert set(np.unique(data.read_truth(sample)).tolist()) == set(sample.tags)
+        assert set(np.unique(data.read_ground_truth(sample)).tolist()) == set(sample.tags)
 
 
 def test_without_tags_one_palette_in_all_masks_is_the_folders_own(tmp_path: Path) -> None:
@@ -173,4 +173,4 @@ def test_a_table_among_the_ground_truth_counts(tmp_path: Path) -> None:
     data = FolderDataSet(root)
     assert any("matched with the data set's by name" in note for note in data.notes)
     for sample in data.samples:
-        assert set(np.unique(data.read_truth(sample)).tolist()) == set(sample.tags)
+        assert set(np.unique(data.read_ground_truth(sample)).tolist()) == set(sample.tags)

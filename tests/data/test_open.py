@@ -1,4 +1,4 @@
-"""Every reader by the same contract, and what distinguishes the layouts."""
+"""Every reader by the same contract, and what distinguishes the formats."""
 
 import pickle
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dhr.data import READERS, VOID, DataSet, open_data
-from dhr.data.open import layout_of
+from dhr.data.open import format_of
 from dhr.errors import ConfigError, DataError, ItemError
 
 Lay = Callable[[str], Path]
@@ -46,9 +46,9 @@ TRUTH: dict[str, dict[str, set[int]]] = {
 @pytest.mark.parametrize("kind", READERS)
 def test_every_reader_gives_samples_of_its_layout(lay: Lay, kind: str) -> None:
     root = lay(kind)
-    assert layout_of(root) == kind
+    assert format_of(root) == kind
     for chosen in ("auto", kind):
-        data = open_data(root, kind=chosen)
+        data = open_data(root, format=chosen)
         assert isinstance(data, DataSet) and list(data.problems) == []
         names = data.classes.names
         assert {one.name: tuple(names[tag] for tag in one.tags) for one in data.samples} == EXPECTED[kind]
@@ -57,13 +57,13 @@ def test_every_reader_gives_samples_of_its_layout(lay: Lay, kind: str) -> None:
     for sample in data.samples:
         assert data.read_image(sample).shape == (6, 8, 3)
         assert len(data.digest(sample)) == 64
-        assert sample.has_truth == (sample.name in TRUTH.get(kind, {}))
-        if sample.has_truth:
-            truth = data.read_truth(sample)
+        assert sample.has_ground_truth == (sample.name in TRUTH.get(kind, {}))
+        if sample.has_ground_truth:
+            truth = data.read_ground_truth(sample)
             assert truth.shape == (6, 8) and set(np.unique(truth).tolist()) == TRUTH[kind][sample.name]
         else:
             with pytest.raises(ItemError, match=r"no (such )?ground-truth mask|has no outline|not its outline"):
-                data.read_truth(sample)
+                data.read_ground_truth(sample)
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -73,8 +73,8 @@ def test_every_reader_can_be_sent_to_another_process(lay: Lay, kind: str) -> Non
     assert again.samples == data.samples and again.classes == data.classes
     sample = data.samples[0]
     assert np.array_equal(again.read_image(sample), data.read_image(sample))
-    if sample.has_truth:
-        assert np.array_equal(again.read_truth(sample), data.read_truth(sample))
+    if sample.has_ground_truth:
+        assert np.array_equal(again.read_ground_truth(sample), data.read_ground_truth(sample))
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -85,7 +85,7 @@ def test_every_reader_refuses_an_empty_folder_and_an_unknown_split_in_one_line(
     root = lay(kind)
     for folder, split in ((tmp_path / "empty", None), (root, "no-such-split")):
         with pytest.raises((DataError, ConfigError)) as error:
-            open_data(folder, split, kind)
+            open_data(folder, split=split, format=kind)
         assert len(str(error.value).splitlines()) == 1
         assert split is None or split in str(error.value)
 
@@ -106,7 +106,7 @@ def test_every_reader_refuses_an_empty_folder_and_an_unknown_split_in_one_line(
     ],
 )
 def test_splits_under_their_official_names(lay: Lay, kind: str, split: str, names: set[str]) -> None:
-    assert {one.name for one in open_data(lay(kind), split).samples} == names
+    assert {one.name for one in open_data(lay(kind), split=split).samples} == names
 
 
 def test_a_folder_of_no_layout_says_what_each_looks_for(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_folder_of_no_layout_says_what_each_looks_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="check the path"):
         open_data(tmp_path / "gone")
     with pytest.raises(ConfigError, match=r"--format must be auto or one of voc, .*; got 'VOC'"):
-        open_data(tmp_path, kind="VOC")
+        open_data(tmp_path, format="VOC")
 
 
 def test_what_is_missing_in_a_plain_folder_is_said_by_its_reader(lay: Lay) -> None:
@@ -133,19 +133,19 @@ def test_what_is_missing_in_a_plain_folder_is_said_by_its_reader(lay: Lay) -> No
         open_data(root)
 
 
-def test_several_published_layouts_are_never_guessed_between(lay: Lay, layouts: ModuleType) -> None:
+def test_several_published_layouts_are_never_guessed_between(lay: Lay, formats: ModuleType) -> None:
     root = lay("stuff")
-    layouts.coco(root)
-    with pytest.raises(DataError, match="several layouts fit, stuff, coco; choose one with --format"):
+    formats.coco(root)
+    with pytest.raises(DataError, match="several formats fit, stuff, coco; choose one with --format"):
         open_data(root)
-    assert open_data(root, "train2017", "coco").classes.background
-    assert not open_data(root, "train2017", "stuff").classes.background
+    assert open_data(root, split="train2017", format="coco").classes.background
+    assert not open_data(root, split="train2017", format="stuff").classes.background
 
 
-def test_a_folder_with_tags_of_its_own_is_a_folder_whatever_else_is_in_it(lay: Lay, layouts: ModuleType) -> None:
+def test_a_folder_with_tags_of_its_own_is_a_folder_whatever_else_is_in_it(lay: Lay, formats: ModuleType) -> None:
     root = lay("folder")
-    layouts.coco(root)
-    assert layout_of(root) == "folder"
+    formats.coco(root)
+    assert format_of(root) == "folder"
 
 
 def test_the_manual_names_every_layout_and_what_it_is_recognised_by() -> None:

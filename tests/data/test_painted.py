@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from dhr.data.ground_truth import NoGroundTruth
 from dhr.data.images import read_rgb
 from dhr.data.painted import (
     Bitmap,
     Outline,
+    PaintedGroundTruth,
     PaintedObject,
-    PaintedTruth,
     Runs,
     box,
     ellipse,
@@ -24,7 +25,6 @@ from dhr.data.painted import (
     rotated_box,
 )
 from dhr.data.samples import VOID
-from dhr.data.truth import NoTruth
 from dhr.errors import ItemError
 
 FILE, IMAGE = Path("all.json"), Path("a.png")
@@ -33,11 +33,11 @@ FILE, IMAGE = Path("all.json"), Path("a.png")
 def shown(outline: Outline, drawn: tuple[int, int], canvas: tuple[int, int]) -> np.ndarray:
     """An outline alone in the photograph."""
     one = PaintedObject(1, (outline,), "annotation 1", drawn)
-    return PaintedTruth(FILE, IMAGE, [one]).read(canvas).astype(bool)
+    return PaintedGroundTruth(FILE, IMAGE, [one]).read(canvas).astype(bool)
 
 
-def truth(*objects: PaintedObject, image: Path = IMAGE, rest: int = 0) -> PaintedTruth:
-    return PaintedTruth(FILE, image, objects, rest)
+def truth(*objects: PaintedObject, image: Path = IMAGE, rest: int = 0) -> PaintedGroundTruth:
+    return PaintedGroundTruth(FILE, image, objects, rest)
 
 
 def square(label: int, side: float, at: float = 0.0, place: str = "annotation 1", **more: Any) -> PaintedObject:
@@ -189,7 +189,7 @@ def test_slivers_have_no_area_and_what_is_no_polygon_is_refused() -> None:
 def test_an_object_without_outline_is_named() -> None:
     lacks = PaintedObject(1, (), "annotation 7", missing="it has no outline")
     found = painted(FILE, IMAGE, [square(1, 2), lacks])
-    assert isinstance(found, NoTruth)
+    assert isinstance(found, NoGroundTruth)
     for one in (found, truth(lacks)):
         with pytest.raises(ItemError, match=r"all.json annotation 7.*it has no outline"):
             one.read((3, 3))

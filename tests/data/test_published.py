@@ -1,4 +1,4 @@
-"""Published layouts as people have them: other names, files too many, lists of labels of every form."""
+"""Published formats as people have them: other names, files too many, lists of labels of every form."""
 
 import json
 import unicodedata
@@ -38,41 +38,41 @@ def named(data: DataSet) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("kind", MASKS)
-def test_masks_of_no_photograph_and_files_that_are_no_png_are_named(lay: Lay, layouts: ModuleType, kind: str) -> None:
+def test_masks_of_no_photograph_and_files_that_are_no_png_are_named(lay: Lay, formats: ModuleType, kind: str) -> None:
     root = lay(kind)
     assert not any("ground truth not used" in note for note in open_data(root).notes)
-    layouts.mask(root / MASKS[kind] / "gone_mask.png", [0, 1])
-    layouts.photograph(root / MASKS[kind] / "other.jpg")
+    formats.mask(root / MASKS[kind] / "gone_mask.png", [0, 1])
+    formats.photograph(root / MASKS[kind] / "other.jpg")
     notes = " | ".join(open_data(root).notes)
     assert "gone_mask.png: no photograph is called 'gone_mask'" in notes
     assert "other.jpg: expected a mask in PNG, got .jpg" in notes
 
 
 @pytest.mark.parametrize("kind", MASKS)
-def test_photographs_of_every_kind_and_unicode_in_either_form(lay: Lay, layouts: ModuleType, kind: str) -> None:
+def test_photographs_of_every_kind_and_unicode_in_either_form(lay: Lay, formats: ModuleType, kind: str) -> None:
     root = lay(kind)
     name = "Müller é"
-    layouts.photograph(root / IMAGES[kind] / f"{unicodedata.normalize('NFD', name)}.bmp")
+    formats.photograph(root / IMAGES[kind] / f"{unicodedata.normalize('NFD', name)}.bmp")
     number = 0 if kind == "stuff" else 1
-    layouts.mask(root / MASKS[kind] / f"{unicodedata.normalize('NFC', name)}.png", [number])
+    formats.mask(root / MASKS[kind] / f"{unicodedata.normalize('NFC', name)}.png", [number])
     first = {"voc": "aeroplane", "release": "aeroplane", "context": "aeroplane", "ade": "wall", "stuff": "person"}[kind]
     xml = {"voc": "VOCdevkit/VOC2012/Annotations", "release": "train_aug/xml"}.get(kind)
     if xml is not None:
-        layouts.annotation(root / xml / f"{unicodedata.normalize('NFC', name)}.xml", first)
+        formats.annotation(root / xml / f"{unicodedata.normalize('NFC', name)}.xml", first)
     data = open_data(root)
     sample = next(one for one in data.samples if "ller" in one.name)
     assert [data.classes.names[tag] for tag in sample.tags] == [first]
-    assert set(np.unique(data.read_truth(sample))) == {sample.tags[0]}
+    assert set(np.unique(data.read_ground_truth(sample))) == {sample.tags[0]}
     assert not data.problems
 
 
 @pytest.mark.parametrize("kind", ["context", "ade", "stuff"])
-def test_tags_that_match_no_photograph_are_named(lay: Lay, layouts: ModuleType, kind: str) -> None:
+def test_tags_that_match_no_photograph_are_named(lay: Lay, formats: ModuleType, kind: str) -> None:
     root = lay(kind)
     top = {"context": root / "VOC2010", "ade": root / "ADEChallengeData2016", "stuff": root}[kind]
     name = sorted((root / IMAGES[kind]).iterdir())[0].stem
     first = open_data(root).classes.names[0]
-    layouts.write(
+    formats.write(
         top / "tags.csv", f"image,tags\nC:\\photos\\{name}.png.bak\\{name},{first}\ngone.jpg,{first}\n,{first}\n"
     )
     data = open_data(root)
@@ -81,21 +81,21 @@ def test_tags_that_match_no_photograph_are_named(lay: Lay, layouts: ModuleType, 
     assert "tags.csv line 4: no image is named" in told(data)
 
 
-def test_a_list_of_context_names_what_is_not_there(lay: Lay, layouts: ModuleType) -> None:
+def test_a_list_of_context_names_what_is_not_there(lay: Lay, formats: ModuleType) -> None:
     root = lay("context")
-    layouts.write(root / "VOC2010/ImageSets/SegmentationContext/train.txt", "JPEGImages/a.jpg\ngone\n")
-    data = open_data(root, "train")
+    formats.write(root / "VOC2010/ImageSets/SegmentationContext/train.txt", "JPEGImages/a.jpg\ngone\n")
+    data = open_data(root, split="train")
     assert list(named(data)) == ["a"]
     assert "train.txt line 2: no image 'gone' in" in told(data)
 
 
-def test_other_masks_of_coco_stuff_are_no_strays(lay: Lay, layouts: ModuleType) -> None:
+def test_other_masks_of_coco_stuff_are_no_strays(lay: Lay, formats: ModuleType) -> None:
     root = lay("stuff")
     folder = root / MASKS["stuff"]
-    layouts.mask(folder / "000000000009_instanceTrainIds.png", [0])
+    formats.mask(folder / "000000000009_instanceTrainIds.png", [0])
     assert not any("ground truth not used" in note for note in open_data(root).notes)
-    layouts.mask(folder / "000000000009_labelTrainIds.png", [0, 91])
-    data = open_data(root, "train")
+    formats.mask(folder / "000000000009_labelTrainIds.png", [0, 91])
+    data = open_data(root, split="train")
     assert not any("ground truth not used" in note for note in data.notes)
     assert data.samples[0].tags == (0, 91)
 
@@ -105,12 +105,12 @@ def test_the_release_takes_tags_from_masks_where_there_is_no_xml(lay: Lay) -> No
     for path in sorted((root / "train_aug/xml").iterdir()):
         path.unlink()
     (root / "train_aug/xml").rmdir()
-    assert named(open_data(root, "train_aug")) == {"2007_000032": ("aeroplane", "person")}
+    assert named(open_data(root, split="train_aug")) == {"2007_000032": ("aeroplane", "person")}
 
 
-def test_the_release_names_annotations_of_no_photograph(lay: Lay, layouts: ModuleType) -> None:
+def test_the_release_names_annotations_of_no_photograph(lay: Lay, formats: ModuleType) -> None:
     root = lay("release")
-    layouts.annotation(root / "train_aug/xml/gone.xml", "cat")
+    formats.annotation(root / "train_aug/xml/gone.xml", "cat")
     assert "gone.xml: no image 'gone' in train_aug/image/" in told(open_data(root))
 
 
@@ -175,7 +175,7 @@ def test_labels_are_matched_as_all_names_and_those_of_no_photograph_are_named(la
     assert named(data) == {"2007_000032": ("aeroplane",), "2007_000039": ("tvmonitor",)}
     assert "cls_labels.json entry 3: no image 'gone' in JPEGImages/" in told(data)
     assert "2008_000001.jpg: no labels in" in told(data)
-    assert "gone" not in told(open_data(root, "train"))  # of a split, only what concerns its photographs
+    assert "gone" not in told(open_data(root, split="train"))  # of a split, only what concerns its photographs
 
 
 def test_a_number_with_thousands_of_digits_is_no_label(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_a_number_with_thousands_of_digits_is_no_label(tmp_path: Path) -> None:
     assert found["1"].tags == (2,)
 
 
-def test_fixed_classes_are_not_added_to_a_file_that_nothing_reads(lay: Lay, layouts: ModuleType) -> None:
+def test_fixed_classes_are_not_added_to_a_file_that_nothing_reads(lay: Lay, formats: ModuleType) -> None:
     root = lay("ade")
-    layouts.write(root / "ADEChallengeData2016/tags.csv", "image,tags\nADE_train_1,qqqqq\nADE_val_1,wall\n")
+    formats.write(root / "ADEChallengeData2016/tags.csv", "image,tags\nADE_train_1,qqqqq\nADE_val_1,wall\n")
     assert "unknown tag 'qqqqq'; correct it" in told(open_data(root))
     assert "classes.txt" not in told(open_data(root))

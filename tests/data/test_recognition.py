@@ -28,7 +28,7 @@ ABOVE_OR_BELOW = [
 
 def refused(root: Path, kind: str = "auto") -> str:
     with pytest.raises(DataError) as error:
-        open_data(root, kind=kind)
+        open_data(root, format=kind)
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
 
@@ -39,12 +39,12 @@ def test_the_right_folder_below_is_named(lay: Lay, tmp_path: Path, kind: str) ->
     (tmp_path / "outer" / "inner").mkdir(parents=True)
     (tmp_path / "moved").rename(tmp_path / "outer" / "inner" / "data")
     inner = tmp_path / "outer" / "inner"
-    assert f"{str(inner / 'data')!r} has the layout {kind}: give it as --data" in refused(inner)
+    assert f"{str(inner / 'data')!r} has the format {kind}: give it as --data" in refused(inner)
     message = refused(inner, kind)
     if kind == "class-folders":  # one folder could be a class with folders of days
         assert "the only folder, with 'cat', 'dog' in it; give it as --data if these are the classes" in message
     else:
-        assert f"{str(inner / 'data')!r} has the layout {kind}: give it as --data" in message
+        assert f"{str(inner / 'data')!r} has the format {kind}: give it as --data" in message
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_right_folder_above_is_named(lay: Lay, kind: str, inner: str) -> Non
     above = (root / inner).parent
     for chosen in ("auto", kind):
         message = refused(root / inner, chosen)
-        assert f"the folder above, {str(above)!r}, has the layout {kind}: give it as --data" in message
+        assert f"the folder above, {str(above)!r}, has the format {kind}: give it as --data" in message
 
 
 @pytest.mark.parametrize(
@@ -81,31 +81,31 @@ def test_the_right_folder_above_is_named(lay: Lay, kind: str, inner: str) -> Non
     ],
 )  # fmt: skip
 def test_files_that_look_like_annotations_are_named(
-    tmp_path: Path, layouts: ModuleType, name: str, content: str, words: str
+    tmp_path: Path, formats: ModuleType, name: str, content: str, words: str
 ) -> None:
     root = tmp_path / "set"
-    layouts.write(root / name, content)
+    formats.write(root / name, content)
     message = refused(root)
     assert repr(name) in message or str(root / name) in message
     assert words.replace("{root}", str(root)) in message
-    layouts.photograph(root / "images" / "a.jpg")  # then the reader of plain folders says what it lacks, and this too
+    formats.photograph(root / "images" / "a.jpg")  # then the reader of plain folders says what it lacks, and this too
     if name != "Annotations/a.xml":
         assert words.replace("{root}", str(root)) in refused(root)
 
 
-def test_no_file_of_tags_is_told_to_take_the_name_that_it_has(tmp_path: Path, layouts: ModuleType) -> None:
-    layouts.write(tmp_path / "set" / "tags.csv", "image,tags\na.jpg,cat\n")
-    layouts.write(tmp_path / "set" / "classes.txt", "cat\n")
+def test_no_file_of_tags_is_told_to_take_the_name_that_it_has(tmp_path: Path, formats: ModuleType) -> None:
+    formats.write(tmp_path / "set" / "tags.csv", "image,tags\na.jpg,cat\n")
+    formats.write(tmp_path / "set" / "classes.txt", "cat\n")
     message = refused(tmp_path / "set")
     assert "expected a folder images/" in message and "looks like" not in message
-    layouts.photograph(tmp_path / "set" / "images" / "a.jpg")
+    formats.photograph(tmp_path / "set" / "images" / "a.jpg")
     message = refused(tmp_path)
-    assert "has the layout folder: give it as --data" in message and "looks like" not in message
+    assert "has the format folder: give it as --data" in message and "looks like" not in message
 
 
-def test_many_files_of_a_kind_are_one_reason(tmp_path: Path, layouts: ModuleType) -> None:
+def test_many_files_of_a_kind_are_one_reason(tmp_path: Path, formats: ModuleType) -> None:
     for number in range(30):
-        layouts.write(tmp_path / f"{number}.json", '{"shapes": [], "imagePath": "a.jpg"}')
+        formats.write(tmp_path / f"{number}.json", '{"shapes": [], "imagePath": "a.jpg"}')
     assert "'0.json' and 29 more look like labelme's" in refused(tmp_path)
 
 
@@ -121,18 +121,18 @@ def test_many_files_of_a_kind_are_one_reason(tmp_path: Path, layouts: ModuleType
     ],
 )
 def test_what_the_nearest_layout_lacks_is_said(
-    tmp_path: Path, layouts: ModuleType, files: list[str], words: str
+    tmp_path: Path, formats: ModuleType, files: list[str], words: str
 ) -> None:
     for name in files:
-        layouts.photograph(tmp_path / name) if name.endswith(".jpg") else layouts.write(tmp_path / name, "{}")
+        formats.photograph(tmp_path / name) if name.endswith(".jpg") else formats.write(tmp_path / name, "{}")
     pattern = words if ".*" in words else re.escape(words)
     assert re.search(pattern, refused(tmp_path))
 
 
-def test_a_wrong_path_costs_no_time(tmp_path: Path, layouts: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_path_costs_no_time(tmp_path: Path, formats: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of thousands of files a few are opened, however many there are."""
     for number in range(1_500):
-        layouts.write(tmp_path / f"{number}.json", "{}")
+        formats.write(tmp_path / f"{number}.json", "{}")
     opened: list[Path] = []
     from dhr.data import nearest
 
@@ -146,5 +146,5 @@ def test_a_wrong_path_costs_no_time(tmp_path: Path, layouts: ModuleType, monkeyp
 def test_an_error_of_a_folder_that_has_the_layout_gets_no_advice(lay: Lay, kind: str) -> None:
     root = lay(kind)
     with pytest.raises(DataError) as error:
-        open_data(root, "no-such-split", kind)
+        open_data(root, split="no-such-split", format=kind)
     assert "give it as --data" not in str(error.value)

@@ -23,7 +23,7 @@ def test_a_scene_depends_on_its_number_and_seed_only() -> None:
     for sample, same in zip(few.samples, SCENES.samples, strict=False):
         assert sample == same and few.digest(sample) == SCENES.digest(same)
         assert np.array_equal(few.read_image(sample), SCENES.read_image(same))
-        assert np.array_equal(few.read_truth(sample), SCENES.read_truth(same))
+        assert np.array_equal(few.read_ground_truth(sample), SCENES.read_ground_truth(same))
     other = SceneDataSet(count=3, seed=1)
     assert other.digest(other.samples[0]) != few.digest(few.samples[0])
     assert not np.array_equal(other.read_image(other.samples[0]), few.read_image(few.samples[0]))
@@ -31,7 +31,7 @@ def test_a_scene_depends_on_its_number_and_seed_only() -> None:
 
 def test_the_drawing_has_not_changed_without_a_new_version() -> None:
     # Not a hash: another machine may round a pixel at an edge otherwise.
-    truth = np.concatenate([SCENES.read_truth(sample).ravel() for sample in SCENES.samples[:20]])
+    truth = np.concatenate([SCENES.read_ground_truth(sample).ravel() for sample in SCENES.samples[:20]])
     assert VERSION == 1 and np.bincount(truth).tolist() == pytest.approx(PIXELS, abs=20)
     means = [float(SCENES.read_image(sample).mean()) for sample in SCENES.samples[:4]]
     assert means == pytest.approx(MEANS, abs=0.01)
@@ -39,8 +39,8 @@ def test_the_drawing_has_not_changed_without_a_new_version() -> None:
 
 def test_truth_is_exact() -> None:
     for sample in SCENES.samples:
-        truth = SCENES.read_truth(sample)
-        assert truth.shape == (128, 160) and truth.dtype == np.uint8 and sample.has_truth
+        truth = SCENES.read_ground_truth(sample)
+        assert truth.shape == (128, 160) and truth.dtype == np.uint8 and sample.has_ground_truth
         assert sample.tags == tuple(np.unique(truth).tolist())
         assert np.bincount(truth.ravel())[list(sample.tags)].min() >= 80  # nobody would tag less
 
@@ -48,7 +48,7 @@ def test_truth_is_exact() -> None:
 def test_edges_of_the_truth_are_edges_of_the_picture() -> None:
     along, inside = [], []
     for sample in SCENES.samples[:40]:
-        picture, truth = SCENES.read_image(sample).astype(float).mean(axis=2), SCENES.read_truth(sample)
+        picture, truth = SCENES.read_image(sample).astype(float).mean(axis=2), SCENES.read_ground_truth(sample)
         step, border = np.abs(np.diff(picture, axis=1)), np.diff(truth, axis=1) != 0
         if border.any():
             along.append(step[border].mean())
@@ -59,7 +59,7 @@ def test_edges_of_the_truth_are_edges_of_the_picture() -> None:
 def test_small_classes_touch_large_ones_in_most_scenes() -> None:
     hits = 0
     for sample in SCENES.samples:
-        truth = SCENES.read_truth(sample)
+        truth = SCENES.read_ground_truth(sample)
         share = np.bincount(truth.ravel(), minlength=12) / truth.size
         small = np.flatnonzero((share > 0) & (share < 0.1))
         hits += any(np.isin(truth[neighbours(truth == large)], small).any() for large in np.flatnonzero(share > 0.4))
@@ -77,7 +77,7 @@ def test_mean_colour_does_not_tell_things_apart() -> None:
     # Nearest class mean over single pixels of things: far from solved by colour.
     pixels, labels = [], []
     for sample in SCENES.samples:
-        truth = SCENES.read_truth(sample)
+        truth = SCENES.read_ground_truth(sample)
         pixels.append(SCENES.read_image(sample)[truth >= 5].astype(float))
         labels.append(truth[truth >= 5])
     colour, label = np.concatenate(pixels), np.concatenate(labels)
@@ -96,7 +96,7 @@ def test_super_classes() -> None:
 def test_sizes(size: tuple[int, int]) -> None:
     data = SceneDataSet(count=4, seed=3, size=size)
     for sample in data.samples:
-        assert data.read_image(sample).shape == (*size, 3) and data.read_truth(sample).shape == size
+        assert data.read_image(sample).shape == (*size, 3) and data.read_ground_truth(sample).shape == size
 
 
 def test_names() -> None:

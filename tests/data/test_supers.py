@@ -38,7 +38,7 @@ def test_tags_and_truth_name_super_classes(tmp_path: Path) -> None:
     assert [sample.tags for sample in data.samples] == [(1,), (2,)]
     assert [sample.name for sample in data.samples] == [sample.name for sample in fine.samples]
     sample = data.samples[0]
-    assert data.read_truth(sample)[0].tolist() == [0, 1, 2, 1, 255]
+    assert data.read_ground_truth(sample)[0].tolist() == [0, 1, 2, 1, 255]
     assert np.array_equal(data.read_image(sample), fine.read_image(fine.samples[0]))
     assert data.digest(sample) == fine.digest(fine.samples[0])
     assert list(data.problems) == list(fine.problems)
@@ -59,5 +59,5 @@ def test_coco_has_twelve() -> None:
     data = SuperClasses(FolderDataSet(COCO))
     assert len(data.classes.names) == 13
     for sample in data.samples[:10]:
-        present = set(np.unique(data.read_truth(sample)).tolist()) - {0, 255}
+        present = set(np.unique(data.read_ground_truth(sample)).tolist()) - {0, 255}
         assert present <= set(sample.tags)

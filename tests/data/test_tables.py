@@ -155,7 +155,7 @@ def test_labels_of_an_annotation_tool_in_other_letters(make: Maker) -> None:
         for number, (name, labels) in enumerate({"a.png": ["Cat", "dog"], "b.png": ["tree"]}.items())
     ]  # fmt: skip
     (root / "export.json").write_text(json.dumps(tasks))
-    data = open_data(root, kind="label-studio")
+    data = open_data(root, format="label-studio")
     assert [sample.tags for sample in data.samples] == [(0, 1), (2,)]
     assert any("'Cat' as 'cat'" in note for note in data.notes)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dhr.data import VOID, DataSet, open_data
-from dhr.data.open import layout_of
+from dhr.data.open import format_of
 from dhr.errors import DataError
 
 Write = Callable[..., Path]
@@ -25,18 +25,18 @@ def told(data: DataSet) -> str:
 
 
 @pytest.fixture
-def put(layouts: ModuleType, tmp_path: Path) -> Write:
+def put(formats: ModuleType, tmp_path: Path) -> Write:
     """Writes photographs and annotations: ``put({"JPEGImages/a.jpg": None, "Annotations/a.xml": ("cat",)})``."""
 
     def write(files: dict[str, tuple[str, ...] | str | None], root: str = "set") -> Path:
         for name, content in files.items():
             path = tmp_path / root / name
             if isinstance(content, tuple):
-                layouts.annotation(path, *content)
+                formats.annotation(path, *content)
             elif isinstance(content, str):
-                layouts.write(path, content)
+                formats.write(path, content)
             else:
-                layouts.photograph(path)
+                formats.photograph(path)
         return tmp_path / root
 
     return write
@@ -61,7 +61,7 @@ def test_photographs_and_annotations_wherever_tools_put_them(put: Write, place: 
         path.rename(path.with_suffix(suffix)) if suffix == ".JPG" else Image.open(path).save(path.with_suffix(suffix))
         if suffix not in (".jpg", ".JPG"):
             path.unlink()
-    assert layout_of(root) == "voc"
+    assert format_of(root) == "voc"
     data = open_data(root)
     assert data.classes.names == ("background", "jar", "mug")
     assert tags(data) == {"a": ("jar",), "b": ("jar", "mug")}
@@ -76,14 +76,14 @@ def test_the_splits_of_roboflow(put: Write) -> None:
             "train/b.xml": (), "valid/c.jpg": None, "valid/c.xml": ("mug",), "test/d.jpg": None, "test/d.xml": ("jar",),
         }
     )  # fmt: skip
-    assert layout_of(root) == "voc"
+    assert format_of(root) == "voc"
     assert tags(open_data(root)) == {"train/a": ("jar",), "train/b": (), "valid/c": ("mug",), "test/d": ("jar",)}
     for split in ("valid", "val", "Validation"):
-        data = open_data(root, split)
+        data = open_data(root, split=split)
         assert tags(data) == {"valid/c": ("mug",)}
         assert data.classes.names == ("background", "jar", "mug")  # as in the other splits
     with pytest.raises(DataError, match="no split 'extra'; there are 'test', 'train', 'valid'"):
-        open_data(root, "extra")
+        open_data(root, split="extra")
 
 
 LABELS = {
@@ -144,7 +144,7 @@ def test_unicode_in_either_form_in_every_name(put: Write, form: str) -> None:
         }
     )  # fmt: skip
     for split in (None, "train"):
-        data = open_data(root, split)
+        data = open_data(root, split=split)
         assert not data.problems
         assert list(tags(data).values()) == [(unicodedata.normalize("NFC", tag),)]
 
@@ -231,7 +231,7 @@ def test_parts_and_actions_are_no_objects_but_a_class_among_them_is_named(
     else:
         assert found is None
         assert unread in told(data)
-        assert tags(open_data(root, lenient=True))["a"] == ("car",)
+        assert tags(open_data(root, ignore_unknown=True))["a"] == ("car",)
 
 
 @pytest.mark.parametrize(
@@ -287,8 +287,8 @@ def test_masks_in_the_colours_of_a_label_map(put: Write) -> None:
     data = open_data(root)
     assert data.classes.names == ("background", "jar", "mug")
     assert tags(data) == {"a": ("jar",), "b": ("mug",)}
-    assert set(np.unique(data.read_truth(data.samples[0]))) == {0, 1, VOID}
-    assert set(np.unique(data.read_truth(data.samples[1]))) == {2, VOID}
+    assert set(np.unique(data.read_ground_truth(data.samples[0]))) == {0, 1, VOID}
+    assert set(np.unique(data.read_ground_truth(data.samples[1]))) == {2, VOID}
 
 
 def test_a_label_map_gives_its_colours_to_the_classes_of_the_same_names(put: Write) -> None:
@@ -297,7 +297,7 @@ def test_a_label_map_gives_its_colours_to_the_classes_of_the_same_names(put: Wri
     painted(root / "SegmentationClass/a.png", [(0, 0, 0), (10, 20, 30)])
     data = open_data(root)
     assert tags(data) == {"a": ("jar",)}
-    assert set(np.unique(data.read_truth(data.samples[0]))) == {0, 2}
+    assert set(np.unique(data.read_ground_truth(data.samples[0]))) == {0, 2}
     put({"labelmap.txt": "background:0,0,0::\njar:10,20,30::\n"})
     with pytest.raises(DataError, match="of no class"):
         open_data(root)
@@ -313,7 +313,7 @@ def test_a_damaged_label_map_is_named_by_line(put: Write, line: str) -> None:
 def test_masks_beside_images_as_cvat_writes_them_without_photographs(put: Write) -> None:
     root = put({"images/a.jpg": None, "labelmap.txt": "background:0,0,0::\njar:10,20,30::\n"})
     painted(root / "SegmentationClass/a.png", [(0, 0, 0), (10, 20, 30)])
-    assert layout_of(root) == "voc"
+    assert format_of(root) == "voc"
     assert tags(open_data(root)) == {"a": ("jar",)}
 
 
@@ -334,39 +334,39 @@ def test_splits_as_folders_among_photographs(put: Write) -> None:
     put({f"annotations/{split}/a.xml": (f"in {split}",) for split in ("train", "valid")})
     assert tags(open_data(root)) == {"train/a": ("in train",), "valid/a": ("in valid",)}
     for split in ("valid", "val"):
-        assert tags(open_data(root, split)) == {"valid/a": ("in valid",)}
+        assert tags(open_data(root, split=split)) == {"valid/a": ("in valid",)}
     with pytest.raises(DataError, match="no split 'test'"):
-        open_data(root, "test")
+        open_data(root, split="test")
 
 
 def test_a_file_of_another_kind_beside_photographs_is_named_once(put: Write) -> None:
-    data = open_data(put({"a.jpg": None, "a.xml": ("jar",), "b.json": "{}"}), kind="voc")
+    data = open_data(put({"a.jpg": None, "a.xml": ("jar",), "b.json": "{}"}), format="voc")
     assert [Path(one.source).name for one in data.problems] == ["b.json"]
 
 
-def test_masks_of_labelme(put: Write, layouts: ModuleType) -> None:
+def test_masks_of_labelme(put: Write, formats: ModuleType) -> None:
     root = put({"JPEGImages/a.jpg": None, "class_names.txt": "__ignore__\n_background_\nmug\njar\n"})
-    layouts.mask(root / "SegmentationClassPNG/a.png", [0, 2, 255])
+    formats.mask(root / "SegmentationClassPNG/a.png", [0, 2, 255])
     data = open_data(root)
     assert tags(data) == {"a": ("jar",)}
-    assert set(np.unique(data.read_truth(data.samples[0]))) == {0, 2, VOID}
+    assert set(np.unique(data.read_ground_truth(data.samples[0]))) == {0, 2, VOID}
 
 
-def test_masks_without_a_file_of_classes_are_not_taken_for_truth(put: Write, layouts: ModuleType) -> None:
+def test_masks_without_a_file_of_classes_are_not_taken_for_truth(put: Write, formats: ModuleType) -> None:
     root = put({"JPEGImages/a.jpg": None, "Annotations/a.xml": ("mug",)})
-    layouts.mask(root / "SegmentationClass/a.png", [0, 1])
+    formats.mask(root / "SegmentationClass/a.png", [0, 1])
     data = open_data(root)
-    assert [one.has_truth for one in data.samples] == [False]
+    assert [one.has_ground_truth for one in data.samples] == [False]
     assert any("SegmentationClass are not read: write classes.txt" in note for note in data.notes)
 
 
-def test_masks_of_no_photograph_are_named(put: Write, layouts: ModuleType) -> None:
+def test_masks_of_no_photograph_are_named(put: Write, formats: ModuleType) -> None:
     root = put({"JPEGImages/a.jpg": None, "Annotations/a.xml": ("cat",)})
     for name in ("a", "a_mask"):
-        layouts.mask(root / f"SegmentationClass/{name}.png", [0, 8])
-    layouts.photograph(root / "SegmentationClass/b.jpg")
+        formats.mask(root / f"SegmentationClass/{name}.png", [0, 8])
+    formats.photograph(root / "SegmentationClass/b.jpg")
     data = open_data(root)
-    assert [one.has_truth for one in data.samples] == [True]
+    assert [one.has_ground_truth for one in data.samples] == [True]
     assert any("a_mask.png: no photograph is called 'a_mask'" in note for note in data.notes)
     assert any("expected a mask in PNG, got .jpg" in note for note in data.notes)
 
@@ -385,7 +385,7 @@ def test_lists_name_photographs_as_everything_else_does(put: Write, lines: str) 
     root = put({"JPEGImages/a.jpg": None, "JPEGImages/trip/b c.jpg": None, "JPEGImages/z.jpg": None})
     put({"Annotations/a.xml": ("jar",), "Annotations/trip/b c.xml": ("mug",), "Annotations/z.xml": ("jar",)})
     put({"ImageSets/Main/default.txt": lines + "gone\n"})
-    data = open_data(root, "default")
+    data = open_data(root, split="default")
     assert tags(data) == {"a": ("jar",), "trip/b c": ("mug",)}
     assert "default.txt line" in told(data)
     assert "no image 'gone' in JPEGImages/" in told(data)

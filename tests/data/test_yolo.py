@@ -18,18 +18,18 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path, layouts: ModuleType) -> Write:
+def write(tmp_path: Path, formats: ModuleType) -> Write:
     """Writes photographs with label files, by their paths, and a description."""
 
     def make(labels: dict[str, str | None], description: str | None, name: str = "data.yaml") -> Path:
         root = tmp_path / "set"
         for image, text in labels.items():
-            layouts.photograph(root / image)
+            formats.photograph(root / image)
             if text is not None:
                 before, _, after = f"/{image}".rpartition("/images/")
-                layouts.write(root / f"{before}/labels/{after}".lstrip("/").replace(".jpg", ".txt"), text)
+                formats.write(root / f"{before}/labels/{after}".lstrip("/").replace(".jpg", ".txt"), text)
         if description is not None:
-            layouts.write(root / name, description)
+            formats.write(root / name, description)
         return root
 
     return make
@@ -59,32 +59,32 @@ NAMES = "names: [cat, dog]\n"
         ("train/a.jpg", "train: train\n" + NAMES),
     ],
 )
-def test_descriptions_of_every_kind(write: Write, layouts: ModuleType, image: str, description: str) -> None:
+def test_descriptions_of_every_kind(write: Write, formats: ModuleType, image: str, description: str) -> None:
     root = write({image: f"1 {SQUARE}\n"}, description)
     if "images" not in image:  # labels beside the photographs
         (root / "labels").rename(root / "gone") if (root / "labels").exists() else None
-        layouts.write((root / image).with_suffix(".txt"), f"1 {SQUARE}\n")
+        formats.write((root / image).with_suffix(".txt"), f"1 {SQUARE}\n")
     data = open_data(root)
     assert data.classes.names == ("background", "cat", "dog")
     assert list(tags(data).values()) == [["dog"]] and data.samples[0].name.endswith("a")
-    labels = data.read_truth(data.samples[0])
+    labels = data.read_ground_truth(data.samples[0])
     assert (labels[:, :4] == 2).all() and not labels[:, 4:].any()
 
 
-def test_lists_of_photographs_and_splits(write: Write, layouts: ModuleType) -> None:
+def test_lists_of_photographs_and_splits(write: Write, formats: ModuleType) -> None:
     root = write(
         {"images/train/a.jpg": f"0 {SQUARE}", "images/train/trip/b.jpg": f"1 {SQUARE}", "images/val/c.jpg": None},
         "train: train.txt\nval: val.txt\ncold: cold.txt\n" + NAMES,
     )
-    layouts.write(root / "train.txt", "./images/train/a.jpg\n/elsewhere/images/train/trip/b.jpg\n\n./images/gone.jpg\n")
-    layouts.write(root / "val.txt", "images/val/c.jpg\n")
-    layouts.write(root / "cold.txt", "images/train/a.jpg\n")
+    formats.write(root / "train.txt", "./images/train/a.jpg\n/elsewhere/images/train/trip/b.jpg\n\n./images/gone.jpg\n")
+    formats.write(root / "val.txt", "images/val/c.jpg\n")
+    formats.write(root / "cold.txt", "images/train/a.jpg\n")
     data = open_data(root)
     assert tags(data) == {"a": ["cat"], "trip/b": ["dog"], "c": []}
     assert [one.source for one in data.problems] == ["./images/gone.jpg"]
-    assert tags(open_data(root, "cold")) == {"a": ["cat"]}
+    assert tags(open_data(root, split="cold")) == {"a": ["cat"]}
     with pytest.raises(DataError, match="no split 'test'; there are 'cold', 'train', 'val'"):
-        open_data(root, "test")
+        open_data(root, split="test")
 
 
 def test_classes_txt_with_images_and_labels(write: Write) -> None:
@@ -113,16 +113,16 @@ def test_classes_txt_is_read_as_everywhere(write: Write) -> None:
 )
 def test_lines_of_every_kind(write: Write, line: str, missing: str | None) -> None:
     data = open_data(write({"images/a.jpg": line}, "train: images\n" + NAMES))
-    assert tags(data) == {"a": ["cat"]} and data.samples[0].has_truth == (missing is None)
+    assert tags(data) == {"a": ["cat"]} and data.samples[0].has_ground_truth == (missing is None)
     if missing is not None:
         with pytest.raises(ItemError, match=missing):
-            data.read_truth(data.samples[0])
+            data.read_ground_truth(data.samples[0])
 
 
 def test_keypoints_are_no_polygons(write: Write) -> None:
     line = "0 0.5 0.5 0.2 0.2 0.4 0.4 2 0.6 0.6 2"
     data = open_data(write({"images/a.jpg": line}, "train: images\nkpt_shape: [2, 3]\n" + NAMES))
-    assert tags(data) == {"a": ["cat"]} and not data.samples[0].has_truth
+    assert tags(data) == {"a": ["cat"]} and not data.samples[0].has_ground_truth
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_lines_that_are_not_understood_leave_their_photograph_out(write: Write, 
     assert tags(data) == {"b": ["cat"]}
     (problem,) = data.problems
     assert words in problem.reason and "labels/a.txt" in problem.reason and problem.reason.isprintable()
-    assert tags(open_data(root, lenient=True)) == {"a": ["dog"], "b": ["cat"]}
+    assert tags(open_data(root, ignore_unknown=True)) == {"a": ["dog"], "b": ["cat"]}
 
 
 def test_a_data_set_without_any_label_file_says_so(write: Write) -> None:
@@ -178,14 +178,14 @@ def test_small_polygons_lie_above_large_ones_in_any_order(write: Write) -> None:
     shown = [
         open_data(write({"images/a.jpg": text}, "train: images\n" + NAMES)) for text in (small + large, large + small)
     ]
-    first, second = (data.read_truth(data.samples[0]) for data in shown)
+    first, second = (data.read_ground_truth(data.samples[0]) for data in shown)
     assert (first == second).all() and set(np.unique(first)) == {0, 1, 2}
 
 
-def test_names_lead_nowhere(write: Write, layouts: ModuleType, tmp_path: Path) -> None:
-    layouts.photograph(tmp_path / "secret.jpg")
+def test_names_lead_nowhere(write: Write, formats: ModuleType, tmp_path: Path) -> None:
+    formats.photograph(tmp_path / "secret.jpg")
     root = write(ONE, "train: train.txt\n" + NAMES)
-    layouts.write(root / "train.txt", f"images/train/a.jpg\n../secret.jpg\n{tmp_path}/secret.jpg\n")
+    formats.write(root / "train.txt", f"images/train/a.jpg\n../secret.jpg\n{tmp_path}/secret.jpg\n")
     (root / "images" / "link").symlink_to(tmp_path, target_is_directory=True)
     data = open_data(root)
     assert tags(data) == {"a": ["dog"]}
@@ -196,7 +196,7 @@ def test_a_polygon_without_end_costs_one_ground_truth(write: Write) -> None:
     text = "0 " + "0 0 1 1 " * 100_000
     data = open_data(write({"images/a.jpg": text}, "train: images\n" + NAMES))
     with pytest.raises(ItemError, match=r"a.txt line 1: .*repeats its path"):
-        data.read_truth(data.samples[0])
+        data.read_ground_truth(data.samples[0])
 
 
 def test_label_files_of_renamed_photographs_are_named(write: Write) -> None:

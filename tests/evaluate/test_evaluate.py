@@ -39,7 +39,7 @@ class Truths:
     def read_image(self, sample: Sample) -> np.ndarray:
         raise AssertionError("no photograph is needed to score a mask")
 
-    def read_truth(self, sample: Sample) -> np.ndarray:
+    def read_ground_truth(self, sample: Sample) -> np.ndarray:
         truth = self.truths[sample.name]
         if truth is None:
             raise ItemError("none")
@@ -256,7 +256,7 @@ def test_a_folder_with_subfolders_and_dots_in_names(tmp_path: Path) -> None:
     truths = {"a/b.c": labels([0, 1]), "d": labels([1, 1])}
     data = Truths(truths, table(2), {"a/b.c": (0, 1), "d": (1,)})
     steps = []
-    scores = evaluate(data, write(tmp_path, truths), progress=lambda done, total: steps.append((done, total)))
+    scores = evaluate(data, write(tmp_path, truths), progress=lambda step: steps.append((step.done, step.total)))
     assert scores.miou == 1.0
     assert [image.name for image in scores.per_image] == ["a/b.c", "d"]
     assert steps == [(1, 2), (2, 2)]
@@ -325,7 +325,7 @@ def test_stages_that_were_kept(tmp_path: Path) -> None:
     write(tmp_path / "masks", {"a": truth})
     write(tmp_path / "stages" / "cam", {"a": labels([0, 0])})
     steps = []
-    scores = evaluate_stages(data, tmp_path, progress=lambda done, total: steps.append((done, total)))
+    scores = evaluate_stages(data, tmp_path, progress=lambda step: steps.append((step.done, step.total)))
     assert list(scores) == ["cam", "mask"]
     assert scores["mask"].miou > scores["cam"].miou
     assert steps == [(1, 1)]

@@ -197,7 +197,7 @@ def test_photographs_are_copied_if_asked(small: Any, tmp_path: Path) -> None:
 def test_photographs_that_are_no_files(tmp_path: Path) -> None:
     scenes = SceneDataSet(2, seed=0, size=(32, 48))
     for sample in scenes.samples:
-        write_mask(tmp_path / "masks" / f"{sample.name}.png", scenes.read_truth(sample))
+        write_mask(tmp_path / "masks" / f"{sample.name}.png", scenes.read_ground_truth(sample))
     done = export(scenes, tmp_path / "masks", "cvat", tmp_path / "out")
     assert done.masks == 2 and 'width="48" height="32"' in (tmp_path / "out" / "annotations.xml").read_text()
     pytest.importorskip("cv2")

@@ -110,7 +110,7 @@ def check(data: DataSet, given: Any, case: Case, holds_void: bool) -> None:
         expected = given.labels[sample.name]
         if case.background and not holds_void:
             expected = np.where(expected == 255, 0, expected)
-        assert (data.read_truth(sample) == expected).all(), sample.name
+        assert (data.read_ground_truth(sample) == expected).all(), sample.name
         present = set(np.unique(expected).tolist()) - {255} - ({0} if case.background else set())
         assert set(sample.tags) == present
 
@@ -159,7 +159,7 @@ def test_png_is_ground_truth_of_a_data_folder_and_alone(name: str, plain: Callab
         assert data.classes == given.data.classes
         assert {sample.name for sample in data.samples} == set(given.labels) and list(data.problems) == []
         for sample in data.samples:
-            assert (data.read_truth(sample) == given.labels[sample.name]).all()
+            assert (data.read_ground_truth(sample) == given.labels[sample.name]).all()
 
 
 def test_ground_truth_is_matched_by_the_names_of_its_own_classes(plain: Callable[..., Any], tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_ground_truth_is_matched_by_the_names_of_its_own_classes(plain: Callable
     given.export("png", given.root / "truth")
     (given.root / "classes.txt").write_text("Background\nowl\ncat\ndog\n")
     data = open_data(given.root)
-    assert data.read_truth(data.samples[0]).tolist() == [[0, 2, 3, 1, 255]]
+    assert data.read_ground_truth(data.samples[0]).tolist() == [[0, 2, 3, 1, 255]]
 
 
 def test_archives_for_servers_are_the_only_formats_that_are_not_read() -> None:

@@ -28,7 +28,7 @@ def again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., DataS
         out = tmp_path / f"out-{next(number)}"
         masks.export(request.param, out, **settings)
         (out / "images").symlink_to(masks.root / "images")
-        return open_data(out, None, TOOLS[request.param])
+        return open_data(out, format=TOOLS[request.param])
 
     return read
 
@@ -41,7 +41,7 @@ def check(masks: Any, data: DataSet) -> None:
     for sample in data.samples:
         labels = masks.labels[sample.name]
         expected = np.where(labels == VOID, 0, labels) if background else labels
-        assert np.array_equal(data.read_truth(sample), expected)
+        assert np.array_equal(data.read_ground_truth(sample), expected)
         assert set(sample.tags) == set(np.unique(expected).tolist()) - ({VOID, 0} if background else {VOID})
 
 

@@ -12,13 +12,21 @@ from dhr.errors import DataError
 from dhr.job.students import Masks
 
 TINY = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--joint.steps", "1"),
-    *("--joint.batch", "2", "--joint.crop", "32", "--joint.boundary", "none", "--joint.recursion", "false"),
+    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "1"),
+    *("--student_training.batch", "2", "--student_training.crop", "32"),
+    *("--student_training.boundary", "none", "--student_training.recursion", "false"),
 )
 
 
 def arguments(case: Any, masks: Path, out: Path) -> list[str]:
-    call = [*case.run()[1:], *TINY, "--masks", str(masks), "--classifier", str(case.out / "classifier.safetensors")]
+    call = [
+        *case.run()[1:],
+        *TINY,
+        "--masks",
+        str(masks),
+        "--classifier.file",
+        str(case.out / "classifier.safetensors"),
+    ]
     call[call.index("--out") + 1] = str(out)
     return ["train", *call]
 

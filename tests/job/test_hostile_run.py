@@ -24,7 +24,8 @@ from dhr.job.folder import OutputFolder
 from dhr.job.record import ItemRecord, check_run
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
-from dhr.job.survey import _sighting, read_survey
+from dhr.job.survey import read_cells, read_survey
+from dhr.progress import silent
 
 RECORD = {
     "digest": "0" * 64,
@@ -88,7 +89,7 @@ def test_any_record_of_a_run_is_taken_or_refused(value: dict[str, Any]) -> None:
         '{"identity": 3}',
         '{"identity": {"settings": 3}}',
         '{"identity": {"settings": {"wss": "x"}}}',
-        '{"identity": {"settings": {"classifier": 5}}}',
+        '{"identity": {"settings": {"classifier": {"file": 5}}}}',
         '{"identity": {}, "stages": [{"name": "masks", "seconds": 1' + "0" * 400 + "}]}",
         '{"identity": {}, "stages": [{"name": "masks", "seconds": -1}]}',
         '{"identity": {}, "stages": [3]}',
@@ -126,11 +127,11 @@ class Photographs:
 )
 def test_a_damaged_scan_is_made_again(text: str, tmp_path: Path, unchecked: None) -> None:
     folder, data = OutputFolder(tmp_path), Photographs(["a", "b", "broken"])
-    first = scan(data, folder, lambda done, total: None)  # type: ignore[arg-type]
+    first = scan(data, folder, silent)  # type: ignore[arg-type]
     assert [problem.reason for problem in first.problems] == ["it is broken"] and data.read == 3
-    assert scan(data, folder, lambda done, total: None).digest == first.digest and data.read == 3  # type: ignore[arg-type]
+    assert scan(data, folder, silent).digest == first.digest and data.read == 3  # type: ignore[arg-type]
     folder.scan.write_text(text)
-    again = scan(data, folder, lambda done, total: None)  # type: ignore[arg-type]
+    again = scan(data, folder, silent)  # type: ignore[arg-type]
     assert (again.digest, again.problems) == (first.digest, first.problems) and data.read == 6
 
 
@@ -142,19 +143,19 @@ SURVEY = {
     "known": torch.ones(3),
     "trust": torch.tensor(0.5, dtype=torch.float64),
 }
-SIGHTING = {
+CELLS = {
     "features": torch.ones(5, 7, dtype=torch.float16),
     "scores": torch.ones(2, 7, dtype=torch.float16),
     "ids": torch.tensor([0, 2]),
 }
 
 
-def test_a_survey_and_a_sighting_come_back(tmp_path: Path) -> None:
+def test_a_survey_and_its_cells_come_back(tmp_path: Path) -> None:
     save_file(SURVEY, tmp_path / "survey")
     assert read_survey(tmp_path / "survey", 3, 5).trust == 0.5
-    save_file(SIGHTING, tmp_path / "sighting")
-    seen = _sighting(tmp_path / "sighting", 3, 5)
-    assert seen is not None and torch.equal(seen.ids, SIGHTING["ids"])
+    save_file(CELLS, tmp_path / "cells")
+    seen = read_cells(tmp_path / "cells", 3, 5)
+    assert seen is not None and torch.equal(seen.ids, CELLS["ids"])
 
 
 @pytest.mark.parametrize(
@@ -194,9 +195,9 @@ def test_a_survey_that_cannot_be_is_damaged(change: dict[str, torch.Tensor], tmp
         {"ids": torch.tensor([0.0, 1.0])},
     ],
 )
-def test_a_sighting_that_cannot_be_is_seen_again(change: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    save_file({**SIGHTING, **change}, tmp_path / "sighting")
-    assert _sighting(tmp_path / "sighting", 3, 5) is None
+def test_cells_that_cannot_be_are_drawn_again(change: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    save_file({**CELLS, **change}, tmp_path / "cells")
+    assert read_cells(tmp_path / "cells", 3, 5) is None
 
 
 def test_a_survey_of_nan_makes_no_masks(finished: Any, dhr: Any) -> None:
@@ -251,7 +252,7 @@ def test_a_link_in_the_place_of_a_folder_is_refused(name: str, tmp_path: Path) -
     calls: dict[str, Callable[[], object]] = {
         "masks": lambda: folder.mask("a"),
         "items": lambda: folder.item("a"),
-        "work": folder.remove_sightings,
+        "work": folder.remove_survey_cells,
         "stages": lambda: folder.stage("cam", "a"),
         "cams": lambda: folder.cams("a"),
         "training": lambda: folder.training,
@@ -265,7 +266,14 @@ def test_a_link_in_the_place_of_a_folder_is_refused(name: str, tmp_path: Path) -
 def test_names_of_photographs_stay_inside(tmp_path: Path) -> None:
     folder = OutputFolder(tmp_path)
     for name in ("../a", "a/../../b", "a\0b"):
-        for place in (folder.mask, folder.item, folder.cams, folder.sighting, folder.features, folder.training_mask):
+        for place in (
+            folder.mask,
+            folder.item,
+            folder.cams,
+            folder.survey_cells,
+            folder.features,
+            folder.training_mask,
+        ):
             with pytest.raises(OutputError, match="expected a path inside"):
                 place(name)
     assert folder.mask("trip/a.b") == tmp_path / "masks" / "trip" / "a.b.png"
@@ -307,7 +315,9 @@ def test_weights_that_are_no_file_are_refused(place: str, tmp_path: Path) -> Non
         os.mkfifo(tmp_path / place)
     path = Path(place) if place.startswith("/") else tmp_path / place
     config = RunConfig(device="cpu")
-    config = replace(config, wss=replace(config.wss, weights=str(path)), classifier=path)
+    config = replace(
+        config, wss=replace(config.wss, weights=str(path)), classifier=replace(config.classifier, file=path)
+    )
     with pytest.raises(Exception, match="cannot read") as error:
         config.identity(torch.device("cpu"))
     one_line(error)

@@ -25,9 +25,10 @@ from dhr.models.wss.classifier import TagClassifier
 from dhr.train.student_file import write_student
 
 STUDENT = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--joint.steps", "2"),
-    *("--joint.batch", "2", "--joint.crop", "32", "--joint.boundary", "none"),
-    *("--joint.look_every", "1", "--joint.log_every", "1"),
+    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "2"),
+    *("--student_training.batch", "2", "--student_training.crop", "32"),
+    *("--student_training.boundary", "none"),
+    *("--student_training.look_every", "1", "--student_training.log_every", "1"),
 )
 
 
@@ -195,8 +196,6 @@ def test_a_folder_in_the_place_of_a_mask_does_not_stop_the_others(predicting: An
     assert dhr(predicting).code == 0
     (tmp_path / "out" / "masks" / "p1.png").unlink()
     (tmp_path / "out" / "masks" / "p1.png").mkdir()
-    (tmp_path / "out" / "overview.png").unlink()
-    (tmp_path / "out" / "overview.png").mkdir()
     photograph(tmp_path / "images" / "p2.png", 9)
     ended = dhr(predicting)
     assert ended.code == 1, ended
@@ -250,7 +249,7 @@ def test_a_training_goes_on_beside_places_that_are_taken(finished: Any, dhr: Any
 def training(case: Any, out: Path) -> list[str]:
     arguments = [*case.run()[1:], *STUDENT]
     arguments[arguments.index("--out") + 1] = str(out)
-    masks = ("--masks", str(case.out / "masks"), "--classifier", str(case.out / "classifier.safetensors"))
+    masks = ("--masks", str(case.out / "masks"), "--classifier.file", str(case.out / "classifier.safetensors"))
     return ["train", *arguments, *masks]
 
 

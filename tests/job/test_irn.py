@@ -16,8 +16,7 @@ from dhr.errors import ConfigError
 from dhr.job import RunConfig
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.train.affinity import AffinityConfig
-from dhr.train.classifier import TrainConfig
+from dhr.train.config import AffinityConfig, ClassifierConfig
 
 IRN = (
     *("--wss.kind", "irn", "--affinity.epochs", "2", "--affinity.batch", "3", "--affinity.crop", "32"),
@@ -25,7 +24,7 @@ IRN = (
 )
 CONFIG = RunConfig(
     wss=WssConfig(kind="irn", backbone="test_resnet", weights="none", scales=(1.0,)),
-    train=TrainConfig(epochs=2, batch=3, crop=32),
+    classifier=ClassifierConfig(epochs=2, batch=3, crop=32),
     affinity=AffinityConfig(epochs=2, batch=3, crop=32, radius=2),
     uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
 )
@@ -71,7 +70,7 @@ def test_heads_are_a_stage_and_a_file_of_their_own(irn: Any, made: Any) -> None:
     assert sum(name.startswith("masks/") for name in made(irn.out)) == 3
     heads = load_file(irn.out / "affinity.safetensors")
     assert {name.split(".")[0] for name in heads} == {"edges", "displacement"}
-    assert not [path for path in irn.out.rglob("*") if path.suffix in (".pt", ".dhr-tmp")]
+    assert not [path for path in irn.out.rglob("*") if path.suffix in (".checkpoint", ".dhr-tmp")]
 
 
 def test_the_classifier_is_the_one_of_a_plain_run(irn: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
@@ -88,12 +87,12 @@ def test_heads_are_trained_on_the_classifier_of_a_plain_run(
     plain = new_case(irn.data, tmp_path / "plain")
     assert dhr(plain.run()).code == 0
     second = new_case(irn.data, tmp_path / "second")
-    assert dhr(second.run(*IRN, "--classifier", str(plain.out / "classifier.safetensors"))).code == 0
+    assert dhr(second.run(*IRN, "--classifier.file", str(plain.out / "classifier.safetensors"))).code == 0
     first, then = made(irn.out), made(second.out)
     assert first.keys() - then.keys() == {"classifier.safetensors"}
     assert all(then[name] == first[name] for name in then if not name.startswith("items/"))
     third = new_case(irn.data, tmp_path / "third")  # and the other way round
-    assert dhr(third.run("--classifier", str(irn.out / "classifier.safetensors"))).code == 0
+    assert dhr(third.run("--classifier.file", str(irn.out / "classifier.safetensors"))).code == 0
 
 
 def test_a_finished_run_called_again_trains_nothing(irn: Any, dhr: Any, made: Any) -> None:
@@ -109,7 +108,7 @@ def test_a_finished_run_called_again_trains_nothing(irn: Any, dhr: Any, made: An
 
 def moments(trace: tuple[str, ...]) -> list[int]:
     """Some moments, numbered from 1, of each kind while the heads are trained and written."""
-    files = ("affinity.pt", "affinity.safetensors")
+    files = ("affinity.checkpoint", "affinity.safetensors")
     kinds = [f"{what} {file}" for file in files for what in ("half of", "before renaming to")]
     numbers = [number for number, kind in enumerate(trace, start=1) if kind in kinds]
     assert {trace[number - 1] for number in numbers} == set(kinds)
@@ -131,7 +130,7 @@ def test_a_killed_run_goes_on(index: int, whole: Any, forks: Any, made: Any, new
     resumed = forks(case.run(*IRN))
     assert resumed.code == 0, f"killed {killed.trace[-1]}: {resumed.err}"
     assert made(case.out) == made(undisturbed.out)
-    assert not [path for path in case.out.rglob("*") if path.suffix in (".pt", ".dhr-tmp")]
+    assert not [path for path in case.out.rglob("*") if path.suffix in (".checkpoint", ".dhr-tmp")]
 
 
 def test_there_are_as_many_moments_as_are_tried(whole: Any) -> None:
@@ -147,7 +146,7 @@ def test_damaged_files_are_named(irn: Any, dhr: Any) -> None:
     shutil.copy(irn.out / "classifier.safetensors", heads)
     one_line(dhr(irn.run(*IRN)), str(heads), "parameters differ", "delete it")
     heads.unlink()
-    checkpoint = irn.out / "work" / "affinity.pt"
+    checkpoint = irn.out / "work" / "affinity.checkpoint"
     checkpoint.write_bytes(b"half of it")
     one_line(dhr(irn.run(*IRN)), str(checkpoint), "delete it")
     checkpoint.unlink()
@@ -168,7 +167,7 @@ def test_settings_of_the_heads_count_where_there_are_heads(irn: Any, dhr: Any, n
 def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     job.run(
-        FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda stage, done, total: seen.append((stage, done, total))
+        FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
     )
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
         "scan",

@@ -1,5 +1,6 @@
 """A run may be killed at any moment; the same command goes on, and ends with the same masks."""
 
+import json
 import os
 import signal
 from collections import defaultdict
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from safetensors.torch import load
 
@@ -73,8 +73,10 @@ def check_whole(out: Path, undisturbed: Undisturbed, made: Callable[[Path], dict
                 assert load(content)
             case ".html":
                 assert content.rstrip().endswith(b"</html>")
-            case ".pt":
-                assert torch.load(BytesIO(content), weights_only=True)["epoch"] in (1, 2)
+            case ".checkpoint":
+                length = int.from_bytes(content[:8], "little")  # of the header of safetensors
+                state = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
+                assert load(content) and state["step"] in (1, 2)
             case ".json":
                 if name == "work/scan.json":
                     assert content == undisturbed.scan
@@ -89,7 +91,11 @@ def check_finished(case: Any, undisturbed: Undisturbed, made: Callable[[Path], d
     assert made(case.out) == undisturbed.made
     assert case.record()["status"] == "finished"
     assert case.record()["counts"]["masks"] == 3
-    left = [path.name for path in case.out.rglob("*") if path.name.endswith(TEMPORARY_SUFFIX) or path.suffix == ".pt"]
+    left = [
+        path.name
+        for path in case.out.rglob("*")
+        if path.name.endswith(TEMPORARY_SUFFIX) or path.suffix == ".checkpoint"
+    ]
     assert not left
 
 
@@ -107,7 +113,16 @@ def test_moments_of_all_kinds_are_hit(undisturbed: Undisturbed) -> None:
     kinds = {undisturbed.moments[number - 1] for number in chosen}
     assert len(chosen) == KILLS
     assert kinds == set(undisturbed.moments)
-    for file in ("masks", "seed", "cams", "survey", "items", "run.json", "classifier.pt", "classifier.safetensors"):
+    for file in (
+        "masks",
+        "seed",
+        "cams",
+        "survey",
+        "items",
+        "run.json",
+        "classifier.checkpoint",
+        "classifier.safetensors",
+    ):
         assert {f"half of {file}", f"before renaming to {file}"} <= kinds
     assert {"after renaming", "before flushing to the disk", "after a training step", "after deleting a file"} <= kinds
 
@@ -180,7 +195,7 @@ def test_processes_that_load_photographs_do_not_hold_a_killed_run_back(
 ) -> None:
     case = new_case(undisturbed.data, tmp_path / "out")
     step = 1 + undisturbed.moments.index("after a training step")
-    assert forks(case.run("--train.workers", "2"), watch="moments", kill_at=step).code == -signal.SIGKILL
+    assert forks(case.run("--classifier.workers", "2"), watch="moments", kill_at=step).code == -signal.SIGKILL
     loaders = holders((case.out / "run.lock").resolve())
     try:
         for loader in loaders:

@@ -16,13 +16,15 @@ from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
 from dhr.job.predict import PredictConfig, probabilities
-from dhr.train.classifier import TrainConfig, _TagCrops
+from dhr.train.classifier import ClassifierConfig, _TagCrops
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")
 STUDENT = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--joint.steps", "6"),
-    *("--joint.batch", "3", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
-    *("--joint.log_every", "1", "--joint.save_every", "3", "--joint.look_every", "3", "--joint.boundary", "none"),
+    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "6"),
+    *("--student_training.batch", "3", "--student_training.crop", "32"),
+    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
+    *("--student_training.log_every", "1", "--student_training.save_every", "3"),
+    *("--student_training.look_every", "3", "--student_training.boundary", "none"),
 )
 
 
@@ -92,7 +94,7 @@ def test_a_mask_that_is_gone_is_made_again(mugs: Any, new_case: Any, dhr: Any, m
 
 def test_the_classifier_learns_that_the_class_is_absent(mugs: Any) -> None:
     data = FolderDataSet(mugs.data)
-    crops = _TagCrops(data, data.samples, TrainConfig(crop=32), 64, seed=0)
+    crops = _TagCrops(data, data.samples, ClassifierConfig(crop=32), 64, seed=0)
     shown = {sample.name: crops[index][1].tolist() for index, sample in enumerate(data.samples)}
     assert shown == {name: [float(name in POSITIVE)] for name in (*POSITIVE, *NEGATIVE)}
 
@@ -132,7 +134,9 @@ def test_recursion_and_students_take_them(mugs: Any, new_case: Any, dhr: Any, la
 
     arguments = [*case.run()[1:], *STUDENT]
     arguments[arguments.index("--out") + 1] = str(tmp_path / "maps_only")
-    ended = dhr(["train", *arguments, "--joint.recursion", "true"])  # no masks: the negatives' labels are known still
+    ended = dhr(
+        ["train", *arguments, "--student_training.recursion", "true"]
+    )  # no masks: the negatives' labels are known still
     assert ended.code == 0, ended
 
     tags = tmp_path / "tags.csv"  # names are matched as everywhere

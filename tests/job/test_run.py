@@ -20,11 +20,11 @@ from dhr.data import FolderDataSet
 from dhr.job.settings import RunConfig, differences
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
-from dhr.train.classifier import TrainConfig
+from dhr.train.config import ClassifierConfig
 
 CONFIG = RunConfig(
     wss=WssConfig(backbone="test_resnet", weights="none", scales=(1.0,)),
-    train=TrainConfig(epochs=2, batch=3, crop=32),
+    classifier=ClassifierConfig(epochs=2, batch=3, crop=32),
     uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
 )
 
@@ -111,7 +111,7 @@ def test_doubtful_pixels_are_void_in_masks_to_train_on(
     finished: Any, dhr: Any, new_case: Any, labels: Any, tmp_path: Path
 ) -> None:
     case = new_case(finished.data, tmp_path / "doubtful")
-    arguments = case.run("--classifier", finished.out / "classifier.safetensors", "--doubtful", "0.7")
+    arguments = case.run("--classifier.file", finished.out / "classifier.safetensors", "--doubtful", "0.7")
     assert dhr(arguments).code == 0
     masks = {path.relative_to(case.out / "masks"): path for path in (case.out / "masks").rglob("*.png")}
     void = []
@@ -135,7 +135,7 @@ def test_shares_that_are_known_are_used(finished: Any, dhr: Any, new_case: Any, 
     for index, large in enumerate(("10.0", "0.1")):
         case = new_case(finished.data, tmp_path / str(index))
         prior = json.dumps({names[0]: float(large), names[1]: 1.0})
-        arguments = ("--classifier", finished.out / "classifier.safetensors", "--method.marginal", "prior")
+        arguments = ("--classifier.file", finished.out / "classifier.safetensors", "--method.marginal", "prior")
         assert dhr(case.run(*arguments, "--method.prior", prior)).code == 0
         items = [json.loads(path.read_bytes()) for path in (case.out / "items").rglob("*.json")]
         found.append(np.mean([item["ratios"][names[0]] for item in items if names[0] in item["tags"]]))
@@ -151,7 +151,7 @@ def test_what_is_not_a_number_is_reported_and_skipped(finished: Any, dhr: Any, n
     with safe_open(finished.out / "classifier.safetensors", "pt") as file:
         save_file(broken, tmp_path / "broken.safetensors", file.metadata())
     case = new_case(finished.data, tmp_path / "other")
-    ended = dhr(case.run("--classifier", tmp_path / "broken.safetensors"))
+    ended = dhr(case.run("--classifier.file", tmp_path / "broken.safetensors"))
     assert ended.code == 1
     record = case.record()
     assert record["counts"]["masks"] == 0
@@ -165,7 +165,7 @@ def test_a_classifier_of_no_numbers_is_refused(finished: Any, dhr: Any, new_case
     with safe_open(finished.out / "classifier.safetensors", "pt") as file:
         save_file(weights, tmp_path / "broken.safetensors", file.metadata())
     case = new_case(finished.data, tmp_path / "other")
-    ended = dhr(case.run("--classifier", tmp_path / "broken.safetensors"))
+    ended = dhr(case.run("--classifier.file", tmp_path / "broken.safetensors"))
     assert ended.code == 2
     assert "classifier.weight holds NaN or infinity" in ended.err and len(ended.err.splitlines()) == 1
     assert not (case.out / "masks").exists()
@@ -176,7 +176,7 @@ def test_every_boundary_can_end_a_run(finished: Any, dhr: Any, new_case: Any, la
     masks = {}
     for kind in ("crf", "pamr", "random_walk", "none"):
         case = new_case(finished.data, tmp_path / kind)
-        options = ("--classifier", finished.out / "classifier.safetensors", "--boundary.kind", kind)
+        options = ("--classifier.file", finished.out / "classifier.safetensors", "--boundary.kind", kind)
         assert dhr(case.run(*options)).code == 0
         paths = sorted((case.out / "masks").glob("*.png"))
         assert len(paths) == len(list((finished.out / "masks").glob("*.png")))
@@ -207,7 +207,7 @@ def test_a_classifier_of_another_run_is_used_and_not_trained(
 ) -> None:
     case = new_case(finished.data, tmp_path / "second")
     trained = finished.out / "classifier.safetensors"
-    assert dhr(case.run("--classifier", str(trained))).code == 0
+    assert dhr(case.run("--classifier.file", str(trained))).code == 0
     assert not (case.out / "classifier.safetensors").exists()
     first, second = made(finished.out), made(case.out)
     assert {name for name in first if name.startswith("masks/")} <= set(second)
@@ -300,10 +300,10 @@ def test_what_is_deleted_is_made_anew(what: str, finished: Any, dhr: Any, made: 
 
 def test_workers_make_no_difference(finished: Any, forks: Any, made: Any, new_case: Any, tmp_path: Path) -> None:
     case = new_case(finished.data, tmp_path / "workers")
-    ended = forks(case.run("--train.workers", "2"))
+    ended = forks(case.run("--classifier.workers", "2"))
     assert ended.code == 0, ended.err
     assert made(case.out)["classifier.safetensors"] == made(finished.out)["classifier.safetensors"]
-    assert forks(finished.run("--train.workers", "2")).code == 0  # and do not make it another run
+    assert forks(finished.run("--classifier.workers", "2")).code == 0  # and do not make it another run
 
 
 # Another run is refused
@@ -314,7 +314,7 @@ def test_workers_make_no_difference(finished: Any, forks: Any, made: Any, new_ca
     [
         ("--seed", "1", "seed was 0, now 1"),
         ("--method.tau", "0.5", "settings.method.tau was 0.8, now 0.5"),
-        ("--train.epochs", "3", "settings.train.epochs was 2, now 3"),
+        ("--classifier.epochs", "3", "settings.train.epochs was 2, now 3"),
         ("--wss.backbone", "test_vit", "settings.wss.backbone was test_resnet, now test_vit"),
         ("--preset", "paper", "settings.method.combine"),
     ],
@@ -458,7 +458,7 @@ def test_a_disk_that_refuses_ends_the_run_and_the_next_call_goes_on(
 def test_a_damaged_checkpoint_is_named(finished: Any, dhr: Any) -> None:
     (finished.out / "classifier.safetensors").unlink()
     shutil.rmtree(finished.out / "masks")
-    checkpoint = finished.out / "work" / "classifier.pt"
+    checkpoint = finished.out / "work" / "classifier.checkpoint"
     checkpoint.write_bytes(b"half of it")
     one_line(dhr(finished.run()), str(checkpoint), "delete it")
     checkpoint.unlink()
@@ -478,7 +478,7 @@ def test_a_damaged_classifier_is_named(finished: Any, dhr: Any) -> None:
 def test_run_from_python(fresh: Any) -> None:
     seen: list[tuple[str, int, int]] = []
     outcome = job.run(
-        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda stage, done, total: seen.append((stage, done, total))
+        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [

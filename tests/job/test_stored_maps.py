@@ -78,13 +78,13 @@ def test_features_are_those_of_the_backbone(other: Any, dhr: Any, tmp_path: Path
     case, cams = other
     call = case.run("--wss.kind", "files", "--wss.maps", str(cams))
     classifier = tmp_path / "out" / "classifier.safetensors"
-    assert dhr([*call, "--classifier", str(classifier)]).code == 0
+    assert dhr([*call, "--classifier.file", str(classifier)]).code == 0
     trained = {path.name: path.read_bytes() for path in (case.out / "masks").rglob("*.png")}
     shutil.rmtree(case.out)
     assert dhr(call).code == 0
     assert {path.name: path.read_bytes() for path in (case.out / "masks").rglob("*.png")} != trained
     shutil.rmtree(case.out)
-    one_line(dhr([*call, "--wss.backbone", "none", "--classifier", str(classifier)]), "--classifier", "none")
+    one_line(dhr([*call, "--wss.backbone", "none", "--classifier.file", str(classifier)]), "--classifier.file", "none")
 
 
 def test_settings_that_cannot_work(other: Any, dhr: Any, tmp_path: Path) -> None:

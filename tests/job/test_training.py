@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,9 +23,11 @@ from dhr.data import write_mask
 
 TINY = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
-    *("--joint.batch", "2", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
-    *("--joint.lr", "1e-3", "--joint.start", "0.34", "--joint.log_every", "1", "--joint.boundary", "none"),
-    *("--joint.save_every", "1", "--joint.look_every", "3"),
+    *("--student_training.batch", "2", "--student_training.crop", "32"),
+    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
+    *("--student_training.lr", "1e-3", "--student_training.start", "0.34"),
+    *("--student_training.log_every", "1", "--student_training.boundary", "none"),
+    *("--student_training.save_every", "1", "--student_training.look_every", "3"),
 )
 KILLS = 24
 """Moments for each number of workers."""
@@ -32,9 +35,9 @@ KILLS = 24
 
 def train_arguments(case: Any, out: Path, *more: str, steps: int = 6) -> list[str]:
     """Arguments of ``dhr train`` on the masks of a finished run."""
-    arguments = [*case.run()[1:], *TINY, "--joint.steps", str(steps)]
+    arguments = [*case.run()[1:], *TINY, "--student_training.steps", str(steps)]
     arguments[arguments.index("--out") + 1] = str(out)
-    masks = ["--masks", str(case.out / "masks"), "--classifier", str(case.out / "classifier.safetensors")]
+    masks = ["--masks", str(case.out / "masks"), "--classifier.file", str(case.out / "classifier.safetensors")]
     return ["train", *arguments, *masks, *more]
 
 
@@ -66,7 +69,7 @@ def learned(forks: Any, _finished: Any, tmp_path_factory: pytest.TempPathFactory
     root = tmp_path_factory.mktemp("learned")
     moments = {}
     for workers in (0, 1, 2):
-        arguments = train_arguments(_finished, root / str(workers), "--joint.workers", str(workers))
+        arguments = train_arguments(_finished, root / str(workers), "--student_training.workers", str(workers))
         ended = forks(arguments, watch="moments")
         assert ended.code == 0, ended.err
         moments[workers] = ended.trace
@@ -95,7 +98,7 @@ def test_a_killed_training_ends_the_same(
 ) -> None:
     moments = learned.moments[workers]
     number = 1 + (2 * index + (workers > 0)) * len(moments) // (2 * KILLS)  # other ones for other workers
-    arguments = train_arguments(learned.case, tmp_path / "out", "--joint.workers", str(workers))
+    arguments = train_arguments(learned.case, tmp_path / "out", "--student_training.workers", str(workers))
     killed = forks(arguments, watch="moments", kill_at=number)
     assert killed.code == -signal.SIGKILL, killed.err
     resumed = forks(arguments)
@@ -110,7 +113,7 @@ def test_a_training_that_is_asked_to_end_goes_on(
     index: int, workers: int, learned: Learned, forks: Any, tmp_path: Path
 ) -> None:
     moments = learned.moments[workers]
-    arguments = train_arguments(learned.case, tmp_path / "out", "--joint.workers", str(workers))
+    arguments = train_arguments(learned.case, tmp_path / "out", "--student_training.workers", str(workers))
     moment = (1 + index) * len(moments) // 4
     asked = forks(arguments, watch="moments", kill_at=moment, kill_by=signal.SIGTERM)
     assert asked.code == 143, asked.err
@@ -128,12 +131,15 @@ def test_a_training_is_deterministic(_finished: Any, dhr: Any, tmp_path: Path) -
 
 def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) -> None:
     """Twenty steps of a batch of 4, by one process and by two (gloo); the encoder's batch statistics are frozen."""
-    weights = ("--wss.weights", str(_finished.out / "classifier.safetensors"))  # any weights: those of --classifier win
+    weights = (
+        "--wss.weights",
+        str(_finished.out / "classifier.safetensors"),
+    )  # any weights: those of --classifier.file win
     found = []
     for processes in (1, 2):
         out = tmp_path / str(processes)
         arguments = train_arguments(
-            _finished, out, *weights, "--joint.batch", "4", "--joint.save_every", "20", steps=20
+            _finished, out, *weights, "--student_training.batch", "4", "--student_training.save_every", "20", steps=20
         )
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         done = subprocess.run(
@@ -182,9 +188,15 @@ def one_line() -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (("--joint.lr", "1e30", "--joint.start", "1.0"), ("diverged", "--joint.lr", "checkpoint")),
-        (("--joint.batch", "3", "--joint.accumulate", "2"), ("joint.batch", "multiple")),
-        (("--joint.ema", "1.0"), ("joint.ema",)),
+        (
+            ("--student_training.lr", "1e30", "--student_training.start", "1.0"),
+            ("diverged", "--student_training.lr", "checkpoint"),
+        ),
+        (
+            ("--student_training.batch", "3", "--student_training.accumulate", "2"),
+            ("student_training.batch", "multiple"),
+        ),
+        (("--student_training.ema", "1.0"), ("student_training.ema",)),
         (("--uss.kind", "none"), ("uss.kind",)),
     ],
 )
@@ -199,7 +211,7 @@ def test_what_cannot_work_is_said_in_one_line(
 def test_without_masks_and_recursion_there_is_nothing_to_learn(
     _finished: Any, dhr: Any, tmp_path: Path, one_line: Any
 ) -> None:
-    arguments = train_arguments(_finished, tmp_path / "out", "--joint.recursion", "false")
+    arguments = train_arguments(_finished, tmp_path / "out", "--student_training.recursion", "false")
     at = arguments.index("--masks")
     one_line(dhr([*arguments[:at], *arguments[at + 2 :]]), "--masks")
 
@@ -208,11 +220,11 @@ def test_without_masks_and_recursion_there_is_nothing_to_learn(
     "settings",
     [
         (),
-        ("--joint.teacher", "false", "--joint.optimiser", "sgd"),
-        ("--joint.base", "maps", "--student.maps", "cam"),
-        ("--joint.accumulate", "2", "--joint.save_memory", "true"),
-        ("--joint.weighting", "confidence", "--joint.batch", "8"),
-        ("--joint.recursion", "false", "--joint.doubtful", "0.2"),
+        ("--student_training.teacher", "false", "--student_training.optimiser", "sgd"),
+        ("--student.maps", "cam"),
+        ("--student_training.accumulate", "2", "--student_training.save_memory", "true"),
+        ("--student_training.batch", "8"),
+        ("--student_training.recursion", "false"),
         ("--student.decoder", "deeplabv2", "--student.norm", "batch"),
     ],
 )
@@ -224,12 +236,12 @@ def test_every_way_of_training_works(settings: tuple[str, ...], _finished: Any, 
 
 def test_another_training_is_refused(learned: Learned, dhr: Any, one_line: Any) -> None:
     before = states(learned.out)
-    one_line(dhr(train_arguments(learned.case, learned.out, "--joint.lr", "1e-2")), "another run", "lr")
+    one_line(dhr(train_arguments(learned.case, learned.out, "--student_training.lr", "1e-2")), "another run", "lr")
     assert states(learned.out) == before
 
 
 def test_a_run_with_recursion(fresh: Any, dhr: Any, made: Any) -> None:
-    arguments = fresh.run("--recursion", "true", *TINY, "--joint.steps", "4")
+    arguments = fresh.run("--recursion", "true", *TINY, "--student_training.steps", "4")
     ended = dhr(arguments)
     assert ended.code == 0, ended.err
     names = {path.relative_to(fresh.out / "masks") for path in (fresh.out / "masks").rglob("*.png")}
@@ -254,8 +266,13 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     record = json.loads((tmp_path / "plain" / "run.json").read_text())
     names = (fresh.data / "classes.txt").read_text().split()
     assert (record["classes"], record["background"]) == (names, names[0] == "background")
-    with Image.open(tmp_path / "plain" / "overview.png") as overview:
-        assert overview.width > overview.height
+    items = [json.loads(path.read_text()) for path in (tmp_path / "plain" / "items").rglob("*.json")]
+    assert len(items) == 5 and all(0 < item["quality"] <= 1 for item in items)
+    assert all(sum(item["ratios"].values()) == pytest.approx(1) for item in items)
+    titles = re.findall(r"<h3><bdi>(.*?)</bdi>", (tmp_path / "plain" / "report.html").read_text())
+    by_quality = sorted(items, key=lambda item: (item["quality"], item["image"]))
+    stems = [Path(item["image"]).stem for item in by_quality]
+    assert [Path(title.replace("<wbr>", "")).name for title in titles] == stems  # the least certain first
 
     (images / "broken.png").write_bytes(b"no photograph")
     for boundary in ("none", "crf"):

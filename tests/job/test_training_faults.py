@@ -20,9 +20,11 @@ from dhr.data import write_mask
 
 TINY = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
-    *("--joint.batch", "2", "--joint.crop", "32", "--joint.scale", "[0.8,1.5]", "--joint.optimiser", "adamw"),
-    *("--joint.start", "0.5", "--joint.steps", "4", "--joint.log_every", "1", "--joint.save_every", "1"),
-    *("--joint.look_every", "0", "--joint.boundary", "none"),
+    *("--student_training.batch", "2", "--student_training.crop", "32"),
+    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
+    *("--student_training.start", "0.5", "--student_training.steps", "4"),
+    *("--student_training.log_every", "1", "--student_training.save_every", "1"),
+    *("--student_training.look_every", "0", "--student_training.boundary", "none"),
 )
 CUT_SHORT = 3
 """The step whose checkpoint finds the disk full."""
@@ -121,7 +123,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(learned: Learned, stopped: Path,
 def test_a_full_disk_leaves_the_only_checkpoint(
     learned: Learned, full_disk: pytest.MonkeyPatch, dhr: Any, tmp_path: Path
 ) -> None:
-    call = arguments(learned.case, tmp_path / "out", "--joint.keep", "1")
+    full_disk.setattr("dhr.train.student_training._KEPT", 1)
+    call = arguments(learned.case, tmp_path / "out")
     only_line(dhr(call))
     assert checkpoints(tmp_path / "out") == ["step-00000002.safetensors"]
     full_disk.undo()
@@ -204,11 +207,29 @@ def test_other_masks_are_another_training(learned: Learned, stopped: Path, dhr: 
 @pytest.mark.parametrize(
     "settings",
     [
-        ("--joint.lr", "1e30"),
-        ("--joint.lr", "1e30", "--joint.start", "0.0", "--joint.base", "maps"),
-        ("--joint.lr", "1e30", "--joint.start", "0.0", "--joint.optimiser", "sgd", "--joint.teacher", "false"),
-        ("--joint.lr", "1e30", "--joint.start", "0.0", "--joint.log_every", "9", "--joint.save_every", "9"),
-        ("--joint.lr", "1e30", "--joint.steps", "1"),
+        ("--student_training.lr", "1e30"),
+        ("--student_training.lr", "1e30", "--student_training.start", "0.0", "--student_training.base", "maps"),
+        (
+            "--student_training.lr",
+            "1e30",
+            "--student_training.start",
+            "0.0",
+            "--student_training.optimiser",
+            "sgd",
+            "--student_training.teacher",
+            "false",
+        ),
+        (
+            "--student_training.lr",
+            "1e30",
+            "--student_training.start",
+            "0.0",
+            "--student_training.log_every",
+            "9",
+            "--student_training.save_every",
+            "9",
+        ),
+        ("--student_training.lr", "1e30", "--student_training.steps", "1"),
     ],
 )
 def test_a_loss_that_is_no_number_ends_it(
@@ -216,7 +237,7 @@ def test_a_loss_that_is_no_number_ends_it(
 ) -> None:
     """Also where the last step spoilt the network, and no loss has told yet."""
     line = only_line(dhr(arguments(learned.case, tmp_path / "out", *settings)))
-    assert "diverged" in line and "--joint.lr" in line
+    assert "diverged" in line and "--student_training.lr" in line
     assert not (tmp_path / "out" / "student.safetensors").exists()
     for path in (tmp_path / "out" / "training" / "checkpoints").glob("*"):
         assert all(np.isfinite(value).all() for value in load_file(path).values())
@@ -226,7 +247,7 @@ def test_a_loss_that_is_no_number_ends_it(
 def test_fewer_photographs_than_a_batch(count: int, scenes: Any, new_case: Any, dhr: Any, tmp_path: Path) -> None:
     """They come again within it, so that each batch is full."""
     case = new_case(scenes(tmp_path / "data", count=count), tmp_path / "out")
-    ended = dhr(arguments(case, case.out, "--joint.batch", "8", "--joint.steps", "2"))
+    ended = dhr(arguments(case, case.out, "--student_training.batch", "8", "--student_training.steps", "2"))
     assert ended.code == 0, ended.err
     assert f"Student of {count} photographs" in ended.out
     assert len(log(case.out)) == 2
@@ -243,8 +264,15 @@ def test_crops_without_their_tags_are_counted(
         out = tmp_path / often
         ended = dhr(
             arguments(
-                *(learned.case, out, "--masks", masks, "--joint.scale", "[1.5,2.0]"),
-                *("--joint.log_every", often, "--joint.save_every", "3", "--joint.steps", "6"),
+                *(learned.case, out, "--masks", masks, "--student_training.scale", "[1.5,2.0]"),
+                *(
+                    "--student_training.log_every",
+                    often,
+                    "--student_training.save_every",
+                    "3",
+                    "--student_training.steps",
+                    "6",
+                ),
             )
         )
         assert ended.code == 0, ended.err

@@ -96,7 +96,7 @@ def test_killed_and_resumed_it_ends_with_the_same_head(
     assert expected.keys() == resumed.keys()
     for key, value in expected.items():
         assert value.equal(resumed[key]), key
-    assert not list((tmp_path / "part" / "work").glob("*.pt"))
+    assert not list((tmp_path / "part" / "work").glob("*.checkpoint"))
 
 
 def test_features_that_are_not_kept_give_the_same_head(fresh: Any, tmp_path: Path) -> None:

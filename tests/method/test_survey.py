@@ -13,7 +13,7 @@ from torch.nn.functional import normalize, one_hot
 
 from dhr.errors import ShapeError
 from dhr.method.config import PRESETS, BoundaryConfig
-from dhr.method.survey import Sighting, agreed, fit_survey, join
+from dhr.method.survey import SurveyCells, agreed, fit_survey, join
 
 from .whole import rebalance
 
@@ -96,7 +96,7 @@ def test_a_survey_of_another_shape_is_refused(scene: Callable[..., Any]) -> None
         rebalance(**inputs, survey=said[..., :-1], **OPTIONS)
 
 
-def photographs(confused: float, count: int = 6) -> tuple[list[Sighting], torch.Tensor]:
+def photographs(confused: float, count: int = 6) -> tuple[list[SurveyCells], torch.Tensor]:
     """Cells of three classes in 8 channels: 0 and 1 nearly always together, 2 with either; and the truth.
 
     Where 0 and 1 are both tagged, the scores call a share ``confused`` of each by the other's name.
@@ -109,7 +109,7 @@ def photographs(confused: float, count: int = 6) -> tuple[list[Sighting], torch.
         features = normalize(directions[classes] + 0.1 * torch.randn(64, 8, generator=random), dim=1).T
         wrong = (torch.rand(64, generator=random) < confused) & (tags == [0, 1])
         scores = 0.5 + 0.2 * one_hot(torch.where(wrong, 1 - truth, truth), 2).T
-        seen.append(Sighting(features.half(), scores.half(), torch.tensor(tags)))
+        seen.append(SurveyCells(features.half(), scores.half(), torch.tensor(tags)))
     return seen, truth
 
 
@@ -159,7 +159,7 @@ def test_it_keeps_silent_on_unknown_classes_and_padding() -> None:
 def test_progress_counts_every_round() -> None:
     seen, _ = photographs(confused=0.1)
     shown: list[tuple[int, int]] = []
-    fit_survey(seen, 3, replace(DEFAULT, survey_rounds=3), progress=lambda *one: shown.append(one))
+    fit_survey(seen, 3, replace(DEFAULT, survey_rounds=3), progress=lambda step: shown.append((step.done, step.total)))
     assert shown == [(done, 24) for done in range(1, 25)]
 
 
@@ -173,5 +173,5 @@ def test_it_counts_as_far_as_it_agrees_with_other_photographs() -> None:
     assert survey.trust < 0.25
     assert survey.weighed(replace(DEFAULT, survey=0.5)).survey == survey.trust
     assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=0.5)).survey == 0.5
-    alone = [Sighting(one.features, one.scores[:1], one.ids[:1]) for one in clear]
+    alone = [SurveyCells(one.features, one.scores[:1], one.ids[:1]) for one in clear]
     assert fit_survey(alone, 3, DEFAULT).trust == 0.0

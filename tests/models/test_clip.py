@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.wss import BACKGROUNDS, WssConfig, build_wss
+from dhr.models.wss import BACKGROUNDS, WssConfig
 from dhr.models.wss.attention import doubly_stochastic
 from dhr.models.wss.boxes import in_boxes
 from dhr.models.wss.clip import ClipMaps, _peak, _refined
 from dhr.models.wss.clip_build import WORDS
+
+from .networks import build_wss
 
 NAMES = ("cat", "dog", "tv_monitor", "sky")
 
@@ -265,5 +267,5 @@ def test_a_run_needs_no_training(tiny_clip: Path, fresh: Any, dhr: Any, made: An
     assert ended.code == 2 and "wss.backbone changed" in ended.err, ended.err
     ended = dhr([*call, "--recursion", "true"])
     assert ended.code == 2 and "recursion needs" in ended.err and "dhr train --masks" in ended.err
-    ended = dhr([*call, "--classifier", str(folder / "model.safetensors")])
+    ended = dhr([*call, "--classifier.file", str(folder / "model.safetensors")])
     assert ended.code == 2 and ended.err.count("\n") == 1

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from dhr.errors import ConfigError
 from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
 from dhr.models.views import average_views
-from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
+from dhr.models.wss import WssConfig, WssModel
+from dhr.sources import source_type
 
 from .heads import MODEL, write_cause, write_hp, write_leopart, write_stego
+from .networks import KINDS, build_wss
 
 NAMES = ("cat", "dog", "tv monitor")
 CLASSES = len(NAMES)
@@ -107,8 +109,7 @@ def wss_maps(config: WssConfig) -> tuple[WssModel, Maps]:
 
     def run(images: Tensor) -> tuple[Tensor, ...]:
         maps = model.maps(images)
-        more = [one for one in (maps.edges, maps.displacement) if one is not None]
-        return maps.cams, maps.features, *more
+        return maps.cams, maps.features, *([] if maps.edges is None else [maps.edges])
 
     return model, run
 
@@ -130,7 +131,7 @@ def images(b: int, h: int, w: int) -> Tensor:
 
 def test_every_registered_model_is_tested() -> None:
     assert set(USS) == set(USS_MODELS)
-    assert set(WSS) == set(WSS_MODELS)
+    assert set(WSS) == set(KINDS)
 
 
 @every_model
@@ -142,13 +143,13 @@ def test_maps_of_any_size(build, config, size: tuple[int, int]) -> None:
     results = run(images(2, *size))
     channels = [maps.shape[1] for maps in results]
     if build is wss_maps:
-        assert channels == [CLASSES, model.dim, *([1, 2] if config.kind == "irn" else [])]
+        assert channels == [CLASSES, model.dim, *([1] if config.kind == "irn" else [])]
     else:
         assert channels == [model.dim]
     for index, maps in enumerate(results):
         assert len(maps) == 2
         if getattr(config, "cam", "cam") in ("cam", "attention"):  # else the map that was chosen has its own
-            assert maps.shape[-2:] == results[index - index % 2].shape[-2:]  # two and two on one grid
+            assert index == 2 or maps.shape[-2:] == results[0].shape[-2:]  # edges have a grid of their own
         assert min(maps.shape) > 0
         assert maps.dtype == torch.float32
         assert maps.isfinite().all()
@@ -345,7 +346,7 @@ def test_an_unknown_kind_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match=r"uss\.kind must be one of .*colour.*; got 'nonsense'"):
         build_uss(UssConfig(kind="nonsense"))
     with pytest.raises(ConfigError, match=r"wss\.kind must be one of classifier.*; got 'nonsense'"):
-        build_wss(WssConfig(kind="nonsense"), NAMES)
+        source_type("nonsense")
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

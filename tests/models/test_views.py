@@ -10,7 +10,9 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.views import average_views
-from dhr.models.wss import WssConfig, build_wss
+from dhr.models.wss import WssConfig
+
+from .networks import build_wss
 
 KERNEL = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
 
@@ -89,7 +91,7 @@ def test_views_have_the_sizes_that_are_asked_for() -> None:
         assert images.max() <= 1
         return (images,)
 
-    average_views(watch, image(40, 61), [(5, 5)], (1.0, 0.5, 2.0), flip=True, smallest=24)
+    average_views(watch, image(40, 61), [(5, 5)], (1.0, 0.5, 2.0), flip=True)
     assert seen == [(2, 3, 40, 61), (2, 3, 24, 30), (2, 3, 80, 122)]
 
 

@@ -15,8 +15,10 @@ from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.irn import IrnClassifier
+from dhr.progress import Step, silent
 from dhr.train.affinity import AffinityConfig, train_affinity
-from dhr.train.classifier import TrainConfig, train_classifier
+from dhr.train.classifier import ClassifierConfig, train_classifier
+from dhr.train.crops import TrainingSet
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
 CONFIG = AffinityConfig(epochs=3, batch=4, crop=48, radius=3)
@@ -39,9 +41,9 @@ def fresh(seed: int = 0, data: SceneDataSet = SCENES) -> IrnClassifier:
 
 
 def train(model: IrnClassifier, checkpoint: Path, data: SceneDataSet = SCENES, **more: Any) -> dict[str, Tensor]:
-    options = {"long_side": 64, "seed": 0, "progress": lambda done, total: None, **more}
-    config = options.pop("config", CONFIG)
-    train_affinity(model, data, data.samples, config, checkpoint=checkpoint, **options)
+    options = {"progress": silent, **more}
+    photographs = TrainingSet(data, data.samples, 64, options.pop("seed", 0))
+    train_affinity(model, photographs, options.pop("config", CONFIG), checkpoint=checkpoint, **options)
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -67,9 +69,9 @@ def test_only_the_heads_are_trained(tmp_path: Path) -> None:
 def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tmp_path: Path) -> None:
     whole = train(fresh(), tmp_path / "whole.pt")
 
-    def stop(done: int, total: int) -> None:
-        assert total == 24
-        if done >= photographs:
+    def stop(step: Step) -> None:
+        assert step.total == 24
+        if step.done >= photographs:
             raise StopError
 
     model = fresh()
@@ -92,7 +94,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 def test_progress_counts_up_to_its_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    train(fresh(), tmp_path / "a.pt", progress=lambda done, total: seen.append((done, total)))
+    train(fresh(), tmp_path / "a.pt", progress=lambda step: seen.append((step.done, step.total)))
     assert {total for _, total in seen} == {24}
     counts = [done for done, _ in seen]
     assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == 24
@@ -119,8 +121,7 @@ def test_a_background_is_learnt_where_there_is_one(tmp_path: Path) -> None:
         config = AffinityConfig(epochs=1, batch=4, crop=48, radius=3, background=background)
         model = fresh(data=data)
         path = tmp_path / f"{background}.pt"
-        options = {"long_side": 64, "seed": 0, "checkpoint": path, "progress": lambda done, total: None}
-        train_affinity(model, data, tagged, config, **options)
+        train_affinity(model, TrainingSet(data, tagged, 64, 0), config, checkpoint=path, progress=silent)
         return model.state_dict()
 
     assert not same(heads(0.0), heads(0.3))
@@ -142,7 +143,7 @@ def told_apart(model: IrnClassifier) -> Apart:
     for sample in scenes.samples:
         edges = model.eval().maps(working_image(scenes.read_image(sample), 80)[None]).edges
         assert edges is not None
-        truth = torch.from_numpy(scenes.read_truth(sample)).float()[None, None]
+        truth = torch.from_numpy(scenes.read_ground_truth(sample)).float()[None, None]
         border = (-max_pool2d(-truth, 3, 1, 1) != max_pool2d(truth, 3, 1, 1)).float()
         near = max_pool2d(max_pool2d(border, 9, 1, 4), 4) > 0  # of the stride of the edges
         on.append(edges[max_pool2d(border, 4) > 0])
@@ -157,13 +158,11 @@ def test_boundaries_are_found_on_scenes(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = IrnClassifier(WssConfig(kind="irn", backbone="test_resnet", weights="none"), len(scenes.classes.names))
     model.to(memory_format=torch.channels_last)
-    options: dict[str, Any] = {"long_side": 80, "seed": 0, "progress": lambda done, total: None}
-    tags = TrainConfig(epochs=15, batch=12, crop=64, scale=(1.0, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3)
-    train_classifier(
-        model, scenes, scenes.samples, tags, freeze_norm=False, checkpoint=tmp_path / "classifier.pt", **options
-    )
+    photographs, options = TrainingSet(scenes, scenes.samples, 80, 0), {"progress": silent}
+    tags = ClassifierConfig(epochs=15, batch=12, crop=64, scale=(1.0, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3)
+    train_classifier(model, photographs, tags, freeze_norm=False, checkpoint=tmp_path / "classifier.pt", **options)
     config = AffinityConfig(epochs=6, batch=12, crop=64, scale=(1.0, 1.2), radius=4)
-    train_affinity(model, scenes, scenes.samples, config, checkpoint=tmp_path / "affinity.pt", **options)
+    train_affinity(model, photographs, config, checkpoint=tmp_path / "affinity.pt", **options)
     found, random = told_apart(model), told_apart(fresh(data=scenes))
     assert found.high > found.low + 0.25 and found.area > 0.82
     assert abs(random.high - random.low) < 0.1

@@ -13,7 +13,7 @@ from torch import nn
 
 from dhr import files
 from dhr.errors import OutputError
-from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
+from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser, write_state
 from dhr.train.fitting import _restore
 
 CPU = torch.device("cpu")
@@ -30,8 +30,8 @@ def test_states_come_back_bit_by_bit(kind: str, tmp_path: Path) -> None:
     kept.write(7, {"network": network.state_dict(), "optimiser": optimiser.state_dict()}, {"seed": 0, "scale": (1, 2)})
     found = kept.read({"seed": 0, "scale": (1, 2)}, CPU)
     assert found is not None
-    step, state = found
-    assert step == 7
+    state = found.parts
+    assert found.step == 7
     assert all(torch.equal(value, state["network"][name]) for name, value in network.state_dict().items())
     before = optimiser.state_dict()
     optimiser.load_state_dict(state["optimiser"])
@@ -53,7 +53,7 @@ def test_the_last_few_are_kept(tmp_path: Path) -> None:
         "step-00000030.safetensors",
     ]
     found = kept.read({}, CPU)
-    assert found is not None and found[0] == 30
+    assert found is not None and found.step == 30
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other"])
@@ -64,11 +64,11 @@ def test_a_damaged_one_is_named(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "step-00000002.safetensors"
     content = path.read_bytes()
     path.write_bytes({"cut": content[:-40], "empty": b"", "other": b"x" * 200}[damage])
-    with pytest.raises(OutputError, match=r"step-00000002.*delete it, the training then goes on from the one before"):
+    with pytest.raises(OutputError, match=r"step-00000002.*delete it, .* continues from the one before"):
         kept.read({}, CPU)
     path.unlink()
     found = kept.read({}, CPU)
-    assert found is not None and found[0] == 1
+    assert found is not None and found.step == 1
 
 
 def test_another_training_is_refused(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OutputError, match="No space left"):
         kept.write(2, {"network": {"w": torch.ones(3)}}, {})
     found = kept.read({}, CPU)
-    assert found is not None and found[0] == 1
+    assert found is not None and found.step == 1
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
 
 
@@ -173,10 +173,8 @@ def test_a_state_that_is_none_is_refused(state: Any) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"epoch": True},
         {"epoch": 99},
         {"epoch": -1},
-        {"epoch": "1"},
         {"model": 5},
         {"optimiser": {}},
         {"model": {"weight": torch.full((2, 3), float("nan")), "bias": torch.ones(2)}},
@@ -186,10 +184,13 @@ def test_a_state_that_is_none_is_refused(state: Any) -> None:
 def test_the_state_after_an_epoch_is_checked(content: Any, tmp_path: Path) -> None:
     network, optimiser = trained()
     path = tmp_path / "work.pt"
-    sound = {"epoch": 1, "model": network.state_dict(), "optimiser": optimiser.state_dict()}
-    torch.save(sound, path)
+    sound: dict[str, Any] = {"model": network.state_dict(), "optimiser": optimiser.state_dict()}
+    write_state(path, 1, sound, {})
     assert _restore(path, *trained(), 3) == 1
-    torch.save({**sound, **content} if isinstance(content, dict) else content, path)
+    if isinstance(content, dict):
+        write_state(path, content.get("epoch", 1), {**sound, **content}, {})
+    else:
+        torch.save(content, path)
     with pytest.raises(OutputError, match=r"work\.pt is damaged") as error:
         _restore(path, *trained(), 3)
     assert len(str(error.value).splitlines()) == 1

@@ -9,11 +9,13 @@ from dhr.data import SceneDataSet
 from dhr.errors import ConfigError, OutputError
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
-from dhr.train.classifier import TrainConfig, _TagCrops, train_classifier
+from dhr.progress import Step, silent
+from dhr.train.classifier import ClassifierConfig, _TagCrops, train_classifier
+from dhr.train.crops import TrainingSet
 from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
-CONFIG = TrainConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
+CONFIG = ClassifierConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
 
 
 def fresh(seed: int = 0) -> TagClassifier:
@@ -23,9 +25,9 @@ def fresh(seed: int = 0) -> TagClassifier:
 
 
 def train(model: TagClassifier, checkpoint: Path, **more: Any) -> dict[str, Tensor]:
-    options = {"freeze_norm": False, "long_side": 64, "seed": 0, "progress": lambda done, total: None, **more}
-    config = options.pop("config", CONFIG)
-    train_classifier(model, SCENES, SCENES.samples, config, checkpoint=checkpoint, **options)
+    options = {"freeze_norm": False, "progress": silent, **more}
+    photographs = TrainingSet(SCENES, SCENES.samples, 64, options.pop("seed", 0))
+    train_classifier(model, photographs, options.pop("config", CONFIG), checkpoint=checkpoint, **options)
     return model.state_dict()
 
 
@@ -41,9 +43,9 @@ class StopError(Exception):
 def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tmp_path: Path) -> None:
     whole = train(fresh(), tmp_path / "whole.pt")
 
-    def stop(done: int, total: int) -> None:
-        assert total == 18
-        if done >= photographs:
+    def stop(step: Step) -> None:
+        assert step.total == 18
+        if step.done >= photographs:
             raise StopError
 
     model = fresh()
@@ -58,9 +60,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tm
 def test_a_checkpoint_holds_each_epoch(tmp_path: Path) -> None:
     seen = []
 
-    def note(done: int, total: int) -> None:
+    def note(step: Step) -> None:
         path = tmp_path / "a.pt"
-        seen.append((done, torch.load(path, weights_only=True)["epoch"] if path.exists() else 0))
+        seen.append((step.done, torch.load(path, weights_only=True)["epoch"] if path.exists() else 0))
 
     train(fresh(), tmp_path / "a.pt", progress=note)
     assert seen == [(0, 0), (4, 0), (6, 0), (6, 1), (10, 1), (12, 1), (12, 2), (16, 2), (18, 2)]
@@ -83,7 +85,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
     model = fresh()
     before = loss(model)
-    train(model, tmp_path / "a.pt", config=TrainConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
+    train(model, tmp_path / "a.pt", config=ClassifierConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
     assert not model.training
     assert loss(model) < 0.8 * before
 
@@ -111,7 +113,7 @@ def test_every_photograph_is_seen_once_an_epoch_in_another_order_each() -> None:
 
 
 def test_crops_carry_their_tags_and_differ_by_epoch() -> None:
-    crops = _TagCrops(SCENES, SCENES.samples, CONFIG, 64, seed=0)
+    crops = _TagCrops(TrainingSet(SCENES, SCENES.samples, 64, 0), CONFIG)
     image, tags = crops[2]
     assert image.shape == (3, 32, 32) and image.min() >= 0 and image.max() <= 1
     assert tags.nonzero().flatten().tolist() == list(SCENES.samples[2].tags)
@@ -131,7 +133,7 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"diverged in epoch .*lower --train\.lr"):
-        train(fresh(), tmp_path / "a.pt", config=TrainConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
+        train(fresh(), tmp_path / "a.pt", config=ClassifierConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
 
 
 @pytest.mark.parametrize(
@@ -150,4 +152,4 @@ def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_work_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
-        TrainConfig(**setting)
+        ClassifierConfig(**setting)

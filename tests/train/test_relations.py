@@ -1,6 +1,7 @@
 """What the heads of IRN learn from: labels that the CAMs are sure of, and losses that equal loops over pairs."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.ops.random_walk import boundary_affinity, forward_offsets
-from dhr.train.relations import UNSURE, boundary_loss, confident_labels, displacement_loss
+from dhr.train.relations import UNSURE, Confidence, boundary_loss, confident_labels, displacement_loss
 
 RADIUS = 3
 
@@ -150,9 +151,9 @@ def test_unsure_positions_move_nothing_but_what_lies_between_others() -> None:
 
 def labels_of(cams: Tensor, peaks: Tensor, images: Tensor | None = None, **more: float | None) -> Tensor:
     size = (cams.shape[-2], cams.shape[-1])
-    settings = {"foreground": 0.3, "background": None, "margin": 0.0, "refine": 0, **more}
+    settings: Any = {"foreground": 0.3, "background": None, "margin": 0.0, "refine": 0, **more}
     images = torch.zeros(len(cams), 3, 8, 8) if images is None else images
-    return confident_labels(cams, peaks, images, size, **settings)
+    return confident_labels(cams, peaks, images, size, Confidence(**settings))
 
 
 def test_labels_are_those_of_the_highest_share_above_the_thresholds() -> None:

@@ -90,7 +90,7 @@ def adjacency(
             contact=contact,
             whole_classes=region == "class",
             predictions=pred,
-            progress=lambda done, total: bars("adjacency", done, total),
+            progress=bars,
         )
     listed = () if photographs is None else photographs.problems
     known = {problem.source for problem in found.problems}
@@ -124,7 +124,7 @@ def _from_features(
         centring=centring,
         long_side=long_side,
         device=device,
-        progress=lambda done, total: bars("features", done, total),
+        progress=bars,
     )
 
 

@@ -10,15 +10,16 @@ from dhr import evaluate as scoring
 from dhr import job
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, stage_table
+from dhr.data.image_config import ImageConfig
 from dhr.data.scenes import SceneDataSet
-from dhr.data.transforms import ImageConfig
 from dhr.evaluate import Scores
+from dhr.job.run import run as run_job
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
+from dhr.models.config import WssConfig
 from dhr.models.uss import UssConfig
-from dhr.models.wss import WssConfig
 from dhr.report import write_report
-from dhr.train.classifier import TrainConfig
+from dhr.train.config import ClassifierConfig
 
 
 def settings(seed: int) -> RunConfig:
@@ -26,7 +27,7 @@ def settings(seed: int) -> RunConfig:
     return RunConfig(
         image=ImageConfig(grid_stride=4),
         wss=WssConfig(backbone="test_resnet", weights="none", output_stride=16, scales=(1.0, 2.0)),
-        train=TrainConfig(epochs=70, batch=16, crop=128, scale=(0.9, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3),
+        classifier=ClassifierConfig(epochs=70, batch=16, crop=128, scale=(0.9, 1.2), jitter=0.1, lr=3e-3, head_lr=3e-3),
         uss=UssConfig(kind="colour", weights="none", scales=(1.0,)),
         seed=seed,
     )
@@ -41,9 +42,11 @@ def demo(out: Path, scenes: int, seed: int) -> int:
     table: dict[str, Scores] = {}
     for preset in ("default", "paper"):
         with Bars(console) as bars:
-            chosen = replace(config, method=PRESETS[preset], classifier=None if preset == "default" else classifier)
+            chosen = replace(config, method=PRESETS[preset])
+            if preset != "default":
+                chosen = replace(chosen, classifier=replace(config.classifier, file=classifier))
             console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
-            job.run(data, out / preset, chosen, bars, preset)
+            run_job(data, out / preset, chosen, bars, preset)
             stages = scoring.evaluate_stages(data, out / preset)
             report = write_report(out / preset, data, stages)
             for stage, name in STAGE_NAMES.items():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dhr.api.renamed import refuse_old_names, refuse_old_options
 from dhr.cli.yaml_text import read_yaml
 from dhr.errors import ConfigError
 from dhr.method.config import PRESETS
@@ -41,6 +42,7 @@ def early(arguments: Sequence[str]) -> Early:
     if len(files.config) > 1:
         raise ConfigError(f"--config can be given once, got {len(files.config)} files; join them")
     file: Path | None = next(iter(files.config), None)
+    refuse_old_options(others)
     settings = {} if file is None else _read_settings(file)
     preset = known.preset or settings.get("preset", "default")
     if not isinstance(preset, str) or preset not in PRESETS:
@@ -61,6 +63,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
         raise ConfigError(f"--config: {file} must hold settings, `name: value`; see configs/ for examples")
     if odd := next(_odd_keys(settings), None):
         raise ConfigError(f"--config: {file}: the name {odd} is not text; put it in quotes")
+    refuse_old_names(settings, f"--config: {file}")
     if "config" in settings:
         raise ConfigError(f"--config: {file} names another file of settings; join them")
     return settings

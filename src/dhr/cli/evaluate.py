@@ -69,7 +69,7 @@ def evaluate(
         else:
             assert truth is not None
             photographs = scoring.TruthFolder(truth)
-        found = scoring.compare(photographs, folders, config, lambda done, total: bars("evaluate", done, total))
+        found = scoring.compare(photographs, folders, config, bars)
     shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
     last = found.scores["mask"] if of_run else next(iter(found.scores.values()))
     # Of a run, the stages before the last are there to be compared with it: they may lack classes.

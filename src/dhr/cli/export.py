@@ -31,9 +31,7 @@ def export(
             raise OutputError(f"--out {out} lies in {folder}, which is read; choose a place outside of it")
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)
-        done = export_masks(
-            photographs, pred, to, out, config, split=split, progress=lambda n, total: bars("export", n, total)
-        )
+        done = export_masks(photographs, pred, to, out, config, split=split, progress=bars)
     for note in done.notes:
         console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
     print_problems(console, done.problems)

@@ -9,7 +9,7 @@ from rich.table import Table
 from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
-from dhr.data.open import AUTO, layout_of
+from dhr.data.open import AUTO, format_of
 from dhr.files import check_output, is_stream, write_json_output
 from dhr.inspection import Inspection, inspect_data, notes, write_page
 
@@ -37,8 +37,8 @@ def inspect(
         for path in (page, json):
             if path is not None:
                 refuse_among(path.parent, data, photographs)
-        found = inspect_data(photographs, lambda done, total: bars("inspect", done, total), workers)
-    kind = layout_of(data) if layout == AUTO else layout
+        found = inspect_data(photographs, bars, workers)
+    kind = format_of(data) if layout == AUTO else layout
     _print(console, found)
     if page is not None:
         facts = {"format": kind, **({} if split is None else {"split": split})}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from dhr.data.problems import all_named, told
+from dhr.data.problems import all_named, problem_lines
 from dhr.data.samples import Problem
 
 _KINDS = 10  # reasons that are printed
@@ -23,7 +23,7 @@ def print_problems(console: Console, problems: Sequence[Problem], every: str = "
     if not problems:
         return
     console.print(f"[bold]{title}: {len(problems)}[/bold]")
-    lines = told(problems, _KINDS)
+    lines = problem_lines(problems, _KINDS)
     for line in lines:
         console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
     if every and not all_named(problems, _KINDS):

@@ -15,7 +15,7 @@ def opened(data: Path, split: str | None, layout: str, bars: Bars, lenient: bool
         DataError: it cannot be used.
         ConfigError: there is no such layout.
     """
-    found = open_data(data, split, layout, lambda done, total: bars("open", done, total), lenient)
+    found = open_data(data, split=split, format=layout, ignore_unknown=lenient, progress=bars)
     for note in found.notes:
         bars.note(note)
     return found

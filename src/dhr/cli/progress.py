@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from dhr.progress import Step
+
 _LINE_EVERY = 15.0  # seconds between lines of a log
 
 
@@ -30,7 +32,7 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """Call it with (stage, done, total)."""
+    """Shows each step."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -63,8 +65,9 @@ class Bars:
         """Print a line above the bars."""
         self._console.print(escape(text), highlight=False, soft_wrap=True)
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that ``done`` of ``total`` photographs or steps have passed ``stage``; ``note`` are its losses."""
+    def __call__(self, step: Step) -> None:
+        """Show how far a stage is."""
+        stage, done, total, note = step.stage, step.done, step.total, step.note
         if self._console.is_terminal:
             if stage not in self._tasks:
                 self._tasks[stage] = self._progress.add_task(stage, total=total, completed=done, note=note)

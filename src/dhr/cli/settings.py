@@ -64,17 +64,16 @@ def _with_paths(config: RunConfig, file: Path | None, settings: Mapping[str, Any
         return str(file.parent / value)
 
     def beside(name: str, path: Path | None) -> Path | None:
-        return file.parent / path if path is not None and settings.get(name) == str(path) else path
+        group, _, key = name.rpartition(".")
+        named = settings.get(name, settings.get(group, {}).get(key))
+        return file.parent / path if path is not None and named == str(path) else path
 
-    maps = config.wss.maps
-    if maps is not None and settings.get("wss", {}).get("maps", settings.get("wss.maps")) == str(maps):
-        maps = file.parent / maps
     return replace(
         config,
-        wss=replace(config.wss, weights=found(config.wss.weights, "wss"), maps=maps),
+        wss=replace(config.wss, weights=found(config.wss.weights, "wss"), maps=beside("wss.maps", config.wss.maps)),
         uss=uss_beside(config.uss, file, settings),
         mask2former=_model_beside(config.mask2former, file, settings.get("mask2former", {}), found),
-        classifier=beside("classifier", config.classifier),
+        classifier=replace(config.classifier, file=beside("classifier.file", config.classifier.file)),
         features=beside("features", config.features),
     )
 

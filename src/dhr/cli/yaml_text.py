@@ -25,8 +25,8 @@ def load_yaml(text: str) -> Any:
     Raises:
         ValueError: it is no YAML, or :func:`~dhr.plain_yaml.check_yaml` refuses it; one line says why.
 
-    >>> load_yaml("train: {epochs: 3}")
-    {'train': {'epochs': 3}}
+    >>> load_yaml("classifier: {epochs: 3}")
+    {'classifier': {'epochs': 3}}
     """
     check_yaml(text)
     try:

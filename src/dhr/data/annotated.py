@@ -13,16 +13,15 @@ from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file, read_split
+from dhr.data.ground_truth import GroundTruth, GroundTruthFiles, NoGroundTruth, ground_truth_files
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of, printable
 from dhr.data.numbering import MatchedMask, Numbering, numbering
-from dhr.data.painted import Outline, PaintedObject, PaintedTruth, Size, painted
-from dhr.data.problems import told
+from dhr.data.painted import Outline, PaintedGroundTruth, PaintedObject, Size, painted
+from dhr.data.problems import problem_lines
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
-from dhr.data.truth import NoTruth, Truth
-from dhr.data.truth_files import TruthFiles, truth_files
 from dhr.errors import DataError
 
 _BARE = "has no outline"
@@ -86,7 +85,9 @@ class Annotated:
     """Whether names may bear the prefix of uploads; see :class:`~dhr.data.listing.Names`."""
 
 
-def annotated_data(root: Path, split: str | None, images: Path, given: Annotated, lenient: bool) -> StoredDataSet:
+def annotated_data(
+    root: Path, split: str | None, images: Path, given: Annotated, ignore_unknown: bool
+) -> StoredDataSet:
     """Make a data set of the photographs below ``images`` and what annotators saw in them.
 
     Classes are those of ``classes.txt``, else the background and then the labels. Outlines become ground truth where
@@ -105,7 +106,7 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     wanted = None if split is None else read_split(root, split, names, problems)
     by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
     things = [one for each in annotations for one in each.things]
-    truths = truth_files(root / "truth", [name_of(file, SUFFIXES) for file in files])
+    truths = ground_truth_files(root / "truth", [name_of(file, SUFFIXES) for file in files])
     numbers = numbering(classes, root / "truth", [(path, None) for path in truths.by_name.values()])
     make = _Maker(given.source, classes, not things or any(one.outline for one in things), truths, numbers)
     found = []
@@ -117,7 +118,9 @@ def annotated_data(root: Path, split: str | None, images: Path, given: Annotated
     where = f"{images}" + (f" in split {split!r}" if split is not None else "")
     remedy = f"put the photographs there that {given.source.name} names"
     all_notes = (*given.notes, *notes, *make.notes, *numbers.notes)
-    return StoredDataSet(where, classes, found, problems, remedy, all_notes, lenient, stray_truth=truths.stray)
+    return StoredDataSet(
+        where, classes, found, problems, remedy, all_notes, ignore_unknown, stray_ground_truth=truths.stray
+    )
 
 
 def _labels(given: Annotated) -> Sequence[str]:
@@ -134,7 +137,7 @@ def _labels(given: Annotated) -> Sequence[str]:
             for one in given.annotations
             if one.wrong or one.unread
         ]
-        why = " | ".join([*told(reasons, 3), *given.notes]) or "nothing in it is labelled"
+        why = " | ".join([*problem_lines(reasons, 3), *given.notes]) or "nothing in it is labelled"
         raise DataError(f"{given.source}: no label could be a class: {why}")
     return labels
 
@@ -190,7 +193,7 @@ class _Maker:
     classes: ClassTable
     outlined: bool
     """Whether things are outlined in these files: where nothing is drawn, all is background."""
-    masks: TruthFiles
+    masks: GroundTruthFiles
     """Ground truth of photographs that are not outlined."""
     numbering: Numbering
     """Of these masks."""
@@ -219,8 +222,8 @@ class _Maker:
         if unread and not tags:  # whoever passes over it may not take the photograph for one without any class
             reason = f"{unread} is not read, and nothing else is annotated; annotate it in another way, or remove it"
             return Found(name, str(path), path, (), None, reason)
-        truth: Truth | None = self._truth(path, annotations)
-        if not isinstance(truth, PaintedTruth) and (mask := self.masks.by_name.get(name)):
+        truth: GroundTruth | None = self._truth(path, annotations)
+        if not isinstance(truth, PaintedGroundTruth) and (mask := self.masks.by_name.get(name)):
             truth = MatchedMask(mask, self.numbering)
         return Found(name, str(path), path, tuple(sorted(tags)), truth, None, unread)
 
@@ -253,19 +256,19 @@ class _Maker:
     def _id(self, label: str) -> int | None:
         return self._read.id_of(label)
 
-    def _truth(self, path: Path, annotations: list[Annotation]) -> PaintedTruth | NoTruth | None:
+    def _truth(self, path: Path, annotations: list[Annotation]) -> PaintedGroundTruth | NoGroundTruth | None:
         """The ground truth of the first annotation that is drawn as a whole; None where nothing could be drawn."""
         if not self.outlined and not any(thing.region for one in annotations for thing in one.things):
             return None
         made = [self._painted(path, one) for one in sorted(annotations, key=lambda one: not one.chosen)]
-        whole = [one for one in made if isinstance(one, PaintedTruth)]
+        whole = [one for one in made if isinstance(one, PaintedGroundTruth)]
         if len(whole) > 1 and any(one.objects for one in whole):
             self.counts["several"] += 1
         return whole[0] if whole else made[0]
 
-    def _painted(self, path: Path, one: Annotation) -> PaintedTruth | NoTruth:
+    def _painted(self, path: Path, one: Annotation) -> PaintedGroundTruth | NoGroundTruth:
         if one.unread:
-            return NoTruth(f"{one.where}: {one.unread} is not read")
+            return NoGroundTruth(f"{one.where}: {one.unread} is not read")
         drawn = {class_of(thing.label) for thing in one.things if thing.outline}
         objects = [
             PaintedObject(

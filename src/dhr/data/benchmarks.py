@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from dhr.data.palette import voc_colours
 from dhr.data.samples import VOID, ClassTable
 
 
@@ -46,11 +47,14 @@ def benchmark(name: str) -> Benchmark:
     with (files("dhr.data") / "tables" / f"{name}.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = rows[0].keys()
+    colours = tuple(_colour(row["colour"]) for row in rows) if "colour" in columns else None
+    if name == "voc":
+        colours = voc_colours(len(rows))
     classes = ClassTable(
         names=tuple(row["class"] for row in rows),
         background=background,
         supers=tuple(row["supercategory"] for row in rows) if "supercategory" in columns else None,
-        colours=tuple(_colour(row["colour"]) for row in rows) if "colour" in columns else None,
+        colours=colours,
     )
     return Benchmark(
         classes,

@@ -9,17 +9,17 @@ from dhr.data.background import is_background
 from dhr.data.class_names import class_of, one_spelling, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
+from dhr.data.ground_truth import ground_truth_files
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.places import chosen_split, folders_of, split_of
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.spelling import Spelling
 from dhr.data.stored import Found, StoredDataSet
-from dhr.data.truth_files import truth_files
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _OTHER = ("truth", "splits")
 PART_NAMES = frozenset(
@@ -128,7 +128,9 @@ def fits_class_folders(root: Path) -> bool:
     return why_not_class_folders(root) is None
 
 
-def read_class_folders(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_class_folders(
+    root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False
+) -> StoredDataSet:
     """Read ``ROOT/CLASS/*.jpg`` or ``ROOT/SPLIT/CLASS/*.jpg``; the folder's name is the only tag of its photographs.
 
     Folders inside a class folder count for that class. Class 0 is the background and the others are the folders' names
@@ -149,7 +151,7 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
         )
     _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
     with_split = split is None and bool(splits)
-    truth = truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
+    truth = ground_truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
     quiet = Spelling(classes.names)  # its notes come with the photographs
     shown = [
         (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None) for full, path in truth.by_name.items()
@@ -170,7 +172,9 @@ def read_class_folders(root: Path, split: str | None, progress: Progress, lenien
             days += sorted({f"{above}/{file.rpartition('/')[0]}" for file in listed.files if "/" in file})
     remedy = "put photographs into a folder for each class"
     notes = [*_notes(there, days), *spelling.notes, *numbers.notes]
-    return StoredDataSet(str(root), classes, found, problems, remedy, notes, lenient, stray_truth=truth.stray)
+    return StoredDataSet(
+        str(root), classes, found, problems, remedy, notes, ignore_unknown, stray_ground_truth=truth.stray
+    )
 
 
 def _refuse_wrapper(there: ClassFolders, listed: bool) -> None:

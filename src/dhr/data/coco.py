@@ -16,12 +16,12 @@ from dhr.data.coco_files import CocoFile, coco_files
 from dhr.data.coco_objects import Identity
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import PaintedObject, painted
 from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 
 def fits_coco(root: Path) -> bool:
@@ -29,7 +29,7 @@ def fits_coco(root: Path) -> bool:
     return bool(coco_files(root))
 
 
-def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_coco(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read COCO's instances: class 0 is the background, the categories follow in the order of their ids, without gaps.
 
     An annotation file is read once and an object at a time; outlines are kept as arrays. Objects without outline are
@@ -61,7 +61,13 @@ def read_coco(root: Path, split: str | None, progress: Progress, lenient: bool =
     ]
     where = str(root) + ("" if split is None else f" in split {split!r}")
     return StoredDataSet(
-        where, classes, found, problems, "there is no image in the annotations", tuple(dict.fromkeys(notes)), lenient
+        where,
+        classes,
+        found,
+        problems,
+        "there is no image in the annotations",
+        tuple(dict.fromkeys(notes)),
+        ignore_unknown,
     )
 
 

@@ -11,11 +11,11 @@ from dhr.data.classes import enumeration, read_text
 from dhr.data.coco_objects import Identity, coco_object, identity, is_crowd, place_of, whole_size
 from dhr.data.json_text import members
 from dhr.data.listing import printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import PaintedObject, Size
-from dhr.data.problems import told
+from dhr.data.problems import problem_lines
 from dhr.data.samples import VOID, Problem
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 VOID_KEY = f"{RECORD}_void"
 """List of the outlines of void, as :mod:`dhr.export.coco` writes it."""
@@ -99,7 +99,9 @@ def read_coco_content(path: Path, progress: Progress) -> CocoContent:
                 _note(content, f"line {line}: expected an object in {key}; correct it")
     if not content.names:
         missing = [key for key in ("images", "annotations", "categories") if key not in keys]
-        reasons = told(content.problems, 3) or [f"there is no list of {enumeration(missing)} in it" if missing else ""]
+        reasons = problem_lines(content.problems, 3) or [
+            f"there is no list of {enumeration(missing)} in it" if missing else ""
+        ]
         raise DataError(f"{path}: expected categories with an id and a name, got none; {' | '.join(reasons)}")
     return content
 

@@ -10,12 +10,12 @@ from dhr.data.annotated import Annotated, Annotation, Thing, annotated_data
 from dhr.data.classes import enumeration
 from dhr.data.images import MAX_PIXELS, SUFFIXES
 from dhr.data.listing import Names, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import Outline, Runs, Size, ellipse, polygons
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.data.xml_text import Element, top_elements
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")
@@ -38,7 +38,7 @@ def fits_cvat(root: Path) -> bool:
     return bool(_files(root))
 
 
-def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_cvat(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read ``annotations.xml`` with its photographs in ``images/`` or beside it.
 
     Classes are those of ``classes.txt``, else the background and then the labels of the task in their order; the points
@@ -73,7 +73,9 @@ def read_cvat(root: Path, split: str | None, progress: Progress, lenient: bool =
                 others[printable(one.tag)[:60]] = None
         if others:
             notes.append(f"{path.name} has elements beside its images that are not read: {enumeration(others, most=4)}")
-    return annotated_data(root, split, images, Annotated(files[0], annotations, [*labels], tuple(notes)), lenient)
+    return annotated_data(
+        root, split, images, Annotated(files[0], annotations, [*labels], tuple(notes)), ignore_unknown
+    )
 
 
 def _labels(meta: Element) -> list[str]:

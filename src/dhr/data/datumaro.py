@@ -22,7 +22,6 @@ from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
 from dhr.data.images import MAX_PIXELS, SUFFIXES, read_size
 from dhr.data.listing import Names, escapes, key_of, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import PaintedObject, ellipse, painted, polygons
 from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem
@@ -30,6 +29,7 @@ from dhr.data.stored import Found, StoredDataSet
 from dhr.data.xml_text import top_elements
 from dhr.errors import DataError, ItemError
 from dhr.files import open_regular
+from dhr.progress import Progress, Step
 
 DATUMARO_FORMATS = (
     *("arrow", "camvid", "cityscapes", "coco", "coco_instances", "coco_panoptic", "coco_stuff", "cvat", "datumaro"),
@@ -52,7 +52,7 @@ def fits_datumaro(root: Path) -> bool:
     return _format(root) is not None
 
 
-def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_datumaro(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read a folder in one of :data:`DATUMARO_FORMATS`, with its photographs in it or in ``images/``.
 
     Classes are those that ``dhr export`` noted in ``dhr.json``, else the background and then the labels. All masks are
@@ -64,7 +64,7 @@ def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bo
     """
     record, kind = read_record(root), _format(root)
     if kind in _COCO:
-        return read_coco(root, split, progress, lenient)
+        return read_coco(root, split, progress, ignore_unknown)
     _check(root)
     items, labels = _import(root, kind)
     subsets = sorted({str(item.subset) for item in items})
@@ -79,9 +79,9 @@ def read_datumaro(root: Path, split: str | None, progress: Progress, lenient: bo
     for done, item in enumerate(items):
         if split is None or str(item.subset) == split:
             found += make(item, problems, ordinary)
-        progress(done + 1, len(items))
+        progress(Step("open", done + 1, len(items)))
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, "put the photographs into images/", (), lenient)
+    return StoredDataSet(where, classes, found, problems, "put the photographs into images/", (), ignore_unknown)
 
 
 def _format(root: Path) -> str | None:

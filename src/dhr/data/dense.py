@@ -8,17 +8,18 @@ from pathlib import Path
 from dhr.data.benchmarks import benchmark
 from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import TAG_FILES
+from dhr.data.ground_truth import MaskFile, ground_truth_files
 from dhr.data.images import SUFFIXES
+from dhr.data.labels import Storage
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.matching import match_lines
 from dhr.data.places import base, chosen_split, first_folder, folders_of, listed_files, no_split
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import read_tags
-from dhr.data.truth import MaskFile, Storage
-from dhr.data.truth_files import truth_files
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _PNG = frozenset({".png"})
 
@@ -69,7 +70,7 @@ def assemble(
         found.append(Found(name, str(path), path, tags, masks.get(name), reason))
     where = str(root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs and masks there"
-    return StoredDataSet(where, classes, found, problems, remedy, notes, stray_truth=stray)
+    return StoredDataSet(where, classes, found, problems, remedy, notes, stray_ground_truth=stray)
 
 
 def _tags(
@@ -95,7 +96,7 @@ _OTHER_MASKS = (_TRAIN_IDS, "_instanceTrainIds.png")  # what COCO-Stuff's progra
 def mask_files(part: Part, names: Sequence[str]) -> tuple[dict[str, MaskFile], list[Problem]]:
     """The masks of a part by the photographs' names, and files that are the mask of no photograph."""
     end = part.suffix.removesuffix(".png")
-    found = truth_files(part.masks, [f"{name}{end}" for name in names])
+    found = ground_truth_files(part.masks, [f"{name}{end}" for name in names])
     masks = {name.removesuffix(end): MaskFile(path, part.storage, part.note) for name, path in found.by_name.items()}
     return masks, [one for one in found.stray if not _of_another_kind(one.source, part.suffix)]
 
@@ -113,7 +114,7 @@ def fits_ade(root: Path) -> bool:
     return any((top / "annotations" / name).is_dir() for name in splits)
 
 
-def read_ade(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_ade(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """ADE20K of the 2016 challenge: masks store 1..150, and 0 for void.
 
     Raises:
@@ -148,7 +149,7 @@ def fits_stuff(root: Path) -> bool:
     return bool(_stuff_places(root))
 
 
-def read_stuff(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_stuff(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """COCO-Stuff: ``stuffthingmaps`` store category ids less one, 0..181 with gaps, and 255 for void.
 
     Where there are masks ``NAME_labelTrainIds.png``, which store 0..170 without gaps, those are read.
@@ -188,7 +189,7 @@ def fits_context(root: Path) -> bool:
     return _context_top(root) is not None
 
 
-def read_context(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_context(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """PASCAL-Context with its 59 frequent classes: masks store 1..59, 0 (and 255) for void.
 
     The numbers follow the alphabet, as the converters of the field write them; where ``59_labels.txt``

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.classes import enumeration, read_classes, read_text, with_supers
+from dhr.data.ground_truth import ground_truth_files
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of, overwritten, printable
 from dhr.data.matching import match_lines
@@ -16,7 +17,6 @@ from dhr.data.numbering import MatchedMask, numbering
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagLine, read_tags, tag_names
-from dhr.data.truth_files import truth_files
 from dhr.errors import DataError, ItemError
 
 TAG_FILES = ("tags.csv", "tags.jsonl", "tags.tsv", "tags.xlsx")
@@ -77,7 +77,7 @@ class FolderDataSet(StoredDataSet):
         wanted = None if split is None else read_split(root, split, names, problems)
         matched = match_lines(tagging.file, tagging.lines, names)
         problems += matched.problems if wanted is None else ()
-        truths = truth_files(root / "truth", [name_of(file, SUFFIXES) for file in listed.files])
+        truths = ground_truth_files(root / "truth", [name_of(file, SUFFIXES) for file in listed.files])
         tagged = {file: matched.tags_of(file) for file in listed.files}
         masks = {file: truths.by_name.get(name_of(file, SUFFIXES)) for file in listed.files}
         examples = [(mask, tagged[file][0] or None) for file, mask in masks.items() if mask is not None]
@@ -95,9 +95,9 @@ class FolderDataSet(StoredDataSet):
         where = f"{tagging.images}" + (f" in split {split!r}" if split is not None else "")
         remedy = f"put photographs there and tag them in {tagging.file.name}"
         notes = (*tagging.notes, *numbers.notes)
-        super().__init__(where, tagging.classes, found, problems, remedy, notes, stray_truth=truths.stray)
+        super().__init__(where, tagging.classes, found, problems, remedy, notes, stray_ground_truth=truths.stray)
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
 
         Raises:
@@ -105,7 +105,7 @@ class FolderDataSet(StoredDataSet):
         """
         if self._one(sample).truth is None:
             raise ItemError(f"{self._root / 'truth' / sample.name}.png: there is no such ground-truth mask; add it")
-        return super().read_truth(sample)
+        return super().read_ground_truth(sample)
 
 
 def _own_tagging(root: Path) -> Tagging:

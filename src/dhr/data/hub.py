@@ -13,18 +13,19 @@ from jaxtyping import UInt8
 from dhr.data.class_names import one_spelling, table_of
 from dhr.data.classes import enumeration
 from dhr.data.folder import class_file
+from dhr.data.ground_truth import MaskFile
 from dhr.data.hub_labels import Labels, category_of, read_labels
 from dhr.data.images import MAX_CONTENT, SUFFIXES, Content
+from dhr.data.labels import Storage, plain
 from dhr.data.listing import Names, escapes, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.places import chosen_split
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
-from dhr.data.truth import MaskFile, Storage, plain
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import read_regular
+from dhr.progress import Progress
 
 _IMAGES = ("image", "img", "pixel_values")
 _TAGS = ("tags", "labels", "label", "classes", "class", "category", "categories", "objects")
@@ -90,11 +91,11 @@ class _MaskCell:
     storage: Storage
 
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-        """See :class:`~dhr.data.truth.MaskFile`."""
+        """See :class:`~dhr.data.ground_truth.MaskFile`."""
         return MaskFile(self.cell.load(), self.storage, "the class table").read(shape)
 
 
-def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_hub(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read a data set with a column of images (``image``) and one of tags (``tags``, ``labels`` or ``label``).
 
     Tags are class labels or texts, one or a list, or the categories of ``objects``. Classes are those of
@@ -140,7 +141,7 @@ def read_hub(root: Path, split: str | None, progress: Progress, lenient: bool = 
             cell = _Cell(plain_images, row, columns.images, source, root)
             found.append(Found(full, source, cell, tags, mask or None, reason))
     notes += read.notes
-    return StoredDataSet(str(root), classes, found, (), "there is no row in it", notes, lenient)
+    return StoredDataSet(str(root), classes, found, (), "there is no row in it", notes, ignore_unknown)
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def _table(root: Path, labels: Labels) -> ClassTable:
             for row, label in enumerate(rows)
             if label.reason
         ]
-        why = " | ".join(told(problems, 3)) or "all rows are without labels"
+        why = summary(problems, 3) or "all rows are without labels"
         raise DataError(f"{root}: no row names a class: {why}; correct them, or write classes.txt")
     joined = next(
         (name for name in names if len(parts := _parts(name)) > 1 and all(one in names for one in parts)), None

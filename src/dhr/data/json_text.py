@@ -2,22 +2,17 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dhr.data.classes import MAX_TEXT, read_text
 from dhr.errors import DataError
-from dhr.files import read_regular
 from dhr.parsing import DECODER, once, parse_json, whole_number
+from dhr.progress import Progress, Step
 
-__all__ = ["MAX_RECORD", "MAX_RECORDS", "Progress", "load_json", "members", "parse_json", "read_json"]
+__all__ = ["members", "parse_json", "read_json"]
 
-Progress = Callable[[int, int], None]
-MAX_RECORD = 16_000_000
-"""Largest record of one photograph or of a store, bytes."""
-MAX_RECORDS = 1_000_000_000
-"""Largest record of a whole data set, bytes; a million photographs have a fifth of it."""
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -34,16 +29,6 @@ def read_json(path: Path, most: int = MAX_TEXT) -> Any:
         return parse_json(read_text(path, most))
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
-
-
-def load_json(path: Path, most: int) -> Any:
-    """The value of a JSON file that a program of ours wrote: text is as it stands there.
-
-    Raises:
-        OSError: it cannot be read, is no regular file, or larger than ``most`` bytes; ``strerror`` says why.
-        ValueError: it is no JSON.
-    """
-    return parse_json(read_regular(path, most).decode())
 
 
 def members(
@@ -96,7 +81,7 @@ class _Reader:
     def _elements(self, key: str) -> Iterator[tuple[str, int, Any]]:
         for number, _ in enumerate(self._parts("]")):
             if self._progress is not None and number % 5_000 == 0:
-                self._progress(self._at >> 10, len(self._text) >> 10)
+                self._progress(Step("open", self._at >> 10, len(self._text) >> 10, "kilobytes"))
             line = self._line_at(self._at)
             yield key, line, self._value()
 

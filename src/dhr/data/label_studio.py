@@ -16,10 +16,10 @@ from dhr.data.label_studio_image import ImageFinder
 from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
 from dhr.data.label_studio_results import read_results
 from dhr.data.listing import Names, list_files, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import StoredDataSet
 from dhr.errors import DataError
+from dhr.progress import Progress
 
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
 _TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')
@@ -40,7 +40,7 @@ def fits_label_studio(root: Path) -> bool:
     return bool(_files(root))
 
 
-def read_label_studio(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_label_studio(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read exports (JSON or JSON-MIN) with their photographs in ``images/`` or beside them.
 
     Classes are those of ``classes.txt``, else the background and then all labels of the export in the order of the
@@ -62,7 +62,9 @@ def read_label_studio(root: Path, split: str | None, progress: Progress, lenient
                 reader.task(path, line, task)
     own = class_file(root)
     annotations, notes = reader.finished(None if own is None else own.names)
-    return annotated_data(root, split, images, Annotated(files[0], annotations, None, notes, uploads=True), lenient)
+    return annotated_data(
+        root, split, images, Annotated(files[0], annotations, None, notes, uploads=True), ignore_unknown
+    )
 
 
 class _Reader:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int16, Int64, UInt8, UInt32
 from PIL.PngImagePlugin import PngImageFile
 
 from dhr.data.images import CONVERT, Content, decoding, opened_mask, png_kind
-from dhr.data.palette import class_palette, palette
+from dhr.data.palette import class_palettes
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
 
@@ -44,22 +44,35 @@ class Storage:
         return ids
 
     @cached_property
-    def colours(self) -> dict[int, int]:
-        """Class id of each colour (0xRRGGBB); -1 where two classes share it."""
-        found: dict[int, int] = {}
-        for index, code in enumerate(_codes(class_palette(self.classes)[: len(self.classes.names)])):
-            found[int(code)] = -1 if int(code) in found else index
-        for code in (_BLACK, int(_codes(palette()[VOID:])[0])):  # black only where it is no class
-            found.setdefault(code, VOID)
-        return found
+    def palettes(self) -> "tuple[Palette, ...]":
+        """The palettes in which its masks may come."""
+        return tuple(_palette(codes, len(self.classes.names)) for codes in map(_codes, class_palettes(self.classes)))
 
-    @cached_property
-    def colour_of(self) -> Int64[np.ndarray, "256"]:
-        """Colour of each class id (0xRRGGBB), and the rest of the palette from which they are taken."""
-        return _codes(class_palette(self.classes)).astype(np.int64)
+    def palette_of(self, codes: Int64[np.ndarray, " n"]) -> "Palette":
+        """Return the palette that has most of these colours (0xRRGGBB), black aside; the first of equals."""
+        return max(self.palettes, key=lambda one: int(np.isin(codes[codes != _BLACK], one.codes).sum()))
 
     def __getstate__(self) -> dict[str, object]:  # the tables are made again where they are needed
         return {"classes": self.classes, "stored": self.stored, "void": self.void, "own_palette": self.own_palette}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of masks, as 0xRRGGBB."""
+
+    codes: Int64[np.ndarray, "256"]
+    """Colour of each class id, and the rest of the palette from which they are taken."""
+    ids: dict[int, int]
+    """Class id of each colour; -1 where two classes share it."""
+
+
+def _palette(codes: UInt32[np.ndarray, "256"], classes: int) -> Palette:
+    ids: dict[int, int] = {}
+    for index, code in enumerate(codes[:classes].tolist()):
+        ids[code] = -1 if code in ids else index
+    for code in (_BLACK, int(codes[VOID])):  # black only where it is no class
+        ids.setdefault(code, VOID)
+    return Palette(codes.astype(np.int64), ids)
 
 
 def plain(classes: ClassTable) -> Storage:
@@ -166,25 +179,26 @@ def table_of_colours(
     used = np.flatnonzero(pixels)
     if used[-1] >= len(codes) or len(set(codes[used].tolist())) < len(used):
         return None  # indices without a colour, or several with the same: numbers are all there is
+    colours = storage.palette_of(codes)
     by_number = storage.ids[used]
-    of_number = storage.colour_of[np.maximum(by_number, 0)]
+    of_number = colours.codes[np.maximum(by_number, 0)]
     if (by_number >= 0).all() and (codes[used] == of_number).all():
         return None
     coloured = codes[used] != _BLACK
     grey = (codes[used] == (codes[used] & 255) * 0x010101).all()
-    if grey and not np.isin(codes[used][coloured], list(storage.colours)).any():
+    if grey and not np.isin(codes[used][coloured], list(colours.ids)).any():
         return _table_of_greys(path, codes, used, storage)
     unused = np.setdiff1d(np.delete(codes, used), [_BLACK])
-    if 2 * np.isin(unused, storage.colour_of).sum() < len(unused):
+    if 2 * np.isin(unused, colours.codes).sum() < len(unused):
         return None
-    by_colour = np.array([storage.colours.get(int(code), -1) for code in codes[used]])
+    by_colour = np.array([colours.ids.get(int(code), -1) for code in codes[used]])
     agrees = (by_number >= 0) & ((codes[used] == of_number) | ((by_number == VOID) & (by_colour < 0)))
     known = coloured & (agrees | (by_colour >= 0))
     if 2 * pixels[used][known].sum() <= pixels[used][coloured].sum():
         return None
     conflict, foreign = (by_colour >= 0) & ~agrees, (by_colour < 0) & ~agrees
     if foreign.any() and (conflict.any() or not unused.size):
-        raise ItemError(_strange_colours(path, codes[used][foreign], pixels[used][foreign], storage))
+        raise ItemError(_strange_colours(path, codes[used][foreign], pixels[used][foreign], colours))
     if not conflict.any():
         return None
     table = np.full(256, VOID, np.uint8)
@@ -223,14 +237,15 @@ def _of_colours(path: Path | Content, image: PngImageFile, storage: Storage) -> 
         for code, count in zip(values.tolist(), counts.tolist(), strict=True):
             found[code] = found.get(code, 0) + count
     _refuse_transparent(path, clear)
-    by_colour = {code: storage.colours.get(code, -1) for code in found}
+    colours = storage.palette_of(np.array(list(found)))
+    by_colour = {code: colours.ids.get(code, -1) for code in found}
     if min(by_colour.values()) < 0:
         levels = {code: int(storage.ids[code & 255]) for code in found if code == (code & 255) * 0x010101}
-        coloured = any(code in storage.colours for code in found if code != _BLACK)
+        coloured = any(code in colours.ids for code in found if code != _BLACK)
         if coloured or len(levels) < len(found) or min(levels.values()) < 0:
             strange = [code for code, index in by_colour.items() if index < 0]
             pixels = np.array([found[code] for code in strange])
-            raise ItemError(_strange_colours(path, np.array(strange), pixels, storage))
+            raise ItemError(_strange_colours(path, np.array(strange), pixels, colours))
         by_colour = levels
     keys = np.array(sorted(by_colour), np.uint32)
     ids = np.array([by_colour[int(key)] for key in keys], np.uint8)
@@ -265,12 +280,12 @@ def _refuse_transparent(path: Path | Content, pixels: int) -> None:
 
 
 def _strange_colours(
-    path: Path | Content, codes: Int64[np.ndarray, " k"], pixels: Int64[np.ndarray, " k"], storage: Storage
+    path: Path | Content, codes: Int64[np.ndarray, " k"], pixels: Int64[np.ndarray, " k"], colours: Palette
 ) -> str:
     """The message about colours that cannot be read; the one with the most pixels is named."""
     most = int(np.argmax(pixels))
     code = int(codes[most])
-    of = "of two classes" if code in storage.colours else "of no class"
+    of = "of two classes" if code in colours.ids else "of no class"
     more, remedy = "", ""
     if len(codes) > 1:
         more = f" and {len(codes) - 1} more ({int(pixels.sum())} pixels in all)"

@@ -6,12 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from dhr.data.ground_truth import MaskFile
 from dhr.data.samples import VOID
-from dhr.data.truth import MaskFile
 from dhr.errors import ItemError
-
-Progress = Callable[[int, int], None]
-"""Called with (files read, files in all)."""
+from dhr.progress import Progress, Step
 
 
 def tags_of_masks(
@@ -26,7 +24,7 @@ def tags_of_masks(
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:  # decoding holds no lock
         for done, (name, tags) in enumerate(zip(masks, pool.map(_tags, masks.values()), strict=True), start=1):
             known[name] = tags
-            progress(done, len(masks))
+            progress(Step("open", done, len(masks)))
     return lambda name: known.get(name, ((), "no ground-truth mask to take its tags from; add one, or a tags.csv"))
 
 

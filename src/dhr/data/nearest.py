@@ -1,4 +1,4 @@
-"""What to do with a folder that has no known layout: the nearest one, and what keeps the folder from being it."""
+"""What to do with a folder that has no known format: the nearest one, and what keeps the folder from being it."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from dhr.data.places import folders_of
 from dhr.files import open_regular
 
 Fits = Mapping[str, Callable[[Path], bool]]
-"""Whether a folder has a layout, by the layout's name."""
+"""Whether a folder has a format, by the format's name."""
 
 _FOLDERS, _FILES = 40, 400  # folders and files that are looked at, so that a wrong path costs no time
 _HEAD = 65_536  # bytes in which an annotation file shows itself
@@ -28,7 +28,7 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "release": (("*/image",), ("*/xml", "*/mask")),
     "huggingface": (("dataset_info.json",), ("state.json",)),
 }
-"""What a layout needs: of each group, one."""
+"""What a format needs: of each group, one."""
 
 # The first kind counts all of whose marks are in the beginning of the file.
 _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str], ...] = (
@@ -55,20 +55,20 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def elsewhere(root: Path, layouts: Fits) -> str | None:
+def elsewhere(root: Path, formats: Fits) -> str | None:
     """Where the right folder is, if it is one below ``root`` or the one above it."""
     for folder in _below(root):
-        if name := _fitting(folder, layouts):
-            return f"{str(folder)!r} has the layout {name}: give it as --data"
-    return above(root, layouts)
+        if name := _fitting(folder, formats):
+            return f"{str(folder)!r} has the format {name}: give it as --data"
+    return above(root, formats)
 
 
-def above(root: Path, layouts: Fits) -> str | None:
+def above(root: Path, formats: Fits) -> str | None:
     """The folder above, if it is the right one."""
     folder = root.resolve().parent
     # Every folder of photographs has folders beside it, which are not searched.
-    if name := _fitting(folder, {name: fits for name, fits in layouts.items() if name != "class-folders"}):
-        return f"the folder above, {str(folder)!r}, has the layout {name}: give it as --data"
+    if name := _fitting(folder, {name: fits for name, fits in formats.items() if name != "class-folders"}):
+        return f"the folder above, {str(folder)!r}, has the format {name}: give it as --data"
     return None
 
 
@@ -77,11 +77,11 @@ def is_part(root: Path) -> bool:
     return root.resolve().name.casefold() in PART_NAMES
 
 
-def advice(root: Path, layouts: Fits) -> list[str]:
+def advice(root: Path, formats: Fits) -> list[str]:
     """What the folder is near to, and what would make it so; the most likely first."""
-    found = [text for text in (elsewhere(root, layouts), _imagefolder(root)) if text]
+    found = [text for text in (elsewhere(root, formats), _imagefolder(root)) if text]
     found += _annotation_files(root)
-    found += _missing(root, layouts)
+    found += _missing(root, formats)
     folders = folders_of(root)
     named = [folder for folder in folders[:_FOLDERS] if folder.name.casefold() not in PART_NAMES]
     if any(_photographs(folder) for folder in named) and (why := why_not_class_folders(root)):
@@ -102,9 +102,9 @@ def _below(root: Path) -> Iterator[Path]:
         yield from folders_of(folders[0])[:_FOLDERS]
 
 
-def _fitting(folder: Path, layouts: Fits) -> str | None:
+def _fitting(folder: Path, formats: Fits) -> str | None:
     try:
-        return next((name for name, fits in layouts.items() if fits(folder)), None)
+        return next((name for name, fits in formats.items() if fits(folder)), None)
     except OSError:
         return None
 
@@ -166,13 +166,13 @@ def _kind(path: Path, root: Path) -> str | None:
     return None if kind is None else kind.replace("{folder}", str(root))
 
 
-def _missing(root: Path, layouts: Iterable[str]) -> list[str]:
+def _missing(root: Path, formats: Iterable[str]) -> list[str]:
     """Layouts of which something is there and something is not, the nearest first."""
     near = []
     for name, groups in _PARTS.items():
         there = [next((path for part in group for path in root.glob(part)), None) for group in groups]
         missing = [group for group, path in zip(groups, there, strict=True) if path is None]
-        if name in layouts and missing and len(missing) < len(groups):
+        if name in formats and missing and len(missing) < len(groups):
             parts = enumeration(path.relative_to(root).as_posix() for path in there if path is not None)
             wanted = " and ".join(" or ".join(group) for group in missing)
             near.append((len(missing), f"nearest is {name}: {parts} is there, {wanted} is missing"))

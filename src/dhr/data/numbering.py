@@ -15,11 +15,11 @@ from jaxtyping import Int16, UInt8
 from dhr.data.class_names import class_of
 from dhr.data.classes import enumeration, read_classes
 from dhr.data.images import Content
-from dhr.data.json_text import read_json
 from dhr.data.labels import Storage, plain, read_labels
 from dhr.data.palettes import MOST, Reading, reading
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError, ItemError
+from dhr.records.run import read_run
 
 _INNER = ("stages", "first")  # folders between a run's record and its masks
 
@@ -111,7 +111,7 @@ class Numbering:
 
 @dataclass(frozen=True)
 class MatchedMask:
-    """A ground-truth mask in a folder whose classes are matched by name; a :class:`~dhr.data.truth.Truth`."""
+    """A ground-truth mask in a folder whose classes are matched by name."""
 
     path: Path
     numbering: Numbering
@@ -204,13 +204,15 @@ def _found(folder: Path) -> tuple[ClassTable, Path] | None:
 
 def _of_record(path: Path) -> tuple[ClassTable, Path] | None:
     """The table of a run; None of a run of a version that did not write it."""
-    record = read_json(path)
-    if not isinstance(record, dict) or "classes" not in record:
+    try:
+        record = read_run(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected the record of a run; it is damaged ({error})") from error
+    names, background = record.classes, record.background
+    if names is None:
         return None
-    names, background = record["classes"], record.get("background")
-    whole = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
-    if not whole or not isinstance(background, bool) or not background < len(names) <= VOID:
+    if background is None or not all(names) or not background < len(names) <= VOID:
         raise DataError(f"{path}: expected a list of class names, and true or false for the background; it is damaged")
     if len(set(names)) < len(names):
         raise DataError(f"{path}: expected each class once, got a name twice; the file is damaged")
-    return ClassTable(tuple(names), background), path
+    return ClassTable(names, background), path

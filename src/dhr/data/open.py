@@ -1,4 +1,4 @@
-"""Opens a data set, in whichever layout it lies on the disk."""
+"""Open a data set of any format."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,28 +14,28 @@ from dhr.data.dense import fits_ade, fits_context, fits_stuff, read_ade, read_co
 from dhr.data.folder import TAG_FILES, FolderDataSet
 from dhr.data.hub import fits_hub, read_hub
 from dhr.data.label_studio import fits_label_studio, read_label_studio
-from dhr.data.mask_tags import Progress
 from dhr.data.nearest import above, advice, elsewhere, is_part
 from dhr.data.release import fits_release, read_release
 from dhr.data.samples import DataSet
 from dhr.data.voc import fits_voc, read_voc
 from dhr.data.yolo import fits_yolo, read_yolo
 from dhr.errors import ConfigError, DataError
+from dhr.progress import Progress, silent
 
 AUTO = "auto"
-"""The layout is recognised from the folder."""
+"""The format is recognised from the folder."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How a layout is recognised, and read."""
+    """How a format is recognised, and read."""
 
     looks_for: str
     """What it looks for, for messages and the manual."""
     fits: Callable[[Path], bool]
-    """Whether a folder has this layout; opens no photograph."""
+    """Whether a folder has this format; opens no photograph."""
     read: Callable[[Path, str | None, Progress, bool], DataSet]
-    """Reads the folder, or a split of it; the last argument is ``lenient`` of :func:`open_data`."""
+    """Reads the folder, or a split of it; the last argument is ``ignore_unknown`` of :func:`open_data`."""
 
 
 def _fits_folder(root: Path) -> bool:
@@ -60,7 +60,7 @@ READERS: dict[str, Reader] = {
     "folder": Reader(
         "images/ with tags.csv (or .tsv, .xlsx, .jsonl) and classes.txt",
         _fits_folder,
-        lambda root, split, progress, lenient: FolderDataSet(root, split),
+        lambda root, split, progress, ignore_unknown: FolderDataSet(root, split),
     ),
     "yolo": Reader("data.yaml with names and train, or classes.txt with images/ and labels/", fits_yolo, read_yolo),
     "cvat": Reader("annotations.xml", fits_cvat, read_cvat),
@@ -69,14 +69,14 @@ READERS: dict[str, Reader] = {
     "huggingface": Reader("state.json and dataset_info.json, or dataset_dict.json", fits_hub, read_hub),
     "class-folders": Reader("a folder of photographs for each class", fits_class_folders, read_class_folders),
 }
-"""Layouts by name; of several that fit, ``auto`` takes the first (but see :func:`layout_of`)."""
+"""Formats by name; of several that fit, ``auto`` takes the first (but see :func:`format_of`)."""
 
 _FITS = {name: reader.fits for name, reader in READERS.items()}
 _PUBLISHED = ("voc", "context", "ade", "stuff", "coco", "release")
 
 
-def layout_of(root: Path) -> str:
-    """The layout of a folder.
+def format_of(root: Path) -> str:
+    """Recognise the format of a folder.
 
     A folder with photographs, tags and ``classes.txt`` of its own is a ``folder``, whatever else is in it.
 
@@ -85,11 +85,11 @@ def layout_of(root: Path) -> str:
     """
     if _fits_folder(root) and (root / "classes.txt").is_file():
         return "folder"
-    if fits_datumaro(root):  # an export of ours, whose folders look like other layouts
+    if fits_datumaro(root):  # an export of ours, whose folders look like other formats
         return "datumaro"
     published = [name for name in _PUBLISHED if READERS[name].fits(root)]
     if len(published) > 1:
-        raise DataError(f"{root}: several layouts fit, {', '.join(published)}; choose one with --format")
+        raise DataError(f"{root}: several formats fit, {', '.join(published)}; choose one with --format")
     if published:
         return published[0]
     found = next((name for name, reader in READERS.items() if name not in _PUBLISHED and reader.fits(root)), None)
@@ -98,52 +98,52 @@ def layout_of(root: Path) -> str:
     if found is None:
         there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
         hints = "; ".join(advice(root, _FITS))
-        known = f"all layouts ({', '.join(READERS)}) are in docs/data.md" if hints else f"expected one of: {_known()}"
-        raise DataError(f"{root}: no layout fits; there is {there} in it; {hints}{'; ' if hints else ''}{known}")
+        known = f"all formats ({', '.join(READERS)}) are in docs/data.md" if hints else f"expected one of: {_known()}"
+        raise DataError(f"{root}: no format fits; there is {there} in it; {hints}{'; ' if hints else ''}{known}")
     return found
 
 
 def _known() -> str:
-    """What each layout is known by, photographs of one's own first."""
+    """What each format is known by, photographs of one's own first."""
     names = sorted(READERS, key=lambda name: name not in ("folder", "class-folders"))
     return "; ".join(f"{name}: {READERS[name].looks_for}" for name in names)
 
 
 def open_data(
-    root: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
     split: str | None = None,
-    kind: str = AUTO,
-    progress: Progress | None = None,
-    lenient: bool = False,
+    format: str = AUTO,
+    ignore_unknown: bool = False,
+    progress: Progress = silent,
 ) -> DataSet:
-    """Open the data set in the folder ``root``.
+    """Open the data set in the folder ``path``.
 
     Args:
-        root: the folder.
-        split: only the photographs of this split; what splits there are, the layout decides.
-        kind: one of :data:`READERS`, or ``auto``: the first of them that fits.
-        progress: called where opening takes long.
-        lenient: use photographs whose annotations hold things that the reader does not understand.
+        path: the folder.
+        split: use only the photographs of this split; its name depends on the format.
+        format: one of :data:`READERS`, or ``auto`` to recognise it.
+        ignore_unknown: use photographs whose annotations hold things that the reader does not understand.
+        progress: called while opening takes long.
 
     Raises:
-        ConfigError: there is no such ``kind``.
-        DataError: the folder has no known layout, or cannot be used as a whole.
+        ConfigError: ``format`` does not exist.
+        DataError: the format cannot be recognised, or the data set cannot be used as a whole.
     """
-    root = Path(root)
-    if kind != AUTO and kind not in READERS:
-        raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {kind!r}")
+    root = Path(path)
+    if format != AUTO and format not in READERS:
+        raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {format!r}")
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder of photographs and tags, found none; check the path")
-    quiet: Progress = lambda done, total: None  # noqa: E731
-    given = kind != AUTO
+    given = format != AUTO
     if not given:
-        kind = layout_of(root)
+        format = format_of(root)
     try:
-        return READERS[kind].read(root, split, progress or quiet, lenient)
+        return READERS[format].read(root, split, progress, ignore_unknown)
     except DataError as error:
-        only = {kind: READERS[kind].fits}
+        only = {format: READERS[format].fits}
         hints: Sequence[str | None]
-        if READERS[kind].fits(root):
+        if READERS[format].fits(root):
             hints = [above(root, only)] if is_part(root) else []
         else:
             hints = [elsewhere(root, only)] if given else advice(root, _FITS)

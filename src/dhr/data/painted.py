@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, Int64, UInt8
 
+from dhr.data.ground_truth import NoGroundTruth
 from dhr.data.images import MAX_PIXELS, as_stored, read_orientation
 from dhr.data.samples import VOID
-from dhr.data.truth import NoTruth
 from dhr.errors import ItemError
 
 Size = tuple[int, int]
@@ -212,7 +212,7 @@ class PaintedObject:
 
 
 @dataclass(frozen=True)
-class PaintedTruth:
+class PaintedGroundTruth:
     """The ground truth of one photograph, painted from its objects.
 
     Of the objects of a layer the one of the smallest area shows, so that what is small is not hidden; of equal areas
@@ -260,12 +260,14 @@ class PaintedTruth:
         return read_orientation(self.image)
 
 
-def painted(source: Path, image: Path, objects: Sequence[PaintedObject], rest: int = 0) -> PaintedTruth | NoTruth:
+def painted(
+    source: Path, image: Path, objects: Sequence[PaintedObject], rest: int = 0
+) -> PaintedGroundTruth | NoGroundTruth:
     """Make the ground truth of a photograph; an object without outline leaves it without, and says why."""
     for one in objects:
         if one.missing is not None:
-            return NoTruth(f"{source} {one.place}: {one.missing}")
-    return PaintedTruth(source, image, objects, rest)
+            return NoGroundTruth(f"{source} {one.place}: {one.missing}")
+    return PaintedGroundTruth(source, image, objects, rest)
 
 
 def _paint(

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from dhr.data.folder import read_split
-from dhr.data.images import SUFFIXES
+from dhr.data.images import SUFFIXES, read_rgb
 from dhr.data.listing import Names, list_files, name_of, overwritten, printable, too_long
-from dhr.data.problems import told
-from dhr.data.samples import Problem
-from dhr.errors import DataError
+from dhr.data.problems import summary
+from dhr.data.samples import ClassTable, Problem, Sample
+from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,36 @@ class Photograph:
     name: str
     """Relative POSIX path without suffix."""
     path: Path
+
+
+@dataclass(frozen=True)
+class UntaggedDataSet:
+    """Photographs without tags and ground truth as a data set: what looks at photographs can look at these."""
+
+    classes: ClassTable
+    listed: Sequence[Photograph]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The photographs."""
+        return [Sample(one.name, str(one.path), (), False) for one in self.listed]
+
+    def digest(self, sample: Sample) -> str:
+        """SHA-256, in hex, of the photograph's content."""
+        try:
+            return digest_regular(Path(sample.source))
+        except OSError as error:
+            raise ItemError(f"{sample.source}: cannot be read: {error.strerror or error}; check the file") from error
+
+    def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph: RGB, upright."""
+        return read_rgb(Path(sample.source))
+
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+        """Refuse: there is no ground truth."""
+        raise ItemError(f"{sample.source}: has no ground truth")
 
 
 @dataclass(frozen=True)
@@ -80,5 +114,5 @@ def _told_apart(folder: Path, files: Sequence[str], names: Names, problems: Sequ
         else:
             listed.append(Photograph(name_of(file, SUFFIXES), folder / file))
     if not listed:
-        raise DataError(f"{folder}: no usable photograph; {' | '.join(told(broken, 3))}")
+        raise DataError(f"{folder}: no usable photograph; {summary(broken, 3)}")
     return Photographs(tuple(listed), tuple(broken))

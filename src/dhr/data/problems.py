@@ -1,4 +1,4 @@
-"""Many problems of one kind, told once."""
+"""Problems of one kind, reported once."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -32,12 +32,12 @@ class ProblemGroup:
         return f"{text} (and {len(others)} more for the same reason{': ' + names if names else ''})"
 
 
-def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
+def group_problems(problems: Iterable[Problem]) -> list[ProblemGroup]:
     """Problems by kind, in the order in which the first of each kind came.
 
     Two reasons are of one kind if they are the same but for quoted names, numbers, and the source's own name.
 
-    >>> found = grouped([Problem("a", "line 2: unknown tag 'x'"), Problem("b", "line 9: unknown tag 'y'")])
+    >>> found = group_problems([Problem("a", "line 2: unknown tag 'x'"), Problem("b", "line 9: unknown tag 'y'")])
     >>> len(found), len(found[0].problems)
     (1, 2)
     """
@@ -59,15 +59,20 @@ def _without(text: str, part: str) -> str:
     return whole
 
 
-def told(problems: Sequence[Problem], most: int) -> list[str]:
+def problem_lines(problems: Sequence[Problem], most: int) -> list[str]:
     """At most ``most`` lines that tell of all problems, each kind once; the last says how many kinds are left."""
-    groups = grouped(problems)
+    groups = group_problems(problems)
     lines = [group.line for group in groups[:most]]
     rest = sum(len(group.problems) for group in groups[most:])
     return [*lines, f"and {rest} more for {len(groups) - most} other reasons"] if rest else lines
 
 
+def summary(problems: Sequence[Problem], most: int) -> str:
+    """Join :func:`problem_lines` for the end of a message."""
+    return " | ".join(problem_lines(problems, most))
+
+
 def all_named(problems: Sequence[Problem], most: int) -> bool:
-    """Whether what :func:`told` returns names the source of every problem."""
-    groups = grouped(problems)
+    """Whether what :func:`problem_lines` returns names the source of every problem."""
+    groups = group_problems(problems)
     return len(groups) <= most and all(len(group.problems) <= 1 + _NAMED for group in groups)

@@ -8,19 +8,20 @@ from typing import Any
 from dhr.data.background import is_background
 from dhr.data.benchmarks import benchmark
 from dhr.data.folder import class_file
+from dhr.data.ground_truth import MaskFile, ground_truth_files
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import read_json
+from dhr.data.labels import Storage, plain
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.places import chosen_split
 from dhr.data.samples import VOID, ClassTable, Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
-from dhr.data.truth import MaskFile, Storage, plain
-from dhr.data.truth_files import truth_files
 from dhr.data.voc_xml import Tagged
 from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
+from dhr.progress import Progress, Step
 
 _STARTS = (("voc", "voc"), ("coco2", "coco"), ("coco-", "stuff"), ("pascalcontext", "context"), ("ade", "ade"))
 
@@ -35,7 +36,7 @@ def fits_release(root: Path) -> bool:
     return bool(_splits(root))
 
 
-def read_release(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_release(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read a data set in the layout of the authors' release.
 
     Classes are those of ``classes.txt`` in the folder, of ``NAME.json`` (``names``, ``ignore``) in it or beside it, or
@@ -60,21 +61,23 @@ def read_release(root: Path, split: str | None, progress: Progress, lenient: boo
         folder = root / name
         listed = list_files(folder / "image", SUFFIXES)
         names = Names(listed.files, f"{name}/image/")
-        matched = truth_files(folder / "mask", [name_of(file, SUFFIXES) for file in listed.files])
+        matched = ground_truth_files(folder / "mask", [name_of(file, SUFFIXES) for file in listed.files])
         masks = {stem: MaskFile(path, storage, note) for stem, path in matched.by_name.items()}
         xml = XmlFiles(folder / "xml", names) if (folder / "xml").is_dir() else None
         tags_of = _of_masks(masks, progress) if xml is None else partial(xml.tagged, read=reader)
         for done, file in enumerate(listed.files, start=1):
             stem, path, tagged = name_of(file, SUFFIXES), folder / "image" / file, tags_of(file)
             found.append(Found(stem, str(path), path, tagged.tags, masks.get(stem), tagged.reason, tagged.unread))
-            progress(done, len(listed.files))
+            progress(Step("open", done, len(listed.files)))
         problems += [*listed.problems, *(() if xml is None else xml.strays())]
         notes += [] if xml is None or xml.other_filenames is None else [xml.other_filenames]
         stray += matched.stray
     where = str(root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs into image/"
     notes += reader.notes
-    return StoredDataSet(where, storage.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
+    return StoredDataSet(
+        where, storage.classes, found, problems, remedy, notes, ignore_unknown, stray_ground_truth=stray
+    )
 
 
 def _of_masks(masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:

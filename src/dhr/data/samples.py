@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.records.problem import Problem as Problem
+
 VOID = 255
 """Label of pixels that carry no class, in truth masks and in ours."""
 
@@ -28,7 +30,7 @@ class ClassTable:
     supers: tuple[str, ...] | None = None
     """Super-class of each class, where the data set knows it."""
     colours: tuple[tuple[int, int, int], ...] | None = None
-    """RGB of each class, 0..255, where the data set has its own; otherwise masks are in the colours of PASCAL VOC."""
+    """RGB of each class, 0..255, where the data set has its own; otherwise ``data.palette`` gives the colours."""
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """What its reader decided by itself, a sentence each."""
 
@@ -49,15 +51,7 @@ class Sample:
     tags: tuple[int, ...]
     """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
     pixel is background."""
-    has_truth: bool
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something of the data set that was left out, and why, in one line."""
-
-    source: str
-    reason: str
+    has_ground_truth: bool
 
 
 @runtime_checkable
@@ -96,7 +90,7 @@ class DataSet(Protocol):
         """
         ...
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`VOID`, of the photograph's size. Only ``evaluate`` and ``report`` call this.
 
         Raises:

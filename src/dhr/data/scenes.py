@@ -75,7 +75,7 @@ class SceneDataSet:
                 name=f"scene-{index:06d}",
                 source=f"scene {index} of seed {self._seed}",
                 tags=tuple(int(label) for label in np.unique(self._plan(index).labels)),
-                has_truth=True,
+                has_ground_truth=True,
             )
             for index in range(self._count)
         )
@@ -104,7 +104,7 @@ class SceneDataSet:
         index = self._index(sample)
         return _draw(self._plan(index), np.random.Generator(np.random.PCG64((self._seed, index, 1))))
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids of the scene's pixels; no void.
 
         Raises:

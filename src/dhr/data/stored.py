@@ -11,12 +11,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
+from dhr.data.ground_truth import GroundTruth, NoGroundTruth, stray_notes
 from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
 from dhr.data.listing import mask_key, overwritten, printable, too_long
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
-from dhr.data.truth import NoTruth, Truth
-from dhr.data.truth_files import stray_notes
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
 
@@ -46,8 +45,8 @@ class Found:
     tags: tuple[int, ...]
     """Class ids, in any order; empty where ``reason`` is given, and for a negative (see
     :class:`~dhr.data.samples.Sample`)."""
-    truth: Truth | None = None
-    """:class:`~dhr.data.truth.NoTruth` where it should be there, and why it is not."""
+    truth: GroundTruth | None = None
+    """:class:`~dhr.data.ground_truth.NoGroundTruth` where it should be there, and why it is not."""
     reason: str | None = None
     """Why it cannot be used."""
     unread: str | None = None
@@ -67,8 +66,8 @@ class StoredDataSet:
         problems: what else the listing left out.
         remedy: what to do if there is no photograph at all.
         notes: what the reader decided by itself.
-        lenient: use photographs whose annotations hold things that are not understood; a note counts them.
-        stray_truth: files of ground truth that are the mask of no photograph; a note names them.
+        ignore_unknown: use photographs whose annotations hold things that are not understood; a note counts them.
+        stray_ground_truth: files of ground truth that are the mask of no photograph; a note names them.
 
     Raises:
         DataError: no photograph is usable.
@@ -82,11 +81,11 @@ class StoredDataSet:
         problems: Iterable[Problem] = (),
         remedy: str = "",
         notes: Iterable[str] = (),
-        lenient: bool = False,
-        stray_truth: Iterable[Problem] = (),
+        ignore_unknown: bool = False,
+        stray_ground_truth: Iterable[Problem] = (),
     ) -> None:
         self._where, self.classes = where, classes
-        self.stray_truth = tuple(stray_truth)
+        self.stray_ground_truth = tuple(stray_ground_truth)
         unread: list[str] = []
         broken = list(problems)
         self._found: dict[str, Found] = {}
@@ -101,18 +100,20 @@ class StoredDataSet:
                     reason = overwritten([other.source for other in group if other is not one])
                 elif reason is None and one.unread is not None:
                     unread.append(one.unread)
-                    if not lenient:
+                    if not ignore_unknown:
                         reason = f"{one.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
                 if reason is None and not one.tags and not classes.background:
                     reason = UNTAGGED
                 if reason is None:
                     self._found[one.name] = one
                     tags = tuple(sorted(set(one.tags)))
-                    samples.append(Sample(one.name, printable(one.source), tags, has_truth=_has_truth(one)))
+                    samples.append(
+                        Sample(one.name, printable(one.source), tags, has_ground_truth=_has_ground_truth(one))
+                    )
                 else:
                     broken.append(Problem(printable(one.source), reason))
         if not samples:
-            raise DataError(f"{where}: no usable photograph; {' | '.join(told(broken, 3)) or remedy}")
+            raise DataError(f"{where}: no usable photograph; {summary(broken, 3) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(broken)
         self.notes = (
@@ -120,9 +121,9 @@ class StoredDataSet:
             *notes,
             *self._negatives(),
             *background_notes(classes, self.samples),
-            *_passed_over(unread if lenient else []),
+            *_passed_over(unread if ignore_unknown else []),
             *_without_truth(self._found.values()),
-            *stray_notes(self.stray_truth),
+            *stray_notes(self.stray_ground_truth),
         )
 
     def _negatives(self) -> list[str]:
@@ -154,7 +155,7 @@ class StoredDataSet:
         """
         return read_rgb(_loaded(self._one(sample).image))
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
 
         Raises:
@@ -174,13 +175,13 @@ class StoredDataSet:
             ) from None
 
 
-def _has_truth(one: Found) -> bool:
-    return one.truth is not None and not isinstance(one.truth, NoTruth)
+def _has_ground_truth(one: Found) -> bool:
+    return one.truth is not None and not isinstance(one.truth, NoGroundTruth)
 
 
 def _without_truth(found: Iterable[Found]) -> list[str]:
     """A note on photographs that have tags, but no ground truth, since some of it is missing."""
-    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoTruth))
+    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoGroundTruth))
     if not lost:
         return []
     name, reason = lost[0]

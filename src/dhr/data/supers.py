@@ -45,7 +45,7 @@ class SuperClasses:
         """As of the data set."""
         return self._data.read_image(sample)
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Super-classes, 255 for void."""
-        truth: UInt8[np.ndarray, "h w"] = self._upper[self._data.read_truth(sample)]
+        truth: UInt8[np.ndarray, "h w"] = self._upper[self._data.read_ground_truth(sample)]
         return truth

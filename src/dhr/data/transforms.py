@@ -1,31 +1,12 @@
 """Photographs as tensors, at the size that the networks work at."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
-
-from dhr.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class ImageConfig:
-    """At which size photographs are worked on."""
-
-    long_side: int = 640
-    """Photographs with a longer side are shrunk to it for the networks; masks always have the photograph's own size."""
-    grid_stride: int = 8
-    """Pixels of the working image a cell of the grid that CAMs and features are compared on."""
-
-    def __post_init__(self) -> None:
-        if self.long_side < 32:
-            raise ConfigError(f"image.long_side must be 32 or more, got {self.long_side}")
-        if self.grid_stride < 1:
-            raise ConfigError(f"image.grid_stride must be 1 or more, got {self.grid_stride}")
 
 
 def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tensor, "3 u v"]:

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from dhr.data.ground_truth import MaskFile, ground_truth_files
 from dhr.data.image_labels import LABEL_FILES, tags_of_labels
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, list_files, name_of
-from dhr.data.mask_tags import Progress, tags_of_masks
+from dhr.data.mask_tags import tags_of_masks
 from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split, split_of
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import Problem
 from dhr.data.stored import Found, StoredDataSet
 from dhr.data.tags import TagReader
-from dhr.data.truth import MaskFile
-from dhr.data.truth_files import truth_files
 from dhr.data.voc_classes import CLASS_FILES, VocTable, voc_table
 from dhr.data.voc_places import INNER, MASK_FOLDERS, Place, other_years, voc_places
 from dhr.data.voc_xml import Tagged
 from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
+from dhr.progress import Progress, Step
 
 _TEXTS = (".txt", ".md")  # beside photographs: class names, a tool's read-me
 _NO_PHOTOGRAPHS = (*MASK_FOLDERS, "SegmentationObject", "ImageSets", "truth")
@@ -30,11 +30,11 @@ def fits_voc(root: Path) -> bool:
     return bool(voc_places(root))
 
 
-def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_voc(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read VOC's layout.
 
     Tags come from ``cls_labels.json`` (or ``.txt``) if there is one, else from the annotations, else from the masks.
-    Truth is ``SegmentationClass/``, and ``SegmentationClassAug/`` (SBD) for photographs that it lacks. Classes are
+    Ground truth is ``SegmentationClass/``, and ``SegmentationClassAug/`` (SBD) for photographs without one. Classes are
     those of :func:`~dhr.data.voc_classes.voc_table`.
 
     Raises:
@@ -76,7 +76,7 @@ def read_voc(root: Path, split: str | None, progress: Progress, lenient: bool = 
     notes += reader.notes
     where = str(parts[""].place.top if "" in parts else root) + ("" if split is None else f" in split {split!r}")
     remedy = "put photographs into JPEGImages/"
-    return StoredDataSet(where, table.classes, found, problems, remedy, notes, lenient, stray_truth=stray)
+    return StoredDataSet(where, table.classes, found, problems, remedy, notes, ignore_unknown, stray_ground_truth=stray)
 
 
 class _Part:
@@ -118,7 +118,7 @@ class _Part:
         paths = self.xml.paths
         for number, path in enumerate(paths, start=1):
             if number % 500 == 0 or number == len(paths):
-                progress(number, len(paths))
+                progress(Step("open", number, len(paths)))
             if not isinstance(annotation := self.xml.read(path), str):
                 yield from (name for _, name in annotation.objects)
 
@@ -130,7 +130,7 @@ class _Part:
             return found, stray
         by_name = {name_of(file, SUFFIXES): file for file in self.files}
         for folder in self.place.mask_folders:
-            matched = truth_files(folder, by_name)
+            matched = ground_truth_files(folder, by_name)
             stray += matched.stray
             found |= {by_name[name]: MaskFile(path, storage, table.source) for name, path in matched.by_name.items()}
         return found, stray
@@ -205,7 +205,7 @@ def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progre
     names = [name for part in parts.values() for name in part.object_names(progress)]
     annotated = [part.xml for part in parts.values() if part.xml is not None]
     if annotated and not names:
-        why = " | ".join(told([one for xml in annotated for one in xml.broken], 3)) or "they have no objects"
+        why = summary([one for xml in annotated for one in xml.broken], 3) or "they have no objects"
         raise DataError(f"{folders[-1]}: the annotations name no class: {why}; correct them, or write classes.txt")
     return voc_table(folders, names)
 

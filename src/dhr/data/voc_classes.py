@@ -10,9 +10,9 @@ from dhr.data.benchmarks import benchmark
 from dhr.data.class_names import class_of, one_spelling, table_of
 from dhr.data.classes import enumeration, read_text
 from dhr.data.folder import class_file
+from dhr.data.labels import Storage, plain
 from dhr.data.palette import palette
 from dhr.data.samples import VOID, ClassTable
-from dhr.data.truth import Storage, plain
 from dhr.errors import DataError
 
 _LABEL_MAP, _CLASS_NAMES = "labelmap.txt", "class_names.txt"

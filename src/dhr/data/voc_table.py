@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL.PngImagePlugin import PngImageFile
 
-from dhr.data.palette import palette
+from dhr.data.palette import palette, voc_colours
 from dhr.data.samples import ClassTable
 from dhr.files import open_regular
 
@@ -30,7 +30,8 @@ def voc_classes() -> ClassTable:
     """
     upper = {name: group for group, names in _SUPERS.items() for name in names.split()}
     names = tuple(_NAMES.split())
-    return ClassTable(names, background=True, supers=("background", *(upper[name] for name in names[1:])))
+    supers = ("background", *(upper[name] for name in names[1:]))
+    return ClassTable(names, background=True, supers=supers, colours=voc_colours(len(names)))
 
 
 def looks_like_voc(masks: Sequence[Path], most: int = 10) -> bool:

@@ -15,7 +15,6 @@ from dhr.data.class_record import RECORD, recorded
 from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import Names, key_of, list_files, mask_key, name_of, printable
-from dhr.data.mask_tags import Progress
 from dhr.data.painted import painted
 from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem
@@ -24,6 +23,7 @@ from dhr.data.yaml_text import read_table
 from dhr.data.yolo_labels import read_yolo_labels
 from dhr.errors import DataError
 from dhr.files import open_regular
+from dhr.progress import Progress, Step
 
 _HEAD = 1 << 16  # bytes in which a description shows itself
 _NAMES = re.compile(rb"^[\"']?names[\"']?\s*:", re.MULTILINE)
@@ -39,7 +39,7 @@ def fits_yolo(root: Path) -> bool:
     return _description(root) is not None
 
 
-def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool = False) -> StoredDataSet:
+def read_yolo(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
     """Read photographs and their label files: polygons become ground truth, boxes are tags alone.
 
     Class 0 is the background, the others follow in the order of their numbers; ``dhr export`` notes it where a data set
@@ -78,9 +78,9 @@ def read_yolo(root: Path, split: str | None, progress: Progress, lenient: bool =
             found.append(Found(name, str(root / file), root / file, (), None, reason))
         else:
             found.append(_found(root, file, name, folder.label_file(file), labels, classes, "kpt_shape" in described))
-        progress(number + 1, len(names))
+        progress(Step("open", number + 1, len(names)))
     where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), lenient)
+    return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), ignore_unknown)
 
 
 def _description(root: Path) -> Path | None:

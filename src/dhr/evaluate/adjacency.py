@@ -1,7 +1,7 @@
 """How much of a data set's foreground touches another class, and how much of that is between super-classes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from dhr.evaluate.scores import percent
 from dhr.evaluate.threads import in_order
 from dhr.evaluate.vanishing import Vanishing
 from dhr.ops.adjacency import Contact, Regions, contact_areas, contact_pairs, find_regions
+from dhr.progress import Progress, Step, silent
 
 CONTACT = 5.0
 """Pixels between two regions that touch. VOC paints a line of void, five pixels wide, where objects meet."""
@@ -117,7 +118,7 @@ def measure_adjacency(
     contact: float = CONTACT,
     whole_classes: bool = False,
     predictions: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> Adjacency:
     """Measure every mask, several at once; memory does not grow with their number.
 
@@ -127,7 +128,7 @@ def measure_adjacency(
         contact: largest distance, in pixels, between regions that touch (:func:`~dhr.ops.adjacency.find_regions`).
         whole_classes: all of a class in a mask is one region.
         predictions: folder of ``<name>.png``, of any method: the classes that vanish from them are counted.
-        progress: called with masks done and in all.
+        progress: called after each mask.
 
     Raises:
         DataError: no mask can be used, none shows a class that its photograph is tagged with, or there is no folder of
@@ -170,8 +171,7 @@ def measure_adjacency(
             elif seen.pred is not None and vanishing is not None:
                 vanishing.add(seen.truth, seen.pred, seen.regions)
                 other.add(seen.mask.name, seen.mask.tags, np.bincount(seen.pred.ravel(), minlength=256))
-        if progress is not None:
-            progress(done, len(masks))
+        progress(Step("adjacency", done, len(masks), "masks"))
     if not used:
         raise DataError(f"none of the {len(masks)} masks can be used: {problems[0].reason if problems else 'no mask'}")
     if vanishing is not None and not vanishing.compared:

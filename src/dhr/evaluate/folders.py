@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dhr.data.ground_truth import not_masks
 from dhr.data.listing import key_of, list_files, name_of
 from dhr.data.numbering import Numbering, numbering
-from dhr.data.problems import told
+from dhr.data.problems import problem_lines
 from dhr.data.samples import DataSet, Sample
-from dhr.data.truth_files import not_masks
 from dhr.errors import DataError
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.truth_folder import TruthFolder
@@ -50,7 +50,7 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
     paths = {sample.name: folder / present[key] for sample in scored if (key := key_of(sample.name)) in present}
     missing = [sample.name for sample in scored if sample.name not in paths]
     if missing and (not config.allow_missing or not paths):
-        others = told(not_masks(listing.problems), 1)
+        others = problem_lines(not_masks(listing.problems), 1)
         other = f" (not used: {others[0]})" if others else ""
         raise DataError(
             f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "

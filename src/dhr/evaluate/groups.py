@@ -1,6 +1,5 @@
 """Super-classes read off unsupervised features: classes whose mean centroids look alike."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from dhr.models.uss import UssModel
 from dhr.ops.centroids import class_average_pooling
 from dhr.ops.similarity import correlated_groups, feature_norms
 from dhr.ops.upsample import area_average
+from dhr.progress import Progress, Step, silent
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def uss_supers(
     centring: float,
     long_side: int,
     device: torch.device,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> tuple[ClassTable, tuple[Problem, ...]]:
     """The class table with super-classes from features: the groups of Eq. 4, for the data set instead of a photograph.
 
@@ -41,7 +41,7 @@ def uss_supers(
     Raises:
         DataError: no photograph has a truth, or none can be used.
     """
-    samples = [sample for sample in data.samples if sample.has_truth]
+    samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:
         raise DataError("--groups uss needs ground-truth masks to pool the features by, found none; give --supers")
     count = len(data.classes.names)
@@ -50,7 +50,7 @@ def uss_supers(
     problems = []
     for done, sample in enumerate(samples, start=1):
         try:
-            image, truth = data.read_image(sample), data.read_truth(sample)
+            image, truth = data.read_image(sample), data.read_ground_truth(sample)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         else:
@@ -62,8 +62,7 @@ def uss_supers(
                     sums = torch.zeros(count, features.shape[1], dtype=torch.float64)
                 sums[present] += _directions(features, masks).double().cpu()
                 seen[present] = True
-        if progress is not None:
-            progress(done, len(samples))
+        progress(Step("features", done, len(samples)))
     if not seen.any():
         first = f": {problems[0].reason}" if problems else ""
         raise DataError(f"none of the {len(samples)} photographs can be used for --groups uss{first}")

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.classes import read_classes, with_supers
+from dhr.data.ground_truth import ListsGroundTruth, not_masks
 from dhr.data.listing import key_of, list_files
 from dhr.data.numbering import Numbering, class_table_of, numbering
-from dhr.data.problems import told
+from dhr.data.problems import problem_lines
 from dhr.data.samples import ClassTable, DataSet
-from dhr.data.truth_files import ListsTruth, not_masks
 from dhr.data.voc_table import looks_like_voc, voc_classes
 from dhr.errors import DataError
 
@@ -40,7 +40,9 @@ def masks_of(data: DataSet) -> tuple[Mask, ...]:
     Raises:
         DataError: it has none.
     """
-    found = tuple(Mask(s.name, s.source, partial(data.read_truth, s), s.tags) for s in data.samples if s.has_truth)
+    found = tuple(
+        Mask(s.name, s.source, partial(data.read_ground_truth, s), s.tags) for s in data.samples if s.has_ground_truth
+    )
     if not found:
         raise DataError(without_truth(data, "add ground-truth masks, or use --truth"))
     return found
@@ -48,7 +50,7 @@ def masks_of(data: DataSet) -> tuple[Mask, ...]:
 
 def without_truth(data: DataSet, remedy: str) -> str:
     """The message about a data set without ground truth; it names the files that could not be used."""
-    stray = told(data.stray_truth, 2) if isinstance(data, ListsTruth) else []
+    stray = problem_lines(data.stray_ground_truth, 2) if isinstance(data, ListsGroundTruth) else []
     there = f" (not used: {' | '.join(stray)})" if stray else ""
     return f"none of the {len(data.samples)} photographs has a ground-truth mask{there}; {remedy}"
 
@@ -98,7 +100,7 @@ def _listed(folder: Path) -> Sequence[str]:
         raise DataError(f"expected a folder of masks at {folder}, found none; check the path")
     listing = list_files(folder, frozenset({".png"}))
     if not listing.files:
-        others = told(not_masks(listing.problems), 1)
+        others = problem_lines(not_masks(listing.problems), 1)
         there = f" (not used: {others[0]})" if others else ""
         raise DataError(f"{folder}: expected PNG masks, found none{there}; give the folder that holds them")
     return listing.files

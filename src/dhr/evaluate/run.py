@@ -1,6 +1,6 @@
 """Scores folders of masks against a data set's truth, strictly: what cannot be compared is an error, not a zero."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.agreement import Agreement, Check
-from dhr.data.made_of import Origins
-from dhr.data.problems import grouped
+from dhr.data.ground_truth import ListsGroundTruth, stray_notes
+from dhr.data.mask_origin import Origins
+from dhr.data.problems import group_problems
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
-from dhr.data.truth_files import ListsTruth, stray_notes
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.evaluate.compare import Comparison, difference
 from dhr.evaluate.config import EvaluateConfig
@@ -23,12 +23,11 @@ from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.evaluate.threads import in_order
 from dhr.evaluate.truth_folder import TruthFolder
+from dhr.progress import Progress, Step, silent
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Stages of the method in their order; ``mask`` is the final one."""
 
-Progress = Callable[[int, int], None]
-"""Called with (photographs done, photographs in all)."""
 
 _REASONS = 3  # that a message spells out
 
@@ -47,9 +46,7 @@ def stage_folders(out: Path) -> dict[str, Path]:
     return {stage: stage_folder(out, stage) for stage in stages}
 
 
-def evaluate(
-    data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
-) -> Scores:
+def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress = silent) -> Scores:
     """Compare ``predictions/<name>.png`` with the truth of every photograph that has one.
 
     The memory needed depends on the largest photographs, as many as there are threads, and on the number of classes;
@@ -68,7 +65,7 @@ def evaluate(
 
 
 def evaluate_stages(
-    data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress | None = None
+    data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> dict[str, Scores]:
     """Scores of every stage that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
 
@@ -78,7 +75,7 @@ def evaluate_stages(
 
 
 def compare(
-    data: DataSet, folders: Mapping[str, Path], config: EvaluateConfig = STRICT, progress: Progress | None = None
+    data: DataSet, folders: Mapping[str, Path], config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> Comparison:
     """Scores of several folders of masks, each truth read once, and the differences of all from the first.
 
@@ -89,7 +86,7 @@ def compare(
         raise ConfigError("expected at least one folder of masks, got none; name one")
     for folder in folders.values():
         check_folder(folder)
-    samples = [sample for sample in data.samples if sample.has_truth]
+    samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:
         raise DataError(without_truth(data, "add ground-truth masks, NAME.png for each photograph"))
     found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
@@ -115,8 +112,7 @@ def compare(
             agreement.add(sample, look.counts)
             for name, counts in look.counts.items():
                 tallies[name].add_counts(sample, counts)
-        if progress is not None:
-            progress(done, len(scored))
+        progress(Step("evaluate", done, len(scored)))
     _refuse(found, refused, unread, len(scored))
     agreement.truth.refuse_nothing()
 
@@ -179,7 +175,7 @@ class _Agreements:
             self._masks[name].add(sample.name, tags, one.seen)
 
     def checks(self, name: str) -> tuple[Check, ...]:
-        strays = stray_notes(self._data.stray_truth) if isinstance(self._data, ListsTruth) else []
+        strays = stray_notes(self._data.stray_ground_truth) if isinstance(self._data, ListsGroundTruth) else []
         return (
             *(Check("stray_truth", line) for line in strays),
             *(Check("classes", line) for line in self._data.notes if isinstance(self._data, TruthFolder)),
@@ -192,7 +188,7 @@ class _Agreements:
 def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:
     look = _Look({}, {}, {})
     try:
-        truth = data.read_truth(sample)
+        truth = data.read_ground_truth(sample)
         _check_ids(truth, data.classes)
     except ItemError as error:
         return _Look({}, {}, {}, str(error))
@@ -234,7 +230,7 @@ def _refuse(
 def _each_reason(problems: Sequence[Problem]) -> str:
     """Each reason once, with the photograph that has it first."""
     texts = []
-    for group in grouped(problems)[:_REASONS]:
+    for group in group_problems(problems)[:_REASONS]:
         one, *others = group.problems
         more = f" and {len(others)} more for the same reason" if others else ""
         texts.append(f"{one.source} ({one.reason}){more}")

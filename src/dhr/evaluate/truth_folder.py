@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.data.ground_truth import not_masks
 from dhr.data.listing import list_files
 from dhr.data.samples import Problem, Sample
-from dhr.data.truth_files import not_masks
 from dhr.errors import ItemError
 from dhr.evaluate.masks import Mask, classes_of, masks_in
 
@@ -24,12 +24,14 @@ class TruthFolder:
     def __init__(self, folder: Path) -> None:
         self.classes = classes_of(folder)
         self.problems: tuple[Problem, ...] = ()  # what cannot be read is found when it is scored
-        self.stray_truth = tuple(not_masks(list_files(folder, frozenset({".png"})).problems))
+        self.stray_ground_truth = tuple(not_masks(list_files(folder, frozenset({".png"})).problems))
         self._masks: dict[str, Mask] = {mask.name: mask for mask in masks_in(folder, self.classes)}
         first = next(iter(self._masks.values()))
         self.notes = () if first.numbering is None else first.numbering.all_notes
         tags = tuple(self.classes.foreground)
-        self.samples = tuple(Sample(mask.name, mask.source, tags, has_truth=True) for mask in self._masks.values())
+        self.samples = tuple(
+            Sample(mask.name, mask.source, tags, has_ground_truth=True) for mask in self._masks.values()
+        )
 
     def digest(self, sample: Sample) -> str:
         """There is no photograph, so this raises ItemError."""
@@ -43,7 +45,7 @@ class TruthFolder:
             f"{sample.source}: a folder of ground-truth masks has no photographs; give the data set with --data"
         )
 
-    def read_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Class ids and :data:`~dhr.data.samples.VOID`.
 
         Raises:

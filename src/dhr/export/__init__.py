@@ -14,11 +14,12 @@ from dhr.export.coco import write_coco
 from dhr.export.config import ExportConfig
 from dhr.export.cvat import write_cvat
 from dhr.export.labelstudio import write_labelstudio
-from dhr.export.masks import Item, Masks, Progress
+from dhr.export.masks import Item, Masks
 from dhr.export.png import write_png
 from dhr.export.servers import write_ade_server, write_voc_server
 from dhr.export.through_datumaro import write_datumaro
 from dhr.export.yolo import write_yolo
+from dhr.progress import Progress, silent
 
 Write = Callable[[Masks, Path, ExportConfig, str | None], Path]
 """Writes masks to a path, given settings and the name of the split; returns what to import."""
@@ -61,7 +62,7 @@ def export(
     *,
     split: str | None = None,
     palette: UInt8[np.ndarray, "256 3"] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Exported:
     """Write ``predictions/<name>.png`` of all photographs of ``data`` as the format ``to``.
 
@@ -72,8 +73,8 @@ def export(
         out: the file or folder to write.
         config: what the format leaves open.
         split: the name of the split that ``data`` is, for formats that hold it.
-        palette: the colour of each id, by default the data set's own, or PASCAL VOC's.
-        progress: called with (photographs done, in all).
+        palette: the colour of each id, by default the data set's own, or distinct ones.
+        progress: called after each photograph.
 
     Raises:
         ConfigError: there is no such format, its library is missing, or it cannot hold such classes.

@@ -7,12 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from dhr.data.json_text import MAX_RECORDS
 from dhr.data.listing import escapes
 from dhr.data.samples import Problem
 from dhr.errors import OutputError, PlaceError
 from dhr.files import hold, inside, remove, remove_temporaries
-from dhr.parsing import Fields, parse_json
+from dhr.parsing import MAX_RECORDS, Fields, parse_json
 
 LEDGER = ".dhr-export.jsonl"
 """First line: what is exported; then a line for each photograph: its split, name, the mask's digest, its files."""

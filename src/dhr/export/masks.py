@@ -11,13 +11,13 @@ from jaxtyping import UInt8
 from dhr.data.agreement import Agreement
 from dhr.data.images import SUFFIXES, read_size
 from dhr.data.listing import escapes
-from dhr.data.made_of import Origins
+from dhr.data.mask_origin import Origins
 from dhr.data.numbering import numbering
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
+from dhr.progress import Progress, Step, silent
 
-Progress = Callable[[int, int], None]
 """Called with (photographs done, photographs in all)."""
 MAX_MASK = 1_000_000_000
 """Largest file of a mask, bytes: the largest photographs have a quarter of that in pixels."""
@@ -70,7 +70,7 @@ class Masks:
     """
 
     def __init__(
-        self, data: DataSet, folder: Path, palette: UInt8[np.ndarray, "256 3"], progress: Progress | None = None
+        self, data: DataSet, folder: Path, palette: UInt8[np.ndarray, "256 3"], progress: Progress = silent
     ) -> None:
         if not folder.is_dir():
             raise DataError(
@@ -136,8 +136,7 @@ class Masks:
                     yield item
             except ItemError as error:
                 self.problems.append(Problem(sample.name, str(error)))
-            if self._progress is not None:
-                self._progress(number, total)
+            self._progress(Step("export", number, total))
         if not self.read_names:
             first = self.problems[0].reason if self.problems else "the data set is empty"
             raise DataError(f"none of the {total} masks in {self._folder} can be exported: {first}")

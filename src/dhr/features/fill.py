@@ -16,9 +16,7 @@ from dhr.errors import ItemError
 from dhr.features.pack import Axes
 from dhr.features.reader import Features
 from dhr.features.store import FeatureStore
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+from dhr.progress import Progress, Step, silent
 
 FITTED_ON = 256
 """Photographs that principal axes are fitted on, drawn by name."""
@@ -44,7 +42,7 @@ def fill(
     features: Features,
     store: FeatureStore,
     long_side: int,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Filled:
     """Compute what ``store`` lacks of the photographs of ``data``; entries that are there are verified.
 
@@ -61,14 +59,14 @@ def fill(
     order = random.Random().sample(data.samples, len(data.samples))
     read, computed = features.read, features.computed
     for done, (sample, image) in enumerate(_decoded(data, order, long_side)):
-        progress("features", done, len(order))
+        progress(Step("features", done, len(order)))
         try:
             features(image())
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
         except (MemoryError, torch.OutOfMemoryError):
             problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long_side")
-    progress("features", len(order), len(order))
+    progress(Step("features", len(order), len(order)))
     left_out = [problems[name] for name in sorted(problems)]
     return Filled(features.read - read, features.computed - computed, store.disk.removed, (*data.problems, *left_out))
 
@@ -84,12 +82,12 @@ def _fit(
     drawn = sorted(data.samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name))[:FITTED_ON]
     axes = Axes()
     for done, (_, image) in enumerate(_decoded(data, drawn, long_side)):
-        progress("axes", done, len(drawn))
+        progress(Step("axes", done, len(drawn)))
         try:
             axes.add(features.compute(image()))
         except (ItemError, MemoryError, torch.OutOfMemoryError):  # reported when it is filled in
             continue
-    progress("axes", len(drawn), len(drawn))
+    progress(Step("axes", len(drawn), len(drawn)))
     store.set_basis(axes.first(store.pca), features.network)
 
 

@@ -18,7 +18,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.errors import ConfigError, ItemError, OutputError, PlaceError
 from dhr.features.entry import Shape, entry_bytes, read_entry
 from dhr.features.limit import ENTRY_SUFFIX, DiskLimit, note_use
@@ -26,7 +25,7 @@ from dhr.features.pack import Packed, Reduction
 from dhr.features.settings import StoreConfig
 from dhr.features.source import Source
 from dhr.files import inside, remove, write_bytes, write_json
-from dhr.parsing import Fields
+from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 LAYOUT = 1

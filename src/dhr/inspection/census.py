@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.evaluate.threads import in_order
 from dhr.inspection.choice import chosen
 from dhr.inspection.look import Picture, Seen, look
+from dhr.progress import Progress, Step, silent
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,7 @@ def _truth_json(one: ClassCensus) -> dict[str, int]:
     }
 
 
-def inspect_data(
-    data: DataSet, progress: Callable[[int, int], None] | None = None, workers: int | None = None
-) -> Inspection:
+def inspect_data(data: DataSet, progress: Progress = silent, workers: int | None = None) -> Inspection:
     """Read every photograph and every truth mask once.
 
     Of a photograph its name, size and digest stay in memory, and the pictures of a few; the rest does not grow with
@@ -127,7 +126,7 @@ def inspect_data(
 
     Args:
         data: the data set.
-        progress: called with photographs done and in all.
+        progress: called after each photograph.
         workers: threads; by default one for each processor.
     """
     shown = chosen(data.samples, len(data.classes.names))
@@ -136,8 +135,7 @@ def inspect_data(
     seen = in_order(partial(_look, data, pictured), data.samples, workers)
     for done, one in enumerate(seen, start=1):
         census.add(one)
-        if progress is not None:
-            progress(done, len(data.samples))
+        progress(Step("inspect", done, len(data.samples)))
     return census.result(data, shown)
 
 
@@ -204,7 +202,7 @@ class _Census:
             tags=dict(self._tags),
             together=self._together,
             sizes=dict(self._sizes),
-            listed_truth=sum(sample.has_truth for sample in data.samples),
+            listed_truth=sum(sample.has_ground_truth for sample in data.samples),
             read_truth=self._read_truth,
             void=int(self._pixels[VOID]) / pixels if pixels else math.nan,
             duplicates=tuple(

@@ -46,9 +46,9 @@ def look(data: DataSet, sample: Sample, with_picture: bool) -> Seen:
     except ItemError as error:
         problems.append(_problem(sample, error))
     truth = None
-    if sample.has_truth and image is not None:  # its size is the photograph's, so that without one it says nothing
+    if sample.has_ground_truth and image is not None:  # its size is that of the photograph
         try:
-            truth = data.read_truth(sample)
+            truth = data.read_ground_truth(sample)
         except ItemError as error:
             problems.append(_problem(sample, error))
     return Seen(

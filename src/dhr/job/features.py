@@ -6,9 +6,9 @@ from torch import nn
 from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.features import Features, FeatureStore, Filled, StoreConfig, fill
-from dhr.features.fill import Progress
 from dhr.job.settings import RunConfig
 from dhr.models.uss import build_uss
+from dhr.progress import Progress, silent
 
 
 def build_features(config: RunConfig, device: torch.device, asked: StoreConfig | None = None) -> Features:
@@ -37,7 +37,7 @@ def fill_store(
     data: DataSet,
     config: RunConfig,
     asked: StoreConfig,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> tuple[Filled, FeatureStore]:
     """Compute the USS features of all photographs that the store of the settings lacks.
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dhr.data.json_text import MAX_RECORDS, load_json
 from dhr.errors import OutputError
 from dhr.files import TEMPORARY_SUFFIX, hold, inside, remove, remove_temporaries, remove_tree, write_json
 from dhr.job.record import check_run
 from dhr.job.settings import differences
+from dhr.parsing import MAX_RECORDS, load_json
 
 _LOCK = "run.lock"
 _FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")
-_SIGHTINGS, _FEATURES = "work/survey", "work/uss"
+_CELLS, _FEATURES = "work/survey", "work/uss"
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,13 @@ class OutputFolder:
         """What the scan found."""
         return self._file("work/scan.json")
 
-    @property
-    def checkpoint(self) -> Path:
-        """State of the classifier's training after its last epoch."""
-        return self._file("work/classifier.pt")
+    def checkpoint(self, name: str) -> Path:
+        """State of a training of the map source after its last epoch."""
+        return self._file(f"work/{name}.checkpoint")
 
-    @property
-    def affinity_checkpoint(self) -> Path:
-        """State of the training of the heads of `wss.kind irn` after its last epoch."""
-        return self._file("work/affinity.pt")
+    def fitted(self, file: str) -> Path:
+        """Result of a training of the map source."""
+        return self._file(file)
 
     @property
     def head(self) -> Path:
@@ -54,7 +52,7 @@ class OutputFolder:
     @property
     def head_checkpoint(self) -> Path:
         """State of the training of a head of USS features after its last epoch."""
-        return self._file("work/head.pt")
+        return self._file("work/head.checkpoint")
 
     @property
     def classifier(self) -> Path:
@@ -62,23 +60,13 @@ class OutputFolder:
         return self._file("classifier.safetensors")
 
     @property
-    def affinity(self) -> Path:
-        """The trained heads of `wss.kind irn`."""
-        return self._file("affinity.safetensors")
-
-    @property
     def survey(self) -> Path:
         """Discriminants of the classes, from all photographs."""
         return self._file("survey.safetensors")
 
-    @property
-    def sightings(self) -> Path:
-        """What a survey that is not finished has seen so far."""
-        return self._folder(_SIGHTINGS)
-
-    def sighting(self, name: str) -> Path:
-        """What it has seen in a photograph."""
-        return self._file(f"{_SIGHTINGS}/{name}.safetensors")
+    def survey_cells(self, name: str) -> Path:
+        """Cells of a photograph that a survey keeps until it is finished."""
+        return self._file(f"{_CELLS}/{name}.safetensors")
 
     @property
     def student(self) -> Path:
@@ -164,9 +152,9 @@ class OutputFolder:
                 f"{self.record} cannot be read ({reason}); choose another --out, or delete the folder"
             ) from error
 
-    def remove_sightings(self) -> None:
-        """Delete what a survey has seen, once it is finished."""
-        remove_tree(self.root, _SIGHTINGS)
+    def remove_survey_cells(self) -> None:
+        """Delete the cells of all photographs, once the survey is finished."""
+        remove_tree(self.root, _CELLS)
 
     def remove_features(self, name: str) -> None:
         """Delete USS features of a photograph that are damaged."""

@@ -14,23 +14,22 @@ from torch import Tensor
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
 from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.made_of import read_digest
 from dhr.data.matching import match_lines
 from dhr.data.palette import class_palette
-from dhr.data.photographs import Photograph, photographs_below
+from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import read_tags
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError, WeightsError
 from dhr.files import digest_regular, is_own_file, write_json
 from dhr.job.folder import OutputFolder
-from dhr.job.overview import SHOWN, write_overview
-from dhr.job.run import Progress
 from dhr.job.settings import RunConfig, plain
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
+from dhr.progress import Progress, Step, silent
+from dhr.records.item import read_item
 from dhr.train.student_file import read_student
 
 
@@ -64,7 +63,8 @@ class Predicted:
 
     masks: int
     skipped: tuple[Problem, ...]
-    overview: Path
+    photographs: UntaggedDataSet
+    """Whatever was listed, for the report."""
     strange: tuple[str, ...] = ()
     """Masks in the folder that are of none of these photographs, or of one that changed and cannot be used now."""
     notes: tuple[str, ...] = ()
@@ -81,12 +81,15 @@ class _Segmenter:
     config: PredictConfig
     device: torch.device
 
-    def __call__(self, rgb: UInt8[np.ndarray, "h w 3"], allowed: Sequence[int] | None) -> UInt8[np.ndarray, "h w"]:
+    def __call__(
+        self, rgb: UInt8[np.ndarray, "h w 3"], allowed: Sequence[int] | None
+    ) -> tuple[UInt8[np.ndarray, "h w"], float]:
+        """Return the mask of a photograph, and how certain it is, 0..1."""
         image = working_image(rgb, self.long_side).to(self.device).unsqueeze(0)
         scores = probabilities(self.student, image, self.config, allowed)
         ids = torch.arange(len(self.classes.names), dtype=torch.uint8, device=self.device)
         labels: UInt8[np.ndarray, "h w"] = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
-        return labels
+        return labels, confidence(scores[0].cpu())
 
 
 def predict(
@@ -95,7 +98,7 @@ def predict(
     out: Path,
     config: PredictConfig,
     tags: Path | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Predicted:
     """Segment every photograph of the folder ``images`` into ``out/masks``; interrupted, the same call goes on.
 
@@ -137,7 +140,7 @@ def predict(
         folder.write_record({"status": "running", **state})
         made: list[Photograph] = []
         for done, photograph in enumerate(listing.listed):
-            progress("predict", done, len(listing.listed))
+            progress(Step("predict", done, len(listing.listed)))
             try:
                 _make(photograph, folder, segment, colours, known)
                 made.append(photograph)
@@ -146,18 +149,14 @@ def predict(
             except (MemoryError, torch.OutOfMemoryError):
                 reason = "not enough memory to work on it; lower --long_side"
                 problems.append(Problem(printable(str(photograph.path)), reason))
-        progress("predict", len(listing.listed), len(listing.listed))
-        overview = out / "overview.png"
-        try:
-            write_overview(overview, [(one.path, folder.mask(one.name)) for one in made[:SHOWN]], colours)
-        except ItemError as error:
-            problems.append(Problem(str(overview), str(error)))
+        progress(Step("predict", len(listing.listed), len(listing.listed)))
         strange = _strange(folder, made)
         skipped = [asdict(problem) for problem in problems]
         folder.write_record(
             {"status": "finished", **state, "masks": len(made), "skipped": skipped, "strange": list(strange)}
         )
-    return Predicted(len(made), tuple(problems), overview, strange, tuple(notes))
+    photographs = UntaggedDataSet(classes, listing.listed)
+    return Predicted(len(made), tuple(problems), photographs, strange, tuple(notes))
 
 
 def student_digest(student: Path) -> str:
@@ -190,15 +189,30 @@ def _make(
         digest = _digest(path)
     except OSError as error:
         raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
-    if read_digest(folder.item(name)) == digest and is_own_file(folder.mask(name)):
+    item = read_item(folder.item(name))
+    if item is not None and item.digest == digest and is_own_file(folder.mask(name)):
         return
     rgb = read_rgb(path)
-    labels = segment(rgb, allowed)
+    labels, quality = segment(rgb, allowed)
     write_mask(folder.mask(name), labels, colours)
-    write_json(
-        folder.item(name),
-        {"image": printable(str(path)), "width": rgb.shape[1], "height": rgb.shape[0], "digest": digest},
-    )
+    record = {"image": printable(str(path)), "width": rgb.shape[1], "height": rgb.shape[0], "digest": digest}
+    pixels = np.bincount(labels.ravel(), minlength=256)
+    ratios = {one: pixels[index] / labels.size for index, one in enumerate(segment.classes.names) if pixels[index]}
+    write_json(folder.item(name), {**record, "quality": quality, "ratios": ratios})
+
+
+def confidence(scores: Float[Tensor, "c h w"]) -> float:
+    """Return how certain a mask is, 0..1: the mean over its classes of their mean probability where they win.
+
+    Every class has the same weight, as in mIoU.
+
+    >>> confidence(torch.tensor([[[0.75, 0.2, 0.05]], [[0.25, 0.8, 0.95]]]))
+    0.8125
+    """
+    best, winners = (scores / scores.sum(0).clamp_min(1e-12)).max(0)  # (h, w) each
+    sums = torch.bincount(winners.flatten(), best.flatten().double(), len(scores))  # (c,)
+    pixels = torch.bincount(winners.flatten(), minlength=len(scores))
+    return round(float((sums[pixels > 0] / pixels[pixels > 0]).mean()), 6)
 
 
 def _strange(folder: OutputFolder, made: Sequence[Photograph]) -> tuple[str, ...]:

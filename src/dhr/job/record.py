@@ -7,8 +7,8 @@ from typing import Any
 from dhr.parsing import Fields
 
 MAX_SIDE = 1 << 31
-_GROUPS = ("wss", "uss")
-_DIGESTS = ("weights", "head", "maps")
+_GROUPS = ("wss", "uss", "classifier")
+_DIGESTS = ("weights", "head", "maps", "file")
 
 
 def check_run(value: Any) -> dict[str, Any]:
@@ -40,9 +40,8 @@ def _check_identity(identity: Fields) -> None:
     if "settings" not in identity:
         return
     settings = identity.fields("settings")
-    for name in ("features", "classifier"):
-        if name in settings:
-            settings.text(name)
+    if "features" in settings:
+        settings.text("features")
     for group in _GROUPS:
         if group in settings:
             part = settings.fields(group)

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,27 +12,22 @@ from typing import Any
 import torch
 
 import dhr
-from dhr.data.json_text import MAX_RECORD, load_json
-from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, ItemError
 from dhr.files import is_own_file
 from dhr.job.deterministic import make_deterministic
 from dhr.job.folder import OutputFolder
-from dhr.job.map_check import check_maps
-from dhr.job.masks import make_mask
+from dhr.job.masks import MaskMaker
 from dhr.job.meter import Meter
-from dhr.job.models import Models, build_models, train, train_heads
+from dhr.job.models import Models, build_models, finish
 from dhr.job.record import ItemRecord
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig, plain
-from dhr.job.stored_maps import StoredMaps
 from dhr.job.survey import make_survey
 from dhr.method.survey import Survey
-from dhr.models.wss.irn import IrnClassifier
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+from dhr.parsing import MAX_RECORD, load_json
+from dhr.progress import Progress, Step, silent
+from dhr.sources import Given
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
@@ -59,7 +54,7 @@ def run(
     data: DataSet,
     out: Path,
     config: RunConfig,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
     preset: str = "default",
 ) -> Outcome:
     """Make a mask for every photograph of ``data`` in the folder ``out``.
@@ -113,11 +108,11 @@ def run(
             with meter.stage("models"):
                 models = build_models(data, config, folder, device)
             # Files of maps may need other settings, which is known once all of them were looked at.
-            open_still = {"settings"} if isinstance(models.wss, StoredMaps) else set()
+            open_still = {"settings"} if models.source.reads_files else set()
             now = {key: value for key, value in state["identity"].items() if key not in open_still}
             folder.write_record({**state, "identity": now})
         with meter.stage("scan"):
-            found = scan(data, folder, lambda done, total: progress("scan", done, total))
+            found = scan(data, folder, progress)
         identity["photographs and tags"] = found.digest
         folder.refuse_other(before, identity)
         state["identity"] = identity
@@ -127,46 +122,32 @@ def run(
         if todo and models is None:
             with meter.stage("models"):
                 models = build_models(data, config, folder, device)
-        if todo and models is not None and isinstance(models.wss, StoredMaps):
+        if todo and models is not None and models.source.reads_files:
             with meter.stage("maps"):
-                checked = check_maps(models.wss, found, lambda done, total: progress("maps", done, total))
-            models, found, notes = replace(models, wss=checked.maps), checked.scan, checked.notes
+                sizes = {name: (seen.height, seen.width) for name, seen in found.seen.items()}
+                checked = models.source.check(found.samples, sizes, progress)
+            found = replace(found, samples=checked.samples, problems=(*found.problems, *checked.problems))
+            notes = checked.notes
             todo = _unfinished(folder, found, config)
         problems = list(found.problems)
         if todo or record.get("status") != "finished":
             folder.write_record(state)
         if todo:
             assert models is not None
-            with meter.stage("classifier"):
-                train(
-                    models.wss,
-                    data,
-                    found.samples,
-                    config,
-                    folder,
-                    lambda done, total: progress("classifier", done, total),
-                )
-            folder.write_record(state)
-            if isinstance(models.wss, IrnClassifier):
-                with meter.stage("affinity"):
-                    train_heads(
-                        models.wss,
-                        data,
-                        found.samples,
-                        config,
-                        folder,
-                        lambda done, total: progress("affinity", done, total),
-                    )
+            for fitting in models.source.fittings:
+                with meter.stage(fitting.name):
+                    finish(fitting, data, found.samples, folder, progress)
                 folder.write_record(state)
             made_in = folder.first if config.recursion else folder
             missing = _unfinished(made_in, found, config)
             survey = None
             if config.method.survey > 0 and (missing or config.recursion):
                 with meter.stage("survey"):
-                    survey = make_survey(models, data, found.samples, config, device, folder, progress)
+                    survey = make_survey(models, data, found.samples, config, folder, progress)
                 folder.write_record(state)
             with meter.stage("masks"):
-                problems += _make_masks(models, data, found, missing, config, device, made_in, progress, survey=survey)
+                make = MaskMaker(data, models, config, made_in, survey)
+                problems += _make_masks(make, found, missing, progress)
             if config.recursion:
                 folder.write_record(state)
                 problems += _again(models, data, found, config, device, folder, identity, meter, progress, survey)
@@ -180,31 +161,20 @@ def run(
 
 
 def _make_masks(
-    models: Models,
-    data: DataSet,
-    found: Scan,
-    todo: Sequence[Sample],
-    config: RunConfig,
-    device: torch.device,
-    folder: OutputFolder,
-    progress: Progress,
-    stage: str = "masks",
-    survey: Survey | None = None,
+    make: MaskMaker, found: Scan, todo: Sequence[Sample], progress: Progress, stage: str = "masks"
 ) -> list[Problem]:
     """Make the masks of ``todo``; what could not be made."""
     problems = []
-    colours = class_palette(data.classes)
     total = len(found.samples)
     for done, sample in enumerate(todo, start=total - len(todo)):
-        progress(stage, done, total)
-        digest = found.seen[sample.name].digest
+        progress(Step(stage, done, total))
         try:
-            make_mask(data, sample, models.wss, models.uss, config, device, folder, colours, survey, digest)
+            make(sample, found.seen[sample.name].digest)
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
             problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
-    progress(stage, total, total)
+    progress(Step(stage, total, total))
     return problems
 
 
@@ -222,9 +192,10 @@ def _again(
 ) -> list[Problem]:
     """Recursion: a student learns the masks of ``folder.first``, its maps make the next; what could not be made."""
     from dhr.job.students import Masks, joint_course, trained_student
-    from dhr.train.joint import make_fabric
+    from dhr.sources.student import StudentSource
+    from dhr.train.fabric import make_fabric
 
-    fabric = make_fabric(config.joint, device)
+    fabric = make_fabric(config.student_training, device)
     if fabric.world_size > 1:
         raise ConfigError("dhr run works in one process; with several, use dhr train")
     first = {sample.name for sample in _unfinished(folder.first, found, config)}
@@ -233,13 +204,14 @@ def _again(
         learned = trained_student(
             data, usable, lambda: joint_course(models, config, data.classes, fabric, masks=True, survey=survey),
             Masks(folder.first.masks, data.classes), config, folder, fabric, {"identity": identity},
-            lambda stage, done, total, note: progress(stage, done, total),
+            progress,
         )  # fmt: skip
     found = replace(found, samples=tuple(usable))
     todo = _unfinished(folder, found, config)
     with meter.stage("second masks"):
-        second = Models(learned.student, models.uss)
-        made = _make_masks(second, data, found, todo, config, device, folder, progress, "second masks", survey)
+        second = Models(StudentSource(Given(config, data.classes, device), learned.student), models.uss)
+        make = MaskMaker(data, second, config, folder, survey)
+        made = _make_masks(make, found, todo, progress, "second masks")
     return [*learned.problems, *made]
 
 

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dhr.data.json_text import MAX_RECORDS, load_json
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
 from dhr.job.folder import OutputFolder
-from dhr.parsing import Fields, as_whole
+from dhr.parsing import MAX_RECORDS, Fields, as_whole, load_json
+from dhr.progress import Progress, Step
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Scan:
     """What was found out of each usable photograph, by name."""
 
 
-def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], None]) -> Scan:
+def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     """Decode every photograph, remembering those that were decoded before and have not changed.
 
     Raises:
@@ -68,9 +68,9 @@ def scan(data: DataSet, folder: OutputFolder, progress: Callable[[int, int], Non
             whole.update(json.dumps([sample.name, digest, sample.tags]).encode())
         else:
             problems.append(Problem(sample.source, entry.reason or ""))
-        progress(done, len(data.samples))
+        progress(Step("scan", done, len(data.samples)))
     if not samples:
-        raise DataError(f"none of the {len(data.samples)} photographs can be read: {' | '.join(told(problems, 3))}")
+        raise DataError(f"none of the {len(data.samples)} photographs can be read: {summary(problems, 3)}")
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     if found != known:

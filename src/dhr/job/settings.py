@@ -6,23 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from dhr.data.cam_files import SUFFIXES
-from dhr.data.transforms import ImageConfig
+from dhr.data.image_config import ImageConfig
 from dhr.errors import ConfigError, WeightsError
-from dhr.features.store import known_reduction
 from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.student import Mask2FormerConfig, StudentConfig
-from dhr.models.uss import UssConfig
-from dhr.models.weights import HUB, NONE
-from dhr.models.wss import WssConfig
-from dhr.train.affinity import AffinityConfig
-from dhr.train.classifier import TrainConfig
-from dhr.train.joint_config import JointConfig
+from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
+from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingConfig
+
+if TYPE_CHECKING:
+    import torch
 
 _SHA256 = "sha256:"
 MAX_WEIGHTS = 64_000_000_000
@@ -35,7 +30,7 @@ class RunConfig:
 
     image: ImageConfig = field(default_factory=ImageConfig)
     wss: WssConfig = field(default_factory=WssConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     affinity: AffinityConfig = field(default_factory=AffinityConfig)
     uss: UssConfig = field(default_factory=UssConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
@@ -44,9 +39,7 @@ class RunConfig:
     """Whether the masks train a student, whose maps make the next masks, which are the result."""
     student: StudentConfig = field(default_factory=StudentConfig)
     mask2former: Mask2FormerConfig = field(default_factory=Mask2FormerConfig)
-    joint: JointConfig = field(default_factory=JointConfig)
-    classifier: Path | None = None
-    """A `classifier.safetensors` of another run, used instead of training one."""
+    student_training: StudentTrainingConfig = field(default_factory=StudentTrainingConfig)
     stages: bool = True
     """Whether to keep the masks of the steps in between, and the CAMs."""
     doubtful: float = 0.0
@@ -84,31 +77,33 @@ class RunConfig:
             )
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
-        if self.train.crop < 2 * self.wss.output_stride:
+        if self.classifier.crop < 2 * self.wss.output_stride:
             raise ConfigError(
-                f"train.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, for batch "
-                f"statistics; got {self.train.crop}"
+                f"classifier.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, for batch "
+                f"statistics; got {self.classifier.crop}"
             )
         if self.wss.kind == "irn" and self.affinity.crop < 2 * self.wss.output_stride:
             raise ConfigError(
                 f"affinity.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, to hold more "
                 f"than one value of a CAM each way; got {self.affinity.crop}"
             )
-        if self.joint.crop < 2 * self.wss.output_stride:
+        if self.student_training.crop < 2 * self.wss.output_stride:
             raise ConfigError(
-                f"joint.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride; "
-                f"got {self.joint.crop}"
+                f"student_training.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride; "
+                f"got {self.student_training.crop}"
             )
         for name, value in _leaves(asdict(self)):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name} must be a finite number, got {value}")
 
-    def find_device(self) -> torch.device:
+    def find_device(self) -> "torch.device":
         """The device to run on.
 
         Raises:
             ConfigError: there is no such device here.
         """
+        import torch
+
         name = self.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -121,7 +116,7 @@ class RunConfig:
             ) from error
         return device
 
-    def identity(self, device: torch.device, before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    def identity(self, device: "torch.device", before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """What must be the same for a run to be continued: every setting that the masks depend on, weights by content.
 
         Files of weights that are gone count as those of the identity ``before``: a finished run needs them no more.
@@ -131,13 +126,13 @@ class RunConfig:
         """
         settings = asdict(self)
         settings["device"] = device.type
-        settings["train"].pop("workers")
+        settings["classifier"].pop("workers")
         settings["affinity"].pop("workers")
-        settings["joint"].pop("workers")
+        settings["student_training"].pop("workers")
         settings.pop("mask2former")  # a run has none
         if not self.recursion:
             settings.pop("student")
-            settings.pop("joint")
+            settings.pop("student_training")
         if self.wss.kind != "irn":
             settings.pop("affinity")
         if self.wss.kind == "clip" and Path(self.wss.backbone).is_dir():
@@ -157,25 +152,28 @@ class RunConfig:
         # A plain store holds what is computed without one; only one that reduces features changes the masks.
         settings.pop("features")
         if self.features is not None:
+            from dhr.features.store import known_reduction
+
             name = known_reduction(self.features)
             name = before.get("features", "") if name is None else name
             if name:
                 settings["features"] = name
-        if self.classifier is not None:
-            settings["classifier"] = _digest(self.classifier, "classifier", before.get("classifier"))
+        if self.classifier.file is not None:
+            known = before.get("classifier", {}).get("file")
+            settings["classifier"]["file"] = _digest(self.classifier.file, "classifier.file", known)
         return plain(settings)
 
-    def training_identity(self, device: torch.device) -> dict[str, Any]:
+    def training_identity(self, device: "torch.device") -> dict[str, Any]:
         """The same for a student's training: what its kind depends on.
 
         Raises:
             WeightsError: weights are missing.
         """
         settings = self.identity(device)
-        settings["joint"] = asdict(self.joint)
-        settings["joint"].pop("workers")
+        settings["student_training"] = asdict(self.student_training)
+        settings["student_training"].pop("workers")
         if self.student.kind == "mask2former":
-            for name in ("wss", "train", "affinity", "uss", "method", "boundary", "features"):
+            for name in ("wss", "classifier", "affinity", "uss", "method", "boundary", "features"):
                 settings.pop(name, None)
             settings["student"] = {"kind": self.student.kind}
             settings["mask2former"] = asdict(self.mask2former)

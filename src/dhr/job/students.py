@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,29 +16,27 @@ from torch import Tensor
 
 from dhr.data.numbering import Numbering, numbering
 from dhr.data.palette import class_palette
-from dhr.data.problems import told
+from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
+from dhr.errors import DataError, ItemError, PlaceError
 from dhr.features import Features
 from dhr.features.entry import read_entry
 from dhr.files import inside, write_bytes
 from dhr.job.folder import OutputFolder
-from dhr.job.models import Models, tag_state
+from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey
-from dhr.models.student import StudentModel
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
-from dhr.models.wss.classifier import TagClassifier
-from dhr.train.crop_data import CropBatch, CropDataset, Geometry
-from dhr.train.joint import train_student
+from dhr.progress import Progress, Step
+from dhr.sources import MapSource
+from dhr.train.crops import Geometry, TrainingSet
 from dhr.train.live import given_targets
 from dhr.train.objectives import JointObjective, Objective, SetObjective
+from dhr.train.student_crops import CropBatch, CropDataset
 from dhr.train.student_file import read_student, write_student
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with (stage, done, total, note)."""
+from dhr.train.student_training import Place, StudentPlan, train_student
 
 _SHOWN = 4  # photographs whose masks are drawn now and then
 
@@ -129,7 +127,7 @@ def keep_features(
     """
     problems = {}
     for done, sample in enumerate(samples):
-        progress("USS features", done, len(samples), "")
+        progress(Step("USS features", done, len(samples)))
         path = folder.features(sample.name)
         try:
             image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
@@ -138,7 +136,7 @@ def keep_features(
                 uss.keep(image, path)
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
-    progress("USS features", len(samples), len(samples), "")
+    progress(Step("USS features", len(samples), len(samples)))
     return problems
 
 
@@ -150,43 +148,31 @@ def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
         return False
 
 
-def new_student(wss: TagClassifier, config: RunConfig, classes: ClassTable) -> Student:
-    """A student that begins as the trained classifier; its decoder is random, from the seed."""
+def new_student(source: MapSource, config: RunConfig, classes: ClassTable) -> Student:
+    """A student that begins as the trained classifier; its decoder is random, from the seed.
+
+    Raises:
+        ConfigError: the source has no such classifier.
+    """
     torch.manual_seed(config.seed)
-    tagger = TagClassifier(replace(config.wss, kind="classifier", weights=NONE), len(classes.foreground))
-    tagger.load_state_dict(tag_state(wss))
-    return Student(tagger, config.student, len(classes.names))
-
-
-@dataclass(frozen=True)
-class Course:
-    """A student that nobody has taught yet, and how it is going to be."""
-
-    student: StudentModel
-    objective: Objective
-    freeze_norm: bool
-    """Whether its encoder's batch statistics stay."""
-    uss: Features | None = None
-    """Whose features the objective needs."""
+    return Student(source.begin_student(), config.student, len(classes.names))
 
 
 def joint_course(
     models: Models, config: RunConfig, classes: ClassTable, fabric: Fabric, masks: bool, survey: Survey | None = None
-) -> Course:
+) -> StudentPlan:
     """Recursion: the student begins as the trained classifier.
 
     Raises:
         ConfigError: there is none.
     """
-    if not isinstance(models.wss, TagClassifier):
-        raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
-    student = new_student(models.wss, config, classes)
-    objective = JointObjective(student, config.joint, config.method, config.boundary, fabric, masks, survey)
-    freeze = config.joint.freeze_norm and config.wss.weights != NONE
-    return Course(student, objective, freeze, models.uss if config.joint.recursion else None)
+    student = new_student(models.source, config, classes)
+    objective = JointObjective(student, config.student_training, config.method, config.boundary, fabric, masks, survey)
+    freeze = config.wss.weights != NONE
+    return StudentPlan(student, objective, freeze, models.uss if config.student_training.recursion else None)
 
 
-def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> Course:
+def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -> StudentPlan:
     """A second stage on finished masks.
 
     Raises:
@@ -197,8 +183,8 @@ def mask2former_course(config: RunConfig, classes: ClassTable, fabric: Fabric) -
 
     torch.manual_seed(config.seed)
     student = build_mask2former(config.mask2former, len(classes.names), classes.background)
-    return Course(
-        student, SetObjective(student, fabric), config.joint.freeze_norm and config.mask2former.weights != NONE
+    return StudentPlan(
+        student, SetObjective(student, fabric), config.mask2former.weights != NONE
     )  # fmt: skip
 
 
@@ -221,7 +207,7 @@ class Learned:
 def trained_student(
     data: DataSet,
     samples: Sequence[Sample],
-    course: Callable[[], Course],
+    course: Callable[[], StudentPlan],
     masks: Masks | None,
     config: RunConfig,
     folder: OutputFolder,
@@ -247,26 +233,14 @@ def trained_student(
     lost = fabric.broadcast(lost)
     samples = [sample for sample in samples if sample.name not in lost]
     if not samples:
-        raise DataError(f"the features of no photograph could be kept: {' | '.join(told([*lost.values()], 3))}")
-    crops = CropDataset(
-        data, samples, masks, None if plan.uss is None else KeptFeatures(folder), side=config.joint.crop,
-        cells=grid_size(config.joint.crop, config.joint.crop, config.image.grid_stride)[0], scale=config.joint.scale,
-        jitter=config.joint.jitter, long_side=config.image.long_side, seed=config.seed,
-    )  # fmt: skip
+        raise DataError(f"the features of no photograph could be kept: {summary([*lost.values()], 3)}")
+    cells = grid_size(config.student_training.crop, config.student_training.crop, config.image.grid_stride)[0]
+    photographs = TrainingSet(data, samples, config.image.long_side, config.seed)
+    features = None if plan.uss is None else KeptFeatures(folder)
+    crops = CropDataset(photographs, config.student_training, masks, features, cells)
     pictures = _Pictures(crops, plan.objective, folder.training, fabric)
-    student = train_student(
-        plan.student,
-        plan.objective,
-        crops,
-        config.joint,
-        fabric=fabric,
-        freeze_norm=plan.freeze_norm,
-        seed=config.seed,
-        folder=folder.training,
-        progress=lambda done, total, note: progress("student", done, total, note),
-        look=pictures,
-        about=about,
-    )
+    place = Place(fabric, folder.training, progress, pictures, about)
+    student = train_student(plan, crops, config.student_training, place)
     if fabric.is_global_zero:
         write_student(folder.student, student, data.classes, config.image.long_side)
     fabric.barrier()
@@ -280,13 +254,13 @@ class _Pictures:
         self.crops, self.objective, self.folder, self.fabric = crops, objective, folder, fabric
         self.problems: list[Problem] = []  # pictures whose place is taken
         # Those with the most tags have most to show.
-        self.shown = sorted(range(len(crops)), key=lambda index: -len(crops.samples[index].tags))[:_SHOWN]
+        samples = crops.photographs.samples
+        self.shown = sorted(samples, key=lambda sample: -len(sample.tags))[:_SHOWN]
 
     @torch.no_grad()
     def __call__(self, step: int, student: Any) -> None:
         """Write ``pictures/step-N.png``."""
-        student.eval()
-        rows = [self._row(index, student) for index in self.shown]
+        rows = [self._row(sample, student) for sample in self.shown]
         buffer = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(buffer, "PNG")
         path = inside(self.folder, f"pictures/step-{step:08d}.png")
@@ -295,15 +269,14 @@ class _Pictures:
         except PlaceError as error:
             self.problems.append(Problem(str(path), str(error)))
 
-    def _row(self, index: int, student: Any) -> UInt8[np.ndarray, "h w 3"]:
-        data, sample, side = self.crops.data, self.crops.samples[index], self.crops.side
-        image = working_image(data.read_image(sample), self.crops.long_side)
+    def _row(self, sample: Sample, student: Any) -> UInt8[np.ndarray, "h w 3"]:
+        side, image = self.crops.config.crop, self.crops.photographs.image(sample)
         height, width = (max(side, round(side * one / min(image.shape[-2:]))) for one in image.shape[-2:])
         middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
         crop = CropBatch(*(self.fabric.to_device(one[None]) for one in self.crops.cut(sample, image, middle, None)))
         given, live = given_targets(crop), self.objective.targets(student, crop)
         own = student.segment(crop.images).argmax(dim=1)
-        colours = class_palette(data.classes)
+        colours = class_palette(self.crops.photographs.data.classes)
         photograph = (crop.images[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
         masks = [colours[one[0].cpu().numpy()] for one in (given.labels, live.labels, own)]
         return np.hstack([photograph, *masks])

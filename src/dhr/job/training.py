@@ -12,26 +12,26 @@ from lightning_fabric import Fabric
 
 import dhr
 from dhr.data.agreement import Agreement
-from dhr.data.made_of import Origins
-from dhr.data.problems import told
+from dhr.data.mask_origin import Origins
+from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import digest_regular
 from dhr.job.deterministic import make_deterministic
 from dhr.job.folder import OutputFolder
-from dhr.job.models import build_models, train
+from dhr.job.models import build_models, finish
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig, plain
 from dhr.job.students import (
-    Course,
     Masks,
     MissingMaskError,
-    Progress,
     joint_course,
     mask2former_course,
     trained_student,
 )
-from dhr.train.joint import make_fabric
+from dhr.progress import Progress, silent
+from dhr.train.fabric import make_fabric
+from dhr.train.student_training import StudentPlan
 
 _SEVERAL = 3  # masks that cannot be used, from which on a training does not begin
 
@@ -52,7 +52,7 @@ def train_on_masks(
     masks: Path | None,
     out: Path,
     config: RunConfig,
-    progress: Progress = lambda stage, done, total, note: None,
+    progress: Progress = silent,
 ) -> Trained:
     """Train a student of ``config.student.kind`` on ``masks``.
 
@@ -71,14 +71,16 @@ def train_on_masks(
     """
     if masks is None and config.student.kind != "joint":
         raise ConfigError(f"student.kind {config.student.kind} learns finished masks: name --masks DIR")
-    if masks is None and not config.joint.recursion:
-        raise ConfigError("without masks there is nothing to learn from: name --masks DIR, or --joint.recursion true")
+    if masks is None and not config.student_training.recursion:
+        raise ConfigError(
+            "without masks there is nothing to learn from: name --masks DIR, or --student_training.recursion true"
+        )
     device = config.find_device()
     make_deterministic()
-    fabric = make_fabric(config.joint, device)
+    fabric = make_fabric(config.student_training, device)
     fabric.launch()
     if not fabric.is_global_zero:
-        progress = lambda stage, done, total, note: None  # noqa: E731
+        progress = silent
     folder = OutputFolder(out)
     settings = config.training_identity(device)
     with ExitStack() as stack:
@@ -91,9 +93,9 @@ def train_on_masks(
             if not record:  # weights that cannot be had should be known before the folder is of these settings
                 BUILDERS[config.student.kind](data, config, folder, fabric.device)
             folder.write_record({"status": "running", "command": "train", "identity": {**known, **identity}})
-            _scan(data, folder, progress)
+            scan(data, folder, progress)
         fabric.barrier()
-        found = _scan(data, folder, lambda stage, done, total, note: None)
+        found = scan(data, folder, silent)
         teachers = None if masks is None else Masks(masks, data.classes, found.samples)
         usable, problems, notes = _usable(data, found, teachers)
         about = {"photographs": found.digest, "masks": None if teachers is None else _digest(found, teachers)}
@@ -114,10 +116,6 @@ def train_on_masks(
                  "photographs": photographs, "skipped": skipped}
             )  # fmt: skip
     return Trained(folder.student, photographs, tuple(problems), notes)
-
-
-def _scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
-    return scan(data, folder, lambda done, total: progress("scan", done, total, ""))
 
 
 def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sample], list[Problem], tuple[str, ...]]:
@@ -143,7 +141,7 @@ def _usable(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sampl
             unread.append(Problem(sample.source, str(error)))
     if len(unread) >= _SEVERAL:  # most likely those that a person has edited, so the most valuable ones
         raise DataError(
-            f"{len(unread)} masks in {masks.folder} cannot be used: {' | '.join(told(unread, 2))}; correct them, or "
+            f"{len(unread)} masks in {masks.folder} cannot be used: {summary(unread, 2)}; correct them, or "
             "remove them to leave these photographs out"
         )
     agreement.refuse_nothing()
@@ -171,13 +169,13 @@ def _joint(
     fabric: Fabric,
     masks: Masks | None,
     progress: Progress,
-) -> Course:
+) -> StudentPlan:
     """First the classifier learns the tags, in one process."""
     if fabric.is_global_zero:
         models = build_models(data, config, folder, fabric.device)
-        train(
-            models.wss, data, found.samples, config, folder, lambda done, total: progress("classifier", done, total, "")
-        )
+        for fitting in models.source.fittings:
+            if fitting.for_student:
+                finish(fitting, data, found.samples, folder, progress)
     fabric.barrier()
     models = build_models(data, config, folder, fabric.device)
     return joint_course(models, config, data.classes, fabric, masks is not None)
@@ -191,7 +189,7 @@ def _mask2former(
     fabric: Fabric,
     masks: Masks | None,
     progress: Progress,
-) -> Course:
+) -> StudentPlan:
     return mask2former_course(config, data.classes, fabric)
 
 
@@ -206,7 +204,9 @@ BUILDERS: Mapping[str, Callable[[DataSet, RunConfig, OutputFolder, torch.device]
     "mask2former": _build_mask2former,
 }
 """By kind of student: whatever has weights from outside, to see that they can be had."""
-COURSES: Mapping[str, Callable[[DataSet, Scan, RunConfig, OutputFolder, Fabric, Masks | None, Progress], Course]] = {
+COURSES: Mapping[
+    str, Callable[[DataSet, Scan, RunConfig, OutputFolder, Fabric, Masks | None, Progress], StudentPlan]
+] = {
     "joint": _joint,
     "mask2former": _mask2former,
 }

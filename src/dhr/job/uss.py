@@ -17,10 +17,9 @@ from dhr.job.settings import RunConfig, plain
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
+from dhr.progress import Progress, silent
 from dhr.train.frozen import FrozenCrops
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def train_head(
     split: str | None,
     out: Path,
     config: HeadTraining,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> TrainedHead:
     """Train a head of ``config.kind`` on the photographs of ``data``; interrupted, the same call goes on.
 
@@ -78,7 +77,7 @@ def train_head(
         folder.refuse_other(known, identity)
         folder.write_record({"status": "running", "command": "uss train", "identity": {**known, **identity}})
         crops = FrozenCrops(listing.listed, backbone, config.head, device)
-        seen = crops.look(lambda done, total: progress("features", done, total))
+        seen = crops.look(progress)
         identity["photographs"] = seen.digest
         folder.refuse_other(known, identity)
         folder.write_record({"status": "running", "command": "uss train", "identity": identity})
@@ -91,10 +90,10 @@ def train_head(
                 getattr(config, config.kind),
                 device=device,
                 checkpoint=folder.head_checkpoint,
-                progress=lambda done, total: progress("head", done, total),
+                progress=progress,
             )
             write_head(path, config.kind, head, head.shape, below)
-        for checkpoint in folder.head_checkpoint.parent.glob("*.pt"):
+        for checkpoint in folder.head_checkpoint.parent.glob("*.checkpoint"):
             folder.remove_checkpoint(checkpoint)
         problems = (*listing.problems, *seen.problems)
         folder.write_record(

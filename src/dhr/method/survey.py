@@ -9,7 +9,7 @@ One discriminant does not describe every class (a "kitchen" has too many appeara
 with the confident labels of photographs that it was not fitted to, which is measured without ground truth.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 from dhr.method.base import labels, shares
 from dhr.method.config import MethodConfig
 from dhr.ops.discriminant import Discriminant, Moments, discriminant
+from dhr.progress import Progress, Step, silent
 
 _FLOOR = 1e-4
 _TURNS = 4  # how often the scores of starved classes are raised
@@ -31,7 +32,7 @@ photographs estimate it badly. It was chosen on MSRC v2 (docs/measurements.md)."
 
 
 @dataclass(frozen=True)
-class Sighting:
+class SurveyCells:
     """Some cells of a photograph, after Steps 1 to 3."""
 
     features: Float[Tensor, "d m"]
@@ -77,11 +78,11 @@ def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
 
 
 def fit_survey(
-    sightings: Sequence[Sighting],
+    photographs: Sequence[SurveyCells],
     classes: int,
     config: MethodConfig,
     device: torch.device | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Survey:
     """Fit discriminants to the confident cells of the photographs, ``config.survey_rounds`` times.
 
@@ -89,17 +90,17 @@ def fit_survey(
     those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
 
     Args:
-        sightings: of one or more photographs.
+        photographs: cells of one or more photographs.
         classes: number of classes of the data set.
         config: settings.
         device: where it is computed.
-        progress: called with (photographs done, photographs in all rounds together).
+        progress: counts all rounds together.
     """
-    survey, total = None, config.survey_rounds * len(sightings)
-    shrinkage, trust = SHRINKAGE / len(sightings), 0.0
+    survey, total = None, config.survey_rounds * len(photographs)
+    shrinkage, trust = SHRINKAGE / len(photographs), 0.0
     for turn in range(config.survey_rounds):
-        folds = [Moments.nothing(classes, len(sightings[0].features)) for _ in range(_FOLDS)]
-        for index, seen in enumerate(sightings):
+        folds = [Moments.nothing(classes, len(photographs[0].features)) for _ in range(_FOLDS)]
+        for index, seen in enumerate(photographs):
             features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
             ids = seen.ids.to(features.device)
             if survey is not None:
@@ -108,9 +109,9 @@ def fit_survey(
                 scores = join(scores[None], said, valid, survey.weighed(config))[0]
             best, lead = _surest(scores)
             folds[index % _FOLDS].add(features, ids[best], lead)
-            progress(turn * len(sightings) + index + 1, total)
+            progress(Step("discriminants", turn * len(photographs) + index + 1, total))
         if turn == 0:
-            trust = agreement(sightings, folds, shrinkage, device)
+            trust = agreement(photographs, folds, shrinkage, device)
         survey = Survey(discriminant(sum(folds[1:], folds[0]), shrinkage), trust)
         if device is not None:
             survey = survey.to(device)
@@ -119,7 +120,7 @@ def fit_survey(
 
 
 def agreement(
-    sightings: Sequence[Sighting], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
+    photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
 ) -> float:
     r"""Agreement of discriminants with the scores of photographs that they were not fitted to; 0 is chance, 1 full.
 
@@ -132,18 +133,18 @@ def agreement(
     ignored; without any others the agreement is 0.
 
     Args:
-        sightings: the photographs.
+        photographs: cells of each.
         folds: moments of every ``len(folds)``-th photograph, from the first, second, ... on.
         shrinkage: of the discriminants.
         device: where it is computed.
     """
     classes = len(folds[0].mass)
     agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
-    for start in range(min(len(folds), len(sightings))):
+    for start in range(min(len(folds), len(photographs))):
         others = [fold for index, fold in enumerate(folds) if index != start]
         known = discriminant(sum(others[1:], others[0]), shrinkage)
         guess = known if device is None else _on(device, known)
-        for seen in sightings[start :: len(folds)]:
+        for seen in photographs[start :: len(folds)]:
             if len(seen.ids) < 2 or not (known.known[seen.ids.cpu()] > 0).all():
                 continue
             features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))

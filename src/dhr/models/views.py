@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
+_SMALLEST = 32  # least side of a view in pixels; smaller views are enlarged to it
+
 Run = Callable[[Tensor], tuple[Tensor, ...]]
 """From images (b, 3, h, w) to a fixed number of maps (b, _, u, v), on any grid."""
 
@@ -18,30 +20,28 @@ def average_views(
     grids: Sequence[tuple[int, int]],
     scales: Sequence[float],
     flip: bool,
-    smallest: int = 32,
     window: int = 0,
     overlap: float = 0.5,
 ) -> tuple[Float[Tensor, "1 _ _ _"], ...]:
-    """Mean of the maps that ``run`` gives for ``image`` at several sizes, mirrored, and in windows.
+    """Average the maps of ``image`` over several sizes, mirrored views and windows.
 
     Args:
         run: from images (b, 3, h', w') to a fixed number of maps (b, _, u', v'), on any grid.
         image: one RGB image in 0..1.
-        grids: height and width of each of the results; further ones keep the grid that they have in the first view.
+        grids: height and width of the first results; further ones keep the grid of the first view.
         scales: sizes relative to ``image``.
         flip: whether each size is also run mirrored, its maps mirrored back.
-        smallest: least side in pixels that ``run`` is given; smaller views are enlarged to it.
-        window: side in pixels of the windows that larger views are run in, one after another; 0 runs views as a whole.
-        overlap: share of a window, 0..1, that its neighbour sees too.
+        window: side in pixels of windows; larger views are run window by window; 0 runs each view as a whole.
+        overlap: share of a window, 0..1, that overlaps its neighbour.
     """
     sums: list[Tensor] = []
     for scale in scales:
-        size = [max(smallest, round(side * scale)) for side in image.shape[-2:]]
+        size = [max(_SMALLEST, round(side * scale)) for side in image.shape[-2:]]
         view = image
         if size != list(image.shape[-2:]):
             view = interpolate(image, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
         if window and max(size) > window:
-            maps = _in_windows(lambda part: _mirrored(run, part, flip), view, grids, max(window, smallest), overlap)
+            maps = _in_windows(lambda part: _mirrored(run, part, flip), view, grids, max(window, _SMALLEST), overlap)
         else:
             maps = _mirrored(run, view, flip)
         grids = [*grids, *((one.shape[-2], one.shape[-1]) for one in maps[len(grids) :])]
@@ -53,7 +53,7 @@ def average_views(
 
 
 def window_starts(side: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin that together see all of ``side`` pixels, neighbours sharing ``overlap`` of one or more.
+    """Return where windows start that cover ``side`` pixels; neighbours overlap by ``overlap`` of a window or more.
 
     >>> window_starts(100, 40, 0.5), window_starts(30, 40, 0.5)
     ([0, 20, 40, 60], [0])
@@ -74,9 +74,9 @@ def _mirrored(run: Run, view: Tensor, flip: bool) -> tuple[Tensor, ...]:
 def _in_windows(
     run: Run, view: Tensor, grids: Sequence[tuple[int, int]], window: int, overlap: float
 ) -> tuple[Tensor, ...]:
-    """Maps over the whole view, on ``grids`` (else in the windows' resolution), each place a weighted mean of windows.
+    """Compute maps of the whole view as weighted means of windows, on ``grids``, else at the windows' resolution.
 
-    A window counts less towards those of its borders that are not the view's: what lies beyond them it does not know.
+    The weight of a window falls towards its inner borders, where it lacks context.
     """
     height, width = view.shape[-2:]
     tall, wide = min(window, height), min(window, width)
@@ -107,7 +107,7 @@ def _in_windows(
 def _within(
     cells: int, side: int, start: int, length: int, overlap: float, like: Tensor
 ) -> tuple[slice, Tensor, Tensor]:
-    """Of a grid's cells, along one axis, those whose centres a window sees: which, their weights, places in -1..1."""
+    """Find the cells whose centres lie in a window, along one axis, with their weights and places (-1..1)."""
     centres = (torch.arange(cells, dtype=torch.float64) + 0.5) * (side / cells)
     inside = ((centres >= start) & (centres <= start + length)).nonzero().flatten()
     seen = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)

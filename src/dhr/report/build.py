@@ -11,9 +11,10 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.evaluate.scores import Scores
 from dhr.files import write_bytes
+from dhr.records.run import read_run_leniently
 from dhr.report.card import Look, card
 from dhr.report.page import Overview, page
-from dhr.report.records import Item, read_items, read_run
+from dhr.report.records import Item, read_items
 
 BUDGET = 20_000_000
 """Largest size of a report, bytes."""
@@ -52,7 +53,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
 
     census = _Census()
     items = heapq.nsmallest(_ROWS, census.count(read_items(out, data.classes), samples), key=urgency)
-    run, colours = read_run(out), class_palette(data.classes)
+    run, colours = read_run_leniently(out / "run.json"), class_palette(data.classes)
     overview = Overview(
         title=out.resolve().name,
         run=run,
@@ -64,6 +65,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         elsewhere=census.elsewhere,
         mean_quality=census.quality_sum / census.judged if census.judged else math.nan,
         tagged=census.tagged,
+        present=census.present,
         vanished=census.vanished,
     )
     look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
@@ -84,6 +86,7 @@ class _Census:
     judged: int = 0
     quality_sum: float = 0.0
     tagged: Counter[str] = field(default_factory=Counter)
+    present: Counter[str] = field(default_factory=Counter)
     vanished: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
@@ -97,6 +100,7 @@ class _Census:
             else:
                 self.finished += 1
                 self.tagged.update(record.tags)
+                self.present.update(name for name, ratio in record.ratios.items() if ratio > 0)
                 self.vanished.update(record.vanished)
                 if not math.isnan(record.quality):
                     self.judged += 1

@@ -10,9 +10,10 @@ from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable, Problem
 from dhr.evaluate.scores import Scores
+from dhr.records.run import RunRecord
+from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
-from dhr.report.records import RunRecord
-from dhr.report.shell import document, tile_row
+from dhr.report.shell import document, tile_row, tools
 from dhr.report.text import counted, duration, memory, named, percent, safe
 
 _SKIPPED = 200  # skipped photographs in the list
@@ -36,14 +37,16 @@ class Overview:
     """Records of photographs outside the data set."""
     mean_quality: float
     tagged: Mapping[str, int]
-    """Photographs by class name."""
+    """Photographs by class name; empty for photographs without tags."""
+    present: Mapping[str, int]
+    """Masks by class name."""
     vanished: Mapping[str, int]
     """Photographs by class name."""
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     """The whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
-    facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in view.run.facts)
+    facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in _facts(view.run))
     first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
     sections = (
         f'<div class="columns">{first}{_run(view)}</div>',
@@ -53,6 +56,16 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     )
     body = f"{_banners(view)}{_tiles(view)}\n{chr(10).join(sections)}"
     return document("dhr report", view.title, facts, body)
+
+
+def _facts(run: RunRecord) -> list[tuple[str, str]]:
+    """Label and value of what identifies the run."""
+    values = {"preset": run.preset, "seed": run.seed, "device": run.device, "version": run.dhr}
+    return [(label, str(value)) for label, value in values.items() if value is not None]
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _banners(view: Overview) -> str:
@@ -76,7 +89,7 @@ def _tiles(view: Overview) -> str:
         (f"{counts.get('photographs', view.finished):,}", "photographs"),
         (f"{counts.get('masks', view.finished):,}", "masks"),
         (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
-        (duration(view.run.seconds), "in all"),
+        *([] if view.run.seconds is None else [(duration(view.run.seconds), "in all")]),
         (percent(view.mean_quality, 0), "mean quality"),
     ]
     final = view.scores.get("mask")
@@ -112,27 +125,29 @@ def _classes(view: Overview) -> str:
     chips = []
     for index, name in enumerate(view.classes.names):
         if index in view.classes.foreground:
-            tagged, gone = view.tagged.get(name, 0), view.vanished.get(name, 0)
-            note = f" <b>{tagged:,}</b>" + (f' <span class="bad">▲ {gone:,}</span>' if gone else "")
+            count, gone = (view.tagged or view.present).get(name, 0), view.vanished.get(name, 0)
+            note = f" <b>{count:,}</b>" + (f' <span class="bad">▲ {gone:,}</span>' if gone else "")
         else:
             note = ""
         chips.append(f"<li>{swatch(view.colours[index])}{named(name, 32)}{note}</li>")
-    warning = ' <span class="bad">▲</span> in how many of them it vanished.' if view.vanished else ""
+    warning = ' <span class="bad">▲</span> counts those in which it vanished.' if view.vanished else ""
+    numbers = "photographs tagged with the class" if view.tagged else "masks that show the class"
     return (
         f'<section><h2>Classes</h2><div class="panel"><ul class="chips">{"".join(chips)}'
         f'<li><i class="swatch void"></i>void</li></ul>'
-        f'<p class="note">The number says how many of the photographs are tagged with the class.{warning}</p>'
+        f'<p class="note">The number counts the {numbers}.{warning}</p>'
         "</div></section>"
     )
 
 
 def _run(view: Overview) -> str:
     run = view.run
-    longest = max((stage.seconds for stage in run.stages if not math.isnan(stage.seconds)), default=0.0)
+    longest = max((stage.seconds or 0.0 for stage in run.stages), default=0.0)
     rows = "".join(
         f'<tr><th scope="row">{safe(stage.name)}</th>'
-        f"<td>{bar(stage.seconds / longest if longest else math.nan, 'time')}</td>"
-        f"<td class=num>{duration(stage.seconds)}</td><td class=num>{memory(stage.peak_memory_mb)}</td></tr>"
+        f"<td>{bar(_known(stage.seconds) / longest if longest else math.nan, 'time')}</td>"
+        f"<td class=num>{duration(_known(stage.seconds))}</td>"
+        f"<td class=num>{memory(_known(stage.peak_memory_mb))}</td></tr>"
         for stage in run.stages
     )
     table = (
@@ -142,11 +157,12 @@ def _run(view: Overview) -> str:
         if rows
         else ""
     )
-    settings = json.dumps({**run.settings, "versions": run.versions}, indent=2, ensure_ascii=False, default=str)
+    chosen = run.settings or run.identity.settings
+    settings = json.dumps({**chosen, "versions": run.versions}, indent=2, ensure_ascii=False, default=str)
     details = (
         "<details><summary>Command and settings</summary>"
-        f"<pre>{safe(run.command, 2000)}\n\n{safe(settings, _SETTINGS)}</pre></details>"
-        if run.settings or run.command
+        f"<pre>{safe(' '.join(run.command), 2000)}\n\n{safe(settings, _SETTINGS)}</pre></details>"
+        if chosen or run.command
         else ""
     )
     return f'<section><h2>Run</h2><div class="panel">{table}{details}</div></section>' if table or details else ""
@@ -177,4 +193,22 @@ def _photographs(view: Overview, rows: Sequence[str], shown: int) -> str:
         text = f"All {view.finished:,}, {order} first." if view.finished > 1 else "The only one."
     if view.elsewhere:
         text += f" The run has {counted(view.elsewhere, 'more photograph')} outside this data set."
-    return f'<section><h2>Photographs</h2><p class="lead">{text}</p>\n{"".join(rows)}</section>'
+    vanished = [("gone", "a class vanished")] if view.tagged else []
+    choices = {
+        "class": ("Class", [("", "all"), *_options(view)]),
+        "state": ("State", [("", "all"), *vanished, ("doubtful", f"quality under {percent(DOUBTFUL, 0)}")]),
+        "sort": ("Order", _orders(order)),
+    }
+    head = f'<section><h2>Photographs</h2><p class="lead">{text}</p>'
+    return f'{head}{tools("photographs", "article", choices)}\n<div id="photographs">{"".join(rows)}</div></section>'
+
+
+def _options(view: Overview) -> list[tuple[str, str]]:
+    names = view.classes.names
+    return [(str(index), safe(names[index], 40)) for index in sorted(view.classes.foreground, key=lambda i: names[i])]
+
+
+def _orders(order: str) -> list[tuple[str, str]]:
+    by_quality = [("quality", "least certain first")] if order == "worst" else []
+    last = "best first" if order == "worst" else "most certain first"
+    return [("first", f"{order} first"), ("last", last), *by_quality, ("name", "by name")]

@@ -1,101 +1,43 @@
-"""Training the heads of IRN (Ahn et al., CVPR 2019) on what the classifier's CAMs are sure of."""
+"""Training the heads of IRN (Ahn et al., CVPR 2019) at positions where the classifier's CAMs are confident."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dhr.data.samples import DataSet, Sample
-from dhr.data.transforms import working_image
-from dhr.errors import ConfigError
 from dhr.models.wss.irn import IrnClassifier
-from dhr.train.crops import RandomCrops
-from dhr.train.fitting import Progress, fit, mix
-from dhr.train.relations import boundary_loss, confident_labels, displacement_loss
-
-
-@dataclass(frozen=True)
-class AffinityConfig:
-    """How the heads of `wss.kind irn` are trained on the classifier's CAMs."""
-
-    epochs: int = 3
-    """Passes over the photographs."""
-    batch: int = 8
-    """Photographs a step."""
-    crop: int = 288
-    """Side in pixels of the square crops."""
-    scale: tuple[float, float] = (0.9, 1.6)
-    """Range of random sizes, relative to the working image, before the crop."""
-    lr: float = 1e-2
-    """Learning rate (AdamW, polynomial decay of power 0.9)."""
-    weight_decay: float = 1e-4
-    """Weight decay of AdamW."""
-    foreground: float = 0.3
-    """Share of its peak, 0..1, from which the highest CAM names the class of a position."""
-    margin: float = 0.3
-    """Difference of such shares, 0..1, by which that CAM must lead the next one."""
-    background: float = 0.05
-    """Share of their peaks, 0..1, below which all CAMs name it background, where a data set has one."""
-    refine: int = 10
-    """Rounds of PAMR that make the CAMs follow the edges of the photograph first."""
-    radius: int = 5
-    """Distance within which positions are compared, in cells of the heads' grid (of 4 pixels, with most backbones)."""
-    workers: int = 0
-    """Processes that load photographs; 0 loads them in the main one. Results do not depend on it."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "crop", "radius"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"affinity.{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"affinity.scale must be two positive sizes, the smaller first; got {self.scale}")
-        for name in ("lr", "weight_decay", "refine", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"affinity.{name} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.margin <= 1:
-            raise ConfigError(f"affinity.margin must be in 0..1, got {self.margin}")
-        if not (0 <= self.background <= self.foreground <= 1 and self.foreground > 0):
-            raise ConfigError(
-                "affinity.foreground must be above 0 and at most 1, affinity.background from 0 to it; "
-                f"got {self.foreground} and {self.background}"
-            )
+from dhr.progress import Progress, Step
+from dhr.train.config import AffinityConfig
+from dhr.train.crops import RandomCrops, TrainingSet
+from dhr.train.fitting import Schedule, fit, mix
+from dhr.train.relations import Confidence, boundary_loss, confident_labels, displacement_loss
 
 
 def train_affinity(
-    model: IrnClassifier,
-    data: DataSet,
-    samples: Sequence[Sample],
-    config: AffinityConfig,
-    *,
-    long_side: int,
-    seed: int,
-    checkpoint: Path,
-    progress: Progress,
+    model: IrnClassifier, photographs: TrainingSet, config: AffinityConfig, *, checkpoint: Path, progress: Progress
 ) -> None:
     """Train the heads of ``model``, whose classifier is trained already; afterwards it is in evaluation mode.
 
-    Encoder and classifier stay as they are. The heads begin anew, from ``seed``. After each epoch ``checkpoint`` holds
-    them, the optimiser and the epoch; where it exists already, training goes on from it and ends with the same
-    weights.
-
-    Raises:
-        ConfigError: the loss is no number any more.
-        OutputError: ``checkpoint`` is damaged, or cannot be written.
-        ItemError: a photograph cannot be read.
+    Encoder and classifier stay as they are. The heads start with random weights from the seed. After each epoch
+    ``checkpoint`` holds them, the optimiser and the epoch. If it exists already, training continues from it and ends
+    with the same weights.
 
     Args:
-        samples: photographs of ``data`` to train on.
-        long_side: see :class:`~dhr.data.transforms.ImageConfig`.
-        progress: counts a first look at each photograph as one more epoch.
+        progress: the first look at the photographs counts as one more epoch.
+
+    Raises:
+        ConfigError: the loss became NaN or infinite.
+        OutputError: ``checkpoint`` is damaged, or cannot be written.
+        ItemError: a photograph cannot be read.
     """
     device = model.mean.device
     model.eval()
-    count, whole = len(samples), (config.epochs + 1) * len(samples)
-    background = config.background if data.classes.background else None
-    peaks = _peaks(model, data, samples, long_side, lambda done: progress(done, whole))
+    whole = (config.epochs + 1) * len(photographs.samples)
+    background = config.background if photographs.data.classes.background else None
+    confidence = Confidence(config.foreground, background, config.margin, config.refine)
+    peaks = _peaks(model, photographs, lambda done: progress(Step("affinity", done, whole)))
 
     def loss(images: Tensor, highest: Tensor) -> Tensor:
         batch = images.to(device).contiguous(memory_format=torch.channels_last)
@@ -103,71 +45,53 @@ def train_affinity(
             levels = model.encode(batch)
             cams = model.classifier(levels[-1])
         logits, displacement = model.heads(levels)
-        labels = confident_labels(
-            cams,
-            highest.to(device),
-            batch,
-            (logits.shape[-2], logits.shape[-1]),
-            foreground=config.foreground,
-            background=background,
-            margin=config.margin,
-            refine=config.refine,
-        )
+        size = (logits.shape[-2], logits.shape[-1])
+        labels = confident_labels(cams, highest.to(device), batch, size, confidence)
         return boundary_loss(logits, labels, config.radius) + displacement_loss(displacement, labels, config.radius)
 
-    torch.manual_seed(mix(seed, config.epochs))  # no epoch has this number
+    torch.manual_seed(mix(photographs.seed, config.epochs))  # no epoch has this number
     model.heads.reset()
+    schedule = Schedule(
+        "affinity",
+        config.epochs,
+        config.batch,
+        photographs.seed,
+        "lower --affinity.lr",
+        config.weight_decay,
+        config.workers,
+        before=1,
+    )
     fit(
         model.heads,
         [(model.heads.parameters(), config.lr)],
-        _TagCrops(data, samples, config, long_side, seed, peaks),
+        _PeakCrops(photographs, config, peaks),
         loss,
-        model.eval,
-        epochs=config.epochs,
-        batch=config.batch,
-        workers=config.workers,
-        weight_decay=config.weight_decay,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=lambda done, _: progress(count + done, whole),
-        advice="lower --affinity.lr",
+        schedule,
+        checkpoint,
+        progress,
     )
 
 
 @torch.no_grad()
-def _peaks(
-    model: IrnClassifier,
-    data: DataSet,
-    samples: Sequence[Sample],
-    long_side: int,
-    progress: Callable[[int], None],
-) -> Float[Tensor, "n c"]:
-    """Highest value of the CAM of each tagged class in each photograph, 0 for classes that it is not tagged with."""
-    peaks = torch.zeros(len(samples), len(data.classes.foreground))
-    for index, sample in enumerate(samples):
+def _peaks(model: IrnClassifier, photographs: TrainingSet, progress: Callable[[int], None]) -> Float[Tensor, "n c"]:
+    """Find the highest value of the CAM of each tagged class in each photograph; it is 0 for other classes."""
+    peaks = torch.zeros(len(photographs.samples), len(photographs.data.classes.foreground))
+    for index, sample in enumerate(photographs.samples):
         progress(index)
         if not sample.tags:
             continue
-        image = working_image(data.read_image(sample), long_side).unsqueeze(0).to(model.mean.device)
+        image = photographs.image(sample).unsqueeze(0).to(model.mean.device)
         cams = model.classifier(model.encode(image.contiguous(memory_format=torch.channels_last))[-1])
-        tagged = [tag - data.classes.foreground.start for tag in sample.tags]
+        tagged = photographs.channels(sample)
         peaks[index, tagged] = cams[0, tagged].amax(dim=(1, 2)).cpu()
     return peaks
 
 
-class _TagCrops(RandomCrops):
-    """Crops of photographs, with the peaks of the CAMs of the whole."""
+class _PeakCrops(RandomCrops):
+    """Crops of photographs, with the peaks of the CAMs of the whole photograph."""
 
-    def __init__(
-        self,
-        data: DataSet,
-        samples: Sequence[Sample],
-        config: AffinityConfig,
-        long_side: int,
-        seed: int,
-        peaks: Float[Tensor, "n c"],
-    ) -> None:
-        super().__init__(data, samples, config.crop, config.scale, long_side, seed)
+    def __init__(self, photographs: TrainingSet, config: AffinityConfig, peaks: Float[Tensor, "n c"]) -> None:
+        super().__init__(photographs, config.crop, config.scale)
         self.peaks = peaks
 
     def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 s s"], Float[Tensor, " c"]]:

@@ -1,8 +1,8 @@
-"""Training CAUSE (Kim, Lee and Ro 2023): concepts that split features into modules, then codes that tell them apart.
+"""Training CAUSE (Kim, Lee and Ro 2023): a codebook of concepts for features, then codes that separate the concepts.
 
-First the mediator: a codebook whose assignment of cells maximises the modularity of the graph of their cosines. Then
-the head: codes of cells whose concepts are alike are drawn together, others pushed apart, towards a teacher that is the
-head's moving average, and a bank of what it said before.
+First the codebook (the mediator): its assignment of cells to concepts maximises the modularity of the graph of their
+cosines. Then the head: a contrastive loss pulls codes of cells with similar concepts together and pushes others apart.
+The codes are compared with those of a teacher, the moving average of the head, and with a bank of its earlier codes.
 """
 
 from pathlib import Path
@@ -13,18 +13,19 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from dhr.models.uss.cause import CauseHead, concepts_of
-from dhr.train.fitting import Progress, fit, mix
+from dhr.progress import Progress
+from dhr.train.fitting import Schedule, fit, mix
 from dhr.train.frozen import FrozenCrops, drawn
 from dhr.train.head_config import CauseConfig, HeadConfig
 
-_AT_ONCE = 2**24  # products of assignments that are held at once
+_AT_ONCE = 2**24  # products of assignments that are in memory at the same time
 
 
 def modularity(cells: Float[Tensor, "b n d"], codebook: Float[Tensor, "k d"], temperature: float) -> Float[Tensor, ""]:
     """Mean modularity of the cells' assignment to concepts, in -1..1: trace(W / e · delta), W = A - d d^T / e.
 
-    A are the cosines of cells, negative ones and those with themselves left out, d its row sums, e its sum; delta of
-    two cells is tanh(max over concepts of the product of their cosines with it / temperature): whether they share one.
+    A holds the cosines of different cells, negative ones replaced by 0; d are its row sums, e its sum. delta of two
+    cells is tanh(max over concepts of the product of their cosines with the concept / temperature).
     """
     units = normalize(cells, dim=2)
     between = (units @ units.transpose(1, 2)).clamp_min(0)
@@ -39,7 +40,7 @@ def modularity(cells: Float[Tensor, "b n d"], codebook: Float[Tensor, "k d"], te
 
 
 def _shared(shares: Float[Tensor, "b n k"]) -> Int[Tensor, "b n n"]:
-    """For each two cells the concept for which the product of their shares is largest."""
+    """Find the concept with the largest product of shares, for each pair of cells."""
     count = shares.shape[1]
     step = max(1, _AT_ONCE // max(1, len(shares) * count * count))
     most = shares.new_full((len(shares), count, count), -1.0)
@@ -61,8 +62,8 @@ def contrast(
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """Sum over positive pairs of -log(exp(s / t) / sum of it over positive and negative pairs), and their number.
 
-    s are cosines of codes; ``likeness`` are those of their concepts: a pair is positive above ``config.positive``,
-    negative below ``config.negative``, and left out between; so is one whose likeness is -inf.
+    s are cosines of codes, ``likeness`` those of their concepts. A pair is positive if its likeness is above
+    ``config.positive``, negative if it is below ``config.negative``, else ignored; -inf is ignored too.
     """
     similar = normalize(codes, dim=1) @ normalize(others, dim=1).T / config.temperature
     positive = likeness > config.positive
@@ -79,7 +80,7 @@ class _Codebook(nn.Module):
 
 
 class _Contrast(nn.Module):
-    """Student, teacher and bank: all that a resumed training needs."""
+    """Student, teacher and bank: the whole state of the training."""
 
     bank: Tensor
     filled: Tensor
@@ -103,7 +104,7 @@ class _Contrast(nn.Module):
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Draw the teacher after the student."""
+        """Move the teacher towards the student."""
         pairs = ((self.teacher, self.head), (self.teacher_projection, self.projection))
         for slow, fast in pairs:
             for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
@@ -111,21 +112,21 @@ class _Contrast(nn.Module):
 
     @torch.no_grad()
     def remember(self, concepts: Int[Tensor, " n"], codes: Float[Tensor, "n p"]) -> None:
-        """Put half of the codes, drawn at random, into the bank, in place of the oldest of their concepts."""
+        """Write a random half of the codes into the bank, over the oldest ones of their concepts."""
         chosen = torch.randperm(len(concepts))[: (len(concepts) + 1) // 2].to(concepts.device)
         chosen = chosen[concepts[chosen].argsort(stable=True)]
         which = concepts[chosen]
         counts = torch.bincount(which, minlength=len(self.bank))
         rank = torch.arange(len(which), device=which.device) - (counts.cumsum(0) - counts)[which]
         size = self.bank.shape[1]
-        last = rank >= counts[which] - size  # of more than there is room for, these stay
+        last = rank >= counts[which] - size  # a concept with more codes than slots keeps these
         place = (self.written[which] + rank) % size
         self.bank[which[last], place[last]] = codes[chosen[last]]
         self.written = (self.written + counts) % size
         self.filled = (self.filled + counts).clamp_max(size)
 
     def forward(self, features: Float[Tensor, "b d u v"]) -> Tensor:
-        """The loss of a batch of crops."""
+        """Compute the loss of a batch of crops."""
         config = self.config
         places = torch.randint(features.shape[2] * features.shape[3], (len(features), config.cells)).to(features.device)
 
@@ -141,7 +142,7 @@ class _Contrast(nn.Module):
             likeness.fill_diagonal_(-torch.inf)
         codes = self.projection(taken(self.head(features)))
         loss, pairs = contrast(codes, said, likeness, config)
-        # Slots of the bank that hold nothing yet count as pairs that are left out: no shape depends on how many do.
+        # Pairs with empty slots of the bank are ignored, so no shape depends on their number.
         slots = torch.arange(config.bank, device=features.device) < self.filled[:, None]
         before = (units[concepts] @ units.T)[:, :, None].masked_fill(~slots, -torch.inf).flatten(1)
         more, further = contrast(codes, self.bank.flatten(0, 1).clone(), before, config)
@@ -160,42 +161,42 @@ def train_cause(
     checkpoint: Path,
     progress: Progress,
 ) -> CauseHead:
-    """Train codebook and head; where ``checkpoint`` exists, go on from its last epoch, to the same weights.
+    """Train codebook and head; if ``checkpoint`` exists, training continues from it and ends with the same weights.
 
-    The codebook's own state lies beside it, in ``codebook.pt``.
+    The state of the codebook's own training is kept beside it.
 
     Raises:
-        ConfigError: the loss is no number any more.
+        ConfigError: the loss became NaN or infinite.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
     """
     torch.manual_seed(mix(shared.seed))
-    dim, centre = means.shape[1], means.mean(dim=0).to(device)
-    mediator = _Codebook(config.concepts, dim).to(device)
-    rounds = config.codebook_epochs + shared.epochs
+    centre = means.mean(dim=0).to(device)
+    mediator = _Codebook(config.concepts, means.shape[1]).to(device)
 
-    def unlike(features: Tensor) -> Tensor:
+    def negative_modularity(features: Tensor) -> Tensor:
         cells = drawn(features.to(device), config.cells) - centre
         return -modularity(cells, mediator.codebook, config.sharpness)
 
     fit(
-        mediator,
+        mediator.train(),
         [(mediator.parameters(), config.codebook_lr)],
         crops,
-        unlike,
-        mediator.train,
-        epochs=config.codebook_epochs,
-        batch=shared.batch,
-        workers=0,
-        weight_decay=0.0,
-        seed=mix(shared.seed, 1),
-        checkpoint=checkpoint.with_name("codebook.pt"),
-        progress=lambda done, total: progress(done, rounds * len(crops)),
-        advice="lower --cause.codebook_lr",
+        negative_modularity,
+        Schedule(
+            "head",
+            config.codebook_epochs,
+            shared.batch,
+            mix(shared.seed, 1),
+            "lower --cause.codebook_lr",
+            after=shared.epochs,
+        ),
+        checkpoint.with_stem("codebook"),
+        progress,
     )
 
     def head() -> CauseHead:
         side = crops.features(0).shape[1]
-        made = CauseHead(dim, shared.code, config.hidden, side, config.concepts, shared.dropout)
+        made = CauseHead(means.shape[1], shared.code, config.hidden, side, config.concepts, shared.dropout)
         made.centre.copy_(centre)
         made.codebook.copy_(mediator.codebook.detach())
         return made
@@ -209,19 +210,21 @@ def train_cause(
         return value
 
     fit(
-        both,
+        both.train(),
         [([value for value in both.parameters() if value.requires_grad], shared.lr)],
         crops,
         loss,
-        both.train,
-        epochs=shared.epochs,
-        batch=shared.batch,
-        workers=0,
-        weight_decay=shared.weight_decay,
-        seed=shared.seed,
-        checkpoint=checkpoint,
-        progress=lambda done, total: progress(config.codebook_epochs * len(crops) + done, rounds * len(crops)),
-        advice="lower --head.lr",
+        Schedule(
+            "head",
+            shared.epochs,
+            shared.batch,
+            shared.seed,
+            "lower --head.lr",
+            shared.weight_decay,
+            before=config.codebook_epochs,
+        ),
+        checkpoint,
+        progress,
     )
     both.follow()
     return both.teacher.eval()

@@ -1,9 +1,9 @@
-"""What all trainings share: epochs that can be resumed, and randomness that is a function of seed, epoch and sample."""
+"""The loop of all trainings by epochs: resumable, its randomness a function of seed, epoch and sample."""
 
-import io
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,111 +12,120 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from dhr.errors import ConfigError, OutputError
-from dhr.files import write_bytes
-from dhr.parsing import Fields
-from dhr.tensors import read_pickled
-from dhr.train.checkpoint import load_network, load_optimiser
-
-Progress = Callable[[int, int], None]
-"""Called with (photographs seen, photographs to see over all epochs)."""
+from dhr.progress import Progress, Step
+from dhr.train.checkpoint import load_network, load_optimiser, read_state, write_state
 
 
 class EpochDataset(Dataset[tuple[Tensor, ...]], ABC):
-    """Items that depend on their index and on the epoch, and on nothing that happened before."""
+    """Items that depend only on their index and on the epoch."""
 
     epoch = 0
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of photographs."""
+        """Number of items."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a training lasts, and how its weights change."""
+
+    stage: str
+    """Its name in the progress."""
+    epochs: int
+    batch: int
+    """Items per step."""
+    seed: int
+    advice: str
+    """Remedy if the training diverges, for the message."""
+    weight_decay: float = 0.0
+    workers: int = 0
+    """Processes that load items."""
+    before: int = 0
+    """Epochs of the same stage that came before this training, for the progress."""
+    after: int = 0
+    """Epochs that follow it."""
 
 
 def fit(
-    model: nn.Module,
+    network: nn.Module,
     groups: Iterable[tuple[Iterable[nn.Parameter], float]],
     data: EpochDataset,
     loss: Callable[..., Tensor],
-    prepare: Callable[[], object],
-    *,
-    epochs: int,
-    batch: int,
-    workers: int,
-    weight_decay: float,
-    seed: int,
+    schedule: Schedule,
     checkpoint: Path,
     progress: Progress,
-    advice: str,
 ) -> None:
-    """Minimise ``loss`` with AdamW and polynomial decay of power 0.9.
+    """Minimise ``loss`` with AdamW; learning rates fall by a polynomial of power 0.9.
 
-    After each epoch ``checkpoint`` holds model, optimiser and epoch; where it exists already, training goes on from it
+    After each epoch ``checkpoint`` holds network, optimiser and epoch. If it exists already, training continues from it
     and ends with the same weights.
 
     Args:
-        model: what the checkpoint holds.
-        groups: parameters, and their learning rate at the beginning.
-        data: what is seen once an epoch, in an order that is another one each time.
+        network: its state is kept in the checkpoint; the caller has set the modes of its modules.
+        groups: parameters, each group with its learning rate at the beginning.
+        data: all items are seen once per epoch, in an order that differs between epochs.
         loss: from a batch of items to a number.
-        prepare: called before each epoch, to set the modes of the modules.
-        advice: what to change if the training diverges.
 
     Raises:
-        ConfigError: the loss is no number any more.
+        ConfigError: the loss became NaN or infinite.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
     """
     groups = list(groups)
-    rates = [rate for _, rate in groups]
     optimiser = torch.optim.AdamW(
-        [{"params": parameters, "lr": rate} for parameters, rate in groups], weight_decay=weight_decay
+        [{"params": parameters, "lr": rate} for parameters, rate in groups], weight_decay=schedule.weight_decay
     )
-    steps = math.ceil(len(data) / batch)
-    total = epochs * steps
-    first = _restore(checkpoint, model, optimiser, epochs)
-    for epoch in range(first, epochs):
-        prepare()
+    count, epochs, batch, seed = len(data), schedule.epochs, schedule.batch, schedule.seed
+    steps = math.ceil(count / batch)
+
+    def tell(done: int) -> None:
+        whole = (schedule.before + epochs + schedule.after) * count
+        progress(Step(schedule.stage, schedule.before * count + done, whole))
+
+    for epoch in range(_restore(checkpoint, network, optimiser, epochs), epochs):
         torch.manual_seed(mix(seed, epoch))  # for networks with dropout
         data.epoch = epoch
-        progress(epoch * len(data), epochs * len(data))
-        loader = DataLoader(data, batch_sampler=list(batches(len(data), batch, seed, epoch)), num_workers=workers)
-        for step, items in enumerate(loader):
-            decay = (1 - (epoch * steps + step) / total) ** 0.9
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        tell(epoch * count)
+        order = list(batches(count, batch, seed, epoch))
+        for step, items in enumerate(DataLoader(data, batch_sampler=order, num_workers=schedule.workers)):
+            decay = (1 - (epoch * steps + step) / (epochs * steps)) ** 0.9
+            for group, (_, rate) in zip(optimiser.param_groups, groups, strict=True):
                 group["lr"] = rate * decay
             value = loss(*items)
             optimiser.zero_grad()
             if not math.isfinite(value.item()):
-                raise ConfigError(f"the training diverged in epoch {epoch + 1} (loss {value.item()}); {advice}")
+                raise ConfigError(
+                    f"the training diverged in epoch {epoch + 1} (loss {value.item()}); {schedule.advice}"
+                )
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            seen = epoch * len(data) + min((step + 1) * batch, len(data))
-            progress(seen, epochs * len(data))
-        state = {"epoch": epoch + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-        buffer = io.BytesIO()  # given a file, torch turns the error of a full disk into one of its own
-        torch.save(state, buffer)
-        write_bytes(checkpoint, buffer.getvalue())
+            tell(epoch * count + min((step + 1) * batch, count))
+        write_state(checkpoint, epoch + 1, {"model": network.state_dict(), "optimiser": optimiser.state_dict()}, {})
 
 
-def _restore(checkpoint: Path, model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> int:
-    """Load the last epoch's state, if there is one; the number of the epoch to go on with."""
+def _restore(checkpoint: Path, network: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> int:
+    """Load the state of the last epoch, if there is one; return the number of the next epoch."""
     if not checkpoint.exists():
         return 0
     try:
-        state = Fields(read_pickled(checkpoint, next(model.parameters()).device))
-        load_network(model, state.value("model"))
-        load_optimiser(optimiser, state.value("optimiser"))
-        return state.whole("epoch", 0, epochs)
+        state = read_state(checkpoint, next(network.parameters()).device)
+        load_network(network, state.parts.get("model"))
+        load_optimiser(optimiser, state.parts.get("optimiser"))
+        if state.step > epochs:
+            raise ValueError(f"epoch: expected at most {epochs}, got {state.step}")
+        return state.step
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{checkpoint} is damaged ({reason}); delete it, and the training starts again") from error
 
 
 def mix(*numbers: int) -> int:
-    """A seed from several numbers, different ones unrelated."""
+    """Make a seed from several numbers; seeds of different numbers are unrelated."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def batches(count: int, size: int, seed: int, epoch: int) -> Iterator[list[int]]:
-    """Which samples make each batch of an epoch."""
+    """Yield the indices of each batch of an epoch."""
     order = np.random.default_rng(mix(seed, epoch)).permutation(count).tolist()
     for start in range(0, count, size):
         yield order[start : start + size]

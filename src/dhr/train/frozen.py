@@ -16,8 +16,9 @@ from dhr.data.samples import Problem
 from dhr.data.transforms import working_image
 from dhr.errors import DataError, ItemError
 from dhr.files import read_regular
-from dhr.train.crop_data import Geometry
-from dhr.train.fitting import EpochDataset, Progress, mix
+from dhr.progress import Progress, Step
+from dhr.train.crops import Geometry
+from dhr.train.fitting import EpochDataset, mix
 from dhr.train.head_config import HeadConfig
 
 Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b d u v"]]
@@ -25,18 +26,18 @@ Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b d u v"]]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a first look at all crops found."""
+    """The result of a first look at all crops."""
 
     means: Float[Tensor, "n d"]
     """Mean feature of each crop."""
     problems: tuple[Problem, ...]
-    """Photographs that cannot be used."""
+    """Photographs that were left out."""
     digest: str
-    """Of names and content of those that can."""
+    """Digest of the names and content of the others."""
 
 
 class FrozenCrops(EpochDataset):
-    """Features (d, u, v) of each crop, rounded to half precision, whether they are kept or not."""
+    """Features (d, u, v) of each crop, always rounded to half precision, kept in memory or not."""
 
     def __init__(
         self, photographs: Sequence[Photograph], network: Network, config: HeadConfig, device: torch.device
@@ -53,26 +54,25 @@ class FrozenCrops(EpochDataset):
         return (self.features(index),)
 
     def features(self, index: int) -> Float[Tensor, "d u v"]:
-        """Features of a crop.
+        """Compute the features of a crop, or take them from memory.
 
         Raises:
-            ItemError: its photograph cannot be read any more.
+            ItemError: its photograph can no longer be read.
         """
-        photograph = self.photographs[index // self.config.crops]
-        return self._features(index, photograph)
+        return self._features(index, self.photographs[index // self.config.crops])
 
     def look(self, progress: Progress) -> Seen:
-        """See every crop once; photographs that cannot be read are left out from then on.
+        """Look at every crop once; photographs that cannot be read are left out from then on.
 
         Raises:
-            DataError: none can be read.
+            DataError: no photograph can be read.
         """
         usable: list[Photograph] = []
         means: list[Tensor] = []
         problems: list[Problem] = []
         whole = hashlib.sha256()
         for done, photograph in enumerate(self.photographs):
-            progress(done, len(self.photographs))
+            progress(Step("features", done, len(self.photographs)))
             first = len(usable) * self.config.crops
             try:
                 content = read_regular(photograph.path, MAX_BYTES)
@@ -88,7 +88,7 @@ class FrozenCrops(EpochDataset):
             means += [one.mean(dim=(1, 2)) for one in found]
             whole.update(f"{photograph.name} {hashlib.sha256(content).hexdigest()}\n".encode())
             usable.append(photograph)
-        progress(len(self.photographs), len(self.photographs))
+        progress(Step("features", len(self.photographs), len(self.photographs)))
         if not usable:
             first_problem = f": {problems[0].source}: {problems[0].reason}" if problems else ""
             raise DataError(f"none of the {len(self.photographs)} photographs can be read{first_problem}")
@@ -101,7 +101,7 @@ class FrozenCrops(EpochDataset):
             return self._kept[index].float()
         if image is None:
             image = working_image(read_rgb(photograph.path), self.config.long_side)
-        # By name, not by number: the crops are the same whatever else is in the folder.
+        # By name, so that the crops do not depend on the other photographs of the folder.
         name = int.from_bytes(hashlib.sha256(photograph.name.encode()).digest()[:7])
         rng = random.Random(mix(self.config.seed, name, index % self.config.crops))
         size = (image.shape[-2], image.shape[-1])
@@ -115,9 +115,9 @@ class FrozenCrops(EpochDataset):
 
 
 def neighbours_of(means: Float[Tensor, "n d"], crops: int, count: int) -> Int[Tensor, "n k"]:
-    """The ``count`` crops whose mean features are most alike, of other photographs; all others where they are fewer.
+    """Find the ``count`` most similar crops of other photographs, by mean feature; all of them if there are fewer.
 
-    Crops of one photograph follow each other, ``crops`` of each. A single photograph has its own crops only.
+    Each photograph has ``crops`` crops in a row. If there is only one photograph, its own crops are used.
     """
     units = normalize(means - means.mean(dim=0), dim=1)
     photograph = torch.arange(len(means)) // crops
@@ -132,7 +132,7 @@ def neighbours_of(means: Float[Tensor, "n d"], crops: int, count: int) -> Int[Te
 
 
 def drawn(features: Float[Tensor, "b d u v"], count: int) -> Float[Tensor, "b n d"]:
-    """Cells of each map drawn at random, with replacement."""
+    """Draw cells of each map at random, with replacement."""
     flat = features.flatten(2).transpose(1, 2)  # (b, u v, d)
     places = torch.randint(flat.shape[1], (len(flat), count, 1)).to(flat.device)
     return flat.gather(1, places.expand(-1, -1, flat.shape[2]))

@@ -1,4 +1,4 @@
-"""What a student is taught in a step: its losses, given a batch of crops."""
+"""What a student minimises: the losses of a batch of crops."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,63 +14,75 @@ from dhr.data.samples import VOID
 from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.survey import Survey
+from dhr.models.modes import evaluating
 from dhr.models.student.network import Student
-from dhr.train.crop_data import CropBatch
-from dhr.train.joint_config import JointConfig
-from dhr.train.live import Targets, given_targets, live_targets
+from dhr.train.config import StudentTrainingConfig
+from dhr.train.live import LiveMethod, Targets, given_targets, live_targets
+from dhr.train.student_crops import CropBatch
 
 
 class Losses(NamedTuple):
-    """Of a batch, or a part of one."""
+    """The losses of a batch, or of a part of it."""
 
     parts: tuple[Float[Tensor, ""], ...]
     """In the order of the objective's names; their sum is minimised."""
     empty: Float[Tensor, ""]
-    """Crops that taught nothing."""
+    """Number of crops without a segmentation loss."""
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """Computes the losses of a step, of photographs that are on the device."""
+    """Computes the losses of a batch that is on the device."""
 
     names: tuple[str, ...]
-    """Of the losses, for log and progress."""
+    """Names of the losses, for log and progress."""
     settings: dict[str, Any]
-    """What must be the same for a checkpoint to be continued; JSON."""
+    """Settings that must be the same when a checkpoint is continued; JSON."""
 
     def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
-        """Losses of the student as Fabric wraps it; ``teacher`` is its moving mean, or None."""
+        """Compute the losses of the student as Fabric wraps it; ``teacher`` is its moving mean, or None."""
         ...
 
     def targets(self, student: Any, crops: CropBatch) -> Targets:
-        """What ``student`` would be taught by recursion now, to be looked at."""
+        """Return the masks that ``student`` would learn now, for pictures."""
         ...
 
 
 class JointObjective:
-    """L_cls + L_seg of a :class:`~dhr.models.student.network.Student` (Eq. 6), on masks given or rebalanced live."""
+    """L_cls + L_seg of a :class:`~dhr.models.student.network.Student` (Eq. 6), on given or live masks."""
 
     names: tuple[str, ...] = ("L_cls", "L_seg")
 
     def __init__(
-        self, student: Student, config: JointConfig, method: MethodConfig, boundary: BoundaryConfig, fabric: Fabric,
-        masks: bool, survey: Survey | None = None,
-    ) -> None:  # fmt: skip
-        """Teach ``student`` (asked for its settings only); ``masks``: whether there are any to begin with.
+        self,
+        student: Student,
+        config: StudentTrainingConfig,
+        method: MethodConfig,
+        boundary: BoundaryConfig,
+        fabric: Fabric,
+        masks: bool,
+        survey: Survey | None = None,
+    ) -> None:
+        """Take the settings of ``student``; ``masks``: whether masks are given.
 
         Raises:
-            ConfigError: crops are to be rebalanced with shares that are known of whole photographs only.
+            ConfigError: crops are to be rebalanced with class shares of whole photographs.
         """
         if config.recursion and method.marginal == "prior":
             raise ConfigError(
-                "joint.recursion rebalances crops, whose class shares are unknown: set method.marginal to estimated, "
-                "or joint.recursion to false"
+                "student_training.recursion rebalances crops, whose class shares are unknown: set method.marginal to "
+                "estimated, or student_training.recursion to false"
             )
-        self.survey = None if survey is None else survey.to(fabric.device)
-        self.config, self.method, self.fabric = config, method, fabric
-        self.refine = replace(boundary, kind=config.boundary)
-        self.activation, self.background = student.activation, bool(student.background)
-        self.base, self.first = (config.base, round(config.start * config.steps)) if masks else ("maps", 0)
+        self.config, self.fabric = config, fabric
+        self.live = LiveMethod(
+            masks=masks,
+            background=bool(student.background),
+            method=method,
+            boundary=replace(boundary, kind=config.boundary),
+            survey=None if survey is None else survey.to(fabric.device),
+        )
+        self.activation = student.activation
+        self.first = round(config.start * config.steps) if masks else 0
         self.settings = {"method": asdict(method)}
 
     def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
@@ -80,7 +92,7 @@ class JointObjective:
         if self.config.recursion and step >= self.first:
             targets = self._live(seen if teacher is None else _see(teacher, crops.images, self.fabric), crops)
         tagged = multilabel_soft_margin_loss(seen.cams.mean(dim=(2, 3)), crops.tags)
-        segmented = segmentation_loss(seen.logits, targets, self.config, self.fabric)
+        segmented = segmentation_loss(seen.logits, targets, self.fabric)
         return Losses((tagged, segmented), targets.empty.float().sum())
 
     def targets(self, student: Any, crops: CropBatch) -> Targets:
@@ -88,14 +100,11 @@ class JointObjective:
         return self._live(student(crops.images), crops) if self.config.recursion else given_targets(crops)
 
     def _live(self, seen: Any, crops: CropBatch) -> Targets:
-        return live_targets(
-            self.activation(seen).detach(), seen.features.detach(), crops, self.base, self.background, self.method,
-            self.refine, self.survey,
-        )  # fmt: skip
+        return live_targets(self.activation(seen).detach(), seen.features.detach(), crops, self.live)
 
 
 class SetObjective:
-    """The losses of a Mask2Former on the given masks."""
+    """The losses of a Mask2Former on given masks."""
 
     names: tuple[str, ...] = ("L_class", "L_mask", "L_dice")
 
@@ -122,22 +131,16 @@ class SetObjective:
         return given_targets(crops)
 
 
-def segmentation_loss(
-    logits: Float[Tensor, "b c p q"], targets: Targets, config: JointConfig, fabric: Fabric
-) -> Float[Tensor, ""]:
-    """L_seg: cross entropy, the mean over the pixels (of all processes) that are not void, or weighted."""
+def segmentation_loss(logits: Float[Tensor, "b c p q"], targets: Targets, fabric: Fabric) -> Float[Tensor, ""]:
+    """L_seg: cross entropy, the mean over the pixels (of all processes) that are not void."""
     sharp = interpolate(logits.float(), targets.labels.shape[-2:], mode="bilinear", align_corners=False)
     losses = cross_entropy(sharp, targets.labels, ignore_index=VOID, reduction="none")
-    weights = (targets.labels != VOID).float()
-    if config.weighting == "confidence":
-        weights = weights * targets.confidence
-    else:
-        weights = weights * (targets.confidence >= config.doubtful)
-    return (losses * weights).sum() / _mean(fabric)(weights.sum()).clamp_min(1)
+    known = (targets.labels != VOID).float()
+    return (losses * known).sum() / _mean(fabric)(known.sum()).clamp_min(1)
 
 
 def _mean(fabric: Fabric) -> Callable[[Tensor], Tensor]:
-    """Of a number over the processes."""
+    """Return the function that averages a number over the processes."""
     if fabric.world_size == 1:
         return lambda value: value
     return lambda value: fabric.all_reduce(value, reduce_op="mean")  # type: ignore[return-value]
@@ -145,6 +148,5 @@ def _mean(fabric: Fabric) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def _see(teacher: Any, images: Tensor, fabric: Fabric) -> Any:
-    teacher.eval()
-    with fabric.autocast():
+    with evaluating(teacher), fabric.autocast():
         return teacher(images)

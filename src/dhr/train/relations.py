@@ -1,4 +1,6 @@
-"""What IRN (Ahn et al., CVPR 2019) learns from: pairs of positions that the CAMs are sure of, and losses on them."""
+"""Losses of IRN (Ahn et al., CVPR 2019) on pairs of positions where the CAMs are confident."""
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Integer
@@ -9,9 +11,23 @@ from dhr.ops.pamr import pamr
 from dhr.ops.random_walk import forward_offsets, path_maxima
 
 UNSURE = -1
-"""Label of positions that nothing is learnt from; 0 is the background, classes count from 1."""
+"""Label of positions without a confident CAM, which are ignored; 0 is the background, classes count from 1."""
 
 _DILATIONS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """When the class of a position counts as known."""
+
+    foreground: float
+    """Least share of its peak, 0..1, that the highest CAM reaches."""
+    background: float | None
+    """Share of their peaks, 0..1, below which all CAMs stay in the background; None without a background."""
+    margin: float
+    """Least difference of these shares, 0..1, between the highest CAM and the next one."""
+    refine: int
+    """Rounds of PAMR before."""
 
 
 @torch.no_grad()
@@ -20,53 +36,47 @@ def confident_labels(
     peaks: Float[Tensor, "b c"],
     images: Float[Tensor, "b 3 _ _"],
     size: tuple[int, int],
-    *,
-    foreground: float,
-    background: float | None,
-    margin: float,
-    refine: int,
+    confidence: Confidence,
 ) -> Integer[Tensor, "b p q"]:
-    """The class of each position where the CAMs are sure of it.
+    """Label each position with its class where the CAMs are confident.
 
-    Each CAM is divided by its peak, and all are made to follow the edges of the image (by PAMR; the paper takes a CRF).
-    Where the highest reaches ``foreground`` and leads by ``margin``, the position is of its class; where it stays below
-    ``background``, of the background; all else is :data:`UNSURE`.
+    Each CAM is divided by its peak, and PAMR makes all follow the edges of the image (the paper uses a CRF). A position
+    gets the class of the highest CAM if that reaches ``foreground`` and leads by ``margin``, the background if it stays
+    below ``background``, else :data:`UNSURE`.
 
     Args:
         cams: before the ReLU.
-        peaks: highest value of each CAM in the whole photograph; 0 or less for classes that are not in it.
-        images: RGB; they get the size of the result.
+        peaks: highest value of each CAM in the whole photograph; 0 or less for classes that are not tagged.
+        images: RGB; they are resized to ``size``.
         size: height and width of the result.
-        foreground: share of the peak, 0..1.
-        background: share of the peak, 0..1; None where the data set has no background.
-        margin: difference of such shares, 0..1.
-        refine: rounds of PAMR.
+        confidence: the limits.
     """
-    # Classes that are not in the photograph cost time and say nothing.
+    # Only tagged classes are worth the time.
     most = max(1, int((peaks > 0).sum(dim=1).max()))
     known, classes = peaks.topk(most, dim=1)
     chosen = cams.gather(1, classes[:, :, None, None].expand(-1, -1, *cams.shape[-2:]))
     known = known[:, :, None, None]
     shares = torch.where(known > 0, chosen / known.clamp_min(1e-8), 0).clamp(0, 1)
     shares = interpolate(shares, size, mode="bilinear", align_corners=False)
-    shares = pamr(interpolate(images, size, mode="area"), shares, refine, _DILATIONS)
-    ordered, index = pad(shares, (0, 0, 0, 0, 0, 1)).topk(2, dim=1)  # beside one class alone, there is 0
+    shares = pamr(interpolate(images, size, mode="area"), shares, confidence.refine, _DILATIONS)
+    ordered, index = pad(shares, (0, 0, 0, 0, 0, 1)).topk(2, dim=1)  # a single class competes with 0
     best, second = ordered.unbind(dim=1)
     named = classes.gather(1, index[:, 0].flatten(1).clamp_max(most - 1)).view_as(index[:, 0]) + 1
-    labels = torch.where((best >= foreground) & (best - second >= margin), named, UNSURE)
-    return labels if background is None else torch.where(best < background, 0, labels)
+    sure = (best >= confidence.foreground) & (best - second >= confidence.margin)
+    labels = torch.where(sure, named, UNSURE)
+    return labels if confidence.background is None else torch.where(best < confidence.background, 0, labels)
 
 
 def boundary_loss(logits: Float[Tensor, "b 1 p q"], labels: Integer[Tensor, "b p q"], radius: int) -> Float[Tensor, ""]:
-    r"""How badly the boundaries keep apart what is of two classes, and nothing else.
+    r"""Measure how far boundaries are from separating exactly the positions of different classes.
 
     .. math:: - \tfrac12 \operatorname*{mean}_{P^+_{fg}} \log a_{ij}
               - \tfrac12 \operatorname*{mean}_{P^+_{bg}} \log a_{ij}
               - \operatorname*{mean}_{P^-} \log (1 - a_{ij})
 
     with :math:`a_{ij}` as in :func:`~dhr.ops.random_walk.boundary_affinity`. Pairs lie at most ``radius`` apart;
-    :math:`P^+` are those of one class (a tagged one, or the background), :math:`P^-` those of two. Where the background
-    has no pairs, or has them all, the other kind counts in full.
+    :math:`P^+` are pairs of one class (a tagged one, or the background), :math:`P^-` pairs of two. If only one of
+    :math:`P^+_{fg}` and :math:`P^+_{bg}` has pairs, its mean counts in full.
 
     Args:
         logits: of the boundaries.
@@ -83,11 +93,11 @@ def boundary_loss(logits: Float[Tensor, "b 1 p q"], labels: Integer[Tensor, "b p
 def displacement_loss(
     displacement: Float[Tensor, "b 2 p q"], labels: Integer[Tensor, "b p q"], radius: int
 ) -> Float[Tensor, ""]:
-    r"""How badly the displacements of one class point to one place, and those of the background nowhere.
+    r"""Measure how far displacements of a class are from pointing to one place, and of the background from being equal.
 
     .. math:: \operatorname*{mean}_{P^+_{fg}} |\delta_{ij} - (D_i - D_j)| + \operatorname*{mean}_{P^+_{bg}} |D_i - D_j|
 
-    with :math:`\delta_{ij}` the way from i to j, the mean being over both directions too; see :func:`boundary_loss`.
+    with :math:`\delta_{ij}` the way from i to j; the mean is also over both directions; see :func:`boundary_loss`.
     """
     pairs = _Pairs(labels, radius)
     around = forward_offsets(radius)
@@ -98,7 +108,7 @@ def displacement_loss(
 
 
 class _Pairs:
-    """Which pairs of :func:`forward_offsets` are of one class, of the background, or of two; (b, m, p, q) each."""
+    """Pairs of :func:`forward_offsets` within one class, within the background, and between two; (b, m, p, q) each."""
 
     def __init__(self, labels: Tensor, radius: int) -> None:
         here, there = labels.unsqueeze(1), _shifted(labels, radius, UNSURE)
@@ -109,7 +119,7 @@ class _Pairs:
 
 
 def _shifted(maps: Tensor, radius: int, outside: int) -> Tensor:
-    """The value that each position has at :func:`forward_offsets` from it, in a new dimension 1."""
+    """Stack, in a new dimension 1, the values at :func:`forward_offsets` from each position."""
     p, q = maps.shape[-2:]
     padded = pad(maps, (radius,) * 4, value=outside)
     return torch.stack(
@@ -119,5 +129,5 @@ def _shifted(maps: Tensor, radius: int, outside: int) -> Tensor:
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Mean of the chosen values; 0 of none."""
+    """Mean of the chosen values; 0 if no value is chosen."""
     return torch.where(where, values, 0).sum() / where.sum().clamp_min(1)

@@ -1,8 +1,8 @@
 """The loss of a Mask2Former on class masks with void: a set of masks, each matched with one query (Cheng et al. 2022).
 
-All is computed on random points of each image, as in that paper. transformers' own loss knows no void: it teaches
-every query that a void pixel is outside of its mask. Here points are drawn where the label is known only, so
-that what lies in void neither matches, nor costs, nor gets a gradient. Without void both are the same.
+All losses are computed on random points of each image, as in that paper. In transformers' own loss, a void pixel is
+outside of every mask. Here points are drawn only where the label is known, so void has no influence on matches, losses
+and gradients. Without void both losses are the same.
 """
 
 from collections.abc import Callable
@@ -30,13 +30,13 @@ class SetLossConfig:
     no_object_weight: float = 0.1
     points: int = 12544
     oversample: float = 3.0
-    """How many times as many points are drawn to choose from."""
+    """Points drawn to choose from, as a multiple of ``points``."""
     important: float = 0.75
-    """Share of the points, 0..1, that are the least certain of those."""
+    """Share of the points, 0..1, that are chosen as the least certain of those."""
 
 
 class SetLosses(NamedTuple):
-    """Weighted, summed over the layers; their sum is what is minimised."""
+    """Weighted losses, summed over the layers; their sum is minimised."""
 
     classes: Float[Tensor, ""]
     masks: Float[Tensor, ""]
@@ -49,39 +49,49 @@ def set_loss(
     config: SetLossConfig,
     mean: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> SetLosses:
-    """Losses of ``seen`` against class ids, 255 being void.
+    """Compute the losses of ``seen`` against class ids; 255 is void.
 
-    An image that is void all over teaches nothing, not even that there is no object. Queries that no class of an image
-    is matched with learn that they see none, also where a part of the image is void.
+    An image that is entirely void has no loss. In other images, queries without a matched class learn the class
+    "no object".
 
     Args:
-        mean: of a count over all processes.
+        mean: averages a number over all processes.
     """
     known = labels != VOID
     found = [torch.unique(one[there]) for one, there in zip(labels, known, strict=True)]
     masks = mean(labels.new_tensor(sum(len(one) for one in found), dtype=torch.float32)).clamp_min(1)
-    taught = torch.stack([known[index].any() for index in range(len(known))]).float()
+    given = _Given(labels, known, found, masks)
     totals = [
-        _layer(classes.float(), logits.float(), labels, known, found, taught, masks, config, mean)
+        _layer(classes.float(), logits.float(), given, config, mean)
         for classes, logits in zip(seen.classes, seen.masks, strict=True)
     ]
     classes, mask, dice = (torch.stack(one).sum() for one in zip(*totals, strict=True))
     return SetLosses(config.class_weight * classes, config.mask_weight * mask, config.dice_weight * dice)
 
 
+class _Given(NamedTuple):
+    """The masks of a batch."""
+
+    labels: Int[Tensor, "b h w"]
+    known: Bool[Tensor, "b h w"]
+    """Pixels that are not void."""
+    found: list[Tensor]
+    """Class ids in each image."""
+    masks: Float[Tensor, ""]
+    """Number of classes in all images, the mean over the processes."""
+
+
 def _layer(
     classes: Float[Tensor, "b q c1"],
     logits: Float[Tensor, "b q u v"],
-    labels: Int[Tensor, "b h w"],
-    known: Bool[Tensor, "b h w"],
-    found: list[Tensor],
-    taught: Float[Tensor, " b"],
-    masks: Float[Tensor, ""],
+    given: _Given,
     config: SetLossConfig,
     mean: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Class, mask and dice loss of one layer, without their weights."""
-    queries, images, ids = match(classes, logits, labels, known, found, config)
+    labels, known = given.labels, given.known
+    queries, images, ids = match(classes, logits, labels, known, given.found, config)
+    taught = torch.stack([one.any() for one in known]).float()
     none = classes.shape[-1] - 1
     wanted = torch.full(classes.shape[:2], none, device=classes.device)
     wanted[images, queries] = ids
@@ -96,12 +106,12 @@ def _layer(
         least = certain.topk(min(round(config.points * config.important), many.shape[1]), largest=False).indices
         others = draw(known, config.points - round(config.points * config.important))[images]
         points = torch.cat([many.gather(1, least), others], dim=1)
-        truth = (labels.flatten(1)[images].gather(1, points) == ids[:, None]).float()
-    said = _at(own, points, (labels.shape[1], labels.shape[2]))[:, 0]
-    share = said.sigmoid()
-    dice = 1 - (2 * (share * truth).sum(dim=1) + 1) / (share.sum(dim=1) + truth.sum(dim=1) + 1)
-    cost = bce(said, truth, reduction="none").sum() / points.shape[1]
-    return classified, cost / masks, dice.sum() / masks
+        target = (labels.flatten(1)[images].gather(1, points) == ids[:, None]).float()
+    predicted = _at(own, points, (labels.shape[1], labels.shape[2]))[:, 0]
+    share = predicted.sigmoid()
+    dice = 1 - (2 * (share * target).sum(dim=1) + 1) / (share.sum(dim=1) + target.sum(dim=1) + 1)
+    cost = bce(predicted, target, reduction="none").sum() / points.shape[1]
+    return classified, cost / given.masks, dice.sum() / given.masks
 
 
 @torch.no_grad()
@@ -113,18 +123,18 @@ def match(
     found: list[Tensor],
     config: SetLossConfig,
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:
-    """Query, image and class id of each pair that costs least in all, a class of an image in one pair."""
+    """Match each class of an image with one query at the least total cost; return query, image and class id of each."""
     points = draw(known, config.points)
-    said = _at(logits, points, (labels.shape[1], labels.shape[2]))
+    predicted = _at(logits, points, (labels.shape[1], labels.shape[2]))
     at = labels.flatten(1).gather(1, points)
     queries, images, ids = [], [], []
     for index, present in enumerate(found):
-        truth = (at[index] == present[:, None]).float()  # (k, p)
-        one = said[index]  # (q, p)
+        target = (at[index] == present[:, None]).float()  # (k, p)
+        one = predicted[index]  # (q, p)
         # softplus(-x) is the cross entropy where the mask is, softplus(x) where it is not
-        mask = (softplus(-one) @ truth.T + softplus(one) @ (1 - truth).T) / one.shape[1]
+        mask = (softplus(-one) @ target.T + softplus(one) @ (1 - target).T) / one.shape[1]
         share = one.sigmoid()
-        dice = 1 - (2 * share @ truth.T + 1) / (share.sum(dim=1)[:, None] + truth.sum(dim=1) + 1)
+        dice = 1 - (2 * share @ target.T + 1) / (share.sum(dim=1)[:, None] + target.sum(dim=1) + 1)
         label = -classes[index].softmax(dim=-1)[:, present]
         cost = config.class_weight * label + config.mask_weight * mask + config.dice_weight * dice
         rows, columns = linear_sum_assignment(torch.nan_to_num(cost, nan=1e9, posinf=1e9, neginf=-1e9).cpu().numpy())
@@ -135,7 +145,7 @@ def match(
 
 
 def draw(known: Bool[Tensor, "b h w"], count: int) -> Int[Tensor, "b n"]:
-    """Flat indices of ``count`` random pixels of each image that are ``known``; the last pixel where none is."""
+    """Draw flat indices of ``count`` random ``known`` pixels of each image; the last pixel if it has none."""
     upto = known.flatten(1).cumsum(dim=1)
     total = upto[:, -1:]
     which = (torch.rand(len(known), count, device=known.device) * total).long().clamp(max=total - 1)

@@ -1,4 +1,4 @@
-"""Training the head of STEGO: cells whose features correlate get codes that correlate (Hamilton et al. 2022)."""
+"""Training the head of STEGO: cells with correlated features get correlated codes (Hamilton et al. 2022)."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.models.uss.stego import StegoHead
-from dhr.train.fitting import EpochDataset, Progress, fit, mix
+from dhr.progress import Progress
+from dhr.train.fitting import EpochDataset, Schedule, fit, mix
 from dhr.train.frozen import FrozenCrops, drawn, neighbours_of
 from dhr.train.head_config import HeadConfig, StegoConfig
 
@@ -23,8 +24,8 @@ def correlation_loss(
 ) -> Float[Tensor, ""]:
     """-(F - shift) max(S, 0), the mean over pairs of cells (Eq. 4): F, S are cosines of features and of codes.
 
-    F is centred over the second's cells first, its mean restored ("spatial centring", Eq. 3): otherwise small things
-    and large areas are not attended to alike.
+    F is first centred over the cells of the second map, and its mean restored ("spatial centring", Eq. 3). This gives
+    small objects and large areas the same weight.
     """
     with torch.no_grad():
         cosine = normalize(features, dim=2) @ normalize(others, dim=2).transpose(1, 2)  # (b, n, m)
@@ -36,7 +37,7 @@ def correlation_loss(
 
 
 class _Pairs(EpochDataset):
-    """Features of a crop, and of one of its neighbours, another in each epoch."""
+    """Features of a crop and of a neighbour, which is drawn again in each epoch."""
 
     def __init__(self, crops: FrozenCrops, neighbours: Tensor, seed: int) -> None:
         self.crops, self.neighbours, self.seed = crops, neighbours.tolist(), seed
@@ -59,13 +60,13 @@ def train_stego(
     checkpoint: Path,
     progress: Progress,
 ) -> StegoHead:
-    """Train a head; where ``checkpoint`` exists, go on from its last epoch, to the same weights.
+    """Train a head; if ``checkpoint`` exists, training continues from it and ends with the same weights.
 
-    The three kinds of pairs are a crop with itself, with one that looks alike, and with others of its batch. Cells are
-    drawn from the grid, where the authors draw points between them.
+    A crop is paired with itself, with a similar crop, and with others of its batch. Cells are drawn from the grid; the
+    authors draw points between cells.
 
     Raises:
-        ConfigError: the loss is no number any more.
+        ConfigError: the loss became NaN or infinite.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
     """
     torch.manual_seed(mix(shared.seed))
@@ -76,7 +77,7 @@ def train_stego(
     def loss(first: Tensor, second: Tensor) -> Tensor:
         first, second = first.to(device), second.to(device)
         features, again, near = drawn(first, config.cells), drawn(first, config.cells), drawn(second, config.cells)
-        # (b, d, n, 1): each cell for itself, the channels dropped for all cells of a crop alike
+        # (b, d, n, 1): dropout takes the same channels from all cells of a crop
         codes, codes_again, codes_near = (head(one.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
                                           for one in (features, again, near))  # fmt: skip
         features, again, near = (one - head.centre for one in (features, again, near))
@@ -90,19 +91,8 @@ def train_stego(
             total = total + config.weight_random / negatives * pair
         return total
 
-    fit(
-        head,
-        [(head.parameters(), shared.lr)],
-        _Pairs(crops, neighbours_of(means, shared.crops, config.neighbours), shared.seed),
-        loss,
-        head.train,
-        epochs=shared.epochs,
-        batch=shared.batch,
-        workers=0,
-        weight_decay=shared.weight_decay,
-        seed=shared.seed,
-        checkpoint=checkpoint,
-        progress=progress,
-        advice="lower --head.lr",
-    )
+    head.train()
+    schedule = Schedule("head", shared.epochs, shared.batch, shared.seed, "lower --head.lr", shared.weight_decay)
+    pairs = _Pairs(crops, neighbours_of(means, shared.crops, config.neighbours), shared.seed)
+    fit(head, [(head.parameters(), shared.lr)], pairs, loss, schedule, checkpoint, progress)
     return head.eval()

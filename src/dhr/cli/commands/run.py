@@ -31,7 +31,7 @@ _TEXT = """
       run.json      settings, versions, seconds and memory, and every photograph that was left out,
                     with the reason
       stages/ cams/ the masks of the steps in between, and the activation maps
-      classifier.safetensors   the trained classifier, which --classifier takes in another run
+      classifier.safetensors   the trained classifier, which --classifier.file takes in another run
       affinity.safetensors     with --wss.kind irn: the heads that find where classes end
 
     Interrupted, the same command goes on where it stopped, and ends with the same masks.

@@ -10,7 +10,7 @@ from dhr.cli.command import Call, Command, Ready, new_parser
 _TEXT = """
     Train a student on photographs, their tags, and masks of any method: a network that segments
     photographs without tags. While it learns, its own maps are rebalanced in every step and teach
-    its decoder (recursion, Section 3.3 of the paper; --joint.recursion false for the masks alone).
+    its decoder (recursion, Section 3.3 of the paper; --student_training.recursion false for the masks alone).
 
     --student.kind mask2former trains a Mask2Former on finished masks instead, as a second stage: no
     tags are learnt, no recursion; pixels that are void in the masks teach nothing. It needs
@@ -24,13 +24,13 @@ _TEXT = """
     The output folder:
       student.safetensors   what `dhr predict` and `dhr onnx` take
       training/             log.csv, TensorBoard's events, checkpoints, pictures of the masks
-      classifier.safetensors   the classifier that the student starts from (--classifier names another)
+      classifier.safetensors   the classifier that the student starts from (--classifier.file names another)
 
     Interrupted, the same command goes on from the last checkpoint, and ends with the same weights.
-    Several processes: --joint.devices N on one machine, or torchrun, or SLURM. `dhr run --recursion
+    Several processes: --student_training.devices N on one machine, or torchrun, or SLURM. `dhr run --recursion
     true` does all at once: masks, a student, and better masks from its maps.
-    A student that learns a run's final masks from the start: --masks OUT/masks --joint.recursion
-    false --classifier OUT/classifier.safetensors, and the run's other settings.
+    A student that learns a run's final masks from the start: --masks OUT/masks --student_training.recursion
+    false --classifier.file OUT/classifier.safetensors, and the run's other settings.
 """
 
 

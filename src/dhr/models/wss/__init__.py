@@ -1,98 +1,15 @@
-"""Weakly-supervised (WSS) models: what is where, learnt from tags alone.
+"""Weakly-supervised (WSS) networks: class maps, learnt from tags alone. The sources of :mod:`dhr.sources` use them."""
 
-A model is one file with a builder in :data:`WSS_MODELS`.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dhr.errors import ConfigError
-
-FILES = "files"
-"""What `wss.kind` calls maps that are read, not made; no network, and none of :data:`WSS_MODELS`."""
-CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
-"""What `wss.cam` can be."""
-
-
-BACKGROUNDS = (
-    *("ground", "land", "grass", "tree", "building", "wall", "sky", "lake", "water", "river", "sea", "railway"),
-    *("railroad", "keyboard", "helmet", "cloud", "house", "mountain", "ocean", "road", "rock", "street", "valley"),
-    *("bridge", "sign"),
-)
-"""What CLIP-ES (Lin et al., CVPR 2023) tells CLIP of the surroundings of VOC's things."""
-
-
-@dataclass(frozen=True)
-class WssConfig:
-    """Which classifier is trained on the tags, and how its maps are computed."""
-
-    kind: str = "classifier"
-    """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
-    from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which knows
-    classes by their names and is not trained; `files`: the maps of another program, in `maps`."""
-    backbone: str = "resnet50"
-    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
-    `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
-    only gives the WSS features, untrained, or with --classifier FILE as trained by another run; `none`: the USS
-    features are both."""
-    weights: str = "hub"
-    """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
-    it (config.json, safetensors, tokenizer)."""
-    output_stride: int = 16
-    """Pixels of the image a cell of a convolutional encoder's last maps: 8, 16 or 32."""
-    cam: str = "cam"
-    """How a class's map is read from the classifier: `cam`; `gradcam` or `layercam`, of the map `layer`; `attention`,
-    the CAM spread by the attention of a Vision Transformer."""
-    layer: int = -2
-    """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
-    blocks: tuple[int, int] = (-3, -1)
-    """The two blocks of a Vision Transformer whose patch tokens are the features; the second is what is classified."""
-    prompt: str = "a clean origami {}."
-    """What `clip` is told of a class; `{}` is its name."""
-    words: dict[str, str] = field(default_factory=dict)
-    """What `clip` calls a class if not by its name, such as `{crane: crane bird}`."""
-    backgrounds: tuple[str, ...] = BACKGROUNDS
-    """What else `clip` may see in a photograph: names that compete with the tags, but for those that are classes."""
-    refine: bool = True
-    """Whether the maps of `clip` are spread by the attention of its last blocks."""
-    maps: Path | None = None
-    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
-    numbering: str = "tagged"
-    """How dictionaries of `files` count classes: `tagged`, 0 is the first that can be tagged; `table`, 0 is the first
-    of all, the background if there is one, with which arrays may begin then."""
-    mean: tuple[float, float, float] | None = None
-    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
-    std: tuple[float, float, float] | None = None
-    """RGB standard deviation that the weights expect; by default what timm says of the model."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
-    scales: tuple[float, ...] = (1.0, 1.5, 2.0)
-    """Sizes, relative to the working image, at which CAMs and features are computed and averaged."""
-    flip: bool = True
-    """Average with the maps of the mirrored image."""
-
-    def __post_init__(self) -> None:
-        if self.output_stride not in (8, 16, 32):
-            raise ConfigError(f"wss.output_stride must be 8, 16 or 32, got {self.output_stride}")
-        if not self.scales or min(self.scales) <= 0:
-            raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
-        if self.cam not in CAM_KINDS:
-            raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
-        if self.kind == "clip" and self.cam != "cam":
-            raise ConfigError(f"wss.cam is for classifiers; clip has its own maps (see wss.refine), got {self.cam!r}")
-        if "{}" not in self.prompt:
-            raise ConfigError(f"wss.prompt must hold {{}}, the place of the class's name; got {self.prompt!r}")
-        if self.numbering not in ("tagged", "table"):
-            raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
-        if self.maps is not None and self.kind != FILES:
-            raise ConfigError(f"wss.maps is for wss.kind files; the kind is {self.kind}")
-        if self.std is not None and min(self.std) <= 0:
-            raise ConfigError(f"wss.std must be positive numbers, got {self.std}")
+from dhr.models.config import BACKGROUNDS as BACKGROUNDS
+from dhr.models.config import CAM_KINDS as CAM_KINDS
+from dhr.models.config import WssConfig as WssConfig
 
 
 @dataclass(frozen=True)
@@ -105,9 +22,6 @@ class WssMaps:
     """Features, maybe on another grid, of the encoder's last two stages, each of unit length at every position."""
     edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability, 0..1, that one class ends here and another begins, on a grid of its own; None if not known."""
-    displacement: Float[Tensor, "b 2 p q"] | None = None
-    """Way down and right, in cells of that grid, to the middle of the thing that is here; None if not known. In maps
-    of a mirrored image the way right has the other sign."""
     probabilities: Float[Tensor, "b _ _ _"] | None = None
     """Of a student: how likely each cell is of the background, where there is one, and of the classes asked for."""
 
@@ -129,42 +43,3 @@ class WssModel(Protocol):
             tags: the classes of the CAMs, 0 the first that can be tagged; by default all.
         """
         ...
-
-
-def _classifier(config: WssConfig, names: Sequence[str]) -> WssModel:
-    from dhr.models.wss.classifier import TagClassifier
-
-    return TagClassifier(config, len(names))
-
-
-def _irn(config: WssConfig, names: Sequence[str]) -> WssModel:
-    from dhr.models.wss.irn import IrnClassifier
-
-    return IrnClassifier(config, len(names))
-
-
-def _clip(config: WssConfig, names: Sequence[str]) -> WssModel:
-    from dhr.models.wss.clip_build import build_clip
-
-    return build_clip(config, names)
-
-
-WSS_MODELS: Mapping[str, Callable[[WssConfig, Sequence[str]], Any]] = {
-    "classifier": _classifier,
-    "irn": _irn,
-    "clip": _clip,
-}
-"""The kinds of WSS model, by the name that `wss.kind` takes."""
-
-
-def build_wss(config: WssConfig, names: Sequence[str]) -> WssModel:
-    """Make the model that ``config.kind`` names, for the classes ``names``, all those that can be tagged.
-
-    Raises:
-        ConfigError: no such kind, or options that the model refuses.
-        WeightsError: its weights cannot be had.
-    """
-    if config.kind not in WSS_MODELS:
-        raise ConfigError(f"wss.kind must be one of {', '.join((*WSS_MODELS, FILES))}; got {config.kind!r}")
-    model: WssModel = WSS_MODELS[config.kind](config, names)
-    return model

@@ -27,11 +27,12 @@ class IrnClassifier(TagClassifier):
         self.heads = RelationHeads(self.encoder.feature_info.channels(), self.encoder.feature_info.reduction())
 
     def read(self, levels: list[Tensor]) -> WssMaps:
-        """CAMs, features, class boundaries and displacements."""
-        logits, displacement = self.heads(levels)
-        # Only differences are learnt. Seen from all of a thing, the way to its middle is zero on average.
-        displacement = displacement - displacement.mean(dim=(2, 3), keepdim=True)
-        return replace(super().read(levels), edges=logits.sigmoid(), displacement=displacement)
+        """CAMs, features and class boundaries."""
+        return replace(super().read(levels), edges=self.heads.boundaries(levels).sigmoid())
+
+    def tag_state(self) -> dict[str, Tensor]:
+        """See :meth:`TagClassifier.tag_state`."""
+        return {key: value for key, value in self.state_dict().items() if not key.startswith("heads.")}
 
 
 class RelationHeads(nn.Module):
@@ -47,8 +48,15 @@ class RelationHeads(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Float[Tensor, "b 1 p q"], Float[Tensor, "b 2 p q"]]:
         """Logits of the boundaries, and displacements up to a constant; no gradient flows into ``levels``."""
-        used = [level.detach() for level in levels[self.first :]]
-        return self.edges(used), self.displacement(used)
+        return self.boundaries(levels), self.displacement(self._used(levels))
+
+    def boundaries(self, levels: Sequence[Tensor]) -> Float[Tensor, "b 1 p q"]:
+        """Logits of the boundaries alone, which are all that masks need."""
+        logits: Tensor = self.edges(self._used(levels))
+        return logits
+
+    def _used(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        return [level.detach() for level in levels[self.first :]]
 
     def reset(self) -> None:
         """Random parameters, by torch's current seed."""

@@ -8,8 +8,9 @@ from PIL import Image
 
 from dhr.data import VOID, ClassTable, palette
 from dhr.data.benchmarks import benchmark
+from dhr.data.ground_truth import MaskFile
+from dhr.data.labels import Storage, plain
 from dhr.data.palette import class_palette
-from dhr.data.truth import MaskFile, Storage, plain
 from dhr.errors import ItemError
 
 VOC = Storage(benchmark("voc").classes, benchmark("voc").stored, own_palette=True)

@@ -3,21 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dhr.data.json_text import MAX_RECORD, load_json
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
-from dhr.parsing import Fields
+from dhr.records.item import read_item
 
 ITEMS = "items"
 """Folder of the records, one per photograph, in an output folder."""
-
-
-def read_digest(path: Path) -> str | None:
-    """The digest of the photograph that a mask was made of; None if its record is missing or damaged."""
-    try:
-        return Fields(load_json(path, MAX_RECORD)).text("digest")
-    except (OSError, ValueError):
-        return None
 
 
 @dataclass(frozen=True)
@@ -38,14 +29,14 @@ class Origins:
 
         None where both are the same, and where there is no such record: nothing is known then.
         """
-        digest = read_digest(self.items / f"{sample.name}.json")
-        if not digest:
+        item = read_item(self.items / f"{sample.name}.json")
+        if item is None or not item.digest:
             return None
         try:
             now = data.digest(sample)
         except ItemError:  # there is nothing to compare with; who needs its pixels reports that
             return None
-        if digest == now:
+        if item.digest == now:
             return None
         return (
             "its mask was made of another photograph of this name; make it again, or, if the mask fits all the same, "

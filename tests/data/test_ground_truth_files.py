@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from dhr.data import FolderDataSet
+from dhr.data.ground_truth import ListsGroundTruth, ground_truth_files
 from dhr.data.open import open_data
-from dhr.data.truth_files import ListsTruth, truth_files
 
 MASK = Image.fromarray(np.zeros((6, 8), np.uint8))
 
@@ -25,10 +25,10 @@ def put(folder: Path, *names: str) -> Path:
 
 def test_masks_are_matched_with_photographs(tmp_path: Path) -> None:
     folder = put(tmp_path, "a.png", "trip/b.PNG", "classes.txt", ".hidden")
-    found = truth_files(folder, ["a", "trip/b", "c"])
+    found = ground_truth_files(folder, ["a", "trip/b", "c"])
     assert found.by_name == {"a": folder / "a.png", "trip/b": folder / "trip/b.PNG"}
     assert found.stray == ()
-    assert truth_files(tmp_path / "nowhere", ["a"]).by_name == {}
+    assert ground_truth_files(tmp_path / "nowhere", ["a"]).by_name == {}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_masks_are_matched_with_photographs(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_of_no_photograph_is_named(tmp_path: Path, name: str, reason: str) -> None:
-    stray = truth_files(put(tmp_path, "a.png", name), ["a"]).stray
+    stray = ground_truth_files(put(tmp_path, "a.png", name), ["a"]).stray
     assert len(stray) == 1
     assert any(part in stray[0].reason for part in reason.split("|"))
 
@@ -53,8 +53,8 @@ def test_a_folder_names_them_whatever_the_split(make: Callable[..., Path]) -> No
     put(root / "truth", "a.png", "b.png", "b_mask.png", "c_mask.png")
     for split in (None, "one"):
         data = FolderDataSet(root, split)
-        assert isinstance(data, ListsTruth)
-        assert [Path(one.source).name for one in data.stray_truth] == ["b_mask.png", "c_mask.png"]
+        assert isinstance(data, ListsGroundTruth)
+        assert [Path(one.source).name for one in data.stray_ground_truth] == ["b_mask.png", "c_mask.png"]
         note = "ground truth not used: .*b_mask.png: no photograph .*1 more for the same reason: .*c_mask.png"
         assert len(data.notes) == 1
         assert re.search(note, data.notes[0])
@@ -65,7 +65,7 @@ def test_folders_of_classes_name_them(tmp_path: Path, split: str | None) -> None
     put(tmp_path, "train/cat/a.jpg", "val/dog/b.jpg")
     above = "" if split else "train/"
     put(tmp_path / "truth", f"{above}cat/a.png", f"{above}cat/a_mask.png", f"{above}cat/a.jpg")
-    data = open_data(tmp_path, split)
-    assert [one.has_truth for one in data.samples] == [True] + [False] * (split is None)
-    assert isinstance(data, ListsTruth)
-    assert [Path(one.source).name for one in data.stray_truth] == ["a.jpg", "a_mask.png"]
+    data = open_data(tmp_path, split=split)
+    assert [one.has_ground_truth for one in data.samples] == [True] + [False] * (split is None)
+    assert isinstance(data, ListsGroundTruth)
+    assert [Path(one.source).name for one in data.stray_ground_truth] == ["a.jpg", "a_mask.png"]

@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 
 from dhr.data import SceneDataSet
 from dhr.data.samples import VOID, ClassTable
-from dhr.train.crop_data import CropDataset, EndlessBatches, Geometry
+from dhr.train.config import StudentTrainingConfig
+from dhr.train.crops import Geometry, TrainingSet
+from dhr.train.student_crops import CropDataset, EndlessBatches
 
 
 @given(
@@ -64,16 +66,16 @@ def test_processes_share_a_batch(world: int) -> None:
     assert [[key for share in shares for key in share[step]] for step in range(5)] == whole
 
 
+CONFIG = StudentTrainingConfig(crop=32, scale=(0.8, 1.5))
+
+
 def scene_crops(mask: Any = None) -> CropDataset:
     data = SceneDataSet(5, 0, size=(48, 64))
 
     def features(sample: Any) -> torch.Tensor:
         return torch.ones(2, 6, 8)
 
-    return CropDataset(
-        data, data.samples, mask or data.read_truth, features, side=32, cells=4, scale=(0.8, 1.5), jitter=0.3,
-        long_side=64, seed=0,
-    )  # fmt: skip
+    return CropDataset(TrainingSet(data, data.samples, 64, 0), CONFIG, mask or data.read_ground_truth, features, 4)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -91,9 +93,9 @@ def test_workers_change_nothing(workers: int) -> None:
 def test_tags_that_the_crop_does_not_show_are_not_valid() -> None:
     """The base mask says what a crop shows; a class that it has nowhere may be anywhere."""
     crops = scene_crops()
-    first = crops.data.classes.foreground.start
-    sample = next(sample for sample in crops.samples if len(sample.tags) > 1)
-    index = list(crops.samples).index(sample)
+    first, samples = crops.photographs.data.classes.foreground.start, list(crops.photographs.samples)
+    sample = next(sample for sample in samples if len(sample.tags) > 1)
+    index = samples.index(sample)
     one = sample.tags[0]
 
     def only_one(sample: Any) -> np.ndarray:
@@ -122,16 +124,14 @@ def test_a_photograph_without_tags_is_background(masks: bool) -> None:
         classes = table
         samples = tuple(replace(sample, tags=()) for sample in data.samples)
         problems, notes = (), ()
-        digest, read_image, read_truth = (
-            staticmethod(read) for read in (data.digest, data.read_image, data.read_truth)
+        digest, read_image, read_ground_truth = (
+            staticmethod(read) for read in (data.digest, data.read_image, data.read_ground_truth)
         )
 
     def mask(sample: Any) -> np.ndarray:
         return np.zeros((48, 64), np.uint8)
 
-    crops = CropDataset(
-        Negatives(), Negatives.samples, mask if masks else None, None, side=32, cells=4,  # type: ignore[arg-type]
-        scale=(0.8, 1.5), jitter=0.3, long_side=64, seed=0,
-    )  # fmt: skip
+    photographs = TrainingSet(Negatives(), Negatives.samples, 64, 0)  # type: ignore[arg-type]
+    crops = CropDataset(photographs, CONFIG, mask if masks else None, None, 4)
     crop = crops[0, 0]
     assert not crop.tags.any() and not crop.valid.any() and not crop.base.any()

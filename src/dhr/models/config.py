@@ -1,0 +1,208 @@
+"""Settings of the networks; apart from them, so that settings are checked before PyTorch is imported."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dhr.errors import ConfigError
+
+HUB = "hub"
+NONE = "none"
+HEADED = ("stego", "cause", "hp")
+"""Kinds that are a head on top of a network of timm."""
+CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
+"""What `wss.cam` can be."""
+BACKGROUNDS = (
+    *("ground", "land", "grass", "tree", "building", "wall", "sky", "lake", "water", "river", "sea", "railway"),
+    *("railroad", "keyboard", "helmet", "cloud", "house", "mountain", "ocean", "road", "rock", "street", "valley"),
+    *("bridge", "sign"),
+)
+"""What CLIP-ES (Lin et al., CVPR 2023) tells CLIP of the surroundings of VOC's things."""
+DECODERS = ("deeplabv3plus", "deeplabv2")
+"""What `student.decoder` can be."""
+
+
+@dataclass(frozen=True)
+class UssConfig:
+    """Which unsupervised features to use, and how to compute them."""
+
+    kind: str = "timm"
+    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by `dhr uss
+    train` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
+    and texture statistics: no weights, no training)."""
+    model: str = "vit_small_patch14_dinov2.lvd142m"
+    """Name of the timm model; with a head, of the one below it."""
+    weights: str = "hub"
+    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint.
+    Backbone weights inside `head` replace `hub`."""
+    head: str | None = None
+    """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
+    block: int = -1
+    """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of `timm.create_model`, such as `{output_stride: 16}` for a CNN."""
+    mean: tuple[float, float, float] | None = None
+    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
+    std: tuple[float, float, float] | None = None
+    """RGB standard deviation that the weights expect; by default what timm says of the model."""
+    scales: tuple[float, ...] = (1.0, 2.0)
+    """Sizes, relative to the working image, at which features are computed and averaged."""
+    flip: bool = True
+    """Average with the features of the mirrored image."""
+    window: int = 0
+    """Side in pixels of overlapping windows in which larger images are seen, one after another; 0 sees them whole."""
+    overlap: float = 0.5
+    """Share of a window, 0..0.9, that its neighbour sees too."""
+    upsample: Literal["none", "bilateral"] = "none"
+    """How features get to the grid (`image.grid_stride`): `none` interpolates; `bilateral` takes, of the cells around,
+    those more that look like the place (joint bilateral upsampling, without training)."""
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise ConfigError(f"uss.scales must be positive numbers, got {self.scales}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ConfigError(f"uss.std must be positive numbers, got {self.std}")
+        if self.head is not None and self.kind not in HEADED:
+            raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} has none")
+        if self.window != 0 and self.window < 32:
+            raise ConfigError(f"uss.window must be 0 (none), or 32 or more pixels; got {self.window}")
+        if not 0 <= self.overlap <= 0.9:
+            raise ConfigError(f"uss.overlap must be in 0..0.9, got {self.overlap}")
+        if self.upsample not in ("none", "bilateral"):
+            raise ConfigError(f"uss.upsample must be none or bilateral, got {self.upsample!r}")
+
+
+@dataclass(frozen=True)
+class WssConfig:
+    """Which classifier is trained on the tags, and how its maps are computed."""
+
+    kind: str = "classifier"
+    """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
+    from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which knows
+    classes by their names and is not trained; `files`: the maps of another program, in `maps`."""
+    backbone: str = "resnet50"
+    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
+    `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
+    only gives the WSS features, untrained, or with --classifier.file FILE as trained by another run; `none`: the USS
+    features are both."""
+    weights: str = "hub"
+    """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
+    it (config.json, safetensors, tokenizer)."""
+    output_stride: int = 16
+    """Pixels of the image a cell of a convolutional encoder's last maps: 8, 16 or 32."""
+    cam: str = "cam"
+    """How a class's map is read from the classifier: `cam`; `gradcam` or `layercam`, of the map `layer`; `attention`,
+    the CAM spread by the attention of a Vision Transformer."""
+    layer: int = -2
+    """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
+    blocks: tuple[int, int] = (-3, -1)
+    """The two blocks of a Vision Transformer whose patch tokens are the features; the second is what is classified."""
+    prompt: str = "a clean origami {}."
+    """What `clip` is told of a class; `{}` is its name."""
+    words: dict[str, str] = field(default_factory=dict)
+    """What `clip` calls a class if not by its name, such as `{crane: crane bird}`."""
+    backgrounds: tuple[str, ...] = BACKGROUNDS
+    """What else `clip` may see in a photograph: names that compete with the tags, but for those that are classes."""
+    refine: bool = True
+    """Whether the maps of `clip` are spread by the attention of its last blocks."""
+    maps: Path | None = None
+    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
+    numbering: str = "tagged"
+    """How dictionaries of `files` count classes: `tagged`, 0 is the first that can be tagged; `table`, 0 is the first
+    of all, the background if there is one, with which arrays may begin then."""
+    mean: tuple[float, float, float] | None = None
+    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
+    std: tuple[float, float, float] | None = None
+    """RGB standard deviation that the weights expect; by default what timm says of the model."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
+    scales: tuple[float, ...] = (1.0, 1.5, 2.0)
+    """Sizes, relative to the working image, at which CAMs and features are computed and averaged."""
+    flip: bool = True
+    """Average with the maps of the mirrored image."""
+
+    def __post_init__(self) -> None:
+        if self.output_stride not in (8, 16, 32):
+            raise ConfigError(f"wss.output_stride must be 8, 16 or 32, got {self.output_stride}")
+        if not self.scales or min(self.scales) <= 0:
+            raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
+        if self.cam not in CAM_KINDS:
+            raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
+        if self.kind == "clip" and self.cam != "cam":
+            raise ConfigError(f"wss.cam is for classifiers; clip has its own maps (see wss.refine), got {self.cam!r}")
+        if "{}" not in self.prompt:
+            raise ConfigError(f"wss.prompt must hold {{}}, the place of the class's name; got {self.prompt!r}")
+        if self.numbering not in ("tagged", "table"):
+            raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
+        if self.maps is not None and self.kind != "files":
+            raise ConfigError(f"wss.maps is for wss.kind files; the kind is {self.kind}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ConfigError(f"wss.std must be positive numbers, got {self.std}")
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Which network is trained on the masks, and what its maps are in the next round."""
+
+    kind: Literal["joint", "mask2former"] = "joint"
+    """`joint`: the classifier with a decoder, which can be trained with recursion; `mask2former`: a second stage,
+    trained on finished masks (`dhr train --masks DIR`), without recursion, with the settings `mask2former` and
+    `student_training`."""
+    decoder: str = "deeplabv3plus"
+    """`deeplabv3plus` (ASPP and a skip from a quarter of the size; Chen et al. 2018) or `deeplabv2` (a sum of dilated
+    convolutions; Chen et al. 2016)."""
+    width: int = 256
+    """Channels of `deeplabv3plus`."""
+    low_level: int = 48
+    """Channels of its skip."""
+    rates: tuple[int, ...] = (6, 12, 18)
+    """Dilations of its ASPP; of `deeplabv2`, all of its convolutions (6, 12, 18, 24 in the paper)."""
+    norm: Literal["group", "batch"] = "group"
+    """Normalisation in the decoder. `group` does not depend on the batch, so that any number of processes gives the
+    same losses; `batch` is what the published figures use."""
+    maps: Literal["decoder", "cam"] = "decoder"
+    """What the student sees of a class when masks are rebalanced: the decoder's probabilities, or its CAMs (the
+    paper)."""
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODERS:
+            raise ConfigError(f"student.decoder must be one of {', '.join(DECODERS)}; got {self.decoder!r}")
+        for name in ("width", "low_level"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ConfigError(f"student.{name} must be 1 or more, got {value}")
+        if not self.rates or min(self.rates) < 1:
+            raise ConfigError(f"student.rates must be dilations of 1 or more, got {self.rates}")
+        kinds = ("joint", "mask2former")
+        for name, known in (("kind", kinds), ("norm", ("group", "batch")), ("maps", ("decoder", "cam"))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"student.{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Mask2FormerConfig:
+    """The network of `student.kind mask2former` (Cheng et al. 2022), in transformers."""
+
+    model: str = "microsoft/swin-large-patch4-window12-384-in22k"
+    """Architecture and weights: a name of transformers' hub, or a folder as `save_pretrained` writes it, of a backbone
+    or of a whole Mask2Former (`facebook/mask2former-swin-large-ade-semantic`, which was trained with masks that people
+    drew); `timm/NAME` for a backbone of timm (`timm/resnet50`); or a type of backbone that transformers knows (`swin`,
+    `convnext`), which needs no network."""
+    weights: str = "hub"
+    """`hub` (those of `model`), `none` (random), or a file of all of the network or of the backbone alone: safetensors,
+    or a PyTorch state dict with transformers' (timm's) names."""
+    backbone: dict[str, Any] = field(default_factory=dict)
+    """Settings of the backbone that differ from those of `model`, with transformers' names."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Settings of the Mask2Former that differ from those of `model`, with transformers' names (`num_queries`,
+    `train_num_points`)."""
+    mean: tuple[float, float, float] | None = None
+    """RGB mean of the images that the weights were made with, 0..1; by default ImageNet's, or what timm says."""
+    std: tuple[float, float, float] | None = None
+    """The same, standard deviation."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError("mask2former.model must name a model; got nothing")
+        if reserved := {"backbone_config", "num_labels", "id2label"} & {*self.options}:
+            raise ConfigError(f"mask2former.options cannot set {', '.join(sorted(reserved))}; see mask2former.backbone")

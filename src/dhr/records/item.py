@@ -1,0 +1,78 @@
+"""The record of a finished photograph."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dhr.parsing import MAX_RECORD
+from dhr.records.members import VERSION, Amount, Count, Share, Side, parse_record, read_record
+
+
+@dataclass(frozen=True)
+class ItemRecord:
+    """A photograph whose mask is finished: ``items/NAME.json``, which is written last."""
+
+    digest: str
+    """SHA-256, in hex, of the photograph that the mask was made of."""
+    width: Side
+    height: Side
+    tags: tuple[str, ...] | None = ()
+    """Names of the tagged classes; null if the photograph is not tagged (`dhr predict` without a table of tags)."""
+    ratios: Mapping[str, Share] = field(default_factory=dict)
+    """Share of the mask, by class name."""
+    vanished: tuple[str, ...] = ()
+    """Names of tagged classes without a pixel in the mask."""
+    image: str = ""
+    """The photograph, as a person would look for it."""
+    quality: Share | None = None
+    """Quality of the mask, for review."""
+    moved: Amount | None = None
+    """Change of the shares in the last round."""
+    seconds: Amount | None = None
+    """Time that the mask took."""
+    mask: str = ""
+    """SHA-256, in hex, of the mask as it was written. A mask with another one was changed by a person."""
+    table: str = ""
+    """The class table that the mask is numbered by, see `table_key`."""
+    turn: Count = 1
+    """How many times the masks of the run were begun again, from 1."""
+    version: Count = VERSION
+
+    @staticmethod
+    def parse(value: Any) -> "ItemRecord":
+        """Read the value of ``items/NAME.json``.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        return parse_record(ItemRecord, value)
+
+
+def read_item(path: Path) -> ItemRecord | None:
+    """The record of a finished photograph; None if it is missing or damaged."""
+    try:
+        return read_record(ItemRecord, path, MAX_RECORD)
+    except (OSError, ValueError):
+        return None
+
+
+def table_key(names: Sequence[str], background: bool) -> str:
+    """The number of classes, and a digest of their names in order.
+
+    >>> table_key(["cat", "dog"], background=False)
+    '2:e99cc91b'
+    """
+    return f"{len(names)}:{hashlib.sha256(json.dumps([list(names), background]).encode()).hexdigest()[:8]}"
+
+
+def numbers_hold(key: str, names: Sequence[str], background: bool) -> bool:
+    """Whether ids of the table ``key`` mean the same in this one: it is the same, or more classes follow in it.
+
+    >>> numbers_hold(table_key(["cat"], False), ["cat", "dog"], False)
+    True
+    """
+    count = key.partition(":")[0]
+    return count.isdecimal() and table_key(names[: int(count)], background) == key

@@ -1,0 +1,11 @@
+"""Something that was left out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something of the data set that was left out, and why, in one line."""
+
+    source: str
+    reason: str

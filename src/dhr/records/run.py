@@ -1,0 +1,146 @@
+"""The record of a job."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dhr.parsing import MAX_RECORDS, Fields, load_json
+from dhr.records.members import VERSION, Amount, Count, parse_record
+from dhr.records.problem import Problem
+
+_GROUPS = ("wss", "uss", "classifier")
+_DIGESTS = ("weights", "head", "maps", "file")
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """A stage of a job: its cost, and how far it is."""
+
+    name: str
+    seconds: Amount | None = None
+    peak_memory_mb: Amount | None = None
+    peak_gpu_memory_mb: Amount | None = None
+    turn: Count = 1
+    """How many times it was begun with other photographs or settings, from 1."""
+    begun: bool = True
+    """Whether the files of it that are there are of this turn."""
+    made: bool = True
+    """Whether it is finished."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that must stay the same while a job goes on."""
+
+    dhr: str = ""
+    """Version of dhr."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the libraries that the bytes of a mask depend on."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that the result depends on; files of weights by content."""
+    data: str | None = None
+    """Digest of photographs, tags and classes, once they are known."""
+    masks: str | None = None
+    """Digest of the masks that a student is trained on."""
+    student: str | None = None
+    """Digest of the student that makes the masks."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A job: ``run.json``."""
+
+    identity: Identity = field(default_factory=Identity)
+    status: Literal["running", "finished"] = "running"
+    kind: str = "run"
+    """`run`, `train`, `predict` or `head`."""
+    dhr: str | None = None
+    """Version of dhr."""
+    command: tuple[str, ...] = ()
+    """The command line of the last call."""
+    preset: str | None = None
+    seed: Count | None = None
+    device: str | None = None
+    classes: tuple[str, ...] | None = None
+    """Names of the classes; ids are places in this list."""
+    background: bool | None = None
+    """Whether the first class is the background."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[StageRecord, ...] = ()
+    redo: str | None = None
+    """The stage from which a call that is not finished makes all again."""
+    notes: tuple[str, ...] = ()
+    """Facts on the result that a person should know, a sentence each."""
+    seconds: Amount | None = None
+    counts: Mapping[str, Count] = field(default_factory=dict)
+    """Number of photographs, masks, skipped photographs, masks with a vanished class."""
+    photographs: Count | None = None
+    """Photographs that a training used."""
+    masks: Count | None = None
+    """Masks of `dhr predict`."""
+    strange: tuple[str, ...] | None = None
+    """Masks of `dhr predict` that belong to no photograph."""
+    skipped: tuple[Problem, ...] = ()
+    """Photographs that were left out."""
+    features: Mapping[str, Any] | None = None
+    """Use of the feature store."""
+    version: Count = VERSION
+
+    @staticmethod
+    def parse(value: Any, *, lenient: bool = False) -> "RunRecord":
+        """Read the value of ``run.json``, also of an older version.
+
+        Raises:
+            ValueError: it is of another program, or damaged.
+        """
+        record = parse_record(RunRecord, _upgraded(value), lenient=lenient)
+        if not lenient:
+            _check_settings(Fields(record.identity.settings, "identity.settings"))
+        return record
+
+
+def read_run(path: Path) -> RunRecord:
+    """The record of a job.
+
+    Raises:
+        OSError: it cannot be read; ``strerror`` says why.
+        ValueError: it is of another program, or damaged.
+    """
+    return RunRecord.parse(load_json(path, MAX_RECORDS))
+
+
+def read_run_leniently(path: Path) -> RunRecord:
+    """The record of a job as far as it can be read; damaged members take their defaults."""
+    try:
+        return RunRecord.parse(load_json(path, MAX_RECORDS), lenient=True)
+    except (OSError, ValueError):
+        return RunRecord(Identity())
+
+
+def _upgraded(value: Any) -> Any:
+    """A record without a version, of dhr before 1.0, as a record of version 1."""
+    if not isinstance(value, dict) or "version" in value:
+        return value
+    found = dict(value)
+    if isinstance(found.get("command"), str):
+        found["kind"] = found.pop("command").replace("uss train", "head")
+    if isinstance(identity := found.get("identity"), dict):
+        data = next((identity[key] for key in ("photographs and tags", "photographs") if key in identity), None)
+        known = ("dhr", "libraries", "settings", "masks", "student")
+        found["identity"] = {"data": data, **{key: identity[key] for key in known if key in identity}}
+    return found
+
+
+def _check_settings(settings: Fields) -> None:
+    """Check what a later call relies on."""
+    for name in ("features", "classifier"):
+        if name in settings and not (name == "classifier" and isinstance(settings.value(name), dict)):
+            settings.text(name)
+    for group in _GROUPS:
+        if isinstance(settings.object().get(group), dict) or (group in settings and group != "classifier"):
+            part = settings.fields(group)
+            for name in _DIGESTS:
+                if name in part:
+                    part.text(name)
