@@ -70,7 +70,7 @@ def test_run_json_says_what_was_done(finished: Any) -> None:
     table = FolderDataSet(finished.data).classes
     assert (record["classes"], record["background"]) == (list(table.names), table.background)
     assert record["settings"]["wss"]["backbone"] == "test_resnet"
-    assert record["settings"]["train"]["epochs"] == 2
+    assert record["settings"]["classifier"]["epochs"] == 2
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert {"python", "torch", "torchvision", "timm", "numpy", "pillow"} <= set(record["versions"])
     assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "survey", "masks"]

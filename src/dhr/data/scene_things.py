@@ -76,7 +76,9 @@ def paint(rng: np.random.Generator, thing: Placed, picture: Float32[np.ndarray, 
     """Paint a thing, and its shadow, into the picture."""
     kind = THINGS[thing.name]
     window = picture[thing.rows, thing.columns]
-    shadow = _disc(thing.u + 0.12, (thing.v - _foot(thing)) * 3.0, 1.0) & ~thing.mask
+    shadow = (
+        _disc(thing.u + 0.12, (thing.v - np.float32(thing.v[thing.mask].max(initial=0.0))) * 3.0, 1.0) & ~thing.mask
+    )
     window[shadow] *= 0.62
     colours = np.zeros_like(window)
     for part, colour in thing.parts:
@@ -93,10 +95,6 @@ def paint(rng: np.random.Generator, thing: Placed, picture: Float32[np.ndarray, 
     window[thing.mask] = colours[thing.mask]
 
 
-def _foot(thing: Placed) -> np.float32:
-    return np.float32(thing.v[thing.mask].max(initial=0.0))
-
-
 def _disc(u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:
     return np.asarray(u * u + v * v <= radius * radius)
 
@@ -106,7 +104,7 @@ def _box(u: np.ndarray, v: np.ndarray, left: float, right: float, top: float, bo
 
 
 def _tint(share: float, *colours: Colour) -> Colour:
-    """The colour at ``share`` 0..1 of the way along some colours."""
+    """Return the colour at ``share`` 0..1 of the way along some colours."""
     place = share * (len(colours) - 1)
     index = min(int(place), len(colours) - 2)
     low, high = colours[index], colours[index + 1]

@@ -17,8 +17,9 @@ from dhr.report.card import figure
 from dhr.report.charts import bar, swatch
 from dhr.report.matrix import draw_matrix
 from dhr.report.panels import data_uri
-from dhr.report.shell import document, tile_row, tools
-from dhr.report.text import DASH, counted, named, percent, safe
+from dhr.report.shell import document, encoded, tile_row, tools
+from dhr.report.text import DASH, named, percent, safe
+from dhr.words import counted
 
 BUDGET = 20_000_000
 """Largest size of a page, bytes; what is over it are pictures, which are left out, and counted."""
@@ -49,13 +50,9 @@ def write_page(path: Path, found: Inspection, title: str, facts: Mapping[str, st
         + _duplicates(found)
     )
     shown = "".join(f"<span>{safe(label)} <b>{safe(value)}</b></span>" for label, value in facts.items())
-    bare = len(_encoded(document("dhr inspect", title, shown, head))) + 2000  # what is said of pictures left out
+    bare = len(encoded(document("dhr inspect", title, shown, head))) + 2000  # what is said of pictures left out
     body = head + _pictures(found, colours, budget - bare)
-    write_output(path, lambda file: file.write(_encoded(document("dhr inspect", title, shown, body))))
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a file name on Linux need not be valid Unicode
+    write_output(path, lambda file: file.write(encoded(document("dhr inspect", title, shown, body))))
 
 
 def _section(title: str, content: str, small: str = "") -> str:
@@ -71,8 +68,8 @@ def _tiles(found: Inspection) -> str:
             (f"{found.photographs:,}", "photographs"),
             (f"{tagged:,} of {len(found.classes):,}", "classes tagged"),
             (f"{all_tags / found.photographs:.1f}", "tags per photograph"),
-            (f"{found.listed_truth:,}", "with truth"),
-            (percent(found.void), "of truth is void"),
+            (f"{found.listed_truth:,}", "with ground truth"),
+            (percent(found.void), "of the ground truth is void"),
             (f"{len(found.problems):,}", "broken"),
         ],
         "tiles",
@@ -112,7 +109,7 @@ def _tags(found: Inspection) -> str:
     rows = [(counted(number, "tag"), found.tags[number]) for number in sorted(found.tags)]
     if len(rows) > 12:
         rows = [*rows[:11], (f"{sorted(found.tags)[11]} tags or more", sum(count for _, count in rows[11:]))]
-    return _section("Tags a photograph", _chart(rows))
+    return _section("Tags per photograph", _chart(rows))
 
 
 def _sizes(found: Inspection) -> str:
@@ -160,12 +157,12 @@ def _chart(rows: Iterable[tuple[str, int]], title: str = "") -> str:
 def _classes(found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
     ranked = sorted(found.classes, key=lambda one: (-one.photographs, one.id))
     most = max(one.photographs for one in ranked) or 1
-    titles = ["photographs", "alone", *(["in truth", "% of pixels"] if found.read_truth else [])]
+    titles = ["tagged", "alone", *(["in ground truth", "% of pixels"] if found.read_ground_truth else [])]
     pixels = sum(one.truth_pixels for one in found.classes)
     rows = []
     for one in ranked:
         cells = [f"{one.photographs:,}", f"{one.alone:,}"]
-        if found.read_truth:
+        if found.read_ground_truth:
             cells += [f"{one.in_truth:,}", f"{100 * one.truth_pixels / pixels:.2f}" if pixels else DASH]
         rows.append(
             f'<tr><th scope="row">{swatch(colours[one.id])}{named(one.name, 24)}</th>'
@@ -175,8 +172,10 @@ def _classes(found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
     if len(rows) > _OPEN:
         rest = _class_table(rows[_OPEN:], titles)
         chart += f"<details><summary>The other {len(rows) - _OPEN} classes</summary>{rest}</details>"
-    truth = " In truth: masks that hold it; % of pixels: of all that truth gives to a class but the background."
-    note = "Photographs: tagged with the class; alone: with no other." + (truth if found.read_truth else "")
+    truth = " In ground truth: masks that show the class. % of pixels: its share of the pixels of all these classes."
+    note = "Tagged: photographs with the class. Alone: those without another tag." + (
+        truth if found.read_ground_truth else ""
+    )
     return _section("Classes", f'{chart}<p class="note">{note}</p>', "most photographs first")
 
 
@@ -197,7 +196,7 @@ def _matrix(found: Inspection) -> str:
         return ""
     values = found.together[np.ix_(shown, shown)] / np.maximum(counts[shown][:, None], 1)
     title = "Which classes come together"
-    note = "Row: % of the photographs of this class that also show the column's"
+    note = "Row: share, in percent, of the photographs of this class that also show the column's class"
     image = draw_matrix(
         values,
         [found.table.names[index] for index in shown],
@@ -210,9 +209,9 @@ def _matrix(found: Inspection) -> str:
     rest = f" The {_DRAWN} most frequent of {len(ranked)}." if len(ranked) > _DRAWN else ""
     alt = f"Matrix: {title}. {note}. Most often: {_closest(values, [found.table.names[index] for index in shown])}."
     return _section(
-        "Company",
+        "Classes that come together",
         f'<img class="matrix" src="{data_uri(picture)}" width="{width}" height="{height}" alt="{safe(alt, 600)}">'
-        f'<p class="note">100: the row’s class never comes without the column’s.{rest}</p>',
+        f'<p class="note">100: the row’s class always comes with the column’s class.{rest}</p>',
     )
 
 
@@ -235,7 +234,7 @@ def _duplicates(found: Inspection) -> str:
     )
     rest = f'<p class="note">and {len(ranked) - _GROUPS:,} more groups</p>' if len(ranked) > _GROUPS else ""
     return _section(
-        "The same content",
+        "Photographs with the same content",
         f"<details><summary>Which</summary>{_searched('duplicates', rows, len(ranked))}{rest}</details>",
         counted(len(ranked), "group"),
     )
@@ -245,15 +244,15 @@ def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int)
     cards, left = list[str](), 0
     for one in sorted(found.classes, key=lambda one: (one.photographs, one.id)):
         card = _card(one, found, colours)
-        if card and (left or len(_encoded(card)) > room):
+        if card and (left or len(encoded(card)) > room):
             left += 1
         elif card:
-            room -= len(_encoded(card))
+            room -= len(encoded(card))
             cards.append(card)
-    note = f" {counted(left, 'class')} left out, so that the page stays small." if left else ""
+    note = f" {counted(left, 'class', 'classes')} left out, so that the page stays small." if left else ""
     return (
         '<section><h2>Photographs</h2><p class="lead">A few of each class, the rarest class first'
-        f"{', with the ground truth beside them' if found.read_truth else ''}.{note}</p>"
+        f"{', with the ground truth beside them' if found.read_ground_truth else ''}.{note}</p>"
         f'{tools("photographs", "article", _choices(found))}<div id="photographs">{"".join(cards)}</div></section>'
     )
 

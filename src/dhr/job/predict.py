@@ -13,12 +13,12 @@ from torch import Tensor
 
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
-from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.matching import match_lines
+from dhr.data.listing import list_files, mask_key, name_of, printable
+from dhr.data.names import Names
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
 from dhr.data.samples import ClassTable, Problem
-from dhr.data.tags import read_tags
+from dhr.data.tags import match_lines, read_tags
 from dhr.data.transforms import working_image
 from dhr.errors import ConfigError, DataError, ItemError, WeightsError
 from dhr.files import digest_regular, is_own_file, write_json
@@ -260,11 +260,12 @@ def _tags(
     """Tags by name, or why a photograph has none that can be used."""
     by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
     names = Names([*by_file], f"{images.resolve().name}/")
-    matched = match_lines(path, read_tags(path, classes, notes), names)
-    if matched.problems:  # the table may be of more photographs than these
-        count, first = len(matched.problems), matched.problems[0].reason
-        notes.append(f"lines of {path.name} that are not used: {count}, such as {first}")
-    return {name: matched.tags_of(file) for file, name in by_file.items()}
+    problems: list[Problem] = []
+    matched = match_lines(path, read_tags(path, classes, notes), names, problems)
+    if problems:  # the table may be of more photographs than these
+        notes.append(f"lines of {path.name} that are not used: {len(problems)}, such as {problems[0].reason}")
+    tagged = {name: matched.tags_of(file) for file, name in by_file.items()}
+    return {name: (one.tags, one.reason) for name, one in tagged.items()}
 
 
 def _digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 from dhr.errors import WeightsError
 from dhr.models.weights import HUB, NONE
-from dhr.tensors import one_line
+from dhr.words import one_line
 
 if TYPE_CHECKING:
     from dhr.models.config import WssConfig

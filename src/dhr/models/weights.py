@@ -14,7 +14,7 @@ from dhr.models.cards import IMAGENET
 from dhr.models.config import HUB as HUB
 from dhr.models.config import NONE as NONE
 from dhr.models.config import Mask2FormerConfig, UssConfig, WssConfig
-from dhr.tensors import one_line
+from dhr.words import one_line
 
 _ELSEWHERE = frozenset({"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"})
 """Options of ``timm.create_model`` that lead to files and downloads."""

@@ -15,10 +15,11 @@ from dhr.data.images import read_mask
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.errors import DhrError
 from dhr.evaluate.run import stage_folder
-from dhr.report.charts import STAGE_TITLES, swatch
+from dhr.report.charts import swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
-from dhr.report.text import counted, named, percent, safe
+from dhr.report.text import initial, named, percent, safe
+from dhr.words import STAGE_NAMES, counted
 
 DOUBTFUL = 0.6
 """Masks of a lower quality are marked as doubtful."""
@@ -40,7 +41,7 @@ class Look:
     ids: Mapping[str, int]
     """Class id by name."""
     mious: Mapping[str, Mapping[str, float]]
-    """mIoU by stage and photograph; empty without scores, and then no truth is read."""
+    """mIoU by stage and photograph; empty without scores, and then no ground truth is read."""
 
 
 def card(item: Item, sample: Sample, look: Look) -> str:
@@ -53,10 +54,10 @@ def card(item: Item, sample: Sample, look: Look) -> str:
         picture = overlay(photograph, small, look.colours, look.data.classes.background)
         figures.append(figure(picture, title, f"{title} of {item.name}: {_shown(labels, look.data.classes)}", miou))
 
-    for stage, title in STAGE_TITLES.items():
+    for stage, title in STAGE_NAMES.items():
         labels = _stage(look, stage, item.name)
         if labels is not None:
-            blend(labels, title, look.mious.get(stage, {}).get(item.name, math.nan))
+            blend(labels, initial(title), look.mious.get(stage, {}).get(item.name, math.nan))
     truth = _truth(look, sample)
     if truth is not None:
         blend(truth, "Ground truth")
@@ -108,8 +109,12 @@ def _shown(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> str:
     """Return the classes of a mask with their shares, the largest first."""
     pixels = np.bincount(labels.ravel(), minlength=256)
     ranked = [int(index) for index in np.argsort(-pixels, kind="stable") if pixels[index]]
-    parts = [f"{_name(index, classes)} {percent(pixels[index] / labels.size, 0)}" for index in ranked[:_SPOKEN]]
+    parts = [f"{_name(index, classes)} {_whole(pixels[index] / labels.size)}" for index in ranked[:_SPOKEN]]
     return ", ".join([*parts, *([f"{len(ranked) - _SPOKEN} more"] if len(ranked) > _SPOKEN else [])])
+
+
+def _whole(ratio: float) -> str:
+    return "under 1\u2009%" if ratio < 0.005 else percent(ratio, 0)
 
 
 def _name(label: int, classes: ClassTable) -> str:
@@ -170,7 +175,7 @@ def _share(ratio: float) -> str:
 
 
 def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str:
-    """Heat maps, the classes in danger first: those that vanished, then the smallest."""
+    """Return heat maps, the classes in danger first: those that vanished, then the smallest."""
     pairs = _stored_cams(look.out / "cams" / f"{item.name}.npz", look.data.classes)
     pairs.sort(key=lambda pair: (pair[0] not in item.vanished, item.ratios.get(pair[0], 0.0)))
     small = thumbnail(photograph, _CAM_SIDE)

@@ -14,7 +14,8 @@ from dhr.records.run import RunRecord
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.shell import document, tile_row, tools
-from dhr.report.text import counted, duration, memory, named, percent, safe
+from dhr.report.text import duration, memory, named, percent, safe
+from dhr.words import counted
 
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings
@@ -30,7 +31,7 @@ class Overview:
     classes: ClassTable
     colours: UInt8[np.ndarray, "256 3"]
     scores: Mapping[str, Scores]
-    """By stage; empty without truth."""
+    """By stage; empty without ground truth."""
     finished: int
     """Photographs of the data set with a record."""
     elsewhere: int
@@ -45,7 +46,7 @@ class Overview:
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
-    """The whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
+    """Return the whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
     facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in _facts(view.run))
     first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
     sections = (
@@ -59,7 +60,7 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
 
 
 def _facts(run: RunRecord) -> list[tuple[str, str]]:
-    """Label and value of what identifies the run."""
+    """Return labels and values that identify the run."""
     values = {"preset": run.preset, "seed": run.seed, "device": run.device, "version": run.dhr}
     return [(label, str(value)) for label, value in values.items() if value is not None]
 

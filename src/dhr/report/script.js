@@ -41,8 +41,9 @@ for (const tools of document.querySelectorAll("form.tools")) {
 const zoom = document.createElement("dialog");
 zoom.className = "zoom";
 zoom.innerHTML =
-  '<button type="button" value="-1" aria-label="Previous picture">\u2039</button><figure><img alt=""><figcaption></figcaption></figure>'
-  + '<button type="button" value="1" aria-label="Next picture">\u203a</button><button type="button" class="close">Close</button>';
+  '<figure><img alt=""><figcaption aria-live="polite"></figcaption></figure><p>'
+  + '<button type="button" value="-1">\u2039 Previous</button><button type="button" class="close">Close</button>'
+  + '<button type="button" value="1">Next \u203a</button></p>';
 document.body.append(zoom);
 let group = [], at = 0;
 const turn = (step) => {
@@ -60,6 +61,7 @@ const open = (picture) => {
   for (const button of zoom.querySelectorAll("button[value]")) button.hidden = group.length < 2;
   turn(0);
   zoom.showModal();
+  zoom.querySelector(".close").focus();
 };
 zoom.addEventListener("click", (event) => {
   const button = event.target.closest("button");

@@ -11,7 +11,7 @@ from dhr.models.remote import local_only, mask2former_remote
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
 from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation, read_state
-from dhr.tensors import one_line
+from dhr.words import one_line
 
 _TIMM = "timm/"
 _SETTING = "mask2former.weights"

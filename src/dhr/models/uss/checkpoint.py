@@ -16,7 +16,8 @@ from torch import Tensor
 
 from dhr.errors import WeightsError
 from dhr.files import open_regular
-from dhr.tensors import one_line, read_tensors
+from dhr.tensors import read_tensors
+from dhr.words import one_line
 
 _SETTINGS = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "typing.", "pathlib.", "builtins.")
 """Prefixes of the names of settings."""
