@@ -27,7 +27,7 @@ from dhr.train.student_file import write_student
 STUDENT = (
     *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]", "--student-training.steps", "2"),
     *("--student-training.batch", "2", "--student-training.crop", "32"),
-    *("--student-training.boundary", "none", "--boundary.seed", "none"),
+    *("--student-training.boundary", "none"),
     *("--student-training.look-every", "1", "--student-training.log-every", "1"),
 )
 

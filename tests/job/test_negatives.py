@@ -26,7 +26,6 @@ STUDENT = (
     *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
     *("--student-training.log-every", "1", "--student-training.save-every", "3"),
     *("--student-training.look-every", "3", "--student-training.boundary", "none"),
-    *("--boundary.seed", "none"),
 )
 
 

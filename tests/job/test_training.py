@@ -27,7 +27,7 @@ TINY = (
     *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
     *("--student-training.lr", "1e-3", "--student-training.start", "0.34"),
     *("--student-training.log-every", "1", "--student-training.boundary", "none"),
-    *("--student-training.save-every", "1", "--student-training.look-every", "3", "--boundary.seed", "none"),
+    *("--student-training.save-every", "1", "--student-training.look-every", "3"),
 )
 KILLS = 24
 """Moments for each number of workers."""

@@ -24,7 +24,7 @@ TINY = (
     *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
     *("--student-training.start", "0.5", "--student-training.steps", "4"),
     *("--student-training.log-every", "1", "--student-training.save-every", "1"),
-    *("--student-training.look-every", "0", "--student-training.boundary", "none", "--boundary.seed", "none"),
+    *("--student-training.look-every", "0", "--student-training.boundary", "none"),
 )
 CUT_SHORT = 3
 """The step whose checkpoint finds the disk full."""

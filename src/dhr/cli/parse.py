@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from dhr.api.data import DataFolder
-from dhr.api.renamed import new_option
+from dhr.api.renamed import old_option
 from dhr.api.settings import nearest
 from dhr.api.values import expected, from_text
 from dhr.cli.options import Option
@@ -83,9 +83,10 @@ def _switched(name: str, equals: str, rest: list[str], on: bool) -> bool:
 
 def _unknown(command: str, name: str, known: Sequence[str]) -> str:
     dashed = name.replace("_", "-")
-    new = new_option(name) or (dashed if dashed != name and dashed in known else None)
-    if new in known:
-        return f"{name} is now called {new}; rename it"
+    if (old := old_option(name)) is not None:
+        return old
+    if dashed in known:
+        return f"{name} is now called {dashed}; rename it"
     near = nearest(dashed, known)
     return f"no option {printable(name)}{near or f'; `dhr {command} --help` shows the options'}"
 
