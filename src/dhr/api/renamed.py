@@ -56,7 +56,7 @@ def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
     """
     for name, value in settings.items():
         for inner in (str(name), *_flat(value, str(name))):
-            is_group = inner in PATHS and isinstance(value, Mapping)
+            is_group = inner == name and isinstance(value, Mapping) and inner in PATHS
             if (new := None if is_group else _new_name(inner)) is not None:
                 raise ConfigError(f"{place}: the setting {inner} is now called {new}; rename it")
             if inner in GONE:
