@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from common import commit, machine, run_config
+from probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 
 from dhr.cli.progress import Bars
 from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.data.transforms import working_image
-from dhr.evaluate.probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 from dhr.features.compute import uss_maps
 from dhr.files import write_json
 from dhr.job.settings import RunConfig
