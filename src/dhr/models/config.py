@@ -79,7 +79,8 @@ class WssConfig:
     kind: str = "classifier"
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
     from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which knows
-    classes by their names and is not trained; `files`: the maps of another program, in `maps`."""
+    classes by their names and is not trained; `files`: the maps of another program, in `maps`; `student`: a student
+    that was trained on masks, in the file `weights`."""
     backbone: str = "resnet50"
     """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
     `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
@@ -87,7 +88,7 @@ class WssConfig:
     features are both."""
     weights: str = "hub"
     """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
-    it (config.json, safetensors, tokenizer)."""
+    it (config.json, safetensors, tokenizer); with `student`, a `student.safetensors`."""
     output_stride: int = 16
     """Pixels of the image a cell of a convolutional encoder's last maps: 8, 16 or 32."""
     cam: str = "cam"
