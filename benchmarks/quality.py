@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from common import commit, machine, run_config
 from scipy.stats import spearmanr
+from supers import SuperClasses
 from torch import Tensor
 
 from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
-from dhr.data.supers import SuperClasses
 from dhr.errors import ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally

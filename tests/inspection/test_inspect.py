@@ -272,7 +272,7 @@ def test_a_class_table_of_one(tmp_path: Path) -> None:
 
 def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    root = formats.LAYOUTS["huggingface"](tmp_path / "set")
+    root = formats.FORMATS["huggingface"](tmp_path / "set")
     ended = dhr(["inspect", "--data", root, "--file", tmp_path / "i.html"])
     assert ended.code == 0, ended
     assert "photographs" in Page(tmp_path / "i.html").text
@@ -284,7 +284,7 @@ def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Pa
 def test_every_layout(kind: str, formats: Any, dhr: Any, tmp_path: Path) -> None:
     if kind == "coco":
         pytest.importorskip("pycocotools")
-    root = formats.LAYOUTS[kind](tmp_path / "set")
+    root = formats.FORMATS[kind](tmp_path / "set")
     ended = dhr(["inspect", "--data", root, "--format", kind, "--file", tmp_path / "i.html"])
     assert ended.code in (0, 1), ended
     assert "photographs" in Page(tmp_path / "i.html").text

@@ -1,4 +1,4 @@
-"""``dhr uss train``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
+"""``dhr train-head``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
 
 import json
 import shutil
