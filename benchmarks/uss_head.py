@@ -1,7 +1,7 @@
 """What a head makes of features: ``python benchmarks/uss_head.py --data DIR --config C --json F``.
 
-Heads are trained on the photographs of ``--train``, by ``dhr train-head`` and without any label. Their codes and the raw
-features below, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
+Heads are trained on the photographs of ``--train``, by ``dhr train-head`` and without any label. Their codes and the
+raw features below, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
 labels and matched with the classes, over several seeds; and a linear classifier that learns from ``--train``'s truth.
 """
 

@@ -28,9 +28,9 @@ class UssConfig:
     """Which unsupervised features to use, and how to compute them."""
 
     kind: str = "timm"
-    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by `dhr
-    train-head` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
-    and texture statistics: no weights, no training)."""
+    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by
+    `dhr train-head` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour`
+    (colour and texture statistics: no weights, no training)."""
     model: str = "vit_small_patch14_dinov2.lvd142m"
     """Name of the timm model; with a head, of the one below it."""
     weights: str = "hub"
