@@ -23,8 +23,8 @@ def boundary_matches(
 
     An edge pixel of a class has a pixel of another label above, below, left or right of it. Void within the tolerance
     of labelled pixels gets their labels first (:func:`settled`), because contours of VOC and many others are void
-    bands, where edges would otherwise be ignored. The rest of void has no edge in it or beside it. Void in the prediction
-    is settled too, so void bands along contours cost nothing, and ground truth scores 1 against itself.
+    bands, where edges would otherwise be ignored. The rest of void has no edge in it or beside it. Void in the
+    prediction is settled too, so void bands along contours cost nothing, and ground truth scores 1 against itself.
 
     >>> truth = np.zeros((8, 8), np.uint8); truth[:, 4:] = 1
     >>> boundary_matches(truth, truth, 2).tolist()
