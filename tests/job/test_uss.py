@@ -1,4 +1,4 @@
-"""``dhr uss train``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
+"""``dhr train-head``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ CAUSE = ["--cause.concepts", "12", "--cause.hidden", "16", "--cause.projection",
 
 
 def call(data: Path, out: Path, *more: str, kind: str = "stego") -> list[str]:
-    return ["uss", "train", "--kind", kind, "--data", str(data), "--out", str(out), *HEAD, *more]
+    return ["train-head", "--kind", kind, "--data", str(data), "--out", str(out), *HEAD, *more]
 
 
 def test_a_head_is_trained_and_used(dhr: Any, fresh: Any, tmp_path: Path) -> None:

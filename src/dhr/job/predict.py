@@ -20,41 +20,18 @@ from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import match_lines, read_tags
 from dhr.data.transforms import working_image
-from dhr.errors import ConfigError, DataError, ItemError, WeightsError
+from dhr.errors import DataError, ItemError, WeightsError
 from dhr.files import digest_regular, is_own_file, write_json
 from dhr.job.folder import OutputFolder
+from dhr.job.predict_config import PredictConfig as PredictConfig
 from dhr.job.settings import RunConfig, plain
 from dhr.method.boundary import BOUNDARIES, Guide
-from dhr.method.config import BoundaryConfig, Kind
+from dhr.method.config import BoundaryConfig
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
 from dhr.progress import Progress, Step, silent
 from dhr.records.item import read_item
 from dhr.train.student_file import read_student
-
-
-@dataclass(frozen=True)
-class PredictConfig:
-    """How a student looks at photographs."""
-
-    scales: tuple[float, ...] = (1.0,)
-    """Sizes, relative to the working image, whose probabilities are averaged."""
-    flip: bool = True
-    """Average with the mirrored photograph."""
-    boundary: Kind = "none"
-    """Correction of the masks: `none`, `crf` or `pamr`."""
-    long_side: int | None = None
-    """Photographs with a longer side are shrunk to it; by default as in the student's training."""
-    device: str = "auto"
-    """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
-
-    def __post_init__(self) -> None:
-        if not self.scales or min(self.scales) <= 0:
-            raise ConfigError(f"scales must be positive numbers, got {self.scales}")
-        if self.boundary not in ("none", "crf", "pamr"):
-            raise ConfigError(f"boundary must be none, crf or pamr; got {self.boundary!r}")
-        if self.long_side is not None and self.long_side < 32:
-            raise ConfigError(f"long_side must be 32 or more, got {self.long_side}")
 
 
 @dataclass(frozen=True)
@@ -147,7 +124,7 @@ def predict(
             except ItemError as error:
                 problems.append(Problem(printable(str(photograph.path)), str(error)))
             except (MemoryError, torch.OutOfMemoryError):
-                reason = "not enough memory to work on it; lower --long_side"
+                reason = "not enough memory to work on it; lower --long-side"
                 problems.append(Problem(printable(str(photograph.path)), reason))
         progress(Step("predict", len(listing.listed), len(listing.listed)))
         strange = _strange(folder, made)

@@ -173,7 +173,7 @@ def _make_masks(
         except ItemError as error:
             problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
-            problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
+            problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long-side"))
     progress(Step(stage, total, total))
     return problems
 
