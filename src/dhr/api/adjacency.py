@@ -61,7 +61,7 @@ def adjacency(
 
     Args:
         data: a data folder: its classes, and its ground truth if --ground-truth is not given.
-        ground_truth: a folder of masks, NAME.png (class ids, 255 = void); classes from classes.txt in or beside it, or VOC's.
+        ground_truth: folder of masks, NAME.png (255 = void); classes from classes.txt in or beside it, or VOC's.
         masks: masks of any method, to see which classes vanish from them.
         json: a file that gets all figures.
         picture: a PNG that gets the matrix of class pairs.
@@ -122,9 +122,7 @@ def adjacency(
 
 def _check(data: Data | None, ground_truth: Path | str | None, settings: AdjacencyConfig) -> None:
     if ground_truth is None and data is None:
-        raise ConfigError(
-            "--ground-truth DIR, a folder of masks, or --data DIR, a data set with ground truth, is needed"
-        )
+        raise ConfigError("give --ground-truth DIR, a folder of masks, or --data DIR, a data set with ground truth")
     if settings.groups == "uss" and (data is None or settings.supers is not None):
         raise ConfigError("--groups uss reads the photographs of --data, and takes no --supers; give --data DIR alone")
 

@@ -50,7 +50,7 @@ def evaluate(
     Args:
         data: the data set, with ground truth.
         masks: folders of masks, such as OUT/masks.
-        ground_truth: instead of data: ground-truth masks; classes from classes.txt in or beside it, from run.json, or VOC's.
+        ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
         outputs: files that are written beside what is printed.
         config: what is allowed, and the intervals.
         progress: called after each photograph.
