@@ -1,23 +1,25 @@
 """A head on unsupervised features, trained on photographs alone, in a folder of its own."""
 
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 import dhr
 from dhr.data.photographs import list_photographs
 from dhr.data.samples import Problem
 from dhr.errors import ConfigError
-from dhr.job.folder import OutputFolder
+from dhr.job.job import Job, go
 from dhr.job.settings import RunConfig, plain
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
 from dhr.progress import Progress, silent
+from dhr.records.run import Identity, RunRecord
 from dhr.train.frozen import FrozenCrops
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
@@ -49,15 +51,11 @@ class TrainedHead:
 
 
 def train_head(
-    data: Path,
-    split: str | None,
-    out: Path,
-    config: HeadTraining,
-    progress: Progress = silent,
+    data: Path, split: str | None, out: Path, config: HeadTraining, *, progress: Progress = silent
 ) -> TrainedHead:
     """Train a head of ``config.kind`` on the photographs of ``data``; interrupted, the same call goes on.
 
-    Tags and truth are never read; ``data`` need not have any.
+    Tags and ground truth are never read; ``data`` need not have any.
 
     Raises:
         ConfigError: settings that cannot work.
@@ -67,40 +65,69 @@ def train_head(
     """
     listing = list_photographs(data, split)
     device = RunConfig(device=config.head.device).find_device()
-    folder = OutputFolder(out)
-    with closing(folder.lock()):
-        known = (folder.read() or {}).get("identity", {})
-        torch.manual_seed(config.head.seed)  # for weights `none`
-        backbone = build_backbone(config.uss).to(device).eval()
-        below = describe(config.uss, backbone)
-        identity: dict[str, Any] = {"dhr": dhr.__version__, "settings": _settings(config, device, below)}
-        folder.refuse_other(known, identity)
-        folder.write_record({"status": "running", "command": "uss train", "identity": {**known, **identity}})
-        crops = FrozenCrops(listing.listed, backbone, config.head, device)
-        seen = crops.look(progress)
-        identity["photographs"] = seen.digest
-        folder.refuse_other(known, identity)
-        folder.write_record({"status": "running", "command": "uss train", "identity": identity})
-        path = folder.head
-        if not path.is_file():
-            head = TRAININGS[config.kind]()(
-                crops,
-                seen.means,
-                config.head,
-                getattr(config, config.kind),
-                device=device,
-                checkpoint=folder.head_checkpoint,
-                progress=progress,
-            )
-            write_head(path, config.kind, head, head.shape, below)
-        for checkpoint in folder.head_checkpoint.parent.glob("*.checkpoint"):
-            folder.remove_checkpoint(checkpoint)
-        problems = (*listing.problems, *seen.problems)
-        folder.write_record(
-            {"status": "finished", "command": "uss train", "identity": identity,
-             "photographs": len(crops.photographs), "skipped": [asdict(problem) for problem in problems]}
-        )  # fmt: skip
-    return TrainedHead(path, len(crops.photographs), problems)
+    torch.manual_seed(config.head.seed)  # for weights `none`
+    backbone = build_backbone(config.uss).to(device).eval()
+    below = describe(config.uss, backbone)
+    identity = Identity(dhr.__version__, settings=_settings(config, device, below))
+    now = RunRecord(identity, kind="head", dhr=dhr.__version__, seed=config.head.seed)
+    crops = FrozenCrops(listing.listed, backbone, config.head, device)
+    with Job.open(out, lambda before: now, device, progress=progress) as job:
+        job.refuse_other(identity)
+        job.problems += listing.problems
+        look = LookAtCrops(crops)
+        go(job, [look, TrainHead(crops, look, config, below)])
+        job.record = replace(job.record, photographs=len(crops.photographs))
+        return TrainedHead(job.folder.head, len(crops.photographs), tuple(job.problems))
+
+
+@dataclass
+class LookAtCrops:
+    """Computes the features of all photographs once."""
+
+    crops: FrozenCrops
+    name: str = "features"
+    means: Float[Tensor, "n d"] | None = None
+
+    def done(self, job: Job) -> bool:
+        """See :class:`~dhr.job.job.Stage`."""
+        return False
+
+    def run(self, job: Job) -> None:
+        """See :class:`~dhr.job.job.Stage`."""
+        job.save()
+        seen = self.crops.look(job.progress)
+        self.means = seen.means
+        job.problems += seen.problems
+        job.refuse_other(replace(job.record.identity, data=seen.digest))
+
+
+@dataclass(frozen=True)
+class TrainHead:
+    """Trains the head, and writes it."""
+
+    crops: FrozenCrops
+    look: LookAtCrops
+    config: HeadTraining
+    below: dict[str, Any]
+    name: str = "head"
+
+    def done(self, job: Job) -> bool:
+        """See :class:`~dhr.job.job.Stage`."""
+        return job.folder.head.is_file()
+
+    def run(self, job: Job) -> None:
+        """See :class:`~dhr.job.job.Stage`."""
+        config = self.config
+        head = TRAININGS[config.kind]()(
+            self.crops,
+            self.look.means,
+            config.head,
+            getattr(config, config.kind),
+            device=job.device,
+            checkpoint=job.folder.checkpoint("head"),
+            progress=job.progress,
+        )
+        write_head(job.folder.head, config.kind, head, head.shape, self.below)
 
 
 def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any]) -> dict[str, Any]:
