@@ -27,7 +27,9 @@ from dhr.models.cards import CARDS
 from dhr.models.uss import HEADED, UssConfig, build_uss
 from dhr.models.uss.cause import CauseHead
 from dhr.models.uss.stego import HeadedFeatures, StegoHead
-from dhr.models.wss import WssConfig, build_wss
+from dhr.models.wss import WssConfig
+from dhr.models.wss.classifier import TagClassifier
+from dhr.models.wss.clip_build import build_clip
 card = next(card for card in CARDS if card.name == sys.argv[1])
 side, repetitions = int(sys.argv[2]), int(sys.argv[3])
 image = torch.rand(1, 3, side, side)
@@ -46,13 +48,13 @@ elif card.settings["kind"] == "clip":
     transformers.CLIPConfig(vision_config={"patch_size": 16}, projection_dim=512).save_pretrained(folder)
     words = ["<|startoftext|>", "<|endoftext|>", *(chr(97 + i) + end for i in range(26) for end in ("", "</w>"))]
     transformers.CLIPTokenizer({word: index for index, word in enumerate(words)}, []).save_pretrained(folder)
-    model = build_wss(WssConfig(kind="clip", backbone=folder, weights="none"), ["a", "b"])
+    model = build_clip(WssConfig(kind="clip", backbone=folder, weights="none"), ["a", "b"])
     run = lambda: model.maps(image)
 elif card.role == "uss":
     model = build_uss(UssConfig(**card.settings, weights="none"))
     run = lambda: model(image)
 else:
-    model = build_wss(WssConfig(**card.settings, weights="none"), ["a", "b"])
+    model = TagClassifier(WssConfig(**card.settings, weights="none"), 2)
     run = lambda: model.maps(image)
 seconds = []
 for _ in range(repetitions + 1):

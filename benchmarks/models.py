@@ -78,7 +78,7 @@ def main() -> None:
             call += ["--classifier.file", str(classifiers[network])]
         config: RunConfig = cast("partial[int]", parse(call)).args[3]
         with Bars(Console(stderr=True)) as bars:
-            outcome = job.run(data, out, config, bars)
+            outcome = job.run(data, out, config, progress=bars)
         classifiers.setdefault(network, out / "classifier.safetensors")
         scores = evaluate(data, out / "masks")
         values = {

@@ -38,16 +38,16 @@ from dhr.evaluate.tally import Tally
 from dhr.files import write_bytes, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see, surveyed
-from dhr.job.models import build_models, train
+from dhr.job.models import build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
-from dhr.job.survey import sight
+from dhr.job.survey import draw_cells
 from dhr.method.base import add_background, normalise_cams, scored_labels, shares, soft_masks
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Sighting, Survey, fit_survey
+from dhr.method.survey import Survey, SurveyCells, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
 
@@ -175,13 +175,14 @@ class Cache:
         self.folder = OutputFolder(root / hashlib.sha256(whole.encode()).hexdigest()[:16])
         self._data, self._config = data, config
         self.samples: list[Sample] = []
-        self._sightings: list[Sighting] = []
+        self._cells: list[SurveyCells] = []
         self._surveys: dict[tuple[float, ...], Survey] = {}
 
     def fill(self) -> tuple[float, float]:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
         found = scan(self._data, self.folder, silent)
+        found.save(self.folder)
         # Without tags all methods say background, so that nothing can be learnt of them.
         self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
@@ -189,14 +190,17 @@ class Cache:
             return 0.0, 0.0
         start = time.perf_counter()
         models = build_models(self._data, self._config, self.folder, torch.device("cpu"))
-        train(models.wss, self._data, found.samples, self._config, self.folder, progress("training"))
+        for fitting in models.source.fittings:
+            path = self.folder.fitted(fitting.file)
+            if not path.is_file():
+                checkpoint = self.folder.checkpoint(fitting.name)
+                fitting.fit(self._data, found.samples, checkpoint, progress(fitting.name))
+                fitting.save(path)
         trained = time.perf_counter()
-        if isinstance(models.wss, torch.nn.Module):
-            models.wss.eval()
         show = progress("maps")
         for done, sample in enumerate(missing, start=1):
             rgb = self._data.read_image(sample)
-            maps = see(rgb, sample, self._data.classes, models.wss, models.uss, self._config, torch.device("cpu"))
+            maps = see(rgb, sample, models, self._config)
             kept = {name: value.half().numpy() for name, value in vars(maps).items() if value is not None}
             kept["image"] = maps.image.numpy()
             buffer = io.BytesIO()
@@ -220,7 +224,7 @@ class Cache:
         config = replace(self._config, method=DEFAULT)
         for done, sample in enumerate(self.samples, start=1):
             if (maps := self._read(sample)) is not None:
-                self._sightings.append(sight(maps, sample, self._data.classes, config, len(self.samples)))
+                self._cells.append(draw_cells(maps, sample, self._data.classes, config, len(self.samples)))
             show(Step("survey", done, len(self.samples)))
         self._survey(DEFAULT)
         return time.perf_counter() - start
@@ -230,7 +234,7 @@ class Cache:
         key = (method.survey, method.survey_rounds, method.survey_shrinkage, method.survey_sharpness)
         if key not in self._surveys:
             self._surveys[key] = fit_survey(
-                self._sightings, len(self._data.classes.names), method, progress=progress("discriminants")
+                self._cells, len(self._data.classes.names), method, progress=progress("discriminants")
             )
         return self._surveys[key]
 

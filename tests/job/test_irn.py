@@ -167,7 +167,7 @@ def test_settings_of_the_heads_count_where_there_are_heads(irn: Any, dhr: Any, n
 def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     job.run(
-        FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda stage, done, total: seen.append((stage, done, total))
+        FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
     )
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
         "scan",

@@ -15,7 +15,7 @@ from dhr.data import FolderDataSet, write_mask
 from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
-from dhr.job.predict import PredictConfig, probabilities
+from dhr.job.segment import PredictConfig, probabilities
 from dhr.train.classifier import ClassifierConfig, _TagCrops
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")

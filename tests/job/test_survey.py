@@ -27,19 +27,19 @@ def test_a_pass_that_was_interrupted_ends_with_the_same_bytes(
     finished: Any, dhr: Any, made: Any, new_case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = new_case(finished.data, tmp_path / "second")
-    sight, calls = module.sight, []
+    draw, calls = module.draw_cells, []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(arguments[1].name)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return sight(*arguments)
+        return draw(*arguments)
 
-    monkeypatch.setattr(module, "sight", interrupted)
+    monkeypatch.setattr(module, "draw_cells", interrupted)
     assert dhr(case.run()).code == 130
     kept = sorted((case.out / "work" / "survey").rglob("*.safetensors"))
     assert len(kept) == 3 and not (case.out / "survey.safetensors").exists()
-    kept[0].write_bytes(kept[0].read_bytes()[:-1])  # damaged: seen anew
+    kept[0].write_bytes(kept[0].read_bytes()[:-1])  # damaged: drawn again
     assert dhr(case.run()).code == 0
     assert len(calls) == 4 + 3
     assert masks_and_networks(made(case.out)) == masks_and_networks(made(finished.out))
@@ -99,9 +99,9 @@ def test_of_many_photographs_each_gives_some_cells() -> None:
     )  # fmt: skip
     classes = ClassTable(("a", "b", "c"), False)
     sample, config = Sample("one", "", (0, 2), False), RunConfig()
-    whole = module.sight(maps, sample, classes, config, 256)
+    whole = module.draw_cells(maps, sample, classes, config, 256)
     assert whole.features.shape == (8, 256) and whole.ids.tolist() == [0, 2]
-    part = module.sight(maps, sample, classes, config, 100)
+    part = module.draw_cells(maps, sample, classes, config, 100)
     assert part.features.shape == (8, 100) and part.scores.shape == (2, 100)
     columns = {tuple(column) for column in whole.features.T.tolist()}
     assert all(tuple(column) in columns for column in part.features.T.tolist())

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from dhr.errors import OutputError
-from dhr.job.uss import HeadTraining, train_head
+from dhr.job.head import HeadTraining, train_head
 from dhr.models.uss import UssConfig
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
@@ -91,7 +91,7 @@ def test_killed_and_resumed_it_ends_with_the_same_head(
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_head(fresh.data, None, tmp_path / "part", config(kind), kill)
+        train_head(fresh.data, None, tmp_path / "part", config(kind), progress=kill)
     resumed = load_file(train_head(fresh.data, None, tmp_path / "part", config(kind)).head)
     assert expected.keys() == resumed.keys()
     for key, value in expected.items():

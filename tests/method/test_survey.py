@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, one_hot
 from dhr.errors import ShapeError
 from dhr.method.config import PRESETS, BoundaryConfig
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Sighting, agreed, fit_survey, join
+from dhr.method.survey import SurveyCells, agreed, fit_survey, join
 
 OPTIONS = {"boundary": BoundaryConfig(kind="none", base="none", seed="none")}
 DEFAULT = PRESETS["default"]
@@ -95,7 +95,7 @@ def test_a_survey_of_another_shape_is_refused(scene: Callable[..., Any]) -> None
         rebalance(**inputs, survey=said[..., :-1], **OPTIONS)
 
 
-def photographs(confused: float, count: int = 6) -> tuple[list[Sighting], torch.Tensor]:
+def photographs(confused: float, count: int = 6) -> tuple[list[SurveyCells], torch.Tensor]:
     """Cells of three classes in 8 channels: 0 and 1 nearly always together, 2 with either; and the truth.
 
     Where 0 and 1 are both tagged, the scores call a share ``confused`` of each by the other's name.
@@ -108,7 +108,7 @@ def photographs(confused: float, count: int = 6) -> tuple[list[Sighting], torch.
         features = normalize(directions[classes] + 0.1 * torch.randn(64, 8, generator=random), dim=1).T
         wrong = (torch.rand(64, generator=random) < confused) & (tags == [0, 1])
         scores = 0.5 + 0.2 * one_hot(torch.where(wrong, 1 - truth, truth), 2).T
-        seen.append(Sighting(features.half(), scores.half(), torch.tensor(tags)))
+        seen.append(SurveyCells(features.half(), scores.half(), torch.tensor(tags)))
     return seen, truth
 
 
@@ -172,5 +172,5 @@ def test_it_counts_as_far_as_it_agrees_with_other_photographs() -> None:
     assert survey.trust < 0.25
     assert survey.weighed(replace(DEFAULT, survey=0.5)).survey == survey.trust
     assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=0.5)).survey == 0.5
-    alone = [Sighting(one.features, one.scores[:1], one.ids[:1]) for one in clear]
+    alone = [SurveyCells(one.features, one.scores[:1], one.ids[:1]) for one in clear]
     assert fit_survey(alone, 3, DEFAULT).trust == 0.0

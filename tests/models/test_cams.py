@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.wss import CAM_KINDS, WssConfig, build_wss
+from dhr.models.wss import CAM_KINDS, WssConfig
 from dhr.models.wss.attention import spread
 from dhr.models.wss.cams import CAMS, _rooted
 from dhr.models.wss.resnet38d import ResNet38d
+
+from .networks import build_wss
 
 NAMES = ("a", "b", "c", "d")
 RESNET = WssConfig(backbone="test_resnet", weights="none")

@@ -8,7 +8,10 @@ import torch
 
 from dhr.models.cards import CARDS, CLIP, ModelCard, presence
 from dhr.models.uss import USS_MODELS, UssConfig, build_uss
-from dhr.models.wss import WSS_MODELS, WssConfig, build_wss
+from dhr.models.wss import WssConfig
+from dhr.sources import SOURCES
+
+from .networks import build_wss
 
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 
@@ -16,9 +19,7 @@ every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_every_kind_has_a_card() -> None:
     kinds = {role: {card.settings["kind"] for card in CARDS if card.role == role} for role in ("uss", "wss")}
     assert kinds["uss"] == set(USS_MODELS)
-    assert kinds["wss"] - {"files"} == set(WSS_MODELS) - {"irn"}, (
-        "irn is a classifier with heads, which have no weights"
-    )
+    assert kinds["wss"] == set(SOURCES) - {"irn", "student"}, "these have no weights of their own on a hub"
     assert len({card.name for card in CARDS}) == len(CARDS)
 
 

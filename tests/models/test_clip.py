@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.wss import BACKGROUNDS, WssConfig, build_wss
+from dhr.models.wss import BACKGROUNDS, WssConfig
 from dhr.models.wss.attention import doubly_stochastic
 from dhr.models.wss.boxes import in_boxes
 from dhr.models.wss.clip import ClipMaps, _peak, _refined
 from dhr.models.wss.clip_build import WORDS
+
+from .networks import build_wss
 
 NAMES = ("cat", "dog", "tv_monitor", "sky")
 

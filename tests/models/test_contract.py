@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from dhr.errors import ConfigError
 from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
 from dhr.models.views import average_views
-from dhr.models.wss import WSS_MODELS, WssConfig, WssModel, build_wss
+from dhr.models.wss import WssConfig, WssModel
+from dhr.sources import source_type
 
 from .heads import MODEL, write_cause, write_hp, write_leopart, write_stego
+from .networks import KINDS, build_wss
 
 NAMES = ("cat", "dog", "tv monitor")
 CLASSES = len(NAMES)
@@ -129,7 +131,7 @@ def images(b: int, h: int, w: int) -> Tensor:
 
 def test_every_registered_model_is_tested() -> None:
     assert set(USS) == set(USS_MODELS)
-    assert set(WSS) == set(WSS_MODELS)
+    assert set(WSS) == set(KINDS)
 
 
 @every_model
@@ -344,7 +346,7 @@ def test_an_unknown_kind_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match=r"uss\.kind must be one of .*colour.*; got 'nonsense'"):
         build_uss(UssConfig(kind="nonsense"))
     with pytest.raises(ConfigError, match=r"wss\.kind must be one of classifier.*; got 'nonsense'"):
-        build_wss(WssConfig(kind="nonsense"), NAMES)
+        source_type("nonsense")
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

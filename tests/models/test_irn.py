@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dhr.models.wss import WssConfig, build_wss
+from dhr.models.wss import WssConfig
 from dhr.models.wss.irn import IrnClassifier
+
+from .networks import build_wss
 
 CONFIG = WssConfig(kind="irn", backbone="test_resnet", weights="none")
 PLAIN = replace(CONFIG, kind="classifier")

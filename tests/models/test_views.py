@@ -10,7 +10,9 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.views import average_views
-from dhr.models.wss import WssConfig, build_wss
+from dhr.models.wss import WssConfig
+
+from .networks import build_wss
 
 KERNEL = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
 

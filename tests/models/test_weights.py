@@ -14,7 +14,9 @@ from torch import Tensor
 from dhr.errors import WeightsError
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.weights import build_timm, normalisation
-from dhr.models.wss import WssConfig, build_wss
+from dhr.models.wss import WssConfig
+
+from .networks import build_wss
 
 VIT, RESNET = "test_vit", "test_resnet"
 

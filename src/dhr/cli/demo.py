@@ -15,8 +15,8 @@ from dhr.data.scenes import SceneDataSet
 from dhr.evaluate import Scores
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
+from dhr.models.config import WssConfig
 from dhr.models.uss import UssConfig
-from dhr.models.wss import WssConfig
 from dhr.report import write_report
 from dhr.train.config import ClassifierConfig
 
@@ -37,7 +37,7 @@ def demo(out: Path, scenes: int, seed: int) -> int:
     console = Console()
     data = SceneDataSet(scenes, seed)
     config = settings(seed)
-    classifier = job.OutputFolder(out / "default").classifier
+    classifier = out / "default" / "classifier.safetensors"
     table: dict[str, Scores] = {}
     for preset in ("default", "paper"):
         with Bars(console) as bars:
@@ -45,7 +45,7 @@ def demo(out: Path, scenes: int, seed: int) -> int:
             if preset != "default":
                 chosen = replace(chosen, classifier=replace(config.classifier, file=classifier))
             console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
-            job.run(data, out / preset, chosen, bars, preset)
+            job.run(data, out / preset, chosen, preset=preset, progress=bars)
             stages = scoring.evaluate_stages(data, out / preset)
             report = write_report(out / preset, data, stages)
             for stage, name in STAGE_NAMES.items():

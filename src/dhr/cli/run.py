@@ -25,7 +25,7 @@ def run(
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)
         refuse_among(out, data, photographs)
-        outcome = job.run(photographs, out, config, bars, preset)
+        outcome = job.run(photographs, out, config, preset=preset, progress=bars)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:
@@ -41,7 +41,7 @@ def summarise(console: Console, outcome: job.Outcome, report: Path) -> None:
     table.add_column("seconds", justify="right")
     table.add_column("peak memory, MB", justify="right")
     for row in outcome.stages:
-        table.add_row(str(row["name"]), f"{float(row['seconds']):.1f}", f"{float(row['peak_memory_mb']):.0f}")
+        table.add_row(row.name, f"{row.seconds or 0:.1f}", f"{row.peak_memory_mb or 0:.0f}")
     console.print(table)
     if outcome.masks > outcome.new:
         console.print(f"{outcome.masks - outcome.new} of the masks were there already.")

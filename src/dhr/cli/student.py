@@ -12,10 +12,10 @@ from dhr.data.classes import enumeration
 from dhr.data.open import AUTO
 from dhr.files import check_output
 from dhr.job.onnx import export_onnx
-from dhr.job.predict import PredictConfig
 from dhr.job.predict import predict as predict_folder
+from dhr.job.segment import PredictConfig
 from dhr.job.settings import RunConfig
-from dhr.job.training import train_on_masks
+from dhr.job.train import train as train_student
 from dhr.job.weights import require_first, train_weights
 
 
@@ -32,7 +32,7 @@ def train(
     require_first(train_weights(config), data, out)
     console = Console()
     with Bars(console) as bars:
-        trained = train_on_masks(opened(data, split, layout, bars, lenient), masks, out, config, bars)
+        trained = train_student(opened(data, split, layout, bars, lenient), out, config, masks=masks, progress=bars)
     for note in trained.notes:
         console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False, soft_wrap=True)
     print_problems(console, trained.skipped, f"all of them are in {out / 'run.json'}")
@@ -45,7 +45,7 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
     """Segment photographs; 1 if some had to be left out, else 0."""
     console = Console()
     with Bars(console) as bars:
-        predicted = predict_folder(student, images, out, config, tags, bars)
+        predicted = predict_folder(student, images, out, config, tags=tags, progress=bars)
         for note in predicted.notes:
             bars.note(note)
     print_problems(console, predicted.skipped, f"all of them are in {out / 'run.json'}")

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from dhr.cli.left_out import print_problems
 from dhr.cli.progress import Bars
-from dhr.job.uss import HeadTraining, train_head
+from dhr.job.head import HeadTraining, train_head
 from dhr.job.weights import require_first
 from dhr.models.remote import uss_remote
 
@@ -17,7 +17,7 @@ def train(data: Path, split: str | None, out: Path, config: HeadTraining) -> int
     require_first([uss_remote(config.uss)], data, out)
     console = Console()
     with Bars(console) as bars:
-        trained = train_head(data, split, out, config, bars)
+        trained = train_head(data, split, out, config, progress=bars)
     print_problems(console, trained.skipped, f"all of them are in {out / 'run.json'}")
     console.print(f"Head of {trained.photographs} photographs: {escape(str(trained.head))}", soft_wrap=True)
     console.print(

@@ -118,7 +118,9 @@ def refuse_settings(job: DataJob, call: Call) -> None:
     Raises:
         OutputError: they differ.
     """
-    found = [text for text in job.differences(job.record.identity) if text.startswith(("settings.", "libraries", "dhr "))]
+    found = [
+        text for text in job.differences(job.record.identity) if text.startswith(("settings.", "libraries", "dhr "))
+    ]
     found = [text for text in found if _name(text) != MAPS]
     if found:
         refuse_unless_redone(job, call, found)

@@ -65,5 +65,4 @@ class DataJob(Job):
 
     def _items(self, stage: str) -> Items:
         folder = self.folder.first if self.config.recursion and stage == "masks" else self.folder
-        items = Items(folder, self.data.classes, self.turn(stage), self.config.doubtful > 0)
-        return replace(items, corrected=items.find_corrected(self.usable))
+        return Items(folder, self.data.classes, self.turn(stage), self.config.doubtful > 0)

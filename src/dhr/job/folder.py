@@ -165,7 +165,11 @@ class OutputFolder:
 
     def remove_partial(self, stage: str | None = None) -> None:
         """Delete what a stage keeps while it is under way; by default that of all stages but a student's training."""
-        names = [path.name for path in (self.root / "work").glob("*.checkpoint")] if stage is None else [f"{stage}.checkpoint"]
+        names = (
+            [path.name for path in (self.root / "work").glob("*.checkpoint")]
+            if stage is None
+            else [f"{stage}.checkpoint"]
+        )
         for name in names:
             remove(self.root, f"work/{name}")
         if stage in (None, "survey"):

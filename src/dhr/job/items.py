@@ -1,6 +1,6 @@
 """The finished photographs of an output folder, and the masks in it that a person touched."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +12,36 @@ from dhr.records.item import ItemRecord, numbers_hold, read_item
 
 
 @dataclass(frozen=True)
-class Corrected:
-    """Masks that differ from what was written, by the names of their photographs."""
+class Present:
+    """A photograph as it is now."""
 
-    kept: frozenset[str] = frozenset()
-    """Of photographs that are as they were: these masks stay."""
-    outdated: frozenset[str] = frozenset()
-    """Of photographs whose content, tags or classes changed: these masks are made again."""
+    name: str
+    digest: str
+    tags: frozenset[str]
+    """Names of the tagged classes."""
+
+
+@dataclass
+class Corrected:
+    """Photographs whose masks differ from what was written, by name."""
+
+    kept: set[str] = field(default_factory=set)
+    """They are as they were: these masks stay."""
+    outdated: set[str] = field(default_factory=set)
+    """Their content, tags or classes changed: these masks are made again."""
+
+    def notes(self, place: Path) -> list[str]:
+        """A sentence about each kind; ``place`` holds the copies."""
+        ends = (
+            (self.kept, f"and stay as they are, with copies in {place}"),
+            (self.outdated, f"before photograph, tags or classes changed: made again, with the corrections in {place}"),
+        )
+        return [
+            f"{'1 mask was' if len(names) == 1 else f'{len(names)} masks were'} changed by a person {end}: "
+            f"{told_of(names)}."
+            for names, end in ends
+            if names
+        ]
 
 
 @dataclass(frozen=True)
@@ -27,45 +50,43 @@ class Items:
 
     folder: OutputFolder
     classes: ClassTable
-    turn: int
+    turn: int = 1
     """Masks of an earlier turn are made again."""
-    doubtful: bool
+    doubtful: bool = False
     """Whether each photograph has a training mask as well."""
     corrected: Corrected = field(default_factory=Corrected)
 
     def unfinished(self, found: Scan) -> list[Sample]:
         """Photographs without a mask of their present content, tags and settings."""
-        return [sample for sample in found.samples if self.finished(sample, found) is None]
+        return [sample for sample in found.samples if self.finished(self.present(sample, found)) is None]
 
-    def finished(self, sample: Sample, found: Scan) -> ItemRecord | None:
+    def present(self, sample: Sample, found: Scan) -> Present:
+        """A photograph of a data set as it is now."""
+        tags = frozenset(self.classes.names[tag] for tag in sample.tags)
+        return Present(sample.name, found.seen[sample.name].digest, tags)
+
+    def finished(self, photograph: Present) -> ItemRecord | None:
         """The record of a photograph whose mask is finished; None if it has to be made."""
-        masks = [self.folder.mask(sample.name)]
-        masks += [self.folder.training_mask(sample.name)] if self.doubtful else []
-        item = read_item(self.folder.item(sample.name))
+        name = photograph.name
+        masks = [self.folder.mask(name), *([self.folder.training_mask(name)] if self.doubtful else [])]
+        item = read_item(self.folder.item(name))
         if item is None or not all(map(is_own_file, masks)):
             return None
-        if sample.name in self.corrected.kept or (item.turn == self.turn and self._same(item, sample, found)):
-            return item
-        return None
+        made = item.turn == self.turn and _same(item, photograph)
+        return item if made or name in self.corrected.kept else None
 
-    def find_corrected(self, found: Scan) -> Corrected:
-        """Compare all masks with their records."""
-        kept, outdated = set[str](), set[str]()
-        for sample in found.samples:
-            item, mask = read_item(self.folder.item(sample.name)), self.folder.mask(sample.name)
-            if item is None or not item.mask or not is_own_file(mask) or _digest(mask) in (item.mask, ""):
-                continue
-            same = self._same(item, sample, found)
-            same = same and numbers_hold(item.table, self.classes.names, self.classes.background)
-            (kept if same else outdated).add(sample.name)
-        return Corrected(frozenset(kept), frozenset(outdated))
+    def keep_apart(self, photograph: Present) -> None:
+        """If a person touched the mask of a photograph, copy it to ``corrected/`` and remember it."""
+        name = photograph.name
+        item, mask = read_item(self.folder.item(name)), self.folder.mask(name)
+        if not is_touched(item, mask):
+            return
+        assert item is not None
+        self.folder.copy_corrected(name)
+        holds = numbers_hold(item.table, self.classes.names, self.classes.background)
+        (self.corrected.kept if holds and _same(item, photograph) else self.corrected.outdated).add(name)
 
-    def keep_apart(self, corrected: Corrected) -> None:
-        """Copy masks that a person touched to ``corrected/``."""
-        for name in sorted(corrected.kept | corrected.outdated):
-            self.folder.copy_corrected(name)
-
-    def gone(self, names: Sequence[str]) -> list[str]:
+    def gone(self, names: Collection[str]) -> list[str]:
         """Names of finished photographs that are not among ``names``."""
         known = set(names)
         return sorted(name for name in self._recorded() if name not in known)
@@ -74,7 +95,7 @@ class Items:
         """Prepare a photograph's mask to be made again.
 
         Its record goes first, so that a call that is killed in between leaves no mask beside a record of another. A
-        mask of which it is unknown who wrote it is put aside.
+        mask of an older version is put aside: it is unknown whether a person touched it.
         """
         item = read_item(self.folder.item(name))
         if item is not None and not item.mask:
@@ -82,25 +103,27 @@ class Items:
         if item is not None:
             self.folder.remove_item(name)
 
-    def _same(self, item: ItemRecord, sample: Sample, found: Scan) -> bool:
-        tags = {self.classes.names[tag] for tag in sample.tags}
-        return item.digest == found.seen[sample.name].digest and {*(item.tags or ())} == tags
-
     def _recorded(self) -> Iterator[str]:
         root = self.folder.root / "items"
         for path in root.rglob("*.json"):
             yield path.relative_to(root).as_posix()[: -len(".json")]
 
 
-def _digest(mask: Path) -> str:
-    """SHA-256, in hex, of a mask; empty if it cannot be read."""
+def is_touched(item: ItemRecord | None, mask: Path) -> bool:
+    """Whether a mask differs from what its record says was written."""
+    if item is None or not item.mask or not is_own_file(mask):
+        return False
     try:
-        return digest_regular(mask)
+        return digest_regular(mask) != item.mask
     except OSError:
-        return ""
+        return False
 
 
-def told_of(names: Sequence[str], most: int = 3) -> str:
+def _same(item: ItemRecord, photograph: Present) -> bool:
+    return item.digest == photograph.digest and frozenset(item.tags) == photograph.tags
+
+
+def told_of(names: Collection[str], most: int = 3) -> str:
     """A few names, and how many more there are."""
     shown = ", ".join(sorted(names)[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

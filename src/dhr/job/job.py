@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 
@@ -17,7 +17,6 @@ from dhr.progress import Progress, silent
 from dhr.records.members import to_json
 from dhr.records.problem import Problem
 from dhr.records.run import Identity, RunRecord, StageRecord
-
 
 ANOTHER = "choose another --out"
 
@@ -139,6 +138,7 @@ class Job:
 AJob = TypeVar("AJob", bound=Job, contravariant=True)
 
 
+@runtime_checkable
 class Stage(Protocol[AJob]):
     """A part of a job that can be finished before the next begins."""
 

@@ -1,10 +1,10 @@
-"""One photograph: maps, rebalancing, files."""
+"""One photograph: seen, rebalanced, written."""
 
 import io
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,26 +13,26 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.data.images import write_mask
+from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ItemError
-from dhr.features import Features
-from dhr.files import write_bytes, write_json
+from dhr.files import digest_regular, write_bytes, write_json
 from dhr.job.folder import OutputFolder
+from dhr.job.models import Models
 from dhr.job.negatives import background_alone
 from dhr.job.settings import RunConfig
-from dhr.job.stored_maps import StoredMaps
 from dhr.method.rebalance import rebalance
 from dhr.method.survey import Survey, agreed, survey_features
-from dhr.models.views import average_views
-from dhr.models.wss import WssModel
 from dhr.ops.upsample import resize, upsampled_labels
+from dhr.records.item import ItemRecord, table_key
+from dhr.records.members import to_json
 from dhr.types import Rebalanced
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What the models see in one photograph."""
+    """All that is seen in one photograph."""
 
     image: Float[Tensor, "1 3 h w"]
     cams: Float[Tensor, "1 k u v"]
@@ -40,102 +40,84 @@ class Maps:
     uss: Float[Tensor, "1 d u v"]
     wss: Float[Tensor, "1 e u v"]
     edges: Float[Tensor, "1 1 p q"] | None = None
-    """Probability of a class boundary, from WSS models that learn it."""
+    """Probability of a class boundary, from sources that learn it."""
     probabilities: Float[Tensor, "1 _ p q"] | None = None
     """Of the photograph's classes, the background first, from a student."""
 
 
-_FURTHER = ("edges", "probabilities")
-"""What few WSS models know; on a grid of its own."""
-
-
 @torch.no_grad()
-def see(
-    rgb: UInt8[np.ndarray, "h w 3"],
-    sample: Sample,
-    classes: ClassTable,
-    wss: WssModel | StoredMaps,
-    uss: Features,
-    config: RunConfig,
-    device: torch.device,
-) -> Maps:
-    """Run both models on a photograph at all scales.
+def see(rgb: UInt8[np.ndarray, "h w 3"], sample: Sample, models: Models, config: RunConfig) -> Maps:
+    """Look at a photograph with the map source and the USS network.
 
     Raises:
-        ItemError: what a model sees is not finite.
+        ItemError: the source has no maps of it, or they hold NaN or infinity.
     """
     image = working_image(rgb, config.image.long_side).unsqueeze(0)
-    uss_features = uss(image)
-    image = image.to(device)
+    uss = models.uss(image)
+    image = image.to(models.device)
     grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
-    positive, signed, wss_features, further = _see_wss(image, sample, classes, wss, grid, config)
-    if wss_features is None:
-        wss_features = uss_features
-    # What a class evokes at one scale counts, even if others deny it; only where none does, the denials are compared.
-    for name, maps in (("CAMs", signed), ("WSS features", wss_features)):
+    seen = models.source.see(image, sample, grid)
+    wss = uss if seen.features is None else seen.features
+    for name, maps in (("CAMs", seen.cams), ("WSS features", wss)):
         if not bool(torch.isfinite(maps).all()):
             raise ItemError(f"its {name} hold NaN or infinity; check the weights, or those that were trained here")
-    cams = torch.where(positive.amax(dim=(2, 3), keepdim=True) > 0, positive, signed)
-    return Maps(image, cams, uss_features, wss_features, **further)
+    return Maps(image, seen.cams, uss, wss, seen.edges, seen.probabilities)
 
 
-def _see_wss(
-    image: Tensor,
-    sample: Sample,
-    classes: ClassTable,
-    wss: WssModel | StoredMaps,
-    grid: tuple[int, int],
-    config: RunConfig,
-) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
-    """CAMs after and before the ReLU, WSS features (None: there are none of their own), and what few models know."""
-    columns = [tag - classes.foreground.start for tag in sample.tags]
-    if isinstance(wss, StoredMaps):
-        maps = wss.read(sample).to(image.device)
-        positive, signed = (
-            interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True) for one in (maps.relu(), maps)
+@dataclass(frozen=True)
+class MaskMaker:
+    """Makes the masks of a data set, and writes everything that the output folder holds of a photograph."""
+
+    data: DataSet
+    models: Models
+    config: RunConfig
+    folder: OutputFolder
+    survey: Survey | None = None
+    turn: int = 1
+    """See :class:`~dhr.records.item.ItemRecord`."""
+
+    @cached_property
+    def palette(self) -> UInt8[np.ndarray, "256 3"]:
+        """Colours of the classes."""
+        return class_palette(self.data.classes)
+
+    def __call__(self, sample: Sample, digest: str) -> None:
+        """Make the mask of ``sample`` and write its files, its record last.
+
+        Args:
+            sample: the photograph.
+            digest: of its content, for the record.
+
+        Raises:
+            ItemError: the photograph cannot be read, or its maps hold NaN or infinity.
+        """
+        start = time.perf_counter()
+        rgb = self.data.read_image(sample)
+        result = self._rebalanced(rgb, sample)
+        made = _Made(sample, self.data.classes, (rgb.shape[0], rgb.shape[1]), result)
+        mask = made.labels(result.scores)
+        if self.config.stages:
+            self._write_stages(made)
+        if self.config.doubtful > 0:
+            sure = resize(result.confidence.unsqueeze(1), made.size)[0, 0].cpu().numpy() >= self.config.doubtful
+            training = np.where(sure, mask, np.uint8(VOID))
+            write_mask(self.folder.training_mask(sample.name), training, self.palette)
+        write_mask(self.folder.mask(sample.name), mask, self.palette)
+        record = replace(
+            made.record(mask, digest),
+            mask=digest_regular(self.folder.mask(sample.name)),
+            turn=self.turn,
+            seconds=round(time.perf_counter() - start, 4),
         )
-        if wss.network is None:
-            return positive, signed, None, {}
-        views = average_views(lambda view: (wss.features(view),), image, [grid], config.wss.scales, config.wss.flip)
-        return positive, signed, views[0], {}
+        write_json(self.folder.item(sample.name), to_json(record))
 
-    def wss_maps(view: Tensor) -> tuple[Tensor, ...]:
-        maps = wss.maps(view.contiguous(memory_format=torch.channels_last), columns)
-        known.update({name: one for name in _FURTHER if (one := getattr(maps, name)) is not None})
-        return maps.cams.relu(), maps.cams, maps.features, *known.values()
-
-    known: dict[str, Tensor] = {}
-    # Class boundaries are thin: on a coarser grid than their own they are lost.
-    positive, signed, features, *others = average_views(wss_maps, image, 3 * [grid], config.wss.scales, config.wss.flip)
-    return positive, signed, features, dict(zip(known, others, strict=True))
-
-
-def make_mask(
-    data: DataSet,
-    sample: Sample,
-    wss: WssModel | StoredMaps,
-    uss: Features,
-    config: RunConfig,
-    device: torch.device,
-    folder: OutputFolder,
-    palette: UInt8[np.ndarray, "256 3"],
-    survey: Survey | None = None,
-    digest: str = "",
-) -> None:
-    """Make the mask of ``sample`` and write everything that the output folder holds of it, its record last.
-
-    Args:
-        digest: of the photograph's content, for the record.
-
-    Raises:
-        ItemError: the photograph cannot be read, or a model sees NaN in it.
-    """
-    start = time.perf_counter()
-    classes = data.classes
-    rgb = data.read_image(sample)
-    if sample.tags:
-        maps = see(rgb, sample, classes, wss, uss, config, device)
-        result = rebalance(
+    def _rebalanced(self, rgb: UInt8[np.ndarray, "h w 3"], sample: Sample) -> Rebalanced:
+        config, classes, survey, device = self.config, self.data.classes, self.survey, self.models.device
+        if not sample.tags:
+            height, width = working_image(rgb, config.image.long_side).shape[-2:]
+            return background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
+        maps = see(rgb, sample, self.models, config)
+        return rebalance(
             maps.cams,
             maps.uss,
             maps.wss,
@@ -147,20 +129,74 @@ def make_mask(
             config=config.method if survey is None else survey.weighed(config.method),
             boundary=config.boundary,
         )
-    else:
-        height, width = working_image(rgb, config.image.long_side).shape[-2:]
-        result = background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
-    size = (rgb.shape[0], rgb.shape[1])
-    ids = torch.tensor([*range(classes.foreground.start), *sample.tags], dtype=torch.uint8, device=device)
-    mask = _labels(result.scores, result.order, ids, size)
-    if config.stages:
-        _write_stages(result, folder, sample, ids, size, classes, palette)
-    if config.doubtful > 0:
-        sure = resize(result.confidence.unsqueeze(1), size)[0, 0].cpu().numpy() >= config.doubtful
-        write_mask(folder.training_mask(sample.name), np.where(sure, mask, np.uint8(VOID)), palette)
-    write_mask(folder.mask(sample.name), mask, palette)
-    record = _record(sample, classes, mask, result)
-    write_json(folder.item(sample.name), {**record, "digest": digest, "seconds": round(time.perf_counter() - start, 4)})
+
+    def _write_stages(self, made: "_Made") -> None:
+        """Write the masks of the steps in between, and the CAMs."""
+        name, result = made.sample.name, made.result
+        write_mask(self.folder.stage("base", name), made.base(), self.palette)
+        for stage, scores in (
+            ("cam", result.activation),
+            ("seed", result.seed),
+            ("inter", result.inter),
+            ("intra", result.intra),
+        ):
+            write_mask(self.folder.stage(stage, name), made.labels(scores), self.palette)
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            cams=result.activation[0, made.classes.foreground.start :].half().cpu().numpy(),
+            classes=np.asarray(made.sample.tags, dtype=np.int64),
+        )
+        write_bytes(self.folder.cams(name), buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The result of a photograph, in labels of its size."""
+
+    sample: Sample
+    classes: ClassTable
+    size: tuple[int, int]
+    result: Rebalanced
+
+    @cached_property
+    def ids(self) -> UInt8[Tensor, " k"]:
+        """The class of each of the result's classes."""
+        return torch.tensor(class_ids(self.classes, self.sample), dtype=torch.uint8, device=self.result.scores.device)
+
+    def labels(self, scores: Float[Tensor, "1 k _ _"]) -> UInt8[np.ndarray, "h w"]:
+        """The class of the highest score of each pixel; of equal scores the first in the result's order wins."""
+        order = self.result.order[0]
+        labels: UInt8[np.ndarray, "h w"] = upsampled_labels(scores[0, order], self.ids[order], self.size).cpu().numpy()
+        return labels
+
+    def base(self) -> UInt8[np.ndarray, "h w"]:
+        """M_base; void where its label is -1."""
+        base = interpolate(self.result.base[:, None].float(), self.size, mode="nearest-exact")[0, 0].long()
+        labels: UInt8[np.ndarray, "h w"] = torch.cat([self.ids, self.ids.new_tensor([VOID])])[base].cpu().numpy()
+        return labels
+
+    def record(self, mask: UInt8[np.ndarray, "h w"], digest: str) -> ItemRecord:
+        """The record of the photograph with this content."""
+        sample, names = self.sample, self.classes.names
+        counts = {tag: int((mask == tag).sum()) for tag in class_ids(self.classes, sample)}
+        return ItemRecord(
+            digest=digest,
+            width=mask.shape[1],
+            height=mask.shape[0],
+            tags=tuple(names[tag] for tag in sample.tags),
+            ratios={names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
+            vanished=tuple(names[tag] for tag in sample.tags if counts[tag] == 0),
+            image=sample.source,
+            quality=round(float(self.result.quality), 4),
+            moved=round(float(self.result.moved), 4),
+            table=table_key(names, self.classes.background),
+        )
+
+
+def class_ids(classes: ClassTable, sample: Sample) -> list[int]:
+    """Ids of the classes of a photograph, the background first where there is one."""
+    return [*range(classes.foreground.start), *sample.tags]
 
 
 def photograph_prior(
@@ -170,65 +206,18 @@ def photograph_prior(
     if not shares:
         return None
     usual = sum(shares.values()) / len(shares)
-    names = [classes.names[label] for label in (*range(classes.foreground.start), *sample.tags)]
+    names = [classes.names[label] for label in class_ids(classes, sample)]
     return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
 
 
 def surveyed(
     survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
 ) -> Float[Tensor, "1 k u v"]:
-    """What those who know the other photographs say of this one: the survey, and the student, if there is one."""
-    ids = torch.tensor([[*range(classes.foreground.start), *sample.tags]], device=maps.uss.device)
+    """Shares of the classes by what other photographs say: the survey's, and the student's if there is one."""
+    ids = torch.tensor([class_ids(classes, sample)], device=maps.uss.device)
     valid = torch.ones_like(ids, dtype=torch.bool)
     grid = (maps.uss.shape[-2], maps.uss.shape[-1])
     said = survey.shares(survey_features(maps.uss), ids, valid, config.method)
     if maps.probabilities is not None:
         said = agreed(said, resize(maps.probabilities, grid).flatten(2))
     return said.view(1, -1, *grid)
-
-
-def _labels(scores: Tensor, order: Tensor, ids: Tensor, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    return upsampled_labels(scores[0, order[0]], ids[order[0]], size).cpu().numpy()  # of equal scores the first wins
-
-
-def _write_stages(
-    result: Rebalanced,
-    folder: OutputFolder,
-    sample: Sample,
-    ids: UInt8[Tensor, " k"],
-    size: tuple[int, int],
-    classes: ClassTable,
-    palette: Any,
-) -> None:
-    base = interpolate(result.base[:, None].float(), size, mode="nearest-exact")[0, 0].long()
-    with_void = torch.cat([ids, ids.new_tensor([VOID])])  # where the label is -1
-    write_mask(folder.stage("base", sample.name), with_void[base].cpu().numpy(), palette)
-    for stage, scores in (
-        ("cam", result.activation),
-        ("seed", result.seed),
-        ("inter", result.inter),
-        ("intra", result.intra),
-    ):
-        write_mask(folder.stage(stage, sample.name), _labels(scores, result.order, ids, size), palette)
-    activation = result.activation[0, classes.foreground.start :]
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        cams=activation.half().cpu().numpy(),
-        classes=np.asarray(sample.tags, dtype=np.int64),
-    )
-    write_bytes(folder.cams(sample.name), buffer.getvalue())
-
-
-def _record(sample: Sample, classes: ClassTable, mask: UInt8[np.ndarray, "h w"], result: Rebalanced) -> dict[str, Any]:
-    counts = {tag: int((mask == tag).sum()) for tag in (*range(classes.foreground.start), *sample.tags)}
-    return {
-        "image": sample.source,
-        "tags": [classes.names[tag] for tag in sample.tags],
-        "width": mask.shape[1],
-        "height": mask.shape[0],
-        "quality": round(float(result.quality), 4),
-        "moved": round(float(result.moved), 4),
-        "ratios": {classes.names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
-        "vanished": [classes.names[tag] for tag in sample.tags if counts[tag] == 0],
-    }

@@ -1,18 +1,19 @@
 """What a run would do; nothing is written."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from dhr.data.samples import DataSet, Problem
+from dhr.data.samples import DataSet, Problem, Sample
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.folder import OutputFolder
+from dhr.job.items import is_touched
 from dhr.job.job import same_kind
 from dhr.job.run import describe_run
 from dhr.job.settings import RunConfig
 from dhr.job.settle import decision
 from dhr.progress import Progress, silent
+from dhr.records.item import read_item
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
     gone: tuple[str, ...]
     """Photographs that are gone, whose files would be put aside."""
     corrected: tuple[str, ...]
-    """Photographs whose mask a person changed, so that it stays as it is."""
+    """Photographs whose mask a person changed; it is kept apart, and stays if the photograph is as it was."""
     skipped: tuple[Problem, ...]
     """Photographs that cannot be used."""
 
@@ -69,13 +70,20 @@ def plan(
     job.scan()
     decided = decision(job, call)
     job.begin_again(decided.stages)
+    corrected = [one.name for one in _corrected(job)]
     return Plan(
         stages=tuple(_stages(job, decided.note or ("asked for by --redo" if redo else None), decided.stages)),
         changes=decided.note,
         gone=tuple(job.final.gone([sample.name for sample in data.samples])),
-        corrected=tuple(sorted(job.final.corrected.kept)),
+        corrected=tuple(corrected),
         skipped=tuple(job.problems),
     )
+
+
+def _corrected(job: DataJob) -> list[Sample]:
+    """Photographs whose mask a person changed."""
+    folder = job.final.folder
+    return [one for one in job.usable.samples if is_touched(read_item(folder.item(one.name)), folder.mask(one.name))]
 
 
 def _stages(job: DataJob, why: str | None, again: tuple[str, ...]) -> list[PlannedStage]:

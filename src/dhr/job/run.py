@@ -130,7 +130,9 @@ def _ended(job: DataJob, ready: int) -> Outcome:
     if job.models is not None and (store := job.models.uss.store) is not None:
         job.record = replace(job.record, features=job.models.uss.account())
         job.notes += _damaged(store.damaged)
-    items = [item for sample in job.usable.samples if (item := job.final.finished(sample, job.usable)) is not None]
+    items = [
+        item for sample in job.usable.samples if (item := job.final.finished(job.final.present(sample, job.usable)))
+    ]
     vanished = sum(bool(item.vanished) for item in items)
     rows = job.record.stages
     counts = {

@@ -64,27 +64,13 @@ def _clear(job: DataJob) -> None:
 
 def _keep_apart(job: DataJob, items: Items) -> None:
     """Copy corrected masks, move photographs that are gone, and say so."""
-    corrected, gone = items.corrected, items.gone([sample.name for sample in job.data.samples])
-    items.keep_apart(corrected)
+    for sample in job.usable.samples:
+        items.keep_apart(items.present(sample, job.usable))
+    job.notes += items.corrected.notes(items.folder.root / "corrected")
+    gone = items.gone([sample.name for sample in job.data.samples])
     for name in gone:
         items.folder.put_photograph_aside(name)
-    if corrected.kept:
-        count = len(corrected.kept)
-        job.notes.append(
-            f"{count} {'mask was' if count == 1 else 'masks were'} changed by a person and stay as they are, with "
-            f"copies in {items.folder.root / 'corrected'}: {told_of(corrected.kept)}."
-        )
-    if corrected.outdated:
-        count = len(corrected.outdated)
-        job.notes.append(
-            f"{count} {'mask was' if count == 1 else 'masks were'} changed by a person before photograph, tags or "
-            f"classes changed: made again, with the corrections in {items.folder.root / 'corrected'}: "
-            f"{told_of(corrected.outdated)}."
-        )
     if gone:
         job.changes = True
-        count = len(gone)
-        job.notes.append(
-            f"{count} {'photograph is' if count == 1 else 'photographs are'} gone: the mask and all files of each are "
-            f"in {items.folder.root / 'gone'}: {told_of(gone)}."
-        )
+        are = "1 photograph is" if len(gone) == 1 else f"{len(gone)} photographs are"
+        job.notes.append(f"{are} gone: all files of each are in {items.folder.root / 'gone'}: {told_of(gone)}.")

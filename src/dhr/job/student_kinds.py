@@ -1,54 +1,25 @@
 """Kinds of students: each says what a student is as it begins."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol
-import io
-import numpy as np
-import torch
-from jaxtyping import Float, Int64, UInt8
-from lightning_fabric import Fabric
-from PIL import Image
-from torch import Tensor
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
-from dhr.data.numbering import Numbering, numbering
-from dhr.data.palette import class_palette
-from dhr.data.problems import summary
-from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
-from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
-from dhr.features import Features
-from dhr.features.entry import read_entry
-from dhr.files import inside, write_bytes
-from dhr.job.folder import OutputFolder
+import torch
+from lightning_fabric import Fabric
+
+from dhr.data.samples import ClassTable
+from dhr.job.data_job import DataJob
 from dhr.job.job import go
-from dhr.job.models import Models
-from dhr.job.stages.fit import FitSource
+from dhr.job.models import Models, build_models
 from dhr.job.settings import RunConfig
-from dhr.method.survey import Survey
+from dhr.job.stages.fit import FitSource
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
-from dhr.models.wss.classifier import TagClassifier
-from dhr.progress import Progress, Step
-from dhr.train.crops import Geometry, TrainingSet
-from dhr.train.live import given_targets
-from dhr.train.objectives import JointObjective, Objective, SetObjective
-from dhr.train.student_crops import CropBatch, CropDataset
-from dhr.train.student_file import read_student, write_student
-from dhr.train.student_training import Place, StudentPlan, train_student
-
-from dhr.job.data_job import DataJob
-from dhr.job.kept_features import KeptFeatures, keep_features
-from dhr.job.student_pictures import Pictures
-from dhr.job.taught_masks import Masks
-
-
-from dhr.job.models import build_models
 from dhr.sources import MapSource
+from dhr.train.objectives import JointObjective, SetObjective
+from dhr.train.student_training import StudentPlan
 
 
+@runtime_checkable
 class StudentKind(Protocol):
     """A kind of student that :func:`~dhr.job.train.train` can train."""
 

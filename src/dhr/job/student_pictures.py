@@ -1,41 +1,23 @@
 """Pictures of a student's training."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+import io
 from pathlib import Path
 from typing import Any
-import io
+
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import UInt8
 from lightning_fabric import Fabric
 from PIL import Image
-from torch import Tensor
 
-from dhr.data.numbering import Numbering, numbering
 from dhr.data.palette import class_palette
-from dhr.data.problems import summary
-from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
-from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
-from dhr.features import Features
-from dhr.features.entry import read_entry
+from dhr.data.samples import Problem, Sample
+from dhr.errors import PlaceError
 from dhr.files import inside, write_bytes
-from dhr.job.folder import OutputFolder
-from dhr.job.models import Models
-from dhr.job.settings import RunConfig
-from dhr.method.survey import Survey
-from dhr.models.student.network import Student
-from dhr.models.weights import NONE
-from dhr.models.wss.classifier import TagClassifier
-from dhr.progress import Progress, Step
-from dhr.train.crops import Geometry, TrainingSet
+from dhr.train.crops import Geometry
 from dhr.train.live import given_targets
-from dhr.train.objectives import JointObjective, Objective, SetObjective
+from dhr.train.objectives import Objective
 from dhr.train.student_crops import CropBatch, CropDataset
-from dhr.train.student_file import read_student, write_student
-from dhr.train.student_training import Place, StudentPlan, train_student
 
 _SHOWN = 4  # photographs whose masks are drawn now and then
 

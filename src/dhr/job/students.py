@@ -1,46 +1,23 @@
 """A student's training on masks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
-import io
-import numpy as np
-import torch
-from jaxtyping import Float, Int64, UInt8
+
 from lightning_fabric import Fabric
-from PIL import Image
-from torch import Tensor
 
-from dhr.data.numbering import Numbering, numbering
-from dhr.data.palette import class_palette
 from dhr.data.problems import summary
-from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
-from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
-from dhr.features import Features
-from dhr.features.entry import read_entry
-from dhr.files import inside, write_bytes
-from dhr.job.folder import OutputFolder
-from dhr.job.models import Models
-from dhr.job.settings import RunConfig
-from dhr.method.survey import Survey
-from dhr.models.student.network import Student
-from dhr.models.weights import NONE
-from dhr.models.wss.classifier import TagClassifier
-from dhr.progress import Progress, Step
-from dhr.train.crops import Geometry, TrainingSet
-from dhr.train.live import given_targets
-from dhr.train.objectives import JointObjective, Objective, SetObjective
-from dhr.train.student_crops import CropBatch, CropDataset
-from dhr.train.student_file import read_student, write_student
-from dhr.train.student_training import Place, StudentPlan, train_student
-
+from dhr.data.samples import Problem, Sample
+from dhr.data.transforms import grid_size
+from dhr.errors import DataError
 from dhr.job.data_job import DataJob
 from dhr.job.kept_features import KeptFeatures, keep_features
 from dhr.job.student_pictures import Pictures
 from dhr.job.taught_masks import Masks
+from dhr.train.crops import TrainingSet
+from dhr.train.student_crops import CropDataset
+from dhr.train.student_file import read_student, write_student
+from dhr.train.student_training import Place, StudentPlan, train_student
 
 
 @dataclass(frozen=True)
@@ -104,5 +81,3 @@ def trained_student(
         write_student(folder.student, student, job.data.classes, config.image.long_side)
     fabric.barrier()
     return Learned(student, tuple(lost.values()), tuple(pictures.problems))
-
-

@@ -1,4 +1,4 @@
-"""The first pass over a data set: what its photographs together say of the classes (dhr.method.survey)."""
+"""The first pass over a data set, in which discriminants of the classes are fitted (dhr.method.survey)."""
 
 import zlib
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ from dhr.job.masks import Maps, photograph_prior, see
 from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.method.rebalance import rebalance
-from dhr.method.survey import Sighting, Survey, fit_survey, survey_features
+from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.parsing import as_number
 from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 PER_CLASS = 200
-"""Photographs of each class that suffice; of large data sets not all are looked at."""
+"""Photographs per class that suffice; of large data sets not all are looked at."""
 
 MEMORY = 1 << 30
-"""Bytes that the features and scores of all these photographs may take; of more, each gives a part of its cells. To fit
-the discriminants takes some ten matrices of channels by channels beside it, however many photographs there are."""
+"""Bytes that the features and scores of all these photographs may take; if all cells would take more, each photograph
+gives a part of its cells. The fit takes some ten matrices of channels by channels besides."""
 
 _LEAST = 16  # cells for which a photograph is worth a look: rather than fewer, fewer photographs are looked at
 
@@ -37,52 +37,45 @@ def make_survey(
     data: DataSet,
     samples: Sequence[Sample],
     config: RunConfig,
-    device: torch.device,
     folder: OutputFolder,
     progress: Progress,
 ) -> Survey | None:
-    """Rebalance photographs, keep what is seen in them, and fit the discriminants; read them if that is done.
+    """Rebalance photographs, keep some cells of each, and fit the discriminants; read them if that is done.
 
     A pass that was killed goes on with the next photograph, and ends with the same bytes. Photographs that cannot be
-    read count nothing; who makes their masks reports them. None, and no file, if none of them can, or none fits.
+    read are skipped here, and reported when their masks are made. Returns None and writes nothing if all fail, or none
+    fits.
 
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
+    classes = len(data.classes.names)
     if folder.survey.is_file():
-        folder.remove_sightings()  # if it was killed in between
         try:
-            return read_survey(folder.survey, len(data.classes.names), models.uss.channels).to(device)
+            return read_survey(folder.survey, classes, models.uss.channels).to(models.device)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{folder.survey} is damaged ({reason}); delete it, and it is made again") from error
-    looked_at, cells = plan(samples, models.uss.channels, data.classes.background)
-    sightings = []
+            raise OutputError(f"{folder.survey} is damaged ({reason}); make it again with --redo survey") from error
+    looked_at, most = plan(samples, models.uss.channels, data.classes.background)
+    cells = []
     for done, sample in enumerate(looked_at):
         progress(Step("survey", done, len(looked_at)))
-        path = folder.sighting(sample.name)
+        path = folder.survey_cells(sample.name)
         try:
-            sighting = _sighting(path, len(data.classes.names), models.uss.channels)
-            if sighting is None:
-                maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
-                sighting = sight(maps, sample, data.classes, config, cells)
-                write_bytes(path, save({name: value.cpu() for name, value in vars(sighting).items()}))
+            known = read_cells(path, classes, models.uss.channels)
+            if known is None:
+                maps = see(data.read_image(sample), sample, models, config)
+                known = draw_cells(maps, sample, data.classes, config, most)
+                write_bytes(path, save({name: value.cpu() for name, value in vars(known).items()}))
         except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
-        sightings.append(sighting)
+        cells.append(known)
     progress(Step("survey", len(looked_at), len(looked_at)))
-    if not sightings:
+    if not cells:
         return None
-    survey = fit_survey(
-        sightings,
-        len(data.classes.names),
-        config.method,
-        device,
-        progress,
-    )
+    survey = fit_survey(cells, classes, config.method, models.device, progress)
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
-    folder.remove_sightings()
     return survey
 
 
@@ -123,8 +116,8 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
         per_class //= 2
 
 
-def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, cells: int) -> Sighting:
-    """What Steps 1 to 3 see in a photograph, in so many of its cells; in half precision, on the CPU."""
+def draw_cells(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, most: int) -> SurveyCells:
+    """At most so many cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
     background = classes.background
     result = rebalance(
         maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background,
@@ -133,12 +126,12 @@ def sight(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, ce
     )  # fmt: skip
     features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
-    if cells < features.shape[1]:
+    if most < features.shape[1]:
         draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
-        some = torch.randperm(features.shape[1], generator=draw)[:cells].sort().values.to(features.device)
+        some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values.to(features.device)
         features, scores = features[:, some], scores[:, some]
     ids = torch.tensor([*range(int(background)), *sample.tags])
-    return Sighting(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
+    return SurveyCells(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
 
 
 def read_survey(path: Path, classes: int, channels: int) -> Survey:
@@ -160,8 +153,8 @@ def read_survey(path: Path, classes: int, channels: int) -> Survey:
     return Survey(Discriminant(found["weights"], found["bias"], known), as_number(trust, 0, 1, "trust"))
 
 
-def _sighting(path: Path, classes: int, channels: int) -> Sighting | None:
-    """What an interrupted pass has kept; None if there is nothing, or it is damaged: then it is looked at again."""
+def read_cells(path: Path, classes: int, channels: int) -> SurveyCells | None:
+    """Cells that an interrupted pass has kept; None if there are none, or the file is damaged: it is made again."""
     try:
         found, _ = read_tensors(path, 4 * MEMORY)
         check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})
@@ -174,4 +167,4 @@ def _sighting(path: Path, classes: int, channels: int) -> Sighting | None:
             raise ValueError("it holds scores or classes that cannot be")
     except (OSError, ValueError):
         return None
-    return Sighting(features, scores, ids)
+    return SurveyCells(features, scores, ids)

@@ -1,46 +1,21 @@
 """Masks that teach a student, read from a folder."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-import io
-import numpy as np
-import torch
-from jaxtyping import Float, Int64, UInt8
-from lightning_fabric import Fabric
-from PIL import Image
-from torch import Tensor
 
-import hashlib
+import numpy as np
+from jaxtyping import Int64, UInt8
+
 from dhr.data.agreement import Agreement
 from dhr.data.mask_origin import Origins
-from dhr.files import digest_regular
-from dhr.job.scan import Scan
 from dhr.data.numbering import Numbering, numbering
-from dhr.data.palette import class_palette
 from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
-from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ConfigError, DataError, ItemError, PlaceError
-from dhr.features import Features
-from dhr.features.entry import read_entry
-from dhr.files import inside, write_bytes
-from dhr.job.folder import OutputFolder
-from dhr.job.models import Models
-from dhr.job.settings import RunConfig
-from dhr.method.survey import Survey
-from dhr.models.student.network import Student
-from dhr.models.weights import NONE
-from dhr.models.wss.classifier import TagClassifier
-from dhr.progress import Progress, Step
-from dhr.train.crops import Geometry, TrainingSet
-from dhr.train.live import given_targets
-from dhr.train.objectives import JointObjective, Objective, SetObjective
-from dhr.train.student_crops import CropBatch, CropDataset
-from dhr.train.student_file import read_student, write_student
-from dhr.train.student_training import Place, StudentPlan, train_student
+from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
+from dhr.job.scan import Scan
 
 _SEVERAL = 3  # masks that cannot be used, from which on a training does not begin
 
@@ -98,7 +73,9 @@ class MissingMaskError(ItemError):
     """A photograph without a mask, which others may be left without on purpose."""
 
 
-def usable_masks(data: DataSet, found: Scan, masks: Masks | None) -> tuple[list[Sample], list[Problem], tuple[str, ...]]:
+def usable_masks(
+    data: DataSet, found: Scan, masks: Masks | None
+) -> tuple[list[Sample], list[Problem], tuple[str, ...]]:
     """Photographs that have a mask which fits, what is wrong with the others, and notes on the masks.
 
     Raises:
@@ -139,5 +116,3 @@ def masks_digest(found: Scan, masks: Masks) -> str:
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
     return f"sha256:{whole.hexdigest()}"
-
-

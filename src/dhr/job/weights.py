@@ -5,16 +5,18 @@ from pathlib import Path
 
 from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
-from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote, wss_remote
+from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote
+from dhr.sources import source_remote
 
 
-def run_weights(config: RunConfig, trained: bool = False) -> list[Remote]:
+def run_weights(config: RunConfig, out: Path | None = None) -> list[Remote]:
     """What `dhr run`, and `dhr train` of a joint student, take from a hub.
 
     Args:
-        trained: whether the classifier is trained already, so that it needs no weights to begin with.
+        config: all settings.
+        out: the output folder, which may hold a trained classifier, so that its backbone needs no weights.
     """
-    found = [None if trained or config.classifier.file is not None else wss_remote(config.wss), uss_remote(config.uss)]
+    found = [source_remote(config, out), uss_remote(config.uss)]
     return [remote for remote in found if remote is not None]
 
 

@@ -28,7 +28,7 @@ _FOLDS = 4  # parts of the photographs, each of which is compared with discrimin
 
 
 @dataclass(frozen=True)
-class Sighting:
+class SurveyCells:
     """Some cells of a photograph, as Steps 1 to 3 see them."""
 
     features: Float[Tensor, "d m"]
@@ -78,7 +78,7 @@ def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
 
 
 def fit_survey(
-    sightings: Sequence[Sighting],
+    photographs: Sequence[SurveyCells],
     classes: int,
     config: MethodConfig,
     device: torch.device | None = None,
@@ -90,17 +90,17 @@ def fit_survey(
     those of Steps 1 to 3 joined with what the discriminants say, with the weight that the first ones deserve.
 
     Args:
-        sightings: of one or more photographs.
+        photographs: cells of one or more photographs.
         classes: number of classes of the data set.
         config: settings.
         device: where it is computed.
         progress: counts all rounds together.
     """
-    survey, total = None, config.survey_rounds * len(sightings)
-    shrinkage, trust = config.survey_shrinkage / len(sightings), 0.0
+    survey, total = None, config.survey_rounds * len(photographs)
+    shrinkage, trust = config.survey_shrinkage / len(photographs), 0.0
     for turn in range(config.survey_rounds):
-        folds = [Moments.nothing(classes, len(sightings[0].features)) for _ in range(_FOLDS)]
-        for index, seen in enumerate(sightings):
+        folds = [Moments.nothing(classes, len(photographs[0].features)) for _ in range(_FOLDS)]
+        for index, seen in enumerate(photographs):
             features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
             ids = seen.ids.to(features.device)
             if survey is not None:
@@ -109,9 +109,9 @@ def fit_survey(
                 scores = join(scores[None], said, valid, survey.weighed(config))[0]
             best, lead = _surest(scores)
             folds[index % _FOLDS].add(features, ids[best], lead)
-            progress(Step("discriminants", turn * len(sightings) + index + 1, total))
+            progress(Step("discriminants", turn * len(photographs) + index + 1, total))
         if turn == 0:
-            trust = agreement(sightings, folds, shrinkage, device)
+            trust = agreement(photographs, folds, shrinkage, device)
         survey = Survey(discriminant(sum(folds[1:], folds[0]), shrinkage), trust)
         if device is not None:
             survey = survey.to(device)
@@ -120,7 +120,7 @@ def fit_survey(
 
 
 def agreement(
-    sightings: Sequence[Sighting], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
+    photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
 ) -> float:
     r"""How far discriminants agree with the scores of photographs that they were not fitted to; 0 is chance, 1 all.
 
@@ -133,18 +133,18 @@ def agreement(
     nothing; if that are all, it is 0.
 
     Args:
-        sightings: the photographs.
+        photographs: cells of each.
         folds: moments of every ``len(folds)``-th photograph, the first one's from the first on.
         shrinkage: of the discriminants.
         device: where it is computed.
     """
     classes = len(folds[0].mass)
     agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
-    for start in range(min(len(folds), len(sightings))):
+    for start in range(min(len(folds), len(photographs))):
         others = [fold for index, fold in enumerate(folds) if index != start]
         known = discriminant(sum(others[1:], others[0]), shrinkage)
         guess = known if device is None else _on(device, known)
-        for seen in sightings[start :: len(folds)]:
+        for seen in photographs[start :: len(folds)]:
             if len(seen.ids) < 2 or not (known.known[seen.ids.cpu()] > 0).all():
                 continue
             features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))

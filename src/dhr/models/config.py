@@ -10,8 +10,6 @@ HUB = "hub"
 NONE = "none"
 HEADED = ("stego", "cause", "hp")
 """Kinds that are a head on top of a network of timm."""
-FILES = "files"
-"""What `wss.kind` calls maps that are read, not made; no network, and none of :data:`WSS_MODELS`."""
 CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
 """What `wss.cam` can be."""
 BACKGROUNDS = (
@@ -136,7 +134,7 @@ class WssConfig:
             raise ConfigError(f"wss.prompt must hold {{}}, the place of the class's name; got {self.prompt!r}")
         if self.numbering not in ("tagged", "table"):
             raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
-        if self.maps is not None and self.kind != FILES:
+        if self.maps is not None and self.kind != "files":
             raise ConfigError(f"wss.maps is for wss.kind files; the kind is {self.kind}")
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"wss.std must be positive numbers, got {self.std}")

@@ -15,9 +15,9 @@ from dhr.errors import WeightsError
 from dhr.models.weights import HUB, NONE
 
 if TYPE_CHECKING:
+    from dhr.models.config import WssConfig
     from dhr.models.student import Mask2FormerConfig
     from dhr.models.uss import UssConfig
-    from dhr.models.wss import WssConfig
 
 PATIENCE = 5.0
 """Seconds in which a server must answer."""

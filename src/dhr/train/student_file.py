@@ -13,9 +13,9 @@ from torch import Tensor
 from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import write_bytes
+from dhr.models.config import WssConfig
 from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
-from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.parsing import parse_json
 from dhr.tensors import check_finite, check_shapes, one_line, read_tensors

@@ -94,11 +94,15 @@ def _settings(found: dict[str, Any], group: str) -> dict[str, Any]:
         found = {**kept, "weights": NONE}
         for name in ("prompt", "words", "backgrounds"):  # texts for people, of kinds that students are not of
             found.pop(name, None)
-    return {key: _plain(value, f"{group}.{key}", 1) for key, value in found.items()}
+    return {key: plain_setting(value, f"{group}.{key}") for key, value in found.items()}
 
 
-def _plain(value: Any, name: str, depth: int) -> Any:
-    """A setting of plain values; lists become tuples, as settings of ours have them (transformers has lists)."""
+def plain_setting(value: Any, name: str, depth: int = 1) -> Any:
+    """A setting of plain values; lists become tuples, as settings of ours have them (transformers has lists).
+
+    Raises:
+        ValueError: it is too large, or names a file or a hub.
+    """
     forbidden = any(part in name.rpartition(".")[2] for part in _NO_SETTINGS)
     if forbidden and value not in (None, False, "", {}, []):
         raise ValueError(f"{name}: a student file must not refer to other files")
@@ -107,9 +111,9 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     if isinstance(value, dict | list) and len(value) > _ENTRIES:
         raise ValueError(f"{name}: expected at most {_ENTRIES} entries, got {len(value)}")
     if isinstance(value, dict):
-        return {key: _plain(one, f"{name}.{key}", depth + 1) for key, one in value.items()}
+        return {key: plain_setting(one, f"{name}.{key}", depth + 1) for key, one in value.items()}
     if isinstance(value, list):
-        values = [_plain(one, name, depth + 1) for one in value]
+        values = [plain_setting(one, name, depth + 1) for one in value]
         return values if name.startswith("network.") else tuple(values)
     if value is None or isinstance(value, bool):
         return value

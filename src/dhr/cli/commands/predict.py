@@ -19,7 +19,7 @@ _TEXT = """
 
 
 def _ready(arguments: list[str]) -> Ready:
-    from dhr.job.predict import PredictConfig
+    from dhr.job.segment import PredictConfig
 
     parser = new_parser(_TEXT, "dhr predict --student FILE --images DIR --out DIR [--tags FILE] [settings]")
     parser.add_argument("--student", type=Path, required=True, help="student.safetensors of `dhr train` or `dhr run`")

@@ -62,7 +62,7 @@ def _ready(arguments: list[str]) -> Ready:
 
     def call(part: Namespace) -> Call:
         from dhr.cli.uss import train
-        from dhr.job.uss import HeadTraining
+        from dhr.job.head import HeadTraining
 
         made = parser.instantiate(part)
         uss = made["uss"] if given.file is None else uss_beside(made["uss"], given.file, given.settings)

@@ -55,7 +55,7 @@ def make_masks(job: DataJob, stage: str, found: Scan, models: Models) -> None:
     """Make all masks that are not finished; those that cannot be made are problems of the job."""
     items = job.first if stage == "masks" else job.final
     todo, total = items.unfinished(found), len(found.samples)
-    make = MaskMaker(job.data, models, job.config, items, job.survey)
+    make = MaskMaker(job.data, models, job.config, items.folder, job.survey, items.turn)
     for done, sample in enumerate(todo, start=total - len(todo)):
         job.progress(Step(stage, done, total))
         try:

@@ -1,19 +1,14 @@
-"""Weakly-supervised (WSS) models: what is where, learnt from tags alone.
+"""Weakly-supervised (WSS) networks: class maps, learnt from tags alone. The sources of :mod:`dhr.sources` use them."""
 
-A model is one file with a builder in :data:`WSS_MODELS`.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dhr.errors import ConfigError
 from dhr.models.config import BACKGROUNDS as BACKGROUNDS
 from dhr.models.config import CAM_KINDS as CAM_KINDS
-from dhr.models.config import FILES as FILES
 from dhr.models.config import WssConfig as WssConfig
 
 
@@ -48,42 +43,3 @@ class WssModel(Protocol):
             tags: the classes of the CAMs, 0 the first that can be tagged; by default all.
         """
         ...
-
-
-def _classifier(config: WssConfig, names: Sequence[str]) -> WssModel:
-    from dhr.models.wss.classifier import TagClassifier
-
-    return TagClassifier(config, len(names))
-
-
-def _irn(config: WssConfig, names: Sequence[str]) -> WssModel:
-    from dhr.models.wss.irn import IrnClassifier
-
-    return IrnClassifier(config, len(names))
-
-
-def _clip(config: WssConfig, names: Sequence[str]) -> WssModel:
-    from dhr.models.wss.clip_build import build_clip
-
-    return build_clip(config, names)
-
-
-WSS_MODELS: Mapping[str, Callable[[WssConfig, Sequence[str]], Any]] = {
-    "classifier": _classifier,
-    "irn": _irn,
-    "clip": _clip,
-}
-"""The kinds of WSS model, by the name that `wss.kind` takes."""
-
-
-def build_wss(config: WssConfig, names: Sequence[str]) -> WssModel:
-    """Make the model that ``config.kind`` names, for the classes ``names``, all those that can be tagged.
-
-    Raises:
-        ConfigError: no such kind, or options that the model refuses.
-        WeightsError: its weights cannot be had.
-    """
-    if config.kind not in WSS_MODELS:
-        raise ConfigError(f"wss.kind must be one of {', '.join((*WSS_MODELS, FILES))}; got {config.kind!r}")
-    model: WssModel = WSS_MODELS[config.kind](config, names)
-    return model

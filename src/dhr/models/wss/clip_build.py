@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.models.config import WssConfig
 from dhr.models.remote import clip_remote, local_only
 from dhr.models.weights import HUB, NONE, check_folder
-from dhr.models.wss import WssConfig
 from dhr.models.wss.clip import ClipMaps
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 
 from dhr.errors import ConfigError
+from dhr.models.config import WssConfig
 from dhr.models.weights import build_timm
-from dhr.models.wss import WssConfig
 
 _TRANSFORMERS = frozenset({"vision_transformer", "eva", "deit"})
 """Modules of timm whose networks are plain Vision Transformers: one grid of patches, the same in all blocks."""

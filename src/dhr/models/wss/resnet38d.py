@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from dhr.errors import ConfigError, WeightsError
+from dhr.models.config import WssConfig
 from dhr.models.weights import HUB, NONE, fill, read_state
-from dhr.models.wss import WssConfig
 from dhr.models.wss.encoders import LevelInfo
 
 NAME = "resnet38d"

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dhr.errors import ConfigError
+from dhr.models.config import WssConfig
 from dhr.models.weights import build_timm
-from dhr.models.wss import WssConfig
 from dhr.models.wss.encoders import LevelInfo
 
 

@@ -1,0 +1,21 @@
+"""`wss.kind clip`: CLIP, which knows classes by their names and is not trained."""
+
+from pathlib import Path
+
+from dhr.models.remote import Remote, clip_remote
+from dhr.models.wss.clip_build import build_clip
+from dhr.sources.network import NetworkSource, placed
+from dhr.sources.protocol import Given, SourceSettings
+
+
+class ClipSource(NetworkSource):
+    """Maps of CLIP for the names of the tags."""
+
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
+        self.network = placed(build_clip(given.settings.wss, given.names), given.device)
+
+    @classmethod
+    def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
+        """See :meth:`~dhr.sources.protocol.SourceClass.remote`."""
+        return clip_remote(settings.wss)

@@ -1,0 +1,71 @@
+"""`wss.kind files`: the class maps of another program, read from its files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from dhr.data.cam_files import SUFFIXES
+from dhr.data.samples import Sample
+from dhr.errors import ConfigError
+from dhr.models.config import NONE
+from dhr.models.remote import Remote, wss_remote
+from dhr.models.views import average_views
+from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Progress
+from dhr.sources.map_files import StoredMaps, check_maps
+from dhr.sources.network import placed
+from dhr.sources.protocol import Checked, FrozenSource, Given, Seen, SourceSettings, joined
+from dhr.sources.weights_file import load_classifier
+
+
+class FilesSource(FrozenSource):
+    """Maps in the folder `wss.maps`, and the network whose features go with them, unless `wss.backbone` is `none`."""
+
+    reads_files = True
+
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
+        wss, file = given.settings.wss, given.settings.classifier.file
+        if wss.maps is None or not wss.maps.is_dir():
+            raise ConfigError(f"wss.kind files needs a folder of maps: --wss.maps DIR; got {wss.maps}")
+        if not any(path.suffix in SUFFIXES for path in wss.maps.rglob("*")):
+            raise ConfigError(f"--wss.maps: {wss.maps} holds no file of maps ({', '.join(SUFFIXES)})")
+        self.maps = StoredMaps(wss.maps, given.classes, wss.numbering)
+        self.network: TagClassifier | None = None
+        self.takes_classifier = wss.backbone != NONE
+        if wss.backbone != NONE:
+            weights = wss.weights if file is None else NONE
+            config = replace(wss, kind="classifier", cam="cam", maps=None, weights=weights)
+            network = TagClassifier(config, len(given.classes.foreground))
+            if file is not None:
+                load_classifier(file, network, network.tag_state(), given.classes)
+            self.network = placed(network, given.device)
+
+    @classmethod
+    def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
+        """See :meth:`~dhr.sources.protocol.SourceClass.remote`: the backbone of the features."""
+        return None if settings.classifier.file is not None else wss_remote(settings.wss)
+
+    def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
+        """See :meth:`~dhr.sources.protocol.MapSource.check`; from then on it is settled how files are numbered."""
+        self.maps, checked = check_maps(self.maps, samples, sizes, progress)
+        return checked
+
+    def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
+        """See :meth:`~dhr.sources.protocol.MapSource.see`."""
+        maps = self.maps.read(sample).to(image.device)
+        positive, signed = (
+            interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True) for one in (maps.relu(), maps)
+        )
+        return Seen(joined(positive, signed), self._features(image, grid))
+
+    def _features(self, image: Tensor, grid: tuple[int, int]) -> Float[Tensor, "1 d u v"] | None:
+        network, wss = self.network, self.given.settings.wss
+        if network is None:
+            return None
+        views = average_views(lambda view: (network.maps(view, ()).features,), image, [grid], wss.scales, wss.flip)
+        return views[0]

@@ -1,0 +1,257 @@
+"""What every map source is: the protocol that the job relies on, and the records that pass through it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dhr.data.image_config import ImageConfig
+from dhr.data.samples import ClassTable, DataSet, Problem, Sample
+from dhr.errors import ConfigError
+from dhr.files import inside
+from dhr.models.config import WssConfig
+from dhr.models.remote import Remote
+from dhr.models.wss.classifier import TagClassifier
+from dhr.progress import Progress
+from dhr.train.config import AffinityConfig, ClassifierConfig
+
+
+@runtime_checkable
+class SourceSettings(Protocol):
+    """The settings that sources read; those of a run have them all."""
+
+    @property
+    def wss(self) -> WssConfig:
+        """Which source, and how it sees."""
+        ...
+
+    @property
+    def image(self) -> ImageConfig:
+        """Size of the working image and of the grid."""
+        ...
+
+    @property
+    def classifier(self) -> ClassifierConfig:
+        """How the classifier is trained, or which file holds it."""
+        ...
+
+    @property
+    def affinity(self) -> AffinityConfig:
+        """How the heads of `irn` are trained."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of all randomness."""
+        ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that a source is built from."""
+
+    settings: SourceSettings
+    classes: ClassTable
+    device: torch.device
+    folder: Path | None = None
+    """Output folder of the run, which holds the files of finished fittings."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the classes that can be tagged."""
+        return [self.classes.names[index] for index in self.classes.foreground]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Maps of one photograph."""
+
+    cams: Float[Tensor, "1 k u v"]
+    """One map per tag, in the order of the tags, on the grid. Values above 0 speak for the class; a map without any
+    holds its values before the ReLU, so that places can still be compared."""
+    features: Float[Tensor, "1 d u v"] | None = None
+    """WSS features on the grid; None if USS features serve as both."""
+    edges: Float[Tensor, "1 1 p q"] | None = None
+    """Probability, 0..1, of a class boundary, on a grid of its own; None if the source has none."""
+    probabilities: Float[Tensor, "1 _ p q"] | None = None
+    """Of a student: how likely each cell is of each class, the background first where there is one, then the tags."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The photographs that a source can see."""
+
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+    """Photographs that were left out, and why."""
+    notes: tuple[str, ...] = ()
+    """A sentence about each oddity of the files that a person should know."""
+
+
+@runtime_checkable
+class Fitting(Protocol):
+    """A training that must be finished before a source can see."""
+
+    @property
+    def name(self) -> str:
+        """The stage's name; its checkpoint is `work/NAME.checkpoint`."""
+        ...
+
+    @property
+    def file(self) -> str:
+        """Name of the file in the output folder that holds the result."""
+        ...
+
+    @property
+    def for_student(self) -> bool:
+        """Whether :meth:`MapSource.begin_student` needs the result."""
+        ...
+
+    def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
+        """Train on ``samples``; where ``checkpoint`` exists, go on from it and end with the same weights.
+
+        Raises:
+            ConfigError: the loss became NaN or infinite.
+            OutputError: ``checkpoint`` is damaged, or cannot be written.
+            ItemError: a photograph cannot be read.
+        """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the result."""
+        ...
+
+    def load(self, path: Path) -> None:
+        """Read a result that :meth:`save` wrote.
+
+        Raises:
+            WeightsError: the file is damaged, or belongs to other settings or classes.
+        """
+        ...
+
+
+@runtime_checkable
+class MapSource(Protocol):
+    """Says where in a photograph its tagged classes are."""
+
+    fittings: tuple[Fitting, ...]
+    """Trainings that must be finished before it can see, in their order; empty for frozen sources."""
+    reads_files: bool
+    """Whether its maps are files that :meth:`check` looks at; other settings may be needed after that."""
+    takes_classifier: bool
+    """Whether it uses the file `classifier.file`."""
+
+    def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
+        """Look once at all of its files, before any mask is made.
+
+        Args:
+            samples: all photographs.
+            sizes: height and width of each, by name.
+            progress: called after each photograph.
+
+        Raises:
+            ConfigError: the files do not fit the settings.
+            DataError: no photograph can be used.
+        """
+        ...
+
+    def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
+        """Maps of the tags of a photograph.
+
+        Args:
+            image: its working image on the device, RGB in 0..1.
+            sample: its name and its tags, one or more.
+            grid: rows and columns of the maps.
+
+        Raises:
+            ItemError: it has no maps, or they cannot be used.
+        """
+        ...
+
+    def begin_student(self) -> TagClassifier:
+        """Make a copy of the trained classifier, from which a student starts.
+
+        Raises:
+            ConfigError: there is no such classifier.
+        """
+        ...
+
+
+@runtime_checkable
+class SourceClass(Protocol):
+    """The class of a source."""
+
+    def __call__(self, given: Given) -> MapSource:
+        """Build the source, on the device.
+
+        Raises:
+            ConfigError: settings that cannot work.
+            WeightsError: its weights cannot be had.
+        """
+        ...
+
+    def remote(self, settings: SourceSettings, folder: Path | None) -> Remote | None:
+        """Name what it takes from a hub; None if it needs nothing from there."""
+        ...
+
+    def trainings(self, settings: SourceSettings) -> tuple[str, ...]:
+        """Names of its fittings, in their order."""
+        ...
+
+
+class FrozenSource:
+    """What sources share that need neither training nor files; most define :meth:`MapSource.see` only."""
+
+    fittings: tuple[Fitting, ...] = ()
+    reads_files: bool = False
+    takes_classifier: bool = False
+
+    def __init__(self, given: Given) -> None:
+        self.given = given
+
+    @classmethod
+    def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
+        """See :meth:`SourceClass.remote`: nothing."""
+        return None
+
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        """See :meth:`SourceClass.trainings`: none are needed."""
+        return ()
+
+    def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
+        """See :meth:`MapSource.check`: all photographs can be used."""
+        return Checked(tuple(samples))
+
+    def begin_student(self) -> TagClassifier:
+        """See :meth:`MapSource.begin_student`.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
+
+
+def finished(folder: Path | None, file: str) -> Path | None:
+    """Path of the result of a fitting, if it lies in the output folder."""
+    if folder is None:
+        return None
+    path = inside(folder, file, may_be_link=True)
+    return path if path.is_file() else None
+
+
+def joined(positive: Float[Tensor, "b k u v"], signed: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
+    """CAMs after the ReLU; before it for classes that are positive nowhere.
+
+    A class that is seen at one scale counts, even if other scales deny it; denials are compared only where no scale
+    sees the class. NaN and infinite values stay, so that the caller can refuse them.
+
+    Args:
+        positive: mean of the views, each after the ReLU.
+        signed: mean of the views before the ReLU.
+    """
+    return torch.where((positive.amax(dim=(2, 3), keepdim=True) > 0) & signed.isfinite(), positive, signed)
