@@ -297,7 +297,7 @@ def test_a_tree_is_deleted_but_not_what_its_links_lead_to(tmp_path: Path) -> Non
 def test_a_pipe_gets_what_is_written(tmp_path: Path) -> None:
     path, got = tmp_path / "pipe", []
     os.mkfifo(path)
-    with pytest.raises(OutputError, match="nobody reads this pipe"):
+    with pytest.raises(OutputError, match="the pipe has no reader"):
         write_output(path, lambda file: file.write(b"lost"))
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(reader, True)

@@ -1,6 +1,6 @@
-"""JSON from outside, and its members one by one with the kind that each must have.
+"""Read JSON from outside, and check each member's kind.
 
-What a program of ours wrote may come back damaged, or from somebody else: it is checked as if it were anybody's.
+Files of dhr may come back damaged, or from somebody else, so they are checked like any others.
 """
 
 import json
@@ -26,7 +26,7 @@ def _no_constant(name: str) -> Any:
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its members, each of which must have a key of its own."""
+    """Make an object of its members; refuse a key that occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
@@ -36,7 +36,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_number(text: str) -> int | float:
-    """A number without a fraction; a float where it has more digits than any id, so that none is too large to use."""
+    """Read a number without fraction; numbers with more digits than any id become floats, so that none is too large."""
     return int(text) if len(text) <= DIGITS else float(text)
 
 
@@ -44,10 +44,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=once, parse_constant=_no_constant, 
 
 
 def parse_json(text: str) -> Any:
-    """Parse a JSON text.
-
-    Raises:
-        ValueError: it is not JSON, has a key twice, or is nested too deep.
+    """Parse a JSON text; raises ValueError if it is not JSON, has a key twice, or is nested too deep.
 
     >>> parse_json('{"tags": ["cat"]}')
     {'tags': ['cat']}
@@ -69,9 +66,9 @@ def load_json(path: Path, most: int) -> Any:
 
 
 class Fields:
-    """The members of a JSON object; each is taken with the kind, and within the range, that it must have.
+    """The members of a JSON object, each read with its kind and range.
 
-    All methods raise ValueError, which says what was expected and what came.
+    All methods raise ValueError with what was expected and what came.
 
     >>> Fields({"bits": 8}).whole("bits", 1, 16)
     8
@@ -89,40 +86,40 @@ class Fields:
         return self._members.get(name) is not None
 
     def names(self) -> list[str]:
-        """Names of all members."""
+        """Return the names of all members."""
         return [str(key) for key in self._members]
 
     def value(self, name: str) -> Any:
-        """The member, of any kind."""
+        """Return the member, of any kind."""
         if name not in self._members:
             raise ValueError(f"{self._path(name)}: expected, but it is missing")
         return self._members[name]
 
     def text(self, name: str, longest: int = 10_000) -> str:
-        """Text."""
+        """Return a text."""
         return as_text(self.value(name), self._path(name), longest)
 
     def texts(self, name: str, most: int = 1_000_000) -> tuple[str, ...]:
-        """A list of texts."""
+        """Return a list of texts."""
         return tuple(as_text(one, self._path(name)) for one in self.entries(name, most))
 
     def whole(self, name: str, low: int, high: int) -> int:
-        """A whole number."""
+        """Return a whole number."""
         return as_whole(self.value(name), low, high, self._path(name))
 
     def number(self, name: str, low: float | int = -math.inf, high: float | int = math.inf) -> float:
-        """A finite number."""
+        """Return a finite number."""
         return as_number(self.value(name), low, high, self._path(name))
 
     def flag(self, name: str) -> bool:
-        """True or false."""
+        """Return true or false."""
         value = self.value(name)
         if not isinstance(value, bool):
             raise _wrong(self._path(name), "true or false", value)
         return value
 
     def entries(self, name: str, most: int = 1_000_000) -> Sequence[Any]:
-        """A list."""
+        """Return a list."""
         value = self.value(name)
         if not isinstance(value, list):
             raise _wrong(self._path(name), "a list", value)
@@ -131,11 +128,11 @@ class Fields:
         return value
 
     def object(self, name: str | None = None) -> dict[str, Any]:
-        """An object, as a dictionary; without a name, all of this one."""
+        """Return an object as a dictionary; without a name, all of this one."""
         return dict(self._members if name is None else Fields(self.value(name), self._path(name))._members)
 
     def fields(self, name: str) -> "Fields":
-        """An object, to take members of."""
+        """Return an object, to read members of it."""
         return Fields(self.value(name), self._path(name))
 
     def _path(self, name: str) -> str:
@@ -143,10 +140,7 @@ class Fields:
 
 
 def as_whole(value: Any, low: int, high: int, name: str = "") -> int:
-    """Check a whole number.
-
-    Raises:
-        ValueError: it is none, or out of range.
+    """Check a whole number; raises ValueError for other values, and out of range.
 
     >>> as_whole(3, 0, 9)
     3
@@ -157,10 +151,7 @@ def as_whole(value: Any, low: int, high: int, name: str = "") -> int:
 
 
 def as_number(value: Any, low: float | int = -math.inf, high: float | int = math.inf, name: str = "") -> float:
-    """Check a finite number.
-
-    Raises:
-        ValueError: it is none, is NaN or infinite, or out of range.
+    """Check a finite number; raises ValueError for other values, and out of range.
 
     >>> as_number(0.5, 0, 1)
     0.5
@@ -172,10 +163,7 @@ def as_number(value: Any, low: float | int = -math.inf, high: float | int = math
 
 
 def as_text(value: Any, name: str = "", longest: int = 10_000) -> str:
-    """Check a text.
-
-    Raises:
-        ValueError: it is none, or too long.
+    """Check a text; raises ValueError for other values, and if it is too long.
 
     >>> as_text("cat")
     'cat'

@@ -1,9 +1,11 @@
-"""YAML from outside: small, plain values; whatever could grow when it is read is refused before that."""
+"""Read YAML from outside: small, plain values; everything that could grow while it is read is refused first."""
 
 import re
 from typing import Any
 
 import yaml
+
+from dhr.words import one_line
 
 MAX_BYTES = 1_000_000
 """Largest file."""
@@ -13,10 +15,8 @@ _NUMBER = re.compile(rf"[-+.:_0-9a-fA-FxXoO]{{{_DIGITS},}}")  # what could be ta
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text.
-
-    Raises:
-        ValueError: it is no YAML, or :func:`check_yaml` refuses it; one line says why.
+    """Return the value of a YAML text; raises ValueError in one line if it is not YAML or :func:`check_yaml` refuses
+    it.
 
     >>> parse_yaml("classifier: {epochs: 3}")
     {'classifier': {'epochs': 3}}
@@ -29,11 +29,9 @@ def parse_yaml(text: str) -> Any:
 
 
 def check_yaml(text: str) -> None:
-    """Refuse what is larger when it is read than when it is written (aliases, deep nesting, endless numbers), and keys
-    that stand twice in a table, of which all but the last would be lost.
+    """Refuse YAML that grows when it is read (aliases, deep nesting, endless numbers), and keys that occur twice.
 
-    Raises:
-        ValueError: one of these is in it, or it is no YAML.
+    Raises ValueError if one of these is in it, or it is not YAML.
 
     >>> check_yaml("a: &one [1]\\nb: *one")
     Traceback (most recent call last):
@@ -49,7 +47,7 @@ def check_yaml(text: str) -> None:
             if isinstance(event, yaml.NodeEvent) and open_keys and (keys := open_keys[-1]) is not None:
                 if is_key[-1] and isinstance(event, yaml.ScalarEvent):
                     if event.value in keys:
-                        raise ValueError(f"line {line}: the key {event.value[:60]!r} stands there twice; join the two")
+                        raise ValueError(f"line {line}: the key {event.value[:60]!r} occurs twice; join the two")
                     keys.add(event.value)
                 is_key[-1] = not is_key[-1]
             if isinstance(event, yaml.CollectionStartEvent):
@@ -64,8 +62,3 @@ def check_yaml(text: str) -> None:
                 raise ValueError(f"line {line}: a number of over {_DIGITS} digits")
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(one_line(error)) from error
-
-
-def one_line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Files of tensors from outside, safetensors and PyTorch's: refused before a library meets what it cannot bear."""
+"""Read files of tensors from outside (safetensors, PyTorch's), with checks that the libraries lack."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dhr.files import check_regular, open_regular
+from dhr.words import one_line
 
 MAX_HEADER = 20_000_000
 """Largest header of a safetensors file, bytes; one of a thousand tensors has a hundredth of it."""
@@ -16,16 +17,10 @@ MAX_HEADER = 20_000_000
 def read_tensors(
     path: Path, most: int | None = None, device: torch.device | None = None
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, mapped into memory, and the metadata of a safetensors file.
+    """Return tensors by name, mapped into memory or on ``device``, and the metadata of a safetensors file.
 
-    Args:
-        path: the file.
-        most: largest size, bytes.
-        device: where the tensors are to be; by default in the file.
-
-    Raises:
-        OSError: there is no such file, it is no regular file, or is too large; ``strerror`` says why.
-        ValueError: it is no safetensors file, or is damaged; one line says why.
+    Raises OSError if the file is missing, not a regular file, or larger than ``most`` bytes (``strerror`` says why);
+    ValueError if it is damaged or not a safetensors file, in one line.
     """
     size = check_regular(path, most)
     with open_regular(path, most) as file:
@@ -45,10 +40,7 @@ def read_tensors(
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Pass if all numbers are finite.
-
-    Raises:
-        ValueError: the first tensor that holds NaN or infinity is named.
+    """Check that all numbers are finite; raises ValueError with the first tensor that holds NaN or infinity.
 
     >>> check_finite({"weights": torch.ones(2)})
     """
@@ -58,10 +50,8 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def check_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int | None, ...]]) -> None:
-    """Pass if exactly the tensors of ``wanted`` are there, each of its shape; None stands for any size.
-
-    Raises:
-        ValueError: the first that differs is named.
+    """Check that exactly the tensors of ``wanted`` exist, each of its shape (None: any size); raises ValueError
+    otherwise.
 
     >>> check_shapes({"bias": torch.ones(2)}, {"bias": (None,)})
     """
@@ -75,16 +65,7 @@ def check_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int |
 
 
 def check_kinds(tensors: Mapping[str, Tensor], wanted: Mapping[str, Iterable[torch.dtype]]) -> None:
-    """Pass if each tensor of ``wanted`` has one of its types.
-
-    Raises:
-        ValueError: the first that has another one is named.
-    """
+    """Check that each tensor of ``wanted`` has one of its types; raises ValueError otherwise."""
     for name, kinds in wanted.items():
         if tensors[name].dtype not in tuple(kinds):
             raise ValueError(f"{name}: expected {' or '.join(map(str, kinds))}, got {tensors[name].dtype}")
-
-
-def one_line(error: BaseException, longest: int = 160) -> str:
-    """What an exception says, in one line."""
-    return " ".join(str(error).split())[:longest] or type(error).__name__

@@ -35,7 +35,7 @@ HOSTILE = {
         "line 3: the key 'classifier' stands there",
     ),
     "a key twice in a section": ("wss:\n  weights: none\n  weights: hub\n", "line 3: the key 'weights' stands there"),
-    "a key twice in braces": ("wss: [{a: [b], a: 2}]\n", "the key 'a' stands there twice"),
+    "a key twice in braces": ("wss: [{a: [b], a: 2}]\n", "the key 'a' occurs twice"),
     "a key that is a list": ("? [a, b]\n: 1\n", "unhashable"),
     "control characters": ("a: \0\n", "control characters"),
     "no text": (b"\xff\xfe\xfa", "invalid start byte"),

@@ -191,7 +191,7 @@ def test_videos_are_refused_with_the_remedy(read: Write) -> None:
 def test_an_image_without_annotations_is_a_negative(read: Write) -> None:
     data = read(image("a.png"), image("b.png", polygon("jar")))
     assert tags(data) == {"a": set(), "b": {"jar"}} and (truth(data) == 0).all()
-    assert any("have no tag and count as background" in note for note in data.notes)
+    assert any("has no tag and counts as background" in note for note in data.notes)
 
 
 def test_without_a_single_label_the_reasons_are_told(read: Write) -> None:

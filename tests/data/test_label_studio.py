@@ -418,7 +418,7 @@ def test_of_several_annotators_the_first_outlines_count_or_the_marked_ones(read:
     first, second = [polygon("mug")], [polygon("mug", 50, 100)]
     data = read(task("a.png", first, second), files=("a.png",))
     assert (truth(data)[:, :10] == 1).all() and any(
-        "several annotators outlined each of" in note for note in data.notes
+        "1 photograph outlined by several annotators" in note for note in data.notes
     )
     marked = {"id": 9, "ground_truth": True, "result": second}
     assert (truth(read(task("a.png", first, marked), files=("a.png",)))[:, 10:] == 1).all()

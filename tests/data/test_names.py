@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhr.data.listing import MOST_BYTES, Names, too_long
+from dhr.data.listing import MOST_BYTES, too_long
+from dhr.data.names import Names
 
 PART = st.sampled_from(["a", "b", "A", "trip", "images", "caf\u00e9", "cafe\u0301", "1.v2", "\u72ac"])
 FILES = st.lists(

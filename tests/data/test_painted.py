@@ -12,22 +12,17 @@ from pycocotools import mask as coco_mask
 
 from dhr.data.ground_truth import NoGroundTruth
 from dhr.data.images import read_rgb
-from dhr.data.painted import (
-    Bitmap,
-    Outline,
-    PaintedGroundTruth,
-    PaintedObject,
-    Runs,
-    box,
-    ellipse,
-    painted,
-    polygons,
-    rotated_box,
-)
-from dhr.data.samples import VOID
+from dhr.data.outlines import Bitmap, Outline, Polygons, Runs, ellipse, polygons
+from dhr.data.painted import PaintedGroundTruth, PaintedObject, painted
+from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
 
 FILE, IMAGE = Path("all.json"), Path("a.png")
+CLASSES = ClassTable(("background", "cat", "dog"), background=True)
+
+
+def box(left: float, top: float, right: float, bottom: float) -> Polygons:
+    return polygons([[left, top, right, top, right, bottom, left, bottom]])
 
 
 def shown(outline: Outline, drawn: tuple[int, int], canvas: tuple[int, int]) -> np.ndarray:
@@ -94,16 +89,16 @@ def test_the_nearest_pixel_is_that_of_the_centre() -> None:
         assert shown(outline, (3, 9), (1, 3)).tolist() == [[False, True, False]]
 
 
-def test_boxes_and_ellipses() -> None:
+def test_polygons_and_ellipses() -> None:
     assert shown(box(2, 1, 5, 4), (8, 9), (8, 9)).nonzero()[1].tolist() == [2, 3, 4] * 3
     rows, columns = np.mgrid[:60, :80] + 0.5
     inside = ((columns - 40) / 30) ** 2 + ((rows - 25) / 12) ** 2 < 1
     assert (shown(ellipse(40, 25, 30, 12), (60, 80), (60, 80)) != inside).mean() < 0.02
     turned = shown(ellipse(40, 30, 25, 10, 90), (60, 80), (60, 80))
     assert (turned != shown(ellipse(40, 30, 10, 25), (60, 80), (60, 80))).mean() < 0.01
-    # Clockwise, as y grows downwards: a quarter turn leads from the right of the corner to below it.
-    quarter = shown(rotated_box(20, 5, 10, 4, 90), (30, 30), (30, 30))
-    assert (quarter == shown(box(16, 5, 20, 15), (30, 30), (30, 30))).all()
+    # Clockwise, as y grows downwards: an eighth of a turn leads from the right to the lower right.
+    eighth = shown(ellipse(15, 15, 12, 3, 45), (30, 30), (30, 30))
+    assert eighth[20, 20] and eighth[9, 9] and not eighth[9, 20] and not eighth[20, 9]
 
 
 @given(st.permutations(range(4)))
@@ -188,7 +183,7 @@ def test_slivers_have_no_area_and_what_is_no_polygon_is_refused() -> None:
 
 def test_an_object_without_outline_is_named() -> None:
     lacks = PaintedObject(1, (), "annotation 7", missing="it has no outline")
-    found = painted(FILE, IMAGE, [square(1, 2), lacks])
+    found = painted(FILE, IMAGE, [square(1, 2), lacks], CLASSES)
     assert isinstance(found, NoGroundTruth)
     for one in (found, truth(lacks)):
         with pytest.raises(ItemError, match=r"all.json annotation 7.*it has no outline"):

@@ -174,7 +174,7 @@ def test_labels_are_matched_as_all_names_and_those_of_no_photograph_are_named(la
     data = open_data(root)
     assert named(data) == {"2007_000032": ("aeroplane",), "2007_000039": ("tvmonitor",)}
     assert "cls_labels.json entry 3: no image 'gone' in JPEGImages/" in told(data)
-    assert "2008_000001.jpg: no labels in" in told(data)
+    assert "2008_000001.jpg: no entry in" in told(data)
     assert "gone" not in told(open_data(root, split="train"))  # of a split, only what concerns its photographs
 
 

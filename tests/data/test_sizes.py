@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from dhr.data import images
+from dhr.data import image_files
 from dhr.data.array_files import read_npy, read_npz
-from dhr.data.images import MAX_HEADER, Content, read_mask, read_rgb, read_size
+from dhr.data.image_files import MAX_HEADER, Content
+from dhr.data.images import read_mask, read_rgb, read_size
 from dhr.data.plain_pickle import Refused, read_plain_pickle
 from dhr.errors import ItemError
 
@@ -28,14 +29,14 @@ GIGABYTES = 3_000_000_000
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes each call has read of an image file."""
     calls: list[int] = []
-    before = images._Metered.read
+    before = image_files._Metered.read
 
     def read(self: Any, size: int | None = -1) -> bytes:
         content = before(self, size)
         calls.append(len(content))
         return content
 
-    monkeypatch.setattr(images._Metered, "read", read)
+    monkeypatch.setattr(image_files._Metered, "read", read)
     return calls
 
 

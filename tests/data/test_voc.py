@@ -170,7 +170,7 @@ def test_the_name_of_the_xml_file_counts_before_the_one_inside(put: Write) -> No
     data = open_data(root)
     assert tags(data) == {"a": ("jar",), "b": ("mug",)}
     assert not data.problems
-    assert any("name another inside, such as" in note and "a.xml" in note for note in data.notes)
+    assert any("name another inside: " in note and "a.xml" in note for note in data.notes)
 
 
 def test_the_name_inside_counts_where_the_other_matches_nothing(put: Write) -> None:

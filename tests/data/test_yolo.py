@@ -156,7 +156,7 @@ def test_a_data_set_without_any_label_file_says_so(write: Write) -> None:
         ("train: images\nnames:\n", "expected names as a list of texts"),
         ("train: images\nnames: [yes, no]\n", "put them in quotes"),
         ("train: images\nnames: {a: cat}\n", "expected names"),
-        ("train: images\nnames: [cat, cat]\n", "stand there twice"),
+        ("train: images\nnames: [cat, cat]\n", "occur twice"),
         ("train: images\nnames: []\n", "classes"),
         ("train: images\nnames: [cat]\n bad: [\n", "not valid YAML"),
         ("train: &a [x]\nval: *a\nnames: [cat]\n", "aliases"),

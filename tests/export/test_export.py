@@ -104,7 +104,7 @@ def test_a_folder_of_something_else_is_refused(small: Any, tmp_path: Path) -> No
 def test_a_file_of_something_else_is_refused(to: str, small: Any, tmp_path: Path) -> None:
     needed(to)
     before = (small.root / "tags.csv").read_bytes()
-    with pytest.raises(OutputError, match="no export of this kind"):
+    with pytest.raises(OutputError, match="not an export of this kind"):
         small.export(to, small.root / "tags.csv")
     assert (small.root / "tags.csv").read_bytes() == before
     with pytest.raises(OutputError, match="is a folder"):

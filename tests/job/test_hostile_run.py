@@ -216,7 +216,9 @@ def test_a_survey_of_nan_makes_no_masks(finished: Any, dhr: Any) -> None:
     shutil.rmtree(finished.out / "masks")
     ended = dhr(finished.run())
     assert ended.code == 2
-    assert "survey.safetensors is damaged (weights holds NaN or infinity); make it again with --redo survey" in ended.err
+    assert (
+        "survey.safetensors is damaged (weights holds NaN or infinity); make it again with --redo survey" in ended.err
+    )
     assert len(ended.err.splitlines()) == 1
     assert not list(finished.out.glob("masks/*.png"))
 

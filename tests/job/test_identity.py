@@ -196,8 +196,6 @@ def test_a_folder_in_the_place_of_a_mask_does_not_stop_the_others(predicting: An
     assert dhr(predicting).code == 0
     (tmp_path / "out" / "masks" / "p1.png").unlink()
     (tmp_path / "out" / "masks" / "p1.png").mkdir()
-    (tmp_path / "out" / "overview.png").unlink()
-    (tmp_path / "out" / "overview.png").mkdir()
     photograph(tmp_path / "images" / "p2.png", 9)
     ended = dhr(predicting)
     assert ended.code == 1, ended

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dhr.cli import main
 from dhr.data import FolderDataSet, write_mask
+from dhr.data.samples import Tagged
 from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
@@ -215,7 +216,7 @@ def test_without_a_background_they_are_refused(mugs: Any, tmp_path: Path) -> Non
 
 def test_a_background_line_beside_others(mugs: Any) -> None:
     read = TagReader(FolderDataSet(mugs.data).classes)
-    assert merge([read(2, "a", ["background"]), read(3, "a", ["mug"])]) == ((1,), None)
-    assert merge([read(2, "a", ["background"]), read(3, "a", ["background"])]) == ((), None)
-    assert merge([read(2, "a", ["background", "mug"]), read(3, "a", ["mug"])]) == ((1,), None)
-    assert merge([read(2, "a", []), read(3, "a", ["mug"])])[1] is not None
+    assert merge([read(2, "a", ["background"]), read(3, "a", ["mug"])]) == Tagged((1,))
+    assert merge([read(2, "a", ["background"]), read(3, "a", ["background"])]) == Tagged()
+    assert merge([read(2, "a", ["background", "mug"]), read(3, "a", ["mug"])]) == Tagged((1,))
+    assert merge([read(2, "a", []), read(3, "a", ["mug"])]).reason

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -265,8 +266,13 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
     record = json.loads((tmp_path / "plain" / "run.json").read_text())
     names = (fresh.data / "classes.txt").read_text().split()
     assert (record["classes"], record["background"]) == (names, names[0] == "background")
-    with Image.open(tmp_path / "plain" / "overview.png") as overview:
-        assert overview.width > overview.height
+    items = [json.loads(path.read_text()) for path in (tmp_path / "plain" / "items").rglob("*.json")]
+    assert len(items) == 5 and all(0 < item["quality"] <= 1 for item in items)
+    assert all(sum(item["ratios"].values()) == pytest.approx(1) for item in items)
+    titles = re.findall(r"<h3><bdi>(.*?)</bdi>", (tmp_path / "plain" / "report.html").read_text())
+    by_quality = sorted(items, key=lambda item: (item["quality"], item["image"]))
+    stems = [Path(item["image"]).stem for item in by_quality]
+    assert [Path(title.replace("<wbr>", "")).name for title in titles] == stems  # the least certain first
 
     (images / "broken.png").write_bytes(b"no photograph")
     for boundary in ("none", "crf"):

@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from dhr import evaluate as scoring
-from dhr import job
 from dhr.cli.progress import Bars
 from dhr.cli.score_tables import STAGE_NAMES, stage_table
 from dhr.data.image_config import ImageConfig
 from dhr.data.scenes import SceneDataSet
 from dhr.evaluate import Scores
+from dhr.job.run import run as run_job
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.models.config import WssConfig
@@ -45,7 +45,7 @@ def demo(out: Path, scenes: int, seed: int) -> int:
             if preset != "default":
                 chosen = replace(chosen, classifier=replace(config.classifier, file=classifier))
             console.print(f"Preset {preset}: {scenes} generated scenes", highlight=False)
-            job.run(data, out / preset, chosen, preset=preset, progress=bars)
+            run_job(data, out / preset, chosen, preset=preset, progress=bars)
             stages = scoring.evaluate_stages(data, out / preset)
             report = write_report(out / preset, data, stages)
             for stage, name in STAGE_NAMES.items():

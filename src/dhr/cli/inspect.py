@@ -63,7 +63,7 @@ def _print(console: Console, found: Inspection) -> None:
     )
     table = Table()
     table.add_column("class", overflow="fold")
-    truth = ("in truth",) if found.read_truth else ()
+    truth = ("in truth",) if found.read_ground_truth else ()
     for title in ("photographs", "alone", *truth, "most often with"):
         table.add_column(title, justify="left" if "with" in title else "right", overflow="fold")
     ranked = sorted(found.classes, key=lambda one: (-one.photographs, one.id))

@@ -11,6 +11,7 @@ from dhr.cli.left_out import print_problems
 from dhr.cli.opening import opened, refuse_among
 from dhr.cli.progress import Bars
 from dhr.data.open import AUTO
+from dhr.job.run import run as run_job
 from dhr.job.settings import RunConfig
 from dhr.job.weights import require_first, run_weights
 from dhr.report import write_report
@@ -25,7 +26,7 @@ def run(
     with Bars(console) as bars:
         photographs = opened(data, split, layout, bars, lenient)
         refuse_among(out, data, photographs)
-        outcome = job.run(photographs, out, config, preset=preset, progress=bars)
+        outcome = run_job(photographs, out, config, preset=preset, progress=bars)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:

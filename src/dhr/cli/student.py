@@ -17,6 +17,7 @@ from dhr.job.segment import PredictConfig
 from dhr.job.settings import RunConfig
 from dhr.job.train import train as train_student
 from dhr.job.weights import require_first, train_weights
+from dhr.report import write_report
 
 
 def train(
@@ -60,7 +61,8 @@ def predict(student: Path, images: Path, out: Path, tags: Path | None, config: P
         )
     console.print(f"{predicted.masks} masks in {escape(str(out / 'masks'))}", soft_wrap=True)
     if predicted.masks:
-        console.print(f"Overview: {escape(str(predicted.overview))}", soft_wrap=True)
+        report = write_report(out, predicted.photographs)
+        console.print(f"Report: {escape(str(report))}", soft_wrap=True)
     return 1 if predicted.skipped else 0
 
 

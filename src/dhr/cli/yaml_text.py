@@ -6,7 +6,8 @@ from typing import Any
 from jsonargparse import get_loader, set_loader
 
 from dhr.files import read_regular
-from dhr.plain_yaml import MAX_BYTES, check_yaml, one_line, parse_yaml
+from dhr.plain_yaml import MAX_BYTES, check_yaml, parse_yaml
+from dhr.words import one_line
 
 
 def read_yaml(path: Path) -> Any:

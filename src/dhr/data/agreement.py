@@ -1,10 +1,10 @@
-"""Tags against masks: whether masks can be of the photographs and classes that the tags name.
+"""Compare tags with masks: can the masks belong to the photographs and classes that the tags name?
 
-A score of masks that cannot be compared looks like any other. Tags and masks have different origins, so a wrong
-numbering, classes stored as void, or masks of another data set show in the two together.
+A score of masks that cannot be compared looks like any other. Tags and masks have different origins, so the two
+together reveal a wrong numbering, classes stored as void, and masks of another data set.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,9 +14,10 @@ from jaxtyping import Bool, Int64
 from dhr.data.classes import enumeration
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
+from dhr.words import counted
 
 TRUTH = "ground truth"
-"""What messages call ground-truth masks."""
+"""The name of ground-truth masks in messages."""
 
 _NAMED = 5  # classes and photographs that a sentence names
 _FEW = 3  # fewer photographs than this show no numbering
@@ -30,24 +31,24 @@ Kind = Literal["classes", "stray_truth", "numbering", "nothing_tagged", "void", 
 
 @dataclass(frozen=True)
 class Check:
-    """Something to know before a score is believed."""
+    """A fact to know before a score is believed."""
 
     kind: Kind
     text: str
     """One line."""
 
     def to_json(self) -> dict[str, str]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {"kind": self.kind, "text": self.text}
 
 
 class Agreement:
-    """Running sums; of a photograph only its name stays, if its mask shows none of its tags.
+    """Running sums over photographs; the name of a photograph is kept only if its mask shows none of its tags.
 
     Args:
         classes: the class table.
-        what: what messages call the masks.
-        complete: whether the masks should show each class that is tagged, and no other, as ground truth does.
+        what: the masks' name in messages.
+        complete: whether the masks should show exactly the tagged classes, as ground truth does.
     """
 
     def __init__(self, classes: ClassTable, what: str = TRUTH, complete: bool = True) -> None:
@@ -62,7 +63,7 @@ class Agreement:
         self._same = dict.fromkeys((0, *_SHIFTS), 0)  # photographs whose mask, shifted, shows just its tags
 
     def add(self, name: str, tags: Collection[int] | None, pixels: Int64[np.ndarray, "256"]) -> None:
-        """Count a photograph: its tags (None if nobody knows them), and the pixels of its mask by label."""
+        """Count a photograph: its tags (None if unknown), and the pixels of its mask by label."""
         count = len(self._classes.names)
         present = pixels[:count] > 0
         labelled = bool(present.any())
@@ -92,11 +93,7 @@ class Agreement:
             self._same[shift] += _is_shifted(pixels[:count] > 0, wanted, shift, self._classes)
 
     def refuse_nothing(self) -> None:
-        """Refuse masks that show no tagged class in any photograph, or whose numbering is certainly another.
-
-        Raises:
-            DataError: it is so; the reason, and what to do.
-        """
+        """Raise DataError if the masks show no tagged class in any photograph, or certainly have another numbering."""
         if self._untold and self._untold == self._masks and not self._shown.any():
             reason = self._void() if self._any_void else _BACKGROUND
             raise DataError(f"{self._what}: no pixel of any class in {self._masks} masks; {reason}; {self._store()}")
@@ -111,17 +108,19 @@ class Agreement:
             raise DataError(f"{whole}; {self._reason()}")
 
     def checks(self) -> tuple[Check, ...]:
-        """What a person should know, the most important first."""
+        """Return facts for the user, the most important first."""
         found: list[tuple[Kind, str]] = []
         if shift := self._shift():
             found.append(("numbering", self._numbering(shift)))
         if self._bare:
+            named = enumeration(self._bare, _NAMED)
             many = f"{len(self._bare)} of {self._photographs} tagged photographs"
-            text = f"{self._what}: no pixel of any tag in {many}: {_names(self._bare)}; {self._reason(some=True)}"
+            text = f"{self._what}: no pixel of any tag in {many}: {named}; {self._reason(some=True)}"
             found.append(("nothing_tagged", text))
         if self._unlabelled:
+            named = enumeration(self._unlabelled, _NAMED)
             many = f"{len(self._unlabelled)} of {self._masks} masks"
-            found.append(("void", f"{self._what}: {many} are void (255) throughout: {_names(self._unlabelled)}"))
+            found.append(("void", f"{self._what}: {many} are void (255) throughout: {named}"))
         if self._complete:
             found += self._by_class()
         elif self._photographs >= _FEW and 10 * self._foreign >= 9 * self._photographs:
@@ -136,12 +135,13 @@ class Agreement:
         names, found = self._classes.names, list[tuple[Kind, str]]()
         lost = [int(index) for index in np.flatnonzero((self._tagged > 0) & (self._both == 0))]
         if lost:
-            some = _some([f"{names[index]!r} ({_photographs(int(self._tagged[index]))})" for index in lost])
+            each = [f"{names[index]!r} ({counted(int(self._tagged[index]), 'photograph')})" for index in lost]
+            some = enumeration(each, _NAMED, quoted=False)
             found.append(("not_in_truth", f"{self._what}: these classes are tagged, but no mask shows them: {some}"))
         more = self._shown - self._both
         if more.any() and self._photographs:
             order = [int(index) for index in np.argsort(-more, kind="stable") if more[index]]
-            some = _some([self._untagged(index, int(more[index])) for index in order])
+            some = enumeration([self._untagged(index, int(more[index])) for index in order], _NAMED, quoted=False)
             found.append(
                 (
                     "not_tagged",
@@ -152,10 +152,10 @@ class Agreement:
 
     def _untagged(self, index: int, photographs: int) -> str:
         nowhere = "" if self._tagged[index] else ", and no photograph is tagged with it"
-        return f"{self._classes.names[index]!r} ({_photographs(photographs)}{nowhere})"
+        return f"{self._classes.names[index]!r} ({counted(photographs, 'photograph')}{nowhere})"
 
     def _shift(self) -> int:
-        """By how much all numbers seem to be too low or too high; 0 if they do not."""
+        """Return by how much all numbers seem to be too low or too high; 0 if they do not."""
         best = max(_SHIFTS, key=lambda shift: self._same[shift])
         if not self._shown.any():  # background alone fits a class by chance
             return 0
@@ -193,23 +193,10 @@ _BACKGROUND = "they show only the background (0)"
 def _is_shifted(
     present: Bool[np.ndarray, " c"], wanted: Bool[np.ndarray, " c"], shift: int, classes: ClassTable
 ) -> bool:
-    """Whether the labels of a mask, moved by ``shift``, are just the tags."""
+    """Tell whether the labels of a mask, moved by ``shift``, are exactly the tags."""
     labels = np.flatnonzero(present) + shift
     if (labels >= len(present)).any():
         return False
     moved = np.zeros_like(wanted)
     moved[labels[labels >= classes.foreground.start]] = True
     return bool((moved == wanted).all())
-
-
-def _photographs(count: int) -> str:
-    return f"{count} photograph{'' if count == 1 else 's'}"
-
-
-def _names(names: Sequence[str]) -> str:
-    return enumeration(names, _NAMED)
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + more

@@ -1,28 +1,31 @@
-"""What annotation tools write, turned into a data set: tags and ground truth from what each annotator saw.
+"""Data sets of annotation tools: tags and ground truth from the annotations of each photograph.
 
-A reader turns its file into :class:`Annotation` records; all that holds for every tool is done here: photographs are
-found by name, annotators must agree, what is not read is named, and outlines become ground truth.
+A reader turns its file into :class:`Annotation` records. Everything that all tools have in common is here: photographs
+are found by name, annotators must agree, things that are not read are reported, and outlines become ground truth.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dhr.data.background import is_background
 from dhr.data.class_names import class_of, table_of
-from dhr.data.classes import enumeration
-from dhr.data.folder import class_file, read_split
-from dhr.data.ground_truth import GroundTruth, GroundTruthFiles, NoGroundTruth, ground_truth_files
+from dhr.data.classes import class_file, enumeration
+from dhr.data.folder import read_split
+from dhr.data.ground_truth import GroundTruth, NoGroundTruth
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of, printable
-from dhr.data.numbering import MatchedMask, Numbering, numbering
-from dhr.data.painted import Outline, PaintedGroundTruth, PaintedObject, Size, painted
+from dhr.data.listing import list_files, name_of, printable
+from dhr.data.names import Entry, Names
+from dhr.data.numbering import MatchedMask, named_masks
+from dhr.data.outlines import Outline, Size
+from dhr.data.painted import PaintedGroundTruth, PaintedObject, painted
 from dhr.data.problems import problem_lines
-from dhr.data.samples import VOID, ClassTable, Problem
-from dhr.data.stored import Found, StoredDataSet
+from dhr.data.samples import ClassTable, Problem, Tagged
+from dhr.data.stored import Draft, Found, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.errors import DataError
+from dhr.words import counted
 
 _BARE = "has no outline"
 
@@ -33,7 +36,7 @@ class Thing:
 
     label: str
     kind: str
-    """What it is, for messages: ``a box``, ``the choice of 'kind'``."""
+    """Its kind in words, for messages: ``a box``, ``the choice of 'kind'``."""
     outline: Outline | None = None
     missing: str | None = None
     """Why a region has no outline that can be painted."""
@@ -42,93 +45,85 @@ class Thing:
     layer: int = 0
     """Things of a higher layer lie on those of a lower one."""
     control: str | None = None
-    """For a choice: what was asked. Choices may be attributes, where ``classes.txt`` knows none of a control."""
+    """For a choice: its control. Choices are attributes if ``classes.txt`` has no choice of the control."""
     region: bool = False
-    """Whether it is of a part of the photograph."""
+    """Whether it covers a part of the photograph."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """All that one annotator saw in a photograph."""
+    """The content of one annotator's annotation of a photograph."""
 
     image: str
     """The photograph, as the file names it."""
     source: Path
     """The file."""
     place: str
-    """Where it stands in the file, for messages."""
+    """Its place in the file, for messages."""
     things: tuple[Thing, ...] = ()
     unread: str | None = None
     """Something that the reader does not understand."""
     wrong: str | None = None
     """Why it cannot be used."""
     chosen: bool = False
-    """Whether somebody marked it as the one to compare with."""
+    """Whether somebody marked it as ground truth."""
 
     @property
     def where(self) -> str:
-        """The file, and the place in it."""
+        """Return the file and the place in it."""
         return f"{self.source} {self.place}"
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """What the files of a tool hold."""
+    """The content of a tool's files."""
 
     source: Path
     """The file, or the first of several."""
     annotations: Sequence[Annotation]
     labels: Sequence[str] | None = None
-    """The classes in their order, where the file tells them; otherwise those in use, in the order of the alphabet."""
+    """The classes in their order, if the file has them; otherwise those in use, in the order of the alphabet."""
     notes: tuple[str, ...] = ()
     uploads: bool = False
     """Whether names may bear the prefix of uploads; see :class:`~dhr.data.listing.Names`."""
 
 
-def annotated_data(
-    root: Path, split: str | None, images: Path, given: Annotated, ignore_unknown: bool
-) -> StoredDataSet:
-    """Make a data set of the photographs below ``images`` and what annotators saw in them.
+def annotated_data(draft: Draft, images: Path, given: Annotated) -> StoredDataSet:
+    """Make a data set of the photographs below ``images`` and their annotations.
 
-    Classes are those of ``classes.txt``, else the background and then the labels. Outlines become ground truth where
-    all that a photograph is tagged with has one; otherwise ``truth/NAME.png`` is taken if it is there.
+    Classes are those of ``classes.txt``, else the background and then the labels. Outlines become ground truth if every
+    tag of a photograph has one; otherwise ``truth/NAME.png`` is used if it exists.
 
     Raises:
         DataError: there is no class, no such split, or no photograph is usable.
     """
+    root, split = draft.root, draft.split
     own = class_file(root)
     classes = own or table_of(_labels(given), given.source)
-    annotations, notes = (given.annotations, []) if own is None else _without_attributes(given.annotations, own)
+    draft.notes += given.notes
+    annotations = given.annotations if own is None else _without_attributes(given.annotations, own, draft.notes)
     listed = list_files(images, SUFFIXES)
     files = [file for file in listed.files if images != root or not file.startswith("truth/")]
     names = Names(files, f"{images.name}/", given.uploads)
-    problems = list(listed.problems) if split is None and images != root else []  # the annotations are no photographs
-    wanted = None if split is None else read_split(root, split, names, problems)
-    by_file = _by_file(given.source, annotations, names, problems if wanted is None else None)
+    if split is None and images != root:  # the annotations are no photographs
+        draft.problems += listed.problems
+    wanted = files if split is None else read_split(root, split, names, draft.problems)
+    entries = [Entry(one.image, one.where, one, one.wrong) for one in annotations]
+    by_file = names.match(given.source, entries, draft.problems if split is None else None)
     things = [one for each in annotations for one in each.things]
-    truths = ground_truth_files(root / "truth", [name_of(file, SUFFIXES) for file in files])
-    numbers = numbering(classes, root / "truth", [(path, None) for path in truths.by_name.values()])
-    make = _Maker(given.source, classes, not things or any(one.outline for one in things), truths, numbers)
-    found = []
+    masks = named_masks(draft, classes, {name_of(file, SUFFIXES): None for file in files})
+    make = _Maker(given.source, classes, not things or any(one.outline for one in things), masks)
     for file in files:
-        if wanted is None or file in wanted:
+        if file in wanted:
             clash = names.clash(file)
             reason = f"its mask would overwrite that of {enumeration(clash, most=3)}; rename them" if clash else None
-            found.append(make(file, images / file, by_file.get(file, []), reason))
-    where = f"{images}" + (f" in split {split!r}" if split is not None else "")
-    remedy = f"put the photographs there that {given.source.name} names"
-    all_notes = (*given.notes, *notes, *make.notes, *numbers.notes)
-    return StoredDataSet(
-        where, classes, found, problems, remedy, all_notes, ignore_unknown, stray_ground_truth=truths.stray
-    )
+            draft.found.append(make(file, images / file, by_file.get(file, []), reason))
+    draft.notes += make.notes
+    return draft.finish(classes, f"put the photographs there that {given.source.name} names", images)
 
 
 def _labels(given: Annotated) -> Sequence[str]:
-    """The names of the classes.
-
-    Raises:
-        DataError: there is none; it tells why.
-    """
+    """Return the names of the classes; raise DataError with the reason if there are none."""
     used = sorted({class_of(one.label) for each in given.annotations if not each.wrong for one in each.things})
     labels = list(dict.fromkeys(map(class_of, given.labels or used)))
     if all(map(is_background, labels)):
@@ -143,11 +138,11 @@ def _labels(given: Annotated) -> Sequence[str]:
 
 
 def _without_attributes(
-    annotations: Sequence[Annotation], classes: ClassTable
-) -> tuple[Sequence[Annotation], list[str]]:
-    """Leave out choices of controls that no class is ever chosen of: they tell something else.
+    annotations: Sequence[Annotation], classes: ClassTable, notes: list[str]
+) -> Sequence[Annotation]:
+    """Leave out the choices of controls that never name a class: they are attributes.
 
-    Where that would leave nothing, the classes are spelt in another way, which is said of each photograph.
+    If nothing would be left, all stay: the classes are spelt differently, and each photograph reports that.
     """
     known = {name.casefold() for name in classes.names}
     asked: dict[str, set[str]] = defaultdict(set)
@@ -157,32 +152,15 @@ def _without_attributes(
                 asked[one.control].add(class_of(one.label))
     attributes = {control: labels for control, labels in asked.items() if known.isdisjoint(map(str.casefold, labels))}
     if all(one.control in attributes for each in annotations for one in each.things):
-        return annotations, []
-    notes = [
+        return annotations
+    notes += (
         f"the choices of {printable(control)!r} name no class of classes.txt and do not count: "
         f"{enumeration(sorted(labels), most=3)}"
         for control, labels in sorted(attributes.items())
-    ]
-    kept = [
+    )
+    return [
         replace(each, things=tuple(one for one in each.things if one.control not in attributes)) for each in annotations
     ]
-    return kept, notes
-
-
-def _by_file(
-    source: Path, annotations: Sequence[Annotation], names: Names, problems: list[Problem] | None
-) -> dict[str, list[Annotation]]:
-    """Annotations by photograph; those of none become problems."""
-    found: dict[str, list[Annotation]] = defaultdict(list)
-    matched = names.find_all([one.image for one in annotations])
-    for one, (files, reason) in zip(annotations, matched, strict=True):
-        if not one.image:
-            reason = one.wrong
-        for file in files:
-            found[file].append(one)
-        if reason and problems is not None:
-            problems.append(Problem(printable(one.image) or str(source), f"{one.where}: {reason}"))
-    return found
 
 
 @dataclass
@@ -192,12 +170,11 @@ class _Maker:
     source: Path
     classes: ClassTable
     outlined: bool
-    """Whether things are outlined in these files: where nothing is drawn, all is background."""
-    masks: GroundTruthFiles
-    """Ground truth of photographs that are not outlined."""
-    numbering: Numbering
-    """Of these masks."""
-    counts: Counter[str] = field(default_factory=Counter)
+    """Whether these files have outlines; if so, an annotation without things is all background."""
+    masks: Mapping[str, MatchedMask]
+    """Ground truth of photographs without outlines."""
+    several: int = 0
+    """Photographs that several annotators outlined."""
 
     def __post_init__(self) -> None:
         self._bare = {0} if self.classes.background else set[int]()
@@ -205,10 +182,13 @@ class _Maker:
 
     @property
     def notes(self) -> list[str]:
-        """What was decided."""
-        count = self.counts["several"]
-        several = f"several annotators outlined each of {count} photographs; the marked or first annotation is used"
-        return [*([several] if count else []), *(f"{self.source}: {note}" for note in self._read.notes)]
+        """Decisions about all photographs."""
+        found = [f"{self.source}: {note}" for note in self._read.notes]
+        if self.several:
+            found.append(
+                f"{counted(self.several, 'photograph')} outlined by several annotators: the marked or first one counts"
+            )
+        return found
 
     def __call__(self, file: str, path: Path, annotations: list[Annotation], reason: str | None) -> Found:
         name = name_of(file, SUFFIXES)
@@ -216,16 +196,16 @@ class _Maker:
             reason = reason or f"nothing in {self.source.name} names it; annotate it, or remove it"
         reason = reason or self._refusal(annotations)
         if reason is not None:
-            return Found(name, str(path), path, (), None, reason)
+            return Found(name, path, Tagged(reason=reason))
         unread = next((f"{one.where}: {one.unread}" for one in annotations if one.unread), None)
         tags = self._tags(annotations[0])
-        if unread and not tags:  # whoever passes over it may not take the photograph for one without any class
+        if unread and not tags:  # ignoring it must not make the photograph a negative
             reason = f"{unread} is not read, and nothing else is annotated; annotate it in another way, or remove it"
-            return Found(name, str(path), path, (), None, reason)
-        truth: GroundTruth | None = self._truth(path, annotations)
-        if not isinstance(truth, PaintedGroundTruth) and (mask := self.masks.by_name.get(name)):
-            truth = MatchedMask(mask, self.numbering)
-        return Found(name, str(path), path, tuple(sorted(tags)), truth, None, unread)
+            return Found(name, path, Tagged(reason=reason))
+        mask: GroundTruth | None = self._ground_truth(path, annotations)
+        if not isinstance(mask, PaintedGroundTruth):
+            mask = self.masks.get(name, mask)
+        return Found(name, path, Tagged(tuple(tags), unread=unread), mask)
 
     def _refusal(self, annotations: list[Annotation]) -> str | None:
         first = annotations[0]
@@ -233,13 +213,14 @@ class _Maker:
             if reason := one.wrong or self._unknown_tags(one):
                 return f"{one.where}: {reason}"
             if self._tags(one) != self._tags(first):
-                said = " and ".join(self._named(self._tags(each)) for each in (first, one))
+                names = [[self.classes.names[tag] for tag in sorted(self._tags(each))] for each in (first, one)]
+                said = " and ".join(enumeration(some, most=3) or "nothing" for some in names)
                 other = one.place if one.source == first.source else one.where
                 return f"{first.where} and {other} give it different tags ({said}); keep one of them"
         return None
 
     def _unknown_tags(self, one: Annotation) -> str | None:
-        unknown = frozenset(thing.label for thing in one.things if self._id(thing.label) is None)
+        unknown = frozenset(thing.label for thing in one.things if self._read.id_of(thing.label) is None)
         if not unknown:
             return None
         if unknown not in self._reasons:  # hints on spelling take long
@@ -247,23 +228,17 @@ class _Maker:
         return self._reasons[unknown]
 
     def _tags(self, one: Annotation) -> set[int]:
-        found = {label for thing in one.things if (label := self._id(thing.label)) is not None}
+        found = {label for thing in one.things if (label := self._read.id_of(thing.label)) is not None}
         return found - self._bare
 
-    def _named(self, tags: set[int]) -> str:
-        return enumeration([self.classes.names[tag] for tag in sorted(tags)], most=3) or "nothing"
-
-    def _id(self, label: str) -> int | None:
-        return self._read.id_of(label)
-
-    def _truth(self, path: Path, annotations: list[Annotation]) -> PaintedGroundTruth | NoGroundTruth | None:
-        """The ground truth of the first annotation that is drawn as a whole; None where nothing could be drawn."""
+    def _ground_truth(self, path: Path, annotations: list[Annotation]) -> PaintedGroundTruth | NoGroundTruth | None:
+        """Return the ground truth of the first annotation with all outlines; None if nothing could be drawn."""
         if not self.outlined and not any(thing.region for one in annotations for thing in one.things):
             return None
         made = [self._painted(path, one) for one in sorted(annotations, key=lambda one: not one.chosen)]
         whole = [one for one in made if isinstance(one, PaintedGroundTruth)]
         if len(whole) > 1 and any(one.objects for one in whole):
-            self.counts["several"] += 1
+            self.several += 1
         return whole[0] if whole else made[0]
 
     def _painted(self, path: Path, one: Annotation) -> PaintedGroundTruth | NoGroundTruth:
@@ -272,7 +247,7 @@ class _Maker:
         drawn = {class_of(thing.label) for thing in one.things if thing.outline}
         objects = [
             PaintedObject(
-                self._id(thing.label) or 0,
+                self._read.id_of(thing.label) or 0,
                 () if thing.outline is None else (thing.outline,),
                 one.place,
                 thing.drawn,
@@ -282,4 +257,4 @@ class _Maker:
             for thing in one.things
             if thing.outline or thing.region or class_of(thing.label) not in drawn
         ]
-        return painted(one.source, path, objects, 0 if self.classes.background else VOID)
+        return painted(one.source, path, objects, self.classes)

@@ -1,4 +1,4 @@
-"""Arrays of numpy from outside, `.npy` and `.npz`: what they would unpack to is known before anything is unpacked."""
+"""Read numpy's `.npy` and `.npz` from outside; their unpacked size is checked before anything is unpacked."""
 
 import io
 import math
@@ -11,17 +11,17 @@ import numpy as np
 
 from dhr.data.plain_pickle import Refused, read_plain_pickle
 from dhr.files import open_regular, read_regular
+from dhr.words import one_line
 
 _MEMBERS = 10_000
 _VERSIONS: dict[Any, Any] = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npz(path: Path, most: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Arrays by name; of ``names`` only, if they are given. Nothing in the file is executed.
+    """Return arrays by name, of ``names`` only if they are given, without executing anything.
 
-    Raises:
-        OSError: it cannot be read, is no regular file, or larger than ``most`` bytes.
-        Refused: it is damaged, holds objects, or would unpack to more than ``most`` bytes.
+    Raises OSError if the file cannot be read, is not a regular file, or is larger than ``most`` bytes; Refused if it is
+    damaged, holds objects, or would unpack to more than ``most`` bytes.
     """
     with open_regular(path, most) as file:
         try:
@@ -41,15 +41,13 @@ def read_npz(path: Path, most: int, names: Collection[str] | None = None) -> dic
         except (OSError, Refused, MemoryError):
             raise
         except Exception as error:  # a damaged archive: zipfile, zlib and numpy fail with nearly any exception
-            raise Refused(f"it is damaged ({' '.join(str(error).split())[:120] or type(error).__name__})") from error
+            raise Refused(f"it is damaged ({one_line(error, 120)})") from error
 
 
 def read_npy(path: Path, most: int) -> Any:
-    """An array, or the plain data of a pickle in it (:func:`~dhr.data.plain_pickle.read_plain_pickle`).
+    """Return an array, or the plain data of a pickle in it; see :func:`~dhr.data.plain_pickle.read_plain_pickle`.
 
-    Raises:
-        OSError: it cannot be read, is no regular file, or larger than ``most`` bytes.
-        Refused: it is damaged, or holds something else.
+    Raises OSError as :func:`read_npz`; Refused if the file is damaged, or holds something else.
     """
     content = read_regular(path, most)
     file = io.BytesIO(content)
@@ -62,11 +60,11 @@ def read_npy(path: Path, most: int) -> Any:
     except (Refused, MemoryError):
         raise
     except Exception as error:  # of a damaged header, numpy raises nearly any exception
-        raise Refused(f"it is damaged ({' '.join(str(error).split())[:120] or type(error).__name__})") from error
+        raise Refused(f"it is damaged ({one_line(error, 120)})") from error
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], "np.dtype[Any]", bool]:
-    """Shape, type, and whether columns come first."""
+    """Return shape, type, and whether columns come first."""
     version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     if version not in _VERSIONS:
         raise Refused(f"it is .npy of version {version}")
@@ -75,7 +73,7 @@ def _header(file: Any) -> tuple[tuple[int, ...], "np.dtype[Any]", bool]:
 
 
 def _read(file: Any, size: int) -> np.ndarray:
-    """The array of ``size`` bytes, header counted."""
+    """Read the array of ``size`` bytes, including its header."""
     shape, dtype, fortran = _header(file)
     if dtype.hasobject:
         raise Refused("it holds objects, not numbers")

@@ -1,22 +1,23 @@
-"""Whether a data set has a background, and when it may only lack the word for it."""
+"""Recognise the background class, and class tables whose background has another name."""
 
 from collections.abc import Iterable
 
 from dhr.data.samples import ClassTable, Sample
+from dhr.words import counted
 
 BACKGROUND = "background"
-"""What the background is called; some programs put ``_`` around it."""
+"""The name of the background; some programs put ``_`` around it."""
 
 _OTHER_NAMES = {
     *("bg", "back", "unlabeled", "unlabelled", "unlabeled_area", "unlabeled_pixel", "void", "ignore", "ignored"),
     *("ignore_label", "other", "others", "none", "null", "nothing", "empty", "unknown", "undefined", "unannotated"),
     *("rest", "clutter"),
 }
-"""What other programs call the first class where it is whatever was not drawn."""
+"""Names in other programs of a first class that stands for everything that was not drawn."""
 
 
 def is_background(name: str) -> bool:
-    """Whether a name is that of a background.
+    """Tell whether a name is that of a background.
 
     >>> is_background("Background"), is_background("__background__"), is_background("unlabeled")
     (True, True, False)
@@ -25,10 +26,10 @@ def is_background(name: str) -> bool:
 
 
 def background_notes(classes: ClassTable, samples: Iterable[Sample]) -> list[str]:
-    """What to say of a class table without a background whose first class may be one.
+    """Note that a class table without a background may lack one.
 
-    Nobody tags what is not there, so a first class that is tagged nowhere is likely to be whatever the others are not.
-    Without a background, all of the mask of a photograph with one tag is of that class.
+    A first class without a tag is probably the background. Without a background, the whole mask of a photograph with
+    one tag gets that class.
     """
     if classes.background:
         return []
@@ -38,7 +39,9 @@ def background_notes(classes: ClassTable, samples: Iterable[Sample]) -> list[str
         single += len(sample.tags) == 1
     if tagged:
         return []
-    whole = f"; {single} photographs have one tag, and each such mask is that class throughout" if single else ""
+    verb = "has" if single == 1 else "have"
+    many = f"{counted(single, 'photograph')} {verb} one tag, and each such mask is that class throughout"
+    whole = f"; {many}" if single else ""
     if classes.names[0].strip("_ ").casefold().replace(" ", "_").replace("-", "_") in _OTHER_NAMES:
         return [
             f"no photograph is tagged with class 0, {classes.names[0]!r}, and there is no background{whole}; if class "
@@ -46,4 +49,4 @@ def background_notes(classes: ClassTable, samples: Iterable[Sample]) -> list[str
         ]
     if not single:
         return []
-    return [f"there is no background{whole}; if they show other things too, make the first class `background`"]
+    return [f"there is no background{whole}; if photographs show other things too, make the first class `background`"]

@@ -1,4 +1,4 @@
-"""The published benchmarks: names of the classes, the numbers that masks store for them, colours, super-classes."""
+"""The published benchmarks: names of the classes, their numbers in masks, colours, super-classes."""
 
 import csv
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ BENCHMARKS = tuple(_TABLES)
 
 @cache
 def benchmark(name: str) -> Benchmark:
-    """One of :data:`BENCHMARKS`.
+    """Return one of :data:`BENCHMARKS`.
 
     In VOC and COCO everything else is background, class 0. In PASCAL-Context (59), ADE20K (150) and COCO-Stuff (171)
-    every labelled pixel has a class; what has none is void.
+    every labelled pixel has a class, and all others are void.
 
     >>> benchmark("ade").classes.names[:2], benchmark("ade").stored[:2], benchmark("ade").void
     (('wall', 'building'), (1, 2), (0,))

@@ -1,4 +1,4 @@
-"""Label Studio's brush strokes: run lengths of bits, and pictures as text, as outlines of ground truth."""
+"""Decode Label Studio's brush strokes: run lengths of bits, and pictures as text."""
 
 import base64
 import binascii
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from dhr.data.images import MAX_PIXELS, Content, decoding, opened
-from dhr.data.painted import Bitmap, Patch, Runs, Size
+from dhr.data.image_files import MAX_PIXELS, Content, decoding, opened
+from dhr.data.outlines import Bitmap, Patch, Runs, Size
 
 _CHANNELS = 4  # red, green, blue and alpha of each pixel, in turn; alpha alone counts
 _PREFIX = "data:image/png;base64,"
@@ -19,27 +19,25 @@ _HEADER = 44  # characters of base64 in which the header of a PNG is whole
 class Strokes:
     """A brushed region in Label Studio's run lengths.
 
-    The code holds the bytes of a picture, four channels a pixel, row by row. Its bits: 32 for the number of values, 5
+    The code holds the bytes of a picture, four channels per pixel, row by row. Its bits: 32 for the number of values, 5
     for the bits of a value less one, four times 4 for the bits of a length less one. Then runs: 1 bit (1: one value
     repeated; 0: as many values), 2 bits that choose one of the four, the length less one, and the values.
     """
 
     code: bytes
     place: str
-    """Where it stands in its file, for messages."""
+    """Its place in the file, for messages."""
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
-        """The pixels that are not transparent; see :meth:`~dhr.data.painted.Outline.patch`."""
+        """Paint the pixels that are not transparent; see :meth:`~dhr.data.painted.Outline.patch`."""
         return Runs(alpha_runs(self.code, drawn), 0, 0, drawn, by_column=False).patch(drawn, canvas)
 
 
 def alpha_runs(code: bytes, size: Size) -> Int64[np.ndarray, " n"]:
-    """Decode run lengths to those of pixels that are transparent, and are not, in turn.
+    """Decode run lengths to those of transparent and other pixels in turn.
 
-    Work and memory grow with the code, not with what it claims to hold.
-
-    Raises:
-        ValueError: the code is damaged, or is of a picture of another size.
+    Work and memory grow with the code, not with the size that it claims. Raises ValueError if the code is damaged, or
+    is of a picture of another size.
     """
     height, width = size
     bits = _Bits(code)
@@ -72,7 +70,7 @@ def alpha_runs(code: bytes, size: Size) -> Int64[np.ndarray, " n"]:
 
 
 def _joined(ends: Int64[np.ndarray, " n"], states: np.ndarray) -> Int64[np.ndarray, " m"]:
-    """Run lengths, beginning with pixels that are transparent, of which there may be 0."""
+    """Return run lengths that begin with transparent pixels (perhaps 0 of them)."""
     if not len(ends):
         return np.zeros(1, np.int64)
     last = np.append(states[1:] != states[:-1], True)
@@ -87,20 +85,20 @@ class _Bits:
         self._code, self._at, self._end = code, 0, 8 * len(code)
 
     def read(self, count: int) -> int:
-        """The next number of at most 32 bits."""
+        """Return the next number of at most 32 bits."""
         start = self._at
         self.skip(count)
         window = int.from_bytes(self._code[start >> 3 : (self._at + 7) >> 3], "big")
         return window >> (-self._at & 7) & ((1 << count) - 1)
 
     def skip(self, count: int) -> None:
-        """Pass over bits."""
+        """Skip bits."""
         self._at += count
         if self._at > self._end:
             raise ValueError("its run lengths are damaged: they end in the middle")
 
     def words(self, count: int, size: int) -> Int64[np.ndarray, " count"]:
-        """The next numbers, all of ``size`` bits."""
+        """Return the next numbers, all of ``size`` bits."""
         start = self._at
         self.skip(count * size)
         coded = np.frombuffer(self._code, np.uint8)[start >> 3 : (self._at + 7) >> 3]
@@ -111,15 +109,15 @@ class _Bits:
 
 @dataclass(frozen=True)
 class PictureText:
-    """A region as a PNG in a text (``data:image/png;base64,...``): what is not transparent belongs to it."""
+    """A region as a PNG in a text (``data:image/png;base64,...``): its pixels are those that are not transparent."""
 
     text: str
-    """The code, without what precedes it."""
+    """The code without its prefix."""
     place: str
-    """Where it stands in its file, for messages."""
+    """Its place in the file, for messages."""
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
-        """The pixels that are not transparent; see :meth:`~dhr.data.painted.Outline.patch`."""
+        """Paint the pixels that are not transparent; see :meth:`~dhr.data.painted.Outline.patch`."""
         try:
             content = Content(self.place, base64.b64decode(self.text, validate=True))
         except binascii.Error as error:
@@ -134,11 +132,7 @@ class PictureText:
 
 
 def picture_text(text: object, place: str) -> PictureText:
-    """Check a picture in a text as far as its header.
-
-    Raises:
-        ValueError: it is something else, or damaged.
-    """
+    """Check a picture in a text as far as its header; raises ValueError if it is something else, or damaged."""
     if not isinstance(text, str) or not text.startswith(_PREFIX):
         raise ValueError(f"expected a picture as text, {_PREFIX}...")
     code = text[len(_PREFIX) :]

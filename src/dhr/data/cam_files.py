@@ -1,4 +1,4 @@
-"""Class maps of other programs, from their files: `.npz`, `.npy`, and masks in PNG."""
+"""Read class maps of other programs: `.npz`, `.npy`, and masks in PNG."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from dhr.data.map_numbers import Kind, Stack, key_numbers, stack_numbers
 from dhr.data.plain_pickle import Refused
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
+from dhr.words import one_line
 
 SUFFIXES = (".npz", ".npy", ".png")
 """Files of maps; each photograph has one."""
@@ -27,10 +28,9 @@ _MAPS = ("attn_highres", "high_res", "IS_CAM", "cam", "cams")
 
 
 def find_maps(folder: Path, name: str) -> Path:
-    """The file of the photograph ``name``: ``folder/name.npz``, ``.npy`` or ``.png``, in either form of Unicode.
+    """Return the file of the photograph ``name``: ``folder/name.npz``, ``.npy`` or ``.png``, in either form of Unicode.
 
-    Raises:
-        ItemError: there is none, or more than one.
+    Raises ItemError if there is none, or more than one.
     """
     names = dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)))
     found: list[Path] = []
@@ -44,7 +44,7 @@ def find_maps(folder: Path, name: str) -> Path:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file of maps holds, as the file counts it."""
+    """The content of a file of maps, numbered as in the file."""
 
     kind: Kind
     maps: Mapping[int, np.ndarray]
@@ -52,15 +52,14 @@ class Content:
 
     @property
     def keys(self) -> frozenset[int]:
-        """The numbers."""
+        """Return the numbers."""
         return frozenset(self.maps)
 
 
 def read_content(path: Path, classes: ClassTable) -> Content:
-    """Read a file of maps; see :func:`read_maps`. Nothing in it is executed.
+    """Read a file of maps without executing anything; see :func:`read_maps`.
 
-    Raises:
-        ItemError: it cannot be read, or holds no maps.
+    Raises ItemError if it cannot be read, or holds no maps.
     """
     if path.suffix == ".png":
         return _of_mask(path, classes)
@@ -71,7 +70,7 @@ def read_content(path: Path, classes: ClassTable) -> Content:
             raise Refused("its maps differ in size")
         return content
     except (OSError, ValueError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
+        reason = getattr(error, "strerror", None) or one_line(error, 200)
         raise ItemError(
             f"{path}: cannot be used as maps: {reason}; expected arrays, or a dictionary of arrays (docs/models.md)"
         ) from error

@@ -1,4 +1,4 @@
-"""One folder a class, as image classifiers are trained from."""
+"""Read one folder per class, the format from which image classifiers are trained."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,19 +7,16 @@ from pathlib import Path
 
 from dhr.data.background import is_background
 from dhr.data.class_names import class_of, one_spelling, table_of
-from dhr.data.classes import enumeration
-from dhr.data.folder import class_file
-from dhr.data.ground_truth import ground_truth_files
+from dhr.data.classes import class_file, enumeration
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, list_files, name_of, printable
-from dhr.data.numbering import MatchedMask, numbering
-from dhr.data.places import chosen_split, folders_of, split_of
-from dhr.data.samples import ClassTable, Problem
+from dhr.data.numbering import named_masks
+from dhr.data.places import folders_of, split_of
+from dhr.data.samples import ClassTable, Problem, Tagged
 from dhr.data.spelling import Spelling
-from dhr.data.stored import Found, StoredDataSet
+from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
-from dhr.progress import Progress
 
 _OTHER = ("truth", "splits")
 PART_NAMES = frozenset(
@@ -37,7 +34,7 @@ _MOST = 50_000  # files of a folder that are looked at to find a photograph amon
 
 @dataclass(frozen=True)
 class _Top:
-    """A folder in which class folders lie: the data set's own, or that of a split."""
+    """A folder that holds class folders: the data set's own, or that of a split."""
 
     folder: Path
     classes: tuple[Path, ...]
@@ -48,7 +45,7 @@ class _Top:
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """What is in a data set of class folders."""
+    """The folders of a data set of class folders."""
 
     tops: dict[str, _Top]
     """The folder of each split; under the empty name where there is no split."""
@@ -57,12 +54,12 @@ class ClassFolders:
 
     @property
     def names(self) -> list[str]:
-        """The classes of all splits, in the order of the alphabet; those that differ in case only count once."""
+        """Return the classes of all splits, in the order of the alphabet; names that differ only in case count once."""
         return one_spelling(folder.name for top in self.tops.values() for folder in top.classes)
 
     @property
     def with_photographs(self) -> set[str]:
-        """The classes that have photographs already, in lower case."""
+        """Return the classes that have photographs already, in lower case."""
         folders = [folder for top in self.tops.values() for folder in top.classes]
         return {class_of(folder.name).casefold() for folder in folders if _content(folder) == _PHOTOGRAPHS}
 
@@ -70,8 +67,7 @@ class ClassFolders:
 def class_folders(root: Path) -> ClassFolders:
     """Find out what the folders in ``root`` are; a folder that is named as a split never becomes a class.
 
-    Raises:
-        DataError: folders are named as splits, but it cannot be told whether they are; or no folder is a class.
+    Raises DataError if folders named as splits may be classes, or no folder is a class.
     """
     folders = [one for one in folders_of(root) if one.name not in _OTHER and not (one / "run.json").is_file()]
     listed = class_file(root)
@@ -97,7 +93,7 @@ def class_folders(root: Path) -> ClassFolders:
 
 
 def _unwrapped(folder: Path) -> Path:
-    """The folder of a split in which class folders lie; archives often hold a folder in a folder of the same name."""
+    """Return the folder of a split that holds class folders; archives often add a folder of the same name."""
     inner = folders_of(folder)
     while len(inner) == 1 and split_of(inner[0].name) is not None and folders_of(inner[0]):
         folder, inner = inner[0], folders_of(inner[0])
@@ -105,7 +101,7 @@ def _unwrapped(folder: Path) -> Path:
 
 
 def why_not_class_folders(root: Path) -> str | None:
-    """Why a folder is not read as class folders unless ``--format`` says so; None where it is."""
+    """Explain why a folder is not read as class folders unless ``--format`` says so; None if it is."""
     try:
         found = class_folders(root)
     except DataError as error:
@@ -123,26 +119,17 @@ def why_not_class_folders(root: Path) -> str | None:
     return None
 
 
-def fits_class_folders(root: Path) -> bool:
-    """Whether there are at least two folders of photographs, none of them with a name that other layouts have."""
-    return why_not_class_folders(root) is None
-
-
-def read_class_folders(
-    root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False
-) -> StoredDataSet:
+def read_class_folders(draft: Draft) -> StoredDataSet:
     """Read ``ROOT/CLASS/*.jpg`` or ``ROOT/SPLIT/CLASS/*.jpg``; the folder's name is the only tag of its photographs.
 
-    Folders inside a class folder count for that class. Class 0 is the background and the others are the folders' names
-    in the order of the alphabet, unless ``classes.txt`` says otherwise. ``truth/CLASS/NAME.png`` holds truth masks, if
-    any.
-
-    Raises:
-        DataError: the folder has not this layout, there is no such split, or no photograph is usable.
+    Folders inside a class folder belong to that class. Class 0 is the background and the others are the folders' names
+    in the order of the alphabet, unless ``classes.txt`` says otherwise. ``truth/CLASS/NAME.png`` may hold masks.
     """
+    root = draft.root
     there = class_folders(root)
     splits = [name for name in there.tops if name]
-    tops = there.tops if split is None else {(one := chosen_split(root, split, splits)): there.tops[one]}
+    with_split = draft.split is None and bool(splits)
+    chosen = list(there.tops) if draft.split is None else draft.choose(splits)
     classes = class_file(root) or _table(root, there)
     spelling = Spelling(classes.names)
     if all(spelling.find(name) is None for name in there.names):
@@ -150,35 +137,28 @@ def read_class_folders(
             f"{root}: expected a folder for each class of classes.txt, got {enumeration(there.names)}; rename them"
         )
     _refuse_wrapper(there, listed=(root / "classes.txt").is_file())
-    with_split = split is None and bool(splits)
-    truth = ground_truth_files(root / "truth", _every_name(there, with_split) if (root / "truth").is_dir() else ())
+    draft.problems += _left_out(root, draft.split, there, [there.tops[name] for name in chosen])
+    draft.notes += _notes(there)
     quiet = Spelling(classes.names)  # its notes come with the photographs
-    shown = [
-        (path, _tags(full.split("/")[with_split], classes, quiet)[0] or None) for full, path in truth.by_name.items()
-    ]
-    numbers, problems = numbering(classes, root / "truth", shown), _left_out(root, split, there, list(tops.values()))
-    found: list[Found] = []
+    tags = {name: _tags(name.split("/")[with_split], classes, quiet).tags for name in _every_name(there, with_split)}
+    masks = named_masks(draft, classes, tags)
     days: list[str] = []
-    for name, top in tops.items():
-        for folder in top.classes:
-            tags, reason = _tags(folder.name, classes, spelling)
+    for name in chosen:
+        for folder in there.tops[name].classes:
+            tagged = _tags(folder.name, classes, spelling)
             listed = list_files(folder, SUFFIXES)
-            problems += listed.problems
+            draft.problems += listed.problems
             above = f"{name}/{folder.name}" if with_split else folder.name
-            for file in listed.files:
-                mask = truth.by_name.get(full := f"{above}/{name_of(file, SUFFIXES)}")
-                path, mask_file = folder / file, None if mask is None else MatchedMask(mask, numbers)
-                found.append(Found(full, str(path), path, tags, mask_file, reason))
+            draft.add(folder, listed.files, lambda file: tagged, masks, f"{above}/")  # noqa: B023
             days += sorted({f"{above}/{file.rpartition('/')[0]}" for file in listed.files if "/" in file})
-    remedy = "put photographs into a folder for each class"
-    notes = [*_notes(there, days), *spelling.notes, *numbers.notes]
-    return StoredDataSet(
-        str(root), classes, found, problems, remedy, notes, ignore_unknown, stray_ground_truth=truth.stray
-    )
+    if days:
+        draft.notes.append(f"folders inside a class folder count for its class: {enumeration(days, most=3)}")
+    draft.notes += spelling.notes
+    return draft.finish(classes, "put photographs into a folder for each class")
 
 
 def _refuse_wrapper(there: ClassFolders, listed: bool) -> None:
-    """Refuse one folder around the class folders, which would make a class of all."""
+    """Refuse a single folder around the class folders, which would make one class of all."""
     folders = [folder for top in there.tops.values() for folder in top.classes]
     if listed or len(folders) != 1 or any(path.suffix.lower() in SUFFIXES for path in folders[0].iterdir()):
         return
@@ -199,21 +179,22 @@ def _table(root: Path, there: ClassFolders) -> ClassTable:
     return table_of(names, root)
 
 
-def _tags(name: str, classes: ClassTable, spelling: Spelling) -> tuple[tuple[int, ...], str | None]:
+def _tags(name: str, classes: ClassTable, spelling: Spelling) -> Tagged:
     if classes.background and is_background(class_of(name)):
-        return (), None  # a negative
+        return Tagged()  # a negative
     if (label := spelling.read(class_of(name))) is None:
-        return (), f"its folder {printable(name)!r} is not a class in classes.txt; add it, or rename the folder"
-    return (label,), None
+        wrong = f"its folder {printable(name)!r} is not a class in classes.txt"
+        return Tagged(reason=f"{wrong}; add it, or rename the folder")
+    return Tagged((label,))
 
 
 def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence[_Top]) -> list[Problem]:
-    """Photographs beside the class folders, and folders that are no class."""
+    """Report photographs beside the class folders, and folders that are not a class."""
     problems = []
     for folder in dict.fromkeys([*(top.folder for top in tops), *([] if split else [root])]):
         loose = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file())
         for path in (one for one in loose if not is_hidden(one.name)):
-            reason = "it lies in no class folder, so nothing says what is in it; move it into one"
+            reason = "it lies outside the class folders, so its class is unknown; move it into one"
             problems.append(Problem(printable(str(path)), reason))
     for folder in (one for top in tops for one in top.others):
         example = next(path for path in sorted(folder.rglob("*")) if path.is_file() and not is_hidden(path.name))
@@ -226,13 +207,10 @@ def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence
     return problems
 
 
-def _notes(there: ClassFolders, days: Sequence[str]) -> list[str]:
+def _notes(there: ClassFolders) -> list[str]:
     full = there.with_photographs
     empty = [name for name in there.names if name.casefold() not in full]
-    notes = [f"no photograph yet in the class folders {enumeration(empty)}"] if empty else []
-    if days:
-        notes.append(f"folders inside a class folder count for its class: {enumeration(days, most=3)}")
-    return notes
+    return [f"no photograph yet in the class folders {enumeration(empty)}"] if empty else []
 
 
 def _top(folder: Path, folders: Sequence[Path]) -> _Top:
@@ -245,7 +223,7 @@ def _top(folder: Path, folders: Sequence[Path]) -> _Top:
 
 
 def _content(folder: Path) -> str:
-    """Whether a folder holds photographs, other files only, or none; links to folders are not followed."""
+    """Tell whether a folder holds photographs, only other files, or no files; links to folders are not followed."""
     kind, seen = _EMPTY, 0
     for _, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)] if seen < _MOST else []
@@ -259,8 +237,13 @@ def _content(folder: Path) -> str:
 
 
 def _every_name(there: ClassFolders, with_split: bool) -> Iterator[str]:
-    """The names that photographs of all splits have."""
+    """Yield the names of the photographs of all splits."""
     for name, top in there.tops.items():
         for folder in top.classes:
             above = f"{name}/{folder.name}" if with_split else folder.name
             yield from (f"{above}/{name_of(file, SUFFIXES)}" for file in list_files(folder, SUFFIXES).files)
+
+
+CLASS_FOLDERS = Reader(
+    "a folder of photographs for each class", lambda root: why_not_class_folders(root) is None, read_class_folders
+)

@@ -1,4 +1,4 @@
-"""The lines of ``classes.txt``, in the forms in which other programs write them."""
+"""Read the lines of ``classes.txt`` in the forms in which other programs write them."""
 
 import re
 from collections.abc import Sequence
@@ -13,14 +13,11 @@ _NUMBERED = re.compile(r"(\d{1,3})(\s*[:,\t]\s*|[.)]\s+|\s+)(\S.*)")
 
 
 def names_in(path: Path, text: str) -> tuple[list[str], list[str]]:
-    """Names of classes by id, and notes on how they were read.
+    """Return names of classes by id, and notes on how they were read.
 
-    Blank lines at the end do not count. Numbers from 0 before all names are dropped, and so is labelme's `__ignore__`
-    before the background.
-
-    Raises:
-        DataError: the text is JSON or YAML, has all names in one line, counts from 1, or has a blank line between names
-            (it would shift the ids).
+    Blank lines at the end are ignored. Numbers from 0 before all names are dropped, and so is labelme's `__ignore__`
+    before the background. Raises DataError if the text is JSON or YAML, has all names in one line, counts from 1, or
+    has a blank line between names (it would shift the ids).
     """
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
@@ -52,7 +49,7 @@ def _refuse_other_formats(path: Path, lines: Sequence[str]) -> None:
 
 
 def _without_numbers(path: Path, lines: list[str]) -> tuple[list[str], list[str]]:
-    """Names from a list such as ``0: cat``; with a blank alone after it a number may be part of the name."""
+    """Return the names of a list such as ``0: cat``; with only a blank after it, a number may be part of the name."""
     found = [_NUMBERED.fullmatch(line) for line in lines]
     matches = [match for match in found if match is not None]
     if not lines or len(matches) < len(lines):

@@ -1,4 +1,4 @@
-"""Class tables for layouts that name the classes, but say nothing of a background."""
+"""Make class tables for formats that name classes but do not mention a background."""
 
 import re
 import unicodedata
@@ -13,12 +13,12 @@ from dhr.errors import DataError
 
 
 def class_of(name: str) -> str:
-    """The name as it is compared: in Unicode's composed form, without blanks around it."""
+    """Return the name as it is compared: in Unicode's composed form, without blanks around it."""
     return unicodedata.normalize("NFC", name).strip()
 
 
 def one_spelling(names: Iterable[str]) -> list[str]:
-    """Distinct names in the order of the alphabet; of those that differ in case only, the most frequent.
+    """Return distinct names in the order of the alphabet; of names that differ only in case, the most frequent one.
 
     >>> one_spelling(["mug", "Jar", "jar", "jar"])
     ['jar', 'mug']
@@ -30,13 +30,10 @@ def one_spelling(names: Iterable[str]) -> list[str]:
 
 
 def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROUND) -> ClassTable:
-    """A background, then ``names`` as they come; a background among them is the same one.
+    """Make a table of a background, then ``names`` in their order; a background among them is the same one.
 
-    ``background`` is its name; None if the set has none.
-
-    Raises:
-        DataError: there is none, there are too many, one stands there twice, or one is fit for no tag: empty, with
-            ``;`` (which joins tags) or control characters.
+    ``background`` is its name, or None for a set without it. Raises DataError if there are no names or too many, one
+    occurs twice, or one cannot be a tag: empty, with ``;`` (which joins tags) or control characters.
     """
     found: list[str] = []
     for name in names:
@@ -49,7 +46,7 @@ def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROU
             found.append(clean)
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
-        raise DataError(f"{path}: the class names {enumeration(twice)} stand there twice; rename or join them")
+        raise DataError(f"{path}: the class names {enumeration(twice)} occur twice; rename or join them")
     most = VOID - (background is not None)
     if not 1 <= len(found) <= most:
         raise DataError(f"{path}: expected 1 to {most} classes, got {len(found)}; correct them")

@@ -1,4 +1,4 @@
-"""The class table that ``dhr export`` writes beside masks of other formats, which hold names at most."""
+"""Write and read the class table of ``dhr export`` beside masks of other formats, which hold only names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,8 @@ _MOST = 1_000_000  # bytes
 
 
 def class_record(classes: ClassTable) -> dict[str, Any]:
-    """Return what a reader needs to make the same table: all names in their order, and whether the first is background.
+    """Return the data that a reader needs to make the same table: all names in order, and whether the first is
+    background.
 
     >>> class_record(ClassTable(("background", "cat"), background=True))
     {'classes': ['background', 'cat'], 'background': True}
@@ -30,10 +31,10 @@ def class_record(classes: ClassTable) -> dict[str, Any]:
 
 
 def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] | None:
-    """Return the classes ``names`` in the order of a record, and its name of the background, None where it has none.
+    """Return the classes ``names`` in the order of a record, and its name of the background (None without one).
 
-    The classes are those of the file that the record stands in, as another program may have changed them since: those
-    that the record lacks come last. Without a usable record the result is None.
+    The names are those of the file with the record; another program may have changed them since. Those that the record
+    lacks come last. Without a usable record the result is None.
 
     >>> recorded({"classes": ["sky", "sea"], "background": False}, ["sea", "fog", "sky"])
     (['sky', 'sea', 'fog'], None)
@@ -51,7 +52,7 @@ def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] 
 
 
 def read_record(root: Path) -> dict[str, Any]:
-    """Read :data:`RECORD_FILE` of a folder; empty if there is none, or something else."""
+    """Read :data:`RECORD_FILE` of a folder; return an empty dictionary if it is missing or is something else."""
     path = root / RECORD_FILE
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""``classes.txt`` and ``supercategories.csv``: the names of the classes, and what belongs together."""
+"""Read ``classes.txt`` and ``supercategories.csv``."""
 
 import codecs
 import csv
@@ -17,14 +17,13 @@ from dhr.files import read_regular
 
 
 def read_classes(path: Path) -> ClassTable:
-    """Read ``classes.txt``: one name a line, the first has id 0; see :func:`~dhr.data.class_list.names_in`.
+    """Read ``classes.txt``: one name per line, the first has id 0; see :func:`~dhr.data.class_list.names_in`.
 
-    A first line ``background`` (in any case, and with ``_`` around it) makes class 0 the background: every photograph
-    has it, none is tagged with it.
+    A first line ``background`` (in any case, with or without ``_`` around it) makes class 0 the background: it is in
+    every photograph and is never tagged.
 
-    Raises:
-        DataError: no such file, no class, over 255 classes, a name twice, lines that are no names, a name that tags
-            cannot hold, or a background that is not in the first line.
+    Raises DataError if the file is missing or has no class, over 255 classes, a name twice, lines that are not names, a
+    name that tags cannot hold, or a background that is not in the first line.
     """
     lines, notes = names_in(path, read_text(path))
     first_line: dict[str, int] = {}
@@ -54,12 +53,10 @@ def read_classes(path: Path) -> ClassTable:
 
 
 def with_supers(classes: ClassTable, path: Path) -> ClassTable:
-    """The table with the super-classes of a CSV file with columns ``class`` and ``supercategory``; others are ignored.
+    """Add the super-classes of a CSV file with columns ``class`` and ``supercategory``; other columns are ignored.
 
-    Classes of the file that the table lacks are ignored too; the background may be left out.
-
-    Raises:
-        DataError: the file cannot be read or lacks a column, or lacks a class or puts it into two super-classes.
+    Classes that the table lacks are ignored too; the background may be missing. Raises DataError if the file cannot be
+    read, lacks a column or a class, or puts a class into two super-classes.
     """
     found: dict[str, str] = {}
     rows = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True, restval="")
@@ -84,17 +81,24 @@ def with_supers(classes: ClassTable, path: Path) -> ClassTable:
     return replace(classes, supers=tuple(found[name] for name in classes.names))
 
 
+def class_file(root: Path) -> ClassTable | None:
+    """Read ``classes.txt`` of a folder, and ``supercategories.csv`` if it exists; None without ``classes.txt``."""
+    path, supers = root / "classes.txt", root / "supercategories.csv"
+    if not path.is_file():
+        return None
+    classes = read_classes(path)
+    return with_supers(classes, supers) if supers.is_file() else classes
+
+
 MAX_TEXT = 2_000_000_000
 """Largest text file, bytes; COCO's largest file of annotations has a quarter of it."""
 
 
 def read_text(path: Path, most: int = MAX_TEXT) -> str:
-    """A UTF-8 file, with or without byte-order mark, in Unicode's composed form (NFC), as names are compared.
+    """Read a UTF-8 file, with or without byte-order mark, in Unicode's composed form (NFC), as names are compared.
 
-    UTF-16 is read as well where its byte-order mark tells it. In which other encoding a text is cannot be seen.
-
-    Raises:
-        DataError: it is missing, no regular file, larger than ``most`` bytes, cannot be read, or is not UTF-8.
+    UTF-16 is read too if it has a byte-order mark; other encodings cannot be recognised. Raises DataError if the file
+    is missing, not a regular file, larger than ``most`` bytes, unreadable, or not UTF-8.
     """
     try:
         content = read_regular(path, most)
@@ -111,12 +115,12 @@ def read_text(path: Path, most: int = MAX_TEXT) -> str:
         ) from error
 
 
-def enumeration(names: Iterable[str], most: int = 8) -> str:
-    """Some names for a message.
+def enumeration(names: Iterable[str], most: int = 8, quoted: bool = True) -> str:
+    """List some names for a message.
 
     >>> enumeration(["cat", "dog", "owl"], most=2)
     "'cat', 'dog' and 1 more"
     """
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
+    return ", ".join(repr(name) if quoted else name for name in names[:most]) + more

@@ -1,4 +1,4 @@
-"""COCO 2014 and 2017, and own annotations in COCO's format: tags and ground truth from the objects."""
+"""COCO 2014 and 2017, and other annotations in COCO's format: tags and ground truth from the objects."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,64 +11,41 @@ from dhr.data.benchmarks import benchmark
 from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import read_record, recorded
 from dhr.data.classes import enumeration
-from dhr.data.coco_content import Annotation, CocoContent, Image, read_coco_content
+from dhr.data.coco_content import CocoContent, Image, read_coco_content
 from dhr.data.coco_files import CocoFile, coco_files
 from dhr.data.coco_objects import Identity
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of, printable
+from dhr.data.listing import list_files, name_of, printable
+from dhr.data.names import Names
 from dhr.data.painted import PaintedObject, painted
 from dhr.data.places import no_split
-from dhr.data.samples import VOID, ClassTable, Problem
-from dhr.data.stored import Found, StoredDataSet
+from dhr.data.samples import VOID, ClassTable, Problem, Tagged
+from dhr.data.stored import Draft, Found, Reader, StoredDataSet
 from dhr.errors import DataError
-from dhr.progress import Progress
 
 
-def fits_coco(root: Path) -> bool:
-    """Whether there is a file of COCO's format, as :func:`~dhr.data.coco_files.coco_files` looks for it."""
-    return bool(coco_files(root))
-
-
-def read_coco(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
+def read_coco(draft: Draft) -> StoredDataSet:
     """Read COCO's instances: class 0 is the background, the categories follow in the order of their ids, without gaps.
 
-    An annotation file is read once and an object at a time; outlines are kept as arrays. Objects without outline are
-    tagged as well. Crowds are tagged, and void in the ground truth if there are other objects of their class in the
-    file; a class that has crowds alone was exported from brush strokes, and its crowds are objects.
-
-    Raises:
-        DataError: the folder has not this layout, there is no such split, the file is damaged, or no photograph is
-            usable.
+    An annotation file is read one object at a time; outlines are kept as arrays. Objects without outline tag as well.
+    Crowds tag, and are void in the ground truth if the file has other objects of their class. A class with crowds
+    alone was exported from brush strokes, so its crowds are objects.
     """
-    chosen = _chosen(root, split)
-    contents = [(file, read_coco_content(file.path, progress)) for file in chosen]
+    chosen = _chosen(draft.root, draft.split)
+    contents = [(file, read_coco_content(file.path, draft.progress)) for file in chosen]
     if contents[0][1].record is None:
-        contents[0][1].record = read_record(root)
-    notes: list[str] = []
-    classes = _table([content for _, content in contents], notes)
-    problems: list[Problem] = []
-    by_path: dict[Path, list[Found]] = defaultdict(list)
+        contents[0][1].record = read_record(draft.root)
+    classes = _table([content for _, content in contents], draft.notes)
+    by_path: dict[str, list[Found]] = defaultdict(list)
     for file, content in contents:
-        problems += content.problems
-        for one in _Photographs(file, content, classes, notes, problems).found():
-            assert isinstance(one.image, Path)
-            by_path[one.image].append(one)
+        draft.problems += content.problems
+        for one in _Photographs(file, content, classes, draft).found():
+            by_path[str(one.image)].append(one)
     several = ", ".join(file.path.name for file in chosen)
-    found = [
-        one if len(same) == 1 else replace(one, reason=f"several of {several} name it; open one split at a time")
-        for same in by_path.values()
-        for one in same[:1]
-    ]
-    where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(
-        where,
-        classes,
-        found,
-        problems,
-        "there is no image in the annotations",
-        tuple(dict.fromkeys(notes)),
-        ignore_unknown,
-    )
+    twice = Tagged(reason=f"several of {several} name it; open one split at a time")
+    for same in by_path.values():
+        draft.found.append(same[0] if len(same) == 1 else replace(same[0], tagged=twice))
+    return draft.finish(classes, "there is no image in the annotations")
 
 
 def _chosen(root: Path, split: str | None) -> list[CocoFile]:
@@ -91,7 +68,7 @@ def _chosen(root: Path, split: str | None) -> list[CocoFile]:
 
 
 def _table(contents: Sequence[CocoContent], notes: list[str]) -> ClassTable:
-    """The class table of all files; it is that of the first, by name."""
+    """Make the class table of all files, which must agree by name; its order is that of the first."""
     used = {content.name_of(number) for content in contents for number in content.used()}
     first, *others = contents
     order = _order(first, used, notes)
@@ -116,7 +93,9 @@ def _table(contents: Sequence[CocoContent], notes: list[str]) -> ClassTable:
 
 
 def _order(content: CocoContent, used: set[str | None], notes: list[str]) -> list[Identity]:
-    """Categories that are classes, by id: not the background, not a second one of the same name, no unused root."""
+    """Return the categories that are classes, by id: without background, second ones of the same name, and unused
+    roots.
+    """
     by_name: dict[str, list[Identity]] = defaultdict(list)
     for number in sorted(content.names, key=lambda one: (isinstance(one, str), one if isinstance(one, int) else 0)):
         by_name[class_of(content.names[number])].append(number)
@@ -139,13 +118,12 @@ def _order(content: CocoContent, used: set[str | None], notes: list[str]) -> lis
 
 @dataclass(frozen=True)
 class _Photographs:
-    """Finds the photographs of a file, and what is in them."""
+    """Finds the photographs of a file and their objects."""
 
     file: CocoFile
     content: CocoContent
     classes: ClassTable
-    notes: list[str]
-    problems: list[Problem]
+    draft: Draft
 
     def found(self) -> list[Found]:
         images, labels = self.file.images, self._labels()
@@ -159,11 +137,13 @@ class _Photographs:
             if len(files) > 1:
                 reason = f"several photographs bear this name, {enumeration(files, most=3)}; write its suffix"
             if reason:
-                self.problems.append(Problem(printable(one.file), f"{self.content.path} {one.place}: {reason}"))
+                self.draft.problems.append(Problem(printable(one.file), f"{self.content.path} {one.place}: {reason}"))
             else:
                 by_file[files[0]].append(one)
         self._note_twice(by_file)
-        self._refuse_strays()
+        for number in self._strangers[:20]:
+            reason = f"annotations name the image {printable(str(number))[:80]}, which does not exist; remove them"
+            self.draft.problems.append(Problem(str(self.content.path), reason))
         crowds = self._crowds(labels)
         shared = {number: list(meant.values()) for number, meant in bearers.items() if len(meant) > 1}
         return [
@@ -172,18 +152,18 @@ class _Photographs:
         ]
 
     def _shared(self, path: Path, file: str, same: list[Image], shared: dict[Identity, list[str]]) -> Found | None:
-        """A photograph that is left out, as nobody knows which objects are its own."""
+        """Leave out a photograph if its id is shared: its objects cannot be known."""
         for image in same:
             if image.number in shared:
                 names = enumeration(map(printable, shared[image.number]), most=3)
                 reason = f"its id {printable(str(image.number))[:80]} is that of several images, {names}"
                 where = f"{self.content.path} {image.place}"
                 full = f"{where}: {reason}; give each an id of its own"
-                return Found(name_of(file, SUFFIXES), str(path), path, (), None, full)
+                return Found(name_of(file, SUFFIXES), path, Tagged(reason=full))
         return None
 
     def _labels(self) -> dict[Identity, int]:
-        """Class id of each category; an unused root has none."""
+        """Return the class id of each category; an unused root has none."""
         ids = {name: label for label, name in enumerate(self.classes.names)}
         known = {number: self.content.name_of(number) or "" for number in self.content.names}
         return {
@@ -196,7 +176,7 @@ class _Photographs:
         alone = self.content.crowds_alone()
         named = sorted({self.classes.names[labels[one]] for one in alone if one in labels})
         if named:
-            self.notes.append(
+            self.draft.notes.append(
                 f"{self.content.path.name}: all objects of {enumeration(named)} are crowd regions (iscrowd: 1), which "
                 "are taken for objects"
             )
@@ -212,47 +192,45 @@ class _Photographs:
             unread = unread or self.content.unread.get(image.number)
             for one in self.content.objects.get(image.number, []):
                 if one.category not in labels:
-                    unread = unread or self._unknown(one)
+                    what = f"an object of the category {printable(str(one.category))[:80]}, which does not exist,"
+                    unread = unread or f"{self.content.path} {one.painted.place}: {what}"
                     continue
                 label = labels[one.category]
                 tags.add(label)
                 void = one.crowd and one.category not in crowds_alone
                 objects.append(_placed(one.painted, VOID if void else label, image))
-        if not tags and unread is None and self._strays:
+        if not tags and unread is None and (self.content.homeless or self._strangers):
             unread = f"{self.content.path}: an object whose image is unknown, and which may be in this photograph,"
         for image in same:
             objects += [_placed(one, VOID, image) for one in self.content.void.get(image.number, [])]
         foreground = tuple(tags - {0}) if self.classes.background else tuple(tags)
-        rest = 0 if self.classes.background else VOID
-        truth = painted(self.content.path, path, objects, rest)
-        return Found(name_of(file, SUFFIXES), str(path), path, foreground, truth, unread=unread)
+        truth = painted(self.content.path, path, objects, self.classes)
+        return Found(name_of(file, SUFFIXES), path, Tagged(foreground, unread=unread), truth)
 
     @cached_property
-    def _strays(self) -> bool:
-        """Whether objects belong to no image of the file: then nobody knows that a photograph shows nothing."""
+    def _strangers(self) -> list[Identity]:
+        """Return images with objects that the file does not list: a photograph without objects may not be empty."""
         known = {one.number for one in self.content.images}
-        return self.content.homeless > 0 or not known.issuperset(self.content.objects)
-
-    def _unknown(self, one: Annotation) -> str:
-        number = printable(str(one.category))[:80]
-        return f"{self.content.path} {one.painted.place}: an object of the category {number}, which does not exist,"
+        return [one for one in self.content.objects if one not in known]
 
     def _note_twice(self, by_file: dict[str, list[Image]]) -> None:
         twice = {file: same for file, same in by_file.items() if len(same) > 1}
         if twice:
             file, same = next(iter(twice.items()))
             ids = " and ".join(printable(str(one.number))[:40] for one in same[:3])
-            self.notes.append(
+            self.draft.notes.append(
                 f"{self.content.path.name}: photographs that occur under several ids: {len(twice)}, such as "
                 f"{printable(file)!r} ({ids}); their objects are taken together"
             )
 
-    def _refuse_strays(self) -> None:
-        known = {one.number for one in self.content.images}
-        for number in [one for one in self.content.objects if one not in known][:20]:
-            reason = f"annotations name the image {printable(str(number))[:80]}, which does not exist; remove them"
-            self.problems.append(Problem(str(self.content.path), reason))
-
 
 def _placed(one: PaintedObject, label: int, image: Image) -> PaintedObject:
     return replace(one, label=label, drawn=one.drawn or image.drawn)
+
+
+COCO = Reader(
+    "annotations/instances_SPLIT.json with images/SPLIT/, or another JSON file of COCO's format",
+    lambda root: bool(coco_files(root)),
+    read_coco,
+    published=True,
+)

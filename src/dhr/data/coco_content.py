@@ -1,4 +1,4 @@
-"""What a file of COCO's format holds, as far as it can be read without the photographs."""
+"""Read a file of COCO's format, as far as that is possible without the photographs."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -11,7 +11,8 @@ from dhr.data.classes import enumeration, read_text
 from dhr.data.coco_objects import Identity, coco_object, identity, is_crowd, place_of, whole_size
 from dhr.data.json_text import members
 from dhr.data.listing import printable
-from dhr.data.painted import PaintedObject, Size
+from dhr.data.outlines import Size
+from dhr.data.painted import PaintedObject
 from dhr.data.problems import problem_lines
 from dhr.data.samples import VOID, Problem
 from dhr.errors import DataError
@@ -42,13 +43,13 @@ class Annotation:
 
 @dataclass
 class CocoContent:
-    """What an annotation file holds."""
+    """The content of an annotation file."""
 
     path: Path
     names: dict[Identity, str] = field(default_factory=dict)
     """Name of each category."""
     uppers: dict[Identity, str] = field(default_factory=dict)
-    """Its super-category, where it has one."""
+    """Its super-category, if it has one."""
     images: list[Image] = field(default_factory=list)
     objects: dict[Identity, list[Annotation]] = field(default_factory=lambda: defaultdict(list))
     """By image."""
@@ -60,14 +61,14 @@ class CocoContent:
     """Annotations that name no image."""
     problems: list[Problem] = field(default_factory=list)
     record: Any = None
-    """What ``dhr export`` noted of the classes; see :mod:`dhr.data.class_record`."""
+    """The record of the classes by ``dhr export``; see :mod:`dhr.data.class_record`."""
 
     def used(self) -> set[Identity]:
-        """Categories that have an object."""
+        """Return the categories that have an object."""
         return {one.category for some in self.objects.values() for one in some}
 
     def crowds_alone(self) -> set[Identity]:
-        """Categories of which there are crowd regions, but no ordinary object in the whole file.
+        """Return categories with crowd regions but without any ordinary object in the file.
 
         Programs that export brush strokes write all of them as crowds. Real crowds stand beside objects.
         """
@@ -75,16 +76,15 @@ class CocoContent:
         return {number for number in self.used() if self.name_of(number) not in ordinary}
 
     def name_of(self, category: Identity) -> str | None:
-        """Name of a category as it is compared."""
+        """Return the name of a category as it is compared."""
         name = self.names.get(category)
         return None if name is None else class_of(name)
 
 
 def read_coco_content(path: Path, progress: Progress) -> CocoContent:
-    """Read a file of COCO's format, an element at a time.
+    """Read a file of COCO's format, one element at a time.
 
-    Raises:
-        DataError: it cannot be read, is no JSON, or has no category.
+    Raises DataError if it cannot be read, is not JSON, or has no category.
     """
     content = CocoContent(path)
     keys: set[str] = set()

@@ -1,4 +1,4 @@
-"""Where the files of COCO's format lie, and their photographs."""
+"""Find the files of COCO's format, and their photographs."""
 
 import re
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class CocoFile:
 def coco_files(root: Path) -> dict[str, CocoFile]:
     """Find the annotation files of a folder, by split.
 
-    These are ``annotations/instances_SPLIT.json`` and ``SPLIT/_annotations.coco.json``; else any file of COCO's format
-    in the folder or in ``annotations/``, whose name is the split.
+    They are ``annotations/instances_SPLIT.json`` and ``SPLIT/_annotations.coco.json``; otherwise all files of COCO's
+    format in the folder or in ``annotations/``, whose names are the splits.
     """
     found = {
         path.stem.removeprefix(_PREFIX): CocoFile(path, _photographs(root, path.stem.removeprefix(_PREFIX)))
@@ -56,7 +56,7 @@ def _photographs(root: Path, split: str) -> Path | None:
 
 
 def _is_coco(path: Path) -> bool:
-    """Whether the ends of a file look like COCO's; the file is not read."""
+    """Tell whether beginning and end of a file look like COCO's, without reading all of it."""
     try:
         with open_regular(path) as file:
             head = file.read(_END)

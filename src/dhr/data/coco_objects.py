@@ -1,4 +1,4 @@
-"""Annotations of COCO files: ids in any form, outlines in any form, objects to be painted."""
+"""Read annotations of COCO files: ids and outlines in any form."""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from dhr.data.images import MAX_PIXELS
+from dhr.data.image_files import MAX_PIXELS
 from dhr.data.listing import printable
-from dhr.data.painted import Outline, PaintedObject, Patch, Runs, Size, polygons
+from dhr.data.outlines import Outline, Patch, Runs, Size, polygons
+from dhr.data.painted import PaintedObject
 
 Identity = int | str
 """An id as it is compared: 7, 7.0 and "7" are one."""
@@ -32,7 +33,7 @@ def identity(value: Any) -> Identity | None:
 
 
 def place_of(value: dict[str, Any], line: int, kind: str = "annotation") -> str:
-    """Name an element of the file for messages: by its line, and by its id, as many files have one line only.
+    """Name an element for messages: by its line, and by its id, as many files have one line only.
 
     >>> place_of({"id": 12}, 1)
     'line 1 (annotation 12)'
@@ -42,7 +43,7 @@ def place_of(value: dict[str, Any], line: int, kind: str = "annotation") -> str:
 
 
 def whole_size(height: Any, width: Any) -> Size | None:
-    """Return height and width as whole numbers; None unless both are numbers of pixels that a picture can have."""
+    """Return height and width as whole numbers; None unless a picture can have them."""
     found = identity(height), identity(width)
     if not all(isinstance(one, int) and one >= 1 for one in found) or found[0] * found[1] > MAX_PIXELS:  # type: ignore[operator]
         return None
@@ -50,18 +51,14 @@ def whole_size(height: Any, width: Any) -> Size | None:
 
 
 def is_crowd(annotation: dict[str, Any]) -> bool | None:
-    """Whether ``iscrowd`` says so; None if it says neither."""
+    """Read ``iscrowd``; None for other values than 0 and 1."""
     return {0: False, 1: True, None: False}.get(_hashable(annotation.get("iscrowd")))
 
 
 def coco_object(annotation: dict[str, Any], label: int, place: str, drawn: Size | None) -> PaintedObject:
-    """Make an object of an annotation, as far as that can be without the photograph.
+    """Make an object of an annotation, as far as that is possible without the photograph.
 
-    Args:
-        annotation: as it stands in the file.
-        label: its class.
-        place: where it stands.
-        drawn: size of the picture according to the file; run lengths have their own.
+    ``place`` is for messages; ``drawn`` is the picture's size according to the file (run lengths have their own).
     """
     try:
         if is_crowd(annotation) is None:
@@ -112,23 +109,21 @@ def _runs(value: Any) -> tuple["Runs | CodedRuns", Size]:
 
 @dataclass(frozen=True, slots=True)
 class CodedRuns:
-    """COCO's compressed run lengths, as they stand in the file."""
+    """COCO's compressed run lengths, as they are in the file."""
 
     counts: str
     size: Size
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
-        """Decoded and painted; see :meth:`~dhr.data.painted.Outline.patch`."""
+        """Decode and paint; see :meth:`~dhr.data.painted.Outline.patch`."""
         return Runs(run_lengths(self.counts), 0, 0, self.size, by_column=True).patch(drawn, canvas)
 
 
 def run_lengths(text: str) -> Int64[np.ndarray, " n"]:
-    """Decode COCO's compressed text: base 32, least digit first, differences to the last but one.
+    """Decode COCO's compressed text: base 32, lowest digit first, differences to the last but one.
 
-    Decoded here, as the library's decoder trusts the numbers, and would write where they lead.
-
-    Raises:
-        ValueError: it is damaged.
+    This decoder does not trust the numbers; the library's would write wherever they point. Raises ValueError if the
+    text is damaged.
     """
     counts: list[int] = []
     value, shift = 0, 0

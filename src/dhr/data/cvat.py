@@ -8,14 +8,16 @@ import numpy as np
 
 from dhr.data.annotated import Annotated, Annotation, Thing, annotated_data
 from dhr.data.classes import enumeration
-from dhr.data.images import MAX_PIXELS, SUFFIXES
-from dhr.data.listing import Names, list_files, printable
-from dhr.data.painted import Outline, Runs, Size, ellipse, polygons
+from dhr.data.image_files import MAX_PIXELS
+from dhr.data.images import SUFFIXES
+from dhr.data.listing import list_files, printable
+from dhr.data.names import Names
+from dhr.data.outlines import Outline, Runs, Size, ellipse, polygons
 from dhr.data.places import first_folder, head_of
-from dhr.data.stored import StoredDataSet
+from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.data.xml_text import Element, top_elements
 from dhr.errors import DataError
-from dhr.progress import Progress
+from dhr.words import one_line
 
 _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")
@@ -25,7 +27,7 @@ _EXPORT = "export it as 'CVAT for images 1.1'"
 
 
 def _files(root: Path) -> list[Path]:
-    """``annotations.xml``, and others of the kind: several jobs or subsets may lie in one folder."""
+    """Return ``annotations.xml`` and others of its kind: several jobs or subsets may be in one folder."""
     found = [root / _FILE] if (root / _FILE).is_file() else []
     for path in sorted(root.glob("*.xml")):
         if path.name != _FILE and path.is_file() and _ROOT.search(head_of(path)):
@@ -33,21 +35,14 @@ def _files(root: Path) -> list[Path]:
     return found
 
 
-def fits_cvat(root: Path) -> bool:
-    """Whether there is ``annotations.xml``, or another file of CVAT's annotations."""
-    return bool(_files(root))
-
-
-def read_cvat(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
+def read_cvat(draft: Draft) -> StoredDataSet:
     """Read ``annotations.xml`` with its photographs in ``images/`` or beside it.
 
-    Classes are those of ``classes.txt``, else the background and then the labels of the task in their order; the points
-    of a skeleton are none. Polygons, masks and ellipses are ground truth; tags, boxes, points, lines, cuboids and
-    skeletons tag only. An image without annotations shows none of the classes.
-
-    Raises:
-        DataError: there is no such file, it is damaged or has a DOCTYPE, is of a video, or no photograph is usable.
+    Classes are those of ``classes.txt``, else the background and then the labels of the task in their order, without
+    the points of skeletons. Polygons, masks and ellipses are ground truth; tags, boxes, points, lines, cuboids and
+    skeletons only tag. An image without annotations shows none of the classes.
     """
+    root = draft.root
     files = _files(root)
     if not files:
         raise DataError(f"{root}: expected CVAT's {_FILE} in it, found none; {_EXPORT}")
@@ -73,13 +68,11 @@ def read_cvat(root: Path, split: str | None, progress: Progress, ignore_unknown:
                 others[printable(one.tag)[:60]] = None
         if others:
             notes.append(f"{path.name} has elements beside its images that are not read: {enumeration(others, most=4)}")
-    return annotated_data(
-        root, split, images, Annotated(files[0], annotations, [*labels], tuple(notes)), ignore_unknown
-    )
+    return annotated_data(draft, images, Annotated(files[0], annotations, [*labels], tuple(notes)))
 
 
 def _labels(meta: Element) -> list[str]:
-    """Labels of a task, project or job, or of several; those with a parent are points of a skeleton."""
+    """Return the labels of tasks, projects or jobs; those with a parent are points of a skeleton."""
     found, parts = [], [meta]
     for part in parts:  # which grows
         found += [label.first("name") for label in part.all("label") if not label.first("parent")]
@@ -88,7 +81,7 @@ def _labels(meta: Element) -> list[str]:
 
 
 def _name(image: Element, names: Names) -> str:
-    """The name of an image; exports put photographs below a folder for their subset, which the name lacks."""
+    """Return the name of an image; exports put photographs into a folder for their subset, which the name lacks."""
     name, subset = image.attributes.get("name", "").strip(), image.attributes.get("subset", "")
     if not name or (not subset and names.find(name)[0]):
         return name
@@ -123,7 +116,7 @@ def _thing(shape: Element, label: str, what: str, drawn: Size | None) -> Thing:
         try:
             outline = read(shape.attributes)
         except (KeyError, ValueError, OverflowError) as error:
-            missing = f"is damaged ({' '.join(str(error).split())[:200]})"
+            missing = f"is damaged ({one_line(error, 200)})"
     layer = shape.attributes.get("z_order", "")
     return Thing(
         label, what, outline, None if outline else missing, drawn,
@@ -157,3 +150,6 @@ def _mask(given: dict[str, str]) -> Outline:
 
 
 _OUTLINES: dict[str, Callable[[dict[str, str]], Outline]] = {"polygon": _polygon, "ellipse": _ellipse, "mask": _mask}
+
+
+CVAT = Reader("annotations.xml", lambda root: bool(_files(root)), read_cvat)

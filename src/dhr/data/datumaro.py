@@ -1,8 +1,8 @@
-"""Formats of datumaro that hold masks, read with the library: what ``dhr export --to datumaro`` wrote.
+"""Formats of datumaro that hold masks, read with the library: the files of ``dhr export --to datumaro``.
 
-The library runs nothing that a file holds (pickles are read by one format only, which is none of ours), but it trusts
-sizes. What it would read is looked at before, run lengths are decoded by :mod:`dhr.data.coco_objects`, and photographs
-are opened by us, and only if they were listed.
+The library runs nothing that a file holds (only one format, which is excluded, uses pickles), but it trusts sizes. So
+files are checked first, :mod:`dhr.data.coco_objects` decodes run lengths, and dhr opens the photographs, and only
+listed ones.
 """
 
 import importlib
@@ -20,16 +20,20 @@ from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import read_record, recorded
 from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
-from dhr.data.images import MAX_PIXELS, SUFFIXES, read_size
-from dhr.data.listing import Names, escapes, key_of, list_files, printable
-from dhr.data.painted import PaintedObject, ellipse, painted, polygons
+from dhr.data.image_files import MAX_PIXELS
+from dhr.data.images import SUFFIXES, read_size
+from dhr.data.listing import escapes, key_of, list_files, printable
+from dhr.data.names import Names
+from dhr.data.outlines import ellipse, polygons
+from dhr.data.painted import PaintedObject, painted
 from dhr.data.places import no_split
-from dhr.data.samples import VOID, ClassTable, Problem
-from dhr.data.stored import Found, StoredDataSet
+from dhr.data.samples import VOID, ClassTable, Problem, Tagged
+from dhr.data.stored import Draft, Found, Reader, StoredDataSet
 from dhr.data.xml_text import top_elements
 from dhr.errors import DataError, ItemError
 from dhr.files import open_regular
-from dhr.progress import Progress, Step
+from dhr.progress import Step
+from dhr.words import one_line
 
 DATUMARO_FORMATS = (
     *("arrow", "camvid", "cityscapes", "coco", "coco_instances", "coco_panoptic", "coco_stuff", "cvat", "datumaro"),
@@ -47,24 +51,16 @@ _JSON = re.compile(rb'\s*\{\s*"dm_format_version"')
 _DRAWN = ("mask", "polygon", "ellipse")
 
 
-def fits_datumaro(root: Path) -> bool:
-    """Whether there is ``dhr.json`` with a format of datumaro, or its own JSON, arrow or binary files."""
-    return _format(root) is not None
-
-
-def read_datumaro(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
+def read_datumaro(draft: Draft) -> StoredDataSet:
     """Read a folder in one of :data:`DATUMARO_FORMATS`, with its photographs in it or in ``images/``.
 
-    Classes are those that ``dhr export`` noted in ``dhr.json``, else the background and then the labels. All masks are
-    decoded once, and kept compressed.
-
-    Raises:
-        DataError: the format is not known, the library is missing or fails, there is no such split, or no photograph
-            is usable.
+    Classes are those that ``dhr export`` recorded in ``dhr.json``, else the background and then the labels. All masks
+    are decoded once, and kept compressed.
     """
+    root, split = draft.root, draft.split
     record, kind = read_record(root), _format(root)
     if kind in _COCO:
-        return read_coco(root, split, progress, ignore_unknown)
+        return read_coco(draft)
     _check(root)
     items, labels = _import(root, kind)
     subsets = sorted({str(item.subset) for item in items})
@@ -74,14 +70,11 @@ def read_datumaro(root: Path, split: str | None, progress: Progress, ignore_unkn
     make = _Maker(root, labels, classes)
     drawn = [one for item in items for one in item.annotations if _kind(one) in _DRAWN]
     ordinary = frozenset(one.label for one in drawn if not _is_crowd(one))
-    problems: list[Problem] = []
-    found: list[Found] = []
-    for done, item in enumerate(items):
+    for done, item in enumerate(items, start=1):
         if split is None or str(item.subset) == split:
-            found += make(item, problems, ordinary)
-        progress(Step("open", done + 1, len(items)))
-    where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, "put the photographs into images/", (), ignore_unknown)
+            draft.found += make(item, draft.problems, ordinary)
+        draft.progress(Step("open", done, len(items)))
+    return draft.finish(classes, "put the photographs into images/")
 
 
 def _format(root: Path) -> str | None:
@@ -102,10 +95,10 @@ def _format(root: Path) -> str | None:
 
 
 def _check(root: Path) -> None:
-    """Refuse what the library would wait for, read without end, or unpack into more memory than there is.
+    """Refuse files that the library would read without end, or unpack into more memory than there is.
 
-    Raises:
-        DataError: a file is a pipe or a device, too large, or an image of too many pixels; or a link to a folder.
+    Raises DataError for a pipe or a device, a file that is too large, an image of too many pixels, or a link to a
+    folder.
     """
     for path in sorted(root.rglob("*")):
         if path.is_dir():
@@ -142,11 +135,7 @@ def _check_xml(path: Path) -> None:
 
 
 def _import(root: Path, kind: str | None) -> tuple[list[Any], list[str]]:
-    """All items, and the names of the labels.
-
-    Raises:
-        DataError: the library is missing, or fails.
-    """
+    """Return all items, and the names of the labels; raise DataError if the library is missing or fails."""
     try:
         datumaro = importlib.import_module("datumaro")
     except ImportError as error:
@@ -170,7 +159,7 @@ def _import(root: Path, kind: str | None) -> tuple[list[Any], list[str]]:
     except DataError:
         raise
     except Exception as error:  # each of its formats fails in its own way
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error, 200)
         raise DataError(f"{root}: datumaro cannot read it as {kind or 'any'}: {reason}; export it again") from error
     return sorted(items, key=lambda item: str(item.id)), [class_of(str(one.name)) for one in categories]
 
@@ -193,12 +182,11 @@ class _Maker:
         self._ids = {label: place for place, label in enumerate(classes.names)}
         if classes.background:
             self._ids |= {label: 0 for label in labels if is_background(label)}
-        self._rest = 0 if classes.background else VOID
         self._files = frozenset(list_files(root, SUFFIXES).files)
         self._names = Names(sorted(file for file in self._files if file.startswith("images/")))
 
     def __call__(self, item: Any, problems: list[Problem], ordinary: frozenset[int]) -> list[Found]:
-        """The photograph of an item; ``ordinary`` are labels that have objects which are no crowds."""
+        """Return the photograph of an item; ``ordinary`` are labels that have objects other than crowds."""
         name, file = str(item.id), self._file(item)
         if escapes(name) or printable(name) != name:
             problems.append(Problem(printable(name), "expected the name of a photograph inside the folder; rename it"))
@@ -209,11 +197,11 @@ class _Maker:
         objects, unread = self._objects(item, ordinary)
         tags = {label for label, _ in objects} - ({0} if self._classes.background else set())
         path = self._root / file
-        truth = painted(self._root, path, [one for _, one in objects], self._rest)
-        return [Found(name, str(path), path, tuple(tags), truth, unread=unread)]
+        truth = painted(self._root, path, [one for _, one in objects], self._classes)
+        return [Found(name, path, Tagged(tuple(tags), unread=unread), truth)]
 
     def _objects(self, item: Any, ordinary: frozenset[int]) -> tuple[list[tuple[int, PaintedObject]], str | None]:
-        """Class ids and objects, and the first annotation that is not understood."""
+        """Return class ids and objects, and the first annotation that is not understood."""
         drawn_groups = {one.group for one in item.annotations if one.group and _kind(one) in _DRAWN}
         objects: list[tuple[int, PaintedObject]] = []
         unread = None
@@ -234,10 +222,7 @@ class _Maker:
             place, inside = key_of(str(path)), f"{key_of(str(self._root))}/"
             if place.startswith(inside) and place[len(inside) :] in self._files:
                 return place[len(inside) :]
-        return self._by_name(str(item.id))
-
-    def _by_name(self, name: str) -> str | None:
-        found, _ = self._names.find(name)
+        found, _ = self._names.find(str(item.id))
         return found[0] if len(found) == 1 else None
 
 
@@ -266,13 +251,13 @@ def _object(one: Any, label: int, place: str) -> PaintedObject:
             round_one = ellipse((left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2)
             return PaintedObject(label, (round_one,), place)
     except Exception as error:  # masks are decoded by the library's many readers
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error, 200)
         return PaintedObject(label, (), place, missing=f"its outline cannot be read ({reason})")
     return PaintedObject(label, (), place, missing=f"it is a {_kind(one)}, which has no outline")
 
 
 def _runs(one: Any) -> CodedRuns:
-    """The mask of an annotation as run lengths."""
+    """Return the mask of an annotation as run lengths."""
     from pycocotools import mask as run_lengths
 
     coded = one.rle if hasattr(one, "rle") else run_lengths.encode(np.asfortranarray(one.image, dtype=np.uint8))
@@ -280,3 +265,10 @@ def _runs(one: Any) -> CodedRuns:
     if size is None or not isinstance(counts, (bytes, str)):
         raise ValueError(f"its run lengths are of size {coded['size']}")
     return CodedRuns(counts if isinstance(counts, str) else counts.decode("ascii"), size)
+
+
+DATUMARO = Reader(
+    "dhr.json of dhr export --to datumaro, or datumaro's own files",
+    lambda root: _format(root) is not None,
+    read_datumaro,
+)

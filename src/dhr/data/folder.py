@@ -1,43 +1,26 @@
-"""A data set in a folder: photographs, a file of tags and ``classes.txt``."""
+"""Read a data set in a folder: photographs, a file of tags and ``classes.txt``."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.classes import enumeration, read_classes, read_text, with_supers
-from dhr.data.ground_truth import ground_truth_files
+from dhr.data.classes import class_file, enumeration
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of, overwritten, printable
-from dhr.data.matching import match_lines
-from dhr.data.numbering import MatchedMask, numbering
-from dhr.data.samples import ClassTable, Problem, Sample
-from dhr.data.stored import Found, StoredDataSet
-from dhr.data.tags import TagLine, read_tags, tag_names
+from dhr.data.listing import list_files, name_of, overwritten
+from dhr.data.names import Names
+from dhr.data.numbering import named_masks
+from dhr.data.places import listed_files
+from dhr.data.samples import ClassTable, Problem, Sample, Tagged
+from dhr.data.stored import Draft, Reader, StoredDataSet
+from dhr.data.tags import match_lines, read_tags, tag_names
 from dhr.errors import DataError, ItemError
 
 TAG_FILES = ("tags.csv", "tags.jsonl", "tags.tsv", "tags.xlsx")
 """Files of tags, one of which a folder has."""
 
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".json", ".jsonl")
-
-
-@dataclass(frozen=True)
-class Tagging:
-    """What a file of annotations says about the photographs of a folder."""
-
-    file: Path
-    """Where it stands."""
-    images: Path
-    """The folder of photographs."""
-    classes: ClassTable
-    lines: Sequence[TagLine]
-    """The tags of each photograph, by its relative path; usable or not."""
-    notes: Sequence[str] = ()
-    """What was decided while they were read."""
 
 
 class FolderDataSet(StoredDataSet):
@@ -54,61 +37,47 @@ class FolderDataSet(StoredDataSet):
         ROOT/splits/SPLIT.txt  optional: one name or file name a line
         ROOT/supercategories.csv   optional: class,supercategory
 
-    Everything is listed here, nothing of the images and truth masks is opened. Whatever cannot be used is one of
-    ``problems``; with a ``split`` only what concerns the photographs of the split is.
+    All files are listed; photographs and masks are not opened. Everything unusable is one of ``problems``; with a
+    ``split``, only problems of its photographs are.
 
     Args:
         root: the folder.
         split: one of ``splits/``.
-        tagging: tags from elsewhere, instead of ``tags.csv`` and ``classes.txt``.
 
     Raises:
         DataError: the folder cannot be used as a whole.
     """
 
-    def __init__(self, root: str | os.PathLike[str], split: str | None = None, tagging: Tagging | None = None) -> None:
-        root = Path(root)
-        self._root = root
-        tagging = tagging or _own_tagging(root)
-        listed = list_files(tagging.images, SUFFIXES)
-        problems = list(listed.problems) if split is None else []
-        folder = "images/" if tagging.images == root / "images" else f"{tagging.images.name}/"
-        names = Names(listed.files, folder)
-        wanted = None if split is None else read_split(root, split, names, problems)
-        matched = match_lines(tagging.file, tagging.lines, names)
-        problems += matched.problems if wanted is None else ()
-        truths = ground_truth_files(root / "truth", [name_of(file, SUFFIXES) for file in listed.files])
+    def __init__(self, root: str | os.PathLike[str], split: str | None = None) -> None:
+        self._root = root = Path(root)
+        draft, images = Draft(root, split), root / "images"
+        tags = _tag_file(root)
+        classes = _class_table(root, tags)
+        listed = list_files(images, SUFFIXES)
+        names = Names(listed.files)
+        if split is None:
+            draft.problems += listed.problems
+        wanted = listed.files if split is None else read_split(root, split, names, draft.problems)
+        lines = read_tags(tags, classes, draft.notes)
+        matched = match_lines(tags, lines, names, draft.problems if split is None else None)
         tagged = {file: matched.tags_of(file) for file in listed.files}
-        masks = {file: truths.by_name.get(name_of(file, SUFFIXES)) for file in listed.files}
-        examples = [(mask, tagged[file][0] or None) for file, mask in masks.items() if mask is not None]
-        numbers = numbering(tagging.classes, root / "truth", examples)
-        found = []
-        for file in listed.files:
-            if wanted is not None and file not in wanted:
-                continue
-            path, name = tagging.images / file, name_of(file, SUFFIXES)
-            tags, reason = tagged[file]
-            if clash := names.clash(file):
-                tags, reason = (), overwritten([str(tagging.images / other) for other in clash])
-            truth = None if (mask := masks[file]) is None else MatchedMask(mask, numbers)
-            found.append(Found(name, str(path), path, tags, truth, reason))
-        where = f"{tagging.images}" + (f" in split {split!r}" if split is not None else "")
-        remedy = f"put photographs there and tag them in {tagging.file.name}"
-        notes = (*tagging.notes, *numbers.notes)
-        super().__init__(where, tagging.classes, found, problems, remedy, notes, stray_ground_truth=truths.stray)
+        masks = named_masks(draft, classes, {name_of(file, SUFFIXES): one.tags for file, one in tagged.items()})
+
+        def tags_of(file: str) -> Tagged:
+            clash = [str(images / other) for other in names.clash(file)]
+            return Tagged(reason=overwritten(clash)) if clash else tagged[file]
+
+        draft.add(images, [file for file in listed.files if file in wanted], tags_of, masks)
+        super().__init__(draft, classes, f"put photographs there and tag them in {tags.name}", images)
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
-
-        Raises:
-            ItemError: there is none, it cannot be read, has another size, or ids that are no class.
-        """
-        if self._one(sample).truth is None:
+        """Read the mask; see :meth:`StoredDataSet.read_ground_truth`."""
+        if self._one(sample).ground_truth is None:
             raise ItemError(f"{self._root / 'truth' / sample.name}.png: there is no such ground-truth mask; add it")
         return super().read_ground_truth(sample)
 
 
-def _own_tagging(root: Path) -> Tagging:
+def _tag_file(root: Path) -> Path:
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder with images/, tags.csv and classes.txt, found none; check the path")
     if not (root / "images").is_dir():
@@ -119,12 +88,11 @@ def _own_tagging(root: Path) -> Tagging:
     if len(files) > 1:
         there = " and ".join(path.name for path in files)
         raise DataError(f"{root}: expected one file of tags, got {there}; keep one of them")
-    classes, notes = _class_table(root, files[0]), list[str]()
-    return Tagging(files[0], root / "images", classes, read_tags(files[0], classes, notes), notes)
+    return files[0]
 
 
 def _other_tables(root: Path) -> str:
-    """What there is in place of a file of tags, and what to do."""
+    """Describe the tables that exist in place of a file of tags, and the remedy."""
     own = ("classes.txt", "supercategories.csv")
     there = sorted(
         path.name
@@ -140,15 +108,6 @@ def _other_tables(root: Path) -> str:
     return f"{enumeration(there, most=3)}; save the one with the tags as tags.csv (UTF-8) or tags.xlsx"
 
 
-def class_file(root: Path) -> ClassTable | None:
-    """The table of ``classes.txt``, with ``supercategories.csv`` where there is one; None without ``classes.txt``."""
-    path, supers = root / "classes.txt", root / "supercategories.csv"
-    if not path.is_file():
-        return None
-    classes = read_classes(path)
-    return with_supers(classes, supers) if supers.is_file() else classes
-
-
 def _class_table(root: Path, tags: Path) -> ClassTable:
     classes = class_file(root)
     if classes is None:
@@ -162,7 +121,7 @@ def _class_table(root: Path, tags: Path) -> ClassTable:
 
 
 def read_split(root: Path, split: str, names: Names, problems: list[Problem]) -> set[str]:
-    """The files that ``root/splits/SPLIT.txt`` names; lines that name none become ``problems``.
+    """Return the files that ``root/splits/SPLIT.txt`` names; see :func:`~dhr.data.places.listed_files`.
 
     Raises:
         DataError: there is no such split.
@@ -172,13 +131,16 @@ def read_split(root: Path, split: str, names: Names, problems: list[Problem]) ->
     if split not in known:
         there = f"there are {enumeration(known)}" if known else f"there is no file in {folder}"
         raise DataError(f"{root}: no split {split!r}; {there}")
-    path = folder / f"{split}.txt"
-    wanted = set()
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if not (entry := line.strip()):
-            continue
-        files, reason = names.find(entry)
-        wanted.update(files)
-        if reason:
-            problems.append(Problem(printable(entry), f"{path} line {number}: {reason}"))
-    return wanted
+    return listed_files(folder / f"{split}.txt", names, problems)
+
+
+def fits_folder(root: Path) -> bool:
+    """Tell whether there are ``images/`` and a file of tags."""
+    return (root / "images").is_dir() and any((root / name).is_file() for name in TAG_FILES)
+
+
+FOLDER = Reader(
+    "images/ with tags.csv (or .tsv, .xlsx, .jsonl) and classes.txt",
+    fits_folder,
+    lambda draft: FolderDataSet(draft.root, draft.split),
+)

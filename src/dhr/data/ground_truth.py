@@ -1,4 +1,4 @@
-"""Ground-truth masks: where that of a photograph comes from, and which files of a folder belong to which photograph."""
+"""Sources of ground-truth masks, and the match of mask files with photographs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.data.images import SUFFIXES, Content
+from dhr.data.image_files import Content
+from dhr.data.images import SUFFIXES
 from dhr.data.labels import Storage, read_labels
 from dhr.data.listing import key_of, list_files, name_of, printable
 from dhr.data.problems import problem_lines
@@ -41,7 +42,7 @@ class NoGroundTruth:
 
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
         """Raise ItemError."""
-        raise ItemError(f"{self.reason}; mend it, or score without this photograph")
+        raise ItemError(f"{self.reason}; correct it, or score without this photograph")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Data sets that Hugging Face's ``datasets`` saved on the disk."""
+"""Read data sets that Hugging Face's ``datasets`` saved on disk."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,21 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.class_names import one_spelling, table_of
-from dhr.data.classes import enumeration
-from dhr.data.folder import class_file
+from dhr.data.classes import class_file, enumeration
 from dhr.data.ground_truth import MaskFile
 from dhr.data.hub_labels import Labels, category_of, read_labels
-from dhr.data.images import MAX_CONTENT, SUFFIXES, Content
+from dhr.data.image_files import MAX_CONTENT, Content
+from dhr.data.images import SUFFIXES
 from dhr.data.labels import Storage, plain
-from dhr.data.listing import Names, escapes, list_files, printable
-from dhr.data.places import chosen_split
+from dhr.data.listing import escapes, list_files, printable
+from dhr.data.names import Names
 from dhr.data.problems import summary
-from dhr.data.samples import ClassTable, Problem
-from dhr.data.stored import Found, StoredDataSet
+from dhr.data.samples import ClassTable, Problem, Tagged
+from dhr.data.stored import Draft, Found, Reader, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import read_regular
-from dhr.progress import Progress
+from dhr.words import one_line
 
 _IMAGES = ("image", "img", "pixel_values")
 _TAGS = ("tags", "labels", "label", "classes", "class", "category", "categories", "objects")
@@ -34,7 +34,7 @@ _NAMES = ("name", "image_id", "id", "file_name")
 
 
 def fits_hub(root: Path) -> bool:
-    """Whether ``save_to_disk`` wrote this folder."""
+    """Tell whether ``save_to_disk`` wrote this folder."""
     return (root / "dataset_dict.json").is_file() or (
         (root / "state.json").is_file() and (root / "dataset_info.json").is_file()
     )
@@ -42,7 +42,7 @@ def fits_hub(root: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Cell:
-    """An image of a table, read when it is needed."""
+    """An image of a table, read on demand."""
 
     table: Any
     row: int
@@ -50,11 +50,13 @@ class _Cell:
     name: str
     root: Path
 
-    def load(self) -> Content:
-        """The bytes of the file, as they are stored; a path is looked up among the images below the data set.
+    def __str__(self) -> str:
+        return self.name
 
-        Raises:
-            ItemError: there are none, or only a path of no such image.
+    def load(self) -> Content:
+        """Return the bytes of the file as stored; a path is looked up among the images below the data set.
+
+        Raises ItemError if there are no bytes, and no such image.
         """
         cell = self.table[self.row][self.column] or {}
         data, path = cell.get("bytes"), cell.get("path")
@@ -79,34 +81,34 @@ class _Cell:
 
 @lru_cache(maxsize=2)
 def _images_below(root: Path) -> Names:
-    """All images in the folder of a data set."""
+    """List all images in the folder of a data set."""
     return Names(list_files(root, SUFFIXES).files, "the data set")
 
 
 @dataclass(frozen=True)
 class _MaskCell:
-    """A truth mask in a table."""
+    """A ground-truth mask in a table."""
 
     cell: _Cell
     storage: Storage
 
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-        """See :class:`~dhr.data.ground_truth.MaskFile`."""
+        """Read the mask; see :class:`~dhr.data.ground_truth.MaskFile`."""
         return MaskFile(self.cell.load(), self.storage, "the class table").read(shape)
 
 
-def read_hub(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
+def read_hub(draft: Draft) -> StoredDataSet:
     """Read a data set with a column of images (``image``) and one of tags (``tags``, ``labels`` or ``label``).
 
     Tags are class labels or texts, one or a list, or the categories of ``objects``. Classes are those of
     ``classes.txt``, else the background and then the names of the column's ``ClassLabel``, or its texts in the order of
     the alphabet; plain numbers and lists of 0 and 1 need ``classes.txt``. A column ``mask`` of PNG images holds the
-    truth. Images are decoded by dhr, and nothing of the data set is run.
+    ground truth. dhr decodes the images itself, and runs nothing of the data set.
 
     Raises:
         ConfigError: the package ``datasets`` is not installed.
-        DataError: the folder is no such data set, there is no such split, or no photograph is usable.
     """
+    root = draft.root
     try:
         import datasets
     except ImportError as error:
@@ -115,33 +117,29 @@ def read_hub(root: Path, split: str | None, progress: Progress, ignore_unknown: 
         ) from error
     try:
         loaded = datasets.load_from_disk(str(root))
-    except Exception as error:  # whatever a damaged file makes of Arrow
-        raise DataError(f"{root}: not a data set that `datasets` saved ({' '.join(str(error).split())})") from error
+    except Exception as error:  # a damaged file makes Arrow raise anything
+        raise DataError(f"{root}: not a data set that `datasets` saved ({one_line(error)})") from error
     tables = {str(name): table for name, table in loaded.items()} if isinstance(loaded, dict) else {"": loaded}
-    if split is not None and split not in tables:
-        split = chosen_split(root, split, [name for name in tables if name])
-    chosen = {split: tables[split]} if split is not None else tables
-    columns, notes = _columns(root, next(iter(chosen.values())), datasets)
+    chosen = list(tables) if draft.split is None else draft.choose([name for name in tables if name])
+    columns = _columns(draft, tables[chosen[0]], datasets)
     own = class_file(root)
-    labels = _labels(root, columns, tables, list(chosen), own)
+    labels = _labels(root, columns, tables, chosen, own)
     classes = own or _table(root, labels)
-    notes += [labels.note] if labels.note else []
+    draft.notes += [labels.note] if labels.note else []
     read, storage = TagReader(classes), plain(classes)
-    found: list[Found] = []
-    for name, one in chosen.items():
-        plain_images = _undecoded(one, columns.images, columns.masks, datasets)
-        names = one[columns.names] if columns.names else None
-        for row, label in enumerate(labels.rows[name]):
+    for split in chosen:
+        table = _undecoded(tables[split], columns.images, columns.masks, datasets)
+        names = tables[split][columns.names] if columns.names else None
+        for row, label in enumerate(labels.rows[split]):
             stem = _name(names[row] if names is not None else None, row)
-            full = stem if split is not None or not name else f"{name}/{stem}"
-            source = f"{root} {name or 'row'} {row}"
-            line = read(row, full, label.names)
-            tags, reason = ((), label.reason) if label.reason else (line.tags, line.reason)
-            mask = columns.masks and _MaskCell(_Cell(plain_images, row, columns.masks, source, root), storage)
-            cell = _Cell(plain_images, row, columns.images, source, root)
-            found.append(Found(full, source, cell, tags, mask or None, reason))
-    notes += read.notes
-    return StoredDataSet(str(root), classes, found, (), "there is no row in it", notes, ignore_unknown)
+            name = stem if draft.split is not None or not split else f"{split}/{stem}"
+            line = read(row, name, label.names)
+            tagged = Tagged(reason=label.reason) if label.reason else Tagged(line.tags, line.reason)
+            cell = _Cell(table, row, columns.images, f"{root} {split or 'row'} {row}", root)
+            mask = _MaskCell(replace(cell, column=columns.masks), storage) if columns.masks else None
+            draft.found.append(Found(name, cell, tagged, mask))
+    draft.notes += read.notes
+    return draft.finish(classes, "there is no row in it")
 
 
 @dataclass(frozen=True)
@@ -154,29 +152,31 @@ class _Columns:
     names: str | None
 
 
-def _columns(root: Path, table: Any, datasets: Any) -> tuple[_Columns, list[str]]:
-    """The columns that are read, and what to say of those that are not."""
+def _columns(draft: Draft, table: Any, datasets: Any) -> _Columns:
+    """Find the columns to read, and note the others."""
+    root = draft.root
     features = table.features
     images = _one_of(root, table, _IMAGES, "of images", lambda one: isinstance(one, datasets.Image))
     tags = _one_of(root, table, _TAGS, "of tags", lambda one: isinstance(one, datasets.ClassLabel))
-    if not _is_image(features[images], datasets):
+    kind = getattr(features[images], "dtype", None)
+    if not isinstance(features[images], datasets.Image) and kind not in ("string", "binary"):
         raise DataError(
             f"{root}: expected images in column {images!r}, got {str(features[images])[:60]!r}; cast it to Image"
         )
     named = [one for one in _MASKS if one in table.column_names]
     masks = next((one for one in named if isinstance(features[one], datasets.Image)), None)
-    notes = [f"column {one!r} holds no images, so it is not ground truth" for one in named if masks is None]
+    draft.notes += [f"column {one!r} holds no images, so it is not ground truth" for one in named if masks is None]
     others = [
         one for one, feature in features.items()
         if one != tags and (isinstance(feature, datasets.ClassLabel) or one in _TAGS or category_of(feature))
     ]  # fmt: skip
     if others:
-        notes.append(f"tags are those of column {tags!r}; not read: {enumeration(others)}")
-    return _Columns(images, tags, masks, next((one for one in _NAMES if one in table.column_names), None)), notes
+        draft.notes.append(f"tags are those of column {tags!r}; not read: {enumeration(others)}")
+    return _Columns(images, tags, masks, next((one for one in _NAMES if one in table.column_names), None))
 
 
 def _one_of(root: Path, table: Any, names: Sequence[str], what: str, fits: Callable[[Any], bool]) -> str:
-    """The first column with one of ``names``, else the only one of a fitting type."""
+    """Return the first column with one of ``names``, else the only one of a fitting type."""
     known = [str(name) for name in table.column_names]
     if found := next((name for name in names if name in known), None):
         return found
@@ -185,10 +185,6 @@ def _one_of(root: Path, table: Any, names: Sequence[str], what: str, fits: Calla
         return fitting[0]
     there = ", ".join(known)
     raise DataError(f"{root}: expected a column {what} ({', '.join(names)}), got {there}; rename one")
-
-
-def _is_image(feature: Any, datasets: Any) -> bool:
-    return isinstance(feature, datasets.Image) or getattr(feature, "dtype", None) in ("string", "binary")
 
 
 def _undecoded(table: Any, images: str, masks: str | None, datasets: Any) -> Any:
@@ -202,10 +198,9 @@ def _undecoded(table: Any, images: str, masks: str | None, datasets: Any) -> Any
 def _labels(
     root: Path, columns: _Columns, tables: Mapping[str, Any], chosen: Sequence[str], classes: ClassTable | None
 ) -> Labels:
-    """The labels of all rows, those of other splits included, so that all splits have the same classes.
+    """Return the labels of all rows, of all splits, so that each split has the same classes.
 
-    Raises:
-        DataError: chosen splits lack a column or have it of another type, or as :func:`read_labels`.
+    Raises DataError if chosen splits lack a column or have it of another type, or as :func:`read_labels`.
     """
     feature = tables[chosen[0]].features[columns.tags]
     needed = [one for one in (columns.images, columns.masks, columns.names) if one]
@@ -246,7 +241,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _name(value: Any, row: int) -> str:
-    """A name that is a path inside the output folder: from the data set where it is fit for one, else the row."""
+    """Return a name that is a path inside the output folder: from the data set if possible, else the row."""
     text = str(value) if isinstance(value, str | int) else ""
     stem = text.rsplit(".", 1)[0] if text.lower().endswith((".jpg", ".jpeg", ".png")) else text
     if not stem or escapes(stem) or printable(stem) != stem or "\\" in stem or any(
@@ -254,3 +249,11 @@ def _name(value: Any, row: int) -> str:
     ):  # fmt: skip
         return f"{row:08d}"
     return stem
+
+
+HUGGINGFACE = Reader(
+    "state.json and dataset_info.json, or dataset_dict.json",
+    fits_hub,
+    read_hub,
+    needs=(("dataset_info.json",), ("state.json",)),
+)

@@ -1,4 +1,4 @@
-"""Labels of Hugging Face's data sets: class labels, texts, numbers, lists of 0 and 1, objects with a category."""
+"""Read labels of Hugging Face's data sets: class labels, texts, numbers, lists of 0 and 1, objects with a category."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 from dhr.data.classes import enumeration
 from dhr.data.samples import ClassTable
 from dhr.errors import DataError
+from dhr.words import counted
 
 _CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes", "class_label", "name")
 _EXPECTED = "expected texts or class labels as tags"
@@ -26,7 +27,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a column says."""
+    """The content of a column."""
 
     rows: Mapping[str, Sequence[Label]]
     """By split."""
@@ -43,11 +44,10 @@ def read_labels(where: str, feature: Any, columns: Mapping[str, Iterable[Any]], 
         where: data set and column, for messages.
         feature: the column's type, of the package ``datasets``.
         columns: its values, by split.
-        classes: those of ``classes.txt``, which name plain numbers (these count the classes without the background
-            from 0) and places of 0 and 1.
+        classes: those of ``classes.txt``, which name plain numbers (counting the classes without the background from 0)
+            and places of 0 and 1.
 
-    Raises:
-        DataError: it holds numbers that nothing names, or more of them than there are names.
+    Raises DataError for numbers without names.
     """
     leaf, key = _leaf(where, feature)
     names = getattr(leaf, "names", None)
@@ -73,20 +73,20 @@ def read_labels(where: str, feature: Any, columns: Mapping[str, Iterable[Any]], 
 
 
 def category_of(feature: Any) -> str | None:
-    """The field of a column of objects that says what each is; None where there is none."""
+    """Return the field of a column of objects that names their class; None if there is none."""
     inner = _inside(feature)
     return next((key for key in _CATEGORIES if key in inner), None) if isinstance(inner, dict) else None
 
 
 def _inside(feature: Any) -> Any:
-    """The type inside of lists."""
+    """Return the type inside of lists."""
     while not isinstance(feature, dict) and hasattr(feature, "feature"):
         feature = feature.feature
     return feature
 
 
 def _leaf(where: str, feature: Any) -> tuple[Any, str | None]:
-    """The type of a single label; for objects, the field that holds it as well."""
+    """Return the type of a single label; for objects, also the field that holds it."""
     inner = _inside(feature)
     if not isinstance(inner, dict):
         return inner, None
@@ -99,7 +99,7 @@ def _leaf(where: str, feature: Any) -> tuple[Any, str | None]:
 
 
 def _values(row: Any, key: str | None) -> Any:
-    """The labels of a row as a list; None where it has none at all."""
+    """Return the labels of a row as a list; None if it has none."""
     if row is None:
         return None
     if key is not None:
@@ -112,7 +112,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _width(rows: Sequence[list[Any]], whole: bool) -> int:
-    """The number of classes if lists have a 0 or 1 for each; 0 if they hold the numbers of classes."""
+    """Return the number of classes if lists have a 0 or 1 for each; 0 if they hold numbers of classes."""
     full = [row for row in rows if None not in row]
     if not full or len({len(row) for row in full}) != 1:
         return 0
@@ -123,13 +123,11 @@ def _width(rows: Sequence[list[Any]], whole: bool) -> int:
 
 
 def _placed(where: str, names: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
-    """The names for lists of ``width`` places.
-
-    Raises:
-        DataError: there are none, or another number of them.
-    """
+    """Return the names for lists of ``width`` places; raise DataError if their number differs."""
     if names is None or len(names) != width:
-        there = "nothing names them" if names is None else f"classes.txt names {len(names)} classes"
+        there = (
+            "nothing names them" if names is None else f"classes.txt names {counted(len(names), 'class', 'classes')}"
+        )
         raise DataError(
             f"{where} holds lists of {width} numbers 0 and 1, one for each class, but {there}; write classes.txt with "
             f"a first line background and {width} names in the order of the lists"
@@ -144,11 +142,7 @@ def _of_places(row: Any, names: Sequence[str]) -> Label:
 
 
 def _numbered(where: str, names: tuple[str, ...] | None, numbers: Sequence[Any]) -> tuple[str, ...] | None:
-    """The names for numbers from 0.
-
-    Raises:
-        DataError: there are none, or the numbers do not count from 0.
-    """
+    """Return the names for numbers from 0; raise DataError if there are none, or the numbers do not count from 0."""
     if not numbers:
         return names
     low, high = int(min(numbers)), int(max(numbers))
@@ -158,8 +152,9 @@ def _numbered(where: str, names: tuple[str, ...] | None, numbers: Sequence[Any])
             f"and the names of 0, 1, 2 ... in this order, {_REMEDY}"
         )
     if high >= len(names) or low < -1:
+        many = counted(len(names), "class", "classes")
         raise DataError(
-            f"{where} holds numbers {low} to {high}, but classes.txt names {len(names)} classes besides the "
+            f"{where} holds numbers {low} to {high}, but classes.txt names {many} besides the "
             f"background, which count from 0; correct one of them, {_REMEDY}"
         )
     return names

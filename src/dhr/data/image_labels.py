@@ -1,16 +1,14 @@
-"""Lists of image-level labels as the field passes them around: ``cls_labels.json``, text, and why not ``.npy``."""
+"""Read lists of image-level labels as the field shares them: ``cls_labels.json`` and text; ``.npy`` is refused."""
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.classes import read_text
 from dhr.data.json_text import read_json
-from dhr.data.listing import Names, printable
-from dhr.data.samples import ClassTable, Problem
-from dhr.data.tags import TagLine, TagReader, merge
+from dhr.data.samples import ClassTable
+from dhr.data.tags import TagLine, TagReader
 from dhr.errors import DataError
 
 LABEL_FILES = ("cls_labels.json", "cls_labels.txt", "cls_labels.npy")
@@ -18,14 +16,11 @@ LABEL_FILES = ("cls_labels.json", "cls_labels.txt", "cls_labels.npy")
 
 
 def read_image_labels(path: Path, classes: ClassTable, read: TagReader | None = None) -> dict[str, TagLine]:
-    """Tags of each photograph, by name, usable or not.
+    """Return the tags of each photograph, by name, usable or not.
 
-    JSON is ``{"labels": {name: [label, ...]}}`` or the inner object alone, text a line ``name label label``. Labels are
-    names, or numbers that count the classes without the background from 0 (or the file's own ``"classes"``), or a 0 or
-    1 for each of these classes.
-
-    Raises:
-        DataError: the file cannot be read as a whole.
+    JSON is ``{"labels": {name: [label, ...]}}`` or the inner object alone; each line of text is ``name label label``.
+    Labels are names, numbers that count the classes without the background from 0 (or the file's own ``"classes"``), or
+    a 0 or 1 for each of these classes. Raises DataError if the file cannot be read as a whole.
     """
     if path.suffix == ".npy":
         raise DataError(
@@ -38,38 +33,9 @@ def read_image_labels(path: Path, classes: ClassTable, read: TagReader | None = 
     return _of_json(path, classes, read) if path.suffix == ".json" else _of_text(path, classes, read)
 
 
-def tags_of_labels(
-    path: Path, classes: ClassTable, names: Names, read: TagReader, problems: list[Problem] | None
-) -> Callable[[str], tuple[tuple[int, ...], str | None]]:
-    """What a list says of each photograph of ``names``: its tags, or why there are none.
-
-    Entries that match no photograph become ``problems``, unless they are not wanted.
-
-    Raises:
-        DataError: as :func:`read_image_labels`.
-    """
-    lines = read_image_labels(path, classes, read)
-    of: dict[str, list[TagLine]] = defaultdict(list)
-    for line, (files, reason) in zip(lines.values(), names.find_all(list(lines)), strict=True):
-        for file in files:
-            of[file].append(line)
-        if reason and problems is not None:
-            problems.append(Problem(printable(line.image), f"{path} entry {line.line}: {reason}"))
-
-    def tags_of(file: str) -> tuple[tuple[int, ...], str | None]:
-        if file not in of:
-            return (), f"no labels in {path}; add them"
-        if broken := next((line for line in of[file] if line.reason), None):
-            return (), f"{path} entry {broken.line}: {broken.reason}"
-        tags, reason = merge(of[file])
-        return tags, f"{path} {reason}" if reason else None
-
-    return tags_of
-
-
 @dataclass(frozen=True)
 class _Entry:
-    """A photograph's labels as they are written."""
+    """The labels of a photograph as they are written."""
 
     number: int
     name: str
@@ -122,10 +88,8 @@ def _lines(path: Path, entries: Sequence[_Entry], names: Sequence[str], read: Ta
 
 
 def _placed(path: Path, rows: Sequence[object], width: int) -> bool:
-    """Whether all lists have a 0 or 1 for each class, and not the numbers of classes.
-
-    Raises:
-        DataError: they can be either.
+    """Tell whether all lists have a 0 or 1 for each class, and not numbers of classes; raises DataError if both are
+    possible.
     """
     lists = [row for row in rows if isinstance(row, list)]
     if not lists or any(len(row) != width for row in lists) or width == 1:

@@ -1,89 +1,40 @@
-"""Photographs and masks, from files and to files.
+"""Read and write photographs and masks."""
 
-Pillow is used through its format classes, not through ``Image.open``: the check against decompression bombs of the
-latter is a global of the whole process, ours is an argument. Only the formats of :data:`SUFFIXES` are read.
-"""
-
-import errno
-import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from PIL import Image, ImageFile, UnidentifiedImageError
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
+from dhr.data.image_files import MAX_PIXELS, Content, decoding, opened, png_kind
 from dhr.data.palette import palette as voc_palette
 from dhr.errors import ItemError, ShapeError
-from dhr.files import IrregularFileError, open_regular, write_atomic
+from dhr.files import write_atomic
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 """Suffixes of photographs, in lower case."""
 
-MAX_PIXELS = 250_000_000
-"""Photographs with more pixels are refused before they are decoded."""
-
-MAX_BYTES = 8_000_000_000
-"""Larger image files are refused before they are opened."""
-
-MAX_HEADER = 64_000_000
-"""Bytes of an image file that may be read besides its pixels: profiles, texts, previews."""
-
 PNG_LEVEL = 3
-"""Of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
+"""Level of zlib: for masks hardly slower than 1, and smaller; higher levels take several times as long."""
 
 
-MAX_CONTENT = 500_000_000
-"""Largest image that is kept in another file, which is held in memory: bytes."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """An image file that is kept in another file: what to call it, and its bytes."""
-
-    name: str
-    data: bytes
-
-    def __str__(self) -> str:
-        return self.name
-
-
-_FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
-    (re.compile(rb"GIF8[79]a"), GifImageFile),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
-    (re.compile(rb"BM"), BmpImageFile),
-)
 _STRIP = 4_000_000  # pixels converted at once: conversion then needs little memory beside the photograph itself
 _ORIENTATION = 0x0112  # EXIF tag
-_GIF_HEADER = 1_000_000  # bytes; Pillow joins comments one by one, which takes their square of time
-_MOST_BYTES = 16  # a pixel: four channels of 32 bits
-_STRIP_BYTES, _TILE_BYTES, _TILE_WIDTH, _TILE_LENGTH = 279, 325, 322, 323  # TIFF tags
-_TILES = 16  # times that tiles may be larger than the picture, which need not fill them
 
 
 def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a photograph as a person sees it: RGB, 0..255, turned upright as its EXIF orientation says.
+    """Read a photograph as a person sees it: RGB, 0..255, upright as its EXIF orientation says.
 
-    The content decides on the format, not the suffix. Transparent parts are shown on white. Of several frames the
-    first is read. 16-bit greyscale is scaled from 0..65535; 32-bit integers from the least of 0..255 and 0..65535
-    that holds all values, floats from the least of 0..1, 0..255 and 0..65535, and either from its own minimum to its
-    own maximum where none does (NaN is black). Colour profiles are not applied.
+    The content decides on the format, not the suffix. Transparent parts become white. Of several frames the first is
+    read. 16-bit greyscale is scaled from 0..65535; 32-bit integers from the smaller of 0..255 and 0..65535 that holds
+    all values, floats from the smallest of 0..1, 0..255 and 0..65535, and others from their own minimum to maximum (NaN
+    is black). Colour profiles are not applied.
 
-    Raises:
-        ItemError: the file is missing, damaged, no photograph, of an unsupported kind, or has over ``max_pixels``.
+    Raises ItemError if the file is missing, damaged, not a photograph, of an unsupported kind, or over ``max_pixels``.
     """
     with opened(path, max_pixels) as image, decoding(path):
         image.load()
@@ -99,10 +50,9 @@ def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
 
 
 def read_size(path: Path | Content, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Height and width that :func:`read_rgb` would return, from the header where the format allows it.
+    """Return the height and width that :func:`read_rgb` would give, from the header if the format allows it.
 
-    Raises:
-        ItemError: as :func:`read_rgb`, except for damage that only decoding shows.
+    Raises ItemError as :func:`read_rgb`, except for damage that only decoding shows.
     """
     with opened(path, max_pixels) as image, decoding(path):
         width, height = image.size
@@ -111,10 +61,8 @@ def read_size(path: Path | Content, max_pixels: int = MAX_PIXELS) -> tuple[int, 
 
 
 def read_orientation(path: Path | Content, max_pixels: int = MAX_PIXELS) -> int:
-    """Read how the stored photograph is turned upright: EXIF's orientation 1..8, 1 where there is none.
-
-    Raises:
-        ItemError: as :func:`read_size`.
+    """Return EXIF's orientation 1..8, which turns the stored photograph upright; 1 without EXIF. Raises as
+    :func:`read_size`.
     """
     with opened(path, max_pixels) as image, decoding(path):
         return _orientation(image)
@@ -123,10 +71,8 @@ def read_orientation(path: Path | Content, max_pixels: int = MAX_PIXELS) -> int:
 def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
     """Read a mask: a PNG, indexed (any palette) or 8-bit greyscale, whose stored numbers are class ids.
 
-    ``shape`` is the height and width that it must have.
-
-    Raises:
-        ItemError: it is missing, damaged, of another kind (colour, 16 bits, alpha) or of another size.
+    Raises ItemError if it is missing, damaged, of another kind (colour, 16 bits, alpha), or not of the height and width
+    ``shape``.
     """
     with opened_mask(path, shape) as image, decoding(path):
         depth, colour = png_kind(path)
@@ -140,11 +86,8 @@ def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UIn
 def write_mask(path: Path, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"] | None = None) -> None:
     """Write class ids as an indexed PNG, atomically; the same labels give the same bytes (with the same zlib).
 
-    ``palette`` holds the RGB colour of each id, by default those of PASCAL VOC. Parent folders are made.
-
-    Raises:
-        ShapeError: the labels are not (h, w) of uint8, or empty.
-        OutputError: the folder or the disk refuses.
+    ``palette`` holds the RGB colour of each id, by default those of PASCAL VOC. Parent folders are made. Raises
+    ShapeError if the labels are not (h, w) of uint8, or empty; OutputError if they cannot be written.
     """
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise ShapeError(f"expected labels (h, w) of uint8 with h, w >= 1, got {labels.shape} of {labels.dtype}")
@@ -156,14 +99,14 @@ def write_mask(path: Path, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.n
 CONVERT = (
     "save it as an indexed (mode P) or 8-bit greyscale (mode L) PNG whose pixel values are class ids 0..254, 255 = void"
 )
-"""What to do with a mask that cannot be read."""
+"""The remedy for a mask that cannot be read."""
 
 _LOSSY = ("JPEG", "WEBP")
 
 
 @contextmanager
 def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator[PngImageFile]:
-    """A mask with its header parsed; ``ItemError`` if it is no PNG, or not of ``shape``, before anything is decoded."""
+    """Open a mask and parse its header; raise ItemError before decoding if it is not a PNG, or not of ``shape``."""
     with opened(path, MAX_PIXELS) as image:
         if not isinstance(image, PngImageFile):
             lossy = ", which may change pixel values" if image.format in _LOSSY else ""
@@ -174,130 +117,6 @@ def opened_mask(path: Path | Content, shape: tuple[int, int] | None) -> Iterator
                 f"{image.width}x{image.height}; resize it without interpolation, or check that it is the right one"
             )
         yield image
-
-
-@contextmanager
-def opened(path: Path | Content, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """The image with its header parsed; ``ItemError`` for whatever keeps it from being one of ours."""
-    try:
-        file = _binary(path)
-    except FileNotFoundError as error:
-        raise ItemError(f"{path}: expected an image file, found none; check the name") from error
-    except IrregularFileError as error:
-        if error.errno == errno.EFBIG:
-            raise ItemError(f"{path}: {error.strerror}; make it smaller") from error
-        kind = "folder" if isinstance(path, Path) and path.is_dir() else "special file"
-        raise ItemError(f"{path}: expected an image file, got a {kind}; name the file") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ItemError(f"{path}: cannot be opened: {reason}; check the name and the permissions") from error
-    with file:
-        with decoding(path):
-            image = _identify(path, file)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ItemError(
-                f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels, over the limit of "
-                f"{max_pixels / 1e6:.0f}; make it smaller or raise the limit"
-            )
-        with decoding(path):
-            _refuse_parts(image, file)
-        yield image
-
-
-def _binary(path: Path | Content) -> "_Metered":
-    raw = io.BytesIO(path.data) if isinstance(path, Content) else open_regular(path, MAX_BYTES).detach()
-    return _Metered(raw)
-
-
-class _Metered(io.BufferedReader):
-    """An image file of which only as much is read as its picture can need, whatever its header says.
-
-    Pillow reads a WebP as a whole, and every chunk before the picture, each of any size: a sparse file of gigabytes
-    has no more than some bytes on the disk.
-    """
-
-    def __init__(self, raw: Any) -> None:
-        super().__init__(raw)
-        self.left = MAX_HEADER
-        """Bytes that may still be read."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        """At most ``size`` bytes; ValueError if that would be more than the picture can need."""
-        wanted = self.left + 1 if size is None or size < 0 else min(size, self.left + 1)
-        content = super().read(wanted)
-        self.left -= len(content)
-        if self.left < 0:
-            raise ValueError("the file is far larger than its picture can be")
-        return content
-
-
-def _refuse_parts(image: ImageFile.ImageFile, file: _Metered) -> None:
-    """Refuse parts that are larger than the picture; what is left of the file may then be read."""
-    width, height = image.size
-    most = MAX_HEADER + _MOST_BYTES * width * height
-    if isinstance(image, TiffImageFile):  # libtiff reads by itself: it is given the file, and not our reader
-        tags = image.tag_v2
-        sizes = [_largest(tags.get(tag, 0)) for tag in (_STRIP_BYTES, _TILE_BYTES)]
-        tile = _largest(tags.get(_TILE_WIDTH, 0)) * _largest(tags.get(_TILE_LENGTH, 0))
-        if max(sizes) > most or tile > _TILES * (width * height + _TILES * 65536):
-            raise ValueError("its strips or tiles are far larger than its picture")
-    file.left = most
-
-
-def _largest(value: Any) -> int:
-    numbers = value if isinstance(value, tuple | list) else (value,)
-    return max((int(one) for one in numbers), default=0)
-
-
-def _identify(path: Path | Content, file: _Metered) -> ImageFile.ImageFile:
-    head = file.read(32)
-    if not head:
-        raise ItemError(f"{path}: expected an image, got an empty file; copy it again")
-    file.seek(0)
-    for pattern, opener in _FORMATS:
-        if pattern.match(head):
-            if opener is WebPImageFile:  # which is read as a whole before its size is known
-                file.left = MAX_HEADER + _MOST_BYTES * min(_webp_pixels(head), MAX_PIXELS)
-            elif opener is GifImageFile:
-                file.left = _GIF_HEADER
-            return opener(file)
-    raise ItemError(f"{path}: expected PNG, JPEG, WebP, BMP, TIFF or GIF, got something else; convert it or remove it")
-
-
-def _webp_pixels(head: bytes) -> int:
-    """Width times height as the header of a WebP says it; 0 where it says nothing."""
-    kind = head[12:16]
-    if kind == b"VP8X":
-        return (int.from_bytes(head[24:27], "little") + 1) * (int.from_bytes(head[27:30], "little") + 1)
-    if kind == b"VP8L":
-        bits = int.from_bytes(head[21:25], "little")
-        return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
-    if kind == b"VP8 ":
-        return (int.from_bytes(head[26:28], "little") & 0x3FFF) * (int.from_bytes(head[28:30], "little") & 0x3FFF)
-    return 0
-
-
-@contextmanager
-def decoding(path: Path | Content) -> Iterator[None]:
-    """Make one clear error of what Pillow throws."""
-    try:
-        yield
-    except ItemError:
-        raise
-    except (UnidentifiedImageError, SyntaxError) as error:
-        raise ItemError(f"{path}: the image is damaged ({_one_line(error)}); copy or save it again") from error
-    except MemoryError as error:
-        raise ItemError(f"{path}: not enough memory to decode the image; make it smaller") from error
-    except Exception as error:
-        # Damaged headers make decoders fail with nearly any exception: OSError, KeyError, struct.error...
-        raise ItemError(
-            f"{path}: cannot decode the image ({_one_line(error)}); copy it again, or save it as PNG"
-        ) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:
@@ -325,7 +144,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _value_range(image: Image.Image) -> tuple[float, float]:
-    """The values shown as black and as white, for images of more than 8 bits."""
+    """Return the values shown as black and as white, for images of more than 8 bits."""
     if image.mode.startswith("I;16"):
         return 0.0, 65535.0
     if image.mode not in ("I", "F"):
@@ -353,10 +172,3 @@ def _strip_rgb(strip: Image.Image, low: float, high: float) -> UInt8[np.ndarray,
         white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
         return np.asarray(Image.alpha_composite(white, layered).convert("RGB"))
     return np.asarray(strip.convert("RGB"))
-
-
-def png_kind(path: Path | Content) -> tuple[int, int]:
-    """Bit depth and colour type, as stored in the header: Pillow stretches ids of 2 and 4 bits in greyscale."""
-    with _binary(path) as file:
-        header = file.read(26)
-    return header[24], header[25]

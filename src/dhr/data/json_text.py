@@ -1,4 +1,4 @@
-"""JSON from outside: what is wrong is said in one line; large files are read an element at a time."""
+"""Read JSON from outside: errors have one line, and large files are read one element at a time."""
 
 import json
 import re
@@ -20,11 +20,7 @@ _WITH_CONSTANTS = json.JSONDecoder(object_pairs_hook=once, parse_constant=float,
 
 
 def read_json(path: Path, most: int = MAX_TEXT) -> Any:
-    """The value of a JSON file of at most ``most`` bytes.
-
-    Raises:
-        DataError: it cannot be read, or is no JSON.
-    """
+    """Read a JSON file of at most ``most`` bytes; raises DataError if it cannot be read or is not JSON."""
     try:
         return parse_json(read_text(path, most))
     except ValueError as error:
@@ -34,20 +30,19 @@ def read_json(path: Path, most: int = MAX_TEXT) -> Any:
 def members(
     path: Path, text: str, progress: Progress | None = None, constants: bool = False
 ) -> Iterator[tuple[str, int, Any]]:
-    """Key, line and value of each member of the object in ``text``; of lists, each element as a member of its own.
+    """Yield key, line and value of each member of the object in ``text``; of lists, each element as a member of its
+    own.
 
-    One element is held at a time, so that a file of hundreds of megabytes costs little more than its text. A list as
-    the whole text is given with the empty key. ``progress`` is called now and then with the kilobytes read, and all.
-    With ``constants`` NaN, Infinity and -Infinity are floats: they are no JSON, but Python writes them.
-
-    Raises:
-        DataError: at the first place that is no JSON; what came before it was already given.
+    One element is held at a time, so a file of hundreds of megabytes takes little more memory than its text. Elements
+    of a list as the whole text have the empty key. ``progress`` gets the kilobytes read. With ``constants``, NaN,
+    Infinity and -Infinity are floats: Python writes them, although they are not JSON. Raises DataError at the first
+    place that is not JSON; earlier members have been yielded.
     """
     yield from _Reader(path, text, progress, _WITH_CONSTANTS if constants else DECODER)
 
 
 class _Reader:
-    """Walks over the text of a JSON file."""
+    """Walks through the text of a JSON file."""
 
     def __init__(self, path: Path, text: str, progress: Progress | None, decoder: json.JSONDecoder) -> None:
         self._path, self._text, self._progress, self._decoder = path, text, progress, decoder
@@ -86,7 +81,7 @@ class _Reader:
             yield key, line, self._value()
 
     def _parts(self, end: str) -> Iterator[None]:
-        """Stops before each part of a list or object, and after it, whose bracket is next."""
+        """Stop before each part of a list or object, and after the last, at its bracket."""
         self._at += 1
         self._skip()
         more = self._next() != end

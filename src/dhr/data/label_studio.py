@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from dhr.data.annotated import Annotated, Annotation, Thing, annotated_data
-from dhr.data.classes import enumeration, read_text
-from dhr.data.folder import class_file
+from dhr.data.classes import class_file, enumeration, read_text
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import members
 from dhr.data.label_studio_image import ImageFinder
 from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
 from dhr.data.label_studio_results import read_results
-from dhr.data.listing import Names, list_files, printable
+from dhr.data.listing import list_files, printable
+from dhr.data.names import Names
 from dhr.data.places import first_folder, head_of
-from dhr.data.stored import StoredDataSet
+from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.errors import DataError
-from dhr.progress import Progress
 
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
 _TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')
@@ -27,7 +26,7 @@ _MALFORMED = "expected annotations as Label Studio writes them; export it again"
 
 
 def _files(root: Path) -> list[Path]:
-    """The exports: JSON lists of tasks. One export may be parted into several files."""
+    """Return the exports: JSON lists of tasks. One export may have several files."""
     found = []
     for path in sorted(root.glob("*.json")):
         if path.is_file() and _TASKS.match(head := head_of(path)) and _TASK.search(head):
@@ -35,47 +34,38 @@ def _files(root: Path) -> list[Path]:
     return found
 
 
-def fits_label_studio(root: Path) -> bool:
-    """Whether there is a JSON file of tasks."""
-    return bool(_files(root))
-
-
-def read_label_studio(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
+def read_label_studio(draft: Draft) -> StoredDataSet:
     """Read exports (JSON or JSON-MIN) with their photographs in ``images/`` or beside them.
 
     Classes are those of ``classes.txt``, else the background and then all labels of the export in the order of the
-    alphabet. Photographs are found by name: nothing is fetched from anywhere. Annotations that were cancelled do not
-    count, several annotators must agree, and predictions count only where there is no annotation in the whole export.
-    Polygons, brushes, ellipses and bitmasks are ground truth; boxes, points, lines and choices tag only.
-
-    Raises:
-        DataError: there is no export, it is damaged, or no photograph is usable.
+    alphabet. Photographs are found by name; nothing is downloaded. Cancelled annotations do not count, several
+    annotators must agree, and predictions count only if the whole export has no annotation. Polygons, brushes,
+    ellipses and bitmasks are ground truth; boxes, points, lines and choices only tag.
     """
+    root = draft.root
     files = _files(root)
     if not files:
         raise DataError(f"{root}: expected a JSON export of Label Studio in it, a list of tasks; found none")
     images = first_folder(root, "images", "upload") or root
     reader = _Reader(ImageFinder(Names(list_files(images, SUFFIXES).files, uploads=True)))
     for path in files:
-        for key, line, task in members(path, read_text(path), progress):
+        for key, line, task in members(path, read_text(path), draft.progress):
             if not key:
                 reader.task(path, line, task)
     own = class_file(root)
     annotations, notes = reader.finished(None if own is None else own.names)
-    return annotated_data(
-        root, split, images, Annotated(files[0], annotations, None, notes, uploads=True), ignore_unknown
-    )
+    return annotated_data(draft, images, Annotated(files[0], annotations, None, notes, uploads=True))
 
 
 class _Reader:
-    """Takes tasks apart, one at a time; some things are known only when all have been seen."""
+    """Takes tasks apart, one at a time; some decisions need all of them."""
 
     def __init__(self, find: ImageFinder) -> None:
         self._find = find
         self._seen: list[Annotation] = []
         self._predicted: list[Annotation] = []
         self._rows: list[tuple[Annotation, Row]] = []
-        """With texts of which some may be choices."""
+        """Annotations, and rows whose texts may be choices."""
         self._looked_at = False
         """Whether somebody annotated anything."""
         self._attributes: Counter[str] = Counter()
@@ -95,7 +85,7 @@ class _Reader:
             self._row(blank, task)
 
     def finished(self, classes: tuple[str, ...] | None) -> tuple[list[Annotation], tuple[str, ...]]:
-        """All annotations, and what was decided; ``classes`` are those of ``classes.txt``."""
+        """Return all annotations and notes; ``classes`` are those of ``classes.txt``."""
         rows = [row for _, row in self._rows]
         labelled = any(one.things for one in self._seen) or any(one.things for one, _ in self._rows)
         choices = plain_choices(rows, labelled, classes)
@@ -132,7 +122,7 @@ class _Reader:
     def _all(
         self, blank: Annotation, data: dict[str, Any], given: Any, what: str, drafts: bool
     ) -> Iterator[Annotation]:
-        """Each annotation of a task, of each of its images if none is meant."""
+        """Return each annotation of a task, for each of its images if none is meant."""
         try:
             sound = [one for one in given if not one.get("was_cancelled") and not one.get("skipped")]
             objects = {str(result["to_name"]) for one in sound for result in one["result"] or () if "to_name" in result}
@@ -175,7 +165,7 @@ class _Reader:
 
 
 def _with_choices(one: Annotation, row: Row, choices: Choices) -> Annotation:
-    """A row of JSON-MIN with the choices that stand in it as texts."""
+    """Add the choices that a row of JSON-MIN holds as texts."""
     chosen = [
         Thing(row.texts[name], f"the choice of {printable(name)!r}", control=name)
         for name in choices.names
@@ -191,3 +181,6 @@ def _counted(counts: Counter[str]) -> str:
 
 def _id(value: Any) -> str:
     return printable(str(value))[:40]
+
+
+LABEL_STUDIO = Reader("a JSON file of tasks", lambda root: bool(_files(root)), read_label_studio)

@@ -1,4 +1,4 @@
-"""Which photograph a task of Label Studio is about: its image may stand under any key, as a path or an URL."""
+"""Find the photograph of a task of Label Studio: its image may stand under any key, as a path or a URL."""
 
 import re
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dhr.data.classes import enumeration
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names
+from dhr.data.names import Names
 
 PICTURES = ("image", "img", "picture", "photo")
 """Keys under which an image may have any name."""
@@ -16,19 +16,15 @@ _URL = re.compile(r"(?i)[a-z][a-z0-9+.-]+://|/data/local-files/?\?")  # one lett
 
 
 class ImageFinder:
-    """Finds the image among the data of a task.
-
-    Args:
-        names: the photographs that there are.
-    """
+    """Finds the image among the data of a task; ``names`` are the existing photographs."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
 
     def __call__(self, data: dict[str, Any], objects: Collection[str]) -> tuple[list[str], str | None]:
-        """The image as a path, or all of them and why none is meant.
+        """Return the image as a path, or all images and why none is meant.
 
-        ``objects`` are the names of what the regions are drawn on; often they are the keys of the data, too.
+        ``objects`` are the names of the controls' objects; these are often keys of the data, too.
         """
         texts = {str(key): texts for key, value in data.items() if (texts := _texts(value))}
         named = {key: value for key, value in texts.items() if key in PICTURES or any(map(is_image, value))}
@@ -48,11 +44,10 @@ class ImageFinder:
         return [], f'expected a task with an image, {{"data": {{"image": "a.jpg"}}}}; its data has {keys}; correct it'
 
     def _hits(self, texts: dict[str, list[str]]) -> dict[str, dict[str, str]]:
-        """By key, the files that its texts mean, and the paths that lead to them."""
+        """Return, by key, the files that its texts mean, and the paths that lead to them."""
         found = {}
         for key, values in texts.items():
-            hits = [hit for text in values if (hit := self._hit(text))]
-            if hits:
+            if hits := [hit for text in values if (hit := self._hit(text))]:
                 found[key] = dict(hits)
         return found
 
@@ -61,7 +56,7 @@ class ImageFinder:
 
 
 def is_image(text: str) -> bool:
-    """Whether a text ends like the name of an image.
+    """Tell whether a text ends like the name of an image.
 
     >>> is_image("s3://bucket/a.JPG"), is_image("/data/local-files/?d=trip/a%20b.png"), is_image("a.jpg.txt")
     (True, True, False)
@@ -70,7 +65,7 @@ def is_image(text: str) -> bool:
 
 
 def paths(text: str) -> list[str]:
-    """The paths that a text may mean, the likeliest first: of URLs their path, or what they ask for.
+    """Return the paths that a text may mean, the likeliest first: of URLs their path, or their query.
 
     >>> paths("/data/local-files/?d=trip/a%20b.jpg")
     ['trip/a b.jpg', 'data/local-files']

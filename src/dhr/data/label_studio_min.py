@@ -1,7 +1,7 @@
-"""Label Studio's JSON-MIN: a row per annotation, in which each control's results stand under the control's name.
+"""Read Label Studio's JSON-MIN: one row per annotation, with each control's results under the control's name.
 
-Rows say nothing of their kind: a choice is a text like those of the task's own data. What is one is found out over
-the whole file.
+Rows do not show kinds: a choice is a text like the task's own data. All rows of a file together show which texts are
+choices.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +12,7 @@ from dhr.data.classes import enumeration
 from dhr.data.label_studio_image import PICTURES, is_image
 
 _OWN = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "data"}
-_CHOICES = ("choice", "choices", "tag", "tags", "label", "labels")  # names of controls that say what they are
+_CHOICES = ("choice", "choices", "tag", "tags", "label", "labels")  # names of controls that show their kind
 _KINDS = {"text": "textarea", "selected": "pairwise"} | {
     kind: kind for kind in ("choices", "taxonomy", "rating", "number", "datetime", "ranker", "chatmessage")
 }
@@ -26,7 +26,7 @@ class Row:
     results: list[dict[str, Any]] = field(default_factory=list)
     """As in JSON."""
     texts: dict[str, str] = field(default_factory=dict)
-    """By name; some may be choices."""
+    """Texts by name; some may be choices."""
     lists: set[str] = field(default_factory=set)
     """Names of lists of choices: one for each region, which is an attribute."""
     annotated: bool = True
@@ -34,7 +34,7 @@ class Row:
 
 
 def taken_apart(row: dict[str, Any]) -> Row:
-    """Results of a row by their form."""
+    """Sort the results of a row by their form."""
     found = Row()
     for key, value in row.items():
         if key in _OWN or key in PICTURES:
@@ -63,24 +63,20 @@ def _result(name: str, value: dict[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Choices:
-    """Under which names choices stand as texts."""
+    """The names under which choices stand as texts."""
 
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     wrong: str | None = None
-    """Why they cannot be told."""
+    """Why they cannot be found."""
 
 
 def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] | None) -> Choices:
     """Find out which texts are choices.
 
-    Names such as ``choice`` and ``label`` say it. Otherwise it is the only text that there is, or the only one that
-    names nothing but classes; where there are other labels, texts are data.
-
-    Args:
-        rows: of all files.
-        labelled: whether there are labels of another form.
-        classes: those of ``classes.txt``.
+    Names such as ``choice`` and ``label`` say so. Otherwise it is the only text, or the only one that names nothing but
+    classes. ``rows`` are those of all files; if they are ``labelled`` in another form, texts are data. ``classes`` are
+    those of ``classes.txt``.
     """
     lists = {name for row in rows for name in row.lists}
     values: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""What Label Studio holds of one annotation: a list of results, which are regions, choices, or something else."""
+"""Read the results of one annotation of Label Studio: regions, choices, and others."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from jaxtyping import Float64
 from dhr.data.annotated import Thing
 from dhr.data.brush import Strokes, picture_text
 from dhr.data.listing import printable
-from dhr.data.painted import Outline, Patch, Size, ellipse, polygons
+from dhr.data.outlines import Outline, Patch, Size, ellipse, polygons
+from dhr.words import one_line
 
 _SHAPES = ("rectangle", "polygon", "brush", "ellipse", "keypoint", "bitmask", "vector")
 _REGIONS = {*_SHAPES, *(f"{shape}labels" for shape in _SHAPES), "labels"}
@@ -21,7 +22,7 @@ _BOX = "shows where it is, not its outline"
 
 @dataclass(frozen=True)
 class Results:
-    """What was found in an annotation."""
+    """The content of an annotation."""
 
     things: tuple[Thing, ...]
     unread: str | None
@@ -33,7 +34,7 @@ class Results:
 
 @dataclass
 class _Region:
-    """A region, which may be spread over several results of one id."""
+    """A region, perhaps spread over several results of one id."""
 
     kind: str
     values: dict[str, Any] = field(default_factory=dict)
@@ -43,12 +44,10 @@ class _Region:
 
 
 def read_results(results: Any, place: str) -> Results:
-    """Sort out the results of an annotation.
+    """Sort the results of an annotation.
 
-    A choice that bears the id of a region is an attribute of it, and no class.
-
-    Raises:
-        ValueError, TypeError, AttributeError, KeyError: they are not as Label Studio writes them.
+    A choice with the id of a region is an attribute of it, and not a class. Raises ValueError, TypeError,
+    AttributeError or KeyError if the results are not as Label Studio writes them.
     """
     regions: dict[Any, _Region] = {}
     choices: list[tuple[Any, str, list[str]]] = []
@@ -84,14 +83,14 @@ def read_results(results: Any, place: str) -> Results:
 
 
 def texts(value: Any) -> list[str]:
-    """Check a list of texts; ValueError if it is something else."""
+    """Check a list of texts; raise ValueError for other values."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError(value)
     return [one.strip() for one in value]
 
 
 def leaves(paths: Any) -> list[str]:
-    """The last names of the paths of a taxonomy that do not lead on to others.
+    """Return the last names of the paths of a taxonomy that do not lead on to others.
 
     >>> leaves([["animal"], ["animal", "cat"], ["plant"]])
     ['cat', 'plant']
@@ -121,7 +120,7 @@ def _things(region: _Region, place: str) -> list[Thing]:
         try:
             outline, missing = _outline(region, place), _BOX
         except (ValueError, TypeError, OverflowError) as error:
-            missing = f"is damaged ({' '.join(str(error).split())})"
+            missing = f"is damaged ({one_line(error)})"
         if outline is not None and region.turned:
             outline, missing = None, "was drawn on a turned view of the photograph; draw it upright"
     return [
@@ -135,7 +134,7 @@ def _what(kind: str) -> str:
 
 
 def _outline(region: _Region, place: str) -> Outline | None:
-    """The outline of a region; None for boxes, points and lines, which have none."""
+    """Return the outline of a region; None for boxes, points and lines."""
     value = region.values
     if "rle" in value:
         codes = value["rle"]
@@ -167,7 +166,7 @@ class Shares:
     corners: Float64[np.ndarray, " n"]
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
-        """See :meth:`~dhr.data.painted.Outline.patch`."""
+        """Scale and paint; see :meth:`~dhr.data.painted.Outline.patch`."""
         pixels = self.corners.reshape(-1, 2) * [drawn[1] / 100, drawn[0] / 100]
         return polygons([pixels.ravel()]).patch(drawn, canvas)
 
@@ -183,7 +182,7 @@ class ShareEllipse:
     degrees: float
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
-        """See :meth:`~dhr.data.painted.Outline.patch`."""
+        """Scale and paint; see :meth:`~dhr.data.painted.Outline.patch`."""
         across, down = drawn[1] / 100, drawn[0] / 100
         made = ellipse(
             self.x * across, self.y * down, self.radius_x * across, self.radius_y * down, self.degrees

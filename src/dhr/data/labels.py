@@ -1,7 +1,7 @@
-"""Reads masks as people and programs store them: numbers, or the colours of the classes.
+"""Read masks as people and programs store them: numbers, or the colours of the classes.
 
-Numbers count. Colours count where they say more: in RGB, and in indexed PNGs whose palette a program has sorted or
-reduced, so that the numbers are no class ids any more. What can be read in two ways is refused.
+Numbers count. Colours count if they say more: in RGB, and in indexed PNGs whose palette a program has sorted or
+reduced, so that the numbers are no longer class ids. Ambiguous masks are refused.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Int16, Int64, UInt8, UInt32
 from PIL.PngImagePlugin import PngImageFile
 
-from dhr.data.images import CONVERT, Content, decoding, opened_mask, png_kind
+from dhr.data.image_files import Content, decoding, png_kind
+from dhr.data.images import CONVERT, opened_mask
 from dhr.data.palette import class_palettes
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
@@ -25,7 +26,7 @@ _SAVE = "save it as an indexed or 8-bit greyscale PNG whose pixel values are the
 
 @dataclass(frozen=True)
 class Storage:
-    """How the masks of a data set store its classes."""
+    """The way in which the masks of a data set store its classes."""
 
     classes: ClassTable
     stored: tuple[int, ...]
@@ -37,7 +38,7 @@ class Storage:
 
     @cached_property
     def ids(self) -> Int16[np.ndarray, "256"]:
-        """Class id of each number; -1 where it has no meaning."""
+        """Return the class id of each number; -1 for a number without meaning."""
         ids = np.full(256, -1, np.int16)
         ids[list(self.void)] = VOID
         ids[list(self.stored)] = np.arange(len(self.stored))
@@ -76,14 +77,14 @@ def _palette(codes: UInt32[np.ndarray, "256"], classes: int) -> Palette:
 
 
 def plain(classes: ClassTable) -> Storage:
-    """Masks that store class ids, and 255 for void."""
+    """Describe masks that store class ids, and 255 for void."""
     return Storage(classes, tuple(range(len(classes.names))))
 
 
 def read_labels(
     path: Path | Content, storage: Storage, shape: tuple[int, int] | None = None, note: str = "classes.txt"
 ) -> UInt8[np.ndarray, "h w"]:
-    """Read a mask in PNG: class ids and :data:`~dhr.data.samples.VOID`.
+    """Read a mask in PNG as class ids and :data:`~dhr.data.samples.VOID`.
 
     ===================================  ==========================================================================
     indexed, any depth                   by number; by colour where the palette was sorted or reduced
@@ -94,15 +95,9 @@ def read_labels(
     colour; pixels that are transparent
     ===================================  ==========================================================================
 
-    Args:
-        path: the file.
-        storage: how numbers and colours stand for classes.
-        shape: height and width that it must have.
-        note: where the class ids are explained, for messages.
-
-    Raises:
-        ItemError: it is missing, damaged, no PNG, of another size, holds numbers or colours of no class, or its numbers
-            and its colours stand for different classes and neither can be ruled out.
+    ``shape`` is the height and width that it must have; ``note`` is the place that explains the class ids, for
+    messages. Raises ItemError if the mask is missing, damaged, not a PNG, of another size, has numbers or colours of no
+    class, or has numbers and colours that stand for different classes and can both be meant.
     """
     with opened_mask(path, shape) as image, decoding(path):
         depth, colour = png_kind(path)
@@ -142,7 +137,7 @@ def _by_number(
 
 
 def _of_16_bits(path: Path | Content, values: np.ndarray) -> UInt8[np.ndarray, "h w"]:
-    """Numbers as they are, or times 257 as programs do that scale 0..255 to 0..65535; no mask is both."""
+    """Read numbers as they are, or times 257 (programs scale 0..255 to 0..65535); no mask is both."""
     used = np.unique(values)
     if (used % 257 == 0).all():
         values = values // 257
@@ -165,16 +160,16 @@ def _of_indices(path: Path | Content, image: PngImageFile, storage: Storage, not
 
 
 def palette_codes(image: PngImageFile) -> Int64[np.ndarray, " n"]:
-    """The colours of a palette, 0xRRGGBB."""
+    """Return the colours of a palette, 0xRRGGBB."""
     return _codes(np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)).astype(np.int64)
 
 
 def table_of_colours(
     path: Path | Content, codes: Int64[np.ndarray, " n"], pixels: Int64[np.ndarray, "256"], storage: Storage
 ) -> UInt8[np.ndarray, "256"] | None:
-    """The class of each index of a palette; None if the numbers are the class ids.
+    """Return the class of each index of a palette; None if the numbers are the class ids.
 
-    The palette must come from the classes' own: most coloured pixels, and most of what it holds besides, are in it.
+    The palette must come from the classes' own: most coloured pixels, and most of its other colours, are in that.
     """
     used = np.flatnonzero(pixels)
     if used[-1] >= len(codes) or len(set(codes[used].tolist())) < len(used):
@@ -209,7 +204,7 @@ def table_of_colours(
 def _table_of_greys(
     path: Path | Content, codes: Int64[np.ndarray, " n"], used: Int64[np.ndarray, " k"], storage: Storage
 ) -> UInt8[np.ndarray, "256"] | None:
-    """Of a palette of greys: a greyscale mask that a program has indexed, or numbers with greys to look at."""
+    """Read a palette of greys: a greyscale mask that a program has indexed, or numbers with greys to look at."""
     levels = codes[used] & 255
     ramp = np.array_equal(codes & 255, np.round(np.linspace(0, 255, len(codes))).astype(np.int64))
     inverted = levels.tolist() == [255, 0]
@@ -228,7 +223,7 @@ def _table_of_greys(
 
 
 def _of_colours(path: Path | Content, image: PngImageFile, storage: Storage) -> UInt8[np.ndarray, "h w"]:
-    """An image of colours, a strip at a time, so that codes need little memory."""
+    """Read an image of colours, one strip at a time, so that codes need little memory."""
     found: dict[int, int] = {}  # pixels of each colour
     clear = 0
     for codes, opaque in _strips(image):
@@ -253,7 +248,7 @@ def _of_colours(path: Path | Content, image: PngImageFile, storage: Storage) -> 
 
 
 def _strips(image: PngImageFile) -> Iterator[tuple[UInt32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]]:
-    """Colours, and where they are opaque."""
+    """Yield colours, and where they are opaque."""
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
@@ -262,7 +257,7 @@ def _strips(image: PngImageFile) -> Iterator[tuple[UInt32[np.ndarray, "h w"], Bo
 
 
 def _transparent(image: PngImageFile) -> Bool[np.ndarray, "256"]:
-    """Which indices of a palette are transparent, wholly or in part."""
+    """Tell which indices of a palette are transparent, wholly or in part."""
     found, value = np.zeros(256, bool), image.info.get("transparency")
     if isinstance(value, bytes):
         found[: len(value)] = np.frombuffer(value, np.uint8) < 255
@@ -282,7 +277,7 @@ def _refuse_transparent(path: Path | Content, pixels: int) -> None:
 def _strange_colours(
     path: Path | Content, codes: Int64[np.ndarray, " k"], pixels: Int64[np.ndarray, " k"], colours: Palette
 ) -> str:
-    """The message about colours that cannot be read; the one with the most pixels is named."""
+    """Describe colours that cannot be read; the one with the most pixels is named."""
     most = int(np.argmax(pixels))
     code = int(codes[most])
     of = "of two classes" if code in colours.ids else "of no class"

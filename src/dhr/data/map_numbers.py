@@ -1,7 +1,7 @@
-"""How the maps of other programs are numbered: which map of a file is that of which class.
+"""Find out which map of another program's file belongs to which class.
 
-A single file seldom tells: two maps of a photograph with one tag may be of the background and the tag, or of both
-classes of a table. So numbers are settled over all files at once, and where these leave it open they are refused.
+A single file seldom shows it: two maps of a photograph with one tag may be of the background and the tag, or of both
+classes of a table. So all files decide together, and ambiguous ones are refused.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,12 +10,12 @@ from typing import Literal
 
 from dhr.data.plain_pickle import Refused
 from dhr.data.samples import ClassTable
+from dhr.words import counted
 
 Kind = Literal["array", "keys", "classes", "mask"]
-"""How a file tells maps apart: by their place, by numbers of its own, by ids of the class table, by pixel values."""
+"""The identification of maps in a file: by place, by own numbers, by ids of the class table, by pixel values."""
 Stack = Literal["tags", "classes", "table", "background"]
-"""What arrays hold: the tags in their order, all classes that can be tagged, the whole table, or the background and
-then the tags."""
+"""The content of arrays: the tags in order, all classes that can be tagged, the whole table, or background and tags."""
 
 _EXPLICIT = "write dictionaries whose `classes` are ids of the class table (docs/models.md)"
 
@@ -31,10 +31,9 @@ class Numbered:
 def stack_numbers(
     count: int, tags: Sequence[int], classes: ClassTable, numbering: str = "tagged", stack: Stack | None = None
 ) -> tuple[int, ...]:
-    """Places of the maps of ``tags`` in an array of ``count`` maps.
+    """Return the places of the maps of ``tags`` in an array of ``count`` maps.
 
-    Raises:
-        Refused: it holds another number of maps than ``stack`` has, or, without one, than any that is read.
+    Raises Refused if ``count`` is not that of ``stack`` or, without one, of any known stack.
     """
     usual = [name for name in _STACKS if name != "background" or numbering == "table"]
     if stack is None and any(_STACKS[name](count, tags, classes) is not None for name in usual):
@@ -43,21 +42,17 @@ def stack_numbers(
         return found
     more = "; if its first map is the background's, --wss.numbering table" if count == len(tags) + 1 else ""
     raise Refused(
-        f"it has {count} maps; expected {len(tags)}, one for each tag of the photograph, or "
+        f"it has {counted(count, 'map')}; expected {len(tags)}, one for each tag of the photograph, or "
         f"{len(classes.foreground)}, one for each class{more}"
     )
 
 
 def find_stack(counts: Collection[tuple[int, tuple[int, ...]]], classes: ClassTable, numbering: str) -> Stack | None:
-    """What arrays hold: what fits most of them. None where nothing fits any.
+    """Return the content of arrays that fits most of them; None if none fits.
 
-    Args:
-        counts: of each array, how many maps it has, and the tags of its photograph.
-        classes: the class table.
-        numbering: `table` if the first map may be the background's where the numbers leave it open.
-
-    Raises:
-        Refused: several things fit as many, and differ.
+    ``counts`` holds, for each array, the number of its maps and the tags of its photograph. With ``numbering`` `table`,
+    the first map may be the background's if the numbers leave it open. Raises Refused if several contents fit as many
+    arrays, and differ.
     """
     places = {name: [place(count, tags, classes) for count, tags in counts] for name, place in _STACKS.items()}
     fits = {name: sum(one is not None for one in found) for name, found in places.items()}
@@ -69,12 +64,12 @@ def find_stack(counts: Collection[tuple[int, tuple[int, ...]]], classes: ClassTa
         best = [name for name in best if name in _BACKGROUND_FIRST] or best
     if any(places[name] != places[best[0]] for name in best):
         raise Refused(
-            f"{most} arrays may hold {' or '.join(_WORDS[name] for name in best)}; if the first map is the "
+            f"{counted(most, 'array')} may hold {' or '.join(_WORDS[name] for name in best)}; if the first map is the "
             f"background's, --wss.numbering table, else {_EXPLICIT}"
         )
     if best == ["background"] and numbering != "table":
         raise Refused(
-            f"{most} arrays have one map more than their photographs have tags; if the first is the background's, "
+            f"one map more than tags in {counted(most, 'array')}; if the first is the background's, "
             f"--wss.numbering table, else {_EXPLICIT}"
         )
     return best[0]
@@ -83,10 +78,9 @@ def find_stack(counts: Collection[tuple[int, tuple[int, ...]]], classes: ClassTa
 def key_numbers(
     keys: Collection[int], kind: Kind, tags: Sequence[int], classes: ClassTable, numbering: str
 ) -> tuple[int, ...]:
-    """Numbers of the maps of ``tags`` among the numbers ``keys`` of a file.
+    """Return the numbers of the maps of ``tags`` among the numbers ``keys`` of a file.
 
-    Raises:
-        Refused: a tag has no map, or a number is that of no class.
+    Raises Refused if a tag has no map, or a number has no class.
     """
     start = classes.foreground.start
     first = start if kind == "keys" and numbering == "tagged" else 0
@@ -106,13 +100,10 @@ def key_numbers(
 
 
 def refuse_numbering(files: Sequence[Numbered], classes: ClassTable, numbering: str) -> None:
-    """Refuse files that fit another numbering better than the one that is asked for, or both.
+    """Raise Refused if files fit another numbering better than the requested one, or both.
 
     A file fits a numbering if each tag has a map and each number a class. It fits exactly if its numbers are those of
-    the tags (with the background, where that is numbered), or of all classes.
-
-    Raises:
-        Refused: they do; it says what to do.
+    the tags (with the background, if that is numbered), or of all classes.
     """
     start = classes.foreground.start
     first = 0 if numbering == "table" else start  # the class of the number 0
@@ -126,7 +117,11 @@ def refuse_numbering(files: Sequence[Numbered], classes: ClassTable, numbering: 
         for one, files in ((first, [file for file in files if _fits(file, classes, first)]), (other, fitting))
     )
     # One map more than tags, and a 0 in every file: a background first, or all classes.
-    either = theirs == ours and other < start and all(_with_background(file, other) for file in files)
+    either = (
+        theirs == ours
+        and other < start
+        and all(file.keys == {0, *(tag - other for tag in file.tags)} for file in files)
+    )
     if theirs < ours or (theirs == ours and not (either and start and files)):
         return
     what = f"the numbers of the maps of {len(fitting)} of {len(files)} photographs"
@@ -149,10 +144,6 @@ def _fits_exactly(file: Numbered, classes: ClassTable, first: int) -> bool:
     every = {index - first for index in classes.foreground}
     background = {0} if first < classes.foreground.start else set()
     return file.keys in (tags, tags | background, every, every | background)
-
-
-def _with_background(file: Numbered, first: int) -> bool:
-    return file.keys == {0, *(tag - first for tag in file.tags)}
 
 
 def _tags(count: int, tags: Sequence[int], classes: ClassTable) -> tuple[int, ...] | None:

@@ -1,4 +1,4 @@
-"""Which photograph a mask was made of: the records that ``dhr run`` and ``dhr predict`` leave beside their masks."""
+"""Check which photograph a mask was made of, by the records of ``dhr run`` and ``dhr predict`` beside their masks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,14 @@ class Origins:
 
     @classmethod
     def beside(cls, masks: Path) -> "Origins":
-        """Those of ``OUT/masks``, ``OUT/training_masks`` or ``OUT/stages/STAGE``; other folders have none."""
+        """Find those of ``OUT/masks``, ``OUT/training_masks`` or ``OUT/stages/STAGE``; other folders have none."""
         folder = masks.resolve().parent
         return cls((folder.parent if folder.name == "stages" else folder) / ITEMS)
 
     def other(self, data: DataSet, sample: Sample) -> str | None:
-        """Why a mask cannot be that of ``sample``: the record names other content than the photograph has now.
+        """Explain why a mask does not belong to ``sample``: the record has another digest than the photograph now.
 
-        None where both are the same, and where there is no such record: nothing is known then.
+        None if both are equal, or if there is no such record.
         """
         item = read_item(self.items / f"{sample.name}.json")
         if item is None or not item.digest:

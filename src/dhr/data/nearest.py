@@ -1,7 +1,7 @@
-"""What to do with a folder that has no known format: the nearest one, and what keeps the folder from being it."""
+"""Advise on a folder without a known format: the nearest format, and what it lacks."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -10,25 +10,13 @@ from dhr.data.classes import enumeration
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import is_hidden, printable
 from dhr.data.places import folders_of
+from dhr.data.stored import Reader
 from dhr.files import open_regular
 
-Fits = Mapping[str, Callable[[Path], bool]]
-"""Whether a folder has a format, by the format's name."""
+Readers = Mapping[str, Reader]
 
 _FOLDERS, _FILES = 40, 400  # folders and files that are looked at, so that a wrong path costs no time
 _HEAD = 65_536  # bytes in which an annotation file shows itself
-
-_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "voc": (("JPEGImages",), ("Annotations", "SegmentationClass", "cls_labels.json")),
-    "ade": (("images/training", "images/validation"), ("annotations/training", "annotations/validation")),
-    "stuff": (
-        ("images/train2017", "images/val2017", "train2017", "val2017"),
-        ("stuffthingmaps_trainval2017/train2017", "stuffthingmaps_trainval2017/val2017"),
-    ),
-    "release": (("*/image",), ("*/xml", "*/mask")),
-    "huggingface": (("dataset_info.json",), ("state.json",)),
-}
-"""What a format needs: of each group, one."""
 
 # The first kind counts all of whose marks are in the beginning of the file.
 _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str], ...] = (
@@ -55,30 +43,30 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def elsewhere(root: Path, formats: Fits) -> str | None:
-    """Where the right folder is, if it is one below ``root`` or the one above it."""
+def elsewhere(root: Path, formats: Readers) -> str | None:
+    """Name the right folder, if it is one below ``root`` or the one above it."""
     for folder in _below(root):
         if name := _fitting(folder, formats):
             return f"{str(folder)!r} has the format {name}: give it as --data"
     return above(root, formats)
 
 
-def above(root: Path, formats: Fits) -> str | None:
-    """The folder above, if it is the right one."""
+def above(root: Path, formats: Readers) -> str | None:
+    """Name the folder above, if it is the right one."""
     folder = root.resolve().parent
     # Every folder of photographs has folders beside it, which are not searched.
-    if name := _fitting(folder, {name: fits for name, fits in formats.items() if name != "class-folders"}):
+    if name := _fitting(folder, {name: reader for name, reader in formats.items() if name != "class-folders"}):
         return f"the folder above, {str(folder)!r}, has the format {name}: give it as --data"
     return None
 
 
 def is_part(root: Path) -> bool:
-    """Whether a folder has the name of a part of a data set, such as ``annotations``."""
+    """Tell whether a folder has the name of a part of a data set, such as ``annotations``."""
     return root.resolve().name.casefold() in PART_NAMES
 
 
-def advice(root: Path, formats: Fits) -> list[str]:
-    """What the folder is near to, and what would make it so; the most likely first."""
+def advice(root: Path, formats: Readers) -> list[str]:
+    """Describe what the folder is near to, and what it lacks; the most likely first."""
     found = [text for text in (elsewhere(root, formats), _imagefolder(root)) if text]
     found += _annotation_files(root)
     found += _missing(root, formats)
@@ -95,22 +83,22 @@ def advice(root: Path, formats: Fits) -> list[str]:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    """The folders in ``root``; of a folder in a folder, those in it as well."""
+    """Yield the folders in ``root``; if there is only one, also those in it."""
     folders = folders_of(root)[:_FOLDERS]
     yield from folders
     if len(folders) == 1:
         yield from folders_of(folders[0])[:_FOLDERS]
 
 
-def _fitting(folder: Path, formats: Fits) -> str | None:
+def _fitting(folder: Path, formats: Readers) -> str | None:
     try:
-        return next((name for name, fits in formats.items() if fits(folder)), None)
+        return next((name for name, reader in formats.items() if reader.fits(folder)), None)
     except OSError:
         return None
 
 
 def _photographs(folder: Path) -> str | None:
-    """The name of a photograph right in a folder."""
+    """Return the name of a photograph directly in a folder."""
     return next((path.name for path in _files(folder) if path.suffix.lower() in SUFFIXES), None)
 
 
@@ -122,7 +110,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _imagefolder(root: Path) -> str | None:
-    """A folder of images with a table, as Hugging Face's ``imagefolder`` reads it."""
+    """Find a folder of images with a table for Hugging Face's ``imagefolder``."""
     for folder in (root, *folders_of(root)[:_FOLDERS]):
         for name in ("metadata.csv", "metadata.jsonl", "metadata.parquet"):
             if (folder / name).is_file():
@@ -135,7 +123,7 @@ def _imagefolder(root: Path) -> str | None:
 
 
 def _annotation_files(root: Path) -> list[str]:
-    """Files that look like annotations of a known kind, each kind once."""
+    """Describe files that look like annotations of a known kind, each kind once."""
     kinds: dict[str, list[str]] = {}
     for path in (file for folder in (root, *folders_of(root)[:_FOLDERS]) for file in _files(folder)):
         if path.name != "tags.csv" and (kind := _kind(path, root)):  # else it has its name already
@@ -166,13 +154,13 @@ def _kind(path: Path, root: Path) -> str | None:
     return None if kind is None else kind.replace("{folder}", str(root))
 
 
-def _missing(root: Path, formats: Iterable[str]) -> list[str]:
-    """Layouts of which something is there and something is not, the nearest first."""
+def _missing(root: Path, formats: Readers) -> list[str]:
+    """Describe formats of which something exists and something is missing, the nearest first."""
     near = []
-    for name, groups in _PARTS.items():
+    for name, groups in ((name, reader.needs) for name, reader in formats.items()):
         there = [next((path for part in group for path in root.glob(part)), None) for group in groups]
         missing = [group for group, path in zip(groups, there, strict=True) if path is None]
-        if name in formats and missing and len(missing) < len(groups):
+        if missing and len(missing) < len(groups):
             parts = enumeration(path.relative_to(root).as_posix() for path in there if path is not None)
             wanted = " and ".join(" or ".join(group) for group in missing)
             near.append((len(missing), f"nearest is {name}: {parts} is there, {wanted} is missing"))

@@ -1,10 +1,10 @@
-"""The classes of a folder of masks, matched by name with those of a data set.
+"""Match the classes of a folder of masks by name with those of a data set.
 
-Numbers alone say nothing: a table with a background counts from 1 what a table without one counts from 0.
+Numbers alone are ambiguous: a table with a background counts from 1 what a table without one counts from 0.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,11 @@ from jaxtyping import Int16, UInt8
 
 from dhr.data.class_names import class_of
 from dhr.data.classes import enumeration, read_classes
-from dhr.data.images import Content
+from dhr.data.image_files import Content
 from dhr.data.labels import Storage, plain, read_labels
 from dhr.data.palettes import MOST, Reading, reading
 from dhr.data.samples import VOID, ClassTable
+from dhr.data.stored import Draft
 from dhr.errors import DataError, ItemError
 from dhr.records.run import read_run
 
@@ -25,13 +26,10 @@ _INNER = ("stages", "first")  # folders between a run's record and its masks
 
 
 def class_table_of(folder: Path) -> ClassTable | None:
-    """The class table of a folder of masks, where one is known.
+    """Return the class table of a folder of masks, if one is known.
 
     It is ``classes.txt`` in the folder, else beside it, else ``classes`` and ``background`` of the ``run.json`` of the
-    run that made the masks.
-
-    Raises:
-        DataError: such a file is damaged.
+    run that made the masks. Raises DataError if such a file is damaged.
     """
     found = _found(folder)
     return None if found is None else found[0]
@@ -39,7 +37,7 @@ def class_table_of(folder: Path) -> ClassTable | None:
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the masks of a folder number the classes of a data set."""
+    """The numbers that the masks of a folder use for the classes of a data set."""
 
     classes: ClassTable
     """Of the data set."""
@@ -51,7 +49,7 @@ class Numbering:
     source: str
     """The file that names them, for messages."""
     notes: tuple[str, ...] = ()
-    """What a person should know, a sentence each."""
+    """Notes for the user, a sentence each."""
     examples: tuple[tuple[Path, tuple[int, ...] | None], ...] = ()
     """A few masks, with the tags of their photographs where these are known: they tell whether colours count
     (:func:`~dhr.data.palettes.reading`)."""
@@ -60,14 +58,14 @@ class Numbering:
 
     @property
     def key(self) -> str:
-        """Tells numberings apart that read the same file in different ways."""
+        """Identify the numbering: others read the same file differently."""
         return f"{self.ids} {self._storage.own_palette}"
 
     def read(self, path: Path | Content, shape: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w"]:
-        """Class ids of the data set, and :data:`~dhr.data.samples.VOID`; see :func:`~dhr.data.labels.read_labels`.
+        """Return class ids of the data set, and :data:`~dhr.data.samples.VOID`; see
+        :func:`~dhr.data.labels.read_labels`.
 
-        Raises:
-            ItemError: the mask cannot be read, or shows a class that the data set does not have.
+        Raises ItemError if the mask cannot be read, or shows a class that the data set does not have.
         """
         labels = read_labels(path, self._storage, shape, self.source)
         if self.ids == tuple(range(len(self.ids))):
@@ -85,7 +83,7 @@ class Numbering:
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """The notes, and how masks are read whose numbers and colours differ; opens the examples."""
+        """Return the notes, and how masks are read whose numbers and colours differ; opens the examples."""
         note = None if self.folder is None else self._reading.note(self.folder)
         return self.notes if note is None else (*self.notes, note)
 
@@ -117,27 +115,21 @@ class MatchedMask:
     numbering: Numbering
 
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-        """See :meth:`Numbering.read`."""
+        """Read the mask; see :meth:`Numbering.read`."""
         return self.numbering.read(self.path, shape)
 
 
 def numbering(
     classes: ClassTable, folder: Path, masks: Iterable[tuple[Path, tuple[int, ...] | None]] = ()
 ) -> Numbering:
-    """Match the classes of ``folder`` by name with those of a data set; by number where no table is known.
+    """Match the classes of ``folder`` by name with those of a data set; by number if its table is unknown.
 
-    Names are compared in Unicode's composed form; upper and lower case count only where they tell two names apart.
-
-    Args:
-        classes: of the data set.
-        folder: the masks; it need not exist.
-        masks: files of it, with the tags of their photographs, or None where these are unknown. Only some are opened,
-            when the first mask is read.
-
-    Raises:
-        DataError: not one of the folder's classes is one of the data set's, or its table is damaged.
+    Names are compared in Unicode's composed form; case counts only if it tells two names apart. ``folder`` need not
+    exist. ``masks`` are files of it with the tags of their photographs (None if unknown); some are opened when the
+    first mask is read. Raises DataError if the two share no class, or the folder's table is damaged.
     """
-    found, examples = _found(folder) if folder.is_dir() else None, _spread(tuple(masks))
+    found, examples = _found(folder) if folder.is_dir() else None, tuple(masks)
+    examples = examples[:: max(1, len(examples) // MOST)][:MOST]  # from all parts of the folder
     if found is None:
         return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", (), examples, folder)
     own, path = found
@@ -154,11 +146,6 @@ def numbering(
     notes = tuple(_notes(classes, own, ids, path, folder))
     source = path.name if path.name == "classes.txt" else str(path)
     return Numbering(classes, own, tuple(ids), source, notes, examples, folder)
-
-
-def _spread(masks: Sequence[tuple[Path, tuple[int, ...] | None]]) -> tuple[tuple[Path, tuple[int, ...] | None], ...]:
-    """Some of them, from all parts of the folder."""
-    return tuple(masks[:: max(1, len(masks) // MOST)][:MOST])
 
 
 def _index(own: ClassTable, name: str, index: int, classes: ClassTable) -> int:
@@ -203,7 +190,7 @@ def _found(folder: Path) -> tuple[ClassTable, Path] | None:
 
 
 def _of_record(path: Path) -> tuple[ClassTable, Path] | None:
-    """The table of a run; None of a run of a version that did not write it."""
+    """Return the table of a run; None for a run of a version that did not write it."""
     try:
         record = read_run(path)
     except (OSError, ValueError) as error:
@@ -216,3 +203,14 @@ def _of_record(path: Path) -> tuple[ClassTable, Path] | None:
     if len(set(names)) < len(names):
         raise DataError(f"{path}: expected each class once, got a name twice; the file is damaged")
     return ClassTable(names, background), path
+
+
+def named_masks(
+    draft: Draft, classes: ClassTable, tags: Mapping[str, tuple[int, ...] | None]
+) -> dict[str, MatchedMask]:
+    """Return the masks in ``truth/`` by photograph; ``tags`` holds all photographs, and None for unknown tags."""
+    folder = draft.root / "truth"
+    files = draft.masks(folder, tags)
+    numbers = numbering(classes, folder, [(path, tags[name] or None) for name, path in files.items()])
+    draft.notes += numbers.notes
+    return {name: MatchedMask(path, numbers) for name, path in files.items()}

@@ -1,15 +1,20 @@
-"""Photographs without tags: those of a data folder, or of any folder."""
+"""List photographs without tags: those of a data folder, or of any folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from dhr.data.folder import read_split
-from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of, overwritten, printable, too_long
+from dhr.data.images import SUFFIXES, read_rgb
+from dhr.data.listing import list_files, name_of, overwritten, printable, too_long
+from dhr.data.names import Names
 from dhr.data.problems import summary
-from dhr.data.samples import Problem
-from dhr.errors import DataError
+from dhr.data.samples import ClassTable, Problem, Sample
+from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
 
 
 @dataclass(frozen=True)
@@ -22,21 +27,48 @@ class Photograph:
 
 
 @dataclass(frozen=True)
+class UntaggedDataSet:
+    """Photographs without tags and ground truth as a data set: what looks at photographs can look at these."""
+
+    classes: ClassTable
+    listed: Sequence[Photograph]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The photographs."""
+        return [Sample(one.name, str(one.path), (), False) for one in self.listed]
+
+    def digest(self, sample: Sample) -> str:
+        """SHA-256, in hex, of the photograph's content."""
+        try:
+            return digest_regular(Path(sample.source))
+        except OSError as error:
+            raise ItemError(f"{sample.source}: cannot be read: {error.strerror or error}; check the file") from error
+
+    def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph: RGB, upright."""
+        return read_rgb(Path(sample.source))
+
+    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+        """Refuse: there is no ground truth."""
+        raise ItemError(f"{sample.source}: has no ground truth")
+
+
+@dataclass(frozen=True)
 class Photographs:
-    """What was listed; nothing has been opened."""
+    """Listed photographs; none has been opened."""
 
     listed: tuple[Photograph, ...]
     problems: tuple[Problem, ...]
 
 
 def list_photographs(root: Path, split: str | None = None) -> Photographs:
-    """The photographs of ``root/images``, or of ``root`` itself where there is no such folder, sub-folders included.
+    """List the photographs of ``root/images``, or of ``root`` if that does not exist, sub-folders included.
 
-    No tags and no truth are looked at, so none need be there. ``split`` chooses those that ``root/splits/SPLIT.txt``
-    names, a line each.
-
-    Raises:
-        DataError: there are none, or no such split.
+    Tags and ground truth are ignored. ``split`` chooses those that ``root/splits/SPLIT.txt`` names, one per line.
+    Raises DataError if there are none, or no such split.
     """
     if not root.is_dir():
         raise DataError(f"expected a folder of photographs at {root}, found none; check the path")
@@ -52,25 +84,23 @@ def list_photographs(root: Path, split: str | None = None) -> Photographs:
     if not files:
         where = f"in split {split!r} of {root}" if split is not None else f"in {images}"
         raise DataError(f"there is no photograph ({', '.join(sorted(SUFFIXES))}) {where}; put some there")
-    return _told_apart(images, files, names, problems)
+    return _without_clashes(images, files, names, problems)
 
 
 def photographs_below(folder: Path) -> Photographs:
-    """All photographs of ``folder``, sub-folders included; other files are problems.
-
-    Raises:
-        DataError: there are none.
+    """List all photographs of ``folder``, sub-folders included; other files are problems. Raises DataError if there are
+    none.
     """
     if not folder.is_dir():
         raise DataError(f"expected a folder of photographs at {folder}, found none; check the path")
     listing = list_files(folder, SUFFIXES)
     if not listing.files:
         raise DataError(f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}); put some there")
-    return _told_apart(folder, listing.files, Names(listing.files), listing.problems)
+    return _without_clashes(folder, listing.files, Names(listing.files), listing.problems)
 
 
-def _told_apart(folder: Path, files: Sequence[str], names: Names, problems: Sequence[Problem]) -> Photographs:
-    """Leave out photographs whose masks would share a name, or have no room for it."""
+def _without_clashes(folder: Path, files: Sequence[str], names: Names, problems: Sequence[Problem]) -> Photographs:
+    """Leave out photographs whose masks would share a name, or whose name is too long."""
     listed, broken = [], list(problems)
     for file in files:
         if others := names.clash(file):

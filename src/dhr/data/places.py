@@ -1,33 +1,34 @@
-"""Where the parts of a data set lie: its folder may be given, or one above it; names of folders, splits and lists."""
+"""Find the parts of a data set: its folder or the one above may be given; names of folders, splits and lists."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from dhr.data.classes import enumeration, read_text
-from dhr.data.listing import Names, is_hidden, printable
+from dhr.data.listing import is_hidden
+from dhr.data.names import Entry, Names
 from dhr.data.samples import Problem
 from dhr.errors import DataError
 from dhr.files import open_regular
 
 
 def base(root: Path, folders: Sequence[str], inner: str) -> Path | None:
-    """``root`` or the first of its ``folders`` that holds a folder ``inner``."""
+    """Return ``root`` or the first of its ``folders`` that holds a folder ``inner``."""
     return next((root / folder for folder in ("", *folders) if (root / folder / inner).is_dir()), None)
 
 
 def first_folder(root: Path, *folders: str) -> Path | None:
-    """The first of ``folders`` that there is below ``root``."""
+    """Return the first of ``folders`` that exists below ``root``."""
     return next((root / folder for folder in folders if (root / folder).is_dir()), None)
 
 
 def folders_of(root: Path) -> list[Path]:
-    """The folders in ``root``, sorted; hidden ones and those of systems apart."""
+    """Return the folders in ``root``, sorted, without hidden ones and those of systems."""
     return sorted(path for path in root.iterdir() if not is_hidden(path.name) and path.is_dir())
 
 
 def folder_named(root: Path, *names: str) -> Path | None:
-    """The first folder of ``root`` with one of ``names``, which are in lower case; folders match in any case."""
+    """Return the first folder of ``root`` with one of ``names``, which are in lower case; folders match in any case."""
     there = {path.name.casefold(): path for path in reversed(folders_of(root))}
     return next((there[name] for name in names if name in there), None)
 
@@ -40,7 +41,7 @@ _SPLIT = re.compile(rf"({'|'.join(_SPLITS)})[ _-]?(set|data|images|split|20\d\d)
 
 
 def split_of(name: str) -> str | None:
-    """Which split a folder of this name holds: ``train``, ``val`` or ``test``; None if the name says nothing of one.
+    """Tell which split a folder of this name holds: ``train``, ``val`` or ``test``; None for other names.
 
     >>> [split_of(name) for name in ("Training", "valid", "test_set", "dev", "trainer")]
     ['train', 'val', 'test', 'val', None]
@@ -50,10 +51,9 @@ def split_of(name: str) -> str | None:
 
 
 def chosen_split(root: Path, split: str, known: Sequence[str]) -> str:
-    """The one of the ``known`` splits that a person means: by its name in any case, else by what it says.
+    """Return the one of the ``known`` splits that a person means: by name in any case, else by a synonym.
 
-    Raises:
-        DataError: there is none, or several are meant.
+    Raises DataError if there is none, or several are meant.
     """
     if split in known:
         return split
@@ -66,15 +66,9 @@ def chosen_split(root: Path, split: str, known: Sequence[str]) -> str:
 
 
 def no_split(root: Path, split: str, known: Sequence[str]) -> DataError:
-    """The error of a split that does not exist."""
+    """Make the error of a split that does not exist."""
     there = f"there are {enumeration(sorted(known), most=20)}" if known else "this data set has no splits"
     return DataError(f"{root}: no split {split!r}; {there}")
-
-
-def read_list(path: Path) -> list[tuple[int, str]]:
-    """The lines of a list of photographs that are not blank, with their numbers from 1."""
-    lines = enumerate(read_text(path).splitlines(), start=1)
-    return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
 _QUOTED = re.compile(r"""(["'])(.+)\1(\s+-?\d+)?""")
@@ -82,19 +76,14 @@ _PAIR = re.compile(r"(\S+\.\w{3,4})\s+\S+\.\w{3,4}")
 
 
 def listed_files(path: Path, names: Names, problems: list[Problem]) -> set[str]:
-    """The files that the lines of a list name; lines that name none become ``problems``.
+    """Return the files that the lines of a list name; lines that match no file become ``problems``.
 
     A line is a name, bare or in quotes, a pair (``/JPEGImages/a.jpg /SegmentationClassAug/a.png``), or a name and a
     number, as in VOC's lists of one class.
     """
-    lines = read_list(path)
-    entries = [_entry(line, names) for _, line in lines]
-    found: set[str] = set()
-    for (number, _), entry, (files, reason) in zip(lines, entries, names.find_all(entries), strict=True):
-        found.update(files)
-        if reason:
-            problems.append(Problem(printable(entry), f"{path} line {number}: {reason}"))
-    return found
+    lines = ((number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1))
+    entries = [Entry(_entry(line, names), f"{path} line {number}", line) for number, line in lines if line]
+    return set(names.match(path, entries, problems))
 
 
 def _entry(line: str, names: Names) -> str:
@@ -109,11 +98,7 @@ def _entry(line: str, names: Names) -> str:
 
 
 def head_of(path: Path, most: int = 4096) -> bytes:
-    """The first bytes of a file, in which its kind shows itself.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """Return the first bytes of a file, which show its kind; raises DataError if it cannot be read."""
     try:
         with open_regular(path) as file:
             return file.read(most)

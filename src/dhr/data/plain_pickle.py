@@ -1,9 +1,9 @@
-"""Dictionaries of arrays out of pickles, of which nothing is executed.
+"""Read dictionaries of arrays from pickles without executing anything.
 
-``np.save`` of a dictionary is a pickle, and that is how most programs for tags keep their maps. A pickle is a program:
-whoever runs it runs what its author wished. Here every name that it may call stands for a function of this module that
-only notes bytes and numbers; all others are refused before anything is called. Neither numpy's nor torch's own
-unpickling takes part, except for ``torch.load(weights_only=True)`` for the bytes of a tensor.
+``np.save`` of a dictionary is a pickle, and most programs for tags keep their maps so. A pickle is a program that can
+run anything. Here each name that it may call stands for a function of this module that only records bytes and numbers;
+all other names are refused before anything is called. numpy's and torch's own unpickling are not used, except for
+``torch.load(weights_only=True)`` for the bytes of a tensor.
 """
 
 import io
@@ -16,25 +16,24 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from dhr.words import one_line
+
 _KINDS = "biuf"
 """Booleans, integers and floats, as numpy calls them."""
 
 
 class Refused(ValueError):  # noqa: N818  what happened to the file, not to the program
-    """The pickle holds something else than plain data."""
+    """The pickle holds something other than plain data."""
 
 
 def read_plain_pickle(content: bytes) -> Any:
-    """What the pickle ``content`` holds: dictionaries, lists, tuples, text, numbers, and arrays of numbers.
+    """Return the content of a pickle: dictionaries, lists, tuples, text, numbers, and arrays of numbers.
 
-    Tensors of torch become arrays. Of an array of objects (``np.save`` of a dictionary) only one of a single object is
-    read, and is that object.
+    Tensors of torch become arrays. An array of objects (``np.save`` of a dictionary) must have one object, which is
+    returned. Raises Refused if the pickle names anything else, or is damaged.
 
     >>> read_plain_pickle(pickle.dumps({"keys": np.arange(2), "name": "a"}))
     {'keys': array([0, 1]), 'name': 'a'}
-
-    Raises:
-        Refused: it names anything else, or is damaged.
     """
     try:
         _check_program(content)
@@ -44,11 +43,11 @@ def read_plain_pickle(content: bytes) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # a damaged pickle raises whatever its opcodes happen to raise
-        raise Refused(f"it is damaged ({' '.join(str(error).split())[:120] or type(error).__name__})") from error
+        raise Refused(f"it is damaged ({one_line(error, 120)})") from error
 
 
 class _Dtype:
-    """A type of numbers, as numpy writes it: `f4`, and the order of its bytes."""
+    """A type of numbers as numpy writes it: `f4`, and the order of its bytes."""
 
     def __init__(self, name: Any, *options: Any) -> None:
         self.name, self.order = str(name), "="
@@ -57,7 +56,7 @@ class _Dtype:
         self.order = str(state[1])
 
     def real(self) -> "np.dtype[Any]":
-        """numpy's."""
+        """Return numpy's type."""
         name = self.name.lstrip("<>=|")
         if name[:1] not in _KINDS or not name[1:].isdigit():
             raise Refused(f"its values are {self.name[:20]!r}, no numbers")
@@ -74,7 +73,7 @@ class _Array:
         self.state = tuple(state)
 
     def real(self, left: list[int], depth: int) -> Any:
-        """The array; or, of an array of one object, the object."""
+        """Return the array; or, of an array of one object, the object."""
         if len(self.state) != 5:
             raise Refused("an array is not finished")
         _, shape, dtype, fortran, data = self.state
@@ -107,10 +106,6 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
     return _Array()
 
 
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    return _numbers(data, dtype, shape, order)
-
-
 def _scalar(dtype: Any, data: Any) -> Any:
     return _numbers(data, dtype, (), "C").item()
 
@@ -119,10 +114,6 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if str(encoding).replace("-", "") != "latin1":
         raise Refused(f"it holds text in {str(encoding)[:20]!r}")
     return str(text).encode("latin-1")
-
-
-def _no_bytes() -> bytes:
-    return b""
 
 
 def _storage(content: Any) -> Any:
@@ -151,7 +142,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *others: Any) -> 
 def _names() -> Mapping[tuple[str, str], Any]:
     found: dict[tuple[str, str], Any] = {
         ("_codecs", "encode"): _encode,
-        ("__builtin__", "bytes"): _no_bytes,  # as old protocols write b""
+        ("__builtin__", "bytes"): lambda: b"",  # as old protocols write b""
         ("collections", "OrderedDict"): OrderedDict,
         ("numpy", "ndarray"): _NDARRAY,
         ("numpy", "dtype"): _Dtype,
@@ -161,12 +152,12 @@ def _names() -> Mapping[tuple[str, str], Any]:
     for core in ("numpy.core", "numpy._core"):
         found[core + ".multiarray", "_reconstruct"] = _reconstruct
         found[core + ".multiarray", "scalar"] = _scalar
-        found[core + ".numeric", "_frombuffer"] = _from_buffer
+        found[core + ".numeric", "_frombuffer"] = _numbers
     return found
 
 
 _NAMES = _names()
-"""All that a pickle may name, and what is called instead of it."""
+"""The names that a pickle may use, and their substitutes."""
 
 
 class _Plain(pickle.Unpickler):
@@ -174,18 +165,14 @@ class _Plain(pickle.Unpickler):
         super().__init__(file, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name.
-
-        Raises:
-            Refused: it is none of those that data needs.
-        """
+        """Return the substitute for a name; raise Refused if data do not need it."""
         try:
             return _NAMES[module, name]
         except KeyError:
             raise Refused(f"it wants to run {module}.{name}"[:120]) from None
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        """Refuse what lies outside of the pickle."""
+        """Refuse references to things outside of the pickle."""
         raise Refused("it refers to something outside of it")
 
 
@@ -195,7 +182,7 @@ _MOST_PARTS = 1_000_000  # of what it makes: parts that are named again and agai
 
 
 def _check_program(content: bytes) -> None:
-    """Refuse what would take memory without end before it is followed: long programs, and places far away."""
+    """Refuse long programs and distant memory places before they are followed: they would take memory without end."""
     for number, (step, argument, _) in enumerate(pickletools.genops(content)):
         if number >= _MOST_STEPS:
             raise Refused(f"it has over {_MOST_STEPS} steps")
@@ -204,7 +191,7 @@ def _check_program(content: bytes) -> None:
 
 
 def _finished(value: Any, left: list[int], depth: int = 0) -> Any:
-    """Arrays and scalars in the place of what describes them; ``left`` holds how many parts there may still be."""
+    """Replace descriptions by arrays and scalars; ``left`` holds the number of parts that may still come."""
     left[0] -= 1
     if left[0] < 0:
         raise Refused(f"it has over {_MOST_PARTS} parts")

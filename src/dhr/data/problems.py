@@ -18,7 +18,7 @@ class ProblemGroup:
 
     @property
     def line(self) -> str:
-        """The first of them, and how many more there are.
+        """Describe the first problem, and count the others.
 
         >>> ProblemGroup((Problem("a.jpg", "no tags"), Problem("b.jpg", "no tags"))).line
         "a.jpg: no tags (and 1 more for the same reason: 'b.jpg')"
@@ -33,9 +33,9 @@ class ProblemGroup:
 
 
 def group_problems(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Problems by kind, in the order in which the first of each kind came.
+    """Group problems by kind, in the order of the first problem of each kind.
 
-    Two reasons are of one kind if they are the same but for quoted names, numbers, and the source's own name.
+    Two reasons are of one kind if they differ only in quoted names, numbers, and the source's own name.
 
     >>> found = group_problems([Problem("a", "line 2: unknown tag 'x'"), Problem("b", "line 9: unknown tag 'y'")])
     >>> len(found), len(found[0].problems)
@@ -48,7 +48,7 @@ def group_problems(problems: Iterable[Problem]) -> list[ProblemGroup]:
 
 
 def _without(text: str, part: str) -> str:
-    """The text with ``*`` for each ``part`` of it that is no part of a word."""
+    """Replace each ``part`` of the text that is no part of a word by ``*``."""
     if not part or part not in text:
         return text
     pieces = text.split(part)
@@ -60,7 +60,7 @@ def _without(text: str, part: str) -> str:
 
 
 def problem_lines(problems: Sequence[Problem], most: int) -> list[str]:
-    """At most ``most`` lines that tell of all problems, each kind once; the last says how many kinds are left."""
+    """Describe all problems in at most ``most`` lines, each kind once; the last line counts the kinds that are left."""
     groups = group_problems(problems)
     lines = [group.line for group in groups[:most]]
     rest = sum(len(group.problems) for group in groups[most:])
@@ -73,6 +73,6 @@ def summary(problems: Sequence[Problem], most: int) -> str:
 
 
 def all_named(problems: Sequence[Problem], most: int) -> bool:
-    """Whether what :func:`problem_lines` returns names the source of every problem."""
+    """Tell whether :func:`problem_lines` names the source of every problem."""
     groups = group_problems(problems)
     return len(groups) <= most and all(len(group.problems) <= 1 + _NAMED for group in groups)

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the program: a class table, and photographs with their tags."""
+"""The interface of data sets: a class table, and photographs with their tags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from dhr.records.problem import Problem as Problem
 
 VOID = 255
-"""Label of pixels that carry no class, in truth masks and in ours."""
+"""Label of pixels without a class, in ground truth and in masks of dhr."""
 
 UNTAGGED = (
     "no tags, and without a background its pixels can be of no class; tag it, remove it, or make `background` the "
@@ -28,11 +28,11 @@ class ClassTable:
     background: bool
     """Whether class 0 is the background: it is in every photograph, is never tagged, and has no CAM."""
     supers: tuple[str, ...] | None = None
-    """Super-class of each class, where the data set knows it."""
+    """Super-class of each class, if the data set has them."""
     colours: tuple[tuple[int, int, int], ...] | None = None
     """RGB of each class, 0..255, where the data set has its own; otherwise ``data.palette`` gives the colours."""
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """What its reader decided by itself, a sentence each."""
+    """Decisions of its reader, a sentence each."""
 
     @property
     def foreground(self) -> range:
@@ -42,16 +42,29 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph: where its mask goes, and what is in it."""
+    """One photograph: its name, its tags."""
 
     name: str
     """Relative POSIX path without suffix, unique in the data set; its mask is ``masks/<name>.png``."""
     source: str
     """What a person would look for: the file's path, or the number of a generated scene."""
     tags: tuple[int, ...]
-    """Class ids, sorted, never the background. Empty only where there is a background: a negative, of which every
-    pixel is background."""
+    """Class ids, sorted, never the background. Empty only if the table has a background: a negative, whose pixels are
+    all background."""
     has_ground_truth: bool
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """The tags of one photograph, or why it has none."""
+
+    tags: tuple[int, ...] = ()
+    """Class ids, in any order, without the background; empty if there is a ``reason``, and for a negative."""
+    reason: str | None = None
+    """Why the photograph cannot be used."""
+    unread: str | None = None
+    """A thing in its annotation that the reader does not understand, by place and kind. The photograph is left out
+    unless the user ignores such things."""
 
 
 @runtime_checkable
@@ -65,35 +78,30 @@ class DataSet(Protocol):
 
     @property
     def samples(self) -> Sequence[Sample]:
-        """The usable photographs, in an order that depends on their names only."""
+        """The usable photographs, in an order that depends only on their names."""
         ...
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """What the listing left out."""
+        """Things that are left out."""
         ...
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the reader decided by itself, a sentence each, for whoever opens the data set."""
+        """Decisions of the reader, a sentence each, for the user."""
         ...
 
     def digest(self, sample: Sample) -> str:
-        """SHA-256, in hex, of the photograph's content as stored."""
+        """Return the SHA-256 of the photograph's content as stored, in hex."""
         ...
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph as a person sees it: RGB, upright.
-
-        Raises:
-            ItemError: it cannot be read.
-        """
+        """Read the photograph as a person sees it: RGB, upright. Raises ItemError if it cannot be read."""
         ...
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """Class ids and :data:`VOID`, of the photograph's size. Only ``evaluate`` and ``report`` call this.
+        """Return class ids and :data:`VOID`, of the photograph's size; raise ItemError if there are none.
 
-        Raises:
-            ItemError: there is none, or it cannot be read.
+        Only ``evaluate``, ``inspection`` and ``report`` call this.
         """
         ...

@@ -76,7 +76,9 @@ def paint(rng: np.random.Generator, thing: Placed, picture: Float32[np.ndarray, 
     """Paint a thing, and its shadow, into the picture."""
     kind = THINGS[thing.name]
     window = picture[thing.rows, thing.columns]
-    shadow = _disc(thing.u + 0.12, (thing.v - _foot(thing)) * 3.0, 1.0) & ~thing.mask
+    shadow = (
+        _disc(thing.u + 0.12, (thing.v - np.float32(thing.v[thing.mask].max(initial=0.0))) * 3.0, 1.0) & ~thing.mask
+    )
     window[shadow] *= 0.62
     colours = np.zeros_like(window)
     for part, colour in thing.parts:
@@ -91,10 +93,6 @@ def paint(rng: np.random.Generator, thing: Placed, picture: Float32[np.ndarray, 
         light = 1.08 - 0.26 * thing.v
     colours *= np.clip(light, 0.35, 1.4)[:, :, None]
     window[thing.mask] = colours[thing.mask]
-
-
-def _foot(thing: Placed) -> np.float32:
-    return np.float32(thing.v[thing.mask].max(initial=0.0))
 
 
 def _disc(u: np.ndarray, v: np.ndarray, radius: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Names of classes as people write them: in other letters, and mistyped."""
+"""Match names of classes that are written in another case, or mistyped."""
 
 import difflib
 from collections import defaultdict
@@ -27,21 +27,21 @@ class Spelling:
         self._hints: dict[str, str] = {}
 
     def find(self, name: str) -> int | None:
-        """The id of the class of this name, or of the only one of this name in other letters."""
+        """Return the id of the class of this name, or of the only class of this name in another case."""
         if (index := self._ids.get(name)) is not None:
             return index
         same = self._folded.get(name.casefold(), ())
         return self._ids[same[0]] if len(same) == 1 else None
 
     def read(self, name: str) -> int | None:
-        """As :meth:`find`; :attr:`notes` will tell of the name if its letters are others."""
+        """Find a class as :meth:`find`; :attr:`notes` reports a name in another case."""
         index = self.find(name)
         if index is not None and name not in self._ids:
             self._others.setdefault(name, self._names[index])
         return index
 
     def hint(self, name: str) -> str:
-        """What to do about a name that is none; it is looked for once, and for some hundred names only."""
+        """Suggest a remedy for an unknown name; each is looked up once, and only some hundred names are."""
         if name in self._hints:
             return self._hints[name]
         near = list(self._folded.get(name.casefold(), ()))
@@ -59,7 +59,7 @@ class Spelling:
 
     @property
     def notes(self) -> list[str]:
-        """The names that were read as a class in other letters, in a sentence."""
+        """Report the names in another case than their class, in a sentence."""
         if not self._others:
             return []
         pairs = [f"{name!r} as {of!r}" for name, of in list(self._others.items())[:3]]

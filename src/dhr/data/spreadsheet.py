@@ -1,4 +1,4 @@
-"""Tables as spreadsheets save them: CSV and its relatives, and ``.xlsx``; rows of texts, each with its line."""
+"""Read tables as spreadsheets save them (CSV and its relatives, ``.xlsx``): rows of texts with their lines."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ from typing import IO, Any
 from dhr.data.classes import read_text
 from dhr.errors import ConfigError, DataError
 from dhr.files import open_regular
+from dhr.words import one_line
 
 MAX_XML = 50_000_000
 """Bytes that the sheets of an ``.xlsx`` may unpack to; some 300,000 lines of tags."""
@@ -36,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first row that is not blank names its columns."""
+    """A table whose first row with content names its columns."""
 
     header: list[str]
     line: int
@@ -47,11 +48,10 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read ``.xlsx``, or else text whose fields are separated by commas, semicolons, tabs or bars, as its header's are.
+    """Read ``.xlsx``, or text whose fields are separated by commas, semicolons, tabs or bars, as those of its header.
 
-    Raises:
-        DataError: the file cannot be read, is damaged, or unpacks to too much.
-        ConfigError: ``.xlsx`` needs a package that is not installed.
+    Raises DataError if the file cannot be read, is damaged, or unpacks to too much; ConfigError if a package for
+    ``.xlsx`` is not installed.
     """
     return _xlsx(path) if path.suffix.lower() == ".xlsx" else _csv(path)
 
@@ -61,10 +61,10 @@ def _csv(path: Path) -> Table:
     if "\0" in text:
         line = 1 + text[: text.index("\0")].count("\n")
         raise DataError(f"{path} line {line}: expected text, got a byte 0; save it as CSV in UTF-8")
-    told = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # as one spreadsheet program tells another
-    skipped = 0 if told is None else 1
-    text = text if told is None else text[told.end() :]
-    separator = _separator(text) if told is None else told[1]
+    given = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # a line of spreadsheet programs for each other
+    skipped = 0 if given is None else 1
+    text = text if given is None else text[given.end() :]
+    separator = _separator(text) if given is None else given[1]
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=separator)
     rows = []
     try:
@@ -79,7 +79,7 @@ def _csv(path: Path) -> Table:
 
 
 def _separator(text: str) -> str:
-    """What separates the fields of the header: a comma, or whatever spreadsheets write instead."""
+    """Return the separator of the header's fields: a comma, or what spreadsheets write instead."""
     header = text.lstrip("\r\n").splitlines()[:1]
     return next((mark for mark in _SEPARATORS if header and mark in header[0]), ",")
 
@@ -103,7 +103,7 @@ def _xlsx(path: Path) -> Table:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # whatever a damaged file makes of openpyxl
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error, 120)
         raise DataError(
             f"{path}: not an .xlsx spreadsheet ({reason}); save it again, or as tags.csv in UTF-8"
         ) from error
@@ -132,8 +132,8 @@ def _bound(path: Path, file: IO[bytes]) -> None:
 
 
 def _sheet(sheet: Any) -> Table | None:
-    """The table of a sheet; None if it is empty."""
-    sheet.reset_dimensions()  # what the file says of its size may be anything
+    """Return the table of a sheet; None if it is empty."""
+    sheet.reset_dimensions()  # the size in the file may be anything
     head = next(_lines(sheet, _COLUMNS), None)
     if head is None:
         return None
@@ -152,7 +152,7 @@ def _lines(sheet: Any, columns: int) -> Iterator[Line]:
 
 
 def _text(cell: Any) -> str | None:
-    """What a cell shows; None if that is not known without evaluating it."""
+    """Return the text of a cell; None if it would have to be evaluated."""
     value = cell.value
     if value is None:
         return ""

@@ -1,9 +1,9 @@
-"""What every reader makes: photographs that lie somewhere, their tags, and where their truth comes from."""
+"""Data sets on disk: all readers fill a :class:`Draft` and finish it as a :class:`StoredDataSet`."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,47 +11,107 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
-from dhr.data.ground_truth import GroundTruth, NoGroundTruth, stray_notes
-from dhr.data.images import MAX_BYTES, Content, read_rgb, read_size
-from dhr.data.listing import mask_key, overwritten, printable, too_long
+from dhr.data.ground_truth import GroundTruth, NoGroundTruth, ground_truth_files, stray_notes
+from dhr.data.image_files import MAX_BYTES, Content
+from dhr.data.images import SUFFIXES, read_rgb, read_size
+from dhr.data.listing import mask_key, name_of, overwritten, printable, too_long
+from dhr.data.places import chosen_split
 from dhr.data.problems import summary
-from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample
+from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample, Tagged
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
+from dhr.progress import Progress, Step, silent
+from dhr.words import counted
 
 
 @runtime_checkable
 class Kept(Protocol):
-    """A photograph that is kept in another file, and is read from it when it is needed."""
+    """A photograph inside another file, read on demand; its text names its place."""
 
     def load(self) -> Content:
-        """Its bytes.
-
-        Raises:
-            ItemError: they cannot be read.
-        """
+        """Return its bytes, or raise ItemError."""
         ...
 
 
 @dataclass(frozen=True)
 class Found:
-    """A photograph as a reader found it, usable or not."""
+    """A photograph that a reader found, usable or not."""
 
     name: str
     """Relative POSIX path without suffix."""
-    source: str
-    """What a person would look for."""
     image: Path | Kept
-    tags: tuple[int, ...]
-    """Class ids, in any order; empty where ``reason`` is given, and for a negative (see
-    :class:`~dhr.data.samples.Sample`)."""
-    truth: GroundTruth | None = None
-    """:class:`~dhr.data.ground_truth.NoGroundTruth` where it should be there, and why it is not."""
-    reason: str | None = None
-    """Why it cannot be used."""
-    unread: str | None = None
-    """A thing in its annotation that the reader does not understand, by place and kind. The photograph is then left
-    out, unless the user says that such things do not count."""
+    """The photograph; its text names its place for messages."""
+    tagged: Tagged
+    ground_truth: GroundTruth | None = None
+    """:class:`~dhr.data.ground_truth.NoGroundTruth` if its annotation should hold it but does not."""
+
+
+@dataclass
+class Draft:
+    """A data set that is being read: what the caller asked for, and what the reader has found so far."""
+
+    root: Path
+    split: str | None = None
+    progress: Progress = silent
+    ignore_unknown: bool = False
+    """Use photographs whose annotations hold things that the reader does not understand; a note counts them."""
+    found: list[Found] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    """Other things that are left out."""
+    notes: list[str] = field(default_factory=list)
+    """Decisions of the reader."""
+    stray_ground_truth: list[Problem] = field(default_factory=list)
+    """Files of ground truth that belong to no photograph; a note names them."""
+
+    def add(
+        self,
+        images: Path,
+        files: Iterable[str],
+        tags_of: Callable[[str], Tagged],
+        masks: Mapping[str, GroundTruth],
+        prefix: str = "",
+    ) -> None:
+        """Add photographs of the folder ``images``, with the masks of their names; ``prefix`` precedes these names."""
+        files = list(files)
+        for number, file in enumerate(files, start=1):
+            if number % 500 == 0:
+                self.progress(Step("open", number, len(files)))
+            name = prefix + name_of(file, SUFFIXES)
+            self.found.append(Found(name, images / file, tags_of(file), masks.get(name)))
+
+    def masks(self, folder: Path, names: Iterable[str]) -> Mapping[str, Path]:
+        """Return the masks of a folder by photograph, and note the others; see :func:`ground_truth_files`."""
+        files = ground_truth_files(folder, names)
+        self.stray_ground_truth += files.stray
+        return files.by_name
+
+    def finish(self, classes: ClassTable, remedy: str, folder: Path | None = None) -> "StoredDataSet":
+        """Make the data set; see :class:`StoredDataSet`."""
+        return StoredDataSet(self, classes, remedy, folder)
+
+    def choose(self, known: Sequence[str]) -> list[str]:
+        """Return the splits to read: all that are ``known``, or the one that was asked for by any of its names."""
+        if self.split is None:
+            return list(known)
+        self.split = chosen_split(self.root, self.split, known)
+        return [self.split]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Recognises and reads one data format."""
+
+    looks_for: str
+    """The files that it looks for, for messages and the manual."""
+    fits: Callable[[Path], bool]
+    """Whether a folder has this format; opens no photograph."""
+    read: Callable[[Draft], "StoredDataSet"]
+    """Reads the folder of a draft. Raises DataError if the folder does not have this format, is damaged, or has no such
+    split or no usable photograph."""
+    published: bool = False
+    """Whether it is the format of a published data set. Two of these that fit the same folder are refused."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """Parts of the format, for advice on folders that lack one: of each group, one must exist."""
 
 
 class StoredDataSet:
@@ -60,85 +120,60 @@ class StoredDataSet:
     Two photographs whose masks would have the same name are both left out.
 
     Args:
-        where: the folder, and the split if any, for messages.
+        draft: all that was found.
         classes: the class table.
-        found: the photographs, in any order.
-        problems: what else the listing left out.
         remedy: what to do if there is no photograph at all.
-        notes: what the reader decided by itself.
-        ignore_unknown: use photographs whose annotations hold things that are not understood; a note counts them.
-        stray_ground_truth: files of ground truth that are the mask of no photograph; a note names them.
+        folder: the folder that messages name; by default the root of the draft.
 
     Raises:
         DataError: no photograph is usable.
     """
 
-    def __init__(
-        self,
-        where: str,
-        classes: ClassTable,
-        found: Iterable[Found],
-        problems: Iterable[Problem] = (),
-        remedy: str = "",
-        notes: Iterable[str] = (),
-        ignore_unknown: bool = False,
-        stray_ground_truth: Iterable[Problem] = (),
-    ) -> None:
-        self._where, self.classes = where, classes
-        self.stray_ground_truth = tuple(stray_ground_truth)
-        unread: list[str] = []
-        broken = list(problems)
+    def __init__(self, draft: Draft, classes: ClassTable, remedy: str = "", folder: Path | None = None) -> None:
+        self._where = f"{folder or draft.root}" + ("" if draft.split is None else f" in split {draft.split!r}")
+        self.classes = classes
+        self.stray_ground_truth = tuple(draft.stray_ground_truth)
         self._found: dict[str, Found] = {}
+        unread: list[str] = []
+        problems = draft.problems
         same: dict[str, list[Found]] = defaultdict(list)
-        for one in found:
+        for one in draft.found:
             same[mask_key(one.name)].append(one)
         samples = []
-        for group in same.values():
-            for one in group:
-                reason = one.reason or too_long(one.name)
-                if len(group) > 1:
-                    reason = overwritten([other.source for other in group if other is not one])
-                elif reason is None and one.unread is not None:
-                    unread.append(one.unread)
-                    if not ignore_unknown:
-                        reason = f"{one.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
-                if reason is None and not one.tags and not classes.background:
-                    reason = UNTAGGED
-                if reason is None:
-                    self._found[one.name] = one
-                    tags = tuple(sorted(set(one.tags)))
-                    samples.append(
-                        Sample(one.name, printable(one.source), tags, has_ground_truth=_has_ground_truth(one))
-                    )
-                else:
-                    broken.append(Problem(printable(one.source), reason))
+        for one in (one for group in same.values() for one in group):
+            others, tagged = [other for other in same[mask_key(one.name)] if other is not one], one.tagged
+            reason = tagged.reason or too_long(one.name)
+            if others:
+                reason = overwritten([str(other.image) for other in others])
+            elif reason is None and tagged.unread is not None:
+                unread.append(tagged.unread)
+                if not draft.ignore_unknown:
+                    reason = f"{tagged.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
+            if reason is None and not tagged.tags and not classes.background:
+                reason = UNTAGGED
+            source = printable(str(one.image))
+            if reason is None:
+                self._found[one.name] = one
+                truth = one.ground_truth is not None and not isinstance(one.ground_truth, NoGroundTruth)
+                samples.append(Sample(one.name, source, tuple(sorted(set(tagged.tags))), has_ground_truth=truth))
+            else:
+                problems.append(Problem(source, reason))
         if not samples:
-            raise DataError(f"{where}: no usable photograph; {summary(broken, 3) or remedy}")
+            raise DataError(f"{self._where}: no usable photograph; {summary(problems, 3) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
-        self.problems = tuple(broken)
+        self.problems = tuple(problems)
         self.notes = (
             *classes.notes,
-            *notes,
-            *self._negatives(),
+            *dict.fromkeys(draft.notes),
+            *_negatives(self.samples),
             *background_notes(classes, self.samples),
-            *_passed_over(unread if ignore_unknown else []),
-            *_without_truth(self._found.values()),
+            *_ignored(unread if draft.ignore_unknown else []),
+            *_without_ground_truth(self._found.values()),
             *stray_notes(self.stray_ground_truth),
         )
 
-    def _negatives(self) -> list[str]:
-        bare = [sample for sample in self.samples if not sample.tags]
-        if not bare:
-            return []
-        whole = f"{len(bare)} of {len(self.samples)} photographs"
-        return [f"{whole} have no tag and count as background throughout, such as {bare[0].source}"]
-
     def digest(self, sample: Sample) -> str:
-        """SHA-256, in hex, of the photograph's bytes.
-
-        Raises:
-            ItemError: it cannot be read.
-        """
+        """Return the SHA-256 of the photograph's bytes, in hex; raises ItemError if it cannot be read."""
         image = self._one(sample).image
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
@@ -148,51 +183,52 @@ class StoredDataSet:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`.
-
-        Raises:
-            ItemError: it cannot be read.
+        """Read the photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`. Raises ItemError if it cannot be
+        read.
         """
         return read_rgb(_loaded(self._one(sample).image))
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """Class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
+        """Return class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
 
         Raises:
-            ItemError: there is none, it cannot be read, has another size, or ids that are no class.
+            ItemError: the mask is missing, cannot be read, has another size, or holds ids of no class.
         """
         one = self._one(sample)
-        if one.truth is None:
-            raise ItemError(f"{one.source}: there is no ground-truth mask of it; add one")
-        return one.truth.read(read_size(_loaded(one.image)))
+        if one.ground_truth is None:
+            raise ItemError(f"{one.image}: it has no ground-truth mask; add one")
+        return one.ground_truth.read(read_size(_loaded(one.image)))
 
     def _one(self, sample: Sample) -> Found:
-        try:
-            return self._found[sample.name]
-        except KeyError:
-            raise ItemError(
-                f"{sample.name!r} is not a photograph of {self._where}; take samples from this data set"
-            ) from None
+        if sample.name not in self._found:
+            raise ItemError(f"{sample.name!r} is not a photograph of {self._where}; take samples from this data set")
+        return self._found[sample.name]
 
 
-def _has_ground_truth(one: Found) -> bool:
-    return one.truth is not None and not isinstance(one.truth, NoGroundTruth)
+def _negatives(samples: Sequence[Sample]) -> list[str]:
+    bare = [sample for sample in samples if not sample.tags]
+    if not bare:
+        return []
+    many = f"{len(bare)} of {counted(len(samples), 'photograph')}"
+    verbs = "has no tag and counts" if len(bare) == 1 else "have no tag and count"
+    return [f"{many} {verbs} as background throughout, such as {bare[0].source}"]
 
 
-def _without_truth(found: Iterable[Found]) -> list[str]:
-    """A note on photographs that have tags, but no ground truth, since some of it is missing."""
-    lost = sorted((one.name, one.truth.reason) for one in found if isinstance(one.truth, NoGroundTruth))
+def _without_ground_truth(found: Iterable[Found]) -> list[str]:
+    """Note photographs that have tags but whose ground truth is incomplete."""
+    lost = sorted((one.name, one.ground_truth.reason) for one in found if isinstance(one.ground_truth, NoGroundTruth))
     if not lost:
         return []
     name, reason = lost[0]
     return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
 
 
-def _passed_over(unread: list[str]) -> list[str]:
+def _ignored(unread: list[str]) -> list[str]:
     if not unread:
         return []
-    what = f"{len(unread)} photographs have things in their annotations that are not read and do not count"
-    return [f"{what}, such as {unread[0]}"]
+    verb = "has" if len(unread) == 1 else "have"
+    many = f"{counted(len(unread), 'photograph')} {verb} things in their annotations that are not read and do not count"
+    return [f"{many}, such as {unread[0]}"]
 
 
 def _loaded(image: Path | Kept) -> Path | Content:

@@ -1,4 +1,4 @@
-"""A data set seen at the level of its super-classes."""
+"""View a data set at the level of its super-classes."""
 
 from dataclasses import replace
 
@@ -10,10 +10,9 @@ from dhr.errors import DataError
 
 
 class SuperClasses:
-    """The same photographs; tags and truth name super-classes, which come in the order of their first class.
+    """The same photographs with super-classes as tags and ground truth, in the order of their first class.
 
-    Raises:
-        DataError: the data set knows no super-classes.
+    Raises DataError if the data set has no super-classes.
     """
 
     def __init__(self, data: DataSet) -> None:
@@ -38,14 +37,14 @@ class SuperClasses:
         )
 
     def digest(self, sample: Sample) -> str:
-        """SHA-256, in hex, of the photograph's content as stored."""
+        """Return the SHA-256 of the photograph's content as stored, in hex."""
         return self._data.digest(sample)
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """As of the data set."""
+        """Read the photograph."""
         return self._data.read_image(sample)
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """Super-classes, 255 for void."""
+        """Return super-classes, and 255 for void."""
         truth: UInt8[np.ndarray, "h w"] = self._upper[self._data.read_ground_truth(sample)]
         return truth

@@ -1,11 +1,11 @@
-"""Several tags in one cell of a table."""
+"""Split a table's cell into tags."""
 
 import ast
 import re
 from collections.abc import Callable, Sequence
 
 SEPARATORS = ("|", ",", "\uff0c", "\u3001", "\uff1b")
-"""What may stand between tags, beside ``;`` and line ends, but in the name of a class as well."""
+"""Separators of tags beside ``;`` and line ends; names of classes may hold them as well."""
 
 _ALWAYS = re.compile(r"[;\r\n]")
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
@@ -18,31 +18,21 @@ Known = Callable[[str], bool]
 
 
 class AmbiguousCellError(ValueError):
-    """A cell that can be read in several ways; the message is a reason in one line."""
+    """A cell with several meanings; the message is a reason in one line."""
 
 
 def split_tags(cell: str, known: Known, most: int = 1) -> list[str]:
-    """The tags of a cell.
+    """Split a cell into names of tags, known or not.
 
-    Tags are joined by ``;``, or by ``|`` or commas, or they are a list as Python or JSON writes it. The name of a class
-    may hold a bar or a comma: of all ways to split at these into names of classes, the one with the fewest parts
-    counts.
+    Tags are joined by ``;``, by ``|`` or commas, or are a list as Python or JSON writes it. The name of a class may
+    hold a bar or a comma: of all ways to split at these into names of classes, the one with the fewest parts counts.
+    ``known`` tells names of classes; ``most`` is the number of parts that a class name has when split at one of
+    :data:`SEPARATORS`. Raises AmbiguousCellError if two ways have the fewest parts.
 
     >>> split_tags("cup, saucer|mug", {"cup, saucer", "mug"}.__contains__, most=2)
     ['cup, saucer', 'mug']
     >>> split_tags("['mug', 'jar']", {"mug", "jar"}.__contains__)
     ['mug', 'jar']
-
-    Args:
-        cell: the text.
-        known: tells names of classes.
-        most: parts that the name of a class has at most, when it is split at one of :data:`SEPARATORS`.
-
-    Returns:
-        Names, known or not.
-
-    Raises:
-        AmbiguousCellError: two ways have the fewest parts.
     """
     text = cell.strip()
     if known(text):
@@ -55,12 +45,12 @@ def split_tags(cell: str, known: Known, most: int = 1) -> list[str]:
 
 
 def parts_of(names: Sequence[str]) -> int:
-    """``most`` of :func:`split_tags` for these classes."""
+    """Return ``most`` of :func:`split_tags` for these classes."""
     return max((1 + max(name.count(mark) for mark in SEPARATORS) for name in names), default=1)
 
 
 def _listed(text: str) -> list[str] | None:
-    """The texts of a list as Python, NumPy or JSON writes it; None if it is none."""
+    """Return the texts of a list as Python, NumPy or JSON writes it; None for other texts."""
     if _BRACKETS.get(text[:1]) != text[-1:] or len(text) < 2:
         return None
     inner = text[1:-1]
@@ -91,14 +81,14 @@ def _split(text: str, known: Known, most: int) -> list[str]:
 
 
 def _mixed(text: str, known: Known, most: int) -> list[str]:
-    """Tags that are not all known, or that several marks separate."""
+    """Split tags that are not all known, or that several marks separate."""
     mark = next(mark for mark in SEPARATORS if mark in text)
     parts = [part.strip() for part in text.split(mark)]
     return [tag for part in parts if part for tag in _split(part, known, most)]
 
 
 def _ways(segments: Sequence[str], mark: str, known: Known, most: int) -> list[list[str]]:
-    """Up to two of the ways with the fewest parts to join neighbours so that all are names; [] if there is none."""
+    """Join neighbours so that all are names: return up to two ways with the fewest parts; [] if there is none."""
     if len(segments) > _PARTS:
         most = 1
     best: list[list[list[str]]] = [[[]]]  # by how many segments are joined

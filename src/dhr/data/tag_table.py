@@ -1,4 +1,4 @@
-"""Which columns of a table hold names of photographs and their tags."""
+"""Find the columns of a table that hold names of photographs and their tags."""
 
 import re
 import unicodedata
@@ -34,7 +34,7 @@ _INDEX = re.compile(r"(unnamed:\s*\d+(_level_\d+)?|index|id|#|no\.?|nr\.?)?", re
 
 @dataclass(frozen=True)
 class Row:
-    """What a row says of one photograph."""
+    """The content of a row: a photograph and its tags."""
 
     line: int
     image: str
@@ -47,14 +47,11 @@ class Row:
 
 
 def rows_of(path: Path, table: Table, known: Callable[[str], bool], notes: list[str]) -> list[Row]:
-    """The rows of a table, by the columns that its header names.
+    """Return the rows of a table, by the columns that its header names.
 
-    One column holds names of photographs. Tags stand in one or several columns, or each class has a column with 1 (or
-    `true`, `yes`, `x`) where it is in the photograph. Others are ignored; ``notes`` names those of them that could hold
-    tags.
-
-    Raises:
-        DataError: the header names no such columns, or several for one thing.
+    One column holds names of photographs. Tags are in one or several columns, or each class has a column with 1 (or
+    `true`, `yes`, `x`) if it is in the photograph. Other columns are ignored; ``notes`` names those that could hold
+    tags. Raises DataError if the header has no such columns, or several for one thing.
     """
     header = [unicodedata.normalize("NFC", name) for name in table.header]
     image = _image_column(path, table, header)
@@ -102,7 +99,7 @@ def _tag_columns(path: Path, table: Table, header: Sequence[str], notes: list[st
 
 
 def _flag_columns(table: Table, header: Sequence[str], image: int, known: Callable[[str], bool]) -> list[int]:
-    """Columns that are called after a class, and others with nothing but yes and no in them."""
+    """Find columns named after a class, and others that hold only yes and no."""
     found = []
     for column, name in enumerate(header):
         if column == image or _INDEX.fullmatch(name):

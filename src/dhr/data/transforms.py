@@ -1,4 +1,4 @@
-"""Photographs as tensors, at the size that the networks work at."""
+"""Turn photographs into tensors, at the working size of the networks."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 
 def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tensor, "3 u v"]:
-    """RGB in 0..1, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
+    """Return RGB in 0..1, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
 
     >>> working_image(np.zeros((100, 400, 3), np.uint8), 200).shape
     torch.Size([3, 50, 200])
@@ -27,7 +27,7 @@ def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tens
 
 
 def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:
-    """Cells of the grid over a working image, at least one each way.
+    """Return rows and columns of the grid over a working image, at least one each.
 
     >>> grid_size(213, 320, 8)
     (27, 40)

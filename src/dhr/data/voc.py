@@ -1,22 +1,22 @@
-"""PASCAL VOC's layout: as it is published, with the additions of the field, or with classes of one's own."""
+"""PASCAL VOC's format: as it is published, with the additions of the field, or with classes of one's own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from dhr.data.ground_truth import MaskFile, ground_truth_files
-from dhr.data.image_labels import LABEL_FILES, tags_of_labels
+from dhr.data.ground_truth import MaskFile
+from dhr.data.image_labels import LABEL_FILES, read_image_labels
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, list_files, name_of
+from dhr.data.listing import list_files, name_of
 from dhr.data.mask_tags import tags_of_masks
+from dhr.data.names import Names
 from dhr.data.places import base, chosen_split, folders_of, listed_files, no_split, split_of
 from dhr.data.problems import summary
-from dhr.data.samples import Problem
-from dhr.data.stored import Found, StoredDataSet
-from dhr.data.tags import TagReader
+from dhr.data.samples import Problem, Tagged
+from dhr.data.stored import Draft, Reader, StoredDataSet
+from dhr.data.tags import TagReader, match_lines
 from dhr.data.voc_classes import CLASS_FILES, VocTable, voc_table
 from dhr.data.voc_places import INNER, MASK_FOLDERS, Place, other_years, voc_places
-from dhr.data.voc_xml import Tagged
 from dhr.data.xml_files import XmlFiles
 from dhr.errors import DataError
 from dhr.progress import Progress, Step
@@ -25,65 +25,51 @@ _TEXTS = (".txt", ".md")  # beside photographs: class names, a tool's read-me
 _NO_PHOTOGRAPHS = (*MASK_FOLDERS, "SegmentationObject", "ImageSets", "truth")
 
 
-def fits_voc(root: Path) -> bool:
-    """Whether there are photographs and something that labels them as VOC does; see :func:`voc_places`."""
-    return bool(voc_places(root))
+def read_voc(draft: Draft) -> StoredDataSet:
+    """Read VOC's format.
 
-
-def read_voc(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
-    """Read VOC's layout.
-
-    Tags come from ``cls_labels.json`` (or ``.txt``) if there is one, else from the annotations, else from the masks.
-    Ground truth is ``SegmentationClass/``, and ``SegmentationClassAug/`` (SBD) for photographs without one. Classes are
+    Tags come from ``cls_labels.json`` (or ``.txt``) if it exists, else from the annotations, else from the masks.
+    Ground truth is ``SegmentationClass/``, or ``SegmentationClassAug/`` (SBD) where the first has no mask. Classes are
     those of :func:`~dhr.data.voc_classes.voc_table`.
-
-    Raises:
-        DataError: the folder has not this layout, there is no such split, or no photograph is usable.
     """
+    root, split = draft.root, draft.split
     places = _places(root)
-    labels = _label_file([*(place.top for place in places.values()), root])
+    tops = [*(place.top for place in places.values()), root]
+    labels = next((top / name for top in tops for name in LABEL_FILES if (top / name).is_file()), None)
     parts = {name: _Part(name, place, annotated=labels is None) for name, place in places.items()}
-    chosen, wanted = parts, None
-    problems: list[Problem] = []
+    chosen, wanted = list(parts), None
     if split is not None and "" not in parts:
-        split = chosen_split(root, split, list(parts))
-        chosen = {split: parts[split]}
+        chosen = draft.choose(list(parts))
     elif split is not None:
-        wanted = _wanted(root, split, parts[""], problems)
-    table = _table(list(dict.fromkeys([*(part.place.top for part in parts.values()), root])), parts, progress)
+        wanted = _wanted(root, split, parts[""], draft.problems)
+    table = _table(list(dict.fromkeys(tops)), parts, draft.progress)
     reader = TagReader(table.classes, table.listed_in)
-    notes = [] if table.note is None else [table.note]
-    found: list[Found] = []
-    stray: list[Problem] = []
-    for part in chosen.values():
-        masks, more = part.masks(table)
-        stray += more
+    draft.notes += [] if table.note is None else [table.note]
+    strays = draft.problems if wanted is None else None
+    for part in (parts[name] for name in chosen):
+        masks = part.masks(table, draft)
         files = [file for file in part.files if wanted is None or file in wanted]
+        tags_of: Callable[[str], Tagged]
         if labels is not None:
-            tags_of = _of_list(labels, table, part.names, reader, problems if wanted is None else None)
+            lines = read_image_labels(labels, table.classes, reader).values()
+            tags_of = match_lines(labels, lines, part.names, strays, "entry").tags_of
         elif part.xml is not None:
             tags_of = partial(part.xml.tagged, read=reader)
         else:
-            tags_of = _of_masks(files, masks, progress)
-        if wanted is None:
-            problems += part.problems
-        for file in files:
-            path, tagged = part.place.images / file, tags_of(file)
-            found.append(
-                Found(part.name_of(file), str(path), path, tagged.tags, masks.get(file), tagged.reason, tagged.unread)
-            )
-        notes += part.notes(table)
-    notes += reader.notes
-    where = str(parts[""].place.top if "" in parts else root) + ("" if split is None else f" in split {split!r}")
-    remedy = "put photographs into JPEGImages/"
-    return StoredDataSet(where, table.classes, found, problems, remedy, notes, ignore_unknown, stray_ground_truth=stray)
+            tags_of = _of_masks(files, masks, draft.progress, part.prefix)
+        if strays is not None:
+            strays += part.problems
+        draft.add(part.place.images, files, tags_of, masks, part.prefix)
+        draft.notes += part.notes(table)
+    draft.notes += reader.notes
+    return draft.finish(table.classes, "put photographs into JPEGImages/", parts[""].place.top if "" in parts else root)
 
 
 class _Part:
-    """The photographs of one place, and what lies beside them."""
+    """The photographs of one place, with their annotations and masks."""
 
     def __init__(self, split: str, place: Place, annotated: bool) -> None:
-        self._split, self.place = split, place
+        self.prefix, self.place = f"{split}/" if split else "", place
         flat = place.images == place.top
         listing = list_files(place.images, SUFFIXES | {".xml"} if place.xml == place.images else SUFFIXES)
         skipped = _not_ours(place.top) if flat else ()
@@ -102,17 +88,12 @@ class _Part:
 
     @property
     def problems(self) -> list[Problem]:
-        """What the listing left out, and annotations of no photograph."""
+        """Return what the listing left out, and annotations of no photograph."""
         beside = self.place.xml == self.place.images  # then its listing has named files of other kinds
         return [*self._listed, *(() if self.xml is None else self.xml.strays(beside))]
 
-    def name_of(self, file: str) -> str:
-        """The sample's name."""
-        name = name_of(file, SUFFIXES)
-        return f"{self._split}/{name}" if self._split else name
-
     def object_names(self, progress: Progress) -> Iterator[str]:
-        """The classes of all objects, as often as they come."""
+        """Yield the classes of all objects, repeated as they occur."""
         if self.xml is None:
             return
         paths = self.xml.paths
@@ -122,28 +103,23 @@ class _Part:
             if not isinstance(annotation := self.xml.read(path), str):
                 yield from (name for _, name in annotation.objects)
 
-    def masks(self, table: VocTable) -> tuple[dict[str, MaskFile], list[Problem]]:
-        """The truth masks by photograph, and files that are the mask of none."""
-        found: dict[str, MaskFile] = {}
-        stray: list[Problem] = []
+    def masks(self, table: VocTable, draft: Draft) -> dict[str, MaskFile]:
+        """Return the ground-truth masks by the photographs' names."""
         if (storage := table.storage) is None:
-            return found, stray
-        by_name = {name_of(file, SUFFIXES): file for file in self.files}
+            return {}
+        names, found = [name_of(file, SUFFIXES) for file in self.files], dict[str, MaskFile]()
         for folder in self.place.mask_folders:
-            matched = ground_truth_files(folder, by_name)
-            stray += matched.stray
-            found |= {by_name[name]: MaskFile(path, storage, table.source) for name, path in matched.by_name.items()}
-        return found, stray
+            masks = draft.masks(folder, names)
+            found |= {self.prefix + name: MaskFile(path, storage, table.source) for name, path in masks.items()}
+        return found
 
     def notes(self, table: VocTable) -> list[str]:
-        """What was decided here, for whoever opens the data set."""
+        """Return decisions for this place."""
         found = [f"{self.place.top} is read; so could be {other}, with --data" for other in other_years(self.place)]
         if table.storage is None and self.place.mask_folders:
             folder = self.place.mask_folders[-1]
-            found.append(f"masks in {folder} are not read: write classes.txt, which says what class each number is")
-        if self.xml is not None and (other := self.xml.other_filenames):
-            found.append(other)
-        return found
+            found.append(f"masks in {folder} are not read: write classes.txt with the class of each number")
+        return [*found, *([] if self.xml is None else self.xml.notes)]
 
 
 def _places(root: Path) -> dict[str, Place]:
@@ -160,17 +136,17 @@ def _places(root: Path) -> dict[str, Place]:
 
 
 def _not_ours(root: Path) -> set[str]:
-    """Folders beside photographs that hold masks, or what dhr wrote."""
+    """Return folders beside photographs that hold masks, or results of dhr."""
     return {one.name for one in folders_of(root) if one.name in _NO_PHOTOGRAPHS or (one / "run.json").is_file()}
 
 
 def _first(top: Path, source: str) -> str:
-    """The first folder of a path below ``top``."""
+    """Return the first folder of a path below ``top``."""
     return source[len(str(top)) :].replace("\\", "/").lstrip("/").partition("/")[0]
 
 
 def _wanted(root: Path, split: str, part: _Part, problems: list[Problem]) -> set[str]:
-    """The photographs of a split: those of a list, or of a folder among the photographs."""
+    """Return the photographs of a split: those of a list, or of a folder among the photographs."""
     folders = sorted({file.partition("/")[0] for file in part.files if "/" in file})
     try:
         path = _list(part.place, root, split)
@@ -193,13 +169,8 @@ def _list(place: Place, root: Path, split: str) -> Path:
     raise no_split(root, split, lists)
 
 
-def _label_file(folders: Sequence[Path]) -> Path | None:
-    """A list of the labels of all photographs."""
-    return next((folder / name for folder in folders for name in LABEL_FILES if (folder / name).is_file()), None)
-
-
 def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progress) -> VocTable:
-    """The class table: of a file in ``folders``, else of the annotations of all parts, the same for every split."""
+    """Return the class table of a file in ``folders``, else of the annotations of all splits."""
     if any((folder / name).is_file() for folder in folders for name in CLASS_FILES):
         return voc_table(folders, ())
     names = [name for part in parts.values() for name in part.object_names(progress)]
@@ -210,14 +181,19 @@ def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progre
     return voc_table(folders, names)
 
 
-def _of_masks(files: Sequence[str], masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:
-    of_mask = tags_of_masks({file: masks[file] for file in files if file in masks}, progress)
-    nothing = Tagged((), "neither an annotation nor a mask of it, to take tags from; add Annotations/NAME.xml")
-    return lambda file: Tagged(*of_mask(file)) if file in masks else nothing
-
-
-def _of_list(
-    path: Path, table: VocTable, names: Names, reader: TagReader, problems: list[Problem] | None
+def _of_masks(
+    files: Sequence[str], masks: Mapping[str, MaskFile], progress: Progress, prefix: str
 ) -> Callable[[str], Tagged]:
-    of_label = tags_of_labels(path, table.classes, names, reader, problems)
-    return lambda file: Tagged(*of_label(file))
+    own = {file: masks[name] for file in files if (name := prefix + name_of(file, SUFFIXES)) in masks}
+    of_mask = tags_of_masks(own, progress)
+    nothing = Tagged(reason="neither an annotation nor a mask of it, to take tags from; add Annotations/NAME.xml")
+    return lambda file: of_mask(file) if file in own else nothing
+
+
+VOC = Reader(
+    "JPEGImages/ with Annotations/, SegmentationClass/ or cls_labels.json, or photographs with XML files",
+    lambda root: bool(voc_places(root)),
+    read_voc,
+    published=True,
+    needs=(("JPEGImages",), ("Annotations", "SegmentationClass", "cls_labels.json")),
+)

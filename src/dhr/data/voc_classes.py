@@ -1,4 +1,4 @@
-"""The class table of a data set in VOC's layout: from a file, VOC's own, or the names of its objects."""
+"""Make the class table of a data set in VOC's format: from a file, VOC's own, or the names of its objects."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,7 @@ from pathlib import Path
 from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
 from dhr.data.class_names import class_of, one_spelling, table_of
-from dhr.data.classes import enumeration, read_text
-from dhr.data.folder import class_file
+from dhr.data.classes import class_file, enumeration, read_text
 from dhr.data.labels import Storage, plain
 from dhr.data.palette import palette
 from dhr.data.samples import VOID, ClassTable
@@ -30,26 +29,24 @@ class VocTable:
 
     classes: ClassTable
     storage: Storage | None
-    """None where nothing says which number is which class."""
+    """None if the numbers of the classes are unknown."""
     source: str
-    """Where the class ids stand, for messages."""
+    """The place that explains the class ids, for messages."""
     note: str | None = None
-    """What was decided without a file, or about one."""
+    """A decision without a file, or about one."""
 
     @property
     def listed_in(self) -> str:
-        """The file that a class could be added to."""
+        """Return the file that a class could be added to."""
         return self.source if self.source in CLASS_FILES else "a file classes.txt that lists all classes"
 
 
 def voc_table(folders: Sequence[Path], names: Iterable[str]) -> VocTable:
-    """The class table, by the first of :data:`CLASS_FILES` in ``folders``, else by the ``names`` of objects.
+    """Make the class table, by the first of :data:`CLASS_FILES` in ``folders``, else by the ``names`` of objects.
 
-    Without a file it is VOC's own if all ``names`` are VOC's (or most of VOC's classes are among them), or if there
-    are none; else a background and ``names`` in the order of the alphabet.
-
-    Raises:
-        DataError: a file cannot be read, or the names are fit for no class table.
+    Without a file it is VOC's own if all ``names`` are VOC's (or most of VOC's classes are among them), or if there are
+    none; else a background and ``names`` in the order of the alphabet. Raises DataError if a file cannot be read, or
+    the names cannot be classes.
     """
     read = {name: _read_all(folders, name) for name in CLASS_FILES}
     own, label_map, class_names = (read[name] for name in CLASS_FILES)
@@ -72,7 +69,7 @@ def voc_table(folders: Sequence[Path], names: Iterable[str]) -> VocTable:
 
 
 def _read_all(folders: Sequence[Path], name: str) -> VocTable | None:
-    """The table of the file ``name``; where several folders have one, all must have the same classes."""
+    """Read the tables of all files ``name``, which must have the same classes."""
     found = {path: _READ[name](path) for folder in folders if (path := folder / name).is_file()}
     first = next(iter(found), None)
     if first is None:
@@ -89,7 +86,7 @@ def _classes(path: Path) -> VocTable:
 
 
 def _coloured(table: VocTable, label_map: VocTable | None) -> VocTable:
-    """The table with colours and stored numbers of a label map that has the same classes, in any order."""
+    """Add colours and stored numbers of a label map that has the same classes, in any order."""
     if label_map is None or label_map.storage is None:
         return table
     of = {name: index for index, name in enumerate(label_map.classes.names)}
@@ -105,7 +102,7 @@ def _coloured(table: VocTable, label_map: VocTable | None) -> VocTable:
 
 
 def _label_map(path: Path) -> VocTable:
-    """``label:r,g,b:parts:actions`` a line, as CVAT and datumaro write it; masks store numbers of lines, or colours."""
+    """Read lines ``label:r,g,b:parts:actions`` of CVAT and datumaro; masks store numbers of lines, or colours."""
     names: list[str] = []
     numbers: list[int] = []
     colours: list[tuple[int, int, int] | None] = []
@@ -153,7 +150,7 @@ def _colour(path: Path, number: int, line: str) -> tuple[int, int, int] | None:
 
 
 def _class_names(path: Path) -> VocTable:
-    """A name a line, ``_background_`` first, as labelme2voc writes it; masks store the lines' numbers from 0."""
+    """Read one name per line, ``_background_`` first, as labelme2voc writes it; masks store line numbers from 0."""
     names = [name for line in read_text(path).splitlines() if (name := class_of(line)) and name != _IGNORED]
     given = bool(names) and is_background(names[0])
     if misplaced := [name for name in names[given:] if is_background(name)]:

@@ -1,4 +1,4 @@
-"""Where photographs and annotations of VOC's kind lie: as it is published, and as annotation tools write them."""
+"""Find photographs and annotations of VOC's kind: as published, and as annotation tools write them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from dhr.data.places import base, folder_named, folders_of, split_of
 from dhr.data.voc_xml import is_annotation
 
 INNER = ("VOC2012", "VOC2007", "VOCdevkit/VOC2012", "VOCdevkit/VOC2007")
-"""Where the folder lies in what is downloaded."""
+"""Places of the folder in the download."""
 _XML_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 MASK_FOLDERS = ("SegmentationClassPNG", "SegmentationClassAug", "SegmentationClass")
-"""Folders of truth masks; of several masks the last counts, since it is the official one."""
+"""Folders of masks; of several masks the last counts, as it is the official one."""
 _LOOKED_AT = 20  # XML files that are opened to see whether they are VOC's
 
 
@@ -22,29 +22,30 @@ class Place:
     """Photographs with their annotations."""
 
     top: Path
-    """The folder in which all of it lies."""
+    """The folder that holds everything."""
     images: Path
     xml: Path | None
     """The folder of annotations; it may be that of the photographs."""
 
     @property
     def mask_folders(self) -> list[Path]:
-        """Folders of truth masks, the one that counts most at the end."""
+        """Return folders of masks, the one that counts most at the end."""
         return [self.top / name for name in MASK_FOLDERS if (self.top / name).is_dir()]
 
     @property
     def lists(self) -> list[Path]:
-        """Folders of lists of photographs, the one that counts most first."""
+        """Return folders of lists of photographs, the one that counts most first."""
         inner = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets", "lists", "")
         return [self.top / name for name in inner if (self.top / name).is_dir()]
 
 
 def voc_places(root: Path) -> dict[str, Place]:
-    """The place in ``root`` under the empty name, or those of its splits by the names of their folders; else none.
+    """Return the place in ``root`` under the empty name, or those of its splits by the names of their folders; else
+    none.
 
-    One of: ``JPEGImages/`` with annotations, masks or lists of labels; ``images/`` with a folder of annotations or of
-    masks; photographs with annotations beside them; or folders called ``train``, ``valid`` and so on, each with one of
-    these.
+    A place is ``JPEGImages/`` with annotations, masks or lists of labels; ``images/`` with a folder of annotations or
+    of masks; photographs with annotations beside them; or folders called ``train``, ``valid`` and so on, each with one
+    of these.
     """
     top = base(root, INNER, "JPEGImages")
     one = _published(top) if top is not None else _place(root)
@@ -56,7 +57,7 @@ def voc_places(root: Path) -> dict[str, Place]:
 
 
 def other_years(place: Place) -> list[Path]:
-    """Other years of VOC beside the one that is read."""
+    """Return other years of VOC beside the one that is read."""
     if not place.top.name.startswith("VOC20"):
         return []
     years = [one for one in sorted(place.top.parent.glob("VOC20*")) if (one / "JPEGImages").is_dir()]
@@ -99,13 +100,13 @@ def _has_photograph(folder: Path, below: bool = True) -> bool:
 
 
 def has_annotation(folder: Path, below: bool = True) -> bool:
-    """Whether an annotation of VOC's kind lies in a folder, or in one of the folders in it."""
+    """Tell whether an annotation of VOC's kind is in a folder, or in one of the folders in it."""
     xml = (path for path in _files(folder, below) if path.suffix.lower() == ".xml")
     return any(is_annotation(path) for _, path in zip(range(_LOOKED_AT), xml, strict=False))
 
 
 def _files(folder: Path, below: bool) -> Iterator[Path]:
-    """Files of a folder, and of the folders in it: days, cameras."""
+    """Yield files of a folder, and of the folders in it (such as days or cameras)."""
     yield from (path for path in folder.iterdir() if path.is_file())
     for inner in folders_of(folder) if below else ():
         if not inner.is_symlink():

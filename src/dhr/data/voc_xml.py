@@ -1,4 +1,4 @@
-"""One annotation of PASCAL VOC: an XML file that lists the objects of a photograph."""
+"""Read an annotation of PASCAL VOC: an XML file that lists the objects of a photograph."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.class_names import class_of
+from dhr.data.samples import Tagged
 from dhr.data.tags import TagReader
 from dhr.data.xml_text import Element, read_xml
 from dhr.errors import DataError
@@ -13,37 +14,27 @@ from dhr.files import open_regular
 
 _HEAD = 4096  # bytes in which an annotation shows itself
 _ROOT = re.compile(rb"<annotation[\s>]")
-_LABELS = ("name", "label", "class")  # elements whose text is a class, in objects and wherever else they stand
+_LABELS = ("name", "label", "class")  # elements whose text is a class, in objects and elsewhere
 _OF_OTHERS = ("owner", "attribute")  # in these a name is that of a person or of a property
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an XML file says about a photograph."""
+    """The content of an XML file."""
 
     path: Path
     filename: str
-    """The photograph's name as the file gives it; empty where it gives none."""
+    """The photograph's name in the file; empty without one."""
     objects: tuple[tuple[int, str], ...]
     """Line and class of each object, those marked as difficult included."""
     others: tuple[tuple[int, str], ...]
     """Line and text of names that are no object's own, such as those of parts."""
     strange: str | None = None
-    """Something in it that may hold objects and is not understood, by line and kind."""
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """Tags of one photograph, or why there are none."""
-
-    tags: tuple[int, ...] = ()
-    reason: str | None = None
-    unread: str | None = None
-    """As in :class:`~dhr.data.stored.Found`."""
+    """An element that may hold objects and is not understood, by line and kind."""
 
 
 def is_annotation(path: Path) -> bool:
-    """Whether an XML file begins as an annotation of PASCAL VOC does; a file that cannot be read does not."""
+    """Tell whether an XML file can be read and begins as an annotation of PASCAL VOC does."""
     try:
         with open_regular(path) as file:
             return _ROOT.search(file.read(_HEAD)) is not None
@@ -52,10 +43,9 @@ def is_annotation(path: Path) -> bool:
 
 
 def read_annotation(path: Path) -> Annotation:
-    """Read an annotation. Sizes and boxes are not looked at: tags need neither.
+    """Read an annotation without sizes and boxes, which tags do not need.
 
-    Raises:
-        DataError: it cannot be read, is no annotation of PASCAL VOC, or has an object without a name.
+    Raises DataError if it cannot be read, is not an annotation of PASCAL VOC, or has an object without a name.
     """
     top = read_xml(path)
     if top.tag != "annotation":
@@ -74,19 +64,20 @@ def read_annotation(path: Path) -> Annotation:
 
 
 def tags_of_annotation(annotation: Annotation, read: TagReader) -> Tagged:
-    """The classes of the objects.
+    """Return the classes of the objects.
 
-    A name elsewhere counts as unread where it is a class that no object of the photograph has: a wheel that is a part
-    of a car, in a data set that has the class wheel.
+    A name outside the objects counts as unread if it is a class that no object has: a wheel as a part of a car, in a
+    data set with the class wheel.
     """
+    stem = annotation.path.stem
     for line, tag in annotation.objects:
-        if reason := read(line, annotation.path.stem, [tag]).reason:
-            return Tagged((), f"{annotation.path} line {line}: {reason}")
-    tags = read(0, annotation.path.stem, [tag for _, tag in annotation.objects]) if annotation.objects else None
+        if reason := read(line, stem, [tag]).reason:
+            return Tagged(reason=f"{annotation.path} line {line}: {reason}")
+    tags = read(0, stem, [tag for _, tag in annotation.objects]) if annotation.objects else None
     if tags is not None and tags.reason:
-        return Tagged((), f"{annotation.path}: {tags.reason}")
+        return Tagged(reason=f"{annotation.path}: {tags.reason}")
     found = () if tags is None else tags.tags
-    return Tagged(found, None, _unread(annotation, found, read))
+    return Tagged(found, unread=_unread(annotation, found, read))
 
 
 def _unread(annotation: Annotation, tags: tuple[int, ...], read: TagReader) -> str | None:
@@ -100,7 +91,7 @@ def _unread(annotation: Annotation, tags: tuple[int, ...], read: TagReader) -> s
 
 
 def _other_names(top: Element) -> Iterator[tuple[int, str]]:
-    """Names that are not those of objects: of parts, and in elements that VOC does not have."""
+    """Yield names other than those of objects: of parts, and in elements that VOC does not have."""
     for child in top.children:
         if child.tag == "object":
             for inner in child.children:
@@ -117,7 +108,7 @@ def _names(element: Element) -> Iterator[tuple[int, str]]:
 
 
 def _strange(top: Element) -> str | None:
-    """An element that holds objects or boxes although it is no object itself."""
+    """Find an element that holds objects or boxes but is not an object itself."""
     for child in top.children:
         if child.tag == "bndbox" or (child.tag != "object" and _holds(child)):
             return f"line {child.line}: an element <{child.tag}> with objects in it"

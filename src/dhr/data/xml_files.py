@@ -1,13 +1,14 @@
-"""The annotations of a folder of photographs, an XML file each."""
+"""Match the annotations of a folder with photographs, one XML file each."""
 
 from collections import defaultdict
 from pathlib import Path
 
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, key_of, list_files, name_of, printable
-from dhr.data.samples import Problem
+from dhr.data.listing import key_of, list_files, name_of, printable
+from dhr.data.names import Names
+from dhr.data.samples import Problem, Tagged
 from dhr.data.tags import TagReader
-from dhr.data.voc_xml import Annotation, Tagged, read_annotation, tags_of_annotation
+from dhr.data.voc_xml import Annotation, read_annotation, tags_of_annotation
 from dhr.errors import DataError
 
 _XML = frozenset({".xml"})
@@ -15,10 +16,10 @@ _TEXTS = (".txt", ".md")
 
 
 class XmlFiles:
-    """Annotations, matched with photographs by name, and read once each when they are needed.
+    """Annotations, matched with photographs by name; each is read once, on demand.
 
-    The name of an XML file decides which photograph it is of. Only where no photograph has that name, the name that
-    the file gives (``<filename>``) does, and only for a photograph without an annotation of its own.
+    The name of an XML file decides on its photograph. Only if no photograph has that name, the name inside the file
+    (``<filename>``) does, and only for a photograph without an annotation of its own.
 
     Args:
         folder: the annotations, sub-folders included; it may be that of the photographs.
@@ -43,16 +44,16 @@ class XmlFiles:
         self._match()
 
     def strays(self, beside: bool = False) -> list[Problem]:
-        """Annotations of no photograph, and files that are none unless photographs lie ``beside`` them."""
+        """Return annotations of no photograph, and other files unless photographs lie ``beside`` them."""
         return [*self._lost, *(() if beside else self._other_files)]
 
     @property
     def broken(self) -> list[Problem]:
-        """Annotations that cannot be read, of those that were."""
+        """Return those of the annotations read so far that are unusable."""
         return [Problem(str(path), one) for path, one in self._read.items() if isinstance(one, str)]
 
     def read(self, path: Path) -> Annotation | str:
-        """One of :attr:`paths`, or why it cannot be used."""
+        """Return one of :attr:`paths`, or why it cannot be used."""
         if path not in self._read:
             try:
                 self._read[path] = read_annotation(path)
@@ -61,7 +62,7 @@ class XmlFiles:
         return self._read[path]
 
     def of(self, file: str) -> Annotation | str:
-        """The annotation of a photograph, or why there is none."""
+        """Return the annotation of a photograph, or why there is none."""
         paths = self._of.get(file, [])
         if not paths:
             return f"no annotation {self._folder / name_of(file, SUFFIXES)}.xml; add it"
@@ -70,26 +71,24 @@ class XmlFiles:
         return self.read(paths[0])
 
     def tagged(self, file: str, read: TagReader) -> Tagged:
-        """The tags of a photograph, or why there are none."""
+        """Return the tags of a photograph."""
         annotation = self.of(file)
-        return Tagged((), annotation) if isinstance(annotation, str) else tags_of_annotation(annotation, read)
+        return Tagged(reason=annotation) if isinstance(annotation, str) else tags_of_annotation(annotation, read)
 
     @property
-    def other_filenames(self) -> str | None:
-        """A note on annotations that name another photograph of the folder than their own name does."""
-        found = []
-        for file, paths in self._of.items():
-            for path in paths:
-                one = self._read.get(path)
-                if isinstance(one, Annotation) and one.filename and self._means_another(one, file):
-                    found.append((path, one.filename))
+    def notes(self) -> list[str]:
+        """Note annotations that name another photograph of the folder than their own name does."""
+        pairs = ((path, file, self._read.get(path)) for file, paths in self._of.items() for path in paths)
+        found = [
+            (path, one.filename)
+            for path, file, one in pairs
+            if isinstance(one, Annotation) and one.filename and self._means_another(one, file)
+        ]
         if not found:
-            return None
+            return []
         path, name = found[0]
-        return (
-            f"{len(found)} annotations are named as one photograph and name another inside, such as {path} with "
-            f"<filename> {name!r}; the name of the XML file counts"
-        )
+        many = f"annotations named as one photograph that name another inside: {len(found)}"
+        return [f"{many}, such as {path} with <filename> {name!r}; the name of the XML file counts"]
 
     def _means_another(self, annotation: Annotation, file: str) -> bool:
         last = key_of(annotation.filename).rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""XML from outside: elements with their lines, no document types, no entities but the five of XML itself."""
+"""Read XML from outside: elements with their lines, without document types, with XML's own five entities only."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 @dataclass(slots=True)
 class Element:
-    """An element: its tag, attributes, text of its own, and children."""
+    """An element: its tag, attributes, own text, and children."""
 
     tag: str
     attributes: dict[str, str]
@@ -27,15 +27,15 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Its text, that of its children left out."""
+        """Return its text without that of its children."""
         return "".join(self.texts)
 
     def all(self, tag: str) -> "list[Element]":
-        """The children with this tag."""
+        """Return the children with this tag."""
         return [child for child in self.children if child.tag == tag]
 
     def first(self, tag: str) -> str:
-        """Text of the first child with this tag, stripped; empty where there is none."""
+        """Return the text of the first child with this tag, stripped; empty if there is none."""
         return next((child.text.strip() for child in self.children if child.tag == tag), "")
 
 
@@ -44,7 +44,7 @@ class _RefusedError(Exception):
 
 
 class _Tree:
-    """Builds elements; those whose parent is the root are given away as soon as they are whole."""
+    """Builds elements; children of the root are handed over as soon as they are complete."""
 
     def __init__(self) -> None:
         self.whole: list[Element] = []
@@ -85,13 +85,10 @@ def _refuse(*_: object) -> None:
 
 
 def top_elements(path: Path) -> Iterator[Element]:
-    """The root element without its children, then each of these; one is held at a time.
+    """Yield the root element without its children, then each of these; one is held at a time.
 
-    Document types are refused, and with them all entities that a file could define: they can name other files, or grow
-    without end.
-
-    Raises:
-        DataError: it cannot be read, is no XML, has a document type, or is nested too deep.
+    Document types are refused, and so are all entities that a file could define: they can name other files, or grow
+    without end. Raises DataError if the file cannot be read, is not XML, has a document type, or is nested too deep.
     """
     tree = _Tree()
     try:
@@ -113,11 +110,7 @@ def top_elements(path: Path) -> Iterator[Element]:
 
 
 def read_xml(path: Path) -> Element:
-    """The root element of an XML file, with all that is in it.
-
-    Raises:
-        DataError: as :func:`top_elements`.
-    """
+    """Return the root element of an XML file with all its content; raises DataError as :func:`top_elements`."""
     top, *children = top_elements(path)
     top.children = children
     return top

@@ -1,4 +1,4 @@
-"""YOLO's layout, as Ultralytics, Roboflow, Label Studio and ``dhr export`` write it."""
+"""YOLO's format, as Ultralytics, Roboflow, Label Studio and ``dhr export`` write it."""
 
 import re
 from collections import defaultdict
@@ -14,16 +14,17 @@ from dhr.data.class_names import class_of, table_of
 from dhr.data.class_record import RECORD, recorded
 from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import Names, key_of, list_files, mask_key, name_of, printable
+from dhr.data.listing import key_of, list_files, mask_key, name_of, printable
+from dhr.data.names import Entry, Names
 from dhr.data.painted import painted
 from dhr.data.places import no_split
-from dhr.data.samples import VOID, ClassTable, Problem
-from dhr.data.stored import Found, StoredDataSet
-from dhr.data.yaml_text import read_table
-from dhr.data.yolo_labels import read_yolo_labels
+from dhr.data.samples import ClassTable, Problem, Tagged
+from dhr.data.stored import Draft, Found, Reader, StoredDataSet
+from dhr.data.yolo_labels import YoloLabels, read_yolo_labels
 from dhr.errors import DataError
 from dhr.files import open_regular
-from dhr.progress import Progress, Step
+from dhr.plain_yaml import MAX_BYTES, parse_yaml
+from dhr.progress import Step
 
 _HEAD = 1 << 16  # bytes in which a description shows itself
 _NAMES = re.compile(rb"^[\"']?names[\"']?\s*:", re.MULTILINE)
@@ -34,20 +35,13 @@ _TEXT = frozenset({".txt"})
 _NO_LABELS = ("classes.", "readme", "labels.", "names.")  # how other texts in folders of label files are called
 
 
-def fits_yolo(root: Path) -> bool:
-    """Whether there is a description such as ``data.yaml``, or ``classes.txt`` with ``images/`` and ``labels/``."""
-    return _description(root) is not None
+def read_yolo(draft: Draft) -> StoredDataSet:
+    """Read photographs and their label files: polygons become ground truth, boxes only tag.
 
-
-def read_yolo(root: Path, split: str | None, progress: Progress, ignore_unknown: bool = False) -> StoredDataSet:
-    """Read photographs and their label files: polygons become ground truth, boxes are tags alone.
-
-    Class 0 is the background, the others follow in the order of their numbers; ``dhr export`` notes it where a data set
-    has no background. A photograph without a label file shows no object.
-
-    Raises:
-        DataError: there is no description, it is damaged, there is no such split, or no photograph is usable.
+    Class 0 is the background, the others follow in the order of their numbers; ``dhr export`` records a data set
+    without background. A photograph without a label file shows no object.
     """
+    root, split = draft.root, draft.split
     path = _description(root)
     if path is None:
         raise DataError(
@@ -55,32 +49,34 @@ def read_yolo(root: Path, split: str | None, progress: Progress, ignore_unknown:
             "found none"
         )
     listed = path.suffix == ".txt"
-    described = {"names": names_in(path, read_text(path))[0], "train": "images"} if listed else read_table(path)
+    described = {"names": names_in(path, read_text(path))[0], "train": "images"} if listed else _read_yaml(path)
     classes, labels = _classes(path, described)
     texts, closed = _text_files(root)
     folder = _Folder(root, path, list_files(root, SUFFIXES).files, frozenset(texts), closed)
     splits = folder.splits(described)
     if split is not None and split not in splits:
         raise no_split(root, split, list(splits))
-    problems: list[Problem] = []
     names: dict[str, str] = {}
     for key in splits if split is None else [split]:
-        for file, name in folder.photographs(key, splits[key], list(splits), problems):
+        for file, name in folder.photographs(key, splits[key], list(splits), draft.problems):
             names.setdefault(file, name)
     if split is None:
-        problems += [Problem(printable(str(root / one)), why) for one, why in folder.closed.items()]
-        problems += folder.stray_labels(splits)
+        draft.problems += [Problem(printable(str(root / one)), why) for one, why in folder.closed.items()]
+        draft.problems += folder.stray_labels(splits)
     if names and not any(folder.label_file(file) for file in names):
         raise DataError(f"{root}: no photograph has a label file, such as {next(iter(names.values()))}.txt in labels/")
-    found = []
-    for number, (file, name) in enumerate(names.items()):
+    for number, (file, name) in enumerate(names.items(), start=1):
         if reason := folder.closed_label(file):
-            found.append(Found(name, str(root / file), root / file, (), None, reason))
+            draft.found.append(Found(name, root / file, Tagged(reason=reason)))
         else:
-            found.append(_found(root, file, name, folder.label_file(file), labels, classes, "kpt_shape" in described))
-        progress(Step("open", number + 1, len(names)))
-    where = str(root) + ("" if split is None else f" in split {split!r}")
-    return StoredDataSet(where, classes, found, problems, f"{path.name} names no photograph", (), ignore_unknown)
+            label = folder.label_file(file)
+            source = root / (file if label is None else label)
+            read = YoloLabels() if label is None else read_yolo_labels(source, labels, "kpt_shape" in described)
+            tags = {one.label for one in read.objects} - ({0} if classes.background else set())
+            truth = painted(source, root / file, read.objects, classes)
+            draft.found.append(Found(name, root / file, Tagged(tuple(tags), unread=read.unread), truth))
+        draft.progress(Step("open", number, len(names)))
+    return draft.finish(classes, f"{path.name} names no photograph")
 
 
 def _description(root: Path) -> Path | None:
@@ -97,7 +93,7 @@ def _description(root: Path) -> Path | None:
 
 
 def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[int, int]]:
-    """The class table, and the class id of each number in the label files."""
+    """Return the class table, and the class id of each number in the label files."""
     names = described.get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
@@ -115,10 +111,20 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
     return table, {number: places[name] for number, name in order.items() if name in places}
 
 
-def _text_files(root: Path) -> tuple[list[str], dict[str, str]]:
-    """Texts below a folder, with those that cannot be read (they are no photographs without objects); closed folders.
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = parse_yaml(read_text(path, MAX_BYTES))
+    except ValueError as error:
+        raise DataError(f"{path}: not valid YAML ({str(error)[:200]}); correct it") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected names and values such as 'train: images/train', got something else")
+    return {str(key): part for key, part in value.items()}
 
-    The latter are links and what may not be listed, with the reason.
+
+def _text_files(root: Path) -> tuple[list[str], dict[str, str]]:
+    """Return texts below a folder, and folders that cannot be listed with the reason.
+
+    Unreadable texts are included: without them their photographs would pass for empty ones.
     """
     listing = list_files(root, _TEXT)
     texts, closed = [*listing.files], dict[str, str]()
@@ -139,17 +145,17 @@ def _texts(value: Any) -> list[str] | None:
 
 @dataclass(frozen=True)
 class _Folder:
-    """The files of the data set; descriptions only ever find these."""
+    """The files of the data set; descriptions find only these."""
 
     root: Path
     description: Path
     images: Sequence[str]
     texts: frozenset[str]
     closed: Mapping[str, str]
-    """Folders whose files are not known, and why."""
+    """Folders that cannot be listed, and why."""
 
     def splits(self, described: dict[str, Any]) -> dict[str, list[str]]:
-        """Folders and lists of each split; other values of a description are texts as well."""
+        """Return folders and lists of each split; a description also holds other texts."""
         texts = {key: _texts(value) for key, value in described.items() if key not in _OTHER_KEYS}
         return {
             key: value
@@ -160,7 +166,7 @@ class _Folder:
     def photographs(
         self, split: str, entries: Sequence[str], splits: Sequence[str], problems: list[Problem]
     ) -> Iterator[tuple[str, str]]:
-        """Files of a split, and the names of the samples."""
+        """Yield the files of a split, and the names of the samples."""
         for entry in entries:
             place = self._place(entry)
             if place is None:
@@ -173,7 +179,9 @@ class _Folder:
                 yield from ((file, name_of(file[len(place) :], SUFFIXES)) for file in inside)
 
     def _place(self, entry: str) -> str | None:
-        """The list, or the folder with a slash, that a description means: the longest end of the path that there is."""
+        """Return the list, or the folder with a slash, that a description means: the longest end of the path that
+        exists.
+        """
         parts = [part for part in key_of(entry.strip()).split("/") if part not in ("", ".", "..")]
         for start in range(len(parts)):
             end = "/".join(parts[start:])
@@ -184,21 +192,21 @@ class _Folder:
         return None if parts else ""
 
     def _listed(self, text: str, splits: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
-        path = self.root / text
-        lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), start=1) if line.strip()]
-        matched = Names(self.images, f"{self.root.name}/").find_all([line for _, line in lines])
-        for (number, line), (files, reason) in zip(lines, matched, strict=True):
-            if reason:
-                problems.append(Problem(printable(line.strip()), f"{path} line {number}: {reason}"))
-            for file in files:
-                folders = [f"images/{split}/" for split in splits] + [f"{split}/images/" for split in splits]
-                within = next((one for one in (*folders, "images/") if file.startswith(one)), "")
-                yield file, name_of(file[len(within) :], SUFFIXES)
+        names = Names(self.images, f"{self.root.name}/")
+        folders = [f"images/{split}/" for split in splits] + [f"{split}/images/" for split in splits] + ["images/"]
+        lines = [
+            (number, line.strip()) for number, line in enumerate(read_text(self.root / text).splitlines(), start=1)
+        ]
+        entries = [Entry(line, f"{self.root / text} line {number}", line) for number, line in lines if line]
+        for file in names.match(self.root / text, entries, problems):
+            within = next((one for one in folders if file.startswith(one)), "")
+            yield file, name_of(file[len(within) :], SUFFIXES)
 
     def label_file(self, image: str) -> str | None:
-        """The label file of a photograph: in ``labels`` instead of the last ``images`` of its path, or beside it.
+        """Return the label file of a photograph: in ``labels`` instead of the last ``images`` of its path, or beside
+        it.
 
-        Unicode's forms are alike, and so are letters in either case where one photograph and one file only are meant.
+        Unicode's forms are equal, and so are upper and lower case if only one photograph and one file are meant.
         """
         stem = name_of(image, SUFFIXES)
         own = _label_name(stem)
@@ -210,7 +218,7 @@ class _Folder:
         return None
 
     def closed_label(self, image: str) -> str | None:
-        """Why nobody knows whether a photograph has a label file."""
+        """Explain why it is unknown whether a photograph has a label file; None if it is known."""
         own = _label_name(name_of(image, SUFFIXES))
         return next(
             (f"its label file may lie in {self.root / one}: {why}" for one, why in self.closed.items()
@@ -218,7 +226,7 @@ class _Folder:
         )  # fmt: skip
 
     def stray_labels(self, splits: dict[str, list[str]]) -> list[Problem]:
-        """Label files of no photograph: one that was renamed may not pass for one without any of the classes."""
+        """Report label files of no photograph: a renamed photograph must not pass for an empty one."""
         used = {found for file in self.images if (found := self.label_file(file)) is not None}
         folders = {text.rpartition("/")[0] for text in used}
         lists = {self._place(entry) for entries in splits.values() for entry in entries}
@@ -232,7 +240,7 @@ class _Folder:
 
     @cached_property
     def _alike(self) -> dict[str, list[str]]:
-        """Texts by path in lower case and one Unicode form."""
+        """Group texts by path in lower case and one Unicode form."""
         found = defaultdict(list)
         for text in sorted(self.texts):
             found[mask_key(text)].append(text)
@@ -240,7 +248,7 @@ class _Folder:
 
     @cached_property
     def _stems(self) -> dict[str, set[str]]:
-        """Paths of photographs without suffix, by the same in lower case."""
+        """Group paths of photographs without suffix in the same way."""
         found = defaultdict(set)
         for file in self.images:
             stem = name_of(file, SUFFIXES)
@@ -253,13 +261,8 @@ def _label_name(stem: str) -> str:
     return f"{before}/labels/{after}".lstrip("/") if images else stem
 
 
-def _found(
-    root: Path, file: str, name: str, label: str | None, labels: dict[int, int], classes: ClassTable, keypoints: bool
-) -> Found:
-    path = root / file
-    source = root / label if label is not None else path
-    read = read_yolo_labels(source, labels, keypoints) if label is not None else None
-    objects = read.objects if read is not None else ()
-    tags = {one.label for one in objects} - ({0} if classes.background else set())
-    truth = painted(source, path, objects, 0 if classes.background else VOID)
-    return Found(name, str(path), path, tuple(tags), truth, unread=read.unread if read is not None else None)
+YOLO = Reader(
+    "data.yaml with names and train, or classes.txt with images/ and labels/",
+    lambda root: _description(root) is not None,
+    read_yolo,
+)

@@ -1,4 +1,4 @@
-"""YOLO's label files: a line per object, its class and then shares of the photograph's width and height."""
+"""Read YOLO's label files: one line per object, its class and then shares of the photograph's width and height."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from jaxtyping import Float64
 
 from dhr.data.classes import read_text
 from dhr.data.listing import printable
-from dhr.data.painted import PaintedObject, Patch, Size
+from dhr.data.outlines import Patch, Size
+from dhr.data.painted import PaintedObject
 from dhr.errors import DataError
 
 _MOST = 100_000_000  # bytes of a label file
@@ -23,7 +24,7 @@ class Shares:
     corners: Float64[np.ndarray, "n 2"]
 
     def patch(self, drawn: Size, canvas: Size) -> Patch:
-        """Painted as Ultralytics does; see :meth:`~dhr.data.painted.Outline.patch`."""
+        """Paint as Ultralytics does; see :meth:`~dhr.data.painted.Outline.patch`."""
         try:
             import cv2
         except ImportError as error:
@@ -41,7 +42,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class YoloLabels:
-    """What a label file holds."""
+    """The content of a label file."""
 
     objects: tuple[PaintedObject, ...] = ()
     unread: str | None = None
@@ -51,10 +52,7 @@ class YoloLabels:
 def read_yolo_labels(path: Path, labels: Mapping[int, int], keypoints: bool) -> YoloLabels:
     """Read a label file.
 
-    Args:
-        path: the file.
-        labels: class id of each number.
-        keypoints: whether lines are of a box and keypoints, so that there are no outlines.
+    ``labels`` maps its numbers to class ids. With ``keypoints``, lines are boxes and keypoints, without outlines.
     """
     try:
         lines = read_text(path, _MOST).splitlines()

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.data.benchmarks import benchmark
 from dhr.data.classes import read_classes, with_supers
 from dhr.data.ground_truth import ListsGroundTruth, not_masks
 from dhr.data.listing import key_of, list_files
 from dhr.data.numbering import Numbering, class_table_of, numbering
+from dhr.data.palettes import looks_like_voc
 from dhr.data.problems import problem_lines
 from dhr.data.samples import ClassTable, DataSet
-from dhr.data.voc_table import looks_like_voc, voc_classes
 from dhr.errors import DataError
 
 
@@ -88,7 +89,7 @@ def classes_of(folder: Path) -> ClassTable:
     if (of_run := class_table_of(folder)) is not None:
         return of_run
     if looks_like_voc(paths):
-        return voc_classes()
+        return benchmark("voc").classes
     raise DataError(
         f"{folder}: cannot tell the classes: there is no classes.txt in it or beside it, and the masks are not PASCAL "
         "VOC's (indexed PNGs in its palette, ids 0..20 and 255); name the data set with --data"

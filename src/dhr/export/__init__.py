@@ -1,11 +1,9 @@
 """Masks for other tools: ``dhr export``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import UInt8
+from typing import NamedTuple
 
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem
@@ -21,36 +19,45 @@ from dhr.export.through_datumaro import write_datumaro
 from dhr.export.yolo import write_yolo
 from dhr.progress import Progress, silent
 
-Write = Callable[[Masks, Path, ExportConfig, str | None], Path]
-"""Writes masks to a path, given settings and the name of the split; returns what to import."""
 
-FORMATS: dict[str, Write] = {
-    "png": write_png,
-    "coco": write_coco,
-    "yolo": write_yolo,
-    "labelstudio": write_labelstudio,
-    "cvat": write_cvat,
-    "datumaro": write_datumaro,
-    "voc-server": write_voc_server,
-    "ade-server": write_ade_server,
+class Format(NamedTuple):
+    """A format of exports."""
+
+    write: Callable[[Masks, Path, ExportConfig, str | None], Path]
+    """Writes masks to a path, given settings and the name of the split; returns the file or folder to import."""
+    help: str
+    """Its outputs, for the help of ``dhr export``."""
+
+
+FORMATS: Mapping[str, Format] = {
+    "png": Format(write_png, "OUT/NAME.png, indexed, with the classes' colours"),
+    "coco": Format(write_coco, "OUT: one JSON file, masks as run lengths (holes are kept)"),
+    "yolo": Format(write_yolo, "OUT/data.yaml and what belongs to it: polygons, for Ultralytics"),
+    "labelstudio": Format(
+        write_labelstudio, "OUT/config.xml for the labelling interface, OUT/tasks-*.json: predictions to correct"
+    ),
+    "cvat": Format(write_cvat, "OUT/labels.json for the task, OUT/annotations.xml (CVAT for images 1.1)"),
+    "datumaro": Format(write_datumaro, "OUT: any format that datumaro writes, named with --datumaro_format"),
+    "voc-server": Format(write_voc_server, "OUT: the .tgz for the test server of PASCAL VOC 2012"),
+    "ade-server": Format(write_ade_server, "OUT: the .zip for the test server of ADE20K"),
 }
-"""Formats by name."""
+"""Formats by name. A new one is a file and a line here."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export did."""
+    """The result of an export."""
 
     path: Path
-    """What to import into the other tool."""
+    """File or folder to import into the other tool."""
     masks: int
-    """How many masks are in it."""
+    """Number of masks in it."""
     kept: int
-    """How many of them were there before."""
+    """Number of those from an earlier call."""
     problems: tuple[Problem, ...]
-    """What of the data set's masks was left out, and why."""
+    """Masks that were left out, and why."""
     notes: tuple[str, ...] = ()
-    """What a person should know of the masks, a sentence each."""
+    """Remarks on the masks, one sentence each."""
 
 
 def export(
@@ -61,7 +68,6 @@ def export(
     config: ExportConfig | None = None,
     *,
     split: str | None = None,
-    palette: UInt8[np.ndarray, "256 3"] | None = None,
     progress: Progress = silent,
 ) -> Exported:
     """Write ``predictions/<name>.png`` of all photographs of ``data`` as the format ``to``.
@@ -71,23 +77,22 @@ def export(
         predictions: masks of class ids, 255 for void.
         to: one of :data:`FORMATS`.
         out: the file or folder to write.
-        config: what the format leaves open.
+        config: settings of the formats.
         split: the name of the split that ``data`` is, for formats that hold it.
-        palette: the colour of each id, by default the data set's own, or distinct ones.
         progress: called after each photograph.
 
     Raises:
-        ConfigError: there is no such format, its library is missing, or it cannot hold such classes.
-        DataError: there is no such folder, no mask can be exported, or none shows a class that its photograph is tagged
-            with.
+        ConfigError: the format is unknown, its library is missing, or it cannot hold these classes.
+        DataError: the folder is missing, no mask can be exported, or no mask shows a class that its photograph is
+            tagged with.
         OutputError: ``out`` cannot be written, or holds something else.
     """
     if to not in FORMATS:
         raise ConfigError(f"--to must be one of {', '.join(FORMATS)}; got {to!r}")
-    masks = Masks(data, predictions, class_palette(data.classes) if palette is None else palette, progress)
+    masks = Masks(data, predictions, class_palette(data.classes), progress)
     masks.refuse_untagged()
-    path = FORMATS[to](masks, out, config or ExportConfig(), split)
+    path = FORMATS[to].write(masks, out, config or ExportConfig(), split)
     return Exported(path, len(masks.read_names), masks.kept, tuple(masks.problems), masks.notes)
 
 
-__all__ = ["FORMATS", "ExportConfig", "Exported", "Item", "Masks", "export"]
+__all__ = ["FORMATS", "ExportConfig", "Exported", "Format", "Item", "Masks", "export"]

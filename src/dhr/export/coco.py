@@ -1,4 +1,4 @@
-"""COCO's JSON of instances, with masks as compressed run lengths, which keep holes."""
+"""COCO's JSON of instances; masks are compressed run lengths, which keep holes."""
 
 import json
 from collections.abc import Iterator
@@ -14,18 +14,17 @@ from dhr.data.samples import VOID, ClassTable
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
-from dhr.export.new_file import check_replaceable
+from dhr.export.new_output import write_file
 from dhr.export.parts import parts
-from dhr.files import write_output
 
 
 def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """One file, written photograph by photograph.
+    """Write one file, photograph by photograph.
 
-    ``images`` have the place in the data set as id, ``annotations`` are one a class and photograph (or one a connected
-    part, with ``config.instances``), ``categories`` begin with id 1, which is the class id where the data set has a
-    background, and one more where it has none. Background and void have no annotation; two keys that other programs
-    pass over say what it takes to read them again: whether there is a background, and where void is beside it.
+    The id of an image is its place in the data set. There is one annotation per class and photograph (with
+    ``config.instances``, per connected part). Ids of categories begin with 1: class id with a background, class id + 1
+    without. Background and void have no annotation. Two more keys, which other programs ignore, tell how to read them
+    again: whether there is a background, and where void is.
     """
     head = {
         "info": {"description": "made by dhr"},
@@ -33,7 +32,6 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         "licenses": [],
         "categories": categories(masks.classes),
     }
-    check_replaceable(out, _text({"info": head["info"]})[:-1])
 
     def write(file: IO[bytes]) -> None:
         images: list[dict[str, Any]] = []
@@ -53,12 +51,12 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         file.write(b"\n]}\n")
 
     library("pycocotools.mask")
-    write_output(out, write)
+    write_file(out, _text({"info": head["info"]})[:-1], write)
     return out
 
 
 def categories(classes: ClassTable) -> list[dict[str, Any]]:
-    """COCO's table of the classes, background left out; ``supercategory`` is empty where the data set knows none.
+    """Return COCO's table of the classes without the background; ``supercategory`` may be empty.
 
     >>> categories(ClassTable(("background", "cat"), background=True))
     [{'id': 1, 'name': 'cat', 'supercategory': ''}]
@@ -71,12 +69,12 @@ def categories(classes: ClassTable) -> list[dict[str, Any]]:
 
 
 def category(label: int, classes: ClassTable) -> int:
-    """COCO's id of a class: many tools take 0 for the background, so ids begin with 1."""
+    """Return COCO's id of a class: many tools use 0 for the background, so ids begin with 1."""
     return label + (not classes.background)
 
 
 def annotations(item: Item, classes: ClassTable, config: ExportConfig) -> Iterator[dict[str, Any]]:
-    """What COCO holds of each part of a mask."""
+    """Yield the annotation of each part of a mask."""
     for part in parts(item.labels, classes, config.instances, config.min_area):
         height, width = part.mask.shape
         yield {

@@ -5,10 +5,9 @@ from typing import IO
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
-from dhr.export.class_names import write_class_names
 from dhr.export.config import ExportConfig
 from dhr.export.masks import Item, Masks
-from dhr.export.new_folder import new_folder
+from dhr.export.new_output import new_folder
 from dhr.export.parts import parts, runs
 from dhr.export.xml_text import check_names, holds
 from dhr.files import write_atomic, write_json
@@ -47,7 +46,7 @@ def write_cvat(masks: Masks, out: Path, config: ExportConfig, split: str | None)
 
     with new_folder(out) as folder:
         write_atomic(folder / "annotations.xml", write)
-        write_class_names(folder, masks.classes)
+        masks.write_class_names(folder)
         write_json(
             folder / "labels.json",
             [

@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable
-from dhr.export.class_names import write_class_names
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Item, Masks
-from dhr.export.new_folder import new_folder
+from dhr.export.new_output import new_folder
 from dhr.export.parts import parts
 from dhr.export.xml_text import check_names
 from dhr.files import write_atomic, write_bytes
@@ -50,7 +49,7 @@ def write_labelstudio(masks: Masks, out: Path, config: ExportConfig, split: str 
 
             write_atomic(folder / f"tasks-{number:03}.json", write)
         write_bytes(folder / "config.xml", interface(masks.classes, masks.palette))
-        write_class_names(folder, masks.classes)
+        masks.write_class_names(folder)
     return out
 
 

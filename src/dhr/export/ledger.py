@@ -1,7 +1,7 @@
-"""A folder that an export fills file by file: what is finished in it, so that the same command goes on there."""
+"""A folder that an export fills file by file; a ledger of finished files lets the same command continue there."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -9,19 +9,20 @@ from typing import IO, Any
 
 from dhr.data.listing import escapes
 from dhr.data.samples import Problem
-from dhr.errors import OutputError, PlaceError
+from dhr.errors import ItemError, OutputError, PlaceError
+from dhr.export.masks import Item, Masks
 from dhr.files import hold, inside, remove, remove_temporaries
 from dhr.parsing import MAX_RECORDS, Fields, parse_json
 
 LEDGER = ".dhr-export.jsonl"
-"""First line: what is exported; then a line for each photograph: its split, name, the mask's digest, its files."""
+"""First line: the export; then a line per photograph: its split, name, the mask's digest, its files."""
 
 _Key = tuple[str, str]  # split, name
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A photograph that is finished; or, without a digest, that is gone."""
+    """A finished photograph; without a digest, one that is gone."""
 
     split: str
     name: str
@@ -45,12 +46,12 @@ class Ledger:
     """The folder ``root``, for exports with the identity ``export``; several splits of a data set may share it.
 
     Args:
-        root: made if it is not there.
-        export: what has to be the same for an export to go on in the folder.
+        root: made if it is missing.
+        export: settings that must be the same when an export continues in the folder.
         split: of the data set, empty for all of it.
 
     Raises:
-        OutputError: it cannot be written, holds something else, or another export.
+        OutputError: it cannot be written, or holds another export or something else.
     """
 
     def __init__(self, root: Path, export: Mapping[str, Any], split: str) -> None:
@@ -74,11 +75,11 @@ class Ledger:
             raise
 
     def _open(self, export: Mapping[str, Any]) -> None:
-        # By the file that is held: to open and close it again would let it go.
+        # Read the locked file: opening and closing it again would release the lock.
         content = self._log.read(MAX_RECORDS + 1)
         if len(content) > MAX_RECORDS:
             raise OutputError(f"{self._path} is damaged: over {MAX_RECORDS >> 20} MB; delete {self._root}")
-        whole = content.rpartition(b"\n")[0]  # a line cut off by a kill: that photograph is made again
+        whole = content.rpartition(b"\n")[0]  # a line cut off by a kill is dropped
         lines = whole.splitlines()
         self._refuse_foreign(bool(lines))
         self._read(lines, export)
@@ -92,8 +93,8 @@ class Ledger:
         foreign = sorted(path.name for path in self._root.iterdir() if path.name != LEDGER) if not known else []
         if foreign:
             raise OutputError(
-                f"{self._root} holds {len(foreign)} things that are not of an export ({', '.join(foreign[:3])}); "
-                "choose an empty or new folder with --out"
+                f"{self._root} holds {len(foreign)} files or folders that do not belong to an export "
+                f"({', '.join(foreign[:3])}); choose an empty or new folder with --out"
             )
 
     def __enter__(self) -> "Ledger":
@@ -105,31 +106,49 @@ class Ledger:
         self._log.close()
 
     def path(self, file: str) -> Path:
-        """Where a file of the export is, or is to be written.
+        """Return the path of a file of the export.
 
         Raises:
-            PlaceError: a link stands in the place of one of its folders.
+            PlaceError: one of its folders is a link.
         """
         return inside(self._root, file, may_be_link=True)
 
     def finished(self, name: str, digest: str) -> bool:
-        """Whether all files of a photograph were made of a mask with this digest, and are there."""
+        """Whether all files of a photograph exist, and were made of a mask with this digest."""
         known = self._files.get((self._split, name))
         try:
             return known is not None and known[0] == digest and all(self.path(file).is_file() for file in known[1])
-        except PlaceError:  # whoever writes them is told
+        except PlaceError:  # writing them reports it
             return False
+
+    def fill(self, masks: Masks, write: Callable[[Item], Sequence[str]]) -> None:
+        """Export the photographs that are not finished, and delete the files of those that lost their masks.
+
+        Photographs that cannot be written become ``problems`` of ``masks``.
+
+        Args:
+            write: writes the files of a photograph; returns their paths, relative to the folder.
+        """
+        elsewhere: set[str] = set()
+        for item in masks.items(self.finished):
+            try:
+                files = write(item)
+            except (ItemError, PlaceError) as error:
+                masks.refuse(item, str(error))
+                if isinstance(error, PlaceError):
+                    elsewhere.add(item.name)  # something else has its name, and is not deleted
+            else:
+                self.add(item.name, item.digest, files)
+        masks.problems += self._keep_only(masks.read_names | elsewhere)
 
     def add(self, name: str, digest: str, files: Sequence[str]) -> None:
         """Note that the ``files`` (relative to the folder) of a photograph are written."""
-        self._note(_Line(self._split, name, digest, tuple(files)))
+        line = _Line(self._split, name, digest, tuple(files))
+        self._files[line.split, line.name] = (line.digest, line.files)
+        self._append(line.as_json())
 
-    def keep_only(self, names: Collection[str]) -> list[Problem]:
-        """Delete the files of other photographs of the split: those that lost their masks since.
-
-        Returns:
-            Photographs with files that cannot be deleted: a link stands in the place of one of their folders.
-        """
+    def _keep_only(self, names: Collection[str]) -> list[Problem]:
+        """Delete the files of other photographs of the split; return those that cannot be deleted."""
         gone = [key for key in self._files if key[0] == self._split and key[1] not in names]
         problems = []
         kept = {file for key, (_, files) in self._files.items() if key not in gone for file in files} if gone else set()
@@ -173,10 +192,6 @@ class Ledger:
             raise OutputError(
                 f"{self._root} holds another export (other {', '.join(changed)}); choose another --out, or delete it"
             )
-
-    def _note(self, line: _Line) -> None:
-        self._files[line.split, line.name] = (line.digest, line.files)
-        self._append(line.as_json())
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The masks that are exported, read one at a time; what cannot be read is noted and passed over."""
+"""The masks that are exported, read one at a time; those that cannot be read are noted and left out."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from dhr.data.mask_origin import Origins
 from dhr.data.numbering import numbering
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.files import digest_regular
+from dhr.files import digest_regular, write_bytes
 from dhr.progress import Progress, Step, silent
 
 """Called with (photographs done, photographs in all)."""
 MAX_MASK = 1_000_000_000
-"""Largest file of a mask, bytes: the largest photographs have a quarter of that in pixels."""
+"""Largest file of a mask in bytes: four times the pixels of the largest photographs."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Item:
     """One photograph with its mask."""
 
     number: int
-    """Place of the photograph in the data set, from 1: it does not change if another mask is missing."""
+    """Place of the photograph in the data set, from 1, whether or not other masks are missing."""
     name: str
     """Of the sample: relative POSIX path without suffix."""
     file: str
@@ -38,7 +38,7 @@ class Item:
     labels: UInt8[np.ndarray, "h w"]
     """Class ids, 255 for void."""
     digest: str
-    """SHA-256, in hex, of the mask's file, how it is read, and the photograph's digest."""
+    """SHA-256, in hex, of the mask's file, its numbering of classes, and the photograph's digest."""
 
     @property
     def height(self) -> int:
@@ -54,19 +54,19 @@ class Item:
 class Masks:
     """The masks of a data set's photographs, ``folder/<name>.png``, in class ids of the data set, 255 for void.
 
-    Their classes are matched by name with the data set's where the folder has a class table.
+    If the folder has a class table, classes are matched by name with those of the data set.
 
-    Iterating reads them one at a time, in the order of the data set. A mask that is missing, damaged, of another size
-    than its photograph, or holds an id that is no class, becomes one of ``problems``.
+    Iteration reads them one at a time, in the order of the data set. A mask that is missing, damaged, of another size
+    than its photograph, or with an id that is not a class, becomes one of ``problems``.
 
     Args:
-        data: photographs, tags and classes; truth is not looked at.
+        data: photographs, tags and classes; ground truth is not read.
         folder: the masks.
         palette: the RGB colour of each id.
         progress: called after each photograph.
 
     Raises:
-        DataError: there is no such folder, or its class table does not fit.
+        DataError: the folder is missing, or its class table does not fit.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Masks:
         self.palette = palette
         self.problems: list[Problem] = []
         self.read_names: set[str] = set()
-        """Photographs whose masks are exported, or were before."""
+        """Photographs whose masks are exported, now or by an earlier call."""
         self.kept = 0
-        """How many of them were exported before."""
+        """Number of those from an earlier call."""
         there = [(path, sample.tags) for sample in data.samples if (path := self._path(sample)).is_file()]
         self._numbering = numbering(data.classes, folder, there)
         self._agreement = self._new_agreement()
@@ -95,14 +95,22 @@ class Masks:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the masks that were read, a sentence each."""
+        """Remarks on the masks that were read, one sentence each."""
         return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()))
 
-    def refuse_untagged(self) -> None:
-        """See that a mask shows a class that its photograph is tagged with; the first that does is enough.
+    def write_class_names(self, folder: Path) -> None:
+        """Write ``classes.txt``, so that ``--data`` reads the same ids: few formats tell whether there is a background.
 
         Raises:
-            DataError: there are masks, and none does.
+            OutputError: the folder or the disk refuses.
+        """
+        write_bytes(folder / "classes.txt", "".join(f"{name}\n" for name in self.classes.names).encode())
+
+    def refuse_untagged(self) -> None:
+        """Check that at least one mask shows a class that its photograph is tagged with.
+
+        Raises:
+            DataError: there are masks, but no such mask.
         """
         seen = self._new_agreement()
         for sample in self._data.samples:
@@ -110,7 +118,7 @@ class Masks:
                 try:
                     pixels = np.bincount(self._numbering.read(self._path(sample)).ravel(), minlength=256)
                 except ItemError:
-                    continue  # it is told when it is exported
+                    continue  # the export reports it
                 seen.add(sample.name, sample.tags, pixels)
                 if pixels[list(sample.tags)].any():
                     return
@@ -120,10 +128,10 @@ class Masks:
         return self.items(lambda name, digest: False)
 
     def items(self, finished: Callable[[str, str], bool]) -> Iterator[Item]:
-        """Those for which ``finished(name, digest of mask and photograph)`` does not hold.
+        """Yield the items for which ``finished(name, digest of mask and photograph)`` is false.
 
         Raises:
-            DataError: at the end, if none could be read.
+            DataError: at the end, if no mask could be read.
         """
         total = len(self._data.samples)
         for number, sample in enumerate(self._data.samples, start=1):

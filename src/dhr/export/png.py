@@ -3,29 +3,23 @@
 from pathlib import Path
 
 from dhr.data.images import write_mask
-from dhr.errors import PlaceError
 from dhr.export.config import ExportConfig
 from dhr.export.ledger import Ledger
-from dhr.export.masks import Masks
-from dhr.files import write_bytes
+from dhr.export.masks import Item, Masks
 
 
 def write_png(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """``OUT/NAME.png``: class ids, 255 for void, colours of the palette; ``OUT/classes.txt``: their names.
+    """Write ``OUT/NAME.png``: class ids, 255 for void, colours of the palette; ``OUT/classes.txt``: their names.
 
-    Everything is held; nothing is lost. Goes on where it was interrupted.
+    Nothing is lost. An interrupted export continues.
     """
     identity = {"format": "png", "classes": list(masks.classes.names), "palette": masks.palette.tobytes().hex()}
-    elsewhere: set[str] = set()
     with Ledger(out, identity, split or "") as ledger:
-        write_bytes(ledger.path("classes.txt"), "".join(f"{name}\n" for name in masks.classes.names).encode())
-        for item in masks.items(ledger.finished):
-            try:
-                write_mask(ledger.path(f"{item.name}.png"), item.labels, masks.palette)
-            except PlaceError as error:
-                masks.refuse(item, str(error))
-                elsewhere.add(item.name)  # something else has its name, and is not deleted
-                continue
-            ledger.add(item.name, item.digest, [f"{item.name}.png"])
-        masks.problems += ledger.keep_only(masks.read_names | elsewhere)
+
+        def write(item: Item) -> list[str]:
+            write_mask(ledger.path(f"{item.name}.png"), item.labels, masks.palette)
+            return [f"{item.name}.png"]
+
+        masks.write_class_names(out)
+        ledger.fill(masks, write)
     return out

@@ -18,10 +18,9 @@ from dhr.data.samples import VOID
 from dhr.errors import ConfigError
 from dhr.export.config import ExportConfig
 from dhr.export.masks import Masks
-from dhr.export.new_file import check_replaceable
-from dhr.files import write_output
+from dhr.export.new_output import write_file
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that zip files can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of zip files
 
 
 def write_voc_server(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
@@ -39,8 +38,6 @@ def write_voc_server(masks: Masks, out: Path, config: ExportConfig, split: str |
             f"and {'a' if classes.background else 'no'} background; give VOC's own classes.txt"
         )
 
-    check_replaceable(out, b"\x1f\x8b")
-
     def write(file: IO[bytes]) -> None:
         with (
             gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
@@ -52,7 +49,7 @@ def write_voc_server(masks: Masks, out: Path, config: ExportConfig, split: str |
                 member.size, member.mode = len(content), 0o644
                 archive.addfile(member, io.BytesIO(content))
 
-    write_output(out, write)
+    write_file(out, b"\x1f\x8b", write)
     return out
 
 
@@ -69,8 +66,6 @@ def write_ade_server(masks: Masks, out: Path, config: ExportConfig, split: str |
         )
     ids = np.arange(256, dtype=np.uint8) + np.uint8(not classes.background)  # 255 + 1 is 0
 
-    check_replaceable(out, b"PK")
-
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already
             for name, labels in _flat(masks):
@@ -78,7 +73,7 @@ def write_ade_server(masks: Masks, out: Path, config: ExportConfig, split: str |
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, _png(np.where(labels == VOID, np.uint8(0), ids[labels]), None))
 
-    write_output(out, write)
+    write_file(out, b"PK", write)
     return out
 
 

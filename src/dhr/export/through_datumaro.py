@@ -15,9 +15,10 @@ from dhr.errors import ConfigError, DhrError, OutputError
 from dhr.export.config import ExportConfig
 from dhr.export.libraries import library
 from dhr.export.masks import Masks
-from dhr.export.new_folder import new_folder
+from dhr.export.new_output import new_folder
 from dhr.export.parts import parts
 from dhr.files import write_json
+from dhr.words import one_line
 
 _NAMES = {
     **dict.fromkeys(("camvid", "cityscapes", "kitti", "kitti_segmentation"), (r"\S+", "without spaces")),
@@ -70,7 +71,7 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
         except DhrError:
             raise
         except Exception as error:  # each of its formats fails in its own way
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise ConfigError(
                 f"datumaro cannot write these masks as {config.datumaro_format}: {reason}; choose another format"
             ) from error

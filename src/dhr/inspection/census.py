@@ -29,12 +29,12 @@ class ClassCensus:
     alone: int
     """Those of them that carry no other tag."""
     in_truth: int
-    """Truth masks that hold it."""
+    """Ground-truth masks that hold it."""
     truth_pixels: int
     only_tagged: int
-    """Photographs that are tagged with it, but have truth without it."""
+    """Photographs that are tagged with it, but have ground truth without it."""
     only_in_truth: int
-    """Photographs whose truth holds it, but that are not tagged with it."""
+    """Photographs whose ground truth holds it, but that are not tagged with it."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class Inspection:
     sizes: Mapping[tuple[int, int], int]
     """Photographs by height and width."""
     listed_truth: int
-    """Photographs that come with truth."""
-    read_truth: int
-    """Those of them whose truth can be read."""
+    """Photographs that come with ground truth."""
+    read_ground_truth: int
+    """Those of them whose ground truth can be read."""
     void: float
-    """Share of truth pixels that are void, 0..1; NaN without truth."""
+    """Share of ground truth pixels that are void, 0..1; NaN without ground truth."""
     duplicates: tuple[Duplicates, ...]
     problems: tuple[Problem, ...]
-    """Whatever is broken: what the listing left out, photographs and truth that cannot be read."""
+    """Whatever is broken: what the listing left out, photographs and ground truth that cannot be read."""
     shown: Mapping[int, tuple[str, ...]]
     """Photographs of the page, by class id."""
     pictures: Mapping[str, Picture]
@@ -86,7 +86,7 @@ class Inspection:
             "classes": [
                 {
                     **{name: getattr(one, name) for name in ("id", "name", "photographs", "alone")},
-                    **({"truth": _truth_json(one)} if self.read_truth else {}),
+                    **({"truth": _truth_json(one)} if self.read_ground_truth else {}),
                 }
                 for one in self.classes
             ],
@@ -101,7 +101,7 @@ class Inspection:
             },
             "truth": {
                 "listed": self.listed_truth,
-                "read": self.read_truth,
+                "read": self.read_ground_truth,
                 "void_percent": None if math.isnan(self.void) else round(100 * self.void, 4),
             },
             "duplicates": [{"sources": list(group.sources), "same_tags": group.same_tags} for group in self.duplicates],
@@ -119,7 +119,7 @@ def _truth_json(one: ClassCensus) -> dict[str, int]:
 
 
 def inspect_data(data: DataSet, progress: Progress = silent, workers: int | None = None) -> Inspection:
-    """Read every photograph and every truth mask once.
+    """Read every photograph and every ground truth mask once.
 
     Of a photograph its name, size and digest stay in memory, and the pictures of a few; the rest does not grow with
     their number. The result does not depend on ``workers``, the number of threads.
@@ -203,7 +203,7 @@ class _Census:
             together=self._together,
             sizes=dict(self._sizes),
             listed_truth=sum(sample.has_ground_truth for sample in data.samples),
-            read_truth=self._read_truth,
+            read_ground_truth=self._read_truth,
             void=int(self._pixels[VOID]) / pixels if pixels else math.nan,
             duplicates=tuple(
                 Duplicates(

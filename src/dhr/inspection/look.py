@@ -1,4 +1,4 @@
-"""One photograph of a data set: what it is, and whether it and its truth can be read."""
+"""One photograph of a data set: what it is, and whether it and its ground truth can be read."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ SIDE = 180
 
 @dataclass(frozen=True)
 class Picture:
-    """A photograph for the page, and its truth over it where there is one."""
+    """A photograph for the page, and its ground truth over it where there is one."""
 
     photograph: UInt8[np.ndarray, "h w 3"]
     truth: UInt8[np.ndarray, "h w 3"] | None
@@ -32,13 +32,13 @@ class Seen:
     digest: str | None
     """SHA-256 of its content; None if it cannot be read."""
     pixels: Int64[np.ndarray, "256"] | None
-    """Pixels of its truth by label; None if there is none that can be read."""
+    """Pixels of its ground truth by label; None if there is none that can be read."""
     problems: tuple[Problem, ...]
     picture: Picture | None
 
 
 def look(data: DataSet, sample: Sample, with_picture: bool) -> Seen:
-    """Read a photograph and its truth as a run and its scores would."""
+    """Read a photograph and its ground truth as a run and its scores would."""
     problems, digest, image = list[Problem](), None, None
     try:
         digest = data.digest(sample)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from dhr.data.palette import class_palette
 from dhr.files import write_output
@@ -17,21 +17,24 @@ from dhr.report.card import figure
 from dhr.report.charts import bar, swatch
 from dhr.report.matrix import draw_matrix
 from dhr.report.panels import data_uri
-from dhr.report.shell import document, tile_row
-from dhr.report.text import DASH, counted, named, percent, safe
+from dhr.report.shell import document, tile_row, tools
+from dhr.report.text import DASH, named, percent, safe
+from dhr.words import counted
 
 BUDGET = 20_000_000
 """Largest size of a page, bytes; what is over it are pictures, which are left out, and counted."""
 
 _BROKEN = 300  # broken things in the list
+_SEARCHED = 20  # rows from which on a list can be searched
 _GROUPS = 100  # groups of duplicates in the list
+_SPOKEN = 5  # pairs in the alternative text of the matrix
 _DRAWN = 40  # classes of the matrix
 _OPEN = 32  # classes in sight; the rest is folded away
 _WIDE = (0.45, 0.7, 0.95, 1.05, 1.4, 2.2)  # where one shape of photograph ends and the next begins
 
 
 def write_page(path: Path, found: Inspection, title: str, facts: Mapping[str, str], budget: int = BUDGET) -> None:
-    """Write one HTML file without scripts or links to anything outside, at most ``budget`` bytes.
+    """Write one HTML file that loads nothing from outside, at most ``budget`` bytes.
 
     Raises:
         OutputError: the folder or the disk refuses.
@@ -69,8 +72,8 @@ def _tiles(found: Inspection) -> str:
             (f"{found.photographs:,}", "photographs"),
             (f"{tagged:,} of {len(found.classes):,}", "classes tagged"),
             (f"{all_tags / found.photographs:.1f}", "tags per photograph"),
-            (f"{found.listed_truth:,}", "with truth"),
-            (percent(found.void), "of truth is void"),
+            (f"{found.listed_truth:,}", "with ground truth"),
+            (percent(found.void), "of the ground truth is void"),
             (f"{len(found.problems):,}", "broken"),
         ],
         "tiles",
@@ -95,16 +98,22 @@ def _broken(found: Inspection) -> str:
     more = f'<p class="note">and {rest:,} more; --json FILE names all</p>' if rest > 0 else ""
     content = (
         f"<details{' open' if len(found.problems) <= 20 else ''}><summary>What, and why</summary>"
-        f'<table class="skipped"><tbody>{rows}</tbody></table>{more}</details>'
+        f"{_searched('broken', rows, len(found.problems))}{more}</details>"
     )
     return _section("Broken", content, f"{len(found.problems):,}")
+
+
+def _searched(name: str, rows: str, count: int) -> str:
+    """Return a table of photographs, with a search field if it is long."""
+    search = tools(name, "tr", {}) if count > _SEARCHED else ""
+    return f'{search}<table class="skipped"><tbody id="{name}">{rows}</tbody></table>'
 
 
 def _tags(found: Inspection) -> str:
     rows = [(counted(number, "tag"), found.tags[number]) for number in sorted(found.tags)]
     if len(rows) > 12:
         rows = [*rows[:11], (f"{sorted(found.tags)[11]} tags or more", sum(count for _, count in rows[11:]))]
-    return _section("Tags a photograph", _chart(rows))
+    return _section("Tags per photograph", _chart(rows))
 
 
 def _sizes(found: Inspection) -> str:
@@ -152,12 +161,12 @@ def _chart(rows: Iterable[tuple[str, int]], title: str = "") -> str:
 def _classes(found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
     ranked = sorted(found.classes, key=lambda one: (-one.photographs, one.id))
     most = max(one.photographs for one in ranked) or 1
-    titles = ["photographs", "alone", *(["in truth", "% of pixels"] if found.read_truth else [])]
+    titles = ["tagged", "alone", *(["in ground truth", "% of pixels"] if found.read_ground_truth else [])]
     pixels = sum(one.truth_pixels for one in found.classes)
     rows = []
     for one in ranked:
         cells = [f"{one.photographs:,}", f"{one.alone:,}"]
-        if found.read_truth:
+        if found.read_ground_truth:
             cells += [f"{one.in_truth:,}", f"{100 * one.truth_pixels / pixels:.2f}" if pixels else DASH]
         rows.append(
             f'<tr><th scope="row">{swatch(colours[one.id])}{named(one.name, 24)}</th>'
@@ -167,8 +176,10 @@ def _classes(found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
     if len(rows) > _OPEN:
         rest = _class_table(rows[_OPEN:], titles)
         chart += f"<details><summary>The other {len(rows) - _OPEN} classes</summary>{rest}</details>"
-    truth = " In truth: masks that hold it; % of pixels: of all that truth gives to a class but the background."
-    note = "Photographs: tagged with the class; alone: with no other." + (truth if found.read_truth else "")
+    truth = " In ground truth: masks that show the class. % of pixels: its share of the pixels of all these classes."
+    note = "Tagged: photographs with the class. Alone: those without another tag." + (
+        truth if found.read_ground_truth else ""
+    )
     return _section("Classes", f'{chart}<p class="note">{note}</p>', "most photographs first")
 
 
@@ -188,21 +199,32 @@ def _matrix(found: Inspection) -> str:
     if len(shown) < 2:
         return ""
     values = found.together[np.ix_(shown, shown)] / np.maximum(counts[shown][:, None], 1)
+    title = "Which classes come together"
+    note = "Row: share, in percent, of the photographs of this class that also show the column's class"
     image = draw_matrix(
         values,
         [found.table.names[index] for index in shown],
         None,
-        "Which classes come together",
-        "Row: % of the photographs of this class that also show the column's",
+        title,
+        note,
     )
     width, height = image.size
     picture = np.asarray(image.convert("RGB"))
     rest = f" The {_DRAWN} most frequent of {len(ranked)}." if len(ranked) > _DRAWN else ""
+    alt = f"Matrix: {title}. {note}. Most often: {_closest(values, [found.table.names[index] for index in shown])}."
     return _section(
-        "Company",
-        f'<img class="matrix" src="{data_uri(picture)}" width="{width}" height="{height}" alt="matrix of class pairs">'
-        f'<p class="note">100: the row’s class never comes without the column’s.{rest}</p>',
+        "Classes that come together",
+        f'<img class="matrix" src="{data_uri(picture)}" width="{width}" height="{height}" alt="{safe(alt, 600)}">'
+        f'<p class="note">100: the row’s class always comes with the column’s class.{rest}</p>',
     )
+
+
+def _closest(values: Float[np.ndarray, "n n"], names: Sequence[str]) -> str:
+    """Return the pairs with the largest shares in words."""
+    pairs = np.where(np.eye(len(names), dtype=bool), 0, values)
+    best = [divmod(int(place), len(names)) for place in np.argsort(-pairs, axis=None, kind="stable")[:_SPOKEN]]
+    said = [f"{names[i]} with {names[j]} {percent(pairs[i, j], 0)}" for i, j in best if pairs[i, j] > 0]
+    return ", ".join(said) or "never"
 
 
 def _duplicates(found: Inspection) -> str:
@@ -216,8 +238,8 @@ def _duplicates(found: Inspection) -> str:
     )
     rest = f'<p class="note">and {len(ranked) - _GROUPS:,} more groups</p>' if len(ranked) > _GROUPS else ""
     return _section(
-        "The same content",
-        f'<details><summary>Which</summary><table class="skipped"><tbody>{rows}</tbody></table>{rest}</details>',
+        "Photographs with the same content",
+        f"<details><summary>Which</summary>{_searched('duplicates', rows, len(ranked))}{rest}</details>",
         counted(len(ranked), "group"),
     )
 
@@ -234,23 +256,33 @@ def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int)
     note = f" {counted(left, 'class')} left out, so that the page stays small." if left else ""
     return (
         '<section><h2>Photographs</h2><p class="lead">A few of each class, the rarest class first'
-        f"{', with the ground truth beside them' if found.read_truth else ''}.{note}</p>{''.join(cards)}</section>"
+        f"{', with the ground truth beside them' if found.read_ground_truth else ''}.{note}</p>"
+        f'{tools("photographs", "article", _choices(found))}<div id="photographs">{"".join(cards)}</div></section>'
     )
 
 
+def _choices(found: Inspection) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    ranked = sorted((one for one in found.classes if one.photographs), key=lambda one: one.name)
+    classes = [(str(one.id), safe(one.name, 40)) for one in ranked]
+    orders = [("first", "rarest class first"), ("last", "most frequent class first"), ("name", "by name")]
+    return {"class": ("Class", [("", "all"), *classes]), "sort": ("Order", orders)}
+
+
 def _card(one: ClassCensus, found: Inspection, colours: UInt8[np.ndarray, "256 3"]) -> str:
-    figures = []
+    figures, shown = list[str](), list[str]()
     for name in found.shown.get(one.id, ()):
         picture = found.pictures.get(name)
         if picture is None:
             continue
-        figures.append(figure(picture.photograph, name, side=SIDE))
+        shown.append(name)
+        figures.append(figure(picture.photograph, name, f"Photograph {name}, tagged {one.name}", side=SIDE))
         if picture.truth is not None:
-            figures.append(figure(picture.truth, "Ground truth", side=SIDE))
+            figures.append(figure(picture.truth, "Ground truth", f"Ground truth of {name}", side=SIDE))
     if not figures:
         return ""
     return (
-        f"<article><header><h3>{swatch(colours[one.id])}{named(one.name)}</h3>"
+        f'<article data-classes="{one.id}" data-also="{safe(" ".join(shown), 4000)}"><header><h3>'
+        f"{swatch(colours[one.id])}{named(one.name)}</h3>"
         f'<p class="facts">{counted(one.photographs, "photograph")}</p></header>'
         f'<div class="panels">{"".join(figures)}</div></article>\n'
     )

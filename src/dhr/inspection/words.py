@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dhr.inspection.census import ClassCensus, Inspection
-from dhr.report.text import counted
+from dhr.words import counted
 
 FEW = 10
 """Photographs that a class should have at least, for a classifier to learn anything of it."""
@@ -74,7 +74,7 @@ def _together(found: Inspection, tagged: Sequence[ClassCensus]) -> list[Note]:
         made.append(
             Note(
                 True,
-                f"Only ever in company: {'; '.join(only[:_NAMED])}{more}. A class that never comes without "
+                f"Always with another class: {'; '.join(only[:_NAMED])}{more}. A class that never comes without "
                 "a larger one is easily lost in its area.",
             )
         )

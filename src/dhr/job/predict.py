@@ -11,18 +11,17 @@ from jaxtyping import UInt8
 
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
-from dhr.data.listing import Names, list_files, mask_key, name_of, printable
-from dhr.data.matching import match_lines
+from dhr.data.listing import list_files, mask_key, name_of, printable
+from dhr.data.names import Names
 from dhr.data.palette import class_palette
-from dhr.data.photographs import Photograph, photographs_below
+from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
 from dhr.data.samples import ClassTable, Problem
-from dhr.data.tags import read_tags
+from dhr.data.tags import match_lines, read_tags
 from dhr.errors import ItemError, WeightsError
 from dhr.files import digest_regular, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.items import Items, Present
 from dhr.job.job import Job, go
-from dhr.job.overview import SHOWN, write_overview
 from dhr.job.segment import PredictConfig, Segmenter
 from dhr.job.settings import RunConfig, plain
 from dhr.progress import Progress, Step, silent
@@ -41,7 +40,8 @@ class Predicted:
 
     masks: int
     skipped: tuple[Problem, ...]
-    overview: Path
+    photographs: UntaggedDataSet
+    """All that was listed, for the report."""
     strange: tuple[str, ...] = ()
     """Masks in the folder that are of none of these photographs, or of one that changed and cannot be used now."""
     notes: tuple[str, ...] = ()
@@ -94,13 +94,13 @@ def predict(
         job.notes += notes
         masks = SegmentPhotographs(listing.listed, Items(job.folder, classes), segment, known)
         job.save()
-        go(job, [masks, DrawOverview(masks)])
+        go(job, [masks])
         strange = _strange(job.folder, masks.made)
         job.notes += masks.items.corrected.notes(job.folder.root / "corrected")
         job.record = replace(job.record, masks=len(masks.made), strange=strange)
-        return Predicted(
-            len(masks.made), tuple(job.problems), out / "overview.png", strange, tuple(dict.fromkeys(job.notes))
-        )
+        photographs = UntaggedDataSet(classes, listing.listed)
+        notes = [*dict.fromkeys(job.notes)]
+        return Predicted(len(masks.made), tuple(job.problems), photographs, strange, tuple(notes))
 
 
 @dataclass
@@ -168,26 +168,6 @@ class SegmentPhotographs:
         write_json(folder.item(name), to_json(record))
 
 
-@dataclass(frozen=True)
-class DrawOverview:
-    """Draws some photographs beside their masks."""
-
-    masks: SegmentPhotographs
-    name: str = "overview"
-
-    def done(self, job: Job) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return False
-
-    def run(self, job: Job) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
-        path, some = job.folder.root / "overview.png", self.masks.made[:SHOWN]
-        try:
-            write_overview(path, [(one.path, job.folder.mask(one.name)) for one in some], self.masks.palette)
-        except ItemError as error:
-            job.problems.append(Problem(str(path), str(error)))
-
-
 def student_digest(student: Path) -> str:
     """SHA-256, in hex, of a student's file, before any library opens it.
 
@@ -213,8 +193,9 @@ def _tags(path: Path, images: Path, photographs: Sequence[Photograph], classes: 
     """Tags by name, or why a photograph has none that can be used."""
     by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
     names = Names([*by_file], f"{images.resolve().name}/")
-    matched = match_lines(path, read_tags(path, classes, notes), names)
-    if matched.problems:  # the table may be of more photographs than these
-        count, first = len(matched.problems), matched.problems[0].reason
-        notes.append(f"lines of {path.name} that are not used: {count}, such as {first}")
-    return {name: matched.tags_of(file) for file, name in by_file.items()}
+    problems: list[Problem] = []
+    matched = match_lines(path, read_tags(path, classes, notes), names, problems)
+    if problems:  # the table may be of more photographs than these
+        notes.append(f"lines of {path.name} that are not used: {len(problems)}, such as {problems[0].reason}")
+    tagged = {name: matched.tags_of(file) for file, name in by_file.items()}
+    return {name: (one.tags, one.reason) for name, one in tagged.items()}

@@ -1,7 +1,7 @@
-"""Weights that `hub` stands for: which a set of settings needs, which are here, and fetching the others.
+"""Weights from a hub: which weights the settings need, which of them are on this machine, and downloads of the rest.
 
-Downloading clients try again and again for a minute where there is no network. So all weights are looked for in the
-caches first, and one short question tells whether the others can be had at all.
+Without a network, downloading clients retry for a minute. So all weights are first looked for in the caches, and one
+short request per server shows whether the others can be downloaded.
 """
 
 import re
@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 from dhr.errors import WeightsError
 from dhr.models.weights import HUB, NONE
+from dhr.words import one_line
 
 if TYPE_CHECKING:
     from dhr.models.config import WssConfig
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dhr.models.uss import UssConfig
 
 PATIENCE = 5.0
-"""Seconds in which a server must answer."""
+"""Seconds that a server has to answer."""
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SHARDED = (*_WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -34,14 +35,14 @@ class Remote:
     """Files of one model on a server."""
 
     setting: str
-    """The command's setting that can name local files instead."""
+    """The setting that can name local files instead."""
     model: str
     local: str
-    """What local files are: `FILE` or `DIR`."""
+    """`FILE` or `DIR`, for the help on local files."""
     repository: str = ""
     """On the Hugging Face hub; empty if the weights have an address of their own."""
     groups: tuple[tuple[str, ...], ...] = ()
-    """Of each group of names in the repository, one file is needed."""
+    """Groups of file names in the repository; one file of each group is needed."""
     whole: bool = False
     """Whether transformers reads the repository, which asks for further files."""
     url: str = ""
@@ -49,7 +50,7 @@ class Remote:
 
 
 def timm_remote(model: str, setting: str) -> Remote | None:
-    """The published weights of a network of timm; None if timm knows no such model, or no weights of it."""
+    """Find the published weights of a network of timm; None if timm lacks the model or its weights."""
     import timm
 
     if not timm.is_model(model) or not timm.models.is_model_pretrained(model):
@@ -82,12 +83,12 @@ def mask2former_remote(config: "Mask2FormerConfig") -> Remote | None:
 
 
 def _on_hub(name: str) -> bool:
-    """Whether it has the form of a repository, and is no folder."""
+    """Whether it looks like a repository, and is not a folder."""
     return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None and not Path(name).is_dir()
 
 
 def wss_remote(config: "WssConfig") -> Remote | None:
-    """What the WSS model of the settings takes from a hub; None if it needs nothing from there."""
+    """Find the weights that the WSS model takes from a hub; None if it takes no weights from there."""
     from dhr.models.wss.resnet38d import NAME
 
     if config.kind == "clip":
@@ -98,9 +99,9 @@ def wss_remote(config: "WssConfig") -> Remote | None:
 
 
 def uss_remote(config: "UssConfig") -> Remote | None:
-    """What the USS model of the settings takes from a hub; None if it needs nothing from there.
+    """Find the weights that the USS model takes from a hub; None if it takes no weights from there.
 
-    Checkpoints of heads may hold the network below them; whether they do is seen when they are read.
+    A checkpoint of a head may hold the network below it, which is seen when it is read.
     """
     from dhr.models.uss.head_file import is_head
 
@@ -111,7 +112,7 @@ def uss_remote(config: "UssConfig") -> Remote | None:
 
 
 def cached(remote: Remote) -> list[Path] | None:
-    """Its files, one of each group, if they are all on this machine; no network is asked."""
+    """Return its files, one of each group, if all are on this machine; the network is not used."""
     if remote.url:
         path = _torch_cache() / PurePosixPath(urlparse(remote.url).path).name
         return [path] if path.is_file() else None
@@ -128,7 +129,7 @@ def cached(remote: Remote) -> list[Path] | None:
 
 
 def unreachable(remote: Remote) -> str | None:
-    """Why its server cannot be asked, in words; None if it answers."""
+    """Return why its server cannot be reached; None if it answers."""
     from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
@@ -136,9 +137,9 @@ def unreachable(remote: Remote) -> str | None:
     address = remote.url or constants.ENDPOINT
     try:
         get_session().head(address, timeout=PATIENCE)
-    except Exception as error:  # a client raises whatever it happens to
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        return f"{urlparse(address).netloc} does not answer ({reason}); with HF_HUB_OFFLINE=1 it is not asked"
+    except Exception as error:  # clients raise any exception
+        server = urlparse(address).netloc
+        return f"{server} does not answer ({one_line(error, 100)}); with HF_HUB_OFFLINE=1 it is not asked"
     return None
 
 
@@ -147,14 +148,14 @@ COPY = "run this where there is a network, and copy the folder that it prints"
 
 
 def require(remotes: Sequence[Remote | None], remedy: str = _DOWNLOAD) -> None:
-    """Make sure that weights are here or can be fetched, before anything else is done.
+    """Check that weights are on this machine or can be downloaded, before other work begins.
 
     Args:
-        remotes: the weights; None is none.
-        remedy: how else to have them.
+        remotes: the weights; None stands for no weights.
+        remedy: another way to get them, for the message.
 
     Raises:
-        WeightsError: some are not here, and their server cannot be asked; it names all of them.
+        WeightsError: some are missing and their server cannot be reached; the message names all of them.
     """
     absent = [remote for remote in dict.fromkeys(remotes) if remote is not None and cached(remote) is None]
     servers = {remote.url and urlparse(remote.url).netloc: remote for remote in absent}  # of each, one is asked
@@ -170,10 +171,10 @@ def require(remotes: Sequence[Remote | None], remedy: str = _DOWNLOAD) -> None:
 
 
 def fetch(remote: Remote) -> list[Path]:
-    """Its files, downloaded unless they are here.
+    """Return its files; those that are missing are downloaded.
 
     Raises:
-        WeightsError: they cannot be had.
+        WeightsError: the download failed.
     """
     if (found := cached(remote)) is not None:
         return found
@@ -184,17 +185,16 @@ def fetch(remote: Remote) -> list[Path]:
         if remote.whole:
             from huggingface_hub import snapshot_download
 
-            # Of weights in several formats, those that transformers takes first.
+            # Skip the formats that transformers does not prefer.
             snapshot_download(remote.repository, ignore_patterns=["*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx/*"])
             found = cached(remote)
             if found is None:
                 raise FileNotFoundError("it holds no weights that transformers can read")
             return found
         return [_fetch_one(remote.repository, group) for group in remote.groups]
-    except Exception as error:  # a download fails with whatever its client happens to raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    except Exception as error:  # clients raise any exception
         raise WeightsError(
-            f"cannot download the weights of {remote.model!r} ({reason}); name local files: "
+            f"cannot download the weights of {remote.model!r} ({one_line(error)}); name local files: "
             f"--{remote.setting} {remote.local} (or --{remote.setting} none for random weights)"
         ) from error
 
@@ -228,10 +228,10 @@ def _torch_cache() -> Path:
 
 
 def local_only(remote: Remote | None) -> dict[str, Any]:
-    """Arguments for transformers' `from_pretrained`: what is here is read without asking a server.
+    """Arguments for transformers' `from_pretrained`: weights on this machine are read without a server.
 
     Raises:
-        WeightsError: it is not here, and its server cannot be asked.
+        WeightsError: it is missing, and its server cannot be reached.
     """
     if remote is None:
         return {"local_files_only": True}

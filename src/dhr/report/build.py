@@ -34,7 +34,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         out: output folder of a run, finished or not.
         data: the data set of the run, or a split of it.
         scores: scores by stage (``cam``, ``base``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows
-            the truth and the scores, worst photograph first. Without them no truth is read.
+            the ground truth and the scores, worst photograph first. Without them no ground truth is read.
         budget: bytes. The part above the photographs is written whatever its size, a few MB at worst.
 
     Returns:
@@ -65,6 +65,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         elsewhere=census.elsewhere,
         mean_quality=census.quality_sum / census.judged if census.judged else math.nan,
         tagged=census.tagged,
+        present=census.present,
         vanished=census.vanished,
     )
     look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
@@ -85,6 +86,7 @@ class _Census:
     judged: int = 0
     quality_sum: float = 0.0
     tagged: Counter[str] = field(default_factory=Counter)
+    present: Counter[str] = field(default_factory=Counter)
     vanished: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
@@ -98,6 +100,7 @@ class _Census:
             else:
                 self.finished += 1
                 self.tagged.update(record.tags)
+                self.present.update(name for name, ratio in record.ratios.items() if ratio > 0)
                 self.vanished.update(record.vanished)
                 if not math.isnan(record.quality):
                     self.judged += 1

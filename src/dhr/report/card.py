@@ -1,32 +1,39 @@
 """One photograph of the report: its pictures, tags, quality and warnings."""
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from dhr.data.array_files import read_npz
 from dhr.data.images import read_mask
-from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.errors import DhrError
 from dhr.evaluate.run import stage_folder
 from dhr.report.charts import STAGE_TITLES, swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
-from dhr.report.text import counted, named, percent, safe
+from dhr.report.text import named, percent, safe
+from dhr.words import counted
+
+DOUBTFUL = 0.6
+"""Masks of a lower quality are marked as doubtful."""
 
 _CAMS = 12  # heat maps of one photograph; with 60 tags they would fill a screen
 _CAM_SIDE = 120  # pixels
 _CHIPS = 40  # tags of one photograph
+_SPOKEN = 6  # classes that the alternative text of a mask names
 _MAX_CAMS = 500_000_000  # bytes, packed and unpacked; 254 CAMs on a grid of 500 by 500 cells have a quarter
 
 
 @dataclass(frozen=True)
 class Look:
-    """What every card needs to know of the data set and its scores."""
+    """The data set, its scores and its colours, for every card."""
 
     data: DataSet
     out: Path
@@ -34,34 +41,84 @@ class Look:
     ids: Mapping[str, int]
     """Class id by name."""
     mious: Mapping[str, Mapping[str, float]]
-    """mIoU by stage and photograph; empty without scores, and then no truth is read."""
+    """mIoU by stage and photograph; empty without scores, and then no ground truth is read."""
 
 
 def card(item: Item, sample: Sample, look: Look) -> str:
-    """The HTML of one photograph. Files of a stage that are not there, or cannot be read, leave their picture out."""
+    """Return the HTML of one photograph. Files that are missing or cannot be read leave their picture out."""
     photograph, notes = _photograph(item, sample, look)
-    figures = [figure(photograph, "Photograph")]
+    figures = [figure(photograph, "Photograph", f"Photograph {item.name}")]
 
-    def blend(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    def blend(labels: UInt8[np.ndarray, "h w"], title: str, miou: float = math.nan) -> None:
         small = shrink_labels(labels, photograph.shape[0], photograph.shape[1])
-        return overlay(photograph, small, look.colours, look.data.classes.background)
+        picture = overlay(photograph, small, look.colours, look.data.classes.background)
+        figures.append(figure(picture, title, f"{title} of {item.name}: {_shown(labels, look.data.classes)}", miou))
 
     for stage, title in STAGE_TITLES.items():
         labels = _stage(look, stage, item.name)
         if labels is not None:
-            figures.append(figure(blend(labels), title, look.mious.get(stage, {}).get(item.name, math.nan)))
+            blend(labels, title, look.mious.get(stage, {}).get(item.name, math.nan))
     truth = _truth(look, sample)
     if truth is not None:
-        figures.append(figure(blend(truth), "Ground truth"))
+        blend(truth, "Ground truth")
     if item.vanished:
         notes = [f"No pixel left of {', '.join(named(name) for name in item.vanished[:_CHIPS])}", *notes]
+    if item.quality < DOUBTFUL:
+        notes.append(f"Doubtful: quality under {percent(DOUBTFUL, 0)}")
 
     warnings = "".join(f'<p class="warning"><span aria-hidden="true">▲</span> {note}</p>' for note in notes)
     return (
-        f'<article><header><h3><bdi>{_breakable(item.name)}</bdi></h3><p class="facts">{_facts(item, look)}</p>'
-        f'<ul class="chips">{_chips(item, look)}</ul>{warnings}</header>'
-        f'<div class="panels">{"".join(figures)}</div>{_cams(item, photograph, look)}</article>\n'
+        f"<article{_attributes(item, look)}><header><h3><bdi>{_breakable(item.name)}</bdi></h3>"
+        f'<p class="facts">{_facts(item, look)}</p><ul class="chips">{_chips(item, look)}</ul>{warnings}</header>'
+        f'<div class="panels">{"".join(figures)}</div>{_cams(item, photograph, look)}'
+        f'<p class="links">{_links(item, sample, look.out)}</p></article>\n'
     )
+
+
+def _attributes(item: Item, look: Look) -> str:
+    """Return what the filters and the order of the page go by: classes as numbers, quality."""
+
+    def ids(names: Iterable[str]) -> str:
+        return " ".join(str(index) for index in sorted({look.ids[name] for name in names if name in look.ids}))
+
+    return (
+        f' data-classes="{ids([*item.tags, *item.vanished, *(name for name in item.ratios if item.ratios[name])])}"'
+        + (f' data-gone="{ids(item.vanished)}"' if item.vanished else "")
+        + ("" if math.isnan(item.quality) else f' data-quality="{item.quality:.4g}"')
+        + (" data-doubtful" if item.quality < DOUBTFUL else "")
+    )
+
+
+def _links(item: Item, sample: Sample, out: Path) -> str:
+    """Return links to the files of a photograph, relative to the page."""
+    found = [("Mask", f"masks/{item.name}.png"), ("Record", f"items/{item.name}.json")]
+    found = [(title, path) for title, path in found if (out / path).is_file()]
+    try:
+        if Path(sample.source).is_file():
+            found.insert(0, ("Photograph", os.path.relpath(Path(sample.source).resolve(), out.resolve())))
+    except (OSError, ValueError):  # it is on another drive, or the source is no path
+        pass
+    return " ".join(
+        f'<a href="{safe(quote(os.fsencode(Path(path).as_posix())), 10_000)}">{title}'
+        f'<span class="unseen"> of {safe(item.name, 240)}</span></a>'
+        for title, path in found
+    )
+
+
+def _shown(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> str:
+    """Return the classes of a mask with their shares, the largest first."""
+    pixels = np.bincount(labels.ravel(), minlength=256)
+    ranked = [int(index) for index in np.argsort(-pixels, kind="stable") if pixels[index]]
+    parts = [f"{_name(index, classes)} {_whole(pixels[index] / labels.size)}" for index in ranked[:_SPOKEN]]
+    return ", ".join([*parts, *([f"{len(ranked) - _SPOKEN} more"] if len(ranked) > _SPOKEN else [])])
+
+
+def _whole(ratio: float) -> str:
+    return "under 1\u2009%" if ratio < 0.005 else percent(ratio, 0)
+
+
+def _name(label: int, classes: ClassTable) -> str:
+    return classes.names[label] if label < len(classes.names) else "void" if label == VOID else f"class {label}"
 
 
 def _photograph(item: Item, sample: Sample, look: Look) -> tuple[UInt8[np.ndarray, "h w 3"], list[str]]:
@@ -100,15 +157,16 @@ def _facts(item: Item, look: Look) -> str:
 
 def _chips(item: Item, look: Look) -> str:
     background = look.data.classes.names[:1] if look.data.classes.background else ()
-    shown = [*item.tags[:_CHIPS], *(name for name in background if name in item.ratios)]
+    tags = item.tags or sorted(set(item.ratios) - set(background), key=lambda name: -item.ratios[name])
+    shown = [*tags[:_CHIPS], *(name for name in background if name in item.ratios)]
     chips = []
     for name in shown:
         colour = swatch(look.colours[look.ids[name]]) if name in look.ids else ""
         share = f" <b>{_share(item.ratios[name])}</b>" if name in item.ratios else ""
         kind = ' class="gone"' if name in item.vanished else ""
         chips.append(f"<li{kind}>{colour}{named(name, 32)}{share}</li>")
-    if len(item.tags) > _CHIPS:
-        chips.append(f"<li>and {len(item.tags) - _CHIPS} more</li>")
+    if len(tags) > _CHIPS:
+        chips.append(f"<li>and {len(tags) - _CHIPS} more</li>")
     return "".join(chips)
 
 
@@ -121,7 +179,10 @@ def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str
     pairs = _stored_cams(look.out / "cams" / f"{item.name}.npz", look.data.classes)
     pairs.sort(key=lambda pair: (pair[0] not in item.vanished, item.ratios.get(pair[0], 0.0)))
     small = thumbnail(photograph, _CAM_SIDE)
-    figures = "".join(figure(heat_map(small, cam), f"CAM of {name}", side=_CAM_SIDE) for name, cam in pairs[:_CAMS])
+    figures = "".join(
+        figure(heat_map(small, cam), f"CAM of {name}", f"CAM of {name} in {item.name}", side=_CAM_SIDE)
+        for name, cam in pairs[:_CAMS]
+    )
     rest = f'<p class="note">and {counted(len(pairs) - _CAMS, "CAM")} more</p>' if len(pairs) > _CAMS else ""
     return f'<div class="cams">{figures}{rest}</div>' if figures else ""
 
@@ -143,14 +204,16 @@ def _stored_cams(path: Path, table: ClassTable) -> list[tuple[str, Float[np.ndar
     ]
 
 
-def figure(picture: UInt8[np.ndarray, "h w 3"], caption: str, miou: float = math.nan, side: int = SIDE) -> str:
-    """A picture with its caption, at most ``side`` pixels long on the page, and a score where it has one."""
+def figure(
+    picture: UInt8[np.ndarray, "h w 3"], caption: str, alt: str, miou: float = math.nan, side: int = SIDE
+) -> str:
+    """Return a picture with its caption, at most ``side`` pixels long on the page, and a score where it has one."""
     height, width = picture.shape[:2]
     shown = max(1, round(side * width / max(height, width)))  # small photographs are enlarged, tall ones stay narrow
     score = "" if math.isnan(miou) else f" <b>{percent(miou)}</b>"
     return (
         f'<figure><img src="{data_uri(picture)}" width="{width}" height="{height}" style="max-width:{shown}px" '
-        f'alt="{safe(caption)}" decoding="async">'
+        f'alt="{safe(alt, 300)}" decoding="async">'
         f"<figcaption>{named(caption, 40)}{score}</figcaption></figure>"
     )
 

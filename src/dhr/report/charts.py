@@ -59,9 +59,9 @@ def stage_chart(scores: Mapping[str, Scores]) -> str:
 
 
 def class_chart(scores: Scores, reference: Scores | None, colours: UInt8[np.ndarray, "256 3"]) -> str:
-    """IoU of every class of the truth, worst first, with a mark where ``reference`` (an earlier stage) was.
+    """IoU of every class of the ground truth, worst first, with a mark where ``reference`` (an earlier stage) was.
 
-    Classes that are not in the truth follow as a sentence.
+    Classes that are not in the ground truth follow as a sentence.
     """
     ranked = sorted(
         (index for index, score in enumerate(scores.per_class) if score.truth_pixels),

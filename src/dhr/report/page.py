@@ -11,9 +11,11 @@ from jaxtyping import UInt8
 from dhr.data.samples import ClassTable, Problem
 from dhr.evaluate.scores import Scores
 from dhr.records.run import RunRecord
+from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
-from dhr.report.shell import document, tile_row
-from dhr.report.text import counted, duration, memory, named, percent, safe
+from dhr.report.shell import document, tile_row, tools
+from dhr.report.text import duration, memory, named, percent, safe
+from dhr.words import counted
 
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings
@@ -29,14 +31,16 @@ class Overview:
     classes: ClassTable
     colours: UInt8[np.ndarray, "256 3"]
     scores: Mapping[str, Scores]
-    """By stage; empty without truth."""
+    """By stage; empty without ground truth."""
     finished: int
     """Photographs of the data set with a record."""
     elsewhere: int
     """Records of photographs outside the data set."""
     mean_quality: float
     tagged: Mapping[str, int]
-    """Photographs by class name."""
+    """Photographs by class name; empty for photographs without tags."""
+    present: Mapping[str, int]
+    """Masks by class name."""
     vanished: Mapping[str, int]
     """Photographs by class name."""
 
@@ -86,7 +90,7 @@ def _tiles(view: Overview) -> str:
         (f"{counts.get('photographs', view.finished):,}", "photographs"),
         (f"{counts.get('masks', view.finished):,}", "masks"),
         (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
-        (duration(_known(view.run.seconds)), "in all"),
+        *([] if view.run.seconds is None else [(duration(view.run.seconds), "in all")]),
         (percent(view.mean_quality, 0), "mean quality"),
     ]
     final = view.scores.get("mask")
@@ -122,16 +126,17 @@ def _classes(view: Overview) -> str:
     chips = []
     for index, name in enumerate(view.classes.names):
         if index in view.classes.foreground:
-            tagged, gone = view.tagged.get(name, 0), view.vanished.get(name, 0)
-            note = f" <b>{tagged:,}</b>" + (f' <span class="bad">▲ {gone:,}</span>' if gone else "")
+            count, gone = (view.tagged or view.present).get(name, 0), view.vanished.get(name, 0)
+            note = f" <b>{count:,}</b>" + (f' <span class="bad">▲ {gone:,}</span>' if gone else "")
         else:
             note = ""
         chips.append(f"<li>{swatch(view.colours[index])}{named(name, 32)}{note}</li>")
-    warning = ' <span class="bad">▲</span> in how many of them it vanished.' if view.vanished else ""
+    warning = ' <span class="bad">▲</span> counts those in which it vanished.' if view.vanished else ""
+    numbers = "photographs tagged with the class" if view.tagged else "masks that show the class"
     return (
         f'<section><h2>Classes</h2><div class="panel"><ul class="chips">{"".join(chips)}'
         f'<li><i class="swatch void"></i>void</li></ul>'
-        f'<p class="note">The number says how many of the photographs are tagged with the class.{warning}</p>'
+        f'<p class="note">The number counts the {numbers}.{warning}</p>'
         "</div></section>"
     )
 
@@ -153,11 +158,12 @@ def _run(view: Overview) -> str:
         if rows
         else ""
     )
-    settings = json.dumps({**run.settings, "versions": run.versions}, indent=2, ensure_ascii=False, default=str)
+    chosen = run.settings or run.identity.settings
+    settings = json.dumps({**chosen, "versions": run.versions}, indent=2, ensure_ascii=False, default=str)
     details = (
         "<details><summary>Command and settings</summary>"
         f"<pre>{safe(' '.join(run.command), 2000)}\n\n{safe(settings, _SETTINGS)}</pre></details>"
-        if run.settings or run.command
+        if chosen or run.command
         else ""
     )
     return f'<section><h2>Run</h2><div class="panel">{table}{details}</div></section>' if table or details else ""
@@ -188,4 +194,22 @@ def _photographs(view: Overview, rows: Sequence[str], shown: int) -> str:
         text = f"All {view.finished:,}, {order} first." if view.finished > 1 else "The only one."
     if view.elsewhere:
         text += f" The run has {counted(view.elsewhere, 'more photograph')} outside this data set."
-    return f'<section><h2>Photographs</h2><p class="lead">{text}</p>\n{"".join(rows)}</section>'
+    vanished = [("gone", "a class vanished")] if view.tagged else []
+    choices = {
+        "class": ("Class", [("", "all"), *_options(view)]),
+        "state": ("State", [("", "all"), *vanished, ("doubtful", f"quality under {percent(DOUBTFUL, 0)}")]),
+        "sort": ("Order", _orders(order)),
+    }
+    head = f'<section><h2>Photographs</h2><p class="lead">{text}</p>'
+    return f'{head}{tools("photographs", "article", choices)}\n<div id="photographs">{"".join(rows)}</div></section>'
+
+
+def _options(view: Overview) -> list[tuple[str, str]]:
+    names = view.classes.names
+    return [(str(index), safe(names[index], 40)) for index in sorted(view.classes.foreground, key=lambda i: names[i])]
+
+
+def _orders(order: str) -> list[tuple[str, str]]:
+    by_quality = [("quality", "least certain first")] if order == "worst" else []
+    last = "best first" if order == "worst" else "most certain first"
+    return [("first", f"{order} first"), ("last", last), *by_quality, ("name", "by name")]

@@ -56,12 +56,3 @@ def memory(megabytes: float | int) -> str:
     if math.isnan(megabytes):
         return DASH
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun, regular plural.
-
-    >>> counted(1, "photograph"), counted(1200, "photograph")
-    ('1 photograph', '1,200 photographs')
-    """
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from dhr.errors import OutputError
 from dhr.files import remove, write_bytes
 from dhr.parsing import Fields, as_number, parse_json
-from dhr.tensors import check_finite, one_line, read_tensors
+from dhr.tensors import check_finite, read_tensors
+from dhr.words import one_line
 
 _SUFFIX = ".safetensors"
 _NAMED = 5  # differences

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dhr.data.images import MAX_BYTES, read_rgb
+from dhr.data.image_files import MAX_BYTES
+from dhr.data.images import read_rgb
 from dhr.data.photographs import Photograph
 from dhr.data.samples import Problem
 from dhr.data.transforms import working_image

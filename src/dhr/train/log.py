@@ -13,7 +13,7 @@ from typing import Any
 from dhr.errors import OutputError
 from dhr.files import inside, read_regular, write_bytes
 from dhr.parsing import as_number
-from dhr.tensors import one_line
+from dhr.words import one_line
 
 _MAX_BYTES = 100_000_000
 

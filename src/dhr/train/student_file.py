@@ -18,8 +18,9 @@ from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
 from dhr.models.wss.classifier import TagClassifier
 from dhr.parsing import parse_json
-from dhr.tensors import check_finite, check_shapes, one_line, read_tensors
+from dhr.tensors import check_finite, check_shapes, read_tensors
 from dhr.train.student_header import FORMAT, StudentHeader
+from dhr.words import one_line
 
 MAX_BYTES = 16_000_000_000
 """Largest file, bytes; a Mask2Former on Swin-L has 0.9 GB."""

@@ -19,13 +19,13 @@ from dhr.files import inside
 from dhr.models.modes import evaluating
 from dhr.models.student import StudentModel
 from dhr.progress import Progress, Step, silent
-from dhr.tensors import one_line
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser
 from dhr.train.config import StudentTrainingConfig
 from dhr.train.fitting import mix
 from dhr.train.log import Log
 from dhr.train.objectives import Objective
 from dhr.train.student_crops import CropBatch, CropDataset, EndlessBatches
+from dhr.words import one_line
 
 _KEPT = 2  # checkpoints
 _FREE = ("workers", "devices", "save_every", "look_every", "log_every", "save_memory")

@@ -11,14 +11,7 @@ from dhr.cli.command import Call, Command, Ready, add_format, new_parser
 _TEXT = """
     Write masks as other tools read them. --to is one of
 
-      png           OUT/NAME.png, indexed, with the classes' colours
-      coco          OUT: one JSON file, masks as run lengths (holes are kept)
-      yolo          OUT/data.yaml and what belongs to it: polygons, for Ultralytics
-      labelstudio   OUT/config.xml for the labelling interface, OUT/tasks-*.json: predictions to correct
-      cvat          OUT/labels.json for the task, OUT/annotations.xml (CVAT for images 1.1)
-      datumaro      OUT: any format that datumaro writes, named with --datumaro_format
-      voc-server    OUT: the .tgz for the test server of PASCAL VOC 2012
-      ade-server    OUT: the .zip for the test server of ADE20K
+{formats}
 
     Background and void (255) are not annotated. Masks that are missing, damaged or of another size than
     their photograph are named and left out. png and yolo go on where they were interrupted.
@@ -29,7 +22,11 @@ _TEXT = """
 def _ready(arguments: list[str]) -> Ready:
     from dhr.export import FORMATS, ExportConfig
 
-    parser = new_parser(_TEXT, "dhr export --data DIR --pred DIR --to FORMAT --out PATH [--split NAME] [settings]")
+    formats = "\n".join(f"      {name:13} {one.help}" for name, one in FORMATS.items())
+    parser = new_parser(
+        _TEXT.format(formats=formats),
+        "dhr export --data DIR --pred DIR --to FORMAT --out PATH [--split NAME] [settings]",
+    )
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--pred", type=Path, required=True, help="the folder of masks, such as OUT/masks")
     parser.add_argument("--to", type=str, required=True, help=f"the format: {', '.join(FORMATS)}")

@@ -11,7 +11,7 @@ from dhr.cli.command import Call, Command, Ready, new_parser
 _TEXT = """
     Segment every photograph of a folder with a student, without tags.
 
-    The output folder gets masks/NAME.png, overview.png (photographs beside their masks) and run.json.
+    The output folder gets masks/NAME.png, report.html (the least certain masks first) and run.json.
     Given --tags (a tags.csv), photographs get only their tagged classes and the background.
     Interrupted, the same command goes on where it stopped. Called again, it segments new photographs and
     those that changed; masks of photographs that are gone stay, and are named.

@@ -10,7 +10,7 @@ from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from dhr.models.student import StudentConfig
 
-_GROUP = 16  # channels that share their statistics, about
+_GROUP = 16  # channels per group, about
 
 
 class DeepLabV3Plus(nn.Module):
@@ -18,10 +18,10 @@ class DeepLabV3Plus(nn.Module):
 
     def __init__(self, channels: Sequence[int], reductions: Sequence[int], classes: int, config: StudentConfig) -> None:
         super().__init__()
-        # The level nearest to a quarter of the size; of several the last, which has seen most.
+        # The level nearest to a quarter of the size; of several, the deepest.
         self.level = max(range(len(reductions)), key=lambda one: (-abs(reductions[one] - 4), one))
         self.aspp = ASPP(channels[-1], list(config.rates), config.width)
-        self.aspp.project[3].p = 0.0  # no dropout: losses do not depend on how many processes share a batch
+        self.aspp.project[3].p = 0.0  # no dropout, so losses do not depend on the number of processes
         self.low = _block(channels[self.level], config.low_level, 1)
         self.join = nn.Sequential(
             _block(config.width + config.low_level, config.width, 3), _block(config.width, config.width, 3)
@@ -39,7 +39,7 @@ class DeepLabV3Plus(nn.Module):
 
 
 class DeepLabV2(nn.Module):
-    """Sum of dilated 3x3 convolutions, one a rate, on the last map (Chen et al. 2016)."""
+    """Sum of dilated 3x3 convolutions, one per rate, on the last map (Chen et al. 2016)."""
 
     def __init__(self, channels: int, classes: int, rates: Sequence[int]) -> None:
         super().__init__()
@@ -57,6 +57,15 @@ class DeepLabV2(nn.Module):
         return logits
 
 
+def build_decoder(
+    channels: Sequence[int], reductions: Sequence[int], classes: int, config: StudentConfig
+) -> DeepLabV3Plus | DeepLabV2:
+    """Make the decoder ``config.decoder`` for maps with these channels and strides."""
+    if config.decoder == "deeplabv2":
+        return DeepLabV2(channels[-1], classes, config.rates)
+    return DeepLabV3Plus(channels, reductions, classes, config)
+
+
 def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
@@ -64,7 +73,7 @@ def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def _group_norms(module: nn.Module) -> None:
-    """Put a group norm in the place of each batch norm."""
+    """Replace each batch norm by a group norm."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             channels = child.num_features

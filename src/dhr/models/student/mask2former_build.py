@@ -1,45 +1,43 @@
-"""Building a Mask2Former with weights from transformers' hub, a folder, a file, timm, or none."""
+"""Building a Mask2Former: with weights from transformers' hub, a folder, a file or timm, or random ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dhr.errors import ConfigError, WeightsError
 from dhr.models.remote import local_only, mask2former_remote
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
-from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation
+from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation, read_state
+from dhr.words import one_line
 
 _TIMM = "timm/"
 _SETTING = "mask2former.weights"
 _NEW = ("class_predictor.", "criterion.")
-"""What depends on the number of classes, and is new where that differs."""
+"""Parameters that depend on the number of classes; with another number they are new."""
 _ENCODER = "model.pixel_level_module.encoder."
 
 
 def build_mask2former(config: Mask2FormerConfig, classes: int, background: bool) -> Mask2FormerStudent:
-    """Make the student for ``classes`` classes, the background counted. Nothing that is read is executed.
+    """Make the student for ``classes`` classes, including the background. Nothing that is read is executed.
 
-    What the weights do not have is random: the class predictor of another number of classes, and, with weights of a
-    backbone alone, all besides the backbone (but the norms of its maps, which are new as well).
+    Parameters that the weights lack are random: the class predictor for another number of classes, and, with weights of
+    a backbone alone, everything else, including the norms of its maps.
 
     Raises:
         ConfigError: transformers is not installed, or there is no such model, type or setting.
-        WeightsError: the weights cannot be had, read, or are of another architecture.
+        WeightsError: the weights are missing, damaged, or of another architecture.
     """
     transformers = _transformers()
     whole, known = _settings(transformers, config)
     whole.num_labels = classes
-    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     network = _random(transformers, whole, config)
     encoder = network.model.pixel_level_module.encoder
-    if config.model.startswith(_TIMM):
-        mean, std = normalisation(encoder._backbone)
+    mean, std = normalisation(encoder._backbone if config.model.startswith(_TIMM) else network, config)
     if config.weights != NONE:
-        state = None if config.weights == HUB else _read(Path(config.weights))
+        state = None if config.weights == HUB else read_state(Path(config.weights), "a Mask2Former", _SETTING)
         if state is not None and any(key.startswith(_ENCODER) for key in state):
             network = _load(network, None, state, config, _NEW)
         elif config.model.startswith(_TIMM):
@@ -59,10 +57,6 @@ def build_mask2former(config: Mask2FormerConfig, classes: int, background: bool)
                 f"{config.model!r} is a type of backbone, no weights belong to it; name a model with "
                 f"--mask2former.model, a file with --{_SETTING} FILE, or --{_SETTING} none for random weights"
             )
-    if config.mean is not None:
-        mean = torch.tensor(config.mean).view(3, 1, 1)
-    if config.std is not None:
-        std = torch.tensor(config.std).view(3, 1, 1)
     return Mask2FormerStudent(network, mean, std, background)
 
 
@@ -73,18 +67,18 @@ def rebuild_mask2former(
     classes: int,
     background: bool,
 ) -> Mask2FormerStudent:
-    """The student that :meth:`Mask2FormerStudent.describe` tells of, with random weights; needs no network.
+    """Build the student of :meth:`Mask2FormerStudent.describe` with random weights; the network is not used.
 
     Args:
-        settings: what it says of the network.
+        settings: of the network.
         mean: RGB mean of the images.
-        std: the same, standard deviation.
-        classes: number of classes, the background counted.
+        std: RGB standard deviation of the images.
+        classes: number of classes, including the background.
         background: whether class 0 is the background.
 
     Raises:
         ConfigError: transformers is not installed.
-        ValueError: the settings are none, or would lead to a hub.
+        ValueError: the settings are incomplete, or would lead to a hub.
     """
     transformers = _transformers()
     if mean is None or std is None:
@@ -126,11 +120,11 @@ def _transformers() -> Any:
 
 
 def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
-    """Settings of the whole network; and whether ``config.model`` is a `mask2former`, a `backbone`, or a `type`."""
+    """Return the settings of the network, and whether ``config.model`` is a `mask2former`, `backbone` or `type`."""
     known = "type"
     if config.model.startswith(_TIMM):
         name = config.model.removeprefix(_TIMM)
-        build_timm(name, NONE, _SETTING, {"features_only": True})  # is there one? it says so better
+        build_timm(name, NONE, _SETTING, {"features_only": True})  # its message is better if timm lacks the model
         backbone = transformers.TimmBackboneConfig(backbone=name, out_indices=[-4, -3, -2, -1]).to_dict()
         whole: dict[str, Any] = {}
     elif config.model in transformers.CONFIG_MAPPING:
@@ -146,7 +140,7 @@ def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
     _refuse_unknown(config.backbone, backbone, "mask2former.backbone", config.model)
     _refuse_unknown(config.options, transformers.Mask2FormerConfig().to_dict(), "mask2former.options", "Mask2Former")
     backbone = {key: value for key, value in backbone.items() if key not in ("id2label", "label2id")}
-    if "depths" in config.backbone:  # what follows from it would contradict
+    if "depths" in config.backbone:  # settings derived from the old depths would contradict
         for key in ("stage_names", "num_layers", "hidden_size", "out_features", "out_indices"):
             backbone.pop(key, None)
     backbone = {**backbone, **config.backbone}
@@ -169,16 +163,17 @@ def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str], setting: str
 def _random(transformers: Any, settings: Any, config: Mask2FormerConfig) -> Any:
     try:
         return transformers.Mask2FormerForUniversalSegmentation(settings)
-    except Exception as error:  # whatever the network makes of settings that are not for it
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"transformers cannot build a Mask2Former on {config.model!r} ({reason})") from error
+    except Exception as error:  # a network raises any exception for wrong settings
+        raise ConfigError(
+            f"transformers cannot build a Mask2Former on {config.model!r} ({one_line(error, 200)})"
+        ) from error
 
 
 def _load(network: Any, model: str | None, state: Any, config: Mask2FormerConfig, new: tuple[str, ...]) -> Any:
-    """``network`` with the weights of a hub's or folder's ``model``, or of ``state``; transformers knows older names.
+    """Load the weights of a hub's or folder's ``model``, or of ``state``; transformers converts older names.
 
     Raises:
-        WeightsError: they cannot be had, or anything but what is ``new`` is missing, or has another shape.
+        WeightsError: they are missing or damaged, or a parameter that is not ``new`` is missing or has another shape.
     """
     place = f"--{_SETTING}: {config.weights}" if model is None else model
     asked = {} if model is None else local_only(mask2former_remote(config))
@@ -205,30 +200,8 @@ def _load(network: Any, model: str | None, state: Any, config: Mask2FormerConfig
 def _from_hub(place: str, load: Any) -> Any:
     try:
         return load()
-    except Exception as error:  # a hub's client, and parsers of damaged files, raise whatever they happen to
-        reason = " ".join(str(error).split())[:200]
+    except Exception as error:  # clients, and parsers of damaged files, raise any exception
         raise WeightsError(
-            f"cannot read {place!r} ({reason}); name a folder with config.json and safetensors, or a model of "
-            "transformers' hub where there is a network (--mask2former.model)"
-        ) from error
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """A state dict.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    from timm.models import load_state_dict
-
-    if not path.is_file():
-        raise WeightsError(f"--{_SETTING}: no file {path}; expected safetensors or a PyTorch state dict")
-    try:
-        state: dict[str, Tensor] = load_state_dict(str(path))
-        return {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    except Exception as error:  # a damaged file raises whatever its parser happens to raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise WeightsError(
-            f"--{_SETTING}: {path} is not a readable state dict ({reason}); expected safetensors or a file that "
-            "torch.load(weights_only=True) reads"
+            f"cannot read {place!r} ({one_line(error, 200)}); name a folder with config.json and safetensors, or a "
+            "model of transformers' hub where there is a network (--mask2former.model)"
         ) from error

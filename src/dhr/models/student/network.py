@@ -11,7 +11,8 @@ from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from dhr.models.modes import evaluating, freeze_statistics
-from dhr.models.student import DECODERS, Group, StudentConfig, StudentMaps
+from dhr.models.student import Group, StudentConfig, StudentMaps
+from dhr.models.student.deeplab import build_decoder
 from dhr.models.weights import NONE
 from dhr.models.wss import WssMaps
 from dhr.models.wss.classifier import TagClassifier
@@ -26,19 +27,18 @@ class Student(nn.Module):
     kind = "joint"
 
     def __init__(self, classifier: TagClassifier, config: StudentConfig, classes: int) -> None:
-        """Add a decoder for ``classes`` classes, the background counted, to ``classifier``."""
+        """Add a decoder for ``classes`` classes, including the background, to ``classifier``."""
         super().__init__()
         self.tagger, self.config = classifier, config
         info = classifier.encoder.feature_info
-        self.decoder: nn.Module = DECODERS[config.decoder](info.channels(), info.reduction(), classes, config)
+        self.decoder: nn.Module = build_decoder(info.channels(), info.reduction(), classes, config)
         self.background = classes - classifier.classifier.out_channels
         self.dim = classifier.dim
         self.save_memory = False
-        """Whether the encoder's activations are computed again in the backward pass instead of being kept."""
 
     @property
     def mean(self) -> Tensor:
-        """RGB mean that images are normalised with; tells the device."""
+        """See :class:`~dhr.models.student.StudentModel`."""
         return self.tagger.mean
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> StudentMaps:
@@ -57,7 +57,7 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
-        """What the next rebalancing sees (``config.maps``), the same in the midst of training."""
+        """Compute the maps for rebalancing (``config.maps``); the mode of the network does not matter."""
         with evaluating(self):
             seen = self(images)
         wanted = list(range(self.tagger.classifier.out_channels) if tags is None else tags)
@@ -66,7 +66,7 @@ class Student(nn.Module):
         return WssMaps(self.activation(seen)[:, wanted], seen.features, probabilities=probabilities)
 
     def activation(self, seen: StudentMaps) -> Float[Tensor, "b _ _ _"]:
-        """A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""
+        """Return A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""
         return seen.cams if self.config.maps == "cam" else seen.logits.softmax(dim=1)[:, self.background :]
 
     def groups(self) -> list[Group]:
@@ -75,13 +75,13 @@ class Student(nn.Module):
         return [Group(list(self.tagger.encoder.parameters()), new=False), Group(new, new=True)]
 
     def set_modes(self, freeze_norm: bool) -> None:
-        """Training mode, but for the batch statistics of a pretrained encoder."""
+        """See :class:`~dhr.models.student.StudentModel`."""
         self.train()
         if freeze_norm:
             freeze_statistics(self.tagger)
 
     def describe(self) -> dict[str, Any]:
-        """Settings; the encoder's mean and standard deviation as they are used."""
+        """Return the settings, with the mean and standard deviation in use."""
         mean, std = (tuple(value.flatten().tolist()) for value in (self.tagger.mean, self.tagger.std))
         wss = replace(self.tagger.config, mean=mean, std=std, weights=NONE)
         return {"wss": asdict(wss), "student": asdict(self.config)}

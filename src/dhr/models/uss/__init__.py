@@ -1,10 +1,11 @@
-"""Unsupervised (USS) feature extractors: what looks alike, whatever it is called.
+"""Unsupervised (USS) feature extractors: features that are similar where regions look similar.
 
 A model is one file with a builder in :data:`USS_MODELS`; its features are frozen.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -28,55 +29,26 @@ class UssModel(Protocol):
         ...
 
 
-def _timm(config: UssConfig) -> UssModel:
-    from dhr.models.uss.backbone import build_backbone
-
-    return build_backbone(config)
-
-
-def _stego(config: UssConfig) -> UssModel:
-    from dhr.models.uss.stego import build_stego
-
-    return build_stego(config)
-
-
-def _cause(config: UssConfig) -> UssModel:
-    from dhr.models.uss.cause import build_cause
-
-    return build_cause(config)
-
-
-def _leopart(config: UssConfig) -> UssModel:
-    from dhr.models.uss.leopart import build_leopart
-
-    return build_leopart(config)
-
-
-def _colour(config: UssConfig) -> UssModel:
-    from dhr.models.uss.colour import ColourFeatures
-
-    return ColourFeatures()
-
-
-USS_MODELS: Mapping[str, Callable[[UssConfig], Any]] = {
-    "timm": _timm,
-    "stego": _stego,
-    "cause": _cause,
-    "hp": _stego,
-    "leopart": _leopart,
-    "colour": _colour,
+USS_MODELS: Mapping[str, str] = {
+    "timm": "backbone:build_backbone",
+    "stego": "stego:build_stego",
+    "cause": "cause:build_cause",
+    "hp": "stego:build_stego",
+    "leopart": "leopart:build_leopart",
+    "colour": "colour:build_colour",
 }
-"""The kinds of USS model, by the name that `uss.kind` takes."""
+"""Module and function that build each `uss.kind`; a module is imported only when its kind is used."""
 
 
 def build_uss(config: UssConfig) -> UssModel:
-    """Make the model that ``config.kind`` names.
+    """Make the model of ``config.kind``.
 
     Raises:
-        ConfigError: no such kind, or options that the model refuses.
-        WeightsError: its weights cannot be had.
+        ConfigError: there is no such kind, or the model refuses the options.
+        WeightsError: its weights are missing or damaged.
     """
     if config.kind not in USS_MODELS:
         raise ConfigError(f"uss.kind must be one of {', '.join(USS_MODELS)}; got {config.kind!r}")
-    model: UssModel = USS_MODELS[config.kind](config)
+    module, _, name = USS_MODELS[config.kind].partition(":")
+    model: UssModel = getattr(import_module(f"dhr.models.uss.{module}"), name)(config)
     return model

@@ -1,4 +1,4 @@
-"""The network of timm that features come from, or that a head sits on: a Vision Transformer or a CNN."""
+"""The timm network below all features and heads: a Vision Transformer or a CNN."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,10 +7,9 @@ from torch import Tensor
 
 from dhr.errors import ConfigError
 from dhr.models.uss import UssConfig
-from dhr.models.uss.checkpoint import fit_state
 from dhr.models.uss.cnn import CnnFeatures, build_cnn
 from dhr.models.uss.vit import VitFeatures
-from dhr.models.weights import HUB, NONE, build_timm
+from dhr.models.weights import HUB, NONE, build_timm, fit_state
 
 Backbone = VitFeatures | CnnFeatures
 
@@ -34,7 +33,7 @@ def build_backbone(config: UssConfig) -> Backbone:
 
 
 def backbone_of(config: UssConfig, state: Mapping[str, Tensor], source: str) -> Backbone:
-    """The network ``config.model`` with the parameters ``state`` of a checkpoint, if it has any and no file is named.
+    """Make the network ``config.model`` with the parameters ``state`` of a checkpoint, unless a file is named.
 
     Raises:
         ConfigError: as :func:`build_backbone`.
@@ -48,7 +47,7 @@ def backbone_of(config: UssConfig, state: Mapping[str, Tensor], source: str) -> 
 
 
 def _is_vit(model: str) -> bool:
-    """Whether it is of one of timm's families of transformers with one width, whose position is known at any size."""
+    """Whether it belongs to a family of timm's transformers with one width and positions for any size."""
     from timm.models import model_entrypoint
 
     family = model_entrypoint(model).__module__.rpartition(".")[2]

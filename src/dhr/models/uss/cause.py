@@ -1,4 +1,4 @@
-"""CAUSE (Kim, Lee and Ro, 2023, arXiv:2310.07379): a transformer decoder asks features about discrete concepts.
+"""CAUSE (Kim, Lee and Ro, 2023, arXiv:2310.07379): a transformer decoder whose queries are discrete concepts.
 
 The names of the parameters are the authors'. Their checkpoints hold the head (``segment_tr.pth``, or
 ``segment_mlp.pth`` of the variant without a decoder); the codebook of concepts lies in a second file.
@@ -16,9 +16,10 @@ from torch.nn.functional import interpolate, normalize, relu
 from dhr.errors import WeightsError
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import build_backbone
-from dhr.models.uss.checkpoint import below, fit_state, read_checkpoint, tensors_in
-from dhr.models.uss.head_file import HeadFile, parsed, refuse_below
-from dhr.models.uss.stego import HeadedFeatures, StegoHead, needed_head, refuse_kind, refuse_width
+from dhr.models.uss.checkpoint import below, read_checkpoint, tensors_in
+from dhr.models.uss.head_file import parsed
+from dhr.models.uss.stego import HeadedFeatures, StegoHead, needed_head, own_head, refuse_width
+from dhr.models.weights import fit_state
 
 _CODEBOOKS = ("cluster_tr.pth", "modular.npy")
 """Files beside ``segment_tr.pth`` that hold its codebook, as the authors call them."""
@@ -51,10 +52,10 @@ class _Decoder(nn.Module):
 
 
 class CauseHead(nn.Module):
-    """Codes of features: each cell's nearest concept of ``codebook`` is the query, the features are what is asked.
+    """Codes of features: the query of each cell is its nearest concept of ``codebook``; keys and values are features.
 
     ``query_pos`` are embeddings of places on a square grid, interpolated in two dimensions to any other. ``centre`` is
-    taken away from features first; it is their mean for heads that were trained here, and 0 for others.
+    subtracted from features first; it is their mean for heads that were trained here, and 0 for others.
     """
 
     centre: Tensor
@@ -87,7 +88,7 @@ class CauseHead(nn.Module):
 
 
 def concepts_of(cells: Float[Tensor, "*b d"], codebook: Float[Tensor, "k d"]) -> Tensor:
-    """Index of the concept of highest cosine, of each cell."""
+    """Find the concept with the highest cosine for each cell."""
     return (cells @ normalize(codebook, dim=1).T).argmax(dim=-1)
 
 
@@ -95,7 +96,7 @@ def build_cause(config: UssConfig) -> HeadedFeatures:
     """CAUSE, trained here or by its authors.
 
     Raises:
-        ConfigError: no head is named, or the model is none of timm.
+        ConfigError: no head is named, or timm lacks the model.
         WeightsError: a file is missing or damaged, or of another model.
     """
     path = Path(needed_head(config))
@@ -103,7 +104,7 @@ def build_cause(config: UssConfig) -> HeadedFeatures:
     content, about = read_checkpoint(path, "uss.head")
     ours = parsed(content, about, source)
     if ours is not None:
-        return _ours(ours, config, source)
+        return own_head(CauseHead, ours, config, source)
     state = below(tensors_in(content, "state_dict"), "head_ema.")
     head: nn.Module
     if "tr.f1.weight" in state:
@@ -120,15 +121,6 @@ def build_cause(config: UssConfig) -> HeadedFeatures:
     backbone = build_backbone(config)
     refuse_width(backbone, dim, config, source)
     return HeadedFeatures(backbone, head, code)
-
-
-def _ours(file: HeadFile, config: UssConfig, source: str) -> HeadedFeatures:
-    refuse_kind(file, config, source)
-    backbone = build_backbone(config)
-    refuse_below(file, config, backbone, source)
-    head = CauseHead(**file.shape)
-    fit_state(head, file.state, source, "the head of cause")
-    return HeadedFeatures(backbone, head, file.shape["code"])
 
 
 def _authors_decoder(state: dict[str, Tensor], codebook: Tensor, source: str) -> CauseHead:
@@ -150,7 +142,7 @@ def _authors_decoder(state: dict[str, Tensor], codebook: Tensor, source: str) ->
 
 
 def _authors_branches(state: dict[str, Tensor], source: str) -> StegoHead:
-    """The variant without a decoder is of the form of STEGO's head."""
+    """Build the variant without a decoder, which has the form of STEGO's head."""
     renamed = {
         key.replace("f1.", "cluster1.0.", 1) if key.startswith("f1.") else key.replace("f2.", "cluster2.", 1): value
         for key, value in state.items()
@@ -161,14 +153,14 @@ def _authors_branches(state: dict[str, Tensor], source: str) -> StegoHead:
 
 
 def _codebook(head: Path, source: str) -> Tensor:
-    """The codebook beside a head of the authors."""
+    """Read the codebook beside a head of the authors."""
     found = next((head.with_name(name) for name in _CODEBOOKS if head.with_name(name).is_file()), None)
     if found is None:
         raise WeightsError(f"{source} needs its codebook beside it, {' or '.join(_CODEBOOKS)} of the same authors")
     if found.suffix == ".npy":
         try:
             codebook = torch.from_numpy(np.load(found, allow_pickle=False)).float()
-        except Exception as error:  # of a damaged header, numpy raises nearly any exception
+        except Exception as error:  # numpy raises nearly any exception for a damaged header
             raise WeightsError(
                 f"{found}, the codebook of {source}, is damaged ({' '.join(str(error).split())[:120]}); fetch it again"
             ) from error

@@ -28,9 +28,9 @@ class CnnFeatures(nn.Module):
         self.stages = stages
         self.dim = int(network.feature_info.channels()[-1])
         self.stride = int(network.feature_info.reduction()[-1])
-        mean, std = normalisation(network)
-        self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1) if config.mean else mean, persistent=False)
-        self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1) if config.std else std, persistent=False)
+        mean, std = normalisation(network, config)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
         self.requires_grad_(False)
 
     @torch.no_grad()

@@ -1,12 +1,14 @@
-"""Colour and texture statistics: features without weights or training, for where neither can be had."""
+"""Colour and texture statistics: features that need neither weights nor training."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
+from dhr.models.config import UssConfig
+
 STRIDE = 4
-"""Pixels a cell of the feature grid."""
+"""Pixels per cell of the feature grid."""
 _SIZES = (5, 13)
 """Windows, in pixels, of the local statistics."""
 
@@ -14,9 +16,9 @@ _SIZES = (5, 13)
 class ColourFeatures:
     """Local mean and spread of opponent colours, and local energy of oriented edges, at two sizes.
 
-    Each channel is standardised over the image, so that the cosine between two places says whether they differ from the
-    image's average in the same way. Same idea as the classical texton and colour descriptors (Shotton et al. 2009),
-    without their learned dictionary.
+    Each channel is standardised over the image, so two places have a high cosine if they differ from the average of the
+    image in the same way. The idea is that of texton and colour descriptors (Shotton et al. 2009), without a learnt
+    dictionary.
     """
 
     dim = 2 * (3 + 3 + 4)
@@ -38,6 +40,11 @@ class ColourFeatures:
         return centred / centred.square().mean(dim=(2, 3), keepdim=True).sqrt().clamp_min(1e-3)
 
 
+def build_colour(config: UssConfig) -> ColourFeatures:
+    """Make the features; no setting matters."""
+    return ColourFeatures()
+
+
 def _opponent(images: Tensor) -> Tensor:
     """Lightness, red-green, yellow-blue."""
     red, green, blue = images.unbind(1)
@@ -53,5 +60,5 @@ def _edges(light: Tensor) -> Tensor:
 
 
 def _window(values: Tensor, size: int) -> Tensor:
-    """Mean over a square window, borders counted with the pixels they have."""
+    """Mean over a square window, at borders over the pixels inside the image."""
     return avg_pool2d(values, size, stride=1, padding=size // 2, count_include_pad=False)

@@ -3,6 +3,7 @@
 Both sit on a frozen Vision Transformer; the names of the parameters are the authors'.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from dhr.errors import ConfigError, WeightsError
 from dhr.models.modes import evaluating
 from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import Backbone, backbone_of, build_backbone
-from dhr.models.uss.checkpoint import below, fit_state, read_checkpoint, tensors_in
+from dhr.models.uss.checkpoint import below, read_checkpoint, tensors_in
 from dhr.models.uss.head_file import HeadFile, parsed, refuse_below
+from dhr.models.weights import fit_state
 
 
 class StegoHead(nn.Module):
-    """The sum of a linear map and of one with a hidden layer, each applied to every cell by itself.
+    """The sum of a linear map and of one with a hidden layer, applied to each cell separately.
 
-    ``centre`` is taken away first; it is the features' mean for heads that were trained here, and 0 for others.
+    ``centre`` is subtracted first; it is the mean of the features for heads that were trained here, and 0 for others.
     """
 
     centre: Tensor
@@ -35,7 +37,7 @@ class StegoHead(nn.Module):
         self.register_buffer("centre", torch.zeros(dim))
 
     def forward(self, features: Float[Tensor, "b d u v"]) -> Float[Tensor, "b c u v"]:
-        """Codes; while it is trained, each branch loses some channels at random."""
+        """Compute codes; in training, each branch drops some channels at random."""
         centred = features - self.centre[:, None, None]
         code: Tensor = self.cluster1(self.dropout(centred)) + self.cluster2(self.dropout(centred))
         return code
@@ -51,7 +53,7 @@ class HeadedFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
-        """Codes of RGB images in 0..1, on the network's grid; the same in the midst of training."""
+        """Compute codes of RGB images in 0..1, on the network's grid; the mode of the head does not matter."""
         with evaluating(self.head):
             codes: Tensor = self.head(self.backbone(images))
         return codes
@@ -61,14 +63,14 @@ def build_stego(config: UssConfig) -> HeadedFeatures:
     """STEGO or Hidden Positives, as ``config.kind`` says.
 
     Raises:
-        ConfigError: no head is named, or the model is none of timm.
+        ConfigError: no head is named, or timm lacks the model.
         WeightsError: the file is damaged, or of another model.
     """
     source = f"--uss.head: {config.head}"
     content, about = read_checkpoint(Path(needed_head(config)), "uss.head")
     ours = parsed(content, about, source)
     if ours is not None:
-        return _ours(ours, config, source)
+        return own_head(StegoHead, ours, config, source)
     state, network = (_authors_stego if config.kind == "stego" else _authors_hp)(content)
     first = state.get("cluster1.0.weight")
     if first is None or first.dim() != 4:
@@ -84,12 +86,22 @@ def build_stego(config: UssConfig) -> HeadedFeatures:
     return HeadedFeatures(backbone, head, first.shape[0])
 
 
-def _ours(file: HeadFile, config: UssConfig, source: str) -> HeadedFeatures:
-    refuse_kind(file, config, source)
+def own_head(kind: Callable[..., nn.Module], file: HeadFile, config: UssConfig, source: str) -> HeadedFeatures:
+    """Build a head that was trained here, on the network below it.
+
+    Raises:
+        ConfigError: timm lacks the network.
+        WeightsError: the head is of another kind or network.
+    """
+    if file.kind != config.kind:
+        raise WeightsError(
+            f"{source} is a head of uss.kind {file.kind}, not {config.kind} (it begins with "
+            f"{', '.join(list(file.state)[:3])}); set --uss.kind {file.kind}"
+        )
     backbone = build_backbone(config)
     refuse_below(file, config, backbone, source)
-    head = StegoHead(**file.shape)
-    fit_state(head, file.state, source, "the head of stego")
+    head = kind(**file.shape)
+    fit_state(head, file.state, source, f"the head of {file.kind}")
     return HeadedFeatures(backbone, head, file.shape["code"])
 
 
@@ -100,16 +112,16 @@ def _authors_stego(content: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str
 
 
 def _authors_hp(content: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The same of a checkpoint of Hidden Positives; it holds a moving average of the head too, not used to score."""
+    """Head and network in a checkpoint of Hidden Positives; its moving average of the head is not used."""
     net = tensors_in(content, "net_model_state_dict")
     return {key: value for key, value in net.items() if key.startswith("cluster")}, below(net, "model.")
 
 
 def needed_head(config: UssConfig) -> str:
-    """The file of the head.
+    """Return the path of the head.
 
     Raises:
-        ConfigError: none is named.
+        ConfigError: no file is named.
     """
     if config.head is None:
         made = "head.safetensors of `dhr uss train`, or " if config.kind != "hp" else ""
@@ -117,24 +129,11 @@ def needed_head(config: UssConfig) -> str:
     return config.head
 
 
-def refuse_kind(file: HeadFile, config: UssConfig, source: str) -> None:
-    """Refuse a head of another kind.
-
-    Raises:
-        WeightsError: it is one.
-    """
-    if file.kind != config.kind:
-        raise WeightsError(
-            f"{source} is a head of uss.kind {file.kind}, not {config.kind} (it begins with "
-            f"{', '.join(list(file.state)[:3])}); set --uss.kind {file.kind}"
-        )
-
-
 def refuse_width(backbone: Backbone, wanted: int, config: UssConfig, source: str) -> None:
-    """Refuse a network whose features the head cannot take.
+    """Refuse a network whose features have another number of channels than the head needs.
 
     Raises:
-        WeightsError: they have another number of channels.
+        WeightsError: they have.
     """
     if backbone.dim != wanted:
         raise WeightsError(

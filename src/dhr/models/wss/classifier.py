@@ -31,9 +31,9 @@ class TagClassifier(nn.Module):
         self.classifier = nn.Conv2d(channels[-1], classes, kernel_size=1, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.01)
         self.dim = channels[-1] + channels[-2]
-        mean, std = normalisation(self.encoder)
-        self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1) if config.mean else mean, persistent=False)
-        self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1) if config.std else std, persistent=False)
+        mean, std = normalisation(self.encoder, config)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     def tag_state(self) -> dict[str, Tensor]:
         """Parameters of encoder and classifier, the same with heads and without."""

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.config import WssConfig
-from dhr.models.weights import HUB, NONE, fill, read_state
+from dhr.models.weights import HUB, NONE, fit_state, read_state
+from dhr.models.wss import WssConfig
 from dhr.models.wss.encoders import LevelInfo
 
 NAME = "resnet38d"
@@ -41,7 +41,9 @@ def build_resnet38d(config: WssConfig) -> "ResNet38d":
     network = ResNet38d(config.output_stride)
     if config.weights != NONE:
         path = Path(config.weights)
-        fill(network, read_state(path, NAME, "wss.weights"), str(path), NAME, "wss.weights")
+        fit_state(
+            network, read_state(path, repr(NAME), "wss.weights"), f"--wss.weights: {path}", repr(NAME), spare=True
+        )
     return network
 
 
