@@ -459,7 +459,10 @@ def test_a_damaged_classifier_is_named(finished: Any, dhr: Any) -> None:
 def test_run_from_python(fresh: Any) -> None:
     seen: list[tuple[str, int, int]] = []
     outcome = job.run(
-        FolderDataSet(fresh.data), fresh.out, CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
+        FolderDataSet(fresh.data),
+        fresh.out,
+        CONFIG,
+        progress=lambda step: seen.append((step.stage, step.done, step.total)),
     )
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
