@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import dhr
-from dhr.data import DataSet, Sample, palette, read_mask
+from dhr.data import DataSet, Sample, read_mask
+from dhr.data.palette import class_palette
 from dhr.ops.upsample import resize
 
 Picture = NDArray[np.uint8]
@@ -76,7 +77,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     data = dhr.open_data(given.data)
-    colours = palette(256)
+    colours = class_palette(data.classes)
     width, height = SIZE
     picture = Image.new("RGB", (len(TITLES) * width, HEADER + len(data.samples) * height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)

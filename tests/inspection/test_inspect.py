@@ -85,7 +85,7 @@ def test_counts_are_those_of_a_slow_count(tmp_path: Path) -> None:
         for other in found.classes:
             assert found.together[one.id, other.id] == sum({one.id, other.id} <= set(own) for own in tags)
     assert sum(found.tags.values()) == found.photographs == 12
-    assert found.sizes == {(32, 40): 12} and found.listed_truth == found.read_truth == 12
+    assert found.sizes == {(32, 40): 12} and found.listed_truth == found.read_ground_truth == 12
     assert not found.problems and not found.duplicates
 
 
@@ -272,7 +272,7 @@ def test_a_class_table_of_one(tmp_path: Path) -> None:
 
 def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    root = formats.LAYOUTS["huggingface"](tmp_path / "set")
+    root = formats.FORMATS["huggingface"](tmp_path / "set")
     ended = dhr(["inspect", "--data", root, "--out", tmp_path / "i.html"])
     assert ended.code == 0, ended
     assert "photographs" in Page(tmp_path / "i.html").text
@@ -284,7 +284,7 @@ def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Pa
 def test_every_layout(kind: str, formats: Any, dhr: Any, tmp_path: Path) -> None:
     if kind == "coco":
         pytest.importorskip("pycocotools")
-    root = formats.LAYOUTS[kind](tmp_path / "set")
+    root = formats.FORMATS[kind](tmp_path / "set")
     ended = dhr(["inspect", "--data", root, "--format", kind, "--out", tmp_path / "i.html"])
     assert ended.code in (0, 1), ended
     assert "photographs" in Page(tmp_path / "i.html").text

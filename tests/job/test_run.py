@@ -101,7 +101,7 @@ def test_a_background_class_is_in_masks_with_the_tags_only(fresh: Any, dhr: Any,
     names = ["background", *sorted({tag for _, tag in kept})]
     (fresh.data / "tags.csv").write_text("image,tags\n" + "".join(f"{name},{tag}\n" for name, tag in kept))
     (fresh.data / "classes.txt").write_text("\n".join(names))
-    assert dhr(fresh.run("--method.background", "threshold", "--method.background_threshold", "0.6")).code == 0
+    assert dhr(fresh.run("--method.background_level", "0.6")).code == 0
     for name, tag in kept:
         found = set(np.unique(labels(fresh.out / "masks" / name)).tolist())
         assert 0 in found and found <= {0, names.index(tag)}

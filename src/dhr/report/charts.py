@@ -7,23 +7,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.evaluate.scores import ClassScore, Scores
-from dhr.report.text import named, percent
-
-STAGE_TITLES: Mapping[str, str] = {
-    "cam": "CAM alone",
-    "base": "Base mask",
-    "seed": "Step 1 · seed",
-    "inter": "Step 2 · inter-class",
-    "intra": "Step 3 · intra-class",
-    "mask": "Final mask",
-}
-"""Names of the stages in the page, in their order."""
+from dhr.report.text import initial, named, percent
+from dhr.words import STAGE_NAMES
 
 _OPEN = 32  # bars in sight; the rest is folded away
 
 
 def bar(fraction: float | int, kind: str = "main", mark: float | int = float("nan")) -> str:
-    """An SVG bar that fills ``fraction``, 0..1, of its width (NaN: none), with a vertical ``mark`` (NaN: none)."""
+    """Return an SVG bar that fills ``fraction``, 0..1, with a vertical ``mark``; NaN leaves either out."""
     width = 0.0 if math.isnan(fraction) else 100 * min(max(fraction, 0.0), 1.0)
     line = (
         ""
@@ -37,17 +28,17 @@ def bar(fraction: float | int, kind: str = "main", mark: float | int = float("na
 
 
 def swatch(colour: UInt8[np.ndarray, "3"]) -> str:
-    """A square of a class's colour."""
+    """Return a square of a class's colour."""
     return f'<i class="swatch" style="background:#{bytes(colour).hex()}"></i>'
 
 
 def stage_chart(scores: Mapping[str, Scores]) -> str:
-    """mIoU and minor IoU of every stage, in the order of the method."""
+    """Return mIoU and minor IoU of every stage, in the order of the method."""
     rows = "".join(
-        f'<tr><th scope="row">{title}</th>'
+        f'<tr><th scope="row">{initial(name)}</th>'
         f"<td>{bar(scores[stage].miou)}</td><td class=num>{percent(scores[stage].miou)}</td>"
         f"<td>{bar(scores[stage].minor_iou, 'minor')}</td><td class=num>{percent(scores[stage].minor_iou)}</td></tr>"
-        for stage, title in STAGE_TITLES.items()
+        for stage, name in STAGE_NAMES.items()
         if stage in scores
     )
     return (
@@ -59,7 +50,7 @@ def stage_chart(scores: Mapping[str, Scores]) -> str:
 
 
 def class_chart(scores: Scores, reference: Scores | None, colours: UInt8[np.ndarray, "256 3"]) -> str:
-    """IoU of every class of the ground truth, worst first, with a mark where ``reference`` (an earlier stage) was.
+    """Return the IoU of every class of the ground truth, worst first, marked with ``reference``, an earlier stage.
 
     Classes that are not in the ground truth follow as a sentence.
     """
