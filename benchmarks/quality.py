@@ -19,17 +19,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from common import commit, machine
+from common import commit, machine, run_config
 from scipy.stats import spearmanr
 from supers import SuperClasses
 from torch import Tensor
 
-from dhr.cli.parser import parse
 from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
@@ -375,7 +374,7 @@ def main() -> None:
     options = parser.parse_args()
 
     call = ["run", "--data", str(options.data), "--out", str(options.cache), "--config", str(options.config)]
-    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    config = run_config(call)
     data: DataSet = FolderDataSet(options.data, options.split)
     if options.classes == "super":
         data = SuperClasses(data)

@@ -309,7 +309,7 @@ def test_a_link_in_the_place_of_a_mask_is_no_mask(recorded: bool, finished: Any,
 def test_a_record_that_cannot_be_read_leaves_the_report(content: bytes, finished: Any, dhr: Any) -> None:
     items = sorted((finished.out / "items").rglob("*.json"))
     items[0].write_bytes(content)
-    call = ["evaluate", "--data", finished.data, "--pred", finished.out / "masks", "--resamples", "0"]
+    call = ["evaluate", "--data", finished.data, "--masks", finished.out / "masks", "--resamples", "0"]
     ended = dhr(call)
     assert ended.code == 0, ended.err
     assert (finished.out / "report.html").is_file() and "Traceback" not in ended.err

@@ -101,7 +101,7 @@ def test_a_background_class_is_in_masks_with_the_tags_only(fresh: Any, dhr: Any,
     names = ["background", *sorted({tag for _, tag in kept})]
     (fresh.data / "tags.csv").write_text("image,tags\n" + "".join(f"{name},{tag}\n" for name, tag in kept))
     (fresh.data / "classes.txt").write_text("\n".join(names))
-    assert dhr(fresh.run("--method.background_level", "0.6")).code == 0
+    assert dhr(fresh.run("--method.background-level", "0.6")).code == 0
     for name, tag in kept:
         found = set(np.unique(labels(fresh.out / "masks" / name)).tolist())
         assert 0 in found and found <= {0, names.index(tag)}
@@ -215,7 +215,7 @@ def test_a_classifier_of_another_run_is_used_and_not_trained(
 
 
 def test_no_stages_are_kept_where_none_are_wanted(fresh: Any, dhr: Any, contents: Any) -> None:
-    assert dhr(fresh.run("--stages", "false")).code == 0
+    assert dhr(fresh.run("--no-stages")).code == 0
     folders = {name.split("/")[0] for name in contents(fresh.out)}
     assert "masks" in folders and not {"stages", "cams"} & folders
 

@@ -1,4 +1,4 @@
-"""``dhr uss train``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
+"""``dhr train-head``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
 
 import json
 import shutil
@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from dhr.errors import OutputError
-from dhr.job.head import HeadTraining, train_head
+from dhr.job.head import train_head
+from dhr.job.head_config import HeadTraining
 from dhr.models.uss import UssConfig
 from dhr.progress import Step
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
@@ -24,7 +25,7 @@ CAUSE = ["--cause.concepts", "12", "--cause.hidden", "16", "--cause.projection",
 
 
 def call(data: Path, out: Path, *more: str, kind: str = "stego") -> list[str]:
-    return ["uss", "train", "--kind", kind, "--data", str(data), "--out", str(out), *HEAD, *more]
+    return ["train-head", "--kind", kind, "--data", str(data), "--out", str(out), *HEAD, *more]
 
 
 def test_a_head_is_trained_and_used(dhr: Any, fresh: Any, tmp_path: Path) -> None:

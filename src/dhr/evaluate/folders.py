@@ -54,13 +54,13 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
         other = f" (not used: {others[0]})" if others else ""
         raise DataError(
             f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "
-            "make them, or leave these photographs out of the scores (--allow_missing)"
+            "make them, or leave these photographs out of the scores (--allow-missing)"
         )
     extra = sorted(set(present).difference(key_of(sample.name) for sample in data.samples))
     if extra and not config.allow_extra:
         raise DataError(
             f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
-            "set or the split that they are of, remove them, or pass over them (--allow_extra)"
+            "set or the split that they are of, remove them, or pass over them (--allow-extra)"
         )
     tagged = [(paths[sample.name], tags_of(data, sample)) for sample in scored if sample.name in paths]
     return Predictions(folder, paths, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))

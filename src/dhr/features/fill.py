@@ -65,7 +65,7 @@ def fill(
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
         except (MemoryError, torch.OutOfMemoryError):
-            problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long_side")
+            problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long-side")
     progress(Step("features", len(order), len(order)))
     left_out = [problems[name] for name in sorted(problems)]
     return Filled(features.read - read, features.computed - computed, store.disk.removed, (*data.problems, *left_out))

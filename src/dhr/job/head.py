@@ -1,7 +1,7 @@
 """A head on unsupervised features, trained on photographs alone, in a folder of its own."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +12,14 @@ from torch import Tensor
 import dhr
 from dhr.data.photographs import list_photographs
 from dhr.data.samples import Problem
-from dhr.errors import ConfigError
+from dhr.job.head_config import HeadTraining
 from dhr.job.job import Job, go
 from dhr.job.settings import RunConfig, plain
-from dhr.models.uss import UssConfig
 from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
 from dhr.progress import Progress, silent
 from dhr.records.run import Identity, RunRecord
 from dhr.train.frozen import FrozenCrops
-from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
-
-
-@dataclass(frozen=True)
-class HeadTraining:
-    """Everything that decides on a head."""
-
-    kind: str = "stego"
-    uss: UssConfig = field(default_factory=UssConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
-    stego: StegoConfig = field(default_factory=StegoConfig)
-    cause: CauseConfig = field(default_factory=CauseConfig)
-
-    def __post_init__(self) -> None:
-        if self.kind not in TRAININGS:
-            raise ConfigError(f"--kind must be one of {', '.join(TRAININGS)}; got {self.kind!r}")
-        if self.uss.kind != "timm":
-            raise ConfigError(f"a head is trained on a network of timm, uss.kind timm; got {self.uss.kind!r}")
 
 
 @dataclass(frozen=True)

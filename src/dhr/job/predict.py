@@ -22,7 +22,8 @@ from dhr.files import digest_regular, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.items import Items, Present
 from dhr.job.job import Job, go
-from dhr.job.segment import PredictConfig, Segmenter
+from dhr.job.predict_config import PredictConfig
+from dhr.job.segment import Segmenter
 from dhr.job.settings import RunConfig, plain
 from dhr.progress import Progress, Step, silent
 from dhr.records.item import ItemRecord, table_key
@@ -135,7 +136,7 @@ class SegmentPhotographs:
             except ItemError as error:
                 job.problems.append(Problem(source, str(error)))
             except (MemoryError, torch.OutOfMemoryError):
-                job.problems.append(Problem(source, "not enough memory to work on it; lower --long_side"))
+                job.problems.append(Problem(source, "not enough memory to work on it; lower --long-side"))
         job.progress(Step(self.name, len(self.photographs), len(self.photographs)))
 
     def _make(self, photograph: Photograph) -> None:

@@ -56,7 +56,7 @@ def train(
         raise ConfigError(f"student.kind {config.student.kind} learns finished masks: name --masks DIR")
     if masks is None and not config.student_training.recursion:
         raise ConfigError(
-            "without masks there is nothing to learn from: name --masks DIR, or --student_training.recursion true"
+            "without masks there is nothing to learn from: name --masks DIR, or --student-training.recursion"
         )
     device = config.find_device()
     fabric = make_fabric(config.student_training, device)

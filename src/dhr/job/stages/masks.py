@@ -64,5 +64,5 @@ def make_masks(job: DataJob, stage: str, found: Scan, models: Models) -> None:
         except ItemError as error:
             job.problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
-            job.problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long_side"))
+            job.problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long-side"))
     job.progress(Step(stage, total, total))
