@@ -87,7 +87,7 @@ def usable_masks(
     origins, usable, missing, unread = Origins.beside(masks.folder), [], list[Problem](), list[Problem]()
     for sample in found.samples:
         try:
-            if reason := origins.other(data, sample):
+            if reason := origins.mismatch(data, sample):
                 raise MissingMaskError(reason)
             pixels = masks.check(sample, data.read_image(sample).shape[:2])
             agreement.add(sample.name, sample.tags, pixels)
