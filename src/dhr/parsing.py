@@ -56,11 +56,10 @@ def parse_json(text: str) -> Any:
 
 
 def load_json(path: Path, most: int) -> Any:
-    """The value of a JSON file that a program of ours wrote: text is as it stands there.
+    """Read a JSON file that dhr wrote, with its texts unchanged.
 
-    Raises:
-        OSError: it cannot be read, is no regular file, or larger than ``most`` bytes; ``strerror`` says why.
-        ValueError: it is no JSON.
+    Raises OSError if it cannot be read, is not a regular file, or is larger than ``most`` bytes (``strerror`` says
+    why); ValueError if it is not JSON.
     """
     return parse_json(read_regular(path, most).decode())
 

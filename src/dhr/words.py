@@ -1,4 +1,16 @@
-"""Small texts for messages and pages: counts with their nouns, exceptions in one line."""
+"""Small texts for messages and pages: names of stages, counts with their nouns, percent, exceptions in one line."""
+
+import math
+
+STAGE_NAMES = {
+    "cam": "CAM",
+    "base": "base mask",
+    "seed": "Step 1, seeds",
+    "inter": "Step 2, inter-class",
+    "intra": "Step 3, intra-class",
+    "mask": "final mask",
+}
+"""Names of the masks that a run keeps, in the order of the method."""
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
@@ -8,6 +20,17 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     ('1 photograph', '1,200 photographs', '2 classes')
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def percent(share: float, signed: bool = False) -> str:
+    """Return a share, 0..1, in percent; NaN is a dash.
+
+    >>> percent(0.1234), percent(float("nan")), percent(0.05, signed=True)
+    ('12.3', '-', '+5.0')
+    """
+    if math.isnan(share):
+        return "-"
+    return f"{100 * share:+.1f}" if signed else f"{100 * share:.1f}"
 
 
 def one_line(error: BaseException, longest: int = 300) -> str:

@@ -12,7 +12,7 @@ import pytest
 from dhr.data import open_data
 from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
-from dhr.evaluate import TruthFolder, evaluate
+from dhr.evaluate import GroundTruthFolder, evaluate
 from dhr.export import FORMATS
 from dhr.export.through_datumaro import DATUMARO_FORMATS
 
@@ -155,7 +155,7 @@ def test_png_is_ground_truth_of_a_data_folder_and_alone(name: str, plain: Callab
     case = CASES[name]
     given = made(plain, case)
     given.export("png", given.root / "truth")
-    for data in (open_data(given.root), TruthFolder(given.root / "truth")):
+    for data in (open_data(given.root), GroundTruthFolder(given.root / "truth")):
         assert data.classes == given.data.classes
         assert {sample.name for sample in data.samples} == set(given.labels) and list(data.problems) == []
         for sample in data.samples:

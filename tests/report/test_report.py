@@ -355,7 +355,7 @@ def test_every_picture_has_a_text_of_its_own(tmp_path: Path) -> None:
         "Photograph a",
         "CAM of dog in sub/b",
         "Final mask of a: cat 100\u2009%",
-        "Step 1 · seed of sub/b: dog 100\u2009%",
+        "Step 1, seeds of sub/b: dog 100\u2009%",
         "Ground truth of a: cat 50\u2009%, dog 50\u2009%",
     ):
         assert alt in page.alts, alt

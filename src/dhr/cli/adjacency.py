@@ -20,7 +20,8 @@ from dhr.errors import ConfigError
 from dhr.evaluate.adjacency import Adjacency, measure_adjacency
 from dhr.evaluate.groups import uss_supers
 from dhr.evaluate.masks import classes_of, masks_in, masks_of
-from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing, rate_percent
+from dhr.evaluate.scores import share
+from dhr.evaluate.vanishing import LOW_RECALL, Rate, Vanishing
 from dhr.files import check_output, write_json_output
 from dhr.job.weights import require_first
 from dhr.models.remote import uss_remote
@@ -199,7 +200,7 @@ def _print_vanishing(console: Console, found: Vanishing) -> None:
 
 def _rate(rate: Rate) -> tuple[str, str, str]:
     whole = rate.appearances
-    return str(whole), _percent(rate_percent(rate.vanished, whole)), _percent(rate_percent(rate.low, whole))
+    return str(whole), _percent(share(rate.vanished, whole)), _percent(share(rate.low, whole))
 
 
 def _draw(found: Adjacency, path: Path) -> None:

@@ -68,7 +68,7 @@ def evaluate(
             photographs = opened(data, split, layout, bars, lenient)
         else:
             assert truth is not None
-            photographs = scoring.TruthFolder(truth)
+            photographs = scoring.GroundTruthFolder(truth)
         found = scoring.compare(photographs, folders, config, bars)
     shown = {STAGE_NAMES[stage]: one for stage, one in found.scores.items()} if of_run else found.scores
     last = found.scores["mask"] if of_run else next(iter(found.scores.values()))

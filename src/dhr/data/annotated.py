@@ -182,7 +182,7 @@ class _Maker:
 
     @property
     def notes(self) -> list[str]:
-        """Decisions about all photographs."""
+        """Return decisions about all photographs."""
         found = [f"{self.source}: {note}" for note in self._read.notes]
         if self.several:
             found.append(

@@ -83,24 +83,20 @@ def read_maps(
     numbering: str = "tagged",
     stack: Stack | None = None,
 ) -> Float32[np.ndarray, "k u v"]:
-    """One map for each of ``tags``, on the file's own grid. Nothing in the file is executed.
+    """Return one map for each of ``tags``, on the file's own grid, without executing anything.
 
-    What is read:
+    The file is one of these:
 
-    - an array (k, u, v) of the tags in their order, of all classes that can be tagged, or of all classes; with
-      ``numbering`` `table` also of the background and the tags;
-    - `.npz`, or a dictionary in `.npy`, with `keys` or `classes`, and maps (k, u, v) of these; or a dictionary whose
-      keys are the classes, its entries maps (u, v). `classes` are ids of the class table, as in OUT/cams; the others
-      are numbered as ``numbering`` says: `tagged`, 0 is the first class that can be tagged, as IRN and most programs
-      do; `table`, 0 is the first class of the table, the background if there is one;
+    - an array (k, u, v) of the tags in order, of all classes that can be tagged, or of all classes; with ``numbering``
+      `table` also of the background and the tags;
+    - `.npz`, or a dictionary in `.npy`, with `keys` or `classes`, and maps (k, u, v) of these; or a dictionary from
+      classes to maps (u, v). `classes` are ids of the class table, as in OUT/cams; other numbers follow
+      ``numbering``: `tagged`, 0 is the first class that can be tagged, as in IRN and most programs; `table`, 0 is the
+      first class of the table, the background if there is one;
     - a mask: 1 where a class is, else 0.
 
-    Args:
-        stack: which classes arrays hold, where :func:`~dhr.data.map_numbers.find_stack` has found it out from all
-            files; by default from this one.
-
-    Raises:
-        ItemError: the file cannot be read, is none of these, or has no map of one of the tags.
+    ``stack`` is the content of arrays that :func:`~dhr.data.map_numbers.find_stack` found in all files; by default this
+    file decides. Raises ItemError if the file cannot be read, is not one of these, or lacks the map of a tag.
     """
     content = read_content(path, classes)
     try:

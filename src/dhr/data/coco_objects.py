@@ -52,7 +52,8 @@ def whole_size(height: Any, width: Any) -> Size | None:
 
 def is_crowd(annotation: dict[str, Any]) -> bool | None:
     """Read ``iscrowd``; None for other values than 0 and 1."""
-    return {0: False, 1: True, None: False}.get(_hashable(annotation.get("iscrowd")))
+    value = annotation.get("iscrowd")
+    return bool(value) if value is None or isinstance(value, bool) else {0: False, 1: True}.get(identity(value))  # type: ignore[arg-type]
 
 
 def coco_object(annotation: dict[str, Any], label: int, place: str, drawn: Size | None) -> PaintedObject:
@@ -67,11 +68,6 @@ def coco_object(annotation: dict[str, Any], label: int, place: str, drawn: Size 
     except ValueError as error:
         return PaintedObject(label, (), place, drawn, str(error))
     return PaintedObject(label, outlines, place, size or drawn)
-
-
-def _hashable(value: Any) -> Any:
-    number = identity(value)
-    return value if number is None and not isinstance(value, (list, dict)) else number if number is not None else ""
 
 
 def _outlines(segmentation: Any) -> tuple[tuple[Outline, ...], Size | None]:

@@ -28,7 +28,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class UntaggedDataSet:
-    """Photographs without tags and ground truth as a data set: what looks at photographs can look at these."""
+    """Photographs without tags and ground truth, as a data set."""
 
     classes: ClassTable
     listed: Sequence[Photograph]
@@ -37,18 +37,18 @@ class UntaggedDataSet:
 
     @property
     def samples(self) -> list[Sample]:
-        """The photographs."""
+        """Return the photographs."""
         return [Sample(one.name, str(one.path), (), False) for one in self.listed]
 
     def digest(self, sample: Sample) -> str:
-        """SHA-256, in hex, of the photograph's content."""
+        """Return the SHA-256 of the photograph's content, in hex."""
         try:
             return digest_regular(Path(sample.source))
         except OSError as error:
             raise ItemError(f"{sample.source}: cannot be read: {error.strerror or error}; check the file") from error
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph: RGB, upright."""
+        """Read the photograph: RGB, upright."""
         return read_rgb(Path(sample.source))
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:

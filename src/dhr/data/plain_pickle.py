@@ -200,15 +200,12 @@ def _finished(value: Any, left: list[int], depth: int = 0) -> Any:
     if isinstance(value, _Array):
         return value.real(left, depth + 1)
     if isinstance(value, dict):
-        return {_key(key): _finished(entry, left, depth + 1) for key, entry in value.items()}
+        for key in value:
+            if not isinstance(key, int | str):
+                raise Refused(f"a dictionary has a key of type {type(key).__name__.strip('_')}")
+        return {key: _finished(entry, left, depth + 1) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_finished(entry, left, depth + 1) for entry in value]
     if value is None or isinstance(value, bool | int | float | str | np.ndarray):
         return value
     raise Refused(f"it holds a {type(value).__name__.strip('_')}")
-
-
-def _key(key: Any) -> Any:
-    if isinstance(key, int | str):
-        return key
-    raise Refused(f"a dictionary has a key of type {type(key).__name__.strip('_')}")

@@ -15,7 +15,7 @@ Paint = Callable[[np.random.Generator, tuple[int, int], float], Float32[np.ndarr
 def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]
 ) -> Float32[np.ndarray, "h w"]:
-    """Random values in 0..1 on a grid of ``cell`` = (height, width) pixels, interpolated between."""
+    """Return random values in 0..1 on a grid of ``cell`` = (height, width) pixels, interpolated between."""
     (rows, y), (columns, x) = (_grid(length, size) for length, size in zip(shape, cell, strict=True))
     grid = rng.random((rows[-1] + 2, columns[-1] + 2), dtype=np.float32)
     lines = grid[rows] + (grid[rows + 1] - grid[rows]) * y[:, None]  # (h, columns of the grid)
@@ -26,12 +26,12 @@ def smooth_noise(
 def mix(
     low: Float32[np.ndarray, "3"], high: Float32[np.ndarray, "3"], share: Float32[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "h w 3"]:
-    """Colours between ``low`` (share 0) and ``high`` (share 1)."""
+    """Return colours between ``low`` (share 0) and ``high`` (share 1)."""
     return np.asarray(low + (high - low) * share[:, :, None], dtype=np.float32)
 
 
 def between(rng: np.random.Generator, *colours: tuple[float, float, float]) -> Float32[np.ndarray, "3"]:
-    """A random mean of some colours, a little off."""
+    """Return a random mean of some colours, a little off."""
     weights = rng.random(len(colours), dtype=np.float32) ** 2 + np.float32(1e-3)
     mean = (np.array(colours, dtype=np.float32) * weights[:, None]).sum(axis=0) / weights.sum()
     return np.asarray(mean + rng.uniform(-0.04, 0.04, 3), dtype=np.float32)

@@ -104,7 +104,7 @@ def _box(u: np.ndarray, v: np.ndarray, left: float, right: float, top: float, bo
 
 
 def _tint(share: float, *colours: Colour) -> Colour:
-    """The colour at ``share`` 0..1 of the way along some colours."""
+    """Return the colour at ``share`` 0..1 of the way along some colours."""
     place = share * (len(colours) - 1)
     index = min(int(place), len(colours) - 2)
     low, high = colours[index], colours[index + 1]

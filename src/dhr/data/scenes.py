@@ -1,9 +1,9 @@
-"""Generated scenes: pictures drawn from a seed, with tags and exact truth, for trying the method without any download.
+"""Generate scenes: pictures drawn from a seed, with tags and exact ground truth, to try the method without a download.
 
-Twelve classes in five super-classes: alike within one (apple, orange, lemon), unlike between. Surfaces fill the
-picture, and small things stand on and before them, so that a class of some hundred pixels touches one of half the
-picture. Neither colour nor texture alone tells classes apart: a brick and a board are brown, dry grass is as yellow
-as sand, a car may have any colour. Each pixel belongs to a tagged class: there is no background class.
+Twelve classes form five super-classes; classes are similar within one (apple, orange, lemon) and different between two.
+Surfaces fill the picture, and small things stand on and before them, so a class of some hundred pixels touches one of
+half the picture. Neither colour nor texture alone separates classes: a brick and a board are brown, dry grass is as
+yellow as sand, a car may have any colour. Each pixel belongs to a tagged class; there is no background class.
 """
 
 import hashlib
@@ -55,6 +55,9 @@ class SceneDataSet:
     ('scene 1 of seed 0', (128, 160, 3))
     """
 
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
     def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = (128, 160)) -> None:
         if count < 1 or seed < 0 or min(size) < 32:
             raise ConfigError(
@@ -64,12 +67,12 @@ class SceneDataSet:
 
     @property
     def classes(self) -> ClassTable:
-        """Twelve classes, none of them a background."""
+        """Return the twelve classes."""
         return ClassTable(names=tuple(SUPERS), background=False, supers=tuple(SUPERS.values()))
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
-        """The scenes, in order; about 1 ms each, once."""
+        """Return the scenes, in order; about 1 ms each, once."""
         return tuple(
             Sample(
                 name=f"scene-{index:06d}",
@@ -80,18 +83,8 @@ class SceneDataSet:
             for index in range(self._count)
         )
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """There are none."""
-        return ()
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """None."""
-        return ()
-
     def digest(self, sample: Sample) -> str:
-        """SHA-256 of what the pixels are drawn from: version, seed, number and size."""
+        """Return the SHA-256 of version, seed, number and size, which determine the pixels."""
         content = f"scene {VERSION} {self._seed} {self._index(sample)} {self._size[0]}x{self._size[1]}"
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -105,11 +98,7 @@ class SceneDataSet:
         return _draw(self._plan(index), np.random.Generator(np.random.PCG64((self._seed, index, 1))))
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """Class ids of the scene's pixels; no void.
-
-        Raises:
-            ItemError: the sample is not of this data set.
-        """
+        """Return class ids of the scene's pixels, without void."""
         return self._plan(self._index(sample)).labels
 
     def _index(self, sample: Sample) -> int:
@@ -170,7 +159,7 @@ def _plan(rng: np.random.Generator, size: tuple[int, int]) -> _Plan:
 
 
 def _far_side(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Pixels beyond a slanting, wavy line that leaves 15 to 60 % of the picture there."""
+    """Return pixels beyond a slanting, wavy line that leaves 15 to 60 % of the picture there."""
     y, x = (np.arange(n, dtype=np.float32) / n - np.float32(0.5) for n in size)
     angle = rng.uniform(-0.35, 0.35) + (np.pi / 2) * int(rng.integers(4) if rng.random() < 0.4 else 0)
     side = np.float32(np.cos(angle)) * y[:, None] + np.float32(np.sin(angle)) * x[None, :]
@@ -205,7 +194,7 @@ def _draw(plan: _Plan, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _blurred(picture: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
-    """Three by three pixels, weights 1:2:1."""
+    """Blur over three by three pixels with weights 1:2:1."""
     wide = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
     tall = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
     return np.asarray((tall[:-2] + 2 * tall[1:-1] + tall[2:]) * np.float32(1 / 16), dtype=np.float32)

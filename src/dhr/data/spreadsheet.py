@@ -64,7 +64,8 @@ def _csv(path: Path) -> Table:
     given = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # a line of spreadsheet programs for each other
     skipped = 0 if given is None else 1
     text = text if given is None else text[given.end() :]
-    separator = _separator(text) if given is None else given[1]
+    header = next(iter(text.lstrip("\r\n").splitlines()), "")
+    separator = given[1] if given else next((mark for mark in _SEPARATORS if mark in header), ",")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=separator)
     rows = []
     try:
@@ -76,12 +77,6 @@ def _csv(path: Path) -> Table:
         raise DataError(f"{path} line {where}: not valid CSV ({error}); look for a stray quote") from error
     head = rows[0] if rows else Line(1, [])
     return Table(head.cells, head.number, rows[1:], separator)
-
-
-def _separator(text: str) -> str:
-    """Return the separator of the header's fields: a comma, or what spreadsheets write instead."""
-    header = text.lstrip("\r\n").splitlines()[:1]
-    return next((mark for mark in _SEPARATORS if header and mark in header[0]), ",")
 
 
 def _xlsx(path: Path) -> Table:

@@ -140,7 +140,7 @@ class StoredDataSet:
         for one in draft.found:
             same[mask_key(one.name)].append(one)
         samples = []
-        for one in (one for group in same.values() for one in group):
+        for one in draft.found:
             others, tagged = [other for other in same[mask_key(one.name)] if other is not one], one.tagged
             reason = tagged.reason or too_long(one.name)
             if others:
@@ -183,9 +183,7 @@ class StoredDataSet:
             raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """Read the photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`. Raises ItemError if it cannot be
-        read.
-        """
+        """Read the photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`."""
         return read_rgb(_loaded(self._one(sample).image))
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:

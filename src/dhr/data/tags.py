@@ -179,10 +179,8 @@ def match_lines(
 
 
 def _rows(path: Path, known: Callable[[str], bool], notes: list[str]) -> list[Row]:
-    return _json_rows(path) if path.suffix.lower() == ".jsonl" else rows_of(path, read_table(path), known, notes)
-
-
-def _json_rows(path: Path) -> list[Row]:
+    if path.suffix.lower() != ".jsonl":
+        return rows_of(path, read_table(path), known, notes)
     lines = enumerate(read_text(path).split("\n"), start=1)  # strings may hold other line ends
     return [_json_row(number, line) for number, line in lines if line.strip()]
 

@@ -2,9 +2,9 @@
 
 from dhr.evaluate.compare import Comparison, Difference
 from dhr.evaluate.config import EvaluateConfig
+from dhr.evaluate.ground_truth_folder import GroundTruthFolder
 from dhr.evaluate.run import STAGES, compare, evaluate, evaluate_stages, stage_folder, stage_folders
 from dhr.evaluate.scores import ClassScore, ImageScore, Scores
-from dhr.evaluate.truth_folder import TruthFolder
 
 __all__ = [
     "STAGES",
@@ -12,9 +12,9 @@ __all__ = [
     "Comparison",
     "Difference",
     "EvaluateConfig",
+    "GroundTruthFolder",
     "ImageScore",
     "Scores",
-    "TruthFolder",
     "compare",
     "evaluate",
     "evaluate_stages",

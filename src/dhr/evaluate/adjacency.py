@@ -1,8 +1,9 @@
-"""How much of a data set's foreground touches another class, and how much of that is between super-classes."""
+"""The share of a data set's foreground that touches another class, and the share of that between super-classes."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dhr.data.numbering import Numbering, numbering
 from dhr.data.samples import ClassTable, Problem
 from dhr.errors import DataError, ItemError
 from dhr.evaluate.masks import Mask
-from dhr.evaluate.scores import percent
+from dhr.evaluate.scores import percent, share
 from dhr.evaluate.threads import in_order
 from dhr.evaluate.vanishing import Vanishing
 from dhr.ops.adjacency import Contact, Regions, contact_areas, contact_pairs, find_regions
@@ -26,14 +27,14 @@ CONTACT = 5.0
 
 @dataclass(frozen=True)
 class Adjacency:
-    """What the masks of a data set show; shares are 0..1, NaN of nothing."""
+    """Contact of classes in the masks of a data set; shares are 0..1, NaN of nothing."""
 
     classes: ClassTable
     """With the super-classes that were used."""
     contact: float
     """Pixels."""
     whole_classes: bool
-    """Whether a region is all of a class in a mask, instead of one connected part of it."""
+    """Whether a region is a whole class in a mask, instead of one connected part of it."""
     areas: Contact
     """Pixels, summed over the masks."""
     pairs: Int64[np.ndarray, "c c"]
@@ -46,27 +47,27 @@ class Adjacency:
     vanishing: Vanishing | None
     """Where predicted masks were given."""
     checks: tuple[Check, ...] = ()
-    """What tags, masks and class tables say against each other."""
+    """Contradictions between tags, masks and class tables."""
 
     @property
     def adjacent(self) -> float:
         """Share of the foreground that lies in regions that touch another class."""
-        return _share(self.areas.adjacent, self.areas.foreground)
+        return share(self.areas.adjacent, self.areas.foreground)
 
     @property
     def inter(self) -> float:
         """Share of that in regions that touch classes of other super-classes only."""
-        return _share(self.areas.inter_only, self.areas.adjacent)
+        return share(self.areas.inter_only, self.areas.adjacent)
 
     @property
     def inter_shared(self) -> float:
         """Share of that, each region weighted by the share of other super-classes among the classes it touches."""
-        return _share(self.areas.inter_shared, self.areas.adjacent)
+        return share(self.areas.inter_shared, self.areas.adjacent)
 
     @property
     def inter_any(self) -> float:
         """Share of that in regions that touch at least one class of another super-class."""
-        return _share(self.areas.inter_any, self.areas.adjacent)
+        return share(self.areas.inter_any, self.areas.adjacent)
 
     def ranked(self) -> list[tuple[int, int]]:
         """Pairs of classes i < j in contact, the largest area first."""
@@ -123,72 +124,86 @@ def measure_adjacency(
     """Measure every mask, several at once; memory does not grow with their number.
 
     Args:
-        masks: truth.
-        classes: with super-classes, else nothing is known of :attr:`Adjacency.inter` (NaN).
+        masks: ground truth.
+        classes: without super-classes, :attr:`Adjacency.inter` is NaN.
         contact: largest distance, in pixels, between regions that touch (:func:`~dhr.ops.adjacency.find_regions`).
-        whole_classes: all of a class in a mask is one region.
-        predictions: folder of ``<name>.png``, of any method: the classes that vanish from them are counted.
+        whole_classes: a whole class in a mask is one region.
+        predictions: folder of ``<name>.png`` of any method; classes that vanish from them are counted.
         progress: called after each mask.
 
     Raises:
-        DataError: no mask can be used, none shows a class that its photograph is tagged with, or there is no folder of
-            predictions.
+        DataError: no mask can be used, no mask shows a class that its photograph is tagged with, or the folder of
+            predictions is missing.
     """
     if predictions is not None and not predictions.is_dir():
         raise DataError(f"expected a folder of masks at {predictions}, found none; check the path of --pred")
-    count = len(classes.names)
-    foreground, supers = np.zeros(256, bool), np.arange(256)
-    foreground[list(classes.foreground)] = True
-    if classes.supers is not None:
-        upper = {name: number for number, name in enumerate(dict.fromkeys(classes.supers))}
-        supers[:count] = [upper[name] for name in classes.supers]
-    pairs, together = np.zeros((count, count), np.int64), np.zeros((count, count), np.int64)
-    areas, used, problems = Contact(0.0, 0.0, 0.0, 0.0, 0.0), 0, list[Problem]()
-    vanishing = None if predictions is None else Vanishing(classes)
-    agreement, other = Agreement(classes), Agreement(classes, f"masks in {predictions}", complete=False)
-    numbers = None if predictions is None else numbering(classes, predictions, _tagged(predictions, masks))
-
-    def look(mask: Mask) -> "_Seen | Problem":
-        try:
-            truth = mask.read()
-        except ItemError as error:
-            return Problem(mask.source, str(error))
-        return _look(mask, truth, foreground, contact, whole_classes, predictions, numbers)
-
+    sums = _Sums(masks, classes, predictions)
+    look = partial(_look, sums.numbers, contact, whole_classes, predictions, classes)
     for done, seen in enumerate(in_order(look, masks), start=1):
-        if isinstance(seen, Problem):
-            problems.append(seen)
-        else:
-            used += 1
-            agreement.add(seen.mask.name, seen.mask.tags, seen.pixels)
-            areas += contact_areas(seen.regions, supers)
-            pairs += contact_pairs(seen.regions, count)
-            here = np.zeros(count, np.int64)
-            here[seen.regions.labels] = 1
-            together += np.outer(here, here)
-            if isinstance(seen.pred, Problem):
-                problems.append(seen.pred)
-            elif seen.pred is not None and vanishing is not None:
-                vanishing.add(seen.truth, seen.pred, seen.regions)
-                other.add(seen.mask.name, seen.mask.tags, np.bincount(seen.pred.ravel(), minlength=256))
+        sums.add(seen)
         progress(Step("adjacency", done, len(masks), "masks"))
-    if not used:
-        raise DataError(f"none of the {len(masks)} masks can be used: {problems[0].reason if problems else 'no mask'}")
-    if vanishing is not None and not vanishing.compared:
-        raise DataError(f"none of the masks in {predictions} can be compared: {problems[0].reason}")
-    agreement.refuse_nothing()
-    of_truth = masks[0].numbering
-    notes = [note for one in (of_truth, numbers) if one is not None for note in one.all_notes]
-    checks = (*(Check("classes", note) for note in notes), *agreement.checks(), *other.checks())
-    if classes.supers is None:
-        areas = Contact(areas.foreground, areas.adjacent, math.nan, math.nan, math.nan)
+    sums.refuse()
     return Adjacency(
-        classes, float(contact), whole_classes, areas, pairs, together, used, tuple(problems), vanishing, checks
-    )
+        classes, float(contact), whole_classes, sums.shares(), sums.pairs, sums.together, sums.used,
+        tuple(sums.problems), sums.vanishing, sums.checks(),
+    )  # fmt: skip
+
+
+class _Sums:
+    """Adds up masks."""
+
+    def __init__(self, masks: Sequence[Mask], classes: ClassTable, predictions: Path | None) -> None:
+        self.masks, self.classes, self.predictions = masks, classes, predictions
+        count = len(classes.names)
+        self.supers = np.arange(256)
+        if classes.supers is not None:
+            upper = {name: number for number, name in enumerate(dict.fromkeys(classes.supers))}
+            self.supers[:count] = [upper[name] for name in classes.supers]
+        self.pairs, self.together = np.zeros((count, count), np.int64), np.zeros((count, count), np.int64)
+        self.areas, self.used, self.problems = Contact(0.0, 0.0, 0.0, 0.0, 0.0), 0, list[Problem]()
+        self.agreement = Agreement(classes)
+        self.predicted = Agreement(classes, f"masks in {predictions}", complete=False)
+        self.vanishing = None if predictions is None else Vanishing(classes)
+        self.numbers = None if predictions is None else numbering(classes, predictions, _tagged(predictions, masks))
+
+    def add(self, seen: "_Seen | Problem") -> None:
+        if isinstance(seen, Problem):
+            self.problems.append(seen)
+            return
+        self.used += 1
+        self.agreement.add(seen.mask.name, seen.mask.tags, seen.pixels)
+        self.areas += contact_areas(seen.regions, self.supers)
+        self.pairs += contact_pairs(seen.regions, len(self.pairs))
+        here = np.zeros(len(self.pairs), np.int64)
+        here[seen.regions.labels] = 1
+        self.together += np.outer(here, here)
+        if isinstance(seen.pred, Problem):
+            self.problems.append(seen.pred)
+        elif seen.pred is not None and self.vanishing is not None:
+            self.vanishing.add(seen.truth, seen.pred, seen.regions)
+            self.predicted.add(seen.mask.name, seen.mask.tags, np.bincount(seen.pred.ravel(), minlength=256))
+
+    def refuse(self) -> None:
+        first = self.problems[0].reason if self.problems else "no mask"
+        if not self.used:
+            raise DataError(f"none of the {len(self.masks)} masks can be used: {first}")
+        if self.vanishing is not None and not self.vanishing.compared:
+            raise DataError(f"none of the masks in {self.predictions} can be compared: {first}")
+        self.agreement.refuse_nothing()
+
+    def shares(self) -> Contact:
+        if self.classes.supers is not None:
+            return self.areas
+        return Contact(self.areas.foreground, self.areas.adjacent, math.nan, math.nan, math.nan)
+
+    def checks(self) -> tuple[Check, ...]:
+        numberings = (self.masks[0].numbering, self.numbers)
+        notes = [note for one in numberings if one is not None for note in one.all_notes]
+        return (*(Check("classes", note) for note in notes), *self.agreement.checks(), *self.predicted.checks())
 
 
 def _tagged(folder: Path, masks: Sequence[Mask]) -> list[tuple[Path, tuple[int, ...] | None]]:
-    """The predicted masks that there are, with tags."""
+    """Return the predicted masks that exist, with tags."""
     found = ((folder / f"{mask.name}.png", mask.tags) for mask in masks)
     return [(path, tags) for path, tags in found if path.is_file()]
 
@@ -204,14 +219,19 @@ class _Seen:
 
 
 def _look(
-    mask: Mask,
-    truth: UInt8[np.ndarray, "h w"],
-    foreground: np.ndarray,
-    contact: float,
+    numbers: Numbering | None,
+    contact: float | int,
     whole_classes: bool,
     predictions: Path | None,
-    numbers: Numbering | None,
-) -> _Seen:
+    classes: ClassTable,
+    mask: Mask,
+) -> _Seen | Problem:
+    try:
+        truth = mask.read()
+    except ItemError as error:
+        return Problem(mask.source, str(error))
+    foreground = np.zeros(256, bool)
+    foreground[list(classes.foreground)] = True
     regions = find_regions(truth, foreground, contact)
     pred: UInt8[np.ndarray, "h w"] | Problem | None = None
     if predictions is not None and numbers is not None:
@@ -220,12 +240,8 @@ def _look(
             pred = numbers.read(path, (truth.shape[0], truth.shape[1]))
         except ItemError as error:
             pred = Problem(str(path), str(error))
-    # Only those who compare need the pixels; many large masks may wait to be added up.
+    # Many large masks may wait to be added up, so pixels are kept only for a comparison.
     kept = truth if predictions is not None else truth[:0]
     return _Seen(
         mask, np.bincount(truth.ravel(), minlength=256), kept, regions.merged() if whole_classes else regions, pred
     )
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan

@@ -11,7 +11,7 @@ from dhr.data.problems import problem_lines
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import DataError
 from dhr.evaluate.config import EvaluateConfig
-from dhr.evaluate.truth_folder import TruthFolder
+from dhr.evaluate.ground_truth_folder import GroundTruthFolder
 
 _PNG = frozenset({".png"})
 _NAMED = 5  # names that a message spells out
@@ -68,7 +68,7 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
 
 def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:
     """The tags of a photograph; None where nobody knows them, as in a folder of ground truth alone."""
-    return None if isinstance(data, TruthFolder) else sample.tags
+    return None if isinstance(data, GroundTruthFolder) else sample.tags
 
 
 def first(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
-"""Scores folders of masks against a data set's truth, strictly: what cannot be compared is an error, not a zero."""
+"""Scores folders of masks against ground truth, strictly: a mask that cannot be compared is an error, not a zero."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,18 +18,18 @@ from dhr.evaluate.compare import Comparison, difference
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.counts import Counts, count
 from dhr.evaluate.folders import Predictions, check_folder, find_predictions, tags_of
+from dhr.evaluate.ground_truth_folder import GroundTruthFolder
 from dhr.evaluate.masks import without_truth
+from dhr.evaluate.measures import Measures
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.evaluate.threads import in_order
-from dhr.evaluate.truth_folder import TruthFolder
 from dhr.progress import Progress, Step, silent
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
-"""Stages of the method in their order; ``mask`` is the final one."""
+"""Stages of the method in order; ``mask`` is the final mask."""
 
-
-_REASONS = 3  # that a message spells out
+_REASONS = 3  # that a message names
 
 STRICT = EvaluateConfig()
 """Whatever does not fit is an error; no intervals."""
@@ -77,10 +77,10 @@ def evaluate_stages(
 def compare(
     data: DataSet, folders: Mapping[str, Path], config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> Comparison:
-    """Scores of several folders of masks, each truth read once, and the differences of all from the first.
+    """Score several folders of masks, and their differences from the first; each ground truth is read once.
 
-    All are scored on the same photographs: what is allowed to be missing, or of the wrong size, in one of the folders
-    is left out of the scores of all. Arguments and errors are those of :func:`evaluate`.
+    All are scored on the same photographs: if a mask may be missing or of the wrong size, its photograph is left out of
+    the scores of all folders. Arguments and errors are those of :func:`evaluate`.
     """
     if not folders:
         raise ConfigError("expected at least one folder of masks, got none; name one")
@@ -91,56 +91,25 @@ def compare(
         raise DataError(without_truth(data, "add ground-truth masks, NAME.png for each photograph"))
     found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
     scored = [sample for sample in samples if all(sample.name in one.paths for one in found.values())]
-    tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in folders}
-    agreement = _Agreements(data, found)
-    wrong: dict[str, list[str]] = {name: [] for name in folders}
-    refused: dict[str, list[Problem]] = {name: [] for name in folders}
-    unread: list[Problem] = []
     origins = {name: Origins.beside(folder) for name, folder in folders.items()}
+    sums = _Sums(data, found, config)
     looks = in_order(partial(_look, data, found, origins), scored, config.workers)
     for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
-        if look.unread is not None:
-            unread.append(Problem(sample.name, look.unread))
-        for name, reason in look.refused.items():
-            refused[name].append(Problem(sample.name, reason))
-        for name, reason in look.wrong_size.items():
-            if config.allow_wrong_size:
-                wrong[name].append(sample.name)
-            else:
-                refused[name].append(Problem(sample.name, reason))
-        if len(look.counts) == len(folders):
-            agreement.add(sample, look.counts)
-            for name, counts in look.counts.items():
-                tallies[name].add_counts(sample, counts)
+        sums.add(sample, look)
         progress(Step("evaluate", done, len(scored)))
-    _refuse(found, refused, unread, len(scored))
-    agreement.truth.refuse_nothing()
-
-    resampled = {name: tally.resampled() for name, tally in tallies.items()}
-    scores = {
-        name: tally.scores(
-            resampled[name],
-            missing=found[name].missing,
-            extra=found[name].extra,
-            wrong_size=tuple(wrong[name]),
-            without_truth=len(data.samples) - len(samples),
-            checks=agreement.checks(name),
-        )
-        for name, tally in tallies.items()
-    }
-    scores = {name: replace(one, elsewhere=_elsewhere(one, len(samples))) for name, one in scores.items()}
+    sums.refuse(len(scored))
+    resampled = {name: tally.resampled() for name, tally in sums.tallies.items()}
+    scores = {name: sums.scores(name, one, samples) for name, one in resampled.items()}
     if not all(one.per_image for one in scores.values()):
         raise DataError(
             f"no photograph has a mask of the right size in every folder ({', '.join(map(str, folders.values()))}); "
             "make the masks again, or evaluate the folders one by one"
         )
     start, *others = scores
-    return Comparison(
-        scores,
-        tuple(
-            difference((start, name), scores[start], scores[name], resampled[start], resampled[name]) for name in others
-        ),
+    differences = (
+        difference((start, name), scores[start], scores[name], resampled[start], resampled[name]) for name in others
     )
+    return Comparison(scores, tuple(differences))
 
 
 @dataclass(frozen=True)
@@ -154,34 +123,85 @@ class _Look:
     """Why the ground truth cannot be read."""
 
 
-class _Agreements:
-    """Tags against ground truth, and against each folder of masks."""
+class _Sums:
+    """Adds up photographs: scores, agreement of tags with ground truth and masks, and what is wrong."""
 
-    def __init__(self, data: DataSet, found: Mapping[str, Predictions]) -> None:
-        self._data, self._found = data, found
-        self.truth = Agreement(data.classes)
+    def __init__(self, data: DataSet, found: Mapping[str, Predictions], config: EvaluateConfig) -> None:
+        self._data, self._found, self._allow_wrong_size = data, found, config.allow_wrong_size
+        self.tallies = {name: Tally(data.classes, config.resamples, config.seed) for name in found}
+        self._ground_truth = Agreement(data.classes)
         self._masks = {
             name: Agreement(data.classes, f"masks in {one.folder}", complete=False) for name, one in found.items()
         }
+        self._wrong_size: dict[str, list[str]] = {name: [] for name in found}
+        self._refused: dict[str, list[Problem]] = {name: [] for name in found}
+        self._unread: list[Problem] = []
 
-    def add(self, sample: Sample, counts: Mapping[str, Counts]) -> None:
+    def add(self, sample: Sample, look: _Look) -> None:
+        """Add the next photograph."""
+        if look.unread is not None:
+            self._unread.append(Problem(sample.name, look.unread))
+        refused = dict(look.refused)
+        if self._allow_wrong_size:
+            for name in look.wrong_size:
+                self._wrong_size[name].append(sample.name)
+        else:
+            refused |= look.wrong_size
+        for name, reason in refused.items():
+            self._refused[name].append(Problem(sample.name, reason))
+        if len(look.counts) < len(self._found):
+            return
         tags = tags_of(self._data, sample)
-        first = next(iter(counts.values()))
+        first = next(iter(look.counts.values()))
         pixels = np.zeros(VOID + 1, np.int64)
         pixels[: len(first.matrix)] = first.matrix.sum(1)
         pixels[VOID] = first.seen.sum() - pixels.sum()
-        self.truth.add(sample.name, tags, pixels)
-        for name, one in counts.items():
+        self._ground_truth.add(sample.name, tags, pixels)
+        for name, one in look.counts.items():
             self._masks[name].add(sample.name, tags, one.seen)
+            self.tallies[name].add_counts(sample, one)
 
-    def checks(self, name: str) -> tuple[Check, ...]:
-        strays = stray_notes(self._data.stray_ground_truth) if isinstance(self._data, ListsGroundTruth) else []
+    def refuse(self, scored: int) -> None:
+        """Check that all masks could be compared.
+
+        Raises:
+            DataError: some could not, or the ground truth contradicts all tags.
+        """
+        if self._unread:
+            raise DataError(
+                f"{len(self._unread)} of {scored} ground-truth masks cannot be read: {_each_reason(self._unread)}"
+            )
+        for name, reasons in self._refused.items():
+            if reasons:
+                raise DataError(
+                    f"{len(reasons)} of {scored} masks in {self._found[name].folder} cannot be compared with their "
+                    f"ground truth: {_each_reason(reasons)}; correct them"
+                )
+        self._ground_truth.refuse_nothing()
+
+    def scores(self, name: str, resampled: Measures | None, samples: Sequence[Sample]) -> Scores:
+        """Return the scores of a folder; ``samples`` are all photographs with ground truth."""
+        found, wrong = self._found[name], tuple(self._wrong_size[name])
+        tally = self.tallies[name]
+        return tally.scores(
+            resampled,
+            missing=found.missing,
+            extra=found.extra,
+            wrong_size=wrong,
+            elsewhere=len(samples) - tally.photographs - len(found.missing) - len(wrong),
+            without_truth=len(self._data.samples) - len(samples),
+            checks=self._checks(found, self._masks[name]),
+        )
+
+    def _checks(self, found: Predictions, masks: Agreement) -> tuple[Check, ...]:
+        data = self._data
+        strays = stray_notes(data.stray_ground_truth) if isinstance(data, ListsGroundTruth) else []
+        notes = data.notes if isinstance(data, GroundTruthFolder) else ()
         return (
             *(Check("stray_truth", line) for line in strays),
-            *(Check("classes", line) for line in self._data.notes if isinstance(self._data, TruthFolder)),
-            *(Check("classes", line) for line in self._found[name].numbering.all_notes),
-            *self.truth.checks(),
-            *self._masks[name].checks(),
+            *(Check("classes", line) for line in (*notes, *found.numbering.all_notes)),
+            *self._ground_truth.checks(),
+            *masks.checks(),
         )
 
 
@@ -214,19 +234,6 @@ def _check_ids(labels: UInt8[np.ndarray, "h w"], classes: ClassTable) -> None:
         raise ItemError(f"the ground truth holds class id {unknown[0]}, the class table ends at {many - 1}")
 
 
-def _refuse(
-    found: Mapping[str, Predictions], refused: Mapping[str, Sequence[Problem]], unread: Sequence[Problem], scored: int
-) -> None:
-    if unread:
-        raise DataError(f"{len(unread)} of {scored} ground-truth masks cannot be read: {_each_reason(unread)}")
-    for name, reasons in refused.items():
-        if reasons:
-            raise DataError(
-                f"{len(reasons)} of {scored} masks in {found[name].folder} cannot be compared with their truth: "
-                f"{_each_reason(reasons)}; correct them"
-            )
-
-
 def _each_reason(problems: Sequence[Problem]) -> str:
     """Each reason once, with the photograph that has it first."""
     texts = []
@@ -235,10 +242,6 @@ def _each_reason(problems: Sequence[Problem]) -> str:
         more = f" and {len(others)} more for the same reason" if others else ""
         texts.append(f"{one.source} ({one.reason}){more}")
     return ", ".join(texts)
-
-
-def _elsewhere(scores: Scores, photographs: int) -> int:
-    return photographs - len(scores.per_image) - len(scores.missing) - len(scores.wrong_size)
 
 
 def _size(labels: UInt8[np.ndarray, "h w"]) -> str:

@@ -27,6 +27,9 @@ BY_CLASS = (
 )  # fmt: skip
 """Scores of a class, as :class:`ClassScore` and the JSON call them."""
 
+COUNTS = ("truth_pixels", "predicted_pixels", "photographs", "minor_pairs", "tagged_pairs", "vanished_pairs")
+"""Numbers behind them."""
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -66,14 +69,7 @@ class ClassScore:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, in percent."""
         values: dict[str, Any] = {name: percent(getattr(self, name)) for name in BY_CLASS}
-        values |= {
-            "truth_pixels": self.truth_pixels,
-            "predicted_pixels": self.predicted_pixels,
-            "photographs": self.photographs,
-            "minor_pairs": self.minor_pairs,
-            "tagged_pairs": self.tagged_pairs,
-            "vanished_pairs": self.vanished_pairs,
-        }
+        values |= {name: getattr(self, name) for name in COUNTS}
         return values | _intervals(self.intervals)
 
 
@@ -149,19 +145,13 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: scores in percent, rounded to 4 decimals, NaN as ``None``."""
-        values = self.whole_json()
+        values = {**self.whole_json(), "images": len(self.per_image)}
+        for name in ("minor_pairs", "tagged_pairs", "minor_photographs", "tagged_photographs"):
+            values[name] = getattr(self, name)
+        for name in ("missing", "extra", "wrong_size"):
+            names = getattr(self, name)
+            values |= {name: len(names), f"{name}_first": list(names[:_NAMED])}
         values |= {
-            "images": len(self.per_image),
-            "minor_pairs": self.minor_pairs,
-            "tagged_pairs": self.tagged_pairs,
-            "minor_photographs": self.minor_photographs,
-            "tagged_photographs": self.tagged_photographs,
-            "missing": len(self.missing),
-            "missing_first": list(self.missing[:_NAMED]),
-            "extra": len(self.extra),
-            "extra_first": list(self.extra[:_NAMED]),
-            "wrong_size": len(self.wrong_size),
-            "wrong_size_first": list(self.wrong_size[:_NAMED]),
             "left_out_elsewhere": self.elsewhere,
             "without_truth": self.without_truth,
             "confused": [[one.truth, one.predicted, one.pixels] for one in self.confused[:_NAMED]],
@@ -180,6 +170,15 @@ class Scores:
 def percent(fraction: float) -> float | None:
     """In percent, to four decimals; NaN, which JSON lacks, as None."""
     return None if math.isnan(fraction) else round(100.0 * fraction, 4)
+
+
+def share(part: float | int, whole: float | int) -> float:
+    """Return a share; NaN of nothing.
+
+    >>> share(1, 4)
+    0.25
+    """
+    return part / whole if whole else math.nan
 
 
 def _intervals(intervals: Mapping[str, Interval]) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class Tally:
             self._bootstrap.add(sums)
         self._images.append(ImageScore(sample.name, image_miou(counts)))
 
+    @property
+    def photographs(self) -> int:
+        """How many were added."""
+        return len(self._images)
+
     def resampled(self) -> Measures | None:
         """The scores of each resampling, if there are any."""
         return None if self._bootstrap is None else self._bootstrap.measures()

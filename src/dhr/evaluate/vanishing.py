@@ -1,6 +1,5 @@
 """Counts which classes vanish from masks, and beside which others."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
 from dhr.data.samples import VOID, ClassTable
+from dhr.evaluate.scores import percent, share
 from dhr.ops.adjacency import Regions
 
 LOW_RECALL = 0.1
@@ -32,8 +32,8 @@ class Rate:
             "appearances": self.appearances,
             "vanished": self.vanished,
             "low": self.low,
-            "vanished_percent": _percent(self.vanished, self.appearances),
-            "low_percent": _percent(self.low, self.appearances),
+            "vanished_percent": percent(share(self.vanished, self.appearances)),
+            "low_percent": percent(share(self.low, self.appearances)),
         }
 
 
@@ -122,16 +122,3 @@ class Vanishing:
 
 def _rate(counts: Int64[np.ndarray, "3"]) -> Rate:
     return Rate(*(int(value) for value in counts))
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return round(100 * part / whole, 4) if whole else None
-
-
-def rate_percent(part: int, whole: int) -> float:
-    """A share, 0..1, NaN of nothing.
-
-    >>> rate_percent(1, 4)
-    0.25
-    """
-    return part / whole if whole else math.nan

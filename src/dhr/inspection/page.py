@@ -17,7 +17,7 @@ from dhr.report.card import figure
 from dhr.report.charts import bar, swatch
 from dhr.report.matrix import draw_matrix
 from dhr.report.panels import data_uri
-from dhr.report.shell import document, tile_row, tools
+from dhr.report.shell import document, encoded, tile_row, tools
 from dhr.report.text import DASH, named, percent, safe
 from dhr.words import counted
 
@@ -50,13 +50,9 @@ def write_page(path: Path, found: Inspection, title: str, facts: Mapping[str, st
         + _duplicates(found)
     )
     shown = "".join(f"<span>{safe(label)} <b>{safe(value)}</b></span>" for label, value in facts.items())
-    bare = len(_encoded(document("dhr inspect", title, shown, head))) + 2000  # what is said of pictures left out
+    bare = len(encoded(document("dhr inspect", title, shown, head))) + 2000  # what is said of pictures left out
     body = head + _pictures(found, colours, budget - bare)
-    write_output(path, lambda file: file.write(_encoded(document("dhr inspect", title, shown, body))))
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a file name on Linux need not be valid Unicode
+    write_output(path, lambda file: file.write(encoded(document("dhr inspect", title, shown, body))))
 
 
 def _section(title: str, content: str, small: str = "") -> str:
@@ -248,12 +244,12 @@ def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int)
     cards, left = list[str](), 0
     for one in sorted(found.classes, key=lambda one: (one.photographs, one.id)):
         card = _card(one, found, colours)
-        if card and (left or len(_encoded(card)) > room):
+        if card and (left or len(encoded(card)) > room):
             left += 1
         elif card:
-            room -= len(_encoded(card))
+            room -= len(encoded(card))
             cards.append(card)
-    note = f" {counted(left, 'class')} left out, so that the page stays small." if left else ""
+    note = f" {counted(left, 'class', 'classes')} left out, so that the page stays small." if left else ""
     return (
         '<section><h2>Photographs</h2><p class="lead">A few of each class, the rarest class first'
         f"{', with the ground truth beside them' if found.read_ground_truth else ''}.{note}</p>"

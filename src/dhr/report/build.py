@@ -15,6 +15,7 @@ from dhr.records.run import read_run_leniently
 from dhr.report.card import Look, card
 from dhr.report.page import Overview, page
 from dhr.report.records import Item, read_items
+from dhr.report.shell import encoded
 
 BUDGET = 20_000_000
 """Largest size of a report, bytes."""
@@ -70,10 +71,10 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
     )
     look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
     # Bytes without a row, with the longest sentence about how many are shown.
-    bare = max(len(_encoded(page(overview, [], shown))) for shown in (census.finished, census.finished - 1))
+    bare = max(len(encoded(page(overview, [], shown))) for shown in (census.finished, census.finished - 1))
     rows = _rows(items, samples, look, budget - bare)
     path = out / "report.html"
-    write_bytes(path, _encoded(page(overview, rows, shown=len(rows))))
+    write_bytes(path, encoded(page(overview, rows, shown=len(rows))))
     return path
 
 
@@ -112,15 +113,11 @@ def _rows(items: list[Item], samples: Mapping[str, Sample], look: Look, room: in
     rows = []
     for item in items:
         row = card(item, samples[item.name], look)
-        room -= len(_encoded(row))
+        room -= len(encoded(row))
         if room < 0:  # a smaller one further down would fit, but then the page would not show the first ones
             break
         rows.append(row)
     return rows
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a file name on Linux need not be valid Unicode
 
 
 def _last(value: float) -> float:

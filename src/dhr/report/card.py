@@ -15,11 +15,11 @@ from dhr.data.images import read_mask
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.errors import DhrError
 from dhr.evaluate.run import stage_folder
-from dhr.report.charts import STAGE_TITLES, swatch
+from dhr.report.charts import swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
-from dhr.report.text import named, percent, safe
-from dhr.words import counted
+from dhr.report.text import initial, named, percent, safe
+from dhr.words import STAGE_NAMES, counted
 
 DOUBTFUL = 0.6
 """Masks of a lower quality are marked as doubtful."""
@@ -54,10 +54,10 @@ def card(item: Item, sample: Sample, look: Look) -> str:
         picture = overlay(photograph, small, look.colours, look.data.classes.background)
         figures.append(figure(picture, title, f"{title} of {item.name}: {_shown(labels, look.data.classes)}", miou))
 
-    for stage, title in STAGE_TITLES.items():
+    for stage, title in STAGE_NAMES.items():
         labels = _stage(look, stage, item.name)
         if labels is not None:
-            blend(labels, title, look.mious.get(stage, {}).get(item.name, math.nan))
+            blend(labels, initial(title), look.mious.get(stage, {}).get(item.name, math.nan))
     truth = _truth(look, sample)
     if truth is not None:
         blend(truth, "Ground truth")

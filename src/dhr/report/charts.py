@@ -7,17 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.evaluate.scores import ClassScore, Scores
-from dhr.report.text import named, percent
-
-STAGE_TITLES: Mapping[str, str] = {
-    "cam": "CAM alone",
-    "base": "Base mask",
-    "seed": "Step 1 · seed",
-    "inter": "Step 2 · inter-class",
-    "intra": "Step 3 · intra-class",
-    "mask": "Final mask",
-}
-"""Names of the stages in the page, in their order."""
+from dhr.report.text import initial, named, percent
+from dhr.words import STAGE_NAMES
 
 _OPEN = 32  # bars in sight; the rest is folded away
 
@@ -44,10 +35,10 @@ def swatch(colour: UInt8[np.ndarray, "3"]) -> str:
 def stage_chart(scores: Mapping[str, Scores]) -> str:
     """mIoU and minor IoU of every stage, in the order of the method."""
     rows = "".join(
-        f'<tr><th scope="row">{title}</th>'
+        f'<tr><th scope="row">{initial(name)}</th>'
         f"<td>{bar(scores[stage].miou)}</td><td class=num>{percent(scores[stage].miou)}</td>"
         f"<td>{bar(scores[stage].minor_iou, 'minor')}</td><td class=num>{percent(scores[stage].minor_iou)}</td></tr>"
-        for stage, title in STAGE_TITLES.items()
+        for stage, name in STAGE_NAMES.items()
         if stage in scores
     )
     return (

@@ -38,6 +38,11 @@ def document(kind: str, title: str, facts: str, body: str) -> str:
     )
 
 
+def encoded(page: str) -> bytes:
+    """Return the bytes of a page; a file name on Linux need not be valid Unicode."""
+    return page.encode("utf-8", "replace")
+
+
 def tools(list_id: str, items: str, choices: Mapping[str, tuple[str, Sequence[tuple[str, str]]]]) -> str:
     """Return a search field and ``choices`` for the elements ``items`` (a selector) within the element ``list_id``.
 

@@ -24,6 +24,15 @@ def named(value: str, limit: int = 80) -> str:
     return f'<bdi title="{safe(value, 400)}">{safe(value, limit)}</bdi>'
 
 
+def initial(name: str) -> str:
+    """Return a name with a capital, as headings and captions begin.
+
+    >>> initial("base mask"), initial("CAM")
+    ('Base mask', 'CAM')
+    """
+    return name[:1].upper() + name[1:]
+
+
 def percent(fraction: float | int, digits: int = 1) -> str:
     """A fraction as a percentage, a dash for NaN.
 

@@ -151,6 +151,34 @@ class _Contrast(nn.Module):
         return value
 
 
+def _train_codebook(
+    crops: FrozenCrops,
+    centre: Float[Tensor, " d"],
+    shared: HeadConfig,
+    config: CauseConfig,
+    checkpoint: Path,
+    progress: Progress,
+) -> Float[Tensor, "k d"]:
+    torch.manual_seed(mix(shared.seed))
+    mediator = _Codebook(config.concepts, len(centre)).to(centre.device)
+
+    def negative_modularity(features: Tensor) -> Tensor:
+        cells = drawn(features.to(centre.device), config.cells) - centre
+        return -modularity(cells, mediator.codebook, config.sharpness)
+
+    schedule = Schedule(
+        "head",
+        config.codebook_epochs,
+        shared.batch,
+        mix(shared.seed, 1),
+        "lower --cause.codebook_lr",
+        after=shared.epochs,
+    )
+    groups = [(mediator.parameters(), config.codebook_lr)]
+    fit(mediator.train(), groups, crops, negative_modularity, schedule, checkpoint, progress)
+    return mediator.codebook.detach()
+
+
 def train_cause(
     crops: FrozenCrops,
     means: Float[Tensor, "n d"],
@@ -169,36 +197,14 @@ def train_cause(
         ConfigError: the loss became NaN or infinite.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
     """
-    torch.manual_seed(mix(shared.seed))
     centre = means.mean(dim=0).to(device)
-    mediator = _Codebook(config.concepts, means.shape[1]).to(device)
-
-    def negative_modularity(features: Tensor) -> Tensor:
-        cells = drawn(features.to(device), config.cells) - centre
-        return -modularity(cells, mediator.codebook, config.sharpness)
-
-    fit(
-        mediator.train(),
-        [(mediator.parameters(), config.codebook_lr)],
-        crops,
-        negative_modularity,
-        Schedule(
-            "head",
-            config.codebook_epochs,
-            shared.batch,
-            mix(shared.seed, 1),
-            "lower --cause.codebook_lr",
-            after=shared.epochs,
-        ),
-        checkpoint.with_stem("codebook"),
-        progress,
-    )
+    codebook = _train_codebook(crops, centre, shared, config, checkpoint.with_stem("codebook"), progress)
 
     def head() -> CauseHead:
         side = crops.features(0).shape[1]
         made = CauseHead(means.shape[1], shared.code, config.hidden, side, config.concepts, shared.dropout)
         made.centre.copy_(centre)
-        made.codebook.copy_(mediator.codebook.detach())
+        made.codebook.copy_(codebook)
         return made
 
     torch.manual_seed(mix(shared.seed, 2))

@@ -12,7 +12,7 @@ from dhr.errors import ItemError
 from dhr.evaluate.masks import Mask, classes_of, masks_in
 
 
-class TruthFolder:
+class GroundTruthFolder:
     """The PNG masks of a folder; implements :class:`~dhr.data.samples.DataSet`, but for the photographs.
 
     Every class counts as a tag of every photograph: scores ask of a tag only whether the truth, too, holds the class.
