@@ -42,11 +42,12 @@ from dhr.job.models import build_models, finish
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
 from dhr.job.survey import draw_cells
-from dhr.method.base import add_background, normalise_cams, scored_labels, shares, soft_masks
+from dhr.method.base import add_background, normalise_cams, scored_labels, shares
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch, make_scene
 from dhr.method.survey import Survey, SurveyCells, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
@@ -62,21 +63,16 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "default, centring 0": {"centring": 0.0},
     "default, rounds 1": {"rounds": 1},
     "default, combine product": {"combine": "product"},
-    "default, USS only": {"uss_weight": 1.0, "uss_weight_grouped": 1.0},
-    "default, WSS only": {"uss_weight": 0.0, "uss_weight_grouped": 0.0},
-    "default, seeds never overwrite": {"overwrite": "none"},
-    "default, seeds overwrite all": {"overwrite": "all"},
+    "default, USS only": {"uss_weight": 1.0},
+    "default, WSS only": {"uss_weight": 0.0},
     "default, smallest_ratio 0": {"smallest_ratio": 0.0},
-    "default, pooling majority": {"pooling": "majority"},
 }
 BACKGROUNDS: dict[str, dict[str, Any]] = {
-    "default, background 0.3": {"background": "threshold", "background_threshold": 0.3},
-    "default, background power 4": {"background": "power"},
+    "default, background 0.3": {"background_level": 0.3},
 }
 CURVES: dict[str, tuple[Any, ...]] = {
     "eps": (0.05, 0.1, 0.2, 0.4),
     "tau": (0.6, 0.7, 0.8, 0.9),
-    "strength": (0.05, 0.2, 1.0, 5.0),
     "rounds": (1, 2, 4, 8),
     "survey": (0.3, 0.6, 0.8, 1.0),
     "survey_rounds": (1, 3, 10, 20),
@@ -122,7 +118,7 @@ def activation(view: View) -> tuple[Tensor, Tensor]:
     valid = torch.ones(1, view.maps.cams.shape[1], dtype=torch.bool)
     grid = (view.maps.uss.shape[-2], view.maps.uss.shape[-1])
     maps = normalise_cams(resize(view.maps.cams, grid), valid)
-    return add_background(maps, valid, DEFAULT) if view.background else (maps, valid)
+    return add_background(maps, valid, DEFAULT.background_level) if view.background else (maps, valid)
 
 
 def corrected(view: View, scores: Tensor, kind: str, config: RunConfig) -> Tensor:
@@ -142,9 +138,8 @@ def uss_alone(view: View, config: RunConfig) -> Tensor:
     """Cosines with the USS centroids of the base mask, without any transport (Eq. 3 without f_OT)."""
     maps, valid = activation(view)
     base = scored_labels(corrected(view, maps, config.boundary.base, config), valid)
-    grid = (maps.shape[-2], maps.shape[-1])
-    masks = soft_masks(base, maps.shape[1], grid, maps.dtype).flatten(2)
-    return centroid_heatmaps(Features.of(view.maps.uss), masks).scores.view_as(maps)
+    scene, _ = make_scene(Batch(maps, view.maps.uss, view.maps.wss), DEFAULT)
+    return centroid_heatmaps(Features.of(view.maps.uss), scene.cells(base)).scores.view_as(maps)
 
 
 def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
@@ -154,10 +149,10 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
     def run(view: View) -> tuple[Tensor, Tensor | None]:
         maps = view.maps
         weighed, said = view.survey(method)
-        result = rebalance(
-            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=weighed,
-            survey=said, boundary=boundary,
+        batch = Batch(
+            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, survey=said
         )  # fmt: skip
+        result = rebalance(batch, weighed, boundary)
         return result.joined, result.quality
 
     return run
@@ -226,7 +221,7 @@ class Cache:
 
     def _survey(self, method: MethodConfig) -> Survey:
         """The survey by these settings, fitted once."""
-        key = (method.survey, method.survey_rounds, method.survey_shrinkage, method.survey_sharpness)
+        key = (method.survey, method.survey_rounds)
         if key not in self._surveys:
             self._surveys[key] = fit_survey(
                 self._cells, len(self._data.classes.names), method, progress=progress("discriminants")
@@ -236,8 +231,8 @@ class Cache:
     def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None]:
         if not method.survey > 0:
             return method, None
-        config, survey = replace(self._config, method=method), self._survey(method)
-        return survey.weighed(method), surveyed(survey, maps, self._data.classes, sample, config)
+        survey = self._survey(method)
+        return survey.weighed(method), surveyed(survey, maps, self._data.classes, sample)
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"
@@ -371,7 +366,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--methods", nargs="*", help="rows to score; all without it")
     parser.add_argument("--boundaries", nargs="*", default=BOUNDARIES_SCORED, choices=BOUNDARIES_SCORED)
-    parser.add_argument("--no_curves", action="store_true")
+    parser.add_argument("--no-curves", action="store_true")
     options = parser.parse_args()
 
     call = ["run", "--data", str(options.data), "--out", str(options.cache), "--config", str(options.config)]

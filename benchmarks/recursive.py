@@ -50,7 +50,7 @@ def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
             maps = torch.from_numpy(file["cams"]).float().unsqueeze(0)
         rgb = data.read_image(sample)
         if data.classes.background:
-            maps, _ = add_background(maps, torch.ones(maps.shape[:2], dtype=torch.bool), config.method)
+            maps, _ = add_background(maps, torch.ones(maps.shape[:2], dtype=torch.bool), config.method.background_level)
         image = torch.from_numpy(rgb).permute(2, 0, 1).unsqueeze(0) / 255
         scores = resize(maps, (rgb.shape[0], rgb.shape[1]))
         fine: Tensor = BOUNDARIES["crf"](config.boundary, Guide(image, None))(image, scores)

@@ -16,13 +16,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from common import commit, machine
+from probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 from rich.console import Console
 
 from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
 from dhr.data.folder import FolderDataSet
 from dhr.data.transforms import working_image
-from dhr.evaluate.probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 from dhr.features.compute import uss_maps
 from dhr.files import write_json
 from dhr.job.settings import RunConfig

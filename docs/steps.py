@@ -21,8 +21,9 @@ from dhr.job.models import build_models
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.method.heatmaps import Features, centroid_heatmaps
+from dhr.method.marginal import class_marginal
 from dhr.method.rebalance import rebalance
-from dhr.method.seeds import class_marginal
+from dhr.method.scene import Batch
 from dhr.ops.transport import transport
 from dhr.ops.upsample import resize
 from dhr.types import Rebalanced
@@ -102,9 +103,8 @@ def draw(maps: Maps, painter: Painter, out: Path, config: RunConfig) -> None:
     def made(preset: str = "default", rounds: int | None = None) -> Rebalanced:
         settings = PRESETS[preset]
         changed = {**vars(settings), "rounds": rounds or settings.rounds}
-        return rebalance(
-            maps.cams, maps.uss, maps.wss, maps.image, config=type(settings)(**changed), boundary=config.boundary
-        )
+        batch = Batch(maps.cams, maps.uss, maps.wss, maps.image)
+        return rebalance(batch, type(settings)(**changed), config.boundary)
 
     ours, paper = made(), made("paper")
     grid = ours.activation.shape[-2:]

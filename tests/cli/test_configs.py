@@ -24,7 +24,7 @@ SMALL = (
 )
 JOINT = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
-    *("--classifier.epochs", "1", "--classifier.batch", "2", "--classifier.crop", "32", "--boundary.seed", "none"),
+    *("--classifier.epochs", "1", "--classifier.batch", "2", "--classifier.crop", "32"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
     *("--student.width", "8", "--student.low_level", "4"),
     *("--student_training.boundary", "none", "--student_training.start", "0.0"),

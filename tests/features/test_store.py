@@ -249,15 +249,12 @@ def test_a_file_of_ones_own_holds_the_same(tmp_path: Path) -> None:
     assert torch.equal(first.unpacked(CPU), second.unpacked(CPU))
 
 
-@pytest.mark.parametrize("upsample", ["none", "bilateral"])
 @pytest.mark.parametrize("window", [0, 32])
-def test_settings_of_views_reach_the_model(window: int, upsample: str) -> None:
+def test_settings_of_views_reach_the_model(window: int) -> None:
     network = Network()
-    config = replace(CONFIG, window=window, upsample=upsample)
+    config = replace(CONFIG, window=window)
     sizes = []
     network.register_forward_pre_hook(lambda module, given: sizes.append(tuple(given[0].shape[-2:])))
     found = uss_maps(image(size=(64, 80)), network, config, 4)
     assert found.shape == (1, 5, 16, 20)
     assert max(max(size) for size in sizes) == (32 if window else 80)
-    plain = uss_maps(image(size=(64, 80)), network, replace(config, upsample="none"), 4)
-    assert torch.equal(found, plain) == (upsample == "none")

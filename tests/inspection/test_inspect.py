@@ -85,7 +85,7 @@ def test_counts_are_those_of_a_slow_count(tmp_path: Path) -> None:
         for other in found.classes:
             assert found.together[one.id, other.id] == sum({one.id, other.id} <= set(own) for own in tags)
     assert sum(found.tags.values()) == found.photographs == 12
-    assert found.sizes == {(32, 40): 12} and found.listed_truth == found.read_truth == 12
+    assert found.sizes == {(32, 40): 12} and found.listed_truth == found.read_ground_truth == 12
     assert not found.problems and not found.duplicates
 
 

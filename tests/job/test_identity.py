@@ -27,7 +27,7 @@ from dhr.train.student_file import write_student
 STUDENT = (
     *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "2"),
     *("--student_training.batch", "2", "--student_training.crop", "32"),
-    *("--student_training.boundary", "none", "--boundary.seed", "none"),
+    *("--student_training.boundary", "none"),
     *("--student_training.look_every", "1", "--student_training.log_every", "1"),
 )
 

@@ -26,7 +26,6 @@ STUDENT = (
     *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
     *("--student_training.log_every", "1", "--student_training.save_every", "3"),
     *("--student_training.look_every", "3", "--student_training.boundary", "none"),
-    *("--boundary.seed", "none"),
 )
 
 

@@ -70,7 +70,7 @@ def test_run_json_says_what_was_done(finished: Any) -> None:
     table = FolderDataSet(finished.data).classes
     assert (record["classes"], record["background"]) == (list(table.names), table.background)
     assert record["settings"]["wss"]["backbone"] == "test_resnet"
-    assert record["settings"]["train"]["epochs"] == 2
+    assert record["settings"]["classifier"]["epochs"] == 2
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert {"python", "torch", "torchvision", "timm", "numpy", "pillow"} <= set(record["versions"])
     assert [stage["name"] for stage in record["stages"]] == ["models", "scan", "classifier", "survey", "masks"]
@@ -101,7 +101,7 @@ def test_a_background_class_is_in_masks_with_the_tags_only(fresh: Any, dhr: Any,
     names = ["background", *sorted({tag for _, tag in kept})]
     (fresh.data / "tags.csv").write_text("image,tags\n" + "".join(f"{name},{tag}\n" for name, tag in kept))
     (fresh.data / "classes.txt").write_text("\n".join(names))
-    assert dhr(fresh.run("--method.background", "threshold", "--method.background_threshold", "0.6")).code == 0
+    assert dhr(fresh.run("--method.background_level", "0.6")).code == 0
     for name, tag in kept:
         found = set(np.unique(labels(fresh.out / "masks" / name)).tolist())
         assert 0 in found and found <= {0, names.index(tag)}

@@ -27,7 +27,7 @@ TINY = (
     *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
     *("--student_training.lr", "1e-3", "--student_training.start", "0.34"),
     *("--student_training.log_every", "1", "--student_training.boundary", "none"),
-    *("--student_training.save_every", "1", "--student_training.look_every", "3", "--boundary.seed", "none"),
+    *("--student_training.save_every", "1", "--student_training.look_every", "3"),
 )
 KILLS = 24
 """Moments for each number of workers."""

@@ -24,7 +24,7 @@ TINY = (
     *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
     *("--student_training.start", "0.5", "--student_training.steps", "4"),
     *("--student_training.log_every", "1", "--student_training.save_every", "1"),
-    *("--student_training.look_every", "0", "--student_training.boundary", "none", "--boundary.seed", "none"),
+    *("--student_training.look_every", "0", "--student_training.boundary", "none"),
 )
 CUT_SHORT = 3
 """The step whose checkpoint finds the disk full."""

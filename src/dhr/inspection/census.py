@@ -65,7 +65,7 @@ class Inspection:
     read_ground_truth: int
     """Those of them whose ground truth can be read."""
     void: float
-    """Share of ground truth pixels that are void, 0..1; NaN without ground truth."""
+    """Share of ground-truth pixels that are void, 0..1; NaN without ground truth."""
     duplicates: tuple[Duplicates, ...]
     problems: tuple[Problem, ...]
     """Whatever is broken: what the listing left out, photographs and ground truth that cannot be read."""
@@ -119,7 +119,7 @@ def _truth_json(one: ClassCensus) -> dict[str, int]:
 
 
 def inspect_data(data: DataSet, progress: Progress = silent, workers: int | None = None) -> Inspection:
-    """Read every photograph and every ground truth mask once.
+    """Read every photograph and every ground-truth mask once.
 
     Of a photograph its name, size and digest stay in memory, and the pictures of a few; the rest does not grow with
     their number. The result does not depend on ``workers``, the number of threads.

@@ -11,7 +11,7 @@ _MOST = 4  # of a class
 
 
 def chosen(samples: Sequence[Sample], classes: int) -> dict[int, tuple[str, ...]]:
-    """Names of photographs by class id.
+    """Choose photographs; return their names by class id.
 
     >>> samples = [Sample(name, name, tags, False) for name, tags in (("a", (0, 1)), ("b", (0,)), ("c", (1,)))]
     >>> chosen(samples, 2)

@@ -23,6 +23,7 @@ from dhr.job.models import Models
 from dhr.job.negatives import background_alone
 from dhr.job.settings import RunConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch
 from dhr.method.survey import Survey, agreed, survey_features
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.types import Rebalanced
@@ -108,7 +109,7 @@ class MaskMaker:
             height, width = working_image(rgb, config.image.long_side).shape[-2:]
             return background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
         maps = see(rgb, sample, self.models, config)
-        return rebalance(
+        batch = Batch(
             maps.cams,
             maps.uss,
             maps.wss,
@@ -116,10 +117,9 @@ class MaskMaker:
             edges=maps.edges,
             background=classes.background,
             prior=photograph_prior(classes, sample, config.method.prior, device),
-            survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-            config=config.method if survey is None else survey.weighed(config.method),
-            boundary=config.boundary,
+            survey=None if survey is None else surveyed(survey, maps, classes, sample),
         )
+        return rebalance(batch, config.method if survey is None else survey.weighed(config.method), config.boundary)
 
     def _write_stages(self, made: "_Made") -> None:
         """Write the masks of the steps in between, and the CAMs."""
@@ -199,14 +199,12 @@ def photograph_prior(
     return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
 
 
-def surveyed(
-    survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
-) -> Float[Tensor, "1 k u v"]:
+def surveyed(survey: Survey, maps: Maps, classes: ClassTable, sample: Sample) -> Float[Tensor, "1 k u v"]:
     """Shares of the classes by what other photographs say: the survey's, and the student's if there is one."""
     ids = torch.tensor([class_ids(classes, sample)], device=maps.uss.device)
     valid = torch.ones_like(ids, dtype=torch.bool)
     grid = (maps.uss.shape[-2], maps.uss.shape[-1])
-    said = survey.shares(survey_features(maps.uss), ids, valid, config.method)
+    said = survey.shares(survey_features(maps.uss), ids, valid)
     if maps.probabilities is not None:
         said = agreed(said, resize(maps.probabilities, grid).flatten(2))
     return said.view(1, -1, *grid)

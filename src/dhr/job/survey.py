@@ -16,6 +16,7 @@ from dhr.job.masks import Maps, photograph_prior, see
 from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch
 from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.parsing import as_number
@@ -121,11 +122,11 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
 def draw_cells(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, most: int) -> SurveyCells:
     """At most so many cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
     background = classes.background
-    result = rebalance(
-        maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background,
-        prior=photograph_prior(classes, sample, config.method.prior, maps.cams.device),
-        config=config.method, boundary=replace(config.boundary, kind="none"),
+    prior = photograph_prior(classes, sample, config.method.prior, maps.cams.device)
+    batch = Batch(
+        maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background, prior=prior
     )  # fmt: skip
+    result = rebalance(batch, config.method, replace(config.boundary, kind="none"))
     features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
     if most < features.shape[1]:

@@ -24,7 +24,7 @@ _ROWS = 1000  # photographs in a page, however small they are: nobody looks at m
 
 
 def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None = None, budget: int = BUDGET) -> Path:
-    """Write ``out/report.html``: one page without links to anything outside, at most ``budget`` bytes.
+    """Write ``out/report.html``: one page that loads nothing from outside, at most ``budget`` bytes.
 
     It holds what ``run.json`` and ``items/`` say, and a row of pictures for each photograph of ``data`` that has a
     record, the least certain first, as many as the budget allows; the page says how many it left out. Stages, heat maps

@@ -175,7 +175,7 @@ def _share(ratio: float) -> str:
 
 
 def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str:
-    """Heat maps, the classes in danger first: those that vanished, then the smallest."""
+    """Return heat maps, the classes in danger first: those that vanished, then the smallest."""
     pairs = _stored_cams(look.out / "cams" / f"{item.name}.npz", look.data.classes)
     pairs.sort(key=lambda pair: (pair[0] not in item.vanished, item.ratios.get(pair[0], 0.0)))
     small = thumbnail(photograph, _CAM_SIDE)

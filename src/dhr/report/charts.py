@@ -14,7 +14,7 @@ _OPEN = 32  # bars in sight; the rest is folded away
 
 
 def bar(fraction: float | int, kind: str = "main", mark: float | int = float("nan")) -> str:
-    """An SVG bar that fills ``fraction``, 0..1, of its width (NaN: none), with a vertical ``mark`` (NaN: none)."""
+    """Return an SVG bar that fills ``fraction``, 0..1, with a vertical ``mark``; NaN leaves either out."""
     width = 0.0 if math.isnan(fraction) else 100 * min(max(fraction, 0.0), 1.0)
     line = (
         ""
@@ -28,12 +28,12 @@ def bar(fraction: float | int, kind: str = "main", mark: float | int = float("na
 
 
 def swatch(colour: UInt8[np.ndarray, "3"]) -> str:
-    """A square of a class's colour."""
+    """Return a square of a class's colour."""
     return f'<i class="swatch" style="background:#{bytes(colour).hex()}"></i>'
 
 
 def stage_chart(scores: Mapping[str, Scores]) -> str:
-    """mIoU and minor IoU of every stage, in the order of the method."""
+    """Return mIoU and minor IoU of every stage, in the order of the method."""
     rows = "".join(
         f'<tr><th scope="row">{initial(name)}</th>'
         f"<td>{bar(scores[stage].miou)}</td><td class=num>{percent(scores[stage].miou)}</td>"
@@ -50,7 +50,7 @@ def stage_chart(scores: Mapping[str, Scores]) -> str:
 
 
 def class_chart(scores: Scores, reference: Scores | None, colours: UInt8[np.ndarray, "256 3"]) -> str:
-    """IoU of every class of the ground truth, worst first, with a mark where ``reference`` (an earlier stage) was.
+    """Return the IoU of every class of the ground truth, worst first, marked with ``reference``, an earlier stage.
 
     Classes that are not in the ground truth follow as a sentence.
     """

@@ -24,7 +24,7 @@ def draw_matrix(
     title: str,
     note: str,
 ) -> Image.Image:
-    """Cells of ``values`` 0..1, in percent; 0 and NaN are empty. Row and column i bear ``names[i]``.
+    """Draw cells of ``values`` 0..1, in percent; 0 and NaN are empty. Row and column i bear ``names[i]``.
 
     With ``groups``, whose members must stand together, a line parts each from the next.
     """
@@ -80,7 +80,7 @@ def write_picture(path: Path, image: Image.Image) -> None:
 def _upright(
     image: Image.Image, text: str, at: tuple[int, int], font: "ImageFont.FreeTypeFont | ImageFont.ImageFont"
 ) -> None:
-    """Text that reads from below, centred on ``at`` and ending there."""
+    """Write text that reads from below, centred on ``at`` and ending there."""
     box = font.getbbox(text)
     tile = Image.new("RGB", (max(1, round(box[2]) + 2), max(1, round(box[3]) + 2)), _BACK)
     ImageDraw.Draw(tile).text((0, 0), text, _INK, font)

@@ -46,7 +46,7 @@ class Overview:
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
-    """The whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
+    """Return the whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
     facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in _facts(view.run))
     first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
     sections = (
@@ -60,7 +60,7 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
 
 
 def _facts(run: RunRecord) -> list[tuple[str, str]]:
-    """Label and value of what identifies the run."""
+    """Return labels and values that identify the run."""
     values = {"preset": run.preset, "seed": run.seed, "device": run.device, "version": run.dhr}
     return [(label, str(value)) for label, value in values.items() if value is not None]
 

@@ -44,7 +44,7 @@ def thumbnail(image: UInt8[np.ndarray, "h w 3"], side: int = SIDE) -> UInt8[np.n
 
 
 def shrunk(height: int, width: int, side: int = SIDE) -> tuple[int, int]:
-    """Height and width, at least 1, with the longest at most ``side`` and the same ratio."""
+    """Return height and width, at least 1, with the longest at most ``side`` and the same ratio."""
     scale = min(1.0, side / max(height, width, 1))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -58,7 +58,7 @@ def shrink_labels(labels: UInt8[np.ndarray, "h w"], height: int, width: int) -> 
 
 
 def contours(labels: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels whose right or lower neighbour has another label: lines of one pixel.
+    """Return the pixels whose right or lower neighbour has another label: lines of one pixel.
 
     >>> contours(np.array([[1, 1, 2, 2]], dtype=np.uint8)).tolist()
     [[False, True, False, False]]
@@ -104,13 +104,13 @@ def heat_map(photograph: UInt8[np.ndarray, "h w 3"], cam: Float[np.ndarray, "h2 
 
 
 def heat_colours(values: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 3"]:
-    """RGB, 0..255, of values in 0..1: black to yellow."""
+    """Return RGB, 0..255, for values in 0..1: black to yellow."""
     stops = np.linspace(0, 1, len(_HEAT))
     return np.stack([np.interp(values, stops, channel) for channel in _HEAT.T], axis=-1)
 
 
 def data_uri(picture: UInt8[np.ndarray, "h w 3"]) -> str:
-    """The picture as a ``data:`` URI, PNG or JPEG, whichever is smaller."""
+    """Return the picture as a ``data:`` URI, PNG or JPEG, whichever is smaller."""
     image = Image.fromarray(picture)
     best: tuple[str, bytes] | None = None
     for kind, options in (("jpeg", {"quality": _QUALITY}), ("png", {"compress_level": 6})):

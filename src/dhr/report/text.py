@@ -20,7 +20,7 @@ def safe(value: str, limit: int = 80) -> str:
 
 
 def named(value: str, limit: int = 80) -> str:
-    """A name from outside as an element: its writing direction stays inside, its full text is the tooltip."""
+    """Return a name as an element: its writing direction stays inside, its full text is the tooltip."""
     return f'<bdi title="{safe(value, 400)}">{safe(value, limit)}</bdi>'
 
 
@@ -34,7 +34,7 @@ def initial(name: str) -> str:
 
 
 def percent(fraction: float | int, digits: int = 1) -> str:
-    """A fraction as a percentage, a dash for NaN.
+    """Return a fraction as a percentage, a dash for NaN.
 
     >>> percent(0.1234), percent(float("nan")) == DASH
     ('12.3\u2009%', True)
@@ -43,7 +43,7 @@ def percent(fraction: float | int, digits: int = 1) -> str:
 
 
 def duration(seconds: float | int) -> str:
-    """Seconds for a reader, a dash for NaN.
+    """Return seconds for a reader, a dash for NaN.
 
     >>> duration(3.21), duration(75), duration(7260)
     ('3.2 s', '1 min 15 s', '2 h 1 min')
@@ -57,7 +57,7 @@ def duration(seconds: float | int) -> str:
 
 
 def memory(megabytes: float | int) -> str:
-    """Megabytes for a reader, a dash for NaN.
+    """Return megabytes for a reader, a dash for NaN.
 
     >>> memory(512.4), memory(2048)
     ('512 MB', '2.0 GB')

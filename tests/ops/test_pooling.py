@@ -1,4 +1,4 @@
-"""Class-level average pooling against a loop."""
+"""Class-level average pooling against a loop, and areas of cells."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dhr.ops.prototypes import area_average, class_average_pooling
+from dhr.ops.centroids import class_average_pooling
 from dhr.ops.similarity import feature_norms
+from dhr.ops.upsample import area_average
 
 Case = tuple[Tensor, Tensor]
 

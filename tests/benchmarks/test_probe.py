@@ -1,9 +1,14 @@
 """Probes: what they find where features are classes, and where they are not."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import torch
 
-from dhr.evaluate.probe import (
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from probe import (
     cluster_centres,
     cluster_probe,
     drawn_cells,
