@@ -47,7 +47,7 @@ def test_who_vanishes_in_whose_company(masks: Path, dhr: Any, tmp_path: Path) ->
     write_mask(pred / "ride.png", strip((15, 44), (0, 60)))  # the horse is gone
     write_mask(pred / "pets.png", strip((8, 10), (0, 9), (12, 1), (0, 80)))  # a tenth of the dog is left
     write_mask(pred / "bird.png", strip((0, 60), (3, 40)))
-    assert dhr(["adjacency", "--truth", masks, "--pred", pred, "--json", tmp_path / "a.json"]).code == 0
+    assert dhr(["adjacency", "--truth", masks, "--masks", pred, "--json", tmp_path / "a.json"]).code == 0
     found = json.loads((tmp_path / "a.json").read_text())["vanishing"]
     assert (found["alone"]["appearances"], found["alone"]["vanished"]) == (1, 0)
     assert (found["touching"]["appearances"], found["touching"]["vanished"], found["touching"]["low"]) == (4, 1, 1)
@@ -75,7 +75,7 @@ def _supers(folder: Path) -> Path:
 
 def test_a_missing_prediction_is_named(masks: Path, dhr: Any, tmp_path: Path) -> None:
     write_mask(tmp_path / "pred" / "bird.png", strip((3, 100)))
-    ended = dhr(["adjacency", "--truth", masks, "--pred", tmp_path / "pred"])
+    ended = dhr(["adjacency", "--truth", masks, "--masks", tmp_path / "pred"])
     assert ended.code == 1 and "ride.png" in ended.out
 
 
@@ -88,7 +88,7 @@ def test_a_missing_prediction_is_named(masks: Path, dhr: Any, tmp_path: Path) ->
         (("--truth", "{masks}", "--groups", "animals"), "animals"),
         (("--truth", "{masks}", "--region", "half"), "half"),
         (("--truth", "{masks}", "--contact", "0"), "contact"),
-        (("--truth", "{masks}", "--pred", "nowhere"), "nowhere"),
+        (("--truth", "{masks}", "--masks", "nowhere"), "nowhere"),
         (("--truth", "{masks}", "--split", "val"), "--data"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Old names of settings, each with the new one or what to do without it."""
+"""Old names of settings, options and commands, each with the new one or what to do without it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +29,10 @@ GONE = {
     "method.uss_weight_grouped": "method.uss_weight holds for all classes",
 }
 """Settings that were removed, and why."""
+OPTIONS = {"--pred": "--masks"}
+"""Options of the command line that have another name."""
+COMMANDS = {"uss": "train-head"}
+"""Commands that have another name."""
 
 
 def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
@@ -51,21 +55,31 @@ def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
     dhr.errors.ConfigError: --config: a.yaml: the setting boundary.seed is now called boundary.base; rename it
     """
     for name, value in settings.items():
-        _refuse(name, isinstance(value, Mapping), f"{place}: the setting ", "")
-        for inner in _flat(value, name):
-            _refuse(inner, False, f"{place}: the setting ", "")
+        for inner in (str(name), *_flat(value, str(name))):
+            is_group = inner == name and isinstance(value, Mapping) and inner in PATHS
+            if (new := None if is_group else _new_name(inner)) is not None:
+                raise ConfigError(f"{place}: the setting {inner} is now called {new}; rename it")
+            if inner in GONE:
+                raise ConfigError(f"{place}: the setting {inner} was removed: {GONE[inner]}; leave it out")
 
 
-def refuse_old_options(arguments: list[str]) -> None:
-    """Refuse options of the command line that have an old name or were removed.
+def old_option(name: str) -> str | None:
+    """Say what became of an option, if ``name`` is an old one.
 
-    Raises:
-        ConfigError: one was; the message holds the new name, or says that it is gone.
+    >>> old_option("--joint.new_lr"), old_option("--seed")
+    ('--joint.new_lr is now called --student-training.new-lr; rename it', None)
     """
-    for argument in arguments:
-        name, _, _ = argument.partition("=")
-        if name.startswith("--"):
-            _refuse(name[2:], "." not in name and name[2:] in GROUPS, "", "--")
+    setting = name.removeprefix("--").replace("-", "_")
+    new = _new_name(setting)
+    option = f"--{new.replace('_', '-')}" if new else OPTIONS.get(name)
+    if option is not None:
+        return f"{name} is now called {option}; rename it"
+    return f"{name} was removed: {GONE[setting]}; leave it out" if setting in GONE else None
+
+
+def _new_name(name: str) -> str | None:
+    group, dot, rest = name.partition(".")
+    return f"{GROUPS[group]}{dot}{rest}" if group in GROUPS else PATHS.get(name)
 
 
 def _flat(value: Any, name: str) -> list[str]:
@@ -73,14 +87,3 @@ def _flat(value: Any, name: str) -> list[str]:
     if not isinstance(value, Mapping):
         return []
     return [path for key, inner in value.items() for path in (f"{name}.{key}", *_flat(inner, f"{name}.{key}"))]
-
-
-def _refuse(name: str, is_group: bool, before: str, dashes: str) -> None:
-    group, dot, rest = name.partition(".")
-    new = None if is_group else PATHS.get(name)
-    if group in GROUPS and (dot or not dashes):
-        new = f"{GROUPS[group]}{dot}{rest}"
-    if new is not None:
-        raise ConfigError(f"{before}{dashes}{name} is now called {dashes}{new}; rename it")
-    if name in GONE:
-        raise ConfigError(f"{before}{dashes}{name} was removed: {GONE[name]}; leave it out")

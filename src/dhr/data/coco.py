@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import read_record, recorded
+from dhr.data.class_names import class_of
+from dhr.data.class_record import read_record, recorded_table
 from dhr.data.classes import enumeration
 from dhr.data.coco_content import CocoContent, Image, read_coco_content
 from dhr.data.coco_files import CocoFile, coco_files
@@ -78,11 +78,8 @@ def _table(contents: Sequence[CocoContent], notes: list[str]) -> ClassTable:
                 f"{content.path}: its categories are not those of {first.path.name}; open one split at a time"
             )
     names = [class_of(first.names[one]) for one in order]
-    if (record := recorded(first.record, names)) is not None:
-        order = [order[names.index(name)] for name in record[0]]
-        table = table_of(record[0], first.path, record[1])
-    else:
-        table = table_of(names, first.path)
+    table = recorded_table(first.record, names, first.path)
+    order = [order[names.index(name)] for name in table.names if name in names]
     coco = benchmark("coco")
     if coco.categories == (0, *order) and table.names == coco.classes.names:
         return coco.classes

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from dhr.data.background import is_background
-from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import read_record, recorded
+from dhr.data.class_names import class_of
+from dhr.data.class_record import read_record, recorded_table
 from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
 from dhr.data.image_files import MAX_PIXELS
@@ -170,8 +170,7 @@ def _classes(root: Path, record: dict[str, Any], labels: Sequence[str]) -> Class
     if isinstance(noted, list):  # some formats lose classes that are in no mask
         noted = [class_of(name) for name in noted if isinstance(name, str) and not is_background(name)]
         given = list(dict.fromkeys([*noted, *given]))
-    order = recorded(record, given)
-    return table_of(given, root) if order is None else table_of(order[0], root, order[1])
+    return recorded_table(record, given, root)
 
 
 class _Maker:

@@ -148,7 +148,7 @@ class StoredDataSet:
             elif reason is None and tagged.unread is not None:
                 unread.append(tagged.unread)
                 if not draft.ignore_unknown:
-                    reason = f"{tagged.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
+                    reason = f"{tagged.unread} is not read; remove it, or ignore all such things with --ignore-unknown"
             if reason is None and not tagged.tags and not classes.background:
                 reason = UNTAGGED
             source = printable(str(one.image))

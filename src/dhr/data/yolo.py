@@ -10,8 +10,8 @@ from typing import Any
 
 from dhr.data.background import is_background
 from dhr.data.class_list import names_in
-from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import RECORD, recorded
+from dhr.data.class_names import class_of
+from dhr.data.class_record import RECORD, recorded_table
 from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import key_of, list_files, mask_key, name_of, printable
@@ -103,8 +103,7 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
         )
     order = {number: class_of(names[number]) for number in sorted(names)}
     given = [name for name in order.values() if not is_background(name)]
-    record = recorded(described.get(RECORD), given)
-    table = table_of(given, path) if record is None else table_of(record[0], path, record[1])
+    table = recorded_table(described.get(RECORD), given, path)
     places = {name: place for place, name in enumerate(table.names)}
     if table.background:
         places |= {name: 0 for name in order.values() if is_background(name)}

@@ -28,16 +28,16 @@ class UssConfig:
     """Which unsupervised features to use, and how to compute them."""
 
     kind: str = "timm"
-    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by `dhr uss
-    train` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
-    and texture statistics: no weights, no training)."""
+    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by
+    `dhr train-head` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour`
+    (colour and texture statistics: no weights, no training)."""
     model: str = "vit_small_patch14_dinov2.lvd142m"
     """Name of the timm model; with a head, of the one below it."""
     weights: str = "hub"
     """Weights of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its
     checkpoint. Backbone weights inside `head` replace `hub`."""
     head: str | None = None
-    """Head of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
+    """Head of `stego`, `cause` and `hp`: `head.safetensors` of `dhr train-head`, or the authors' checkpoint."""
     block: int = -1
     """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
     options: dict[str, Any] = field(default_factory=dict)
