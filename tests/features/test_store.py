@@ -149,7 +149,7 @@ def test_a_limit_that_is_no_size_is_refused(limit: str) -> None:
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(OutputError, match=r"not of a feature store \(letter.txt\)"):
+    with pytest.raises(OutputError, match=r"not belong to a feature store \(letter.txt\)"):
         FeatureStore.open(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
@@ -159,7 +159,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 )
 def test_a_damaged_description_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text(content)
-    with pytest.raises(OutputError, match="is not of a feature store of this program"):
+    with pytest.raises(OutputError, match="is not from a feature store of this program"):
         FeatureStore.open(tmp_path)
 
 

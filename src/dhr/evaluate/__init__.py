@@ -1,4 +1,4 @@
-"""Truth against masks: scores of folders of predictions."""
+"""Scores of folders of masks against ground truth."""
 
 from typing import TYPE_CHECKING
 
