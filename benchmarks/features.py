@@ -106,7 +106,7 @@ def main() -> None:
                 working_image(data.read_image(sample), config.image.long_side).unsqueeze(0) for sample in data.samples
             ]
             read, peer = reads(features, images, given.rounds, place / "plain")
-            outcome = job.run(data, place / "out", config, bars)
+            outcome = job.run(data, place / "out", config, progress=bars)
         classifier = classifier or place / "out" / "classifier.safetensors"
         scores = evaluate(data, place / "out" / "masks")
         entries, size = features.store.disk.taken()

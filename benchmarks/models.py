@@ -75,7 +75,7 @@ def main() -> None:
             call += ["--classifier.file", str(classifiers[network])]
         config = run_config(call)
         with Bars(Terminal(stderr=True)) as bars:
-            outcome = job.run(data, out, config, bars)
+            outcome = job.run(data, out, config, progress=bars)
         classifiers.setdefault(network, out / "classifier.safetensors")
         scores = evaluate(data, out / "masks")
         values = {

@@ -27,9 +27,10 @@ from dhr.data.images import write_mask
 from dhr.data.samples import DataSet
 from dhr.evaluate import Scores, evaluate
 from dhr.files import write_json
-from dhr.job.predict import PredictConfig, predict
+from dhr.job.predict import predict
+from dhr.job.predict_config import PredictConfig
 from dhr.job.settings import RunConfig
-from dhr.job.training import train_on_masks
+from dhr.job.train import train as train_student
 from dhr.method.base import add_background
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.ops.upsample import resize, upsampled_labels
@@ -99,7 +100,7 @@ def main() -> None:
 
     run = given.work / "run"
     with show() as bars:
-        outcome = job.run(train, run, config, bars)
+        outcome = job.run(train, run, config, progress=bars)
     cam_masks(train, run / "first", given.work / "masks" / "cam", config)
     truth_masks(train, given.work / "masks" / "truth")
     students = {"dhr": run / "student.safetensors"}
@@ -112,7 +113,7 @@ def main() -> None:
     finished = {"cam": given.work / "masks" / "cam", "final": run / "masks", "truth": given.work / "masks" / "truth"}
     for name, masks in finished.items():
         with show() as bars:
-            students[name] = train_on_masks(train, masks, given.work / name, plain, bars).student
+            students[name] = train_student(train, given.work / name, plain, masks=masks, progress=bars).student
     look = PredictConfig(scales=config.wss.scales, flip=True)
     scores = {name: segmented(path, val, given.work / "predictions" / name, look) for name, path in students.items()}
     before, after = (evaluate(train, run / part / "masks") for part in ("first", "."))

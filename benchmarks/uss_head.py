@@ -23,8 +23,9 @@ from dhr.data.folder import FolderDataSet
 from dhr.data.transforms import working_image
 from dhr.features.compute import uss_maps
 from dhr.files import write_json
+from dhr.job.head import train_head
+from dhr.job.head_config import HeadTraining
 from dhr.job.settings import RunConfig
-from dhr.job.uss import HeadTraining, train_head
 from dhr.models.uss import UssConfig, build_uss
 
 Row = dict[str, Any]
@@ -85,7 +86,9 @@ def main() -> None:
         uss, begun = config.uss, time.perf_counter()
         if name != "raw":
             with Bars(Terminal(stderr=True)) as bars:
-                head = train_head(given.data, given.train, given.work / name, HeadTraining(name, config.uss), bars).head
+                head = train_head(
+                    given.data, given.train, given.work / name, HeadTraining(name, config.uss), progress=bars
+                ).head
             uss = replace(config.uss, kind=name, head=str(head))
         seconds = time.perf_counter() - begun
         rows.append({**probed(name, uss, config, data, given.seeds), "training_s": seconds})

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dhr.data import FolderDataSet, palette, read_mask, write_mask
 from dhr.errors import DataError
-from dhr.job.students import Masks
+from dhr.job.taught_masks import Masks
 
 TINY = (
     *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]", "--student-training.steps", "1"),

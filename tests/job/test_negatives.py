@@ -16,7 +16,8 @@ from dhr.data.samples import Tagged
 from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
-from dhr.job.predict import PredictConfig, probabilities
+from dhr.job.predict_config import PredictConfig
+from dhr.job.segment import probabilities
 from dhr.train.classifier import ClassifierConfig, _TagCrops
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")

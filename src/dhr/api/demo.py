@@ -43,7 +43,6 @@ def demo(
     """
     from dhr.data.scenes import SceneDataSet
     from dhr.evaluate import evaluate_stages
-    from dhr.job.folder import OutputFolder
     from dhr.job.run import run as run_job
     from dhr.report import write_report
 
@@ -53,7 +52,7 @@ def demo(
     for preset in ("default", "paper"):
         chosen = replace(config, method=PRESETS[preset])
         if preset != "default":
-            file = OutputFolder(out / "default").classifier
+            file = out / "default" / "classifier.safetensors"
             chosen = replace(chosen, classifier=replace(config.classifier, file=file))
         run_job(data, out / preset, chosen, progress=progress or silent, preset=preset)
         stages = evaluate_stages(data, out / preset)

@@ -49,7 +49,10 @@ def predict(
     from dhr.report import write_report
 
     out = Path(out)
-    made = segment(Path(student), Path(images), out, settings, None if tags is None else Path(tags), progress or silent)
+    made = segment(
+        Path(student), Path(images), out, settings,
+        tags=None if tags is None else Path(tags), progress=progress or silent,
+    )  # fmt: skip
     record = read_run(OutputFolder(out).record)
     return PredictResult(
         out=out,

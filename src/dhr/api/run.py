@@ -46,6 +46,7 @@ def run(
     from dhr.api.weights import require_first
     from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
+    from dhr.records.members import to_json
     from dhr.report import write_report
 
     out, show = Path(out), progress or silent
@@ -65,7 +66,7 @@ def run(
         classes=photographs.classes,
         new=outcome.new,
         vanished=outcome.vanished,
-        stages=tuple(outcome.stages),
+        stages=tuple(map(to_json, outcome.stages)),
         report=report,
         data=photographs,
     )

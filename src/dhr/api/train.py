@@ -49,10 +49,10 @@ def train(
     if masks is None and settings.student.kind != "joint":
         raise ConfigError(f"student.kind {settings.student.kind} learns finished masks; name them with --masks DIR")
     from dhr.api.weights import require_first
-    from dhr.job.training import train_on_masks
+    from dhr.job.train import train as train_student
     from dhr.job.weights import train_weights
 
     require_first(train_weights(settings), data, out)
     photographs = opened(data, show)
-    done = train_on_masks(photographs, None if masks is None else Path(masks), out, settings, show)
+    done = train_student(photographs, out, settings, masks=None if masks is None else Path(masks), progress=show)
     return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))

@@ -51,11 +51,11 @@ def train_head(
     others = {"preset", *(field.name for field in fields(RunConfig))} - {"uss"}
     settings = part_settings(HeadTraining, config, others)
     from dhr.api.weights import require_first
-    from dhr.job.uss import train_head as trained
+    from dhr.job.head import train_head as trained
     from dhr.models.remote import uss_remote
 
     data, out = Path(data), Path(out)
     require_first([uss_remote(settings.uss)], data, out)
-    done = trained(data, split, out, settings, progress or silent)
+    done = trained(data, split, out, settings, progress=progress or silent)
     use = f"dhr run --uss.kind {settings.kind} --uss.head {done.head} and the same uss.model, uss.weights and uss.block"
     return TrainResult(out, done.head, done.photographs, done.skipped, use=use)
