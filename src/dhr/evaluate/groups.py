@@ -1,4 +1,4 @@
-"""Super-classes read off unsupervised features: classes whose mean centroids look alike."""
+"""Super-classes from unsupervised features: classes with similar mean centroids."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def uss_supers(
     device: torch.device,
     progress: Progress = silent,
 ) -> tuple[ClassTable, tuple[Problem, ...]]:
-    """The class table with super-classes from features: the groups of Eq. 4, for the data set instead of a photograph.
+    """Find super-classes from features: the groups of Eq. 4, for the data set instead of a photograph.
 
     In each photograph the ground truth pools the features to one centroid per class (CAP). The centroid of a class is the
     mean of their directions, minus ``centring`` times the mean over all classes.

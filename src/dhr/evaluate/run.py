@@ -49,8 +49,8 @@ def stage_folders(out: Path) -> dict[str, Path]:
 def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress = silent) -> Scores:
     """Compare ``predictions/<name>.png`` with the ground truth of every photograph that has one.
 
-    The memory needed depends on the largest photographs, as many as there are threads, and on the number of classes;
-    of a photograph its name and one number stay. Photographs without ground truth do not count, but their number is kept.
+    Memory depends on the number of threads, the largest photographs and the number of classes; of a photograph only its
+    name and one number are kept. Photographs without ground truth do not count, but their number is kept.
 
     Args:
         data: photographs with ground truth.
