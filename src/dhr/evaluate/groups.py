@@ -30,8 +30,8 @@ def uss_supers(
 ) -> tuple[ClassTable, tuple[Problem, ...]]:
     """Find super-classes from features: the groups of Eq. 4, for the data set instead of a photograph.
 
-    In each photograph the ground truth pools the features to one centroid per class (CAP). The centroid of a class is the
-    mean of their directions, minus ``centring`` times the mean over all classes.
+    In each photograph the ground truth pools the features to one centroid per class (CAP). The centroid of a class is
+    the mean of their directions, minus ``centring`` times the mean over all classes.
     Classes are one super-class if a chain of cosines above ``tau`` joins them (:func:`correlated_groups`). It bears
     the name of its first class, and "+ n" for the others. A class without truth is its own.
 
