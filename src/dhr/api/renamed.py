@@ -37,7 +37,7 @@ GONE = {
     "method.uss_weight_grouped": "method.uss_weight holds for all classes",
 }
 """Settings that were removed, and why."""
-OPTIONS = {"--pred": "--masks"}
+OPTIONS = {"--pred": "--masks", "--truth": "--ground-truth"}
 """Options of the command line that have another name."""
 COMMANDS = {"uss": "train-head"}
 """Commands that have another name."""
