@@ -19,26 +19,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from common import commit, machine
+from common import commit, machine, run_config
 from scipy.stats import spearmanr
+from supers import SuperClasses
 from torch import Tensor
 
-from dhr.cli.parser import parse
 from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
-from dhr.data.supers import SuperClasses
 from dhr.errors import ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.files import write_bytes, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see, surveyed
-from dhr.job.models import build_models, finish
+from dhr.job.models import build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
 from dhr.job.survey import draw_cells
@@ -177,6 +176,7 @@ class Cache:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
         found = scan(self._data, self.folder, silent)
+        found.save(self.folder)
         # Without tags all methods say background, so that nothing can be learnt of them.
         self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
@@ -185,7 +185,11 @@ class Cache:
         start = time.perf_counter()
         models = build_models(self._data, self._config, self.folder, torch.device("cpu"))
         for fitting in models.source.fittings:
-            finish(fitting, self._data, found.samples, self.folder, progress(fitting.name))
+            path = self.folder.fitted(fitting.file)
+            if not path.is_file():
+                checkpoint = self.folder.checkpoint(fitting.name)
+                fitting.fit(self._data, found.samples, checkpoint, progress(fitting.name))
+                fitting.save(path)
         trained = time.perf_counter()
         show = progress("maps")
         for done, sample in enumerate(missing, start=1):
@@ -370,7 +374,7 @@ def main() -> None:
     options = parser.parse_args()
 
     call = ["run", "--data", str(options.data), "--out", str(options.cache), "--config", str(options.config)]
-    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    config = run_config(call)
     data: DataSet = FolderDataSet(options.data, options.split)
     if options.classes == "super":
         data = SuperClasses(data)

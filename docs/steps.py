@@ -4,16 +4,14 @@ python docs/steps.py --data photos --config configs/msrc_v2.yaml --classifier FI
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
-from typing import cast
 
 import matplotlib as mpl
 import numpy as np
 import torch
 from torch import Tensor
 
-from dhr.cli.parser import parse
+from dhr.api.settings import run_settings
 from dhr.data import FolderDataSet, palette
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see
@@ -152,8 +150,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     mpl.use("Agg")
-    call = ["run", "--data", str(given.data), "--out", str(given.out), "--config", str(given.config)]
-    config: RunConfig = cast("partial[int]", parse([*call, "--classifier.file", str(given.classifier)])).args[3]
+    config, _ = run_settings({"config": given.config, "classifier.file": given.classifier})
     data = FolderDataSet(given.data)
     if data.classes.background:
         parser.error("the pictures are of a data set without background")

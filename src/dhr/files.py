@@ -172,7 +172,8 @@ def check_output(path: Path) -> None:
     if not is_stream(path):
         try:
             refuse_special_target(path)
-            if not _nearest_folder(path).is_dir():
+            nearest = next((folder for folder in path.absolute().parents if os.path.lexists(folder)), None)
+            if nearest is not None and not nearest.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except OSError as error:
             raise cannot_write(path, error) from error
@@ -204,6 +205,20 @@ def remove(root: Path, relative: str) -> None:
         raise PlaceError(f"cannot delete {path}: {error.strerror}; remove it, or choose another place") from error
     except OSError as error:
         raise OutputError(f"cannot delete {path}: {error.strerror or error}; check the permissions") from error
+
+
+def move(root: Path, relative: str, target: str) -> None:
+    """Move the file or folder ``relative`` below ``root`` to ``target`` below it; of a link, the link.
+
+    Raises:
+        OutputError: one of both leads out of ``root``, goes through a link, or cannot be written.
+    """
+    path, place = (inside(root, one, may_be_link=True) for one in (relative, target))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    except OSError as error:
+        raise cannot_write(place, error) from error
 
 
 def remove_tree(root: Path, relative: str) -> None:
@@ -276,11 +291,6 @@ def _descriptor(path: Path) -> int | None:
         return names[str(path)]
     found = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d{1,6})", str(path))
     return int(found[1]) if found else None
-
-
-def _nearest_folder(path: Path) -> Path:
-    """Return the first existing folder above ``path``."""
-    return next((folder for folder in path.absolute().parents if os.path.lexists(folder)), Path(path.absolute().anchor))
 
 
 def _umask() -> int:

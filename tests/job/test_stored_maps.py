@@ -95,7 +95,7 @@ def test_settings_that_cannot_work(other: Any, dhr: Any, tmp_path: Path) -> None
     one_line(dhr(case.run(*FILES, "--wss.maps", str(tmp_path / "empty"))), "no file of maps")
     one_line(dhr(case.run("--wss.maps", str(cams))), "wss.kind files")
     one_line(dhr(case.run(*FILES, "--wss.maps", str(cams), "--wss.numbering", "odd")), "wss.numbering", "odd")
-    one_line(dhr(case.run(*FILES, "--wss.maps", str(cams), "--recursion", "true")), "recursion needs", "files")
+    one_line(dhr(case.run(*FILES, "--wss.maps", str(cams), "--recursion")), "recursion needs", "files")
     assert not (case.out / "run.json").exists()
 
 

@@ -1,4 +1,4 @@
-"""Old names of settings, each with the new one or what to do without it."""
+"""Old names of settings, options and commands, each with the new one or what to do without it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +10,7 @@ GROUPS = {"train": "classifier", "joint": "student_training"}
 PATHS = {
     "classifier": "classifier.file",
     "boundary.seed": "boundary.base",
+    "head.pieces": "head.crops",
     "method.background": "method.background_level",
     "method.background_threshold": "method.background_level",
 }
@@ -26,9 +27,20 @@ GONE = {
         ("method.iterations", "method.pooling", "method.stretch", "method.seed_background"),
         "it is part of the preset released",
     ),
+    **dict.fromkeys(
+        ("classifier.freeze_norm", "student_training.freeze_norm"), "pretrained statistics are always kept"
+    ),
+    **dict.fromkeys(("student_training.weighting", "student_training.doubtful"), "all pixels that are not void count"),
+    "student_training.base": "the base masks are the given masks, if there are any",
+    "student_training.keep": "the last two checkpoints are kept",
+    "uss.upsample": "it gained nothing",
     "method.uss_weight_grouped": "method.uss_weight holds for all classes",
 }
 """Settings that were removed, and why."""
+OPTIONS = {"--pred": "--masks", "--truth": "--ground-truth"}
+"""Options of the command line that have another name."""
+COMMANDS = {"uss": "train-head"}
+"""Commands that have another name."""
 
 
 def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
@@ -51,21 +63,31 @@ def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
     dhr.errors.ConfigError: --config: a.yaml: the setting boundary.seed is now called boundary.base; rename it
     """
     for name, value in settings.items():
-        _refuse(name, isinstance(value, Mapping), f"{place}: the setting ", "")
-        for inner in _flat(value, name):
-            _refuse(inner, False, f"{place}: the setting ", "")
+        for inner in (str(name), *_flat(value, str(name))):
+            is_group = inner == name and isinstance(value, Mapping) and inner in PATHS
+            if (new := None if is_group else _new_name(inner)) is not None:
+                raise ConfigError(f"{place}: the setting {inner} is now called {new}; rename it")
+            if inner in GONE:
+                raise ConfigError(f"{place}: the setting {inner} was removed: {GONE[inner]}; leave it out")
 
 
-def refuse_old_options(arguments: list[str]) -> None:
-    """Refuse options of the command line that have an old name or were removed.
+def old_option(name: str) -> str | None:
+    """Say what became of an option, if ``name`` is an old one.
 
-    Raises:
-        ConfigError: one was; the message holds the new name, or says that it is gone.
+    >>> old_option("--joint.new_lr"), old_option("--seed")
+    ('--joint.new_lr is now called --student-training.new-lr; rename it', None)
     """
-    for argument in arguments:
-        name, _, _ = argument.partition("=")
-        if name.startswith("--"):
-            _refuse(name[2:], "." not in name and name[2:] in GROUPS, "", "--")
+    setting = name.removeprefix("--").replace("-", "_")
+    new = _new_name(setting)
+    option = f"--{new.replace('_', '-')}" if new else OPTIONS.get(name)
+    if option is not None:
+        return f"{name} is now called {option}; rename it"
+    return f"{name} was removed: {GONE[setting]}; leave it out" if setting in GONE else None
+
+
+def _new_name(name: str) -> str | None:
+    group, dot, rest = name.partition(".")
+    return f"{GROUPS[group]}{dot}{rest}" if group in GROUPS else PATHS.get(name)
 
 
 def _flat(value: Any, name: str) -> list[str]:
@@ -73,14 +95,3 @@ def _flat(value: Any, name: str) -> list[str]:
     if not isinstance(value, Mapping):
         return []
     return [path for key, inner in value.items() for path in (f"{name}.{key}", *_flat(inner, f"{name}.{key}"))]
-
-
-def _refuse(name: str, is_group: bool, before: str, dashes: str) -> None:
-    group, dot, rest = name.partition(".")
-    new = None if is_group else PATHS.get(name)
-    if group in GROUPS and (dot or not dashes):
-        new = f"{GROUPS[group]}{dot}{rest}"
-    if new is not None:
-        raise ConfigError(f"{before}{dashes}{name} is now called {dashes}{new}; rename it")
-    if name in GONE:
-        raise ConfigError(f"{before}{dashes}{name} was removed: {GONE[name]}; leave it out")

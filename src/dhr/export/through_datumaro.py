@@ -40,14 +40,14 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
     Masks are held in memory, compressed, until all are read: datumaro asks for them several times.
 
     Raises:
-        ConfigError: the format is none of :data:`DATUMARO_FORMATS`, or cannot hold these classes or names; or
+        ConfigError: the format is not in :data:`DATUMARO_FORMATS`, or cannot hold these classes or names; or
             photographs are to be linked.
     """
     if config.images == "link":
         raise ConfigError("datumaro copies photographs or leaves them out; give --images copy or none")
     if config.datumaro_format not in DATUMARO_FORMATS:
         raise ConfigError(
-            f"--datumaro_format must be one that holds masks: {', '.join(DATUMARO_FORMATS)}; "
+            f"--datumaro-format must be one that holds masks: {', '.join(DATUMARO_FORMATS)}; "
             f"got {config.datumaro_format!r}"
         )
     pattern, wanted = _NAMES.get(config.datumaro_format, (".*", ""))

@@ -52,12 +52,11 @@ def make_survey(
     """
     classes = len(data.classes.names)
     if folder.survey.is_file():
-        folder.remove_survey_cells()  # if it was killed in between
         try:
             return read_survey(folder.survey, classes, models.uss.channels).to(models.device)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{folder.survey} is damaged ({reason}); delete it, and it is made again") from error
+            raise OutputError(f"{folder.survey} is damaged ({reason}); make it again with --redo survey") from error
     looked_at, most = plan(samples, models.uss.channels, data.classes.background)
     cells = []
     for done, sample in enumerate(looked_at):
@@ -78,7 +77,6 @@ def make_survey(
     survey = fit_survey(cells, classes, config.method, models.device, progress)
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
-    folder.remove_survey_cells()
     return survey
 
 

@@ -198,6 +198,10 @@ class SourceClass(Protocol):
         """Name what it takes from a hub; None if it needs nothing from there."""
         ...
 
+    def trainings(self, settings: SourceSettings) -> tuple[str, ...]:
+        """Names of its fittings, in their order."""
+        ...
+
 
 class FrozenSource:
     """What sources share that need neither training nor files; most define :meth:`MapSource.see` only."""
@@ -213,6 +217,11 @@ class FrozenSource:
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
         """See :meth:`SourceClass.remote`: nothing."""
         return None
+
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        """See :meth:`SourceClass.trainings`: none are needed."""
+        return ()
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
         """See :meth:`MapSource.check`: all photographs can be used."""

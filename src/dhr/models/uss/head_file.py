@@ -1,4 +1,4 @@
-"""Heads of ``dhr uss train`` on disk: safetensors whose metadata say what they sit on."""
+"""Heads of ``dhr train-head`` on disk: safetensors whose metadata say what they sit on."""
 
 import hashlib
 import json
@@ -80,7 +80,7 @@ def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) ->
 
 
 def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:
-    """What a head must sit on to be of use."""
+    """Describe the network that a head is trained on."""
     return {"model": config.model, "block": config.block, "parameters": digest(backbone)}
 
 
