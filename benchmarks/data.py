@@ -165,7 +165,7 @@ def main() -> None:
             row("evaluate", len(masks[:EVALUATED]), scoring, out)
         if "adjacency" in wanted and known("adjacency"):
             out = root / "adjacency.json"
-            row("adjacency", len(masks), ["adjacency", "--truth", given.masks, "--json", out], out)
+            row("adjacency", len(masks), ["adjacency", "--ground-truth", given.masks, "--json", out], out)
     if given.json:
         write_json(
             given.json,

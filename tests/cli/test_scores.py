@@ -52,7 +52,7 @@ def test_truth_with_void_borders_scores_100_itself(finished: Any, dhr: Any, stri
         edge[1:] |= truth[1:] != truth[:-1]
         write_mask(path, np.where(edge, np.uint8(255), truth))
     folder = finished.data / "truth"
-    assert dhr(["evaluate", "--truth", folder, "--masks", folder, "--json", tmp_path / "scores.json"]).code == 0
+    assert dhr(["evaluate", "--ground-truth", folder, "--masks", folder, "--json", tmp_path / "scores.json"]).code == 0
     scores = strict(tmp_path / "scores.json")
     assert scores["miou"] == scores["boundary_f"] == scores["pixel_accuracy"] == 100
 
@@ -64,15 +64,15 @@ def test_a_folder_of_truth_needs_no_photographs_and_gives_the_same_scores(
     shutil.rmtree(finished.data / "images")
     truth = finished.data / "truth"  # classes.txt lies beside it
     masks = finished.out / "masks"
-    ended = dhr(["evaluate", "--truth", truth, "--masks", masks, "--json", tmp_path / "truth.json"])
+    ended = dhr(["evaluate", "--ground-truth", truth, "--masks", masks, "--json", tmp_path / "truth.json"])
     assert ended.code == 0, ended
     with_data, alone = strict(tmp_path / "data.json"), strict(tmp_path / "truth.json")
     with_data.pop("stages")
     assert with_data == alone
-    for wrong in (["--data", finished.data, "--truth", truth], [], ["--truth", truth, "--split", "a"]):
+    for wrong in (["--data", finished.data, "--ground-truth", truth], [], ["--ground-truth", truth, "--split", "a"]):
         ended = dhr(["evaluate", "--masks", masks, *wrong])
         assert ended.code == 2 and ended.err.count("\n") == 1 and "--data DIR" in ended.err
-    ended = dhr(["evaluate", "--truth", masks / "nowhere", "--masks", masks])
+    ended = dhr(["evaluate", "--ground-truth", masks / "nowhere", "--masks", masks])
     assert ended.code == 2 and ended.err.count("\n") == 1 and "nowhere" in ended.err
 
 

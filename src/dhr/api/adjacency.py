@@ -47,7 +47,7 @@ class AdjacencyConfig:
 def adjacency(
     data: Data | None = None,
     *,
-    truth: Path | str | None = None,
+    ground_truth: Path | str | None = None,
     masks: Path | str | None = None,
     json: Path | str | None = None,
     picture: Path | str | None = None,
@@ -60,8 +60,8 @@ def adjacency(
     docs/adjacency.md says what counts as touching.
 
     Args:
-        data: a data folder: its classes, and its ground truth if --truth is not given.
-        truth: a folder of masks, NAME.png (class ids, 255 = void); classes from classes.txt in or beside it, or VOC's.
+        data: a data folder: its classes, and its ground truth if --ground-truth is not given.
+        ground_truth: folder of masks, NAME.png (255 = void); classes from classes.txt in or beside it, or VOC's.
         masks: masks of any method, to see which classes vanish from them.
         json: a file that gets all figures.
         picture: a PNG that gets the matrix of class pairs.
@@ -76,7 +76,7 @@ def adjacency(
         DataError: there are no masks.
     """
     settings = part_settings(AdjacencyConfig, config)
-    _check(data, truth, settings)
+    _check(data, ground_truth, settings)
     for file in (json, picture):
         if file is not None:
             check_output(Path(file))
@@ -90,13 +90,13 @@ def adjacency(
 
         require_first([uss_remote(settings.uss)], data)
     photographs = None if data is None else opened(data, show)
-    classes = classes_of(Path(str(truth))) if photographs is None else photographs.classes
+    classes = classes_of(Path(str(ground_truth))) if photographs is None else photographs.classes
     if settings.supers is not None:
         classes = with_supers(classes, settings.supers)
     if settings.groups == "uss" and photographs is not None:
         classes, unread = _supers(photographs, settings, show)
-    listed = masks_of(photographs) if truth is None else masks_in(Path(truth), classes, photographs)  # type: ignore[arg-type]
-    if truth is not None and photographs is not None and data is not None and split_of(data) is not None:
+    listed = masks_of(photographs) if ground_truth is None else masks_in(Path(ground_truth), classes, photographs)  # type: ignore[arg-type]
+    if ground_truth is not None and photographs is not None and data is not None and split_of(data) is not None:
         names = {sample.name for sample in photographs.samples}
         listed = tuple(mask for mask in listed if mask.name in names)
     found = measure_adjacency(
@@ -120,9 +120,9 @@ def adjacency(
     return AdjacencyResult(found, problems, () if photographs is None else tuple(photographs.notes))
 
 
-def _check(data: Data | None, truth: Path | str | None, settings: AdjacencyConfig) -> None:
-    if truth is None and data is None:
-        raise ConfigError("--truth DIR, a folder of masks, or --data DIR, a data set with ground truth, is needed")
+def _check(data: Data | None, ground_truth: Path | str | None, settings: AdjacencyConfig) -> None:
+    if ground_truth is None and data is None:
+        raise ConfigError("give --ground-truth DIR, a folder of masks, or --data DIR, a data set with ground truth")
     if settings.groups == "uss" and (data is None or settings.supers is not None):
         raise ConfigError("--groups uss reads the photographs of --data, and takes no --supers; give --data DIR alone")
 

@@ -32,14 +32,14 @@ def evaluate(
     data: Data | None,
     masks: Path | str | Sequence[Path | str],
     *,
-    truth: Path | str | None = None,
+    ground_truth: Path | str | None = None,
     outputs: Outputs | None = None,
     config: EvaluateConfig | str | Path | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> EvaluateResult:
     """Score folders of masks against ground truth.
 
-    It is that of a data set (--data), or a folder of masks alone (--truth; NAME.png, 255 = void), which needs no
+    It is that of a data set (--data), or a folder of masks alone (--ground-truth; NAME.png, 255 = void), which needs no
     photographs. Several folders are compared on the same photographs with the first of them: the differences, how sure
     they are, and the photographs that differ most. Where the one folder belongs to a run, all its stages are scored,
     and its report.html gets ground truth, scores and charts.
@@ -50,7 +50,7 @@ def evaluate(
     Args:
         data: the data set, with ground truth.
         masks: folders of masks, such as OUT/masks.
-        truth: instead of data: ground-truth masks; classes from classes.txt in or beside it, from run.json, or VOC's.
+        ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
         outputs: files that are written beside what is printed.
         config: what is allowed, and the intervals.
         progress: called after each photograph.
@@ -64,7 +64,7 @@ def evaluate(
     """
     folders = [masks] if isinstance(masks, str | Path) else [*masks]
     settings, files = part_settings(EvaluateConfig, config), outputs or Outputs()
-    _check(data, truth, files)
+    _check(data, ground_truth, files)
     from dhr.evaluate import GroundTruthFolder, compare, stage_folders
     from dhr.evaluate.threads import processors
 
@@ -72,7 +72,7 @@ def evaluate(
     named = dict(zip(labels(paths), paths, strict=True))
     out = paths[0].resolve().parent
     of_run = data is not None and len(paths) == 1 and _is_masks_of_run(paths[0].resolve())
-    photographs: DataSet = GroundTruthFolder(Path(str(truth))) if data is None else opened(data, show)
+    photographs: DataSet = GroundTruthFolder(Path(str(ground_truth))) if data is None else opened(data, show)
     found = compare(photographs, stage_folders(out) if of_run else named, settings, show)
     result = EvaluateResult(
         comparison=found,
@@ -88,11 +88,11 @@ def _is_masks_of_run(folder: Path) -> bool:
     return folder.name == "masks" and (folder.parent / "run.json").is_file()
 
 
-def _check(data: Data | None, truth: Path | str | None, files: Outputs) -> None:
+def _check(data: Data | None, ground_truth: Path | str | None, files: Outputs) -> None:
     """Refuse what cannot work, before anything is read."""
-    if (data is None) == (truth is None):
+    if (data is None) == (ground_truth is None):
         raise ConfigError(
-            "give --data DIR, a data set with ground truth, or --truth DIR, a folder of ground-truth masks alone"
+            "give --data DIR, a data set with ground truth, or --ground-truth DIR, a folder of ground-truth masks alone"
         )
     if files.plots is not None:
         from dhr.evaluate.plots import check_matplotlib

@@ -145,7 +145,7 @@ def run_settings(config: Config) -> tuple[RunConfig, str]:
     """Return all settings of a run, and the name of the preset that they start from.
 
     A mapping may name a ``preset``, and a YAML file as ``config``; its other values override the file, which overrides
-    the preset.
+    what a trained ``classifier.file`` says of itself, and the preset.
 
     Raises:
         ConfigError: a preset, file or setting that cannot be used.
@@ -168,7 +168,16 @@ def run_settings(config: Config) -> tuple[RunConfig, str]:
     values = {} if file is None else beside(flat(RunConfig, read, f"--config: {file}"), Path(file).parent)
     values |= flat(RunConfig, given, "config")
     base = replace(RunConfig(), method=PRESETS[preset])
-    return changed(base, values), preset
+    return changed(base, _trained_with(values.get("classifier.file")) | values), preset
+
+
+def _trained_with(classifier: Path | None) -> dict[str, Any]:
+    """The settings that a trained classifier was trained with, which others override."""
+    if classifier is None:
+        return {}
+    from dhr.sources.weights_file import stored_settings
+
+    return flat(RunConfig, stored_settings(classifier), f"--classifier.file: {classifier}")
 
 
 def part_settings(kind: type, config: Any, ignored: Iterable[str] = ()) -> Any:

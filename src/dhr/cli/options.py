@@ -62,7 +62,7 @@ class Option:
         return name if not value else f"{name} {value}{f' [{value} ...]' if self.many else ''}"
 
 
-_FOLDERS = ("path", "out", "masks", "truth", "images", "features", "plots", "wss.maps", "data")
+_FOLDERS = ("path", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data")
 _PATHS = ()
 
 

@@ -161,7 +161,7 @@ COMMANDS = {
             "dhr.api.adjacency:adjacency",
             "dhr.cli.show_adjacency:adjacency",
             _ADJACENCY,
-            examples=("dhr adjacency --truth VOC2012/SegmentationClass --masks out/masks",),
+            examples=("dhr adjacency --ground-truth VOC2012/SegmentationClass --masks out/masks",),
         ),
         Command(
             "features",

@@ -45,7 +45,7 @@ def masks_of(data: DataSet) -> tuple[Mask, ...]:
         Mask(s.name, s.source, partial(data.read_ground_truth, s), s.tags) for s in data.samples if s.has_ground_truth
     )
     if not found:
-        raise DataError(without_truth(data, "add ground-truth masks, or use --truth"))
+        raise DataError(without_truth(data, "add ground-truth masks, or use --ground-truth"))
     return found
 
 
