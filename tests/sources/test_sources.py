@@ -25,7 +25,7 @@ from dhr.models.config import StudentConfig, UssConfig, WssConfig
 from dhr.models.student.network import Student
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress, Step
-from dhr.sources import SOURCES, FrozenSource, Given, MapSource, Seen, SourceClass, build_source, source_type
+from dhr.sources import SOURCES, Given, MapSource, Seen, SourceClass, build_source, source_type
 from dhr.sources.weights_file import stored_settings
 from dhr.train.config import AffinityConfig, ClassifierConfig
 from dhr.train.student_file import write_student
@@ -304,7 +304,7 @@ class Counting:
         self.state.update(load_file(path))
 
 
-class Rings(FrozenSource):
+class Rings(MapSource):
     """A source of one's own: rings around the middle, one per tag."""
 
     def __init__(self, given: Given) -> None:

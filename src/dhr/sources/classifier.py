@@ -42,7 +42,7 @@ class ClassifierSource(NetworkSource):
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`~dhr.sources.protocol.SourceClass.remote`: the backbone, unless the classifier is trained."""
+        """See :meth:`~dhr.sources.protocol.MapSource.remote`: the backbone, unless the classifier is trained."""
         return None if has_classifier(settings, folder) else wss_remote(settings.wss)
 
     def begin_student(self) -> TagClassifier:
