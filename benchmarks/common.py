@@ -5,12 +5,16 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from dhr.api.settings import run_settings
+from dhr.cli import call
+from dhr.job import RunConfig
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,9 @@ def machine(device: torch.device) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
     }
+
+
+def run_config(arguments: Sequence[str]) -> RunConfig:
+    """The settings that a call of ``dhr`` with these arguments would have."""
+    command: Any = call(list(arguments))
+    return run_settings(command.args[1].get("config", "default"))[0]

@@ -143,7 +143,8 @@ def main() -> None:
         if "export" in wanted and known("export"):
             for to in given.formats.split(","):
                 out = root / f"{to}.out"
-                call: list[str | Path] = ["export", "--data", data, "--pred", data / "truth", "--to", to, "--out", out]
+                place = "--file" if to in FORMATS and FORMATS[to].one_file else "--out"
+                call: list[str | Path] = ["export", "--data", data, "--masks", data / "truth", "--to", to, place, out]
                 if to == "voc-server" and given.classes != 21:
                     continue
                 if to == "ade-server":
@@ -160,11 +161,11 @@ def main() -> None:
         if "evaluate" in wanted:
             val = data_folder(root / "val", masks[:EVALUATED], given.classes, background=True)
             out = root / "scores.json"
-            scoring: list[str | Path] = ["evaluate", "--data", val, "--pred", val / "truth", "--json", out]
+            scoring: list[str | Path] = ["evaluate", "--data", val, "--masks", val / "truth", "--json", out]
             row("evaluate", len(masks[:EVALUATED]), scoring, out)
         if "adjacency" in wanted and known("adjacency"):
             out = root / "adjacency.json"
-            row("adjacency", len(masks), ["adjacency", "--truth", given.masks, "--json", out], out)
+            row("adjacency", len(masks), ["adjacency", "--ground-truth", given.masks, "--json", out], out)
     if given.json:
         write_json(
             given.json,

@@ -10,19 +10,17 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from common import Timing, commit, machine
-from rich.console import Console
+from common import Timing, commit, machine, run_config
 from torch import Tensor
 
 from dhr import job
-from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
+from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.data.transforms import working_image
 from dhr.evaluate import evaluate
@@ -89,7 +87,7 @@ def main() -> None:
     given = parser.parse_args()
     data = FolderDataSet(given.data, given.split)
     call = ["run", "--data", str(given.data), "--split", given.split, "--config", str(given.config)]
-    whole: RunConfig = cast("partial[int]", parse([*call, "--out", str(given.work / "run")])).args[3]
+    whole = run_config([*call, "--out", str(given.work / "run")])
     hows = {"16 bits": StoreConfig(), "8 bits": StoreConfig(bits=8)}
     hows |= {f"{count} channels": StoreConfig(pca=count) for count in given.pca}
     hows |= {f"{count} channels, 8 bits": StoreConfig(pca=count, bits=8) for count in given.pca[1:2]}
@@ -100,7 +98,7 @@ def main() -> None:
         place = given.work / name.replace(", ", "-").replace(" ", "-")
         (place / "plain").mkdir(parents=True, exist_ok=True)
         config = replace(whole, features=place / "store", classifier=replace(whole.classifier, file=classifier))
-        with Bars(Console(stderr=True)) as bars:
+        with Bars(Terminal(stderr=True)) as bars:
             features = build_features(config, torch.device("cpu"), asked)
             assert features.store is not None
             times = filled(data, features, config, bars)
@@ -108,7 +106,7 @@ def main() -> None:
                 working_image(data.read_image(sample), config.image.long_side).unsqueeze(0) for sample in data.samples
             ]
             read, peer = reads(features, images, given.rounds, place / "plain")
-            outcome = job.run(data, place / "out", config, bars)
+            outcome = job.run(data, place / "out", config, progress=bars)
         classifier = classifier or place / "out" / "classifier.safetensors"
         scores = evaluate(data, place / "out" / "masks")
         entries, size = features.store.disk.taken()

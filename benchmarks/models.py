@@ -7,21 +7,18 @@ same WSS model. What ``--work`` holds already is not made again. ``--head NAME=S
 
 import argparse
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from common import commit, machine
-from rich.console import Console
+from common import commit, machine, run_config
 
 from dhr import job
-from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
+from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.evaluate import evaluate
 from dhr.files import write_json
-from dhr.job.settings import RunConfig
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,9 @@ def main() -> None:
         )
         if network in classifiers:
             call += ["--classifier.file", str(classifiers[network])]
-        config: RunConfig = cast("partial[int]", parse(call)).args[3]
-        with Bars(Console(stderr=True)) as bars:
-            outcome = job.run(data, out, config, bars)
+        config = run_config(call)
+        with Bars(Terminal(stderr=True)) as bars:
+            outcome = job.run(data, out, config, progress=bars)
         classifiers.setdefault(network, out / "classifier.safetensors")
         scores = evaluate(data, out / "masks")
         values = {

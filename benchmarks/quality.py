@@ -19,34 +19,34 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from common import commit, machine
+from common import commit, machine, run_config
 from scipy.stats import spearmanr
+from supers import SuperClasses
 from torch import Tensor
 
-from dhr.cli.parser import parse
 from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
-from dhr.data.supers import SuperClasses
 from dhr.errors import ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.files import write_bytes, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see, surveyed
-from dhr.job.models import build_models, finish
+from dhr.job.models import build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
 from dhr.job.survey import draw_cells
-from dhr.method.base import add_background, normalise_cams, scored_labels, shares, soft_masks
+from dhr.method.base import add_background, normalise_cams, scored_labels, shares
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch, make_scene
 from dhr.method.survey import Survey, SurveyCells, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
@@ -62,21 +62,16 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "default, centring 0": {"centring": 0.0},
     "default, rounds 1": {"rounds": 1},
     "default, combine product": {"combine": "product"},
-    "default, USS only": {"uss_weight": 1.0, "uss_weight_grouped": 1.0},
-    "default, WSS only": {"uss_weight": 0.0, "uss_weight_grouped": 0.0},
-    "default, seeds never overwrite": {"overwrite": "none"},
-    "default, seeds overwrite all": {"overwrite": "all"},
+    "default, USS only": {"uss_weight": 1.0},
+    "default, WSS only": {"uss_weight": 0.0},
     "default, smallest_ratio 0": {"smallest_ratio": 0.0},
-    "default, pooling majority": {"pooling": "majority"},
 }
 BACKGROUNDS: dict[str, dict[str, Any]] = {
-    "default, background 0.3": {"background": "threshold", "background_threshold": 0.3},
-    "default, background power 4": {"background": "power"},
+    "default, background 0.3": {"background_level": 0.3},
 }
 CURVES: dict[str, tuple[Any, ...]] = {
     "eps": (0.05, 0.1, 0.2, 0.4),
     "tau": (0.6, 0.7, 0.8, 0.9),
-    "strength": (0.05, 0.2, 1.0, 5.0),
     "rounds": (1, 2, 4, 8),
     "survey": (0.3, 0.6, 0.8, 1.0),
     "survey_rounds": (1, 3, 10, 20),
@@ -122,7 +117,7 @@ def activation(view: View) -> tuple[Tensor, Tensor]:
     valid = torch.ones(1, view.maps.cams.shape[1], dtype=torch.bool)
     grid = (view.maps.uss.shape[-2], view.maps.uss.shape[-1])
     maps = normalise_cams(resize(view.maps.cams, grid), valid)
-    return add_background(maps, valid, DEFAULT) if view.background else (maps, valid)
+    return add_background(maps, valid, DEFAULT.background_level) if view.background else (maps, valid)
 
 
 def corrected(view: View, scores: Tensor, kind: str, config: RunConfig) -> Tensor:
@@ -142,9 +137,8 @@ def uss_alone(view: View, config: RunConfig) -> Tensor:
     """Cosines with the USS centroids of the base mask, without any transport (Eq. 3 without f_OT)."""
     maps, valid = activation(view)
     base = scored_labels(corrected(view, maps, config.boundary.base, config), valid)
-    grid = (maps.shape[-2], maps.shape[-1])
-    masks = soft_masks(base, maps.shape[1], grid, maps.dtype).flatten(2)
-    return centroid_heatmaps(Features.of(view.maps.uss), masks).scores.view_as(maps)
+    scene, _ = make_scene(Batch(maps, view.maps.uss, view.maps.wss), DEFAULT)
+    return centroid_heatmaps(Features.of(view.maps.uss), scene.cells(base)).scores.view_as(maps)
 
 
 def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
@@ -154,10 +148,10 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
     def run(view: View) -> tuple[Tensor, Tensor | None]:
         maps = view.maps
         weighed, said = view.survey(method)
-        result = rebalance(
-            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, config=weighed,
-            survey=said, boundary=boundary,
+        batch = Batch(
+            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, survey=said
         )  # fmt: skip
+        result = rebalance(batch, weighed, boundary)
         return result.joined, result.quality
 
     return run
@@ -182,6 +176,7 @@ class Cache:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
         found = scan(self._data, self.folder, silent)
+        found.save(self.folder)
         # Without tags all methods say background, so that nothing can be learnt of them.
         self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
         missing = [sample for sample in self.samples if self._read(sample) is None]
@@ -190,7 +185,11 @@ class Cache:
         start = time.perf_counter()
         models = build_models(self._data, self._config, self.folder, torch.device("cpu"))
         for fitting in models.source.fittings:
-            finish(fitting, self._data, found.samples, self.folder, progress(fitting.name))
+            path = self.folder.fitted(fitting.file)
+            if not path.is_file():
+                checkpoint = self.folder.checkpoint(fitting.name)
+                fitting.fit(self._data, found.samples, checkpoint, progress(fitting.name))
+                fitting.save(path)
         trained = time.perf_counter()
         show = progress("maps")
         for done, sample in enumerate(missing, start=1):
@@ -226,7 +225,7 @@ class Cache:
 
     def _survey(self, method: MethodConfig) -> Survey:
         """The survey by these settings, fitted once."""
-        key = (method.survey, method.survey_rounds, method.survey_shrinkage, method.survey_sharpness)
+        key = (method.survey, method.survey_rounds)
         if key not in self._surveys:
             self._surveys[key] = fit_survey(
                 self._cells, len(self._data.classes.names), method, progress=progress("discriminants")
@@ -236,8 +235,8 @@ class Cache:
     def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None]:
         if not method.survey > 0:
             return method, None
-        config, survey = replace(self._config, method=method), self._survey(method)
-        return survey.weighed(method), surveyed(survey, maps, self._data.classes, sample, config)
+        survey = self._survey(method)
+        return survey.weighed(method), surveyed(survey, maps, self._data.classes, sample)
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"
@@ -371,11 +370,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--methods", nargs="*", help="rows to score; all without it")
     parser.add_argument("--boundaries", nargs="*", default=BOUNDARIES_SCORED, choices=BOUNDARIES_SCORED)
-    parser.add_argument("--no_curves", action="store_true")
+    parser.add_argument("--no-curves", action="store_true")
     options = parser.parse_args()
 
     call = ["run", "--data", str(options.data), "--out", str(options.cache), "--config", str(options.config)]
-    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    config = run_config(call)
     data: DataSet = FolderDataSet(options.data, options.split)
     if options.classes == "super":
         data = SuperClasses(data)

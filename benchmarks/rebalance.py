@@ -12,7 +12,7 @@ Beside the presets it measures, in the same process and on the same inputs,
 import argparse
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,16 @@ from torch import Tensor
 
 from dhr.files import write_json
 from dhr.method.config import PRESETS, MethodConfig
+from dhr.method.marginal import at_least
 from dhr.method.rebalance import rebalance
-from dhr.method.seeds import at_least
+from dhr.method.scene import Batch
 
 PRESETS_MEASURED = ("default", "paper")
 SCALING = ((26, 4, 6), (37, 4, 6), (52, 4, 6), (74, 4, 6), (37, 8, 6), (37, 16, 6), (37, 4, 1), (37, 4, 12))
 """Positions along a side, classes, rounds."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What ``rebalance`` is given."""
-
-    cams: Tensor
-    uss_features: Tensor
-    wss_features: Tensor
-
-
-def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, device: torch.device) -> Inputs:
+def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, device: torch.device) -> Batch:
     """Blobs, one a class, of unequal sizes, with features that follow them and noise on all."""
     random = torch.Generator().manual_seed(0)
     axis = torch.linspace(0, 1, side)
@@ -53,7 +45,7 @@ def make_inputs(batch: int, classes: int, side: int, d_us: int, d_ws: int, devic
         noise = torch.randn(batch, dim, side, side, generator=random)
         return torch.einsum("bkuv,bkd->bduv", cams, directions) + 0.5 * noise
 
-    return Inputs(*(value.to(device) for value in (cams, features(d_us), features(d_ws))))
+    return Batch(cams.to(device), features(d_us).to(device), features(d_ws).to(device))
 
 
 def plain_sinkhorn(scores: Tensor, q: Tensor, eps: float) -> tuple[Tensor, int]:
@@ -99,7 +91,7 @@ def plain_alike(directions: Tensor, tau: float) -> Tensor:
     return torch.tensor([any(row[:k] + row[k + 1 :]) for k, row in enumerate(linked)], device=directions.device)
 
 
-def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]:
+def plain_loop(inputs: Batch, config: MethodConfig) -> tuple[list[Tensor], int]:
     """Masks (n,) of the images, one image at a time, and the Sinkhorn iterations in all."""
     masks, iterations = [], 0
     for cams, uss, wss in zip(inputs.cams, inputs.uss_features, inputs.wss_features, strict=True):
@@ -110,12 +102,9 @@ def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]
         assignment, count = plain_sinkhorn(maps, plain_shares(base, classes, config), config.eps)
         iterations += count
         seeds = (assignment * maps).argmax(dim=0)
-        if config.overwrite == "all":
-            mask = seeds
-        elif config.overwrite == "vanished":
-            for label in range(classes):
-                if (base == label).sum() < 0.5 * (seeds == label).sum():
-                    mask = torch.where(seeds == label, seeds, mask)
+        for label in range(classes):
+            if (base == label).sum() < 0.5 * (seeds == label).sum():
+                mask = torch.where(seeds == label, seeds, mask)
         uss, wss = (one.flatten(1) / one.flatten(1).norm(dim=0).clamp_min(1e-8) for one in (uss, wss))
         for _ in range(config.rounds):
             q = plain_shares(mask, classes, config)
@@ -123,8 +112,7 @@ def plain_loop(inputs: Inputs, config: MethodConfig) -> tuple[list[Tensor], int]
             _, wss_scores = plain_heatmaps(wss, mask, classes, config.centring)
             alike = plain_alike(directions, config.tau).view(-1, 1)
             if config.combine == "mean":
-                weight = torch.where(alike, config.uss_weight_grouped, config.uss_weight)
-                scores = weight * uss_scores + (1 - weight) * wss_scores
+                scores = config.uss_weight * uss_scores + (1 - config.uss_weight) * wss_scores
                 assignment, count = plain_sinkhorn(scores, q, config.eps)
                 iterations += count
                 mask = (assignment * scores).argmax(dim=0)
@@ -150,12 +138,12 @@ batch, classes, side, d_us, d_ws, rounds = map(int, sys.argv[2:])
 given = bench.make_inputs(batch, classes, side, d_us, d_ws, torch.device("cpu"))
 def run(rounds):
     config = replace(bench.PRESETS["default"], rounds=rounds)
-    bench.rebalance(given.cams, given.uss_features, given.wss_features, images=None, config=config)
+    bench.rebalance(given, config)
 def held(key):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key))
 run(1)  # compiles
-Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
 before = held("VmRSS")
 run(rounds)
 print((held("VmHWM") - before) / 1024)
@@ -184,7 +172,7 @@ def main() -> None:
     inputs = make_inputs(given.batch, given.classes, given.side, given.d_us, given.d_ws, device)
 
     def ours(config: MethodConfig) -> Any:
-        return rebalance(inputs.cams, inputs.uss_features, inputs.wss_features, images=None, config=config)
+        return rebalance(inputs, config)
 
     speed = bandwidth(device, 256 if device.type == "cpu" else 4096)
     feature_bytes = 4 * given.side**2 * (given.d_us + given.d_ws)
@@ -221,9 +209,7 @@ def main() -> None:
         config = replace(PRESETS["default"], rounds=rounds)
         timing = Timing.of(
             measure(
-                lambda other=other, config=config: rebalance(  # type: ignore[misc]
-                    other.cams, other.uss_features, other.wss_features, images=None, config=config
-                ),
+                lambda other=other, config=config: rebalance(other, config),  # type: ignore[misc]
                 given.repetitions,
                 given.warm_up,
                 device,

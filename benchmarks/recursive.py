@@ -11,27 +11,26 @@ import shutil
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from common import commit, machine
-from rich.console import Console
+from common import commit, machine, run_config
 from torch import Tensor
 
 from dhr import job
-from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
+from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.data.images import write_mask
 from dhr.data.samples import DataSet
 from dhr.evaluate import Scores, evaluate
 from dhr.files import write_json
-from dhr.job.predict import PredictConfig, predict
+from dhr.job.predict import predict
+from dhr.job.predict_config import PredictConfig
 from dhr.job.settings import RunConfig
-from dhr.job.training import train_on_masks
+from dhr.job.train import train as train_student
 from dhr.method.base import add_background
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.ops.upsample import resize, upsampled_labels
@@ -50,7 +49,7 @@ def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
             maps = torch.from_numpy(file["cams"]).float().unsqueeze(0)
         rgb = data.read_image(sample)
         if data.classes.background:
-            maps, _ = add_background(maps, torch.ones(maps.shape[:2], dtype=torch.bool), config.method)
+            maps, _ = add_background(maps, torch.ones(maps.shape[:2], dtype=torch.bool), config.method.background_level)
         image = torch.from_numpy(rgb).permute(2, 0, 1).unsqueeze(0) / 255
         scores = resize(maps, (rgb.shape[0], rgb.shape[1]))
         fine: Tensor = BOUNDARIES["crf"](config.boundary, Guide(image, None))(image, scores)
@@ -79,7 +78,7 @@ def segmented(student: Path, data: FolderDataSet, work: Path, config: PredictCon
 
 def show() -> Bars:
     """Progress on standard error."""
-    return Bars(Console(file=sys.stderr))
+    return Bars(Terminal(file=sys.stderr))
 
 
 def main() -> None:
@@ -94,14 +93,14 @@ def main() -> None:
     given = parser.parse_args()
     begun = time.perf_counter()
     call = ["run", "--data", str(given.data), "--out", str(given.work), "--config", str(given.config)]
-    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    config = run_config(call)
     if not config.recursion:
         parser.error(f"{given.config} must say `recursion: true`")
     train, val = FolderDataSet(given.data, given.train), FolderDataSet(given.data, given.val)
 
     run = given.work / "run"
     with show() as bars:
-        outcome = job.run(train, run, config, bars)
+        outcome = job.run(train, run, config, progress=bars)
     cam_masks(train, run / "first", given.work / "masks" / "cam", config)
     truth_masks(train, given.work / "masks" / "truth")
     students = {"dhr": run / "student.safetensors"}
@@ -114,7 +113,7 @@ def main() -> None:
     finished = {"cam": given.work / "masks" / "cam", "final": run / "masks", "truth": given.work / "masks" / "truth"}
     for name, masks in finished.items():
         with show() as bars:
-            students[name] = train_on_masks(train, masks, given.work / name, plain, bars).student
+            students[name] = train_student(train, given.work / name, plain, masks=masks, progress=bars).student
     look = PredictConfig(scales=config.wss.scales, flip=True)
     scores = {name: segmented(path, val, given.work / "predictions" / name, look) for name, path in students.items()}
     before, after = (evaluate(train, run / part / "masks") for part in ("first", "."))

@@ -140,9 +140,9 @@ def main() -> None:
 
     def evaluate(part: int, folders: list[str]) -> dict[str, float]:
         return call(
-            *("evaluate", "--data", str(options.work / "data"), "--split", f"part{part}", "--pred"),
+            *("evaluate", "--data", str(options.work / "data"), "--split", f"part{part}", "--masks"),
             *(str(options.work / folder) for folder in folders),
-            *(["--allow_extra"] if part > 1 else []),
+            *(["--allow-extra"] if part > 1 else []),
             *options.more,
         )
 

@@ -1,32 +1,31 @@
 """What a head makes of features: ``python benchmarks/uss_head.py --data DIR --config C --json F``.
 
-Heads are trained on the photographs of ``--train``, by ``dhr uss train`` and without any label. Their codes and the raw
-features below, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
+Heads are trained on the photographs of ``--train``, by ``dhr train-head`` and without any label. Their codes and the
+raw features below, as ``dhr run`` sees them, are then probed on ``--val``: clusters fitted to ``--train`` without
 labels and matched with the classes, over several seeds; and a linear classifier that learns from ``--train``'s truth.
 """
 
 import argparse
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from common import commit, machine
-from rich.console import Console
+from common import commit, machine, run_config
+from probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 
-from dhr.cli.parser import parse
 from dhr.cli.progress import Bars
+from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.data.transforms import working_image
-from dhr.evaluate.probe import Map, Truth, cluster_centres, cluster_probe, drawn_cells, fit_linear, linear_probe
 from dhr.features.compute import uss_maps
 from dhr.files import write_json
+from dhr.job.head import train_head
+from dhr.job.head_config import HeadTraining
 from dhr.job.settings import RunConfig
-from dhr.job.uss import HeadTraining, train_head
 from dhr.models.uss import UssConfig, build_uss
 
 Row = dict[str, Any]
@@ -78,7 +77,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("uss-head-work"))
     given = parser.parse_args()
     call = ["run", "--data", str(given.data), "--out", str(given.work / "run"), "--config", str(given.config)]
-    config: RunConfig = cast("partial[int]", parse(call)).args[3]
+    config = run_config(call)
     data = (FolderDataSet(given.data, given.train), FolderDataSet(given.data, given.val))
     rows: list[Row] = []
     print("| features | channels | cluster probe mIoU | spread | accuracy | linear probe mIoU | training, s |")
@@ -86,8 +85,10 @@ def main() -> None:
     for name in ("raw", *given.kinds):
         uss, begun = config.uss, time.perf_counter()
         if name != "raw":
-            with Bars(Console(stderr=True)) as bars:
-                head = train_head(given.data, given.train, given.work / name, HeadTraining(name, config.uss), bars).head
+            with Bars(Terminal(stderr=True)) as bars:
+                head = train_head(
+                    given.data, given.train, given.work / name, HeadTraining(name, config.uss), progress=bars
+                ).head
             uss = replace(config.uss, kind=name, head=str(head))
         seconds = time.perf_counter() - begun
         rows.append({**probed(name, uss, config, data, given.seeds), "training_s": seconds})

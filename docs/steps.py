@@ -4,16 +4,14 @@ python docs/steps.py --data photos --config configs/msrc_v2.yaml --classifier FI
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
-from typing import cast
 
 import matplotlib as mpl
 import numpy as np
 import torch
 from torch import Tensor
 
-from dhr.cli.parser import parse
+from dhr.api.settings import run_settings
 from dhr.data import FolderDataSet, palette
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see
@@ -21,8 +19,9 @@ from dhr.job.models import build_models
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.method.heatmaps import Features, centroid_heatmaps
+from dhr.method.marginal import class_marginal
 from dhr.method.rebalance import rebalance
-from dhr.method.seeds import class_marginal
+from dhr.method.scene import Batch
 from dhr.ops.transport import transport
 from dhr.ops.upsample import resize
 from dhr.types import Rebalanced
@@ -102,9 +101,8 @@ def draw(maps: Maps, painter: Painter, out: Path, config: RunConfig) -> None:
     def made(preset: str = "default", rounds: int | None = None) -> Rebalanced:
         settings = PRESETS[preset]
         changed = {**vars(settings), "rounds": rounds or settings.rounds}
-        return rebalance(
-            maps.cams, maps.uss, maps.wss, maps.image, config=type(settings)(**changed), boundary=config.boundary
-        )
+        batch = Batch(maps.cams, maps.uss, maps.wss, maps.image)
+        return rebalance(batch, type(settings)(**changed), config.boundary)
 
     ours, paper = made(), made("paper")
     grid = ours.activation.shape[-2:]
@@ -152,8 +150,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     mpl.use("Agg")
-    call = ["run", "--data", str(given.data), "--out", str(given.out), "--config", str(given.config)]
-    config: RunConfig = cast("partial[int]", parse([*call, "--classifier.file", str(given.classifier)])).args[3]
+    config, _ = run_settings({"config": given.config, "classifier.file": given.classifier})
     data = FolderDataSet(given.data)
     if data.classes.background:
         parser.error("the pictures are of a data set without background")

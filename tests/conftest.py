@@ -71,7 +71,7 @@ class Case:
 
     def evaluate(self, *more: str) -> list[str]:
         """Arguments of ``dhr evaluate``."""
-        return ["evaluate", "--data", str(self.data), "--pred", str(self.out / "masks"), *more]
+        return ["evaluate", "--data", str(self.data), "--masks", str(self.out / "masks"), *more]
 
     def record(self) -> dict[str, Any]:
         """``run.json``; NaN and Infinity are no JSON, and fail."""

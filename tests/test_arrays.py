@@ -9,7 +9,7 @@ import torch
 import dhr
 from dhr.arrays import pad_classes, rebalance
 from dhr.errors import ConfigError, DhrError, ShapeError
-from dhr.method.config import PRESETS, BoundaryConfig
+from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_background_comes_first(inputs: dict[str, np.ndarray]) -> None:
     level = result.activation[:, 0].flatten(1)
     assert (level == level[:, :1]).all() and ((level > 0) & (level < 1)).all()
     assert torch.equal(result.activation[:, 1:], rebalance(**inputs).activation)
-    fixed = replace(PRESETS["default"], background="threshold", background_threshold=0.3)
+    fixed = replace(PRESETS["default"], background_level=0.3)
     assert (rebalance(**inputs, background=True, config=fixed).activation[:, 0] == 0.3).all()
 
 
@@ -255,8 +255,6 @@ def test_arrays_of_the_wrong_kind_are_refused(
 
 @pytest.mark.usefixtures("as_users_have_it")
 def test_settings_of_the_wrong_kind_are_refused(inputs: dict[str, np.ndarray]) -> None:
-    with pytest.raises(ConfigError, match="boundary must be a BoundaryConfig, got 'pamr'"):
-        rebalance(**inputs, boundary="pamr")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="got None"):
         rebalance(**inputs, config=None)  # type: ignore[arg-type]
     for wrong in ("no", 2, None):
@@ -308,3 +306,112 @@ def test_maps_of_several_types_are_stacked_in_the_widest() -> None:
 def test_cams_that_cannot_be_stacked_are_refused(cams: list[np.ndarray]) -> None:
     with pytest.raises(ShapeError, match="on one grid"):
         pad_classes(cams)
+
+
+def test_cams_of_each_image_in_a_list(inputs: dict[str, np.ndarray]) -> None:
+    cams = [inputs["cams"][0], inputs["cams"][1, :2]]
+    padded, valid = pad_classes(cams)
+    expected = rebalance(**{**inputs, "cams": padded}, valid=valid)
+    assert torch.equal(rebalance(**{**inputs, "cams": cams}).scores, expected.scores)
+    with pytest.raises(ShapeError, match="leave valid out"):
+        rebalance(**{**inputs, "cams": cams}, valid=valid)
+
+
+def test_dictionaries_of_maps(inputs: dict[str, np.ndarray]) -> None:
+    """By class; as IRN's programs write them; and as numpy loads them."""
+    one = {name: value[:1] for name, value in inputs.items()}
+    maps = one["cams"][0]
+    loaded = np.empty((), object)
+    loaded[()] = {"keys": np.array([3, 7, 9]), "high_res": maps, "cam": maps[:, ::2, ::2]}
+    for cams in (dict(zip((3, 7, 9), maps, strict=True)), {"keys": [3, 7, 9], "cam": maps}, loaded, [loaded]):
+        assert torch.equal(rebalance(**{**one, "cams": cams}).scores, rebalance(**one).scores)
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+@pytest.mark.parametrize(
+    ("cams", "message"),
+    [
+        ({}, "an empty dictionary"),
+        ({3: np.ones((8, 10)), 5: np.ones((4, 5))}, "of one size"),
+        ({"keys": [1, 2], "cam": np.ones((3, 8, 10))}, "2 keys, but 3 maps in 'cam'; give one map per key"),
+        ({"keys": [1, 2]}, "has the keys 'keys', but no high_res"),
+        ({"keys": [1, 2], "cam": None}, "but no high_res"),
+        (None, "cams is None; give an array"),
+        ("cams.npy", "cams must be an array of real numbers"),
+        ([np.ones((1, 3, 8, 10))], "a list of arrays of 4 dimensions"),
+        (np.zeros((1, 3, 8, 10)), "cams of image 0 are 0 everywhere.*give base"),
+        (np.full((1, 3, 8, 10), -2.0), "cams of image 0 are 0 everywhere"),
+    ],
+)
+def test_cams_that_cannot_be_meant_are_refused(cams: Any, message: str, inputs: dict[str, np.ndarray]) -> None:
+    one = {name: value[:1] for name, value in inputs.items()}
+    with pytest.raises(ShapeError, match=message) as caught:
+        rebalance(**{**one, "cams": cams})
+    assert "\n" not in str(caught.value)
+
+
+def test_cams_of_zeros_are_accepted_beside_others_and_with_a_base_mask(inputs: dict[str, np.ndarray]) -> None:
+    inputs["cams"][0, 1:] = 0
+    assert rebalance(**inputs).mask.shape == (2, 32, 40)
+    inputs["cams"][0] = 0
+    with pytest.raises(ShapeError, match="cams of image 0 are 0 everywhere"):
+        rebalance(**inputs)
+    base = np.arange(40).repeat(32).reshape(40, 32).T[None].repeat(2, 0) // 14
+    assert rebalance(**inputs, base=base).kept[0].all()
+
+
+def test_without_wss_features_the_uss_features_serve(inputs: dict[str, np.ndarray]) -> None:
+    del inputs["wss_features"]
+    expected = rebalance(**inputs, wss_features=inputs["uss_features"])
+    assert torch.equal(rebalance(**inputs).scores, expected.scores)
+    with pytest.raises(ShapeError, match="uss_features is None; give an array"):
+        rebalance(**{**inputs, "uss_features": None})
+
+
+def test_settings_in_dictionaries(inputs: dict[str, np.ndarray]) -> None:
+    changed = replace(PRESETS["paper"], rounds=2)
+    found = rebalance(**inputs, config={"preset": "paper", "rounds": 2}, boundary={"kind": "pamr"})
+    expected = rebalance(**inputs, config=changed, boundary=BoundaryConfig(kind="pamr"))
+    assert torch.equal(found.scores, expected.scores)
+    assert torch.equal(found.scores, rebalance(**inputs, config=changed, boundary="pamr").scores)
+    few = {"kind": "crf", "crf": {"iterations": 1}}
+    image, scores = inputs["images"], np.random.default_rng(0).random((2, 2, 32, 40))
+    expected_scores = dhr.refine(image, scores, BoundaryConfig(crf=CrfConfig(iterations=1)))
+    assert torch.equal(dhr.refine(image, scores, few), expected_scores)
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"config": {"taus": 0.7}}, "method has no setting 'taus'; did you mean tau?"),
+        ({"config": {"tau": "high"}}, "method cannot be .*give numbers as numbers"),
+        ({"config": {"tau": 7}}, "method.tau must be a cosine"),
+        ({"config": {"preset": "papre"}}, "got 'papre'"),
+        ({"config": 0.7}, "config must be a dhr.MethodConfig, a dictionary, or one of default"),
+        ({"boundary": None}, "boundary must be one of crf, pamr.*got None"),
+        ({"boundary": "dense"}, "boundary.kind must be one of"),
+        ({"boundary": {"crf": {"iteration": 3}}}, "boundary.crf has no setting 'iteration'; did you mean iterations?"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(
+    options: dict[str, Any], message: str, inputs: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        rebalance(**inputs, **options)
+
+
+@pytest.mark.parametrize("name", ["cams", "uss_features", "wss_features"])
+def test_channels_last_are_refused(name: str, inputs: dict[str, np.ndarray]) -> None:
+    wide = {**inputs, "images": np.zeros((2, 3, 40, 80))}
+    for key in ("cams", "uss_features", "wss_features"):
+        wide[key] = np.random.default_rng(0).random((2, 16, 20, 40))
+    assert rebalance(**wide).mask.shape == (2, 40, 80)
+    wide[name] = np.moveaxis(wide[name], 1, -1)
+    with pytest.raises(ShapeError, match=f"{name} are .*their channels seem to be last"):
+        rebalance(**wide)
+
+
+def test_a_result_is_shown_in_one_line(inputs: dict[str, np.ndarray]) -> None:
+    expected = "Rebalanced(2 masks of 32 x 40, up to 3 classes, grid 8 x 10, float64 on cpu)"
+    assert repr(rebalance(**inputs)) == expected

@@ -1,5 +1,10 @@
 """Image tags in, pixel masks out: weakly-supervised segmentation that keeps small classes beside big ones.
 
+From photographs and tags to masks::
+
+    result = dhr.run("photos", "out")
+    result.masks["beach"]
+
 The method alone, on your own arrays::
 
     result = dhr.rebalance(cams, uss_features, wss_features, images)
@@ -8,36 +13,77 @@ The method alone, on your own arrays::
 Soft masks along the edges of images (dense CRF, PAMR, random walk)::
 
     dhr.refine(images, scores)
-
-The whole way from photographs and tags is the command ``dhr run``, or :func:`dhr.job.run`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dhr.errors import DhrError
+from dhr.lazy import imported_from
 
 __version__ = "0.1.0"
 
-__all__ = ["PRESETS", "BoundaryConfig", "DhrError", "MethodConfig", "Rebalanced", "pad_classes", "rebalance", "refine"]
+__all__ = [
+    "PRESETS",
+    "BoundaryConfig",
+    "DataFolder",
+    "DhrError",
+    "MethodConfig",
+    "Rebalanced",
+    "RunConfig",
+    "adjacency",
+    "demo",
+    "evaluate",
+    "export",
+    "features",
+    "inspect",
+    "models",
+    "onnx",
+    "open_data",
+    "pad_classes",
+    "predict",
+    "rebalance",
+    "refine",
+    "run",
+    "settings",
+    "train",
+    "train_head",
+]
 
+_COMMANDS = (
+    *("adjacency", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "predict", "run", "train"),
+    "train_head",
+)
 _HOME = {
+    **{name: f"dhr.api.{name}" for name in _COMMANDS},
+    **dict.fromkeys(("DataFolder", "open_data"), "dhr.api.data"),
+    "settings": "dhr.api.explain",
+    "RunConfig": "dhr.job.settings",
     **dict.fromkeys(("pad_classes", "rebalance", "refine"), "dhr.arrays"),
     **dict.fromkeys(("PRESETS", "BoundaryConfig", "MethodConfig"), "dhr.method.config"),
     "Rebalanced": "dhr.types",
 }
 
 if TYPE_CHECKING:
+    from dhr.api.adjacency import adjacency
+    from dhr.api.data import DataFolder, open_data
+    from dhr.api.demo import demo
+    from dhr.api.evaluate import evaluate
+    from dhr.api.explain import settings
+    from dhr.api.export import export
+    from dhr.api.features import features
+    from dhr.api.inspect import inspect
+    from dhr.api.models import models
+    from dhr.api.onnx import onnx
+    from dhr.api.predict import predict
+    from dhr.api.run import run
+    from dhr.api.train import train
+    from dhr.api.train_head import train_head
     from dhr.arrays import pad_classes, rebalance, refine
+    from dhr.job.settings import RunConfig
     from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
     from dhr.types import Rebalanced
-else:
-
-    def __getattr__(name: str) -> Any:
-        """Import what is asked for: PyTorch takes longer to load than some of the commands take to run."""
-        if name not in _HOME:
-            raise AttributeError(f"module 'dhr' has no attribute {name!r}")
-        return getattr(import_module(_HOME[name]), name)
+else:  # PyTorch takes longer to load than some commands take to run
+    __getattr__ = imported_from(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -206,6 +206,20 @@ def remove(root: Path, relative: str) -> None:
         raise OutputError(f"cannot delete {path}: {error.strerror or error}; check the permissions") from error
 
 
+def move(root: Path, relative: str, target: str) -> None:
+    """Move the file or folder ``relative`` below ``root`` to ``target`` below it; of a link, the link.
+
+    Raises:
+        OutputError: one of both leads out of ``root``, goes through a link, or cannot be written.
+    """
+    path, place = (inside(root, one, may_be_link=True) for one in (relative, target))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    except OSError as error:
+        raise cannot_write(place, error) from error
+
+
 def remove_tree(root: Path, relative: str) -> None:
     """Delete the folder ``relative`` below ``root`` with its content, without following links; raises as
     :func:`inside`.

@@ -25,7 +25,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its members; refuse a key that occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -40,7 +40,7 @@ def whole_number(text: str) -> int | float:
     return int(text) if len(text) <= DIGITS else float(text)
 
 
-DECODER = json.JSONDecoder(object_pairs_hook=once, parse_constant=_no_constant, parse_int=whole_number)
+DECODER = json.JSONDecoder(object_pairs_hook=unique_keys, parse_constant=_no_constant, parse_int=whole_number)
 
 
 def parse_json(text: str) -> Any:

@@ -43,7 +43,7 @@ def test_every_method_is_scored_with_every_boundary(quality: Any, tmp_path: Path
     for row in found["rows"]:
         assert row.keys() >= COLUMNS and f"| {row['method']} | {row['boundary']} |" in printed
         assert all(0 <= row[key] <= 100 for key in COLUMNS - {"ms"}) and row["ms"] > 0
-    assert set(found["curves"]) == {"eps", "tau", "strength", "rounds", "survey", "survey_rounds"}
+    assert set(found["curves"]) == {"eps", "tau", "rounds", "survey", "survey_rounds"}
     assert -1 <= found["rank_correlation"] <= 1
     for plot in ("rows", "curves", "calibration"):
         with Image.open(tmp_path / f"out.{plot}.png") as picture:
@@ -51,7 +51,7 @@ def test_every_method_is_scored_with_every_boundary(quality: Any, tmp_path: Path
 
 
 def test_what_the_networks_saw_is_kept_until_it_is_damaged(quality: Any, tmp_path: Path) -> None:
-    few = ("--methods", "default", "--boundaries", "none", "--no_curves")
+    few = ("--methods", "default", "--boundaries", "none", "--no-curves")
     first, _ = quality(*few)
     (folder,) = (tmp_path / "cache").iterdir()
     kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}

@@ -31,7 +31,7 @@ def masks(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_voc_masks_alone(masks: Path, dhr: Any, tmp_path: Path) -> None:
-    ended = dhr(["adjacency", "--truth", masks, "--json", tmp_path / "a.json", "--picture", tmp_path / "a.png"])
+    ended = dhr(["adjacency", "--ground-truth", masks, "--json", tmp_path / "a.json", "--picture", tmp_path / "a.png"])
     assert ended.code == 0, ended
     figures = json.loads((tmp_path / "a.json").read_text())
     assert (figures["adjacent"], figures["inter"]) == (60.0, 66.6667)
@@ -47,7 +47,7 @@ def test_who_vanishes_in_whose_company(masks: Path, dhr: Any, tmp_path: Path) ->
     write_mask(pred / "ride.png", strip((15, 44), (0, 60)))  # the horse is gone
     write_mask(pred / "pets.png", strip((8, 10), (0, 9), (12, 1), (0, 80)))  # a tenth of the dog is left
     write_mask(pred / "bird.png", strip((0, 60), (3, 40)))
-    assert dhr(["adjacency", "--truth", masks, "--pred", pred, "--json", tmp_path / "a.json"]).code == 0
+    assert dhr(["adjacency", "--ground-truth", masks, "--masks", pred, "--json", tmp_path / "a.json"]).code == 0
     found = json.loads((tmp_path / "a.json").read_text())["vanishing"]
     assert (found["alone"]["appearances"], found["alone"]["vanished"]) == (1, 0)
     assert (found["touching"]["appearances"], found["touching"]["vanished"], found["touching"]["low"]) == (4, 1, 1)
@@ -58,10 +58,10 @@ def test_who_vanishes_in_whose_company(masks: Path, dhr: Any, tmp_path: Path) ->
 def test_bad_masks_are_named_and_skipped(masks: Path, dhr: Any, tmp_path: Path) -> None:
     (masks / "broken.png").write_bytes((masks / "bird.png").read_bytes()[:60])
     Image.new("RGB", (4, 4)).save(masks / "colour.png")
-    ended = dhr(["adjacency", "--truth", masks, "--supers", _supers(tmp_path), "--json", tmp_path / "a.json"])
+    ended = dhr(["adjacency", "--ground-truth", masks, "--supers", _supers(tmp_path), "--json", tmp_path / "a.json"])
     assert ended.code == 2  # a picture in colours among the first: not VOC's masks
     (masks / "colour.png").unlink()
-    ended = dhr(["adjacency", "--truth", masks, "--json", tmp_path / "a.json"])
+    ended = dhr(["adjacency", "--ground-truth", masks, "--json", tmp_path / "a.json"])
     assert ended.code == 1 and "broken.png" in ended.out
     figures = json.loads((tmp_path / "a.json").read_text())
     assert figures["masks"] == 3 and len(figures["problems"]) == 1
@@ -75,21 +75,21 @@ def _supers(folder: Path) -> Path:
 
 def test_a_missing_prediction_is_named(masks: Path, dhr: Any, tmp_path: Path) -> None:
     write_mask(tmp_path / "pred" / "bird.png", strip((3, 100)))
-    ended = dhr(["adjacency", "--truth", masks, "--pred", tmp_path / "pred"])
+    ended = dhr(["adjacency", "--ground-truth", masks, "--masks", tmp_path / "pred"])
     assert ended.code == 1 and "ride.png" in ended.out
 
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ((), "--truth"),
-        (("--truth", "nowhere"), "nowhere"),
-        (("--truth", "{masks}", "--groups", "uss"), "--data"),
-        (("--truth", "{masks}", "--groups", "animals"), "animals"),
-        (("--truth", "{masks}", "--region", "half"), "half"),
-        (("--truth", "{masks}", "--contact", "0"), "contact"),
-        (("--truth", "{masks}", "--pred", "nowhere"), "nowhere"),
-        (("--truth", "{masks}", "--split", "val"), "--data"),
+        ((), "--ground-truth"),
+        (("--ground-truth", "nowhere"), "nowhere"),
+        (("--ground-truth", "{masks}", "--groups", "uss"), "--data"),
+        (("--ground-truth", "{masks}", "--groups", "animals"), "animals"),
+        (("--ground-truth", "{masks}", "--region", "half"), "half"),
+        (("--ground-truth", "{masks}", "--contact", "0"), "contact"),
+        (("--ground-truth", "{masks}", "--masks", "nowhere"), "nowhere"),
+        (("--ground-truth", "{masks}", "--split", "val"), "--data"),
     ],
 )
 def test_calls_that_cannot_work_are_one_line(arguments: tuple[str, ...], word: str, masks: Path, dhr: Any) -> None:
@@ -108,7 +108,7 @@ def test_a_data_set_with_groups_from_features(fresh: Any, dhr: Any, tmp_path: Pa
 
 @pytest.mark.skipif(not VOC.is_dir(), reason=f"no VOC masks at {VOC}; set DHR_SHARED")
 def test_the_papers_figures(dhr: Any, tmp_path: Path) -> None:
-    assert dhr(["adjacency", "--truth", VOC, "--json", tmp_path / "a.json"]).code == 0
+    assert dhr(["adjacency", "--ground-truth", VOC, "--json", tmp_path / "a.json"]).code == 0
     figures = json.loads((tmp_path / "a.json").read_text())
     assert abs(figures["adjacent"] - 35) <= 2
     assert abs(figures["inter"] - 79) <= 7

@@ -10,24 +10,23 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from dhr.cli.parser import parse
+from dhr.api.settings import run_settings
 from dhr.data import write_mask
-from dhr.job.settings import RunConfig
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
 CLASSES = {"voc": (21, True), "coco": (81, True), "context": (59, False), "ade": (150, False), "stuff": (171, False)}
 """Number of classes, the background counted, and whether there is one."""
 SMALL = (
-    *("--student_training.steps", "1", "--student_training.batch", "2"),
-    *("--student_training.crop", "32", "--image.long_side", "40"),
-    *("--student_training.look_every", "0", "--student_training.log_every", "1"),
+    *("--student-training.steps", "1", "--student-training.batch", "2"),
+    *("--student-training.crop", "32", "--image.long-side", "40"),
+    *("--student-training.look-every", "0", "--student-training.log-every", "1"),
 )
 JOINT = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
-    *("--classifier.epochs", "1", "--classifier.batch", "2", "--classifier.crop", "32", "--boundary.seed", "none"),
+    *("--classifier.epochs", "1", "--classifier.batch", "2", "--classifier.crop", "32"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
-    *("--student.width", "8", "--student.low_level", "4"),
-    *("--student_training.boundary", "none", "--student_training.start", "0.0"),
+    *("--student.width", "8", "--student.low-level", "4"),
+    *("--student-training.boundary", "none", "--student-training.start", "0.0"),
 )
 
 
@@ -81,9 +80,7 @@ def test_every_recipe_is_tried() -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_second_stage_is_that_of_mask2former(name: str) -> None:
-    command: Any = parse(["run", "--data", "d", "--out", "o", "--config", str(PAPER / f"{name}_swin_mask2former.yaml")])
-    *_, config, _ = command.args
-    assert isinstance(config, RunConfig)
+    config, _ = run_settings(PAPER / f"{name}_swin_mask2former.yaml")
     joint = config.student_training
     assert (joint.optimiser, joint.lr * joint.new_lr, joint.lr) == ("adamw", pytest.approx(1e-4), 1e-5)
     assert (joint.weight_decay, joint.clip, joint.batch) == (0.05, 0.01, 16)

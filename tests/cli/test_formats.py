@@ -49,7 +49,7 @@ def test_a_run_and_its_scores_on_voc_as_it_is_published(fresh: Any, dhr: Any, ne
     names = list(json.loads((tmp_path / "scores.json").read_text())["per_class"])
     assert names[0] == "background" and len(names) == 21
     truth = tmp_path / "voc/VOC2012/SegmentationClass"
-    ended = dhr(["evaluate", "--data", case.data, "--pred", truth, "--json", tmp_path / "self.json"])
+    ended = dhr(["evaluate", "--data", case.data, "--masks", truth, "--json", tmp_path / "self.json"])
     assert ended.code == 0 and json.loads((tmp_path / "self.json").read_text())["miou"] == 100
 
 
@@ -88,7 +88,7 @@ def test_one_folder_a_class_is_enough_for_a_run(fresh: Any, dhr: Any, new_case: 
 def test_an_unknown_format_is_one_line(fresh: Any, dhr: Any) -> None:
     for arguments in (
         fresh.run("--format", "vok"),
-        ["evaluate", "--data", fresh.data, "--pred", fresh.out, "--format", "x"],
+        ["evaluate", "--data", fresh.data, "--masks", fresh.out, "--format", "x"],
     ):
         ended = dhr(arguments)
         assert ended.code == 2 and ended.err.count("\n") == 1 and "--format must be auto or one of" in ended.err
@@ -132,7 +132,7 @@ def test_masks_have_the_colours_of_their_data_set_from_run_to_export(
     for path in (*masks, *(case.out / "stages").rglob("*.png")):
         colours = colours_of(path)
         assert np.array_equal(colours, expected[: len(colours)])
-    call = ["export", "--data", case.data, "--split", "training", "--pred", case.out / "masks", "--to"]
+    call = ["export", "--data", case.data, "--split", "training", "--masks", case.out / "masks", "--to"]
     assert dhr([*call, "png", "--out", tmp_path / "png"]).code == 0
     for path in masks:
         colours = colours_of(tmp_path / "png" / path.name)

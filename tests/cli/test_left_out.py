@@ -47,8 +47,8 @@ def test_each_command_says_a_reason_once(many: Any, dhr: Any, tmp_path: Path) ->
     assert run.code == 1 and "all of them are in" in run.out and "run.json" in run.out
     assert len(many.record()["skipped"]) == 40
     commands = [
-        ["inspect", "--data", many.data, "--out", tmp_path / "i.html"],
-        ["adjacency", "--data", many.data, "--pred", many.out / "masks"],
+        ["inspect", "--data", many.data, "--file", tmp_path / "i.html"],
+        ["adjacency", "--data", many.data, "--masks", many.out / "masks"],
     ]
     evaluated = dhr(many.evaluate())
     assert evaluated.code == 0

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dhr import evaluate as scoring
 from dhr.data import FolderDataSet, read_mask, write_mask
+from dhr.evaluate import evaluate as score
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_scores_are_written_in_percent(finished: Any, dhr: Any, strict: Any, tmp
     assert ended.code == 0, ended.err
     scores = strict(tmp_path / "deep" / "scores.json")
     data = FolderDataSet(finished.data)
-    expected = scoring.evaluate(data, finished.out / "masks")
+    expected = score(data, finished.out / "masks")
     assert scores["miou"] == pytest.approx(100 * expected.miou, abs=1e-4)
     assert scores["minor_iou"] == pytest.approx(100 * expected.minor_iou, abs=1e-4)
     assert set(scores["per_class"]) == set(data.classes.names)
@@ -36,7 +36,7 @@ def test_scores_are_written_in_percent(finished: Any, dhr: Any, strict: Any, tmp
 
 
 def test_the_truth_itself_scores_100(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
-    run = ["evaluate", "--data", finished.data, "--pred", finished.data / "truth", "--json", tmp_path / "scores.json"]
+    run = ["evaluate", "--data", finished.data, "--masks", finished.data / "truth", "--json", tmp_path / "scores.json"]
     assert dhr(run).code == 0
     scores = strict(tmp_path / "scores.json")
     assert scores["miou"] == scores["pixel_accuracy"] == 100
@@ -52,7 +52,7 @@ def test_truth_with_void_borders_scores_100_itself(finished: Any, dhr: Any, stri
         edge[1:] |= truth[1:] != truth[:-1]
         write_mask(path, np.where(edge, np.uint8(255), truth))
     folder = finished.data / "truth"
-    assert dhr(["evaluate", "--truth", folder, "--pred", folder, "--json", tmp_path / "scores.json"]).code == 0
+    assert dhr(["evaluate", "--ground-truth", folder, "--masks", folder, "--json", tmp_path / "scores.json"]).code == 0
     scores = strict(tmp_path / "scores.json")
     assert scores["miou"] == scores["boundary_f"] == scores["pixel_accuracy"] == 100
 
@@ -64,26 +64,26 @@ def test_a_folder_of_truth_needs_no_photographs_and_gives_the_same_scores(
     shutil.rmtree(finished.data / "images")
     truth = finished.data / "truth"  # classes.txt lies beside it
     masks = finished.out / "masks"
-    ended = dhr(["evaluate", "--truth", truth, "--pred", masks, "--json", tmp_path / "truth.json"])
+    ended = dhr(["evaluate", "--ground-truth", truth, "--masks", masks, "--json", tmp_path / "truth.json"])
     assert ended.code == 0, ended
     with_data, alone = strict(tmp_path / "data.json"), strict(tmp_path / "truth.json")
     with_data.pop("stages")
     assert with_data == alone
-    for wrong in (["--data", finished.data, "--truth", truth], [], ["--truth", truth, "--split", "a"]):
-        ended = dhr(["evaluate", "--pred", masks, *wrong])
+    for wrong in (["--data", finished.data, "--ground-truth", truth], [], ["--ground-truth", truth, "--split", "a"]):
+        ended = dhr(["evaluate", "--masks", masks, *wrong])
         assert ended.code == 2 and ended.err.count("\n") == 1 and "--data DIR" in ended.err
-    ended = dhr(["evaluate", "--truth", masks / "nowhere", "--pred", masks])
+    ended = dhr(["evaluate", "--ground-truth", masks / "nowhere", "--masks", masks])
     assert ended.code == 2 and ended.err.count("\n") == 1 and "nowhere" in ended.err
 
 
 def test_folders_may_be_named_at_once_or_one_by_one(finished: Any, dhr: Any, strict: Any, tmp_path: Path) -> None:
     first, second = finished.out / "masks", finished.out / "stages" / "cam"
     start = ["evaluate", "--data", finished.data, "--json", tmp_path / "a.json"]
-    assert dhr([*start, "--pred", first, second]).code == 0
+    assert dhr([*start, "--masks", first, second]).code == 0
     at_once = strict(tmp_path / "a.json")
-    assert dhr([*start, "--pred", first, "--pred", second]).code == 0
+    assert dhr([*start, "--masks", first, "--masks", second]).code == 0
     assert strict(tmp_path / "a.json") == at_once and len(at_once["masks"]) == 2
-    twice = dhr([*start, "--pred", first, "--pred", first])
+    twice = dhr([*start, "--masks", first, "--masks", first])
     assert twice.code == 2 and "twice" in twice.err
 
 
@@ -104,7 +104,7 @@ def test_missing_masks_are_refused_or_left_out_if_allowed(finished: Any, dhr: An
     ended = dhr(finished.evaluate())
     assert ended.code == 2
     assert ended.err.count("\n") == 1 and "1 of 5 masks are missing" in ended.err and "scene-000001" in ended.err
-    ended = dhr(finished.evaluate("--allow_missing", "--json", str(tmp_path / "scores.json")))
+    ended = dhr(finished.evaluate("--allow-missing", "--json", str(tmp_path / "scores.json")))
     assert ended.code == 1
     assert "scene-000001" in ended.out
     scores = strict(tmp_path / "scores.json")
@@ -121,8 +121,8 @@ def test_masks_of_the_wrong_size_are_refused(finished: Any, dhr: Any, labels: An
 
 def test_nothing_to_score_is_one_line(finished: Any, dhr: Any, tmp_path: Path) -> None:
     for run, word in (
-        (["evaluate", "--data", finished.data, "--pred", tmp_path / "nowhere"], "nowhere"),
-        (["evaluate", "--data", tmp_path / "nothing", "--pred", finished.out / "masks"], "nothing"),
+        (["evaluate", "--data", finished.data, "--masks", tmp_path / "nowhere"], "nowhere"),
+        (["evaluate", "--data", tmp_path / "nothing", "--masks", finished.out / "masks"], "nothing"),
         (finished.evaluate("--split", "none"), "'none'"),
         (finished.evaluate("--json", str(finished.data / "tags.csv" / "x.json")), "cannot write"),
     ):

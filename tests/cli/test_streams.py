@@ -42,7 +42,7 @@ def test_a_full_disk_is_said_in_one_line_when_all_is_done(finished: Any, forks: 
         "run": finished.run(),
         "inspect": ["inspect", "--data", str(finished.data)],
         "export": [
-            *("export", "--data", str(finished.data), "--pred", str(finished.out / "masks"), "--to", "png"),
+            *("export", "--data", str(finished.data), "--masks", str(finished.out / "masks"), "--to", "png"),
             *("--out", str(tmp_path / "exported")),
         ],
         "models": ["models"],
@@ -112,7 +112,7 @@ def default_signals() -> Iterator[None]:
 def test_a_signal_ends_the_work_with_one_line(
     number: signal.Signals, default_signals: None, monkeypatch: pytest.MonkeyPatch, dhr: Any
 ) -> None:
-    monkeypatch.setattr("dhr.cli.parser.parse", lambda arguments: lambda: signal.raise_signal(number))
+    monkeypatch.setattr("dhr.cli.call", lambda arguments: lambda: signal.raise_signal(number))
     ended = dhr(["run"])
     assert ended.code == 128 + number
     assert ended.err == f"dhr: ended by {number.name}; the same command goes on where it stopped\n"

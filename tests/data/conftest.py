@@ -61,6 +61,6 @@ def lay(formats: ModuleType, tmp_path: Path) -> Callable[[str], Path]:
             pytest.importorskip("cv2")
         if kind == "datumaro":
             pytest.importorskip("datumaro")
-        return formats.LAYOUTS[kind](tmp_path / "set")
+        return formats.FORMATS[kind](tmp_path / "set")
 
     return write

@@ -219,7 +219,7 @@ def folder(root: Path) -> Path:
     return root
 
 
-LAYOUTS: dict[str, Callable[[Path], Path]] = {
+FORMATS: dict[str, Callable[[Path], Path]] = {
     "voc": voc,
     "context": context,
     "ade": ade,
@@ -256,4 +256,4 @@ def huggingface(root: Path) -> Path:
     return root
 
 
-LAYOUTS["huggingface"] = huggingface
+FORMATS["huggingface"] = huggingface

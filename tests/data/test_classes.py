@@ -69,12 +69,12 @@ def test_a_first_class_that_may_be_the_background_is_told(make: Maker, first: st
     data = FolderDataSet(make({"a.png": tags, "b.png": "cat;dog"}, classes=(first, "cat", "dog")))
     (note,) = data.notes
     assert f"no photograph is tagged with class 0, {first!r}" in note and "`background`" in note
-    assert ("1 photographs have one tag" in note) == (tags == "cat")
+    assert ("1 photograph has one tag" in note) == (tags == "cat")
 
 
 def test_photographs_of_one_tag_without_a_background_are_told(make: Maker) -> None:
     (note,) = FolderDataSet(make({"a.png": "cat", "b.png": "cat;dog"}, classes=("road", "cat", "dog"))).notes
-    assert "no background" in note and "make the first class `background`" in note and "1 photographs" in note
+    assert "no background" in note and "make the first class `background`" in note and "1 photograph" in note
     assert FolderDataSet(make({"a.png": "cat;dog"}, classes=("road", "cat", "dog"))).notes == ()
     assert FolderDataSet(make({"a.png": "road", "b.png": "cat"}, classes=("road", "cat"))).notes == ()
     assert FolderDataSet(make({"a.png": "cat"}, classes=("background", "cat"))).notes == ()

@@ -284,7 +284,7 @@ def test_what_is_not_understood_leaves_its_photograph_out_unless_told_otherwise(
     data = open_data(root)
     assert tags(data) == {"b": ["dog"]}
     (problem,) = data.problems
-    assert problem.reason.count("is not read") == 1 and "--ignore_unknown" in problem.reason
+    assert problem.reason.count("is not read") == 1 and "--ignore-unknown" in problem.reason
     assert tags(open_data(root, ignore_unknown=True)) == BOTH
     with pytest.raises(DataError, match=words):
         open_data(write(annotations=[thing(1, 1, 1), extra], images=[image(1, "a.png")]))

@@ -47,7 +47,7 @@ class Folder:
         return (self.root / "data" / "classes.txt").read_text(encoding="utf-8").split()
 
     def call(self, pred: Path, *more: str | Path) -> list[str | Path]:
-        return ["evaluate", "--data", self.root / "data", "--pred", pred, *more]
+        return ["evaluate", "--data", self.root / "data", "--masks", pred, *more]
 
 
 def right(number: int, classes: Sequence[str]) -> Labels:
@@ -121,9 +121,9 @@ def test_ground_truth_without_a_pixel_of_any_tag_is_refused(
         (given.root / "run.json").write_text("{}", encoding="utf-8")
     call = {
         "several": [*given.call(masks), given.masks("more")],
-        "truth": ["evaluate", "--truth", given.truth, "--pred", masks],
+        "truth": ["evaluate", "--ground-truth", given.truth, "--masks", masks],
         "adjacency": ["adjacency", "--data", given.root / "data"],
-        "adjacency of a folder": ["adjacency", "--truth", given.truth, "--pred", masks],
+        "adjacency of a folder": ["adjacency", "--ground-truth", given.truth, "--masks", masks],
     }.get(how, given.call(masks))
     words = "they show only the background (0)" if kind == "background" else "255, which is void"
     one_line(dhr(call), "ground truth: no pixel of any", words, "store 'mug' as 1")
@@ -194,12 +194,12 @@ def test_classes_are_matched_by_name(folder: Callable[..., Folder], dhr: Any, on
     moved = given.masks("moved", lambda labels: labels + 1)
     table = moved / "classes.txt"
     table.write_text("background\n" + "\n".join(given.classes), encoding="utf-8")
-    for how in (given.call(moved), ["evaluate", "--truth", given.truth, "--pred", moved]):
+    for how in (given.call(moved), ["evaluate", "--ground-truth", given.truth, "--masks", moved]):
         ended = dhr([*how, "--json", tmp_path / "s.json"])
         assert ended.code == 0 and "matched with the data set's by name" in ended.out
         assert json.loads((tmp_path / "s.json").read_text())["miou"] == 100
         assert "classes" in checks(tmp_path / "s.json")
-    ended = dhr(["adjacency", "--data", given.root / "data", "--pred", moved, "--json", tmp_path / "a.json"])
+    ended = dhr(["adjacency", "--data", given.root / "data", "--masks", moved, "--json", tmp_path / "a.json"])
     assert ended.code == 0 and "matched with the data set's by name" in ended.out
     assert json.loads((tmp_path / "a.json").read_text())["vanishing"]["touching"]["low"] == 0
     table.write_text("cat\ndog\nowl\nfox\nelk\nbat", encoding="utf-8")
@@ -234,7 +234,7 @@ def test_ground_truth_alone_whose_palette_differs_from_its_numbers_is_named(
         image.putpalette(np.roll(palette(), -1, axis=0).tobytes())
         image.save(path)
     for command in ("evaluate", "adjacency"):
-        call = [command, "--truth", given.truth, "--pred", masks, "--json", tmp_path / "s.json"]
+        call = [command, "--ground-truth", given.truth, "--masks", masks, "--json", tmp_path / "s.json"]
         ended = dhr(call)
         assert ended.code == 0 and "in all masks alike; the pixel values count" in ended.out
         assert "classes" in checks(tmp_path / "s.json")
@@ -255,9 +255,9 @@ def test_files_that_are_no_ground_truth_are_named(
     for path in given.truth.glob("*.png"):
         path.unlink()
     one_line(dhr(given.call(masks)), "none of the 6 photographs has a ground-truth mask (not used: ", "r.jpg")
-    one_line(dhr(["evaluate", "--truth", given.truth, "--pred", masks]), "expected PNG masks", "r.jpg")
+    one_line(dhr(["evaluate", "--ground-truth", given.truth, "--masks", masks]), "expected PNG masks", "r.jpg")
     (given.truth / "p.png").write_bytes((masks / "p.png").read_bytes())
-    ended = dhr(["evaluate", "--truth", given.truth, "--pred", masks, "--allow_extra"])
+    ended = dhr(["evaluate", "--ground-truth", given.truth, "--masks", masks, "--allow-extra"])
     assert "r.jpg: expected a mask in PNG, got .jpg" in ended.out
 
 

@@ -208,7 +208,7 @@ def test_the_command_compares_folders(
     two: tuple[FolderDataSet, Path, Path], finished: Any, dhr: Any, tmp_path: Path
 ) -> None:
     _, fine, spoilt = two
-    call = ["evaluate", "--data", finished.data, "--pred", fine, spoilt]
+    call = ["evaluate", "--data", finished.data, "--masks", fine, spoilt]
     ended = dhr([*call, "--csv", tmp_path / "scores.csv", "--plots", tmp_path / "plots"])
     assert ended.code == 0, ended.err
     assert "scene-000001" in ended.out
@@ -233,12 +233,12 @@ def test_names_in_a_csv_are_no_formulas(tmp_path: Path) -> None:
 def test_masks_that_are_no_masks(two: tuple[FolderDataSet, Path, Path], finished: Any, dhr: Any) -> None:
     _, _, spoilt = two
     mask = spoilt / "scene-000001.png"
-    call = ["evaluate", "--data", finished.data, "--pred", spoilt]
+    call = ["evaluate", "--data", finished.data, "--masks", spoilt]
     labels = read_mask(mask)
     write_mask(mask, labels[:, :-1])
     ended = dhr(call)
     assert ended.code == 2 and "scene-000001" in ended.err
-    ended = dhr([*call, "--allow_wrong_size"])
+    ended = dhr([*call, "--allow-wrong-size"])
     assert ended.code == 1 and "scene-000001" in ended.out
     Image.fromarray(palette(256)[labels]).save(mask)
     ended = dhr(call)

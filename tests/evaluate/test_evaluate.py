@@ -303,7 +303,7 @@ def test_a_damaged_mask_is_an_error(tmp_path: Path) -> None:
 def test_extra_masks_and_photographs_without_truth_are_named(tmp_path: Path) -> None:
     data = Truths({"a": labels([0, 1]), "bare": None}, table(2), {})
     folder = write(tmp_path, {"a": labels([0, 1]), "bare": labels([0]), "sub/x": labels([1])})
-    with pytest.raises(DataError, match=r"1 masks .* belong to no photograph.*: sub/x; .*--allow_extra"):
+    with pytest.raises(DataError, match=r"1 masks .* belong to no photograph.*: sub/x; .*--allow-extra"):
         evaluate(data, folder)
     scores = evaluate(data, folder, EvaluateConfig(allow_extra=True))
     assert scores.extra == ("sub/x",)

@@ -20,6 +20,11 @@ NEEDS = {"coco": "pycocotools", "yolo": "cv2", "labelstudio": "label_studio_sdk"
 ANY = [name for name in FORMATS if not name.endswith("-server")]
 
 
+def place(to: str) -> str:
+    """The option that names where an export of this format goes."""
+    return "--file" if to in FORMATS and FORMATS[to].one_file else "--out"
+
+
 @pytest.fixture
 def small(plain: Callable[..., Any]) -> Any:
     names = ("background", *(f"class {number}" for number in range(1, 21)))
@@ -45,10 +50,10 @@ def test_broken_masks_are_left_out_and_named(to: str, small: Any, tmp_path: Path
     (small.folder / "b.png").unlink()
     write_mask(small.folder / "c.png", np.full((9, 7), 21, np.uint8))
     out = tmp_path / "out"
-    call = ["export", "--data", small.root, "--pred", small.folder, "--to", to, "--out", out]
+    call = ["export", "--data", small.root, "--masks", small.folder, "--to", to, place(to), out]
     ended = dhr(call)
     assert ended.code == 1, ended.err
-    assert "Left out: 3" in ended.out and "1 masks as" in ended.out
+    assert "Left out: 3" in ended.out and "1 mask as" in ended.out
     for name, reason in (("a", "damaged"), ("b", "No such file"), ("c", "got 21")):
         assert any(line.strip().startswith(f"{name}: ") and reason in line for line in ended.out.splitlines())
     assert files(out)
@@ -130,27 +135,29 @@ def test_a_missing_library_is_one_line(
 ) -> None:
     for name in [*NEEDS.values(), "pycocotools.mask", "label_studio_sdk.converter.brush"]:
         monkeypatch.setitem(sys.modules, name, None)
-    ended = dhr(["export", "--data", small.root, "--pred", small.folder, "--to", to, "--out", tmp_path / "out"])
+    ended = dhr(["export", "--data", small.root, "--masks", small.folder, "--to", to, place(to), tmp_path / "out"])
     assert ended.code == 2 and ended.err.count("\n") == 1 and "pip install 'dhr[formats]'" in ended.err
     assert not (tmp_path / "out").exists()
 
 
 def test_calls_that_cannot_work_are_one_line(small: Any, tmp_path: Path, dhr: Any) -> None:
-    base = ["export", "--data", small.root, "--pred", small.folder, "--out", tmp_path / "out", "--to"]
+    base = ["export", "--data", small.root, "--masks", small.folder, "--to"]
     for more, word in (
         (["tiff"], "png, coco"),
         (["ade-server"], "150 classes"),
-        (["datumaro", "--datumaro_format", "imagenet"], "that holds masks"),
+        (["datumaro", "--datumaro-format", "imagenet"], "that holds masks"),
         (["datumaro", "--images", "link"], "copy"),
-        (["png", "--pred", tmp_path / "nowhere"], "nowhere"),
+        (["png", "--masks", tmp_path / "nowhere"], "nowhere"),
         (["png", "--out", small.folder / "out"], "outside"),
         (["png", "--out", small.root / "images" / "out"], "outside"),
         (["png", "--split", "none"], "'none'"),
-        (["coco", "--out", small.root / "tags.csv" / "x"], "cannot write"),
+        (["coco", "--file", small.root / "tags.csv" / "x"], "cannot write"),
     ):
         if more[0] in NEEDS:
             needed(more[0])
-        ended = dhr([*base, *more])
+        to = more[0]
+        out = [] if "--out" in more or "--file" in more else [place(to), tmp_path / "out"]
+        ended = dhr([*base, *more, *out])
         assert ended.code == 2 and ended.err.count("\n") == 1 and word in ended.err, (more, ended)
 
 

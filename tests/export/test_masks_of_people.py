@@ -17,6 +17,11 @@ NAMES = ("background", "mug", "cup")
 LABELS = {name: np.array([[0, 1, 1, 0], [0, 1, 2, 2]], np.uint8) for name in "abc"}
 
 
+def place(to: str) -> str:
+    """The option that names where an export of this format goes."""
+    return "--file" if to in FORMATS and FORMATS[to].one_file else "--out"
+
+
 @pytest.mark.parametrize("to", sorted(FORMATS))
 @pytest.mark.parametrize("kind", ["0 and 255", "background", "other classes"])
 def test_masks_without_any_tag_are_refused_before_anything_is_written(
@@ -26,7 +31,7 @@ def test_masks_without_any_tag_are_refused_before_anything_is_written(
     for name in LABELS:
         shown = {"0 and 255": 255, "background": 0, "other classes": 2}[kind]
         write_mask(given.folder / f"{name}.png", (LABELS[name] % 2 * shown).astype(np.uint8))
-    ended = dhr(["export", "--data", given.root, "--pred", given.folder, "--to", to, "--out", tmp_path / "out"])
+    ended = dhr(["export", "--data", given.root, "--masks", given.folder, "--to", to, place(to), tmp_path / "out"])
     assert ended.code == 2 and ended.err.count("\n") == 1
     nothing, other = "no pixel of any tag in any of the 3 tagged photographs", "seem to be numbered from 1"
     assert (other if kind == "other classes" else nothing) in ended.err
@@ -42,7 +47,7 @@ def test_masks_without_any_tag_are_refused_before_anything_is_written(
 def test_a_few_of_them_are_counted(plain: Callable[..., Any], dhr: Any, tmp_path: Path) -> None:
     given = plain(LABELS, NAMES)
     write_mask(given.folder / "b.png", np.where(LABELS["b"] > 0, 255, 0).astype(np.uint8))
-    ended = dhr(["export", "--data", given.root, "--pred", given.folder, "--to", "png", "--out", tmp_path / "out"])
+    ended = dhr(["export", "--data", given.root, "--masks", given.folder, "--to", "png", "--out", tmp_path / "out"])
     assert ended.code == 0
     assert "no pixel of any tag in 1 of 3 tagged photographs: 'b'; pixels are 255, which is void" in ended.out
 
@@ -67,7 +72,7 @@ def test_classes_are_matched_by_name(plain: Callable[..., Any], dhr: Any, tmp_pa
     (moved / "classes.txt").write_text("cup\nmug\n", encoding="utf-8")
     for number, masks in enumerate((given.folder, moved)):
         out = tmp_path / f"{number}.json"
-        ended = dhr(["export", "--data", given.root, "--pred", masks, "--to", "coco", "--out", out])
+        ended = dhr(["export", "--data", given.root, "--masks", masks, "--to", "coco", "--file", out])
         assert ended.code == 0, ended.err
         assert ("matched with the data set's by name" in ended.out) is (masks == moved)
     first, second = (json.loads((tmp_path / f"{number}.json").read_text()) for number in range(2))

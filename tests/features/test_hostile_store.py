@@ -167,7 +167,7 @@ def test_room_is_made_of_entries_only(tmp_path: Path) -> None:
 )
 def test_a_description_of_other_kinds_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text(text)
-    with pytest.raises(OutputError, match="is not of a feature store") as error:
+    with pytest.raises(OutputError, match="is not from a feature store") as error:
         FeatureStore.open(tmp_path)
     assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 500
 
@@ -192,5 +192,5 @@ def test_axes_that_cannot_be_are_refused(basis: Tensor, metadata: dict[str, str]
 
 def test_a_description_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "store.json")
-    with pytest.raises(OutputError, match=r"not of a feature store \(store\.json\)"):
+    with pytest.raises(OutputError, match=r"not belong to a feature store \(store\.json\)"):
         FeatureStore.open(tmp_path)

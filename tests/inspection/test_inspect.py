@@ -186,7 +186,7 @@ def test_what_is_broken_is_named_and_the_rest_is_counted(fresh: Any, dhr: Any, t
     write_mask(truth, np.zeros((3, 3), np.uint8))
     with (fresh.data / "tags.csv").open("a") as file:
         file.write("nobody.png,dog\n")
-    ended = dhr(["inspect", "--data", fresh.data, "--out", tmp_path / "i.html", "--json", tmp_path / "i.json"])
+    ended = dhr(["inspect", "--data", fresh.data, "--file", tmp_path / "i.html", "--json", tmp_path / "i.json"])
     assert ended.code == 1, ended
     values = json.loads((tmp_path / "i.json").read_text(encoding="utf-8"))
     text = " ".join(f"{one['source']} {one['reason']}" for one in values["problems"])
@@ -200,7 +200,7 @@ def test_what_is_broken_is_named_and_the_rest_is_counted(fresh: Any, dhr: Any, t
 def test_without_truth(fresh: Any, dhr: Any, tmp_path: Path) -> None:
     for path in (fresh.data / "truth").rglob("*.png"):
         path.unlink()
-    ended = dhr(["inspect", "--data", fresh.data, "--out", tmp_path / "i.html"])
+    ended = dhr(["inspect", "--data", fresh.data, "--file", tmp_path / "i.html"])
     assert ended.code == 0 and "No photograph has a ground-truth mask" in ended.out and "in truth" not in ended.out
     assert "Ground truth" not in Page(tmp_path / "i.html").text
 
@@ -210,7 +210,7 @@ def test_a_data_set_that_cannot_be_opened_is_one_line(dhr: Any, tmp_path: Path) 
     (tmp_path / "empty" / "tags.csv").write_text("image,tags\n")
     (tmp_path / "empty" / "classes.txt").write_text("background\ncat\n")
     for data in ("nowhere", "empty"):
-        ended = dhr(["inspect", "--data", tmp_path / data, "--out", tmp_path / "i.html"])
+        ended = dhr(["inspect", "--data", tmp_path / data, "--file", tmp_path / "i.html"])
         assert ended.code == 2 and ended.err.startswith("dhr: ") and ended.err.count("\n") == 1, ended
         assert not (tmp_path / "i.html").exists()
 
@@ -218,7 +218,7 @@ def test_a_data_set_that_cannot_be_opened_is_one_line(dhr: Any, tmp_path: Path) 
 def test_no_photograph_can_be_read(fresh: Any, dhr: Any, tmp_path: Path) -> None:
     for path in (fresh.data / "images").rglob("*.png"):
         path.write_bytes(b"nothing")
-    ended = dhr(["inspect", "--data", fresh.data, "--out", tmp_path / "i.html", "--json", tmp_path / "i.json"])
+    ended = dhr(["inspect", "--data", fresh.data, "--file", tmp_path / "i.html", "--json", tmp_path / "i.json"])
     assert ended.code == 1 and "Broken: 5" in ended.out
     assert "No photograph can be read" in Page(tmp_path / "i.html").text
 
@@ -228,7 +228,7 @@ def test_names_that_are_html_stay_text(dhr: Any, tmp_path: Path) -> None:
     (root / "classes.txt").write_text(f"background\ncat\n{HOSTILE}\n[red]x\n", encoding="utf-8")
     quoted = HOSTILE.replace('"', '""')
     (root / "tags.csv").write_text(f'image,tags\na.png,cat\nb&lt;.png,"{quoted};[red]x"\n', encoding="utf-8")
-    ended = dhr(["inspect", "--data", root, "--out", tmp_path / "i.html"])
+    ended = dhr(["inspect", "--data", root, "--file", tmp_path / "i.html"])
     assert ended.code == 0, ended
     page = Page(tmp_path / "i.html")
     assert HOSTILE in page.text and "[red]x" in page.text and "b&lt;" in page.text
@@ -272,8 +272,8 @@ def test_a_class_table_of_one(tmp_path: Path) -> None:
 
 def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    root = formats.LAYOUTS["huggingface"](tmp_path / "set")
-    ended = dhr(["inspect", "--data", root, "--out", tmp_path / "i.html"])
+    root = formats.FORMATS["huggingface"](tmp_path / "set")
+    ended = dhr(["inspect", "--data", root, "--file", tmp_path / "i.html"])
     assert ended.code == 0, ended
     assert "photographs" in Page(tmp_path / "i.html").text
 
@@ -284,8 +284,8 @@ def test_a_page_beside_a_data_set_in_tables(formats: Any, dhr: Any, tmp_path: Pa
 def test_every_layout(kind: str, formats: Any, dhr: Any, tmp_path: Path) -> None:
     if kind == "coco":
         pytest.importorskip("pycocotools")
-    root = formats.LAYOUTS[kind](tmp_path / "set")
-    ended = dhr(["inspect", "--data", root, "--format", kind, "--out", tmp_path / "i.html"])
+    root = formats.FORMATS[kind](tmp_path / "set")
+    ended = dhr(["inspect", "--data", root, "--format", kind, "--file", tmp_path / "i.html"])
     assert ended.code in (0, 1), ended
     assert "photographs" in Page(tmp_path / "i.html").text
 

@@ -9,12 +9,12 @@ from PIL import Image
 
 from dhr.data import FolderDataSet, palette, read_mask, write_mask
 from dhr.errors import DataError
-from dhr.job.students import Masks
+from dhr.job.taught_masks import Masks
 
 TINY = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "1"),
-    *("--student_training.batch", "2", "--student_training.crop", "32"),
-    *("--student_training.boundary", "none", "--student_training.recursion", "false"),
+    *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]", "--student-training.steps", "1"),
+    *("--student-training.batch", "2", "--student-training.crop", "32"),
+    *("--student-training.boundary", "none", "--no-student-training.recursion"),
 )
 
 

@@ -106,7 +106,7 @@ def test_photographs_that_cannot_be_read_are_named(fresh: Any, dhr: Any, tmp_pat
     [
         ((), "name the store with --features DIR"),
         (("--features", "{data}/images/store"), "lies among the photographs"),
-        (("--features", "{data}/truth"), "not of a feature store"),
+        (("--features", "{data}/truth"), "belong to a feature store"),
         (("--features", "{out}", "--pca", "100000"), "below the"),
         (("--features", "{out}", "--pca", "-1"), "--pca must be a number of channels"),
         (("--features", "{out}", "--limit", "many"), "--limit must be a size"),

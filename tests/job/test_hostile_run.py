@@ -21,11 +21,12 @@ from dhr.data.samples import Sample
 from dhr.errors import ItemError, OutputError, PlaceError
 from dhr.files import write_json
 from dhr.job.folder import OutputFolder
-from dhr.job.record import ItemRecord, check_run
-from dhr.job.scan import scan
+from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig
 from dhr.job.survey import read_cells, read_survey
 from dhr.progress import silent
+from dhr.records.item import ItemRecord
+from dhr.records.run import RunRecord
 
 RECORD = {
     "digest": "0" * 64,
@@ -71,15 +72,15 @@ def test_a_record_with_a_member_of_another_kind_is_none(name: str, value: Any) -
 @given(st.dictionaries(st.sampled_from(["identity", "stages", "status", "settings", "seconds"]), ANYTHING))
 def test_any_record_of_a_run_is_taken_or_refused(value: dict[str, Any]) -> None:
     try:
-        found = check_run(value)
+        found = RunRecord.parse(value)
     except ValueError as error:
         assert len(str(error).splitlines()) == 1
         return
-    before = found["identity"].get("settings", {})
+    before = found.identity.settings
     for part in ("wss", "uss"):  # as RunConfig.identity reads them
         weights = before.get(part, {}).get("weights")
         assert weights is None or isinstance(weights, str)
-    assert all(isinstance(row["name"], str) for row in found.get("stages") or ())
+    assert all(isinstance(row.name, str) for row in found.stages)
 
 
 @pytest.mark.parametrize(
@@ -121,17 +122,23 @@ class Photographs:
         return np.zeros((3, 4, 3), np.uint8)
 
 
+def _scanned(data: Any, folder: OutputFolder) -> Scan:
+    found = scan(data, folder, silent)
+    found.save(folder)
+    return found
+
+
 @pytest.mark.parametrize(
     "text",
     ["[" * 200_000, "[]", '{"a": 3}', '{"a": {"digest": 1, "reason": null}}', '{"a": {"digest": "a", "reason": [1]}}'],
 )
 def test_a_damaged_scan_is_made_again(text: str, tmp_path: Path, unchecked: None) -> None:
     folder, data = OutputFolder(tmp_path), Photographs(["a", "b", "broken"])
-    first = scan(data, folder, silent)  # type: ignore[arg-type]
+    first = _scanned(data, folder)
     assert [problem.reason for problem in first.problems] == ["it is broken"] and data.read == 3
-    assert scan(data, folder, silent).digest == first.digest and data.read == 3  # type: ignore[arg-type]
+    assert _scanned(data, folder).digest == first.digest and data.read == 3  # type: ignore[arg-type]
     folder.scan.write_text(text)
-    again = scan(data, folder, silent)  # type: ignore[arg-type]
+    again = _scanned(data, folder)  # type: ignore[arg-type]
     assert (again.digest, again.problems) == (first.digest, first.problems) and data.read == 6
 
 
@@ -209,7 +216,9 @@ def test_a_survey_of_nan_makes_no_masks(finished: Any, dhr: Any) -> None:
     shutil.rmtree(finished.out / "masks")
     ended = dhr(finished.run())
     assert ended.code == 2
-    assert "survey.safetensors is damaged (weights holds NaN or infinity); delete it" in ended.err
+    assert (
+        "survey.safetensors is damaged (weights holds NaN or infinity); make it again with --redo survey" in ended.err
+    )
     assert len(ended.err.splitlines()) == 1
     assert not list(finished.out.glob("masks/*.png"))
 
@@ -252,7 +261,7 @@ def test_a_link_in_the_place_of_a_folder_is_refused(name: str, tmp_path: Path) -
     calls: dict[str, Callable[[], object]] = {
         "masks": lambda: folder.mask("a"),
         "items": lambda: folder.item("a"),
-        "work": folder.remove_survey_cells,
+        "work": folder.remove_partial,
         "stages": lambda: folder.stage("cam", "a"),
         "cams": lambda: folder.cams("a"),
         "training": lambda: folder.training,
@@ -300,7 +309,7 @@ def test_a_link_in_the_place_of_a_mask_is_no_mask(recorded: bool, finished: Any,
 def test_a_record_that_cannot_be_read_leaves_the_report(content: bytes, finished: Any, dhr: Any) -> None:
     items = sorted((finished.out / "items").rglob("*.json"))
     items[0].write_bytes(content)
-    call = ["evaluate", "--data", finished.data, "--pred", finished.out / "masks", "--resamples", "0"]
+    call = ["evaluate", "--data", finished.data, "--masks", finished.out / "masks", "--resamples", "0"]
     ended = dhr(call)
     assert ended.code == 0, ended.err
     assert (finished.out / "report.html").is_file() and "Traceback" not in ended.err

@@ -53,7 +53,7 @@ def maps(tmp_path: Path) -> Path:
 
 
 def run(case: Any, maps: Path, *more: str) -> list[str]:
-    files = ("--wss.kind", "files", "--wss.backbone", "none", "--wss.maps", str(maps), "--stages", "false")
+    files = ("--wss.kind", "files", "--wss.backbone", "none", "--wss.maps", str(maps), "--no-stages")
     return case.run(*files, "--method.survey", "0", *more)
 
 

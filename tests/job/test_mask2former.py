@@ -13,11 +13,11 @@ import pytest
 from dhr.data import write_mask
 
 TRAINING = (
-    *("--student_training.batch", "2", "--student_training.crop", "32"),
-    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
-    *("--student_training.lr", "1e-3", "--student_training.new_lr", "1"),
-    *("--student_training.clip", "0.01", "--student_training.log_every", "1"),
-    *("--student_training.save_every", "1", "--student_training.look_every", "2", "--student_training.steps", "4"),
+    *("--student-training.batch", "2", "--student-training.crop", "32"),
+    *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
+    *("--student-training.lr", "1e-3", "--student-training.new-lr", "1"),
+    *("--student-training.clip", "0.01", "--student-training.log-every", "1"),
+    *("--student-training.save-every", "1", "--student-training.look-every", "2", "--student-training.steps", "4"),
 )
 IMPORTS = ("transformers.models.mask2former.modeling_mask2former", "transformers.models.swin.modeling_swin")
 KILLS = 8
@@ -83,7 +83,7 @@ def test_a_killed_training_ends_the_same(
     first = training[0]
     number = first + index * (len(learned.moments) - first) // KILLS  # before it, it is as with other students
     call = arguments(
-        learned.case, tmp_path / "out", tiny_mask2former, "--student_training.workers", str(2 * (index % 2))
+        learned.case, tmp_path / "out", tiny_mask2former, "--student-training.workers", str(2 * (index % 2))
     )
     killed = forks(call, watch="moments", kill_at=number, imports=IMPORTS)
     assert killed.code == -signal.SIGKILL, killed.err
@@ -100,7 +100,7 @@ def test_two_processes_learn_alike(
     settings = [one.replace('"train_num_points": 64', '"train_num_points": 4096') for one in tiny_mask2former]
     found = []
     for processes in (1, 2):
-        call = arguments(learned.case, tmp_path / str(processes), (*settings,), "--student_training.batch", "4")
+        call = arguments(learned.case, tmp_path / str(processes), (*settings,), "--student-training.batch", "4")
         ended = forks(call, processes=processes, imports=IMPORTS)
         assert ended.code == 0, ended.err
         found.append(losses(tmp_path / str(processes)))
@@ -120,8 +120,8 @@ def one_line(ended: Any, *words: str) -> None:
 def test_a_training_that_diverges_says_so(
     learned: Learned, tiny_mask2former: tuple[str, ...], forks: Any, tmp_path: Path
 ) -> None:
-    call = arguments(learned.case, tmp_path / "out", tiny_mask2former, "--student_training.lr", "1e30")
-    one_line(forks(call, imports=IMPORTS), "diverged", "--student_training.lr")
+    call = arguments(learned.case, tmp_path / "out", tiny_mask2former, "--student-training.lr", "1e30")
+    one_line(forks(call, imports=IMPORTS), "diverged", "--student-training.lr")
     assert not (tmp_path / "out" / "student.safetensors").exists()
 
 
@@ -135,7 +135,7 @@ def test_a_checkpoint_of_another_network_is_refused(
     assert states(learned.out) == kept
 
     other = [one.replace('"num_attention_heads": 2', '"num_attention_heads": 4') for one in tiny_mask2former]
-    call = arguments(learned.case, tmp_path / "out", (*other,), "--student_training.steps", "5")
+    call = arguments(learned.case, tmp_path / "out", (*other,), "--student-training.steps", "5")
     assert forks(call, imports=IMPORTS, largest_file=100_000).code == 2  # no checkpoint fits
     shutil.copytree(learned.out / "training", tmp_path / "out" / "training", dirs_exist_ok=True)
     one_line(forks(call, imports=IMPORTS), "another training", "num_attention_heads", "choose another folder")
@@ -151,7 +151,7 @@ def test_photographs_without_masks_are_left_out(
         write_mask(mask, np.full(shape, value, np.uint8))
     masks[3].unlink()
     call = arguments(learned.case, tmp_path / "out", tiny_mask2former, "--masks", str(tmp_path / "masks"))
-    ended = forks([*call, "--student_training.batch", "4"], imports=IMPORTS)
+    ended = forks([*call, "--student-training.batch", "4"], imports=IMPORTS)
     assert ended.code == 1, ended.err
     told = ("got 200 in 3072 pixels", "differ in size: 63x48 and 64x48", "it has no mask", "Student of 2 photographs")
     for words in told:
@@ -179,6 +179,8 @@ def test_predictions(learned: Learned, forks: Any, labels: Any, tmp_path: Path) 
 def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     out = tmp_path / "student.onnx"
-    ended = dhr(["onnx", "--student", learned.out / "student.safetensors", "--out", out, "--height", 64, "--width", 96])
+    ended = dhr(
+        ["onnx", "--student", learned.out / "student.safetensors", "--file", out, "--height", 64, "--width", 96]
+    )
     assert ended.code == 0, ended.err
     onnx.checker.check_model(onnx.load(out))

@@ -16,17 +16,17 @@ from dhr.data.samples import Tagged
 from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
-from dhr.job.predict import PredictConfig, probabilities
+from dhr.job.predict_config import PredictConfig
+from dhr.job.segment import probabilities
 from dhr.train.classifier import ClassifierConfig, _TagCrops
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")
 STUDENT = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]", "--student_training.steps", "6"),
-    *("--student_training.batch", "3", "--student_training.crop", "32"),
-    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
-    *("--student_training.log_every", "1", "--student_training.save_every", "3"),
-    *("--student_training.look_every", "3", "--student_training.boundary", "none"),
-    *("--boundary.seed", "none"),
+    *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]", "--student-training.steps", "6"),
+    *("--student-training.batch", "3", "--student-training.crop", "32"),
+    *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
+    *("--student-training.log-every", "1", "--student-training.save-every", "3"),
+    *("--student-training.look-every", "3", "--student-training.boundary", "none"),
 )
 
 
@@ -126,7 +126,7 @@ def test_maps_of_other_programs_need_none_for_them(
 
 def test_recursion_and_students_take_them(mugs: Any, new_case: Any, dhr: Any, labels: Any, tmp_path: Path) -> None:
     case = new_case(mugs.data, tmp_path / "out")
-    ended = dhr(case.run("--recursion", "true", *STUDENT))
+    ended = dhr(case.run("--recursion", *STUDENT))
     assert ended.code == 0, ended
     all_background(case.out, labels)
     all_background(case.out / "first", labels)
@@ -137,7 +137,7 @@ def test_recursion_and_students_take_them(mugs: Any, new_case: Any, dhr: Any, la
     arguments = [*case.run()[1:], *STUDENT]
     arguments[arguments.index("--out") + 1] = str(tmp_path / "maps_only")
     ended = dhr(
-        ["train", *arguments, "--student_training.recursion", "true"]
+        ["train", *arguments, "--student-training.recursion"]
     )  # no masks: the negatives' labels are known still
     assert ended.code == 0, ended
 
@@ -169,7 +169,7 @@ def test_probabilities_of_no_allowed_class_are_the_backgrounds(boundary: Any) ->
 
 
 def test_other_commands_count_them(mugs: Any, dhr: Any, tmp_path: Path) -> None:
-    ended = dhr(["inspect", "--data", mugs.data, "--json", tmp_path / "i.json", "--out", tmp_path / "i.html"])
+    ended = dhr(["inspect", "--data", mugs.data, "--json", tmp_path / "i.json", "--file", tmp_path / "i.html"])
     assert ended.code == 0, ended
     found = json.loads((tmp_path / "i.json").read_bytes())
     assert found["tags_a_photograph"] == {"0": 3, "1": 3} and found["problems"] == []
@@ -179,12 +179,12 @@ def test_other_commands_count_them(mugs: Any, dhr: Any, tmp_path: Path) -> None:
     assert ended.code == 0, ended
     scores = json.loads((tmp_path / "e.json").read_bytes())
     assert list(scores["per_class"]) == ["background", "mug"]
-    for kind in ("coco", "yolo"):
+    for kind, place in (("coco", "--file"), ("yolo", "--out")):
         ended = dhr(
-            ["export", "--data", mugs.data, "--pred", mugs.out / "masks", "--to", kind, "--out", tmp_path / kind]
+            ["export", "--data", mugs.data, "--masks", mugs.out / "masks", "--to", kind, place, tmp_path / kind]
         )
         assert ended.code == 0, ended
-    assert dhr(["adjacency", "--data", mugs.data, "--pred", mugs.out / "masks"]).code == 0
+    assert dhr(["adjacency", "--data", mugs.data, "--masks", mugs.out / "masks"]).code == 0
 
 
 def test_the_survey_is_of_tagged_photographs(mugs: Any) -> None:

@@ -41,7 +41,7 @@ def test_a_run_of_another_runs_cams(other: Any, dhr: Any, labels: Any, tmp_path:
 def test_maps_decide_on_the_masks(other: Any, dhr: Any, labels: Any) -> None:
     """Truth as maps gives nearly the truth."""
     case, _ = other
-    more = ("--boundary.kind", "none", "--boundary.seed", "none", "--method.survey", "0")
+    more = ("--boundary.kind", "none", "--method.survey", "0")
     assert dhr(case.run(*FILES, "--wss.maps", str(case.data / "truth"), *more)).code == 0
     agree = [
         (labels(path) == labels(case.data / "truth" / path.relative_to(case.out / "masks"))).mean()
@@ -95,7 +95,7 @@ def test_settings_that_cannot_work(other: Any, dhr: Any, tmp_path: Path) -> None
     one_line(dhr(case.run(*FILES, "--wss.maps", str(tmp_path / "empty"))), "no file of maps")
     one_line(dhr(case.run("--wss.maps", str(cams))), "wss.kind files")
     one_line(dhr(case.run(*FILES, "--wss.maps", str(cams), "--wss.numbering", "odd")), "wss.numbering", "odd")
-    one_line(dhr(case.run(*FILES, "--wss.maps", str(cams), "--recursion", "true")), "recursion needs", "files")
+    one_line(dhr(case.run(*FILES, "--wss.maps", str(cams), "--recursion")), "recursion needs", "files")
     assert not (case.out / "run.json").exists()
 
 

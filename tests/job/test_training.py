@@ -22,12 +22,12 @@ from safetensors.torch import save_file
 from dhr.data import write_mask
 
 TINY = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
-    *("--student_training.batch", "2", "--student_training.crop", "32"),
-    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
-    *("--student_training.lr", "1e-3", "--student_training.start", "0.34"),
-    *("--student_training.log_every", "1", "--student_training.boundary", "none"),
-    *("--student_training.save_every", "1", "--student_training.look_every", "3", "--boundary.seed", "none"),
+    *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]"),
+    *("--student-training.batch", "2", "--student-training.crop", "32"),
+    *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
+    *("--student-training.lr", "1e-3", "--student-training.start", "0.34"),
+    *("--student-training.log-every", "1", "--student-training.boundary", "none"),
+    *("--student-training.save-every", "1", "--student-training.look-every", "3"),
 )
 KILLS = 24
 """Moments for each number of workers."""
@@ -35,7 +35,7 @@ KILLS = 24
 
 def train_arguments(case: Any, out: Path, *more: str, steps: int = 6) -> list[str]:
     """Arguments of ``dhr train`` on the masks of a finished run."""
-    arguments = [*case.run()[1:], *TINY, "--student_training.steps", str(steps)]
+    arguments = [*case.run()[1:], *TINY, "--student-training.steps", str(steps)]
     arguments[arguments.index("--out") + 1] = str(out)
     masks = ["--masks", str(case.out / "masks"), "--classifier.file", str(case.out / "classifier.safetensors")]
     return ["train", *arguments, *masks, *more]
@@ -69,7 +69,7 @@ def learned(forks: Any, _finished: Any, tmp_path_factory: pytest.TempPathFactory
     root = tmp_path_factory.mktemp("learned")
     moments = {}
     for workers in (0, 1, 2):
-        arguments = train_arguments(_finished, root / str(workers), "--student_training.workers", str(workers))
+        arguments = train_arguments(_finished, root / str(workers), "--student-training.workers", str(workers))
         ended = forks(arguments, watch="moments")
         assert ended.code == 0, ended.err
         moments[workers] = ended.trace
@@ -98,7 +98,7 @@ def test_a_killed_training_ends_the_same(
 ) -> None:
     moments = learned.moments[workers]
     number = 1 + (2 * index + (workers > 0)) * len(moments) // (2 * KILLS)  # other ones for other workers
-    arguments = train_arguments(learned.case, tmp_path / "out", "--student_training.workers", str(workers))
+    arguments = train_arguments(learned.case, tmp_path / "out", "--student-training.workers", str(workers))
     killed = forks(arguments, watch="moments", kill_at=number)
     assert killed.code == -signal.SIGKILL, killed.err
     resumed = forks(arguments)
@@ -113,7 +113,7 @@ def test_a_training_that_is_asked_to_end_goes_on(
     index: int, workers: int, learned: Learned, forks: Any, tmp_path: Path
 ) -> None:
     moments = learned.moments[workers]
-    arguments = train_arguments(learned.case, tmp_path / "out", "--student_training.workers", str(workers))
+    arguments = train_arguments(learned.case, tmp_path / "out", "--student-training.workers", str(workers))
     moment = (1 + index) * len(moments) // 4
     asked = forks(arguments, watch="moments", kill_at=moment, kill_by=signal.SIGTERM)
     assert asked.code == 143, asked.err
@@ -139,9 +139,9 @@ def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) ->
     for processes in (1, 2):
         out = tmp_path / str(processes)
         arguments = train_arguments(
-            _finished, out, *weights, "--student_training.batch", "4", "--student_training.save_every", "20", steps=20
+            _finished, out, *weights, "--student-training.batch", "4", "--student-training.save-every", "20", steps=20
         )
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         done = subprocess.run(
             [sys.executable, *launch, "-m", "dhr", *arguments],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -189,14 +189,14 @@ def one_line() -> Callable[..., None]:
     ("settings", "words"),
     [
         (
-            ("--student_training.lr", "1e30", "--student_training.start", "1.0"),
-            ("diverged", "--student_training.lr", "checkpoint"),
+            ("--student-training.lr", "1e30", "--student-training.start", "1.0"),
+            ("diverged", "--student-training.lr", "checkpoint"),
         ),
         (
-            ("--student_training.batch", "3", "--student_training.accumulate", "2"),
+            ("--student-training.batch", "3", "--student-training.accumulate", "2"),
             ("student_training.batch", "multiple"),
         ),
-        (("--student_training.ema", "1.0"), ("student_training.ema",)),
+        (("--student-training.ema", "1.0"), ("student_training.ema",)),
         (("--uss.kind", "none"), ("uss.kind",)),
     ],
 )
@@ -211,7 +211,7 @@ def test_what_cannot_work_is_said_in_one_line(
 def test_without_masks_and_recursion_there_is_nothing_to_learn(
     _finished: Any, dhr: Any, tmp_path: Path, one_line: Any
 ) -> None:
-    arguments = train_arguments(_finished, tmp_path / "out", "--student_training.recursion", "false")
+    arguments = train_arguments(_finished, tmp_path / "out", "--no-student-training.recursion")
     at = arguments.index("--masks")
     one_line(dhr([*arguments[:at], *arguments[at + 2 :]]), "--masks")
 
@@ -220,11 +220,11 @@ def test_without_masks_and_recursion_there_is_nothing_to_learn(
     "settings",
     [
         (),
-        ("--student_training.teacher", "false", "--student_training.optimiser", "sgd"),
+        ("--no-student-training.teacher", "--student-training.optimiser", "sgd"),
         ("--student.maps", "cam"),
-        ("--student_training.accumulate", "2", "--student_training.save_memory", "true"),
-        ("--student_training.batch", "8"),
-        ("--student_training.recursion", "false"),
+        ("--student-training.accumulate", "2", "--student-training.save-memory"),
+        ("--student-training.batch", "8"),
+        ("--no-student-training.recursion"),
         ("--student.decoder", "deeplabv2", "--student.norm", "batch"),
     ],
 )
@@ -236,12 +236,12 @@ def test_every_way_of_training_works(settings: tuple[str, ...], _finished: Any, 
 
 def test_another_training_is_refused(learned: Learned, dhr: Any, one_line: Any) -> None:
     before = states(learned.out)
-    one_line(dhr(train_arguments(learned.case, learned.out, "--student_training.lr", "1e-2")), "another run", "lr")
+    one_line(dhr(train_arguments(learned.case, learned.out, "--student-training.lr", "1e-2")), "another run", "lr")
     assert states(learned.out) == before
 
 
 def test_a_run_with_recursion(fresh: Any, dhr: Any, made: Any) -> None:
-    arguments = fresh.run("--recursion", "true", *TINY, "--student_training.steps", "4")
+    arguments = fresh.run("--recursion", *TINY, "--student-training.steps", "4")
     ended = dhr(arguments)
     assert ended.code == 0, ended.err
     names = {path.relative_to(fresh.out / "masks") for path in (fresh.out / "masks").rglob("*.png")}
@@ -285,7 +285,7 @@ def test_predictions(learned: Learned, fresh: Any, dhr: Any, labels: Any, tmp_pa
             image, tags = line.split(",")
             ids = {names.index(tag) for tag in tags.split(";")} | {0}
             assert set(np.unique(labels((out / "masks" / image).with_suffix(".png")))) <= ids
-    one_line(dhr([*call, "--out", tmp_path / "plain", "--flip", "false"]), "another run", "flip")
+    one_line(dhr([*call, "--out", tmp_path / "plain", "--no-flip"]), "another run", "flip")
     one_line(
         dhr(["predict", "--student", plain[0], "--images", images, "--out", tmp_path / "x"]), "not a usable student"
     )
@@ -319,7 +319,9 @@ def test_a_student_of_no_numbers_makes_no_masks(
 def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     out = tmp_path / "student.onnx"
-    ended = dhr(["onnx", "--student", learned.out / "student.safetensors", "--out", out, "--height", 40, "--width", 56])
+    ended = dhr(
+        ["onnx", "--student", learned.out / "student.safetensors", "--file", out, "--height", 40, "--width", 56]
+    )
     assert ended.code == 0, ended.err
     model = onnx.load(out)
     onnx.checker.check_model(model)

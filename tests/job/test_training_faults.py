@@ -19,12 +19,12 @@ import dhr.train.checkpoint
 from dhr.data import write_mask
 
 TINY = (
-    *("--student.width", "16", "--student.low_level", "8", "--student.rates", "[1,2]"),
-    *("--student_training.batch", "2", "--student_training.crop", "32"),
-    *("--student_training.scale", "[0.8,1.5]", "--student_training.optimiser", "adamw"),
-    *("--student_training.start", "0.5", "--student_training.steps", "4"),
-    *("--student_training.log_every", "1", "--student_training.save_every", "1"),
-    *("--student_training.look_every", "0", "--student_training.boundary", "none", "--boundary.seed", "none"),
+    *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]"),
+    *("--student-training.batch", "2", "--student-training.crop", "32"),
+    *("--student-training.scale", "[0.8,1.5]", "--student-training.optimiser", "adamw"),
+    *("--student-training.start", "0.5", "--student-training.steps", "4"),
+    *("--student-training.log-every", "1", "--student-training.save-every", "1"),
+    *("--student-training.look-every", "0", "--student-training.boundary", "none"),
 )
 CUT_SHORT = 3
 """The step whose checkpoint finds the disk full."""
@@ -207,29 +207,28 @@ def test_other_masks_are_another_training(learned: Learned, stopped: Path, dhr: 
 @pytest.mark.parametrize(
     "settings",
     [
-        ("--student_training.lr", "1e30"),
-        ("--student_training.lr", "1e30", "--student_training.start", "0.0", "--student_training.base", "maps"),
+        ("--student-training.lr", "1e30"),
+        ("--student-training.lr", "1e30", "--student-training.start", "0.0", "--student-training.base", "maps"),
         (
-            "--student_training.lr",
+            "--student-training.lr",
             "1e30",
-            "--student_training.start",
+            "--student-training.start",
             "0.0",
-            "--student_training.optimiser",
+            "--student-training.optimiser",
             "sgd",
-            "--student_training.teacher",
-            "false",
+            "--no-student-training.teacher",
         ),
         (
-            "--student_training.lr",
+            "--student-training.lr",
             "1e30",
-            "--student_training.start",
+            "--student-training.start",
             "0.0",
-            "--student_training.log_every",
+            "--student-training.log-every",
             "9",
-            "--student_training.save_every",
+            "--student-training.save-every",
             "9",
         ),
-        ("--student_training.lr", "1e30", "--student_training.steps", "1"),
+        ("--student-training.lr", "1e30", "--student-training.steps", "1"),
     ],
 )
 def test_a_loss_that_is_no_number_ends_it(
@@ -237,7 +236,7 @@ def test_a_loss_that_is_no_number_ends_it(
 ) -> None:
     """Also where the last step spoilt the network, and no loss has told yet."""
     line = only_line(dhr(arguments(learned.case, tmp_path / "out", *settings)))
-    assert "diverged" in line and "--student_training.lr" in line
+    assert "diverged" in line and "--student-training.lr" in line
     assert not (tmp_path / "out" / "student.safetensors").exists()
     for path in (tmp_path / "out" / "training" / "checkpoints").glob("*"):
         assert all(np.isfinite(value).all() for value in load_file(path).values())
@@ -247,7 +246,7 @@ def test_a_loss_that_is_no_number_ends_it(
 def test_fewer_photographs_than_a_batch(count: int, scenes: Any, new_case: Any, dhr: Any, tmp_path: Path) -> None:
     """They come again within it, so that each batch is full."""
     case = new_case(scenes(tmp_path / "data", count=count), tmp_path / "out")
-    ended = dhr(arguments(case, case.out, "--student_training.batch", "8", "--student_training.steps", "2"))
+    ended = dhr(arguments(case, case.out, "--student-training.batch", "8", "--student-training.steps", "2"))
     assert ended.code == 0, ended.err
     assert f"Student of {count} photographs" in ended.out
     assert len(log(case.out)) == 2
@@ -264,13 +263,13 @@ def test_crops_without_their_tags_are_counted(
         out = tmp_path / often
         ended = dhr(
             arguments(
-                *(learned.case, out, "--masks", masks, "--student_training.scale", "[1.5,2.0]"),
+                *(learned.case, out, "--masks", masks, "--student-training.scale", "[1.5,2.0]"),
                 *(
-                    "--student_training.log_every",
+                    "--student-training.log-every",
                     often,
-                    "--student_training.save_every",
+                    "--student-training.save-every",
                     "3",
-                    "--student_training.steps",
+                    "--student-training.steps",
                     "6",
                 ),
             )

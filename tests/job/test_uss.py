@@ -1,4 +1,4 @@
-"""``dhr uss train``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
+"""``dhr train-head``: from photographs to a head that ``dhr run`` takes; killed, and with bad photographs."""
 
 import json
 import shutil
@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from dhr.errors import OutputError
-from dhr.job.uss import HeadTraining, train_head
+from dhr.job.head import train_head
+from dhr.job.head_config import HeadTraining
 from dhr.models.uss import UssConfig
+from dhr.progress import Step
 from dhr.train.head_config import CauseConfig, HeadConfig, StegoConfig
 
 NETWORK = ["--uss.model", "test_vit", "--uss.weights", "none", "--uss.scales", "[1.0]"]
@@ -23,7 +25,7 @@ CAUSE = ["--cause.concepts", "12", "--cause.hidden", "16", "--cause.projection",
 
 
 def call(data: Path, out: Path, *more: str, kind: str = "stego") -> list[str]:
-    return ["uss", "train", "--kind", kind, "--data", str(data), "--out", str(out), *HEAD, *more]
+    return ["train-head", "--kind", kind, "--data", str(data), "--out", str(out), *HEAD, *more]
 
 
 def test_a_head_is_trained_and_used(dhr: Any, fresh: Any, tmp_path: Path) -> None:
@@ -86,12 +88,12 @@ def test_killed_and_resumed_it_ends_with_the_same_head(
     whole = train_head(fresh.data, None, tmp_path / "whole", config(kind))
     expected = load_file(whole.head)
 
-    def kill(stage: str, done: int, total: int) -> None:
-        if stage == stop and done > total * share:
+    def kill(step: Step) -> None:
+        if step.stage == stop and step.done > step.total * share:
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_head(fresh.data, None, tmp_path / "part", config(kind), kill)
+        train_head(fresh.data, None, tmp_path / "part", config(kind), progress=kill)
     resumed = load_file(train_head(fresh.data, None, tmp_path / "part", config(kind)).head)
     assert expected.keys() == resumed.keys()
     for key, value in expected.items():

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dhr.errors import ConfigError
-from dhr.method.boundary import BOUNDARIES, Guide, Refine, Refiners, probabilities
+from dhr.method.boundary import BOUNDARIES, Guide, Refine, corrections, probabilities
 from dhr.method.config import BoundaryConfig, CrfConfig, Kind, MethodConfig, PamrConfig, RandomWalkConfig
-from dhr.method.rebalance import rebalance
+
+from .whole import rebalance
 
 every_kind = pytest.mark.parametrize("kind", sorted(BOUNDARIES))
 
@@ -94,7 +95,7 @@ def test_an_edge_moves_onto_that_of_the_image(kind: str) -> None:
     [("pamr", {"pamr": PamrConfig(iterations=1)}), ("pamr", {"pamr": PamrConfig(dilations=(1,))})]
     + [("crf", {"crf": replace(CrfConfig(), **{name: value})}) for name, value in (
         ("iterations", 1), ("gaussian_compat", 1.0), ("gaussian_sxy", 3.0), ("bilateral_compat", 1.0),
-        ("bilateral_sxy", 5.0), ("bilateral_srgb", 90.0), ("sharpness", 3.0))]
+        ("bilateral_sxy", 5.0), ("bilateral_srgb", 90.0))]
     + [("random_walk", {"random_walk": replace(RandomWalkConfig(), **{name: value})}) for name, value in (
         ("steps", 2), ("radius", 1), ("beta", 1.0), ("sigma_colour", 1.0))],
 )  # fmt: skip
@@ -124,19 +125,19 @@ def test_a_walk_without_features_is_refused() -> None:
 
 
 def test_masks_of_one_kind_share_their_correction() -> None:
-    made = Refiners.of(BoundaryConfig(kind="crf", base="pamr", seed="pamr"), Guide())
-    assert made.base is made.seed
-    assert made.base is not made.final
-    assert type(made.final) is type(BOUNDARIES["crf"](BoundaryConfig(), Guide()))
-    assert type(made.base) is type(BOUNDARIES["pamr"](BoundaryConfig(), Guide()))
+    base, final = corrections(BoundaryConfig(kind="crf", base="pamr"), Guide(), None, (4, 5))
+    assert type(final.refine) is type(BOUNDARIES["crf"](BoundaryConfig(), Guide()))
+    assert type(base.refine) is type(BOUNDARIES["pamr"](BoundaryConfig(), Guide()))
+    base, final = corrections(BoundaryConfig(kind="crf", base="crf"), Guide(), None, (4, 5))
+    assert base.refine is final.refine
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 5), st.integers(0, 999), st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from([1e-25, 1.0, 1e6]))
-def test_scores_become_probabilities(k: int, seed: int, sharpness: float, scale: float) -> None:
+@given(st.integers(1, 5), st.integers(0, 999), st.sampled_from([1e-25, 1.0, 1e6]))
+def test_scores_become_probabilities(k: int, seed: int, scale: float) -> None:
     scores = torch.rand(2, k, 3, 4, generator=torch.Generator().manual_seed(seed)) * scale
     scores[:, :, 0, 0] = 0
-    result, seen = probabilities(scores, sharpness)
+    result, seen = probabilities(scores)
     assert seen.all()
     torch.testing.assert_close(result.sum(dim=1), torch.ones(2, 3, 4))
     assert torch.equal(result.argmax(dim=1)[:, 1:], scores.argmax(dim=1)[:, 1:])
@@ -155,15 +156,15 @@ def test_a_class_without_score_gets_no_probability() -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("background", ["threshold", "power"])
-def test_one_tag_keeps_its_background(kind: Kind, background: Any) -> None:
+@pytest.mark.parametrize("level", [0.3, None])
+def test_one_tag_keeps_its_background(kind: Kind, level: float | None) -> None:
     """A softmax over the one CAM alone, as in the authors' program, would give the class the whole photograph."""
     images, _, features = two_halves(b=1)
     cams = torch.zeros(1, 1, 6, 8)
     cams[..., 4:] = torch.linspace(0.7, 1, 4)
-    config = MethodConfig(background=background, smallest_ratio=0.01)
+    config = MethodConfig(background_level=level, smallest_ratio=0.01)
     result = rebalance(
-        cams, features, features, images, background=True, config=config, boundary=BoundaryConfig(kind, kind, kind)
+        cams, features, features, images, background=True, config=config, boundary=BoundaryConfig(kind, kind)
     )
     truth = (torch.arange(32) >= 16).long().expand(1, 24, 32)
     for mask in (result.base, result.mask):

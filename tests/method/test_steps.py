@@ -1,24 +1,29 @@
 """The steps one by one: base mask, seeds (Eq. 2), inter- and intra-class (Eqs. 3 and 4), boundary."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, one_hot
 
 from dhr.errors import ShapeError
-from dhr.method.base import add_background, labels, majority, normalise_cams, otsu_level, soft_masks
+from dhr.method.base import add_background, labels, normalise_cams, otsu_level
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
-from dhr.method.inter import Scores, stretched, transported
-from dhr.method.intra import intra_class
+from dhr.method.inter import Inter, inter_class
+from dhr.method.intra import Intra, intra_class
+from dhr.method.marginal import class_marginal
 from dhr.method.quality import mask_quality
-from dhr.method.seeds import class_marginal, overwrite_base
-from dhr.ops.similarity import correlated_groups
-from dhr.ops.transport import transport
+from dhr.method.scene import Batch, Scene, make_scene
+from dhr.method.seeds import recover
+from dhr.method.transported import transported
+
+from .whole import plain_transport
 
 ALL = torch.ones(1, 3, dtype=torch.bool)
 CONFIG = PRESETS["default"]
@@ -26,6 +31,13 @@ CONFIG = PRESETS["default"]
 
 def rand(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def on_grid(cams: Tensor, uss: Tensor | None = None, wss: Tensor | None = None) -> Scene:
+    """A scene of CAMs whose classes are in order already, with these features or any."""
+    anything = rand(len(cams), 4, *cams.shape[-2:]).to(cams.dtype)
+    batch = Batch(cams, anything if uss is None else uss, anything if wss is None else wss)
+    return make_scene(batch, CONFIG)[0]
 
 
 class TestBase:
@@ -41,17 +53,11 @@ class TestBase:
 
     def test_the_background_comes_first(self) -> None:
         cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, False]])
-        maps, present = add_background(cams, valid, MethodConfig(background="threshold", background_threshold=0.2))
+        maps, present = add_background(cams, valid, 0.2)
         assert maps.shape == (1, 3, 3, 4)
         assert (maps[:, 0] == 0.2).all()
         assert torch.equal(maps[:, 1:], cams)
         assert present.tolist() == [[True, True, False]]
-
-    def test_the_background_is_where_no_class_is(self) -> None:
-        cams, valid = rand(1, 2, 3, 4), torch.tensor([[True, True]])
-        maps, _ = add_background(cams, valid, MethodConfig(background="power", background_power=2.0))
-        torch.testing.assert_close(maps[:, 0], (1 - torch.maximum(cams[:, 0], cams[:, 1])).square())
-        assert torch.equal(maps[:, 1:], cams)
 
     @settings(deadline=None, max_examples=40)
     @given(st.lists(st.integers(0, 50), min_size=2, max_size=40))
@@ -66,12 +72,8 @@ class TestBase:
         assert between(level) == pytest.approx(max(between(value) for value in values))
 
     def test_a_class_seen_alike_everywhere_is_not_all_background(self) -> None:
-        maps, present = add_background(torch.ones(1, 1, 3, 4), torch.ones(1, 1, dtype=torch.bool), CONFIG)
+        maps, present = add_background(torch.ones(1, 1, 3, 4), torch.ones(1, 1, dtype=torch.bool), None)
         assert (labels(maps, present) == 1).all()
-
-    def test_the_largest_share_takes_the_cell(self) -> None:
-        shares = torch.tensor([[[[0.75, 0.0, 0.4, 0.5]], [[0.25, 0.0, 0.6, 0.5]]]])
-        assert majority(shares)[0, :, 0].tolist() == [[1, 0, 0, 0.5], [0, 0, 1, 0.5]]
 
     def test_padding_is_never_a_label(self) -> None:
         scores = torch.zeros(1, 3, 2, 2) - 5
@@ -81,12 +83,12 @@ class TestBase:
 
     def test_cells_hold_the_shares_of_their_pixels(self) -> None:
         mask = torch.tensor([[[0, 0, 1, 255], [0, 2, 1, -1]]])
-        shares = soft_masks(mask, 3, (1, 2), torch.float64)
-        assert shares[0, :, 0].tolist() == [[0.75, 0], [0, 0.5], [0.25, 0]]
+        cells = on_grid(rand(1, 3, 1, 2)).cells(mask)
+        assert cells[0].tolist() == [[0.75, 0], [0, 0.5], [0.25, 0]]
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    def test_masks_have_the_asked_type(self, dtype: torch.dtype) -> None:
-        assert soft_masks(torch.zeros(1, 4, 4, dtype=torch.long), 2, (2, 2), dtype).dtype == dtype
+    def test_masks_have_the_type_of_the_cams(self, dtype: torch.dtype) -> None:
+        assert on_grid(rand(1, 2, 2, 2).to(dtype)).cells(torch.zeros(1, 4, 4, dtype=torch.long)).dtype == dtype
 
 
 class TestSeeds:
@@ -131,28 +133,21 @@ class TestSeeds:
 
     def test_equation_2(self) -> None:
         cams, q = rand(1, 3, 20), torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
-        seeds = transported(cams, q, ALL, replace(CONFIG, eps=0.1))
-        expected = transport(cams, q, ALL, eps=0.1).plan * 20 * cams
-        torch.testing.assert_close(seeds.values, expected, rtol=0, atol=1e-9)
+        seeds = transported(cams, q, ALL, 0.1)
+        expected = plain_transport(cams[0].numpy(), q[0].numpy(), 0.1) * cams[0].numpy()
+        np.testing.assert_allclose(seeds.values[0], expected, rtol=0, atol=1e-9)
         assert seeds.marginal_error.item() < 1e-9
 
     def test_seeds_overwrite_where_a_class_has_vanished(self) -> None:
         base = torch.tensor([[[0, 0, 0, 0, 1, 255]]])
         seeds = torch.tensor([[[0, 0, 2, 2, 1, 1]]])
-        sure = torch.ones(seeds.shape)
-        choose = {
-            name: overwrite_base(base, seeds, sure, ALL, replace(CONFIG, overwrite=name))[0, 0].tolist()
-            for name in ("vanished", "all")
-        }
-        assert choose["all"] == seeds[0, 0].tolist()
-        assert choose["vanished"] == [0, 0, 2, 2, 1, 255], "class 1 kept half of its seeds' area"
+        found = recover(base, one_hot(seeds, 3).movedim(3, 1).double(), ALL)
+        assert found[0, 0].tolist() == [0, 0, 2, 2, 1, 255], "class 1 kept half of its seeds' area"
 
-    def test_doubtful_seeds_do_not_overwrite(self) -> None:
-        base, seeds = torch.tensor([[[0, 0, 0, 0]]]), torch.tensor([[[2, 2, 1, 1]]])
-        margin = torch.tensor([[[0.9, 0.1, 0.5, 0.1]]])
-        for overwrite in ("vanished", "all"):
-            config = replace(CONFIG, overwrite=overwrite, seed_margin=0.5)
-            assert overwrite_base(base, seeds, margin, ALL, config)[0, 0].tolist() == [2, 0, 1, 0]
+    def test_positions_without_a_seed_keep_the_base_mask(self) -> None:
+        base, seeds = torch.tensor([[[0, 0, 0, 0]]]), torch.zeros(1, 3, 1, 4)
+        seeds[0, 2, 0, 1] = 0.1
+        assert recover(base, seeds, ALL)[0, 0].tolist() == [0, 2, 0, 0]
 
     def test_given_shares(self) -> None:
         config = replace(CONFIG, marginal="prior")
@@ -163,10 +158,8 @@ class TestSeeds:
 
     def test_images_are_judged_apart(self) -> None:
         base = torch.tensor([[[0, 0, 0]], [[2, 2, 0]]])
-        seeds = torch.tensor([[[2, 0, 0]], [[0, 2, 2]]])
-        config = replace(CONFIG, overwrite="vanished")
-        result = overwrite_base(base, seeds, torch.ones(seeds.shape), ALL.expand(2, 3), config)
-        assert result[:, 0].tolist() == [[2, 0, 0], [2, 2, 0]]
+        seeds = one_hot(torch.tensor([[[2, 0, 0]], [[0, 2, 2]]]), 3).movedim(3, 1).double()
+        assert recover(base, seeds, ALL.expand(2, 3))[:, 0].tolist() == [[2, 0, 0], [2, 2, 0]]
 
 
 class TestHeatmaps:
@@ -188,69 +181,50 @@ class TestHeatmaps:
         assert (heatmaps[..., 5] == 0).all()
 
 
-def two_alike(seed: int = 0) -> tuple[Features, Features, Tensor]:
+def two_alike(seed: int = 0) -> tuple[Scene, Tensor]:
     """Four classes of six cells each: USS features tell 0, 1 and {2, 3} apart, WSS features all four."""
     masks = torch.eye(4, dtype=torch.float64).repeat_interleave(6, dim=1)[None]  # (1, 4, 24)
     alike = torch.eye(3, dtype=torch.float64)[:, [0, 1, 2, 2]].repeat_interleave(6, dim=1)
     uss = alike + 0.05 * rand(3, 24, seed=seed)
     wss = masks[0] + 0.05 * rand(4, 24, seed=seed + 1)
-    return Features.of(uss.view(1, 3, 4, 6)), Features.of(wss.view(1, 4, 4, 6)), masks
+    return on_grid(masks.view(1, 4, 4, 6), uss.view(1, 3, 4, 6), wss.view(1, 4, 4, 6)), masks
 
 
-def steps_2_and_3(config: MethodConfig) -> tuple[Tensor, Scores, Scores, Tensor]:
-    """Groups, S_us', S_dhr and the masks of :func:`two_alike`, all classes valid and of one size."""
-    uss, wss, masks = two_alike()
-    valid, q = torch.ones(1, 4, dtype=torch.bool), torch.full((1, 4), 0.25, dtype=torch.float64)
-    seen, known = centroid_heatmaps(uss, masks), centroid_heatmaps(wss, masks)
-    groups = correlated_groups(seen.pooled.centroids, valid, config.tau)
-    inter = transported(seen.scores, q, valid, config)
-    return groups, inter, intra_class(seen.scores, known.scores, groups, q, valid, config), masks
+def steps_2_and_3(config: MethodConfig) -> tuple[Inter, Intra, Tensor]:
+    """Both steps and the masks of :func:`two_alike`, all classes valid and of one size."""
+    scene, masks = two_alike()
+    inter = inter_class(scene, masks, torch.full((1, 4), 0.25, dtype=torch.float64), config)
+    return inter, intra_class(scene, masks, inter, config), masks
 
 
 class TestIntra:
     def test_equation_4(self) -> None:
-        config = replace(CONFIG, combine="product", tau=0.8)
-        groups, inter, intra, masks = steps_2_and_3(config)
-        assert groups[0].int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
-        wss_scores = centroid_heatmaps(two_alike()[1], masks).scores
-        q = torch.full((1, 4), 0.25, dtype=torch.float64)
-        within = transport(wss_scores, q, eps=config.eps).assignment * inter.values
-        torch.testing.assert_close(intra.values[:, :2], inter.values[:, :2], rtol=0, atol=1e-9)
-        torch.testing.assert_close(intra.values[:, 2:], within[:, 2:], rtol=0, atol=1e-9)
+        inter, intra, _ = steps_2_and_3(replace(CONFIG, combine="product", tau=0.8))
+        assert inter.groups[0].int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+        q = np.full(4, 0.25)
+        uss, wss = inter.heatmaps.scores[0].numpy(), intra.heatmaps.scores[0].numpy()
+        expected = plain_transport(uss, q, CONFIG.eps) * uss
+        np.testing.assert_allclose(inter.scores.values[0], expected, rtol=0, atol=1e-9)
+        expected[2:] = (plain_transport(wss, q, CONFIG.eps) * expected)[2:]
+        np.testing.assert_allclose(intra.scores.values[0], expected, rtol=0, atol=1e-9)
 
     @pytest.mark.parametrize("combine", ["product", "mean"])
-    def test_wss_features_decide_where_uss_features_cannot(self, combine: str) -> None:
-        _, inter, intra, masks = steps_2_and_3(replace(CONFIG, combine=combine))
-        assert torch.equal(intra.values.argmax(dim=1), masks.argmax(dim=1))
-        sure = inter.values.topk(2, dim=1).values
+    def test_wss_features_decide_where_uss_features_cannot(self, combine: Any) -> None:
+        inter, intra, masks = steps_2_and_3(replace(CONFIG, combine=combine))
+        assert torch.equal(intra.scores.values.argmax(dim=1), masks.argmax(dim=1))
+        sure = inter.scores.values.topk(2, dim=1).values
         assert (sure[:, 0] - sure[:, 1])[0, 12:].max() < 0.2, "the USS features alone do not know"
 
     def test_without_groups_the_product_changes_nothing(self) -> None:
-        _, inter, intra, _ = steps_2_and_3(replace(CONFIG, combine="product", tau=1.0))
-        assert torch.equal(intra.values, inter.values)
+        inter, intra, _ = steps_2_and_3(replace(CONFIG, combine="product", tau=1.0))
+        assert torch.equal(intra.scores.values, inter.scores.values)
 
-    def test_the_authors_order(self) -> None:
-        config = replace(CONFIG, combine="sequence", tau=0.8, stretch=True)
-        uss, wss, masks = two_alike()
-        _, _, intra, _ = steps_2_and_3(config)
-        q = torch.full((1, 4), 0.25, dtype=torch.float64)
-        seen, known = centroid_heatmaps(uss, masks).scores, centroid_heatmaps(wss, masks).scores
-        within = stretched(transport(known, q, eps=config.eps).assignment) * seen
-        scores = torch.cat([seen[:, :2], within[:, 2:]], dim=1)
-        expected = stretched(transport(scores, q, eps=config.eps).assignment) * scores
-        torch.testing.assert_close(intra.values, expected, rtol=0, atol=1e-9)
-        assert torch.equal(intra.values.argmax(dim=1), masks.argmax(dim=1))
-
-    def test_weights_within_and_outside_groups(self) -> None:
-        uss, wss, q = rand(1, 4, 20), rand(1, 4, 20, seed=1), torch.full((1, 4), 0.25, dtype=torch.float64)
-        groups = torch.eye(4, dtype=torch.bool)[None].clone()
-        groups[0, 2, 3] = groups[0, 3, 2] = True
-        config = replace(CONFIG, uss_weight=0.9, uss_weight_grouped=0.2)
-        found = intra_class(uss, wss, groups, q, torch.ones(1, 4, dtype=torch.bool), config).values
-        weight = torch.tensor([0.9, 0.9, 0.2, 0.2], dtype=torch.float64).view(1, 4, 1)
-        scores = weight * uss + (1 - weight) * wss
-        expected = transport(scores, q, eps=config.eps).assignment * scores
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+    def test_the_mean_of_both_kinds(self, weight: float) -> None:
+        inter, intra, _ = steps_2_and_3(replace(CONFIG, uss_weight=weight))
+        scores = (weight * inter.heatmaps.scores + (1 - weight) * intra.heatmaps.scores)[0].numpy()
+        expected = plain_transport(scores, np.full(4, 0.25), CONFIG.eps) * scores
+        np.testing.assert_allclose(intra.scores.values[0], expected, rtol=0, atol=1e-9)
 
 
 class TestQuality:

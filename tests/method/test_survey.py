@@ -13,10 +13,11 @@ from torch.nn.functional import normalize, one_hot
 
 from dhr.errors import ShapeError
 from dhr.method.config import PRESETS, BoundaryConfig
-from dhr.method.rebalance import rebalance
 from dhr.method.survey import SurveyCells, agreed, fit_survey, join
 
-OPTIONS = {"boundary": BoundaryConfig(kind="none", base="none", seed="none")}
+from .whole import rebalance
+
+OPTIONS = {"boundary": BoundaryConfig(kind="none", base="none")}
 DEFAULT = PRESETS["default"]
 
 
@@ -118,11 +119,11 @@ def test_photographs_that_know_teach_those_that_do_not(rounds: int) -> None:
     config = replace(DEFAULT, survey_rounds=rounds)
     survey, valid = fit_survey(seen, 3, config), torch.ones(1, 2, dtype=torch.bool)
     own = torch.stack([one.scores.argmax(dim=0) for one in seen[:6]])
-    said = torch.cat([survey.shares(one.features.float()[None], one.ids[None], valid, config) for one in seen[:6]])
+    said = torch.cat([survey.shares(one.features.float()[None], one.ids[None], valid) for one in seen[:6]])
     torch.testing.assert_close(said.sum(dim=1), torch.ones(6, 64))
     before, after = ((one == truth).float().mean().item() for one in (own, said.argmax(dim=1)))
     assert before < 0.7 and after > 0.95
-    swapped = survey.shares(seen[0].features.float()[None], seen[0].ids.flip(0)[None], valid, config)
+    swapped = survey.shares(seen[0].features.float()[None], seen[0].ids.flip(0)[None], valid)
     assert torch.equal(swapped[0], said[0].flip(0))
 
 
@@ -134,7 +135,7 @@ def test_more_rounds_repair_more() -> None:
     for rounds in (1, 10):
         config = replace(DEFAULT, survey_rounds=rounds)
         survey = fit_survey(seen, 3, config)
-        said = [survey.shares(one.features.float()[None], one.ids[None], valid, config) for one in seen[:40]]
+        said = [survey.shares(one.features.float()[None], one.ids[None], valid) for one in seen[:40]]
         joined = [
             join(one.scores.float()[None], share, valid, replace(config, survey=0.5))
             for one, share in zip(seen[:40], said, strict=True)
@@ -148,11 +149,11 @@ def test_it_keeps_silent_on_unknown_classes_and_padding() -> None:
     survey = fit_survey(seen, 4, DEFAULT)
     features = seen[0].features.float().expand(2, -1, -1)
     ids = torch.tensor([[0, 1, 3], [0, 1, 3]])
-    shares = survey.shares(features, ids, torch.tensor([[True, True, True], [True, True, False]]), DEFAULT)
+    shares = survey.shares(features, ids, torch.tensor([[True, True, True], [True, True, False]]))
     assert (shares[0] == 0).all() and (shares[1, 2] == 0).all()
-    alone = survey.shares(features[:1], ids[:1, :2], torch.ones(1, 2, dtype=torch.bool), DEFAULT)
+    alone = survey.shares(features[:1], ids[:1, :2], torch.ones(1, 2, dtype=torch.bool))
     torch.testing.assert_close(shares[1:, :2], alone)
-    assert (survey.shares(features[:1], ids[:1], torch.zeros(1, 3, dtype=torch.bool), DEFAULT) == 0).all()
+    assert (survey.shares(features[:1], ids[:1], torch.zeros(1, 3, dtype=torch.bool)) == 0).all()
 
 
 def test_progress_counts_every_round() -> None:

@@ -265,7 +265,7 @@ def test_a_run_needs_no_training(tiny_clip: Path, fresh: Any, dhr: Any, made: An
     save_file({key: value + 1e-3 for key, value in state.items()}, folder / "model.safetensors", {"format": "pt"})
     ended = dhr(call)  # finished, but with other weights
     assert ended.code == 2 and "wss.backbone changed" in ended.err, ended.err
-    ended = dhr([*call, "--recursion", "true"])
+    ended = dhr([*call, "--recursion"])
     assert ended.code == 2 and "recursion needs" in ended.err and "dhr train --masks" in ended.err
     ended = dhr([*call, "--classifier.file", str(folder / "model.safetensors")])
     assert ended.code == 2 and ended.err.count("\n") == 1

@@ -52,7 +52,7 @@ def test_leopart_is_its_network(tmp_path: Path) -> None:
 
 
 def ours(path: Path, weights: Path) -> UssConfig:
-    """A head as `dhr uss train` writes it, on a network whose weights are a file."""
+    """A head as `dhr train-head` writes it, on a network whose weights are a file."""
     torch.save(network_state(), weights)
     config = UssConfig(model=MODEL, weights=str(weights))
     backbone = build_backbone(config)

@@ -89,7 +89,7 @@ COMMANDS = {
         ("'resnet18' (or a local --mask2former.weights FILE)",),
     ),
     "features": (("features", "--features", "OUT"), (f"'{VIT}' (or a local --uss.weights FILE)",)),
-    "uss train": (("uss", "train", "--kind", "stego", "--out", "OUT"), (VIT,)),
+    "train-head": (("train-head", "--kind", "stego", "--out", "OUT"), (VIT,)),
     "adjacency": (("adjacency", "--groups", "uss"), (VIT,)),
     "download": (("models", "--download"), ("resnet50", VIT)),
 }

@@ -90,7 +90,7 @@ def test_a_transformer_in_windows(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"window": 16}, "uss.window"), ({"overlap": 0.95}, "uss.overlap"), ({"upsample": "magic"}, "uss.upsample")],
+    [({"window": 16}, "uss.window"), ({"overlap": 0.95}, "uss.overlap")],
 )
 def test_settings_that_cannot_work(changed: dict[str, object], said: str, unchecked: None) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -12,7 +12,7 @@ from dhr.ops.discriminant import Discriminant
 from dhr.train.live import LiveMethod, Targets, given_targets, live_targets
 from dhr.train.student_crops import CropBatch
 
-PLAIN = BoundaryConfig(kind="none", base="none", seed="none")
+PLAIN = BoundaryConfig(kind="none", base="none")
 
 
 def halves(background: bool = False, batch: int = 1) -> tuple[torch.Tensor, CropBatch]:

@@ -1,4 +1,4 @@
-"""Old names of settings, each with the new one."""
+"""Old names of settings, options and commands, each with the new one or what to do without it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,44 +7,83 @@ from dhr.errors import ConfigError
 
 GROUPS = {"train": "classifier", "joint": "student_training"}
 """Groups of settings that have another name."""
-PATHS = {"classifier": "classifier.file"}
-"""Single settings that are now part of a group of their old name."""
+PATHS = {
+    "classifier": "classifier.file",
+    "boundary.seed": "boundary.base",
+    "method.background": "method.background_level",
+    "method.background_threshold": "method.background_level",
+}
+"""Single settings that have another name."""
+GONE = {
+    **dict.fromkeys(
+        (
+            *("method.strength", "method.seed_margin", "method.overwrite", "method.background_power"),
+            *("method.survey_sharpness", "method.survey_shrinkage", "boundary.crf.sharpness"),
+        ),
+        "other values gained nothing",
+    ),
+    **dict.fromkeys(
+        ("method.iterations", "method.pooling", "method.stretch", "method.seed_background"),
+        "it is part of the preset released",
+    ),
+    "method.uss_weight_grouped": "method.uss_weight holds for all classes",
+}
+"""Settings that were removed, and why."""
+OPTIONS = {"--pred": "--masks", "--truth": "--ground-truth"}
+"""Options of the command line that have another name."""
+COMMANDS = {"uss": "train-head"}
+"""Commands that have another name."""
 
 
 def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
-    """Refuse settings, nested or with dots, that have an old name.
+    """Refuse settings, nested or with dots, that have an old name or were removed.
 
     Args:
+        settings: by name.
         place: where they were given, for the message.
 
     Raises:
-        ConfigError: one has; the message holds the new name.
+        ConfigError: one was; the message holds the new name, or says that it is gone.
 
     >>> refuse_old_names({"joint": {"steps": 5}}, "--config: a.yaml")
     Traceback (most recent call last):
         ...
     dhr.errors.ConfigError: --config: a.yaml: the setting joint is now called student_training; rename it
+    >>> refuse_old_names({"boundary": {"seed": "crf"}}, "--config: a.yaml")
+    Traceback (most recent call last):
+        ...
+    dhr.errors.ConfigError: --config: a.yaml: the setting boundary.seed is now called boundary.base; rename it
     """
     for name, value in settings.items():
-        group, dot, rest = name.partition(".")
-        new = None if isinstance(value, Mapping) else PATHS.get(name)
-        if group in GROUPS:
-            new = f"{GROUPS[group]}{dot}{rest}"
-        if new is not None:
-            raise ConfigError(f"{place}: the setting {name} is now called {new}; rename it")
+        for inner in (str(name), *_flat(value, str(name))):
+            is_group = inner == name and isinstance(value, Mapping) and inner in PATHS
+            if (new := None if is_group else _new_name(inner)) is not None:
+                raise ConfigError(f"{place}: the setting {inner} is now called {new}; rename it")
+            if inner in GONE:
+                raise ConfigError(f"{place}: the setting {inner} was removed: {GONE[inner]}; leave it out")
 
 
-def refuse_old_options(arguments: list[str]) -> None:
-    """Refuse options of the command line that have an old name.
+def old_option(name: str) -> str | None:
+    """Say what became of an option, if ``name`` is an old one.
 
-    Raises:
-        ConfigError: one has; the message holds the new name.
+    >>> old_option("--joint.new_lr"), old_option("--seed")
+    ('--joint.new_lr is now called --student-training.new-lr; rename it', None)
     """
-    for argument in arguments:
-        name, _, _ = argument.partition("=")
-        group, dot, rest = name.removeprefix("--").partition(".")
-        new = PATHS.get(group) if not dot else None
-        if group in GROUPS and dot:
-            new = f"{GROUPS[group]}.{rest}"
-        if name.startswith("--") and new is not None:
-            raise ConfigError(f"{name} is now called --{new}; rename it")
+    setting = name.removeprefix("--").replace("-", "_")
+    new = _new_name(setting)
+    option = f"--{new.replace('_', '-')}" if new else OPTIONS.get(name)
+    if option is not None:
+        return f"{name} is now called {option}; rename it"
+    return f"{name} was removed: {GONE[setting]}; leave it out" if setting in GONE else None
+
+
+def _new_name(name: str) -> str | None:
+    group, dot, rest = name.partition(".")
+    return f"{GROUPS[group]}{dot}{rest}" if group in GROUPS else PATHS.get(name)
+
+
+def _flat(value: Any, name: str) -> list[str]:
+    """Names with dots of the settings inside a group."""
+    if not isinstance(value, Mapping):
+        return []
+    return [path for key, inner in value.items() for path in (f"{name}.{key}", *_flat(inner, f"{name}.{key}"))]

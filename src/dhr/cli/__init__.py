@@ -1,10 +1,17 @@
-"""The command ``dhr``: one plain function a subcommand, one place where errors become messages and exit codes."""
+"""The command ``dhr``: each command is a public function; here errors become messages and exit codes."""
 
+import io
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from dhr.cli.signals import Ended, ended_by_signals
 from dhr.cli.streams import standard_streams
+
+if TYPE_CHECKING:
+    from dhr.cli.options import Option
 
 _GOES_ON = "the same command goes on where it stopped"
 
@@ -14,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: all done. 1: done, but some photographs were left out (the summary and run.json say which and why). 2: nothing
     could be done, or what was printed could not be written; one line says why. 130: interrupted, 143: ended by
-    SIGTERM, 129: by SIGHUP; the same command goes on. Where nobody reads what is printed (`dhr run | head -1`),
+    SIGTERM, 129: by SIGHUP; the same command goes on. If the reader of what is printed ends (`dhr run | head -1`),
     the work goes on without printing.
     """
     with standard_streams() as printed:
@@ -34,11 +41,9 @@ def _code(arguments: list[str]) -> int:
 
     try:
         with ended_by_signals():
-            from dhr.cli.parser import parse
-
-            return parse(arguments)()
+            return call(arguments)()
     except DhrError as error:
-        _say(str(error))
+        _say(_as_typed(str(error), arguments))
         return 2
     except KeyboardInterrupt:
         _say(f"interrupted; {_GOES_ON}")
@@ -46,8 +51,95 @@ def _code(arguments: list[str]) -> int:
     except Ended as end:
         _say(f"ended by {end.name}; {_GOES_ON}")
         return end.code
-    except SystemExit as end:  # how argparse ends after help and errors of usage
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def call(arguments: list[str]) -> Callable[[], int]:
+    """Read the arguments; the call that they stand for, which returns the exit code.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    import dhr
+    from dhr.cli.table import COMMANDS
+
+    name, *rest = arguments or ["--help"]
+    if name in ("--help", "-h", "help"):
+        from dhr.cli.help import manual
+
+        return lambda: _print(manual())
+    if name == "--version":
+        return lambda: _print(f"dhr {dhr.__version__}")
+    if name not in COMMANDS:
+        raise _no_command(name)
+    command = COMMANDS[name]
+    if {"--help", "-h", "--help-all"} & {*rest}:
+        from dhr.cli.help import help_of
+
+        return lambda: _print(help_of(command, "--help-all" in rest))
+    from dhr.cli.options import options_of
+    from dhr.cli.parse import arguments_for, parsed
+
+    quiet, verbose = bool({"-q", "--quiet"} & {*rest}), bool({"-v", "--verbose"} & {*rest})
+    rest = [one for one in rest if one not in ("-q", "--quiet", "-v", "--verbose")]
+    values = parsed(name, options_of(command.function, command.positional), rest)
+    made = arguments_for(command.function, values)
+    return partial(_run, name, made, values, quiet, verbose)
+
+
+def _run(name: str, made: dict[str, Any], values: "dict[Option, Any]", quiet: bool, verbose: bool) -> int:
+    """Call the function, print its result, and return the exit code."""
+    import inspect
+
+    from dhr.cli.progress import Bars
+    from dhr.cli.table import COMMANDS
+    from dhr.cli.terminal import Terminal
+
+    command = COMMANDS[name]
+    console = Terminal(file=io.StringIO(), width=10_000) if quiet else Terminal()
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        for option, value in values.items():
+            console.print(f"{option.name}: {value}", markup=False, highlight=False, soft_wrap=True)
+    if "progress" in inspect.signature(command.function).parameters:
+        with Bars(console, quiet) as bars:
+            result = command.function(**made, progress=bars)
+    else:
+        result = command.function(**made)
+    command.show(console, result)
+    if quiet and isinstance(console.file, io.StringIO):
+        _print(next((line for line in reversed(console.file.getvalue().splitlines()) if line.strip()), ""))
+    return 0 if result.complete else 1
+
+
+def _no_command(name: str) -> Exception:
+    from dhr.api.renamed import COMMANDS as RENAMED
+    from dhr.api.settings import nearest
+    from dhr.cli.table import COMMANDS
+    from dhr.data.listing import printable
+    from dhr.errors import ConfigError
+
+    if name in RENAMED:
+        return ConfigError(f"dhr {name} is now called dhr {RENAMED[name]}; `dhr {RENAMED[name]} --help` explains it")
+    near = nearest(name, COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
+    return ConfigError(f"no command {printable(name)!r}{near}")
+
+
+def _as_typed(message: str, arguments: Sequence[str]) -> str:
+    """Name options in a message as they were typed: ``--image.long-side`` for ``image.long_side``."""
+    for argument in () if message.startswith("--config") else arguments:
+        typed = argument.partition("=")[0]
+        if typed.startswith("--"):
+            name = re.escape(typed.removeprefix("--no-").removeprefix("--").replace("-", "_"))
+            if "_" in name or "." in name:
+                message = re.sub(rf"(?<![\w.-]){name}(?![\w.])", typed, message)
+    return message
+
+
+def _print(text: str) -> int:
+    print(text)  # noqa: T201
+    return 0
 
 
 def _say(text: str) -> None:

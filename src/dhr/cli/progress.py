@@ -3,8 +3,6 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +16,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from dhr.api.data import OPEN
+from dhr.cli.terminal import Terminal
 from dhr.progress import Step
 
 _LINE_EVERY = 15.0  # seconds between lines of a log
@@ -34,19 +34,20 @@ class _Rate(ProgressColumn):
 class Bars:
     """Shows each step."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Terminal, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
         self._progress = Progress(
             TextColumn("{task.description:<13}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
             _Rate(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=quiet or not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
         self._begun: dict[str, tuple[float, int]] = {}
@@ -61,23 +62,28 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def note(self, text: str) -> None:
-        """Print a line above the bars."""
-        self._console.print(escape(text), highlight=False, soft_wrap=True)
-
     def __call__(self, step: Step) -> None:
-        """Show how far a stage is."""
-        stage, done, total, note = step.stage, step.done, step.total, step.note
-        if self._console.is_terminal:
-            if stage not in self._tasks:
-                self._tasks[stage] = self._progress.add_task(stage, total=total, completed=done, note=note)
-            self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
-            return
+        """Show how far a stage is; notes of the stage in which the data set is opened are printed as they are."""
+        if step.stage == OPEN and step.note:
+            self._console.note(step.note)
+        elif not self._quiet and self._console.is_terminal:
+            if step.stage not in self._tasks:
+                self._tasks[step.stage] = self._progress.add_task(step.stage, total=step.total, unit=step.unit, note="")
+            self._progress.update(
+                self._tasks[step.stage], completed=step.done, total=step.total, unit=step.unit, note=step.note
+            )
+        elif not self._quiet:
+            self._line(step)
+
+    def _line(self, step: Step) -> None:
+        """Print a line, at most one in some seconds, and one at the end of each stage."""
         now = time.monotonic()
-        first, before = self._begun.setdefault(stage, (now, done))
-        if now - self._last >= _LINE_EVERY or done == total:
-            self._last = now
-            rate = (done - before) / max(now - first, 1e-9)
-            left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
-            losses = f", {note}" if note else ""
-            self._console.print(f"{stage}: {done} of {total}{losses}{left}", highlight=False)
+        first, before = self._begun.setdefault(step.stage, (now, step.done))
+        if now - self._last < _LINE_EVERY and step.done != step.total:
+            return
+        self._last = now
+        rate = (step.done - before) / max(now - first, 1e-9)
+        more = step.total - step.done
+        left = f", {rate:.1f}/s, {more / rate:.0f} s left" if rate > 0 and more else ""
+        note = f", {step.note}" if step.note else ""
+        self._console.say(f"{step.stage}: {step.done} of {step.total} {step.unit}{note}{left}")

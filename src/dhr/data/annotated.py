@@ -107,7 +107,7 @@ def annotated_data(draft: Draft, images: Path, given: Annotated) -> StoredDataSe
     names = Names(files, f"{images.name}/", given.uploads)
     if split is None and images != root:  # the annotations are no photographs
         draft.problems += listed.problems
-    wanted = files if split is None else read_split(root, split, names, draft.problems)
+    wanted = set(files) if split is None else read_split(root, split, names, draft.problems)
     entries = [Entry(one.image, one.where, one, one.wrong) for one in annotations]
     by_file = names.match(given.source, entries, draft.problems if split is None else None)
     things = [one for each in annotations for one in each.things]

@@ -140,7 +140,8 @@ def read_class_folders(draft: Draft) -> StoredDataSet:
     draft.problems += _left_out(root, draft.split, there, [there.tops[name] for name in chosen])
     draft.notes += _notes(there)
     quiet = Spelling(classes.names)  # its notes come with the photographs
-    tags = {name: _tags(name.split("/")[with_split], classes, quiet).tags for name in _every_name(there, with_split)}
+    every = _every_name(there, with_split) if (root / "truth").is_dir() else ()
+    tags = {name: _tags(name.split("/")[with_split], classes, quiet).tags for name in every}
     masks = named_masks(draft, classes, tags)
     days: list[str] = []
     for name in chosen:
@@ -149,7 +150,7 @@ def read_class_folders(draft: Draft) -> StoredDataSet:
             listed = list_files(folder, SUFFIXES)
             draft.problems += listed.problems
             above = f"{name}/{folder.name}" if with_split else folder.name
-            draft.add(folder, listed.files, lambda file: tagged, masks, f"{above}/")  # noqa: B023
+            draft.add(folder, listed.files, dict.fromkeys(listed.files, tagged).__getitem__, masks, f"{above}/")
             days += sorted({f"{above}/{file.rpartition('/')[0]}" for file in listed.files if "/" in file})
     if days:
         draft.notes.append(f"folders inside a class folder count for its class: {enumeration(days, most=3)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dhr.data.background import is_background
-from dhr.data.class_names import class_of
+from dhr.data.class_names import class_of, table_of
 from dhr.data.classes import read_text
 from dhr.data.json_text import parse_json
 from dhr.data.samples import ClassTable
@@ -30,25 +30,24 @@ def class_record(classes: ClassTable) -> dict[str, Any]:
     return {"classes": list(classes.names), "background": classes.background}
 
 
-def recorded(record: Any, names: Sequence[str]) -> tuple[list[str], str | None] | None:
-    """Return the classes ``names`` in the order of a record, and its name of the background (None without one).
+def recorded_table(record: Any, names: Sequence[str], path: Path) -> ClassTable:
+    """Make the class table of the ``names`` in a file, in the order and with the background of a usable record.
 
-    The names are those of the file with the record; another program may have changed them since. Those that the record
-    lacks come last. Without a usable record the result is None.
+    Another program may have changed the names since; those that the record lacks come last. Raises DataError as
+    :func:`~dhr.data.class_names.table_of`.
 
-    >>> recorded({"classes": ["sky", "sea"], "background": False}, ["sea", "fog", "sky"])
-    (['sky', 'sea', 'fog'], None)
+    >>> recorded_table({"classes": ["sky", "sea"], "background": False}, ["sea", "fog", "sky"], Path("a.json")).names
+    ('sky', 'sea', 'fog')
     """
-    if not isinstance(record, dict):
-        return None
-    classes, background = record.get("classes"), record.get("background")
+    fields = record if isinstance(record, dict) else {}
+    classes, background = fields.get("classes"), fields.get("background")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        return None
+        return table_of(names, path)
     if not isinstance(background, bool) or (background and not (classes and is_background(classes[0]))):
-        return None
+        return table_of(names, path)
     places = {class_of(name): place for place, name in reversed(list(enumerate(classes)))}
     order = sorted(names, key=lambda name: places.get(class_of(name), len(classes)))
-    return order, class_of(classes[0]) if background else None
+    return table_of(order, path, class_of(classes[0]) if background else None)
 
 
 def read_record(root: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from dhr.data.background import is_background
-from dhr.data.class_names import class_of, table_of
-from dhr.data.class_record import read_record, recorded
+from dhr.data.class_names import class_ids, class_of
+from dhr.data.class_record import read_record, recorded_table
 from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
 from dhr.data.image_files import MAX_PIXELS
@@ -170,8 +170,7 @@ def _classes(root: Path, record: dict[str, Any], labels: Sequence[str]) -> Class
     if isinstance(noted, list):  # some formats lose classes that are in no mask
         noted = [class_of(name) for name in noted if isinstance(name, str) and not is_background(name)]
         given = list(dict.fromkeys([*noted, *given]))
-    order = recorded(record, given)
-    return table_of(given, root) if order is None else table_of(order[0], root, order[1])
+    return recorded_table(record, given, root)
 
 
 class _Maker:
@@ -179,9 +178,7 @@ class _Maker:
 
     def __init__(self, root: Path, labels: Sequence[str], classes: ClassTable) -> None:
         self._root, self._labels, self._classes = root, labels, classes
-        self._ids = {label: place for place, label in enumerate(classes.names)}
-        if classes.background:
-            self._ids |= {label: 0 for label in labels if is_background(label)}
+        self._ids = class_ids(classes, labels)
         self._files = frozenset(list_files(root, SUFFIXES).files)
         self._names = Names(sorted(file for file in self._files if file.startswith("images/")))
 
@@ -195,7 +192,7 @@ class _Maker:
             problems.append(Problem(name, f"no photograph of this name in {self._root / 'images'}; put it there"))
             return []
         objects, unread = self._objects(item, ordinary)
-        tags = {label for label, _ in objects} - ({0} if self._classes.background else set())
+        tags = {label for label, _ in objects}
         path = self._root / file
         truth = painted(self._root, path, [one for _, one in objects], self._classes)
         return [Found(name, path, Tagged(tuple(tags), unread=unread), truth)]

@@ -57,10 +57,8 @@ def assemble(
         wanted = listed_files(listed, names, draft.problems)
         files = [(part, file) for part, file in files if file in wanted]
     if (path := next((draft.root / name for name in TAG_FILES if (draft.root / name).is_file()), None)) is None:
-        of_mask = tags_of_masks(
-            {name: masks[name] for _, file in files if (name := name_of(file, SUFFIXES)) in masks}, draft.progress
-        )
-        tags_of = lambda file: of_mask(name_of(file, SUFFIXES))  # noqa: E731
+        stems = (name_of(file, SUFFIXES) for _, file in files)
+        tags_of = tags_of_masks({stem: masks[stem] for stem in stems if stem in masks}, draft.progress)
     else:
         lines = read_tags(path, classes, draft.notes, source=None)
         tags_of = match_lines(path, lines, names, draft.problems if draft.split is None else None).tags_of

@@ -57,7 +57,7 @@ class FolderDataSet(StoredDataSet):
         names = Names(listed.files)
         if split is None:
             draft.problems += listed.problems
-        wanted = listed.files if split is None else read_split(root, split, names, draft.problems)
+        wanted = set(listed.files) if split is None else read_split(root, split, names, draft.problems)
         lines = read_tags(tags, classes, draft.notes)
         matched = match_lines(tags, lines, names, draft.problems if split is None else None)
         tagged = {file: matched.tags_of(file) for file in listed.files}

@@ -8,7 +8,7 @@ from typing import Any
 
 from dhr.data.classes import MAX_TEXT, read_text
 from dhr.errors import DataError
-from dhr.parsing import DECODER, once, parse_json, whole_number
+from dhr.parsing import DECODER, parse_json, unique_keys, whole_number
 from dhr.progress import Progress, Step
 
 __all__ = ["members", "parse_json", "read_json"]
@@ -16,7 +16,7 @@ __all__ = ["members", "parse_json", "read_json"]
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
-_WITH_CONSTANTS = json.JSONDecoder(object_pairs_hook=once, parse_constant=float, parse_int=whole_number)
+_WITH_CONSTANTS = json.JSONDecoder(object_pairs_hook=unique_keys, parse_constant=float, parse_int=whole_number)
 
 
 def read_json(path: Path, most: int = MAX_TEXT) -> Any:

@@ -12,7 +12,7 @@ from dhr.data.classes import class_file, enumeration, read_text
 from dhr.data.images import SUFFIXES
 from dhr.data.json_text import members
 from dhr.data.label_studio_image import ImageFinder
-from dhr.data.label_studio_min import Choices, Row, plain_choices, taken_apart
+from dhr.data.label_studio_min import Choices, Row, parse_row, plain_choices
 from dhr.data.label_studio_results import read_results
 from dhr.data.listing import list_files, printable
 from dhr.data.names import Names
@@ -159,7 +159,7 @@ class _Reader:
         if wrong:
             self._seen += [replace(blank, image=image, place=place, wrong=wrong) for image in images or [""]]
             return
-        apart = taken_apart(row)
+        apart = parse_row(row)
         one = self._annotation(replace(blank, image=images[0], place=place), {"result": apart.results})
         self._rows.append((one, replace(apart, results=[], annotated=bool(apart.results) or number is not None)))
 

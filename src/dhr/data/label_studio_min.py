@@ -33,7 +33,7 @@ class Row:
     """Whether it is certain that somebody annotated it."""
 
 
-def taken_apart(row: dict[str, Any]) -> Row:
+def parse_row(row: dict[str, Any]) -> Row:
     """Sort the results of a row by their form."""
     found = Row()
     for key, value in row.items():

@@ -24,7 +24,7 @@ class Origins:
         folder = masks.resolve().parent
         return cls((folder.parent if folder.name == "stages" else folder) / ITEMS)
 
-    def other(self, data: DataSet, sample: Sample) -> str | None:
+    def mismatch(self, data: DataSet, sample: Sample) -> str | None:
         """Explain why a mask does not belong to ``sample``: the record has another digest than the photograph now.
 
         None if both are equal, or if there is no such record.

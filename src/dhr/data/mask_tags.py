@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from dhr.data.ground_truth import MaskFile
+from dhr.data.images import SUFFIXES
+from dhr.data.listing import name_of
 from dhr.data.samples import VOID, Tagged
 from dhr.errors import ItemError
 from dhr.progress import Progress, Step
 
 
 def tags_of_masks(masks: Mapping[str, MaskFile], progress: Progress) -> Callable[[str], Tagged]:
-    """Read all masks, and return a function from a name to the classes that its mask shows.
+    """Read all masks, and return a function from a photograph's file to the classes that its mask shows.
 
     The field tags PASCAL-Context, ADE20K and COCO-Stuff in this way, as they have no image-level labels. It takes a few
     milliseconds per mask and processor.
@@ -24,7 +26,7 @@ def tags_of_masks(masks: Mapping[str, MaskFile], progress: Progress) -> Callable
             known[name] = tagged
             progress(Step("open", done, len(masks)))
     nothing = Tagged(reason="no ground-truth mask to take its tags from; add one, or a tags.csv")
-    return lambda name: known.get(name, nothing)
+    return lambda file: known.get(name_of(file, SUFFIXES), nothing)
 
 
 def _tags(mask: MaskFile) -> Tagged:

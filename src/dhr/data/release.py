@@ -55,8 +55,7 @@ def read_release(draft: Draft) -> StoredDataSet:
             draft.problems += xml.strays()
             draft.notes += xml.notes
         else:
-            of_mask = tags_of_masks(masks, draft.progress)
-            draft.add(folder / "image", listed.files, lambda file: of_mask(name_of(file, SUFFIXES)), masks)  # noqa: B023
+            draft.add(folder / "image", listed.files, tags_of_masks(masks, draft.progress), masks)
     draft.notes += reader.notes
     return draft.finish(storage.classes, "put photographs into image/")
 

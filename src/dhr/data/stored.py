@@ -148,14 +148,15 @@ class StoredDataSet:
             elif reason is None and tagged.unread is not None:
                 unread.append(tagged.unread)
                 if not draft.ignore_unknown:
-                    reason = f"{tagged.unread} is not read; remove it, or ignore all such things with --ignore_unknown"
+                    reason = f"{tagged.unread} is not read; remove it, or ignore all such things with --ignore-unknown"
             if reason is None and not tagged.tags and not classes.background:
                 reason = UNTAGGED
             source = printable(str(one.image))
             if reason is None:
                 self._found[one.name] = one
                 truth = one.ground_truth is not None and not isinstance(one.ground_truth, NoGroundTruth)
-                samples.append(Sample(one.name, source, tuple(sorted(set(tagged.tags))), has_ground_truth=truth))
+                tags = sorted(tag for tag in {*tagged.tags} if tag in classes.foreground)
+                samples.append(Sample(one.name, source, tuple(tags), has_ground_truth=truth))
             else:
                 problems.append(Problem(source, reason))
         if not samples:

@@ -184,10 +184,11 @@ def _table(folders: Sequence[Path], parts: Mapping[str, _Part], progress: Progre
 def _of_masks(
     files: Sequence[str], masks: Mapping[str, MaskFile], progress: Progress, prefix: str
 ) -> Callable[[str], Tagged]:
-    own = {file: masks[name] for file in files if (name := prefix + name_of(file, SUFFIXES)) in masks}
+    stems = [name_of(file, SUFFIXES) for file in files]
+    own = {stem: masks[prefix + stem] for stem in stems if prefix + stem in masks}
     of_mask = tags_of_masks(own, progress)
     nothing = Tagged(reason="neither an annotation nor a mask of it, to take tags from; add Annotations/NAME.xml")
-    return lambda file: of_mask(file) if file in own else nothing
+    return lambda file: of_mask(file) if name_of(file, SUFFIXES) in own else nothing
 
 
 VOC = Reader(

@@ -1,10 +1,11 @@
-"""How much scores owe to which photographs happened to be in the data set: a bootstrap whose memory does not grow.
+"""Confidence intervals of scores for the choice of photographs: a bootstrap whose memory does not grow.
 
-A resampling draws as many photographs as there are, with replacement. How often it draws one of many is Poisson
-distributed with mean 1, all but independently of the others; so each photograph is added to each resampling's sums as
-often as a Poisson number says, and is forgotten (Hanley and MacGibbon 2006; Chamandy et al. 2012, "Estimating
-Uncertainty for Massive Data Streams"). The numbers depend on the seed and on the photograph's place among all, so that
-several sets of masks of the same photographs are resampled alike, and their differences have intervals of their own.
+A resampling draws as many photographs as there are, with replacement. In a large data set, the number of times that a
+photograph is drawn is Poisson distributed with mean 1 and nearly independent of the others. So each photograph is added
+to the sums of each resampling a Poisson number of times, and need not be kept (Hanley and MacGibbon 2006; Chamandy et
+al. 2012, "Estimating Uncertainty for Massive Data Streams"). The numbers depend on the seed and on the place of the
+photograph, so several sets of masks of the same photographs get the same resamplings, and their differences have
+intervals too.
 """
 
 from dataclasses import dataclass
@@ -16,31 +17,31 @@ from dhr.evaluate.counts import COLUMNS
 from dhr.evaluate.measures import Measures, measures
 
 ENDS = (0.025, 0.975)
-"""Where an interval begins and ends among the resamplings: 95 % lie within it."""
+"""Quantiles of the resamplings at the ends of an interval: 95 % lie within it."""
 
 FEWEST = 5
-"""A score of fewer photographs than this has no interval: nothing can be said. Pairs of one photograph and its classes
-count once, as they are drawn together."""
+"""A score of fewer photographs than this has no interval. Pairs of a photograph with its classes count once, because
+they are drawn together."""
 
-_RATES = ("vanished",)  # shares of events, which a few photographs may lack
+_RATES = ("vanished",)  # shares of events, which may happen in no photograph
 
-_BLOCK = 64  # photographs that are added at once: one product of matrices
+_BLOCK = 64  # photographs that are added together, as one product of matrices
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the score may as well have been, with other photographs of the same kind: fractions; NaN if unknown."""
+    """The likely range of a score with other photographs of the same kind: fractions; NaN if unknown."""
 
     low: float
     high: float
 
 
 NO_INTERVAL = Interval(float("nan"), float("nan"))
-"""Of a score that has none."""
+"""Interval of a score without an interval."""
 
 
 class Bootstrap:
-    """Sums of ``resamples`` resamplings: resamples x classes x 12 numbers, however many photographs there are."""
+    """Sums of ``resamples`` resamplings: resamples x classes x 12 numbers, for any number of photographs."""
 
     def __init__(self, classes: int, resamples: int, seed: int) -> None:
         self._classes, self._resamples, self._seed = classes, resamples, seed
@@ -57,9 +58,9 @@ class Bootstrap:
             self._blocks += 1
 
     def measures(self) -> Measures:
-        """The scores of each resampling: ``(resamples,)`` and ``(resamples, classes)``.
+        """Compute the scores of each resampling: ``(resamples,)`` and ``(resamples, classes)``.
 
-        Of a class that a resampling lacks nothing is known: NaN.
+        A class that a resampling lacks has NaN.
         """
         sums = (self._sums + self._block()) if self._waiting else self._sums
         found = measures(sums.reshape(self._resamples, self._classes, len(COLUMNS)))
@@ -68,25 +69,25 @@ class Bootstrap:
 
     def _block(self) -> Float64[np.ndarray, "b n"]:
         random = np.random.default_rng((self._seed, self._blocks))
-        # A line a photograph, so that those that a last block lacks do not matter to the others.
+        # One line per photograph, so a last, shorter block does not change the others.
         weights = random.poisson(1.0, (len(self._waiting), self._resamples)).astype(np.float64)
         sums: Float64[np.ndarray, "b n"] = weights.T @ np.stack(self._waiting)
         return sums
 
 
 def interval(name: str, values: Float64[np.ndarray, " b"], photographs: int, difference: bool = False) -> Interval:
-    """The middle 95 % of the values (:data:`ENDS`) of a score in the resamplings; NaN are left out.
+    """Return the middle 95 % of the values (:data:`ENDS`) of a score in the resamplings, without NaN.
 
-    A rate of events (``vanished``) that no photograph shows is 0 in all resamplings, which does not make it 0 for sure.
-    Where all are equal, it may lie as far off as a rate whose events n photographs lack by a chance of 2.5 %,
-    1 - 0.025^(1/n): the exact bound of Clopper and Pearson (1934), of which 3 / n (Hanley and Lippman-Hand 1983, "If
-    nothing goes wrong, is everything all right?") is the one-sided kin. The same if all show the event.
+    A rate of events (``vanished``) without an event in any photograph is 0 in all resamplings, but the true rate may be
+    higher. If all resamplings are equal, the interval extends to the exact bound of Clopper and Pearson (1934),
+    1 - 0.025^(1/n): with this rate, n photographs have no event with a probability of 2.5 %. Its one-sided
+    approximation is 3 / n (Hanley and Lippman-Hand 1983). The same holds if all photographs show the event.
 
     Args:
-        name: of the score (:data:`~dhr.evaluate.scores.WHOLE`, :data:`~dhr.evaluate.scores.BY_CLASS`).
+        name: name of the score (:data:`~dhr.evaluate.scores.WHOLE`, :data:`~dhr.evaluate.scores.BY_CLASS`).
         values: of the resamplings.
-        photographs: those that the score is of; with fewer than :data:`FEWEST` the interval is unknown.
-        difference: whether the values are differences of two scores of the same photographs, -1..1.
+        photographs: number of photographs of the score; below :data:`FEWEST` the interval is unknown.
+        difference: whether the values are differences of two scores, -1..1.
 
     >>> interval("miou", np.arange(1001.0), 20)
     Interval(low=25.0, high=975.0)

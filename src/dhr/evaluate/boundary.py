@@ -1,4 +1,4 @@
-"""How well the edges of masks meet those of the truth."""
+"""Agreement of the edges of masks with those of the ground truth."""
 
 import math
 from functools import lru_cache
@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64, Shaped, UInt8
 from dhr.evaluate.kernels import find_edges, match_edges, settle
 
 TOLERANCE = 0.0075
-"""Distance, as a part of the photograph's diagonal, within which two edges meet (0.75 %, as in DAVIS: Perazzi et al.
+"""Distance, as a share of the photograph's diagonal, within which two edges meet (0.75 %, as in DAVIS: Perazzi et al.
 2016, "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation")."""
 
 VOID = 255
@@ -18,14 +18,13 @@ VOID = 255
 def boundary_matches(
     pred: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"], classes: int
 ) -> Int64[np.ndarray, "classes 4"]:
-    """For each class: its edge pixels in the prediction, those of them that meet an edge of that class in the truth
-    (at most :data:`TOLERANCE` away, rounded up to whole pixels), and both the other way round.
+    """Count, for each class, its predicted edge pixels, those that meet an edge of the class in the ground truth (at
+    most :data:`TOLERANCE` away, rounded up to whole pixels), and both the other way round.
 
-    An edge pixel of a class has a pixel of something else above, below, left or right of it. Void in the truth that is
-    at most the tolerance away from what is labelled counts as labelled alike (:func:`settled`): the contours of VOC and
-    many others are void bands, and would else not be looked at. In what void is left nothing is known: there is no edge
-    in it, nor beside it. Void in the prediction is settled in the same way, so that masks with void bands are not worse
-    for them along their contours, and the truth scores 1 against itself.
+    An edge pixel of a class has a pixel of another label above, below, left or right of it. Void within the tolerance
+    of labelled pixels gets their labels first (:func:`settled`), because contours of VOC and many others are void
+    bands, where edges would otherwise be ignored. The rest of void has no edge in it or beside it. Void in the
+    prediction is settled too, so void bands along contours cost nothing, and ground truth scores 1 against itself.
 
     >>> truth = np.zeros((8, 8), np.uint8); truth[:, 4:] = 1
     >>> boundary_matches(truth, truth, 2).tolist()
@@ -43,9 +42,9 @@ def boundary_matches(
 
 
 def settled(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """A mask with its void filled from all sides, one pixel at a time, as far as the tolerance goes.
+    """Fill void from all sides, one pixel at a time, up to the tolerance.
 
-    What is farther from any label stays void. The contour of two classes with a void band between them runs amid it.
+    Void farther from any label stays void. The contour of two classes runs through the middle of a void band.
 
     >>> settled(np.array([[0, 255, 255, 255, 255, 1]], np.uint8)).tolist()  # a tolerance of one pixel
     [[0, 0, 255, 255, 1, 1]]
@@ -64,10 +63,10 @@ def tolerance(height: int, width: int) -> int:
 
 
 def f_score(edges: Shaped[np.ndarray, "*batch 4"]) -> Float64[np.ndarray, "*batch"]:
-    """2 P R / (P + R) of counts that :func:`boundary_matches` made; NaN where there is no edge at all.
+    """Compute 2 P R / (P + R) of counts of :func:`boundary_matches`; NaN without any edge.
 
-    P is the share of a class's predicted edge pixels that meet the truth's, R that of the truth's that meet the
-    predicted: of the sums over all photographs. Where only one of both has edges it is 0.
+    P is the share of predicted edge pixels that meet edges of the ground truth, R the share of the ground truth's edge
+    pixels that meet predicted ones, of the sums over all photographs. It is 0 if only one of both has edges.
     """
     predicted, met, true, recalled = np.moveaxis(edges.astype(np.float64), -1, 0)
     precision, recall = met / np.maximum(predicted, 1), recalled / np.maximum(true, 1)
@@ -76,7 +75,7 @@ def f_score(edges: Shaped[np.ndarray, "*batch 4"]) -> Float64[np.ndarray, "*batc
 
 
 def boundary_f(edges: Shaped[np.ndarray, "*batch classes 4"]) -> Float64[np.ndarray, "*batch"]:
-    """Mean of :func:`f_score` over the classes that have an edge in the truth; NaN if none has."""
+    """Mean of :func:`f_score` over the classes with an edge in the ground truth; NaN without such a class."""
     there = edges[..., 2] > 0
     total = np.where(there, f_score(edges), 0.0).sum(-1)
     return np.where(there.any(-1), total / np.maximum(there.sum(-1), 1), np.nan)
@@ -84,7 +83,7 @@ def boundary_f(edges: Shaped[np.ndarray, "*batch classes 4"]) -> Float64[np.ndar
 
 @lru_cache(maxsize=64)
 def _disk(radius: int) -> Int64[np.ndarray, "n 2"]:
-    """Steps (down, right) to the pixels at most ``radius`` away, the nearest first."""
+    """Return the steps (down, right) to pixels at most ``radius`` away, nearest first."""
     away = np.arange(-radius, radius + 1)
     steps = np.argwhere(away[:, None] ** 2 + away**2 <= radius**2) - radius
     return np.ascontiguousarray(steps[np.argsort((steps**2).sum(1), kind="stable")])

@@ -1,4 +1,4 @@
-"""What is refused, and how sure the scores are to be."""
+"""Settings of the evaluation."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from dhr.errors import ConfigError
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Settings of :func:`dhr.evaluate.evaluate` and its like. By default whatever does not fit is an error."""
+    """What the evaluation allows, and how it computes intervals. By default masks that do not fit are an error."""
 
     allow_missing: bool = False
     """Leave photographs without a mask out of the scores, and name them."""
     allow_wrong_size: bool = False
-    """Leave photographs whose mask has another size than the truth out of the scores, and name them."""
+    """Leave photographs whose mask has another size than the ground truth out of the scores, and name them."""
     allow_extra: bool = False
-    """Pass over masks that belong to no photograph of the data set, and name them."""
+    """Ignore masks without a photograph in the data set, and name them."""
     resamples: int = 0
-    """Resamplings of the bootstrap that gives the intervals; 0: no intervals."""
+    """Resamplings of the bootstrap for intervals; 0 computes no intervals."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     workers: int | None = None
     """Threads; by default one for each processor. The scores do not depend on it."""
 

@@ -1,4 +1,4 @@
-"""What one photograph adds to the scores: integers, and nothing as large as the photograph."""
+"""The sums that one photograph adds to the scores."""
 
 from dataclasses import dataclass
 
@@ -13,24 +13,24 @@ COLUMNS = (
     "truth", "predicted", "hits", "edges", "edges_met", "true_edges", "true_edges_met",
     "minor_sum", "minor_pairs", "vanished", "tagged", "photographs",
 )  # fmt: skip
-"""Columns of :func:`class_sums`, one line a class:
+"""Columns of :func:`class_sums`, one line per class:
 
-``truth``, ``predicted``, ``hits``: labelled pixels that are of the class, that carry it, that do both; ``edges`` to
+``truth``, ``predicted``, ``hits``: labelled pixels of the class, predicted as the class, and both; ``edges`` to
 ``true_edges_met``: see :func:`~dhr.evaluate.boundary.boundary_matches`; ``minor_sum``, ``minor_pairs``: IoU within the
-photograph, and one, where the class is minor; ``vanished``, ``tagged``: one if it vanished, and if it could have;
-``photographs``: one if the truth holds it."""
+photograph, and 1, if the class is minor; ``vanished``, ``tagged``: 1 if it vanished, and if it could have;
+``photographs``: 1 if the ground truth has the class."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """A photograph's prediction against its truth."""
+    """The prediction of a photograph against its ground truth."""
 
     matrix: Int64[np.ndarray, "classes columns"]
-    """Labelled pixels by true class and prediction; the last column is the predictions that are no class."""
+    """Labelled pixels by true class and prediction; the last column counts predictions that are not a class."""
     edges: Int64[np.ndarray, "classes 4"]
     """See :func:`~dhr.evaluate.boundary.boundary_matches`."""
     seen: Int64[np.ndarray, "256"]
-    """Pixels by predicted label, those included whose truth is void."""
+    """Pixels by predicted label, including those whose ground truth is void."""
 
 
 def count(pred: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"], classes: int) -> Counts:
@@ -45,7 +45,7 @@ def count(pred: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"], class
 
 
 def class_sums(counts: Counts, tags: tuple[int, ...], classes: ClassTable) -> Float64[np.ndarray, "classes 12"]:
-    """One photograph's part of the sums from which all scores follow; the columns are :data:`COLUMNS`."""
+    """Return the sums of one photograph, from which all scores follow; columns are :data:`COLUMNS`."""
     truth, predicted, hits = pixels(counts.matrix)
     labelled = int(truth.sum())
     sums = np.zeros((len(classes.names), len(COLUMNS)))
@@ -68,18 +68,18 @@ def class_sums(counts: Counts, tags: tuple[int, ...], classes: ClassTable) -> Fl
 def pixels(
     matrix: Int64[np.ndarray, "classes columns"],
 ) -> tuple[Int64[np.ndarray, " classes"], Int64[np.ndarray, " classes"], Int64[np.ndarray, " classes"]]:
-    """Pixels of each class in the truth, in the prediction, and in both."""
+    """Return the pixels of each class in the ground truth, in the prediction, and in both."""
     return matrix.sum(1), matrix.sum(0)[: len(matrix)], np.diagonal(matrix)
 
 
 def image_iou(counts: Counts) -> Float64[np.ndarray, " classes"]:
-    """IoU of each class within the photograph; NaN where the class is neither in the truth nor in the prediction."""
+    """Return the IoU of each class within the photograph; NaN for classes in neither mask."""
     truth, predicted, hits = pixels(counts.matrix)
     union = truth + predicted - hits
     return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
 
 
 def image_miou(counts: Counts) -> float:
-    """Mean of :func:`image_iou` over the classes of the truth; NaN if it is void throughout."""
+    """Mean of :func:`image_iou` over the classes of the ground truth; NaN if it is entirely void."""
     there = counts.matrix.any(1)
     return float(image_iou(counts)[there].mean()) if there.any() else float("nan")

@@ -1,4 +1,4 @@
-"""Which masks a folder of predictions holds, and which it should."""
+"""The masks of a folder of predictions, compared with the photographs of a data set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Predictions:
     paths: Mapping[str, Path]
     """Masks by the name of their photograph."""
     missing: tuple[str, ...]
-    """Photographs with truth that have none."""
+    """Photographs with ground truth but without a mask."""
     extra: tuple[str, ...]
-    """Masks that belong to no photograph."""
+    """Masks without a photograph."""
     numbering: Numbering
-    """How they number the classes of the data set."""
+    """Their numbering of the classes."""
 
 
 def check_folder(folder: Path) -> None:
-    """Raises :class:`~dhr.errors.DataError` if there is no such folder."""
+    """Raise :class:`~dhr.errors.DataError` if the folder is missing."""
     if not folder.is_dir():
         raise DataError(f"expected a folder of masks at {folder}, found none; give the folder that holds the PNG files")
 
@@ -42,8 +42,8 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
     """List the masks ``folder/<name>.png`` of the photographs ``scored``; nothing is opened.
 
     Raises:
-        DataError: a mask is missing or is of no photograph and that is not allowed, all are missing, or the folder's
-            class table does not fit.
+        DataError: a mask is missing or has no photograph, and that is not allowed; all masks are missing; or the
+            class table of the folder does not fit.
     """
     listing = list_files(folder, _PNG)
     present = {key_of(name_of(file, _PNG)): file for file in listing.files}
@@ -54,23 +54,23 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
         other = f" (not used: {others[0]})" if others else ""
         raise DataError(
             f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "
-            "make them, or leave these photographs out of the scores (--allow_missing)"
+            "make them, or leave these photographs out of the scores (--allow-missing)"
         )
     extra = sorted(set(present).difference(key_of(sample.name) for sample in data.samples))
     if extra and not config.allow_extra:
         raise DataError(
             f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
-            "set or the split that they are of, remove them, or pass over them (--allow_extra)"
+            "set or the split that they are of, remove them, or pass over them (--allow-extra)"
         )
     tagged = [(paths[sample.name], tags_of(data, sample)) for sample in scored if sample.name in paths]
     return Predictions(folder, paths, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))
 
 
 def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:
-    """The tags of a photograph; None where nobody knows them, as in a folder of ground truth alone."""
+    """Return the tags of a photograph; None if they are unknown, as in a folder of ground truth."""
     return None if isinstance(data, GroundTruthFolder) else sample.tags
 
 
 def first(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """Join the first few names, and the number of the others."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

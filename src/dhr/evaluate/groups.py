@@ -11,8 +11,9 @@ from dhr.data.samples import ClassTable, DataSet, Problem
 from dhr.data.transforms import working_image
 from dhr.errors import DataError, ItemError
 from dhr.models.uss import UssModel
-from dhr.ops.prototypes import area_average, class_average_pooling
+from dhr.ops.centroids import class_average_pooling
 from dhr.ops.similarity import correlated_groups, feature_norms
+from dhr.ops.upsample import area_average
 from dhr.progress import Progress, Step, silent
 
 

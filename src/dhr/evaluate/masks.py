@@ -1,4 +1,4 @@
-"""Truth masks to be measured: of a data set, or of a folder of PNGs alone."""
+"""Ground-truth masks: of a data set, or of a folder of PNG files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,51 +21,51 @@ from dhr.errors import DataError
 
 @dataclass(frozen=True)
 class Mask:
-    """One truth mask."""
+    """One ground-truth mask."""
 
     name: str
     """Relative POSIX path without suffix; a prediction is ``<name>.png``."""
     source: str
-    """What a person would look for."""
+    """Its name for people."""
     read: Callable[[], UInt8[np.ndarray, "h w"]]
     """Reads it; ItemError if it cannot be read."""
     tags: tuple[int, ...] | None = None
-    """Of its photograph, where these are known."""
+    """Tags of its photograph, if they are known."""
     numbering: Numbering | None = None
-    """Of the folder that it lies in, if it is not of a data set."""
+    """Numbering of its folder, if it does not belong to a data set."""
 
 
 def masks_of(data: DataSet) -> tuple[Mask, ...]:
-    """The truth masks of a data set.
+    """Return the ground-truth masks of a data set.
 
     Raises:
-        DataError: it has none.
+        DataError: it has no ground truth.
     """
     found = tuple(
         Mask(s.name, s.source, partial(data.read_ground_truth, s), s.tags) for s in data.samples if s.has_ground_truth
     )
     if not found:
-        raise DataError(without_truth(data, "add ground-truth masks, or use --truth"))
+        raise DataError(without_truth(data, "add ground-truth masks, or use --ground-truth"))
     return found
 
 
 def without_truth(data: DataSet, remedy: str) -> str:
-    """The message about a data set without ground truth; it names the files that could not be used."""
+    """Return the message for a data set without ground truth; it names files that could not be used."""
     stray = problem_lines(data.stray_ground_truth, 2) if isinstance(data, ListsGroundTruth) else []
     there = f" (not used: {' | '.join(stray)})" if stray else ""
     return f"none of the {len(data.samples)} photographs has a ground-truth mask{there}; {remedy}"
 
 
 def masks_in(folder: Path, classes: ClassTable, data: DataSet | None = None) -> tuple[Mask, ...]:
-    """The PNG files of a folder, sub-folders included; their classes are matched by name with ``classes``.
+    """Return the PNG files of a folder and its sub-folders; classes are matched by name with ``classes``.
 
     Args:
         folder: the masks.
         classes: the class table.
-        data: photographs, whose tags are then those of the masks of the same names.
+        data: photographs; masks of the same names get their tags.
 
     Raises:
-        DataError: no such folder, no PNG in it, or its class table does not fit.
+        DataError: the folder is missing or has no PNG files, or its class table does not fit.
     """
     names = [(name[: -len(".png")], folder / name) for name in _listed(folder)]
     tags = {} if data is None else {key_of(sample.name): sample.tags for sample in data.samples}
@@ -75,11 +75,11 @@ def masks_in(folder: Path, classes: ClassTable, data: DataSet | None = None) -> 
 
 
 def classes_of(folder: Path) -> ClassTable:
-    """The class table of a folder of masks: ``classes.txt`` and ``supercategories.csv`` in or beside it, that of the
-    run that made them, or VOC's.
+    """Find the class table of a folder of masks: ``classes.txt`` and ``supercategories.csv`` in or beside it, that of
+    the run that made them, or VOC's.
 
     Raises:
-        DataError: there is no such file, and the masks are not VOC's.
+        DataError: there is no class table, and the masks are not VOC's.
     """
     paths = [folder / name for name in _listed(folder)]
     for place in (folder, folder.resolve().parent):

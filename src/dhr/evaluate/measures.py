@@ -12,7 +12,7 @@ Array = Float64[np.ndarray, "..."]
 
 @dataclass(frozen=True)
 class Measures:
-    """Scores by name, fractions in 0..1; NaN where there is nothing to score."""
+    """Scores by name, fractions in 0..1; NaN without anything to score."""
 
     whole: dict[str, Array]
     """(*batch,) each; the names are fields of :class:`~dhr.evaluate.scores.Scores`."""
@@ -21,10 +21,13 @@ class Measures:
 
 
 def measures(sums: Float64[np.ndarray, "*batch classes 12"]) -> Measures:
-    """All scores of sums of :func:`~dhr.evaluate.counts.class_sums` over photographs.
+    """Compute all scores from sums of :func:`~dhr.evaluate.counts.class_sums` over photographs.
 
-    A class that is neither in the truth nor in the predictions has NaN throughout; one that is only predicted has
-    IoU 0. Means are over the classes in the truth.
+    A class that is neither in the ground truth nor in the predictions has NaN everywhere; one that is only predicted
+    has IoU 0. Means are over the classes in the ground truth.
+
+    A new score is a line here and a name in :data:`~dhr.evaluate.scores.WHOLE` or
+    :data:`~dhr.evaluate.scores.BY_CLASS`, with a field of the class there.
     """
     truth, predicted, hits = (sums[..., column] for column in range(3))
     union, known = truth + predicted - hits, truth.sum(-1, keepdims=True)

@@ -212,7 +212,7 @@ def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str,
         _check_ids(truth, data.classes)
     except ItemError as error:
         return _Look({}, {}, {}, str(error))
-    others = {one: one.other(data, sample) for one in {*origins.values()}}  # the stages of a run share their records
+    others = {one: one.mismatch(data, sample) for one in {*origins.values()}}  # the stages of a run share their records
     for name, predictions in found.items():
         try:
             if reason := others[origins[name]]:

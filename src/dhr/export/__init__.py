@@ -27,19 +27,21 @@ class Format(NamedTuple):
     """Writes masks to a path, given settings and the name of the split; returns the file or folder to import."""
     help: str
     """Its outputs, for the help of ``dhr export``."""
+    one_file: bool = False
+    """Whether it is one file (``--file``), not a folder (``--out``)."""
 
 
 FORMATS: Mapping[str, Format] = {
-    "png": Format(write_png, "OUT/NAME.png, indexed, with the classes' colours"),
-    "coco": Format(write_coco, "OUT: one JSON file, masks as run lengths (holes are kept)"),
-    "yolo": Format(write_yolo, "OUT/data.yaml and what belongs to it: polygons, for Ultralytics"),
+    "png": Format(write_png, "DIR/NAME.png, indexed, with the classes' colours"),
+    "coco": Format(write_coco, "FILE: JSON, masks as run lengths (holes are kept)", True),
+    "yolo": Format(write_yolo, "DIR/data.yaml and its files: polygons, for Ultralytics"),
     "labelstudio": Format(
-        write_labelstudio, "OUT/config.xml for the labelling interface, OUT/tasks-*.json: predictions to correct"
+        write_labelstudio, "DIR/config.xml for the labelling interface, DIR/tasks-*.json: predictions to correct"
     ),
-    "cvat": Format(write_cvat, "OUT/labels.json for the task, OUT/annotations.xml (CVAT for images 1.1)"),
-    "datumaro": Format(write_datumaro, "OUT: any format that datumaro writes, named with --datumaro_format"),
-    "voc-server": Format(write_voc_server, "OUT: the .tgz for the test server of PASCAL VOC 2012"),
-    "ade-server": Format(write_ade_server, "OUT: the .zip for the test server of ADE20K"),
+    "cvat": Format(write_cvat, "DIR/labels.json for the task, DIR/annotations.xml (CVAT for images 1.1)"),
+    "datumaro": Format(write_datumaro, "DIR: any format that datumaro writes, named with --datumaro-format"),
+    "voc-server": Format(write_voc_server, "FILE: the .tgz for the test server of PASCAL VOC 2012", True),
+    "ade-server": Format(write_ade_server, "FILE: the .zip for the test server of ADE20K", True),
 }
 """Formats by name. A new one is a file and a line here."""
 

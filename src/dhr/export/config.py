@@ -34,6 +34,6 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         if self.min_area < 1:
-            raise ConfigError(f"--min_area must be at least 1 pixel, got {self.min_area}")
+            raise ConfigError(f"--min-area must be at least 1 pixel, got {self.min_area}")
         if any(character in self.image_prefix for character in "\r\n\t\0"):
-            raise ConfigError(f"--image_prefix must be in one line, got {self.image_prefix!r}")
+            raise ConfigError(f"--image-prefix must be in one line, got {self.image_prefix!r}")

@@ -162,7 +162,7 @@ class Masks:
             mask = digest_regular(path, MAX_MASK)
         except OSError as error:
             raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
-        if reason := self._origins.other(self._data, sample):
+        if reason := self._origins.mismatch(self._data, sample):
             raise ItemError(f"{path}: {reason}")
         made_of = f"{mask} {self._numbering.key} {self._data.digest(sample)}"
         digest = hashlib.sha256(made_of.encode()).hexdigest()

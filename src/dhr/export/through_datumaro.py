@@ -47,7 +47,7 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
         raise ConfigError("datumaro copies photographs or leaves them out; give --images copy or none")
     if config.datumaro_format not in DATUMARO_FORMATS:
         raise ConfigError(
-            f"--datumaro_format must be one that holds masks: {', '.join(DATUMARO_FORMATS)}; "
+            f"--datumaro-format must be one that holds masks: {', '.join(DATUMARO_FORMATS)}; "
             f"got {config.datumaro_format!r}"
         )
     pattern, wanted = _NAMES.get(config.datumaro_format, (".*", ""))

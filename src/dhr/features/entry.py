@@ -1,6 +1,6 @@
 """One file with the features of one photograph: safetensors, with a checksum of everything in it.
 
-safetensors because it can be mapped into memory, holds nothing that could be executed, and is read by other programs.
+safetensors can be mapped into memory, holds no code, and is read by other programs.
 """
 
 import json
@@ -20,18 +20,18 @@ from dhr.parsing import Fields, parse_json
 from dhr.tensors import check_kinds, check_shapes, read_tensors
 
 MAX_BYTES = 4_000_000_000
-"""Largest entry, bytes: 1024 channels in half precision on a grid of 1000 by 1000 cells have half of it."""
+"""Largest entry in bytes: twice that of 1024 channels in half precision on a grid of 1000 by 1000 cells."""
 
-_ABOUT = "dhr"  # one entry of metadata only: safetensors writes several in any order
+_ABOUT = "dhr"  # a single entry of metadata, because safetensors writes several in any order
 Shape = tuple[int, int, int]
 """Channels, rows and columns."""
 
 
 def entry_bytes(packed: Packed, source: str, image: str) -> bytes:
-    """The file's content; the same for the same features.
+    """Return the content of the file; the same features give the same bytes.
 
     Args:
-        source: key of what the features come from.
+        source: key of the source of the features.
         image: digest of the photograph.
     """
     about = {"source": source, "image": image}
@@ -42,15 +42,15 @@ def entry_bytes(packed: Packed, source: str, image: str) -> bytes:
 def read_entry(
     path: Path, source: str | None = None, image: str | None = None, shape: Shape | None = None
 ) -> Packed | None:
-    """The features that a file holds, mapped into memory; None if there is no such file.
+    """Read a file of features, mapped into memory; None if the file is missing.
 
     Args:
-        source: what they must come from, if that matters.
-        image: the photograph that they must be of, if that matters.
-        shape: channels and grid that they must have, if those are known.
+        source: key of the required source.
+        image: digest of the required photograph.
+        shape: required channels and grid.
 
     Raises:
-        ItemError: the file is damaged, or is of something else.
+        ItemError: the file is damaged, or holds other features.
     """
     try:
         with held(path):
@@ -73,7 +73,7 @@ def read_entry(
 
 
 def _check(tensors: Mapping[str, Tensor], shape: Shape | None) -> None:
-    """Refuse tensors that :func:`~dhr.features.pack.pack` does not make."""
+    """Refuse tensors that :func:`~dhr.features.pack.pack` cannot make."""
     check_shapes(tensors, {"values": shape or (None, None, None), "scale": (None, 1, 1)})
     check_kinds(tensors, {"values": (torch.float16, torch.int8), "scale": (torch.float32,)})
     values, scale = tensors["values"], tensors["scale"]
@@ -86,13 +86,13 @@ def _check(tensors: Mapping[str, Tensor], shape: Shape | None) -> None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a file from being removed for want of room (:mod:`dhr.features.limit`) while it is read."""
+    """Protect a file from deletion by :mod:`dhr.features.limit` while it is read."""
     with open_regular(path) as file:
         try:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_SH)
-        except (ImportError, OSError):  # Windows removes no open files; elsewhere they stay readable all the same
+        except (ImportError, OSError):  # Windows deletes no open files; elsewhere they stay readable
             pass
         yield
 

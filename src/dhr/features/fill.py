@@ -1,4 +1,4 @@
-"""Filling a store: every photograph of a data set, the next ones decoded while the network works."""
+"""Filling a store with the features of a data set; the next photographs are decoded while the network works."""
 
 import random
 import zlib
@@ -19,20 +19,20 @@ from dhr.features.store import FeatureStore
 from dhr.progress import Progress, Step, silent
 
 FITTED_ON = 256
-"""Photographs that principal axes are fitted on, drawn by name."""
+"""Photographs for the fit of principal axes, drawn by name."""
 
 _AHEAD = 2  # photographs that are decoded while the network works
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What filling a store ended with."""
+    """The result of filling a store."""
 
     there: int
-    """Photographs whose features were there already."""
+    """Photographs whose features were kept already."""
     computed: int
     removed: int
-    """Entries that the store's limit had no room for any more."""
+    """Entries that were deleted because of the limit."""
     problems: tuple[Problem, ...]
     """Photographs that were left out, and why."""
 
@@ -44,12 +44,12 @@ def fill(
     long_side: int,
     progress: Progress = silent,
 ) -> Filled:
-    """Compute what ``store`` lacks of the photographs of ``data``; entries that are there are verified.
+    """Compute the features of ``data`` that ``store`` lacks; existing entries are verified.
 
-    In an order of its own in each process, so that several which fill one store seldom do the same work.
+    The order is random in each process, so that several processes seldom do the same work.
 
     Raises:
-        ConfigError: axes were asked for that the model does not have.
+        ConfigError: there are to be more axes than channels.
         OutputError: the disk is full, or refuses.
     """
     store.disk.shrink()
@@ -65,7 +65,7 @@ def fill(
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
         except (MemoryError, torch.OutOfMemoryError):
-            problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long_side")
+            problems[sample.name] = Problem(sample.source, "not enough memory to work on it; lower --image.long-side")
     progress(Step("features", len(order), len(order)))
     left_out = [problems[name] for name in sorted(problems)]
     return Filled(features.read - read, features.computed - computed, store.disk.removed, (*data.problems, *left_out))
@@ -85,14 +85,14 @@ def _fit(
         progress(Step("axes", done, len(drawn)))
         try:
             axes.add(features.compute(image()))
-        except (ItemError, MemoryError, torch.OutOfMemoryError):  # reported when it is filled in
+        except (ItemError, MemoryError, torch.OutOfMemoryError):  # filling reports it
             continue
     progress(Step("axes", len(drawn), len(drawn)))
     store.set_basis(axes.first(store.pca), features.network)
 
 
 def _decoded(data: DataSet, samples: Sequence[Sample], long_side: int) -> Iterator[tuple[Sample, Callable[[], Tensor]]]:
-    """Photographs, and what gives their working images (1, 3, h, w), or raises why there is none."""
+    """Yield photographs, each with a function that returns its working image (1, 3, h, w), or raises."""
 
     def load(sample: Sample) -> Tensor:
         return working_image(data.read_image(sample), long_side).unsqueeze(0)

@@ -1,4 +1,4 @@
-"""A limit to what a store takes on the disk: what was not used for longest goes first, never what is being read."""
+"""A limit to the disk space of a store: the least recently used entries are deleted, except those being read."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from dhr.files import TEMPORARY_SUFFIX, open_regular
 
 ENTRY_SUFFIX = ".safetensors"
-_FRESH = 60.0  # seconds for which a use is not noted again
-_ABANDONED = 3600.0  # seconds after which a file that was never finished has no writer
+_FRESH = 60.0  # seconds before a use is noted again
+_ABANDONED = 3600.0  # seconds after which a temporary file counts as abandoned
 _SOURCE, _SHARD = re.compile("[0-9a-f]{16}"), re.compile("[0-9a-f]{2}")
 _ENTRY = re.compile(r"[0-9a-f]{32}\.safetensors")
-_SPARE = 0.1  # share of the limit that is freed at once, so that not every new entry has to count all the others
+_SPARE = 0.1  # share of the limit that is freed at once, so that entries are counted seldom
 
 
 class Used(NamedTuple):
@@ -27,20 +27,20 @@ class Used(NamedTuple):
 
 
 class DiskLimit:
-    """Keeps the entries below ``root`` within ``limit`` bytes, those of other processes counted in now and then.
+    """Keeps the entries below ``root`` within ``limit`` bytes; those of other processes are counted now and then.
 
-    Each of several writers may go beyond the limit by a tenth before it notices what the others wrote.
+    Each of several writers may exceed the limit by a tenth before it counts the entries of the others.
     """
 
     def __init__(self, root: Path, limit: int | None) -> None:
         self.root, self.limit = root, limit
         self.removed = 0
-        """Entries that had to go so far."""
+        """Entries deleted so far."""
         self._total: int | None = None
         self._since = 0
 
     def added(self, size: int) -> None:
-        """Make room, if need be, after an entry of so many bytes was written."""
+        """Note a written entry of ``size`` bytes, and delete old entries if the limit is exceeded."""
         if self.limit is None:
             return
         self._since += size
@@ -48,7 +48,7 @@ class DiskLimit:
             self.shrink()
 
     def shrink(self) -> int:
-        """Count everything, and remove what is too much; how many entries went."""
+        """Count all entries, and delete the oldest ones above the limit; return how many."""
         entries = sorted(entries_below(self.root))
         total, gone = sum(entry.size for entry in entries), 0
         if self.limit is not None and total > self.limit:
@@ -62,15 +62,15 @@ class DiskLimit:
         return gone
 
     def taken(self) -> tuple[int, int]:
-        """Number and bytes of the entries that are there."""
+        """Return the number and bytes of all entries."""
         sizes = [entry.size for entry in entries_below(self.root)]
         return len(sizes), sum(sizes)
 
 
 def entries_below(root: Path) -> Iterator[Used]:
-    """All entries of a store, in any order; what dead writers have left is removed on the way.
+    """Yield all entries of a store, in any order; temporary files of dead writers are deleted.
 
-    Whatever else somebody keeps in the folder is neither counted nor removed.
+    Other files in the folder are neither counted nor deleted.
     """
     now = time.time()
     for folder in (shard for source in _folders(root, _SOURCE) for shard in _folders(source, _SHARD)):
@@ -90,7 +90,7 @@ def entries_below(root: Path) -> Iterator[Used]:
 
 
 def note_use(path: Path) -> None:
-    """Remember that an entry was read, unless that is known already or the store cannot be written."""
+    """Note that an entry was read, unless this was noted recently or the store is read-only."""
     try:
         if time.time() - path.stat().st_mtime > _FRESH:
             os.utime(path)
@@ -99,7 +99,7 @@ def note_use(path: Path) -> None:
 
 
 def remove(path: Path) -> bool:
-    """Delete an entry, unless somebody reads it right now; whether it is gone."""
+    """Delete an entry, unless a process is reading it; return whether it is gone."""
     try:
         with open_regular(path) as file:
             try:

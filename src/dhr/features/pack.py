@@ -1,4 +1,4 @@
-"""Features in as few bytes as they need: half precision, or 8 bits; fewer channels along principal axes."""
+"""Features in fewer bytes: half precision or 8 bits, and fewer channels along principal axes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ Bits = Literal[8, 16]
 
 @dataclass(frozen=True)
 class Packed:
-    """Features of a photograph as they are kept: ``values * scale``."""
+    """Kept features of a photograph: ``values * scale``."""
 
     values: Tensor
     """(d, u, v), half precision or int8."""
     scale: Float[Tensor, "c 1 1"]
-    """Float32: one power of two for all half precision numbers, so that it costs no digits; else one a channel."""
+    """Float32: a single power of two for half precision, which costs no digits; one per channel for 8 bits."""
 
     def unpacked(self, device: torch.device) -> Float[Tensor, "1 d u v"]:
-        """The features, float32, on a device."""
+        """Return the features, float32, on a device."""
         return self.values.to(device).float().mul_(self.scale.to(device)).unsqueeze(0)
 
 
 def pack(features: Float[Tensor, "1 d u v"], bits: Bits = 16) -> Packed:
-    """Finite features in half precision (relative error up to 2**-11), or 8 bits scaled to each channel's range.
+    """Pack finite features in half precision (relative error up to 2**-11), or 8 bits scaled to the range of a channel.
 
-    The largest number becomes one of 2**14 to 2**15, whatever the model's range: half precision ends at 65504.
+    In half precision, which ends at 65504, the largest number is scaled to 2**14..2**15.
 
     >>> maps = torch.tensor([1e6, 3.0]).view(1, 2, 1, 1)
     >>> pack(maps).unpacked(torch.device("cpu")).flatten().tolist()
@@ -47,23 +47,23 @@ def pack(features: Float[Tensor, "1 d u v"], bits: Bits = 16) -> Packed:
 
 @dataclass(frozen=True)
 class Reduction:
-    """What is done to features before they are kept; the same for all of a store."""
+    """Changes of features before they are kept; the same for a whole store."""
 
     bits: Bits = 16
     basis: Float[Tensor, "k d"] | None = None
     """Principal axes, orthonormal rows."""
     network: str = ""
-    """Digest of the network whose axes they are."""
+    """Digest of the network of these axes."""
 
     def __call__(self, features: Float[Tensor, "1 d u v"]) -> Packed:
-        """Reduced and packed."""
+        """Reduce and pack."""
         if self.basis is not None:
             features = torch.einsum("kd,bduv->bkuv", self.basis.to(features.device), features.float())
         return pack(features, self.bits)
 
     @property
     def name(self) -> str:
-        """What it does to features, for keys; empty if they stay what a run without a store works with."""
+        """Name for keys; empty if features are the same as in a run without a store."""
         if self.bits == 16 and self.basis is None:
             return ""
         axes = b"" if self.basis is None else self.basis.contiguous().numpy().tobytes()
@@ -73,24 +73,24 @@ class Reduction:
 class Axes:
     """Sums up features, to find their principal axes.
 
-    The method compares features by cosines. So each cell counts by its direction, and no mean is taken away: these axes
-    keep the products of directions as well as any of their number can.
+    The method compares features by cosines, so directions are summed up and no mean is subtracted: these axes keep the
+    products of directions best.
     """
 
     def __init__(self) -> None:
         self._moment: Tensor | None = None
 
     def add(self, features: Float[Tensor, "1 d u v"]) -> None:
-        """Count a photograph in."""
+        """Add a photograph."""
         cells = torch.nn.functional.normalize(features[0].float().flatten(1), dim=0)
         moment = (cells @ cells.T).double().cpu() / cells.shape[1]
         self._moment = moment if self._moment is None else self._moment + moment
 
     def first(self, count: int) -> Float[Tensor, "k d"]:
-        """The axes of the most variance, each turned so that its largest number is positive.
+        """Return the axes of most variance, each with its largest number positive.
 
         Raises:
-            ConfigError: the features have no more channels than that, or none were counted in.
+            ConfigError: the features have no more channels than that, or no photograph was added.
         """
         if self._moment is None:
             raise ConfigError("--pca: no photograph can be read, so there are no axes")

@@ -1,4 +1,4 @@
-"""Features of photographs, from a store or from the network: whoever needs them does not know which."""
+"""Features of photographs, from a store or from the network; for their users both are the same."""
 
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,12 @@ from dhr.models.uss import UssConfig, UssModel
 
 
 class Features:
-    """USS features on the grid, as a store keeps them, whether there is one or not: masks do not depend on it.
+    """USS features on the grid, rounded as a store keeps them, so that masks do not depend on whether there is a store.
 
     Args:
         uss: the model, on ``device``, in evaluation mode.
-        stride: pixels of the working image a cell of the grid.
-        store: where features are looked for first, and kept; None to compute them each time.
+        stride: pixels of the working image per cell of the grid.
+        store: read first, and filled; None computes features each time.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class Features:
 
     @cached_property
     def source(self) -> Source:
-        """What the model's features depend on, as a store without any reduction keeps them."""
+        """Source of the features without reduction."""
         return Source.of(self.uss, self.config, self.stride)
 
     @property
     def channels(self) -> int:
-        """Number of channels of the features, as they are handed out."""
+        """Number of channels after the reduction of the store."""
         basis = None if self.store is None or self.store.reduction is None else self.store.reduction.basis
         return self.uss.dim if basis is None else len(basis)
 
@@ -51,34 +51,34 @@ class Features:
         return str(self.source.about["network"])
 
     def account(self) -> dict[str, Any]:
-        """Where features came from, for run.json."""
+        """Counts of features read and computed, for run.json."""
         damaged = [] if self.store is None else list(self.store.damaged)
         return {"read": self.read, "computed": self.computed, "not kept": self.unkept, "damaged": damaged}
 
     def check(self) -> None:
-        """Find out whether the store, if any, can keep features of this model.
+        """Check that the store, if any, can keep features of this model.
 
         Raises:
-            ConfigError: it reduces features by axes that it does not have, or that are of another model.
+            ConfigError: it reduces features, but has no axes yet or those of another model.
         """
         if self.store is not None:
             self._source(self.store)
 
     def __call__(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 d u v"]:
-        """Features of a working image, on the device.
+        """Return the features of a working image, on the device.
 
         Raises:
-            ItemError: the model sees NaN in it.
+            ItemError: they are not finite.
             ConfigError: see :meth:`check`.
-            OutputError: the store's disk is full.
+            OutputError: the disk of the store is full.
         """
         return self._packed(image)[0].unpacked(self.device)
 
     def keep(self, image: Float[Tensor, "1 3 h w"], path: Path) -> None:
-        """Have the features of a working image in a file of one's own: a link to the store's, or a copy.
+        """Write the features of a working image to ``path``: a link to the file of the store, or a copy.
 
         Raises:
-            OutputError: the disk refuses; else what :meth:`__call__` raises.
+            OutputError: the disk refuses; other errors are those of :meth:`__call__`.
         """
         packed, digest = self._packed(image)
         if self.store is not None:
@@ -86,15 +86,15 @@ class Features:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.hardlink_to(self.store.path(self._source(self.store), digest))
                 return
-            except OSError:  # another disk, or a store that lacks it by now
+            except OSError:  # another disk, or the entry was deleted
                 pass
         write_bytes(path, entry_bytes(packed, self.source.key, digest), durable=False)
 
     def compute(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 d u v"]:
-        """What the model sees, on the device, before anything is rounded.
+        """Compute the features, on the device, before rounding.
 
         Raises:
-            ItemError: it is not finite.
+            ItemError: they are not finite.
         """
         maps = uss_maps(image.to(self.device), self.uss, self.config, self.stride)
         if not bool(torch.isfinite(maps).all()):
@@ -110,7 +110,7 @@ class Features:
         if packed is not None:
             self.read += 1
             return packed, digest
-        assert self.store.reduction is not None  # or there would be no source
+        assert self.store.reduction is not None  # checked by _source
         packed = self.store.reduction(self.compute(image))
         self.computed += 1
         self.unkept += not self.store.add(source, digest, packed)

@@ -1,4 +1,4 @@
-"""How a store keeps features."""
+"""Settings of a feature store."""
 
 import re
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """What is asked of a store; what is not said stays as the store has it."""
+    """Settings of a store; None keeps the present value."""
 
     pca: int | None = None
-    """Channels that features are reduced to, along the principal axes of this data set; 0 keeps all. A store is made
-    with it, and stays so."""
+    """Channels that features are reduced to, along the principal axes of this data set; 0 keeps all. Fixed when the
+    store is made."""
     bits: Literal[8, 16] | None = None
-    """Bits of each number: 16 (half precision, the default) or 8. A store is made with it, and stays so."""
+    """Bits per number: 16 (half precision, the default) or 8. Fixed when the store is made."""
     limit: str | None = None
     """Most disk space, such as `200GB` or `500MB`: beyond it the least recently used entries are deleted; `none` for no
     limit. Kept with the store."""
@@ -30,7 +30,7 @@ class StoreConfig:
         self.limit_bytes()
 
     def limit_bytes(self) -> int | None:
-        """The limit; None if there is to be none, or nothing was said.
+        """Return the limit in bytes; None without a limit.
 
         >>> StoreConfig(limit="1.5GB").limit_bytes()
         1500000000

@@ -1,4 +1,4 @@
-"""What features come from: two photographs have the same key only if their features are the same."""
+"""The source of features: equal keys mean equal features."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ import dhr
 from dhr.models.uss import UssConfig, UssModel
 
 MEANING = 1
-"""Raised whenever the same settings come to mean other features."""
+"""Version: increased when the same settings give other features."""
 
 _LIBRARIES = ("torch", "timm")
 
 
 @dataclass(frozen=True)
 class Source:
-    """All that features depend on but the photograph."""
+    """Everything that features depend on, except the photograph."""
 
     key: str
     """SHA-256, in hex, of :attr:`about`."""
@@ -31,10 +31,10 @@ class Source:
 
     @staticmethod
     def of(uss: UssModel, config: UssConfig, stride: int) -> "Source":
-        """Of a model as it is loaded, so that weights count by what they are, wherever they come from.
+        """Describe a loaded model; weights count by content, not by where they come from.
 
         Args:
-            stride: pixels of the image a cell of the grid.
+            stride: pixels of the image per cell of the grid.
         """
         settings = asdict(config)
         for name in ("weights", "head"):
@@ -51,7 +51,7 @@ class Source:
         return Source(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))
 
     def reduced(self, name: str) -> "Source":
-        """The same for features that something is done to (:attr:`dhr.features.pack.Reduction.name`)."""
+        """Return the source of reduced features (:attr:`dhr.features.pack.Reduction.name`)."""
         if not name:
             return self
         return Source(hashlib.sha256(f"{self.key} {name}".encode()).hexdigest(), {**self.about, "reduction": name})
@@ -72,10 +72,9 @@ def network_digest(uss: UssModel) -> str:
 
 
 def image_digest(image: Float[Tensor, "1 3 h w"]) -> str:
-    """XXH3 (128 bits), in hex, of the pixels that the model is given: decoded, upright, and shrunk.
+    """XXH3 (128 bits), in hex, of the pixels that the model gets: decoded, upright, and shrunk.
 
-    So a photograph that was renamed or packed otherwise has its features already, and one that is shrunk to another
-    size, or decoded otherwise by another version of a library, has not.
+    A photograph that was renamed or compressed again without loss keeps its features; one with other pixels does not.
     """
     pixels = image[0].float().contiguous().numpy()
     whole = xxh3_128(f"{pixels.shape}\n".encode())

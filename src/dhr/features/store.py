@@ -1,11 +1,11 @@
-"""A folder of features that any number of processes read and fill at once; see docs/features.md.
+"""A folder of features that many processes read and fill at the same time; see docs/features.md.
 
-    STORE/store.json                     what is kept how: bits, axes, limit
+    STORE/store.json                     settings: bits, axes, limit
     STORE/basis.safetensors              the axes, if features are reduced
-    STORE/SOURCE/source.json             settings, network and versions that the features below come from
+    STORE/SOURCE/source.json             settings, network and versions of the features below
     STORE/SOURCE/xx/IMAGE.safetensors    features of a photograph; xx are the first letters of IMAGE
 
-No locks are needed to fill it: an entry gets its name when it is whole, and two writers of one entry write the same.
+Filling needs no locks: entries are written atomically, and two writers of one entry write the same bytes.
 """
 
 import json
@@ -29,14 +29,14 @@ from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 LAYOUT = 1
-"""Of the folder; a program that knows another one must not write here."""
+"""Version of the folder's format."""
 _MOST_CHANNELS = 100_000
 _MAX_BASIS = 4_000_000_000  # bytes
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What ``store.json`` says."""
+    """The content of ``store.json``."""
 
     bits: Literal[8, 16]
     pca: int
@@ -45,10 +45,10 @@ class Kept:
 
     @staticmethod
     def parse(value: Any) -> "Kept":
-        """From the value of ``store.json``.
+        """Check the value of ``store.json``.
 
         Raises:
-            ValueError: it is of another layout, or something else.
+            ValueError: it has another format.
         """
         found = Fields(value)
         layout = found.whole("layout", 1, 1_000_000)
@@ -64,32 +64,32 @@ class Kept:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """What ``store.json`` holds."""
+        """Return the value of ``store.json``."""
         return {"layout": LAYOUT, "bits": self.bits, "pca": self.pca, "limit": self.limit}
 
 
 @dataclass
 class FeatureStore:
-    """Reads and keeps features; made by :meth:`open`."""
+    """Reads and keeps features; use :meth:`open`."""
 
     root: Path
     bits: Literal[8, 16]
     pca: int
     reduction: Reduction | None
-    """None as long as a store that reduces features has no axes."""
+    """None while a store that reduces features has no axes."""
     disk: DiskLimit
     damaged: list[str] = field(default_factory=list)
-    """What was found damaged, and dropped: one line each."""
+    """Entries that were damaged and deleted, one line each."""
 
     @staticmethod
     def open(root: Path, asked: StoreConfig | None = None) -> "FeatureStore":
-        """The store in a folder, which is made if there is none.
+        """Open the store in a folder, or make one.
 
         Args:
-            asked: how features are to be kept.
+            asked: settings of the store.
 
         Raises:
-            ConfigError: it keeps them in another way than is asked for.
+            ConfigError: the store has other settings.
             OutputError: the folder cannot be written, holds something else, or is damaged.
         """
         asked = asked or StoreConfig()
@@ -98,7 +98,7 @@ class FeatureStore:
             _refuse_foreign(root)
             new = Kept(asked.bits or 16, asked.pca or 0, asked.limit_bytes())
             if not _write_new(path, (json.dumps(new.as_json(), indent=2) + "\n").encode()):
-                return FeatureStore.open(root, asked)  # another process made it at the same time
+                return FeatureStore.open(root, asked)  # another process made it meanwhile
         kept = _read_settings(path)
         for name in ("bits", "pca"):
             wanted = getattr(asked, name)
@@ -113,14 +113,14 @@ class FeatureStore:
         return FeatureStore(root, kept.bits, kept.pca, _reduction(root, kept), DiskLimit(root, kept.limit))
 
     def path(self, source: Source, image: str) -> Path:
-        """Where the features of a photograph are, or would be."""
+        """Return the path of the features of a photograph."""
         return inside(self.root, self._place(source, image), may_be_link=True)
 
     def read(self, source: Source, image: str, shape: Shape | None = None) -> Packed | None:
-        """The features of a photograph; None if there are none. A damaged entry is noted, and gone.
+        """Read the features of a photograph; None if they are not kept. A damaged entry is noted and deleted.
 
         Args:
-            shape: channels and grid that they must have.
+            shape: required channels and grid.
         """
         path = self.path(source, image)
         try:
@@ -129,7 +129,7 @@ class FeatureStore:
             self.damaged.append(str(error))
             try:
                 remove(self.root, self._place(source, image))
-            except OutputError:  # a store that can only be read: then the entry stays, and is never used
+            except OutputError:  # a read-only store keeps the damaged entry, which is never used
                 return None
             return None
         if packed is not None:
@@ -137,7 +137,7 @@ class FeatureStore:
         return packed
 
     def add(self, source: Source, image: str, packed: Packed) -> bool:
-        """Keep the features of a photograph; False if the store can only be read, or something else has their name.
+        """Keep the features of a photograph; return False if the store is read-only, or their name is taken.
 
         Raises:
             OutputError: the disk is full, or refuses.
@@ -149,7 +149,7 @@ class FeatureStore:
             about = inside(self.root, f"{source.key[:16]}/source.json", may_be_link=True)
             if not about.is_file():
                 write_json(about, {"key": source.key, **source.about})
-            # Not forced to the disk: what a power cut leaves a part of is found by its checksum.
+            # Not flushed to the disk: after a power cut, the checksum reveals a partial entry.
             write_bytes(self.path(source, image), content, durable=False)
         except PlaceError as error:
             self.damaged.append(str(error))
@@ -158,7 +158,7 @@ class FeatureStore:
         return True
 
     def set_basis(self, basis: Tensor, network: str) -> None:
-        """Give axes of a network to a store that has none yet; if another process was faster, its axes are used.
+        """Write the axes of a network, unless another process was faster; then its axes are used.
 
         Raises:
             OutputError: the disk refuses.
@@ -171,10 +171,10 @@ class FeatureStore:
 
 
 def known_reduction(root: Path) -> str | None:
-    """What the store in ``root`` does to features beyond half precision: "" if nothing, None if there is no store.
+    """Return the name of the reduction of the store in ``root``: "" without one, None if there is no store.
 
     Raises:
-        OutputError: it is damaged.
+        OutputError: the store is damaged.
     """
     path = root / "store.json"
     if not path.is_file():
@@ -189,7 +189,7 @@ def _read_settings(path: Path) -> Kept:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{path} is not of a feature store of this program ({reason}); choose another --features, or delete "
+            f"{path} is not from a feature store of this program ({reason}); choose another --features, or delete "
             "the folder"
         ) from error
 
@@ -222,13 +222,13 @@ def _refuse_foreign(root: Path) -> None:
         ) from error
     if foreign and not (root / "store.json").is_file():
         raise OutputError(
-            f"{root} holds things that are not of a feature store ({', '.join(foreign[:3])}); "
+            f"{root} holds files that do not belong to a feature store ({', '.join(foreign[:3])}); "
             "choose an empty or new folder with --features"
         )
 
 
 def _write_new(path: Path, content: bytes) -> bool:
-    """Write a file that nobody has written yet; False, and nothing is changed, if somebody has."""
+    """Write a new file; return False, without a change, if it exists."""
     own = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write_bytes(own, content)
@@ -236,7 +236,7 @@ def _write_new(path: Path, content: bytes) -> bool:
             os.link(own, path)
         except FileExistsError:
             return False
-        except OSError:  # no hard links here: the last of two that come at once wins
+        except OSError:  # without hard links, the last of two simultaneous writers wins
             if path.is_file():
                 return False
             own.replace(path)

@@ -1,18 +1,34 @@
-"""The output folder: claimed by one run, continued by the same one, refused to any other."""
+"""The output folder: held by one job, continued by the same one, refused to any other."""
 
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from dhr.errors import OutputError
-from dhr.files import TEMPORARY_SUFFIX, hold, inside, remove, remove_temporaries, remove_tree, write_json
-from dhr.job.record import check_run
-from dhr.job.settings import differences
+from dhr.files import (
+    TEMPORARY_SUFFIX,
+    hold,
+    inside,
+    is_own_file,
+    move,
+    read_regular,
+    remove,
+    remove_temporaries,
+    remove_tree,
+    write_bytes,
+    write_json,
+)
 from dhr.parsing import MAX_RECORDS, load_json
+from dhr.records.members import to_json
+from dhr.records.run import RunRecord
 
 _LOCK = "run.lock"
-_FOLDERS = ("masks", "items", "work", "stages", "cams", "training_masks", "training", "first")
+_FOLDERS = (
+    *("masks", "items", "work", "stages", "cams", "training_masks", "training", "first"),
+    *("gone", "corrected"),
+)
 _CELLS, _FEATURES = "work/survey", "work/uss"
 
 
@@ -28,16 +44,16 @@ class OutputFolder:
 
     @property
     def record(self) -> Path:
-        """What is known of the run."""
+        """The record of the job."""
         return self._file("run.json")
 
     @property
     def scan(self) -> Path:
-        """What the scan found."""
+        """The record of the scan."""
         return self._file("work/scan.json")
 
     def checkpoint(self, name: str) -> Path:
-        """State of a training of the map source after its last epoch."""
+        """State of a training after its last epoch."""
         return self._file(f"work/{name}.checkpoint")
 
     def fitted(self, file: str) -> Path:
@@ -48,16 +64,6 @@ class OutputFolder:
     def head(self) -> Path:
         """The trained head of USS features."""
         return self._file("head.safetensors")
-
-    @property
-    def head_checkpoint(self) -> Path:
-        """State of the training of a head of USS features after its last epoch."""
-        return self._file("work/head.checkpoint")
-
-    @property
-    def classifier(self) -> Path:
-        """The trained classifier."""
-        return self._file("classifier.safetensors")
 
     @property
     def survey(self) -> Path:
@@ -136,52 +142,70 @@ class OutputFolder:
         remove_temporaries(self.root)  # only now: until then they may be another process's
         return file
 
-    def read(self) -> dict[str, Any] | None:
-        """The run's record, if there is one.
+    def read(self) -> RunRecord | None:
+        """The record of the job, if there is one.
 
         Raises:
-            OutputError: it is damaged.
+            OutputError: it is damaged, or of another program.
         """
         if not self.record.is_file():
             return None
         try:
-            return check_run(load_json(self.record, MAX_RECORDS))
+            value = load_json(self.record, MAX_RECORDS)
+            if isinstance(value, dict) and "identity" not in value:
+                raise ValueError("identity: expected, but it is missing")
+            return RunRecord.parse(value)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(
-                f"{self.record} cannot be read ({reason}); choose another --out, or delete the folder"
-            ) from error
+            raise OutputError(f"{self.record} cannot be read ({reason}); choose another --out") from error
 
-    def remove_survey_cells(self) -> None:
-        """Delete the cells of all photographs, once the survey is finished."""
-        remove_tree(self.root, _CELLS)
+    def write_record(self, record: RunRecord) -> None:
+        """Write run.json."""
+        write_json(self.record, to_json(record))
+
+    def remove_partial(self, stage: str | None = None) -> None:
+        """Delete what a stage keeps while it is under way; by default that of all stages but a student's training."""
+        names = (
+            [path.name for path in (self.root / "work").glob("*.checkpoint")]
+            if stage is None
+            else [f"{stage}.checkpoint"]
+        )
+        for name in names:
+            remove(self.root, f"work/{name}")
+        if stage in (None, "survey"):
+            remove_tree(self.root, _CELLS)
+        if stage == "student":
+            remove_tree(self.root, _FEATURES)
 
     def remove_features(self, name: str) -> None:
         """Delete USS features of a photograph that are damaged."""
         remove(self.root, f"{_FEATURES}/{name}.safetensors")
 
-    def remove_checkpoint(self, path: Path) -> None:
-        """Delete the state of a training that is finished."""
-        remove(self.root, path.relative_to(self.root).as_posix())
+    def remove_item(self, name: str) -> None:
+        """Delete the record of a photograph whose mask is made again."""
+        remove(self.root, f"items/{name}.json")
 
-    def refuse_other(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Compare the identity of the run that the folder holds with that of the run that wants it.
+    def put_aside(self, relative: str) -> None:
+        """Move a file or folder to ``gone/``, if it is there; nothing in there is overwritten."""
+        if os.path.lexists(self._file(relative)):
+            places = (f"gone/{'' if number == 1 else f'{number}/'}{relative}" for number in count(1))
+            move(self.root, relative, next(place for place in places if not os.path.lexists(self._file(place))))
 
-        Raises:
-            OutputError: they differ in something that both know.
-        """
-        known = before.keys() & now.keys()  # a run killed while it read the photographs does not know them yet
-        changed = differences({key: before[key] for key in known}, {key: now[key] for key in known})
-        if changed:
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-            raise OutputError(
-                f"{self.root} holds another run: {'; '.join(changed[:3])}{more}; "
-                "choose another --out, delete the folder, or go back to what it was made with"
-            )
+    def put_photograph_aside(self, name: str) -> None:
+        """Move everything of a photograph to ``gone/``, its record last."""
+        stages = sorted(path.name for path in (self.root / "stages").glob("*"))
+        kinds = ["masks", "training_masks", *(f"stages/{stage}" for stage in stages)]
+        for relative in (*(f"{kind}/{name}.png" for kind in kinds), f"cams/{name}.npz", f"items/{name}.json"):
+            self.put_aside(relative)
 
-    def write_record(self, record: Mapping[str, Any]) -> None:
-        """Write run.json."""
-        write_json(self.record, record)
+    def copy_corrected(self, name: str) -> None:
+        """Copy the mask of a photograph to ``corrected/``; an earlier copy of another mask is put aside."""
+        content, copy = read_regular(self.mask(name)), self._file(f"corrected/{name}.png")
+        if is_own_file(copy):
+            if read_regular(copy) == content:
+                return
+            self.put_aside(f"corrected/{name}.png")
+        write_bytes(copy, content)
 
     def _file(self, relative: str) -> Path:
         return inside(self.root, relative, may_be_link=True)  # writers refuse a link, and deletion is of the link

@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,14 +17,17 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.errors import ItemError
-from dhr.files import write_bytes, write_json
+from dhr.files import digest_regular, write_bytes, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.models import Models
 from dhr.job.negatives import background_alone
 from dhr.job.settings import RunConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch
 from dhr.method.survey import Survey, agreed, survey_features
 from dhr.ops.upsample import resize, upsampled_labels
+from dhr.records.item import ItemRecord, table_key
+from dhr.records.members import to_json
 from dhr.types import Rebalanced
 
 
@@ -71,6 +74,8 @@ class MaskMaker:
     config: RunConfig
     folder: OutputFolder
     survey: Survey | None = None
+    turn: int = 1
+    """See :class:`~dhr.records.item.ItemRecord`."""
 
     @cached_property
     def palette(self) -> UInt8[np.ndarray, "256 3"]:
@@ -99,8 +104,13 @@ class MaskMaker:
             training = np.where(sure, mask, np.uint8(VOID))
             write_mask(self.folder.training_mask(sample.name), training, self.palette)
         write_mask(self.folder.mask(sample.name), mask, self.palette)
-        record = {**made.record(mask), "digest": digest, "seconds": round(time.perf_counter() - start, 4)}
-        write_json(self.folder.item(sample.name), record)
+        record = replace(
+            made.record(mask, digest),
+            mask=digest_regular(self.folder.mask(sample.name)),
+            turn=self.turn,
+            seconds=round(time.perf_counter() - start, 4),
+        )
+        write_json(self.folder.item(sample.name), to_json(record))
 
     def _rebalanced(self, rgb: UInt8[np.ndarray, "h w 3"], sample: Sample) -> Rebalanced:
         config, classes, survey, device = self.config, self.data.classes, self.survey, self.models.device
@@ -108,7 +118,7 @@ class MaskMaker:
             height, width = working_image(rgb, config.image.long_side).shape[-2:]
             return background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
         maps = see(rgb, sample, self.models, config)
-        return rebalance(
+        batch = Batch(
             maps.cams,
             maps.uss,
             maps.wss,
@@ -116,10 +126,9 @@ class MaskMaker:
             edges=maps.edges,
             background=classes.background,
             prior=photograph_prior(classes, sample, config.method.prior, device),
-            survey=None if survey is None else surveyed(survey, maps, classes, sample, config),
-            config=config.method if survey is None else survey.weighed(config.method),
-            boundary=config.boundary,
+            survey=None if survey is None else surveyed(survey, maps, classes, sample),
         )
+        return rebalance(batch, config.method if survey is None else survey.weighed(config.method), config.boundary)
 
     def _write_stages(self, made: "_Made") -> None:
         """Write the masks of the steps in between, and the CAMs."""
@@ -167,20 +176,22 @@ class _Made:
         labels: UInt8[np.ndarray, "h w"] = torch.cat([self.ids, self.ids.new_tensor([VOID])])[base].cpu().numpy()
         return labels
 
-    def record(self, mask: UInt8[np.ndarray, "h w"]) -> dict[str, object]:
-        """The record of the photograph, but for digest and seconds."""
+    def record(self, mask: UInt8[np.ndarray, "h w"], digest: str) -> ItemRecord:
+        """The record of the photograph with this content."""
         sample, names = self.sample, self.classes.names
         counts = {tag: int((mask == tag).sum()) for tag in class_ids(self.classes, sample)}
-        return {
-            "image": sample.source,
-            "tags": [names[tag] for tag in sample.tags],
-            "width": mask.shape[1],
-            "height": mask.shape[0],
-            "quality": round(float(self.result.quality), 4),
-            "moved": round(float(self.result.moved), 4),
-            "ratios": {names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
-            "vanished": [names[tag] for tag in sample.tags if counts[tag] == 0],
-        }
+        return ItemRecord(
+            digest=digest,
+            width=mask.shape[1],
+            height=mask.shape[0],
+            tags=tuple(names[tag] for tag in sample.tags),
+            ratios={names[tag]: round(count / mask.size, 5) for tag, count in counts.items()},
+            vanished=tuple(names[tag] for tag in sample.tags if counts[tag] == 0),
+            image=sample.source,
+            quality=round(float(self.result.quality), 4),
+            moved=round(float(self.result.moved), 4),
+            table=table_key(names, self.classes.background),
+        )
 
 
 def class_ids(classes: ClassTable, sample: Sample) -> list[int]:
@@ -199,14 +210,12 @@ def photograph_prior(
     return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
 
 
-def surveyed(
-    survey: Survey, maps: Maps, classes: ClassTable, sample: Sample, config: RunConfig
-) -> Float[Tensor, "1 k u v"]:
+def surveyed(survey: Survey, maps: Maps, classes: ClassTable, sample: Sample) -> Float[Tensor, "1 k u v"]:
     """Shares of the classes by what other photographs say: the survey's, and the student's if there is one."""
     ids = torch.tensor([class_ids(classes, sample)], device=maps.uss.device)
     valid = torch.ones_like(ids, dtype=torch.bool)
     grid = (maps.uss.shape[-2], maps.uss.shape[-1])
-    said = survey.shares(survey_features(maps.uss), ids, valid, config.method)
+    said = survey.shares(survey_features(maps.uss), ids, valid)
     if maps.probabilities is not None:
         said = agreed(said, resize(maps.probabilities, grid).flatten(2))
     return said.view(1, -1, *grid)

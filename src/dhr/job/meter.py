@@ -1,51 +1,53 @@
-"""Seconds and peak memory of each stage."""
+"""Seconds and peak memory of a stage."""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+
+from dhr.records.run import StageRecord
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass
-class Meter:
-    """Collects one row a stage, as run.json holds them; a stage that comes again adds its seconds to its row."""
+class Cost:
+    """What a block cost, once it is left."""
 
-    device: torch.device
-    rows: list[dict[str, str | float]] = field(default_factory=list)
+    seconds: float = 0.0
+    memory_mb: float = 0.0
+    gpu_memory_mb: float | None = None
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure what happens inside."""
-        _reset_peak(self.device)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._add(name, time.perf_counter() - start)
-
-    def _add(self, name: str, seconds: float) -> None:
-        row = next((row for row in self.rows if row["name"] == name), None)
-        if row is None:
-            row = {"name": name, "seconds": 0.0, "peak_memory_mb": 0.0}
-            self.rows.append(row)
-        row["seconds"] = round(float(row["seconds"]) + seconds, 3)
-        row["peak_memory_mb"] = max(float(row["peak_memory_mb"]), round(_peak_mb(), 1))
-        if self.device.type == "cuda":
-            peak = round(torch.cuda.max_memory_allocated(self.device) / 1e6, 1)
-            row["peak_gpu_memory_mb"] = max(float(row.get("peak_gpu_memory_mb", 0)), peak)
+    def added(self, row: StageRecord | None, name: str) -> StageRecord:
+        """The record of a finished stage; a stage that comes again adds its seconds."""
+        row = row or StageRecord(name)
+        gpu = self.gpu_memory_mb
+        return replace(
+            row,
+            seconds=round((row.seconds or 0.0) + self.seconds, 3),
+            peak_memory_mb=max(row.peak_memory_mb or 0.0, round(self.memory_mb, 1)),
+            peak_gpu_memory_mb=None if gpu is None else max(row.peak_gpu_memory_mb or 0.0, round(gpu, 1)),
+            begun=True,
+            made=True,
+        )
 
 
-def _reset_peak(device: torch.device) -> None:
+@contextmanager
+def measured(device: torch.device) -> Iterator[Cost]:
+    """Measure a block."""
     with suppress(OSError):  # where there is no such file, the peak is that of the process so far
-        _CLEAR.write_text("5")  # Linux: the peak resident set starts anew
+        _CLEAR.write_text("5")  # Linux: the peak resident set is counted from here
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    cost, start = Cost(), time.perf_counter()
+    yield cost
+    cost.seconds, cost.memory_mb = time.perf_counter() - start, _peak_mb()
+    if device.type == "cuda":
+        cost.gpu_memory_mb = torch.cuda.max_memory_allocated(device) / 1e6
 
 
 def _peak_mb() -> float:

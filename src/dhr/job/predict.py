@@ -1,15 +1,13 @@
 """A student on photographs without tags."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 import dhr
 from dhr.data.images import SUFFIXES, read_rgb, write_mask
@@ -19,42 +17,22 @@ from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import match_lines, read_tags
-from dhr.data.transforms import working_image
-from dhr.errors import ConfigError, DataError, ItemError, WeightsError
-from dhr.files import digest_regular, is_own_file, write_json
+from dhr.errors import ItemError, WeightsError
+from dhr.files import digest_regular, write_json
 from dhr.job.folder import OutputFolder
+from dhr.job.items import Items, Present
+from dhr.job.job import Job, go
+from dhr.job.predict_config import PredictConfig
+from dhr.job.segment import Segmenter
 from dhr.job.settings import RunConfig, plain
-from dhr.method.boundary import BOUNDARIES, Guide
-from dhr.method.config import BoundaryConfig, Kind
-from dhr.models.views import average_views
-from dhr.ops.upsample import upsampled_labels
 from dhr.progress import Progress, Step, silent
-from dhr.records.item import read_item
+from dhr.records.item import ItemRecord, table_key
+from dhr.records.members import to_json
+from dhr.records.run import Identity, RunRecord
 from dhr.train.student_file import read_student
 
-
-@dataclass(frozen=True)
-class PredictConfig:
-    """How a student looks at photographs."""
-
-    scales: tuple[float, ...] = (1.0,)
-    """Sizes, relative to the working image, whose probabilities are averaged."""
-    flip: bool = True
-    """Average with the mirrored photograph."""
-    boundary: Kind = "none"
-    """Correction of the masks: `none`, `crf` or `pamr`."""
-    long_side: int | None = None
-    """Photographs with a longer side are shrunk to it; by default as in the student's training."""
-    device: str = "auto"
-    """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
-
-    def __post_init__(self) -> None:
-        if not self.scales or min(self.scales) <= 0:
-            raise ConfigError(f"scales must be positive numbers, got {self.scales}")
-        if self.boundary not in ("none", "crf", "pamr"):
-            raise ConfigError(f"boundary must be none, crf or pamr; got {self.boundary!r}")
-        if self.long_side is not None and self.long_side < 32:
-            raise ConfigError(f"long_side must be 32 or more, got {self.long_side}")
+Tags = Mapping[str, tuple[tuple[int, ...], str | None]]
+"""Tags by name of the photograph, or why it has none that can be used."""
 
 
 @dataclass(frozen=True)
@@ -64,32 +42,11 @@ class Predicted:
     masks: int
     skipped: tuple[Problem, ...]
     photographs: UntaggedDataSet
-    """Whatever was listed, for the report."""
+    """All that was listed, for the report."""
     strange: tuple[str, ...] = ()
     """Masks in the folder that are of none of these photographs, or of one that changed and cannot be used now."""
     notes: tuple[str, ...] = ()
     """What was decided while the tags were read."""
-
-
-@dataclass(frozen=True)
-class _Segmenter:
-    """A student, and how it looks at photographs."""
-
-    student: Any
-    classes: ClassTable
-    long_side: int
-    config: PredictConfig
-    device: torch.device
-
-    def __call__(
-        self, rgb: UInt8[np.ndarray, "h w 3"], allowed: Sequence[int] | None
-    ) -> tuple[UInt8[np.ndarray, "h w"], float]:
-        """Return the mask of a photograph, and how certain it is, 0..1."""
-        image = working_image(rgb, self.long_side).to(self.device).unsqueeze(0)
-        scores = probabilities(self.student, image, self.config, allowed)
-        ids = torch.arange(len(self.classes.names), dtype=torch.uint8, device=self.device)
-        labels: UInt8[np.ndarray, "h w"] = upsampled_labels(scores[0], ids, (rgb.shape[0], rgb.shape[1])).cpu().numpy()
-        return labels, confidence(scores[0].cpu())
 
 
 def predict(
@@ -97,17 +54,22 @@ def predict(
     images: Path,
     out: Path,
     config: PredictConfig,
+    *,
     tags: Path | None = None,
     progress: Progress = silent,
 ) -> Predicted:
     """Segment every photograph of the folder ``images`` into ``out/masks``; interrupted, the same call goes on.
 
-    A mask is kept if its record says that it is of the photograph's present content. New and changed photographs are
-    segmented; masks of photographs that are gone are left and named.
+    A mask is kept if its record says that it is of the photograph's present content and tags. New and changed
+    photographs are segmented; masks of photographs that are gone are left and named.
 
     Args:
         student: a `student.safetensors`.
+        images: the folder of photographs.
+        out: a new or empty folder, or one of the same student and settings.
+        config: how the student looks at photographs.
         tags: a ``tags.csv``; a photograph that it names gets no other classes than its tags (and the background).
+        progress: called as the work goes on.
 
     Raises:
         DataError: there is no photograph, or ``tags`` cannot be read.
@@ -116,47 +78,95 @@ def predict(
         ConfigError: there is no such device.
     """
     device = RunConfig(device=config.device).find_device()
-    content = student_digest(student)
+    settings = {**plain(asdict(config)), "tags": tags is not None}
+    identity = Identity(dhr.__version__, settings=settings, student=student_digest(student))
     read = read_student(student)
-    classes = read.classes
-    segment = _Segmenter(read.student.to(device), classes, config.long_side or read.long_side, config, device)
-    colours = class_palette(classes)
+    classes, notes = read.classes, list[str]()
+    segment = Segmenter(read.student.to(device), classes, config.long_side or read.long_side, config, device)
     listing = photographs_below(images)
-    notes: list[str] = []
     known = None if tags is None else _tags(tags, images, listing.listed, classes, notes)
-    problems = list(listing.problems)
-    folder = OutputFolder(out)
-    with closing(folder.lock()):
-        record = folder.read() or {}
-        identity = {
-            "dhr": dhr.__version__,
-            "student": content,
-            "settings": plain(asdict(config)),
-            "tags": None if tags is None else _digest(tags),
-        }
-        folder.refuse_other(record.get("identity", {}), identity)
-        state: dict[str, Any] = {"command": "predict", "identity": identity}
-        state |= {"classes": list(classes.names), "background": classes.background}
-        folder.write_record({"status": "running", **state})
-        made: list[Photograph] = []
-        for done, photograph in enumerate(listing.listed):
-            progress(Step("predict", done, len(listing.listed)))
+    now = RunRecord(
+        identity, kind="predict", dhr=dhr.__version__, classes=tuple(classes.names), background=classes.background
+    )
+    with Job.open(out, lambda before: now, device, progress=progress) as job:
+        job.refuse_other(identity)
+        job.changes = True
+        job.problems += listing.problems
+        job.notes += notes
+        masks = SegmentPhotographs(listing.listed, Items(job.folder, classes), segment, known)
+        job.save()
+        go(job, [masks])
+        strange = _strange(job.folder, masks.made)
+        job.notes += masks.items.corrected.notes(job.folder.root / "corrected")
+        job.record = replace(job.record, masks=len(masks.made), strange=strange)
+        photographs = UntaggedDataSet(classes, listing.listed)
+        notes = [*dict.fromkeys(job.notes)]
+        return Predicted(len(masks.made), tuple(job.problems), photographs, strange, tuple(notes))
+
+
+@dataclass
+class SegmentPhotographs:
+    """Makes the masks that are not finished."""
+
+    photographs: Sequence[Photograph]
+    items: Items
+    segment: Segmenter
+    tags: Tags | None
+    name: str = "predict"
+    made: list[Photograph] = field(default_factory=list)
+    """Photographs with a mask."""
+
+    @cached_property
+    def palette(self) -> UInt8[np.ndarray, "256 3"]:
+        """Colours of the classes."""
+        return class_palette(self.items.classes)
+
+    def done(self, job: Job) -> bool:
+        """See :class:`~dhr.job.job.Stage`."""
+        return False
+
+    def run(self, job: Job) -> None:
+        """See :class:`~dhr.job.job.Stage`."""
+        for done, photograph in enumerate(self.photographs):
+            job.progress(Step(self.name, done, len(self.photographs)))
+            source = printable(str(photograph.path))
             try:
-                _make(photograph, folder, segment, colours, known)
-                made.append(photograph)
+                self._make(photograph)
+                self.made.append(photograph)
             except ItemError as error:
-                problems.append(Problem(printable(str(photograph.path)), str(error)))
+                job.problems.append(Problem(source, str(error)))
             except (MemoryError, torch.OutOfMemoryError):
-                reason = "not enough memory to work on it; lower --long_side"
-                problems.append(Problem(printable(str(photograph.path)), reason))
-        progress(Step("predict", len(listing.listed), len(listing.listed)))
-        strange = _strange(folder, made)
-        skipped = [asdict(problem) for problem in problems]
-        folder.write_record(
-            {"status": "finished", **state, "masks": len(made), "skipped": skipped, "strange": list(strange)}
-        )
-    photographs = UntaggedDataSet(classes, listing.listed)
-    return Predicted(len(made), tuple(problems), photographs, strange, tuple(notes))
+                job.problems.append(Problem(source, "not enough memory to work on it; lower --long-side"))
+        job.progress(Step(self.name, len(self.photographs), len(self.photographs)))
+
+    def _make(self, photograph: Photograph) -> None:
+        """Make the mask of a photograph, then its record, unless they are there."""
+        name, path, classes = photograph.name, photograph.path, self.items.classes
+        allowed, reason = (None, None) if self.tags is None else self.tags[name]
+        if reason:
+            raise ItemError(reason)
+        tags = tuple(classes.names[tag] for tag in allowed or ())
+        try:
+            digest = digest_regular(path)
+        except OSError as error:
+            raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
+        present = Present(name, digest, frozenset(tags))
+        self.items.keep_apart(present)
+        if self.items.finished(present) is not None:
+            return
+        rgb = read_rgb(path)
+        labels, quality = self.segment(rgb, allowed)
+        self.items.make_room(name)
+        folder = self.items.folder
+        write_mask(folder.mask(name), labels, self.palette)
+        shares = np.bincount(labels.ravel(), minlength=256) / labels.size
+        ratios = {one: round(float(shares[index]), 5) for index, one in enumerate(classes.names) if shares[index] > 0}
+        record = ItemRecord(
+            digest=digest, width=rgb.shape[1], height=rgb.shape[0], tags=tags, ratios=ratios,
+            vanished=tuple(one for one in tags if one not in ratios), image=printable(str(path)),
+            quality=quality, mask=digest_regular(folder.mask(name)), table=table_key(classes.names, classes.background),
+        )  # fmt: skip
+        write_json(folder.item(name), to_json(record))
 
 
 def student_digest(student: Path) -> str:
@@ -166,53 +176,11 @@ def student_digest(student: Path) -> str:
         WeightsError: it is no regular file, or cannot be read.
     """
     try:
-        return _digest(student)
+        return digest_regular(student)
     except OSError as error:
         raise WeightsError(
             f"--student: cannot read {student}: {error.strerror or error}; expected student.safetensors of a training"
         ) from error
-
-
-def _make(
-    photograph: Photograph,
-    folder: OutputFolder,
-    segment: _Segmenter,
-    colours: UInt8[np.ndarray, "256 3"],
-    known: Mapping[str, tuple[tuple[int, ...], str | None]] | None,
-) -> None:
-    """Make the mask of a photograph, then its record, unless they are there."""
-    name, path = photograph.name, photograph.path
-    allowed, reason = (None, None) if known is None else known[name]
-    if reason:
-        raise ItemError(reason)
-    try:
-        digest = _digest(path)
-    except OSError as error:
-        raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
-    item = read_item(folder.item(name))
-    if item is not None and item.digest == digest and is_own_file(folder.mask(name)):
-        return
-    rgb = read_rgb(path)
-    labels, quality = segment(rgb, allowed)
-    write_mask(folder.mask(name), labels, colours)
-    record = {"image": printable(str(path)), "width": rgb.shape[1], "height": rgb.shape[0], "digest": digest}
-    pixels = np.bincount(labels.ravel(), minlength=256)
-    ratios = {one: pixels[index] / labels.size for index, one in enumerate(segment.classes.names) if pixels[index]}
-    write_json(folder.item(name), {**record, "quality": quality, "ratios": ratios})
-
-
-def confidence(scores: Float[Tensor, "c h w"]) -> float:
-    """Return how certain a mask is, 0..1: the mean over its classes of their mean probability where they win.
-
-    Every class has the same weight, as in mIoU.
-
-    >>> confidence(torch.tensor([[[0.75, 0.2, 0.05]], [[0.25, 0.8, 0.95]]]))
-    0.8125
-    """
-    best, winners = (scores / scores.sum(0).clamp_min(1e-12)).max(0)  # (h, w) each
-    sums = torch.bincount(winners.flatten(), best.flatten().double(), len(scores))  # (c,)
-    pixels = torch.bincount(winners.flatten(), minlength=len(scores))
-    return round(float((sums[pixels > 0] / pixels[pixels > 0]).mean()), 6)
 
 
 def _strange(folder: OutputFolder, made: Sequence[Photograph]) -> tuple[str, ...]:
@@ -222,41 +190,7 @@ def _strange(folder: OutputFolder, made: Sequence[Photograph]) -> tuple[str, ...
     return tuple(file for file in found if mask_key(name_of(file, SUFFIXES)) not in ours)
 
 
-@torch.no_grad()
-def probabilities(
-    student: Any, image: Float[Tensor, "1 3 h w"], config: PredictConfig, allowed: Sequence[int] | None = None
-) -> Float[Tensor, "1 c h w"]:
-    """Probabilities of the classes, averaged over scales and flips; of ``allowed`` ids only, and the background.
-
-    Raises:
-        ItemError: they hold NaN or infinity, which a mask of them (or of a CRF's correction of them) would not show.
-    """
-    size = (image.shape[-2], image.shape[-1])
-    (scores,) = average_views(lambda view: (student.segment(view),), image, [size], config.scales, config.flip)
-    if not bool(scores.isfinite().all()):
-        raise ItemError("the student's probabilities hold NaN or infinity")
-    if allowed is not None:
-        kept = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
-        kept[[*range(student.background), *allowed]] = True
-        if int(kept.sum()) == 1:  # nothing to choose from, and nothing that a correction could compare
-            return kept[:, None, None].expand_as(scores).to(scores.dtype)
-        scores = scores * kept[:, None, None]
-        if config.boundary != "none":  # a CRF would see classes that cannot be
-            scores = scores[:, kept]
-    if config.boundary == "none":
-        return scores
-    refine = BOUNDARIES[config.boundary](replace(BoundaryConfig(), kind=config.boundary), Guide(image, None))
-    fine = refine(image, scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12))
-    if allowed is None:
-        return fine
-    whole = fine.new_zeros(1, len(kept), *size)
-    whole[:, kept] = fine
-    return whole
-
-
-def _tags(
-    path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable, notes: list[str]
-) -> dict[str, tuple[tuple[int, ...], str | None]]:
+def _tags(path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable, notes: list[str]) -> Tags:
     """Tags by name, or why a photograph has none that can be used."""
     by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
     names = Names([*by_file], f"{images.resolve().name}/")
@@ -266,10 +200,3 @@ def _tags(
         notes.append(f"lines of {path.name} that are not used: {len(problems)}, such as {problems[0].reason}")
     tagged = {name: matched.tags_of(file) for file, name in by_file.items()}
     return {name: (one.tags, one.reason) for name, one in tagged.items()}
-
-
-def _digest(path: Path) -> str:
-    try:
-        return digest_regular(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error

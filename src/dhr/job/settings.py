@@ -49,6 +49,7 @@ class RunConfig:
     """Folder of a feature store (docs/features.md): USS features are read from it, and those that it lacks are added;
     without it they are computed each time they are needed."""
     seed: int = 0
+    """Seed of all random numbers."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 

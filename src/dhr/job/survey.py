@@ -16,6 +16,7 @@ from dhr.job.masks import Maps, photograph_prior, see
 from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch
 from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.parsing import as_number
@@ -51,12 +52,11 @@ def make_survey(
     """
     classes = len(data.classes.names)
     if folder.survey.is_file():
-        folder.remove_survey_cells()  # if it was killed in between
         try:
             return read_survey(folder.survey, classes, models.uss.channels).to(models.device)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{folder.survey} is damaged ({reason}); delete it, and it is made again") from error
+            raise OutputError(f"{folder.survey} is damaged ({reason}); make it again with --redo survey") from error
     looked_at, most = plan(samples, models.uss.channels, data.classes.background)
     cells = []
     for done, sample in enumerate(looked_at):
@@ -77,7 +77,6 @@ def make_survey(
     survey = fit_survey(cells, classes, config.method, models.device, progress)
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
-    folder.remove_survey_cells()
     return survey
 
 
@@ -121,11 +120,11 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
 def draw_cells(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, most: int) -> SurveyCells:
     """At most so many cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
     background = classes.background
-    result = rebalance(
-        maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background,
-        prior=photograph_prior(classes, sample, config.method.prior, maps.cams.device),
-        config=config.method, boundary=replace(config.boundary, kind="none"),
+    prior = photograph_prior(classes, sample, config.method.prior, maps.cams.device)
+    batch = Batch(
+        maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background, prior=prior
     )  # fmt: skip
+    result = rebalance(batch, config.method, replace(config.boundary, kind="none"))
     features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
     if most < features.shape[1]:

@@ -1,20 +1,17 @@
-"""CAMs made comparable, a background beside them, and labels from scores (paper, Section 3.1)."""
+"""Normalised CAMs, the score of the background, and labels of scores (paper, Section 3.1)."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dhr.method.config import MethodConfig
-from dhr.ops.prototypes import area_average
-
 _OTSU_MOST = 0.9
 
 NOTHING = -1
-"""Label of pixels that no class claims."""
+"""Label of pixels without a class."""
 
 
 def on_one_scale(cams: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
-    """Each map divided by its largest absolute value: resampling would lose digits of the smallest numbers.
+    """Divide each map by its largest absolute value; resampling would lose digits of the smallest numbers.
 
     >>> on_one_scale(torch.tensor([[[[-1e-44, 5e-45]], [[0.0, 0.0]]]]))[0, :, 0].tolist()
     [[-1.0, 0.5714285969734192], [0.0, 0.0]]
@@ -23,11 +20,10 @@ def on_one_scale(cams: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
 
 
 def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k u v"]:
-    """A: ReLU, then each map divided by its maximum, of whatever scale that is.
+    """A: ReLU, then each map divided by its maximum, at any scale.
 
-    Constant maps without activation, and padding, are zero. A map that nowhere rises above 0 is stretched from its
-    least value to its highest instead: the tag says that the class is there, so where the classifier doubts it least is
-    the best guess.
+    Padding, and constant maps without activation, are zero. Other maps without a value above 0 are stretched from their
+    minimum to their maximum: the tag says that the class is present, so their maximum is the best guess.
     """
     low, high = cams.amin(dim=(2, 3), keepdim=True), cams.amax(dim=(2, 3), keepdim=True)
     rising = torch.where(high > 0, cams.relu(), cams - low) * valid[:, :, None, None]
@@ -35,34 +31,31 @@ def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -
 
 
 def _over(maps: Tensor, most: Tensor) -> Tensor:
-    """Maps over their maximum; those of zeros stay."""
+    """Maps over their maximum; maps of zeros stay."""
     return maps / torch.where(most > 0, most, 1)
 
 
 def add_background(
-    cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"], config: MethodConfig
+    cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"], level: float | None
 ) -> tuple[Float[Tensor, "b k+1 u v"], Bool[Tensor, "b k+1"]]:
     r"""Put the background, which has no CAM, before the classes, as class 0.
 
-    Its score is a constant, one for each image that parts its highest CAMs :math:`\max_k A_k` best
-    (:func:`otsu_level`), or :math:`(1 - \max_k A_k)^\gamma` (``config.background``). Without one, whatever follows, a
-    CRF say, would give all of a photograph to its tags.
+    Its score is constant in an image: ``level``, or without one the level that best splits the image's highest CAMs
+    :math:`\max_k A_k` (:func:`otsu_level`). Without a score, later steps would give each photograph to its tags alone.
     """
     highest = cams.amax(dim=1, keepdim=True)
-    if config.background == "threshold":
-        level = torch.full_like(highest, config.background_threshold)
-    elif config.background == "otsu":
-        # Even where the CAMs are the same everywhere, a tagged class outdoes the background somewhere.
-        level = otsu_level(highest.flatten(1)).clamp_max(_OTSU_MOST).view(-1, 1, 1, 1).expand_as(highest)
+    if level is not None:
+        score = torch.full_like(highest, level)
     else:
-        level = (1 - highest).pow(config.background_power)
-    return torch.cat([level, cams], dim=1), torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
+        # Even if the CAMs are the same everywhere, a tagged class scores above the background somewhere.
+        score = otsu_level(highest.flatten(1)).clamp_max(_OTSU_MOST).view(-1, 1, 1, 1).expand_as(highest)
+    return torch.cat([score, cams], dim=1), torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
 
 
 def otsu_level(values: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """The level that parts the values of each image in two with the most variance between them (Otsu 1979).
+    """The level that splits the values of each image with the most variance between the two parts (Otsu 1979).
 
-    Half-way between the two values next to it; the value itself where all are equal.
+    It is half-way between the two values next to it, or the value itself if all are equal.
 
     >>> otsu_level(torch.tensor([[0.1, 0.2, 0.1, 0.8, 0.9]]))
     tensor([0.5000])
@@ -89,7 +82,7 @@ def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[
 
 
 def scored_labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
-    """As :func:`labels`, but :data:`NOTHING` where no class scores above 0: there, only their order would decide."""
+    """As :func:`labels`, but :data:`NOTHING` where all scores are 0, and only the order of the classes would decide."""
     highest, found = _best(scores, valid)
     return found.masked_fill(highest <= 0, NOTHING)
 
@@ -98,17 +91,3 @@ def _best(scores: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     # argmax and amax over a strided dimension take PyTorch ten times as long on the CPU
     best = scores.masked_fill(~valid[:, :, None, None], -torch.inf).max(dim=1)
     return best.values, best.indices
-
-
-def soft_masks(
-    mask: Int[Tensor, "b h w"], classes: int, grid: tuple[int, int], dtype: torch.dtype
-) -> Float[Tensor, "b k u v"]:
-    """Share of each grid cell that each class covers; void (any label beyond the classes) has no share."""
-    ids = torch.arange(classes, device=mask.device, dtype=mask.dtype).view(1, -1, 1, 1)
-    return area_average((mask.unsqueeze(1) == ids).to(dtype), grid)  # (b, k, u, v)
-
-
-def majority(masks: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
-    """The whole of each cell for the class that covers most of it, in equal parts where several do."""
-    most = ((masks == masks.amax(dim=1, keepdim=True)) & (masks > 0)).to(masks.dtype)
-    return most / most.sum(dim=1, keepdim=True).clamp_min(1)

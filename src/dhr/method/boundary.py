@@ -1,4 +1,4 @@
-"""Boundary correction R_c (paper, Eqs. 1, 2 and 5): one protocol, one entry a kind."""
+"""Boundary correction R_c (paper, Eqs. 1, 2 and 5): one protocol, one entry per kind."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,26 +12,25 @@ from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig
 from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
 from dhr.ops.pamr import pamr
-from dhr.ops.prototypes import area_average
 from dhr.ops.random_walk import boundary_affinity, feature_affinity, random_walk, transition
-from dhr.ops.upsample import resize
+from dhr.ops.upsample import area_average, resize
 
 
 @runtime_checkable
 class Refine(Protocol):
-    """Makes scores follow the edges of images: one map a class in, one out, of the images' size, none negative.
+    """Makes scores follow the edges of images: one non-negative map per class in, one out, of the images' size.
 
-    Images are RGB in 0..1. What it makes of the images it may keep, as scores of the same images often follow.
+    Images are RGB in 0..1. It may cache data of the images, because more scores of the same images often follow.
     """
 
     def __call__(self, images: Float[Tensor, "b 3 h w"], scores: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
-        """Refined scores; their scale is their own."""
+        """Refined scores, of any scale."""
         ...
 
 
 @dataclass(frozen=True)
 class Guide:
-    """What a correction may look at beside the images."""
+    """Other data of the images that a correction may use."""
 
     features: Float[Tensor, "b d u v"] | None = None
     """Dense features of the images."""
@@ -65,14 +64,14 @@ class _Crf:
             gaussian = Gaussian(config.gaussian_sxy, config.gaussian_compat)
             bilateral = Bilateral(config.bilateral_sxy, config.bilateral_srgb, config.bilateral_compat)
             self.made = images, DenseCrf(images, gaussian, bilateral)
-        chances, seen = probabilities(scores, config.sharpness)
+        chances, seen = probabilities(scores)
         return self.made[1](chances, config.iterations, seen)
 
 
 class _RandomWalk:
     def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
         if guide.features is None and guide.edges is None:
-            raise ConfigError("boundary random_walk compares features of the images; give some, or class boundaries")
+            raise ConfigError("boundary random_walk compares features of the images; give features or class boundaries")
         self.config, self.guide = config.random_walk, guide
         self.made: tuple[Tensor, Tensor] | None = None
 
@@ -97,36 +96,38 @@ BOUNDARIES: Mapping[str, Callable[[BoundaryConfig, Guide], Refine]] = {
     "random_walk": _RandomWalk,
     "none": _Nothing,
 }
-"""Makers of corrections by the name that `boundary.kind` takes."""
+"""Makers of corrections by the name in `boundary.kind`."""
 
 
 @dataclass(frozen=True)
-class Refiners:
-    """The corrections of the three masks, one object where they are of one kind, so that its work is shared."""
+class Correction:
+    """R_c for one batch: scores get the size of the images and follow their edges; without images, the size alone."""
 
-    base: Refine
-    seed: Refine
-    final: Refine
+    refine: Refine
+    images: Float[Tensor, "b 3 h w"] | None
+    size: tuple[int, int]
 
-    @staticmethod
-    def of(config: BoundaryConfig, guide: Guide) -> "Refiners":
-        """The corrections that ``config`` names."""
-        kinds = [config.base, config.seed, config.kind]
-        made = {kind: BOUNDARIES[kind](config, guide) for kind in dict.fromkeys(kinds)}
-        return Refiners(*(made[kind] for kind in kinds))
+    def __call__(self, scores: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k H W"]:
+        """Corrected scores."""
+        resized = resize(scores, self.size)
+        return resized if self.images is None else self.refine(self.images, resized)
 
 
-def probabilities(
-    scores: Float[Tensor, "b k h w"], sharpness: float = 1.0
-) -> tuple[Float[Tensor, "b k h w"], Bool[Tensor, "b k"]]:
-    """Scores to a power over their sum, and which classes score anywhere in an image; those are as likely where none
-    scores.
-    """
+def corrections(
+    config: BoundaryConfig, guide: Guide, images: Float[Tensor, "b 3 h w"] | None, size: tuple[int, int]
+) -> tuple[Correction, Correction]:
+    """Corrections of base mask and seeds, and of the result; they share their work if they are of one kind."""
+    made = {kind: BOUNDARIES[kind](config, guide) for kind in dict.fromkeys((config.base, config.kind))}
+    return Correction(made[config.base], images, size), Correction(made[config.kind], images, size)
+
+
+def probabilities(scores: Float[Tensor, "b k h w"]) -> tuple[Float[Tensor, "b k h w"], Bool[Tensor, "b k"]]:
+    """Scores over their sum, and which classes score anywhere in an image; those share pixels without any score."""
     positive = scores.clamp_min(0)
-    powers = (positive / positive.amax(dim=1, keepdim=True).clamp_min(1e-30)).pow(sharpness)
-    total = powers.sum(dim=1, keepdim=True)
+    highest = positive / positive.amax(dim=1, keepdim=True).clamp_min(1e-30)  # tiny scores keep their digits
+    total = highest.sum(dim=1, keepdim=True)
     seen = positive.amax(dim=(2, 3)) > 0  # (b, k)
     seen = seen | ~seen.any(dim=1, keepdim=True)
     fair = seen / seen.sum(dim=1, keepdim=True)
-    chosen = torch.where(total > 0, powers / total.clamp_min(1e-30), fair[:, :, None, None].to(scores.dtype))
+    chosen = torch.where(total > 0, highest / total.clamp_min(1e-30), fair[:, :, None, None].to(scores.dtype))
     return chosen, seen

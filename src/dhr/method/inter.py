@@ -1,52 +1,55 @@
-"""Step 2: rebalancing between super-classes by USS features (paper, Eq. 3), and f_OT(S) * S, which all steps share."""
+"""Step 2: rebalancing between super-classes by USS features (paper, Section 3.2, Eq. 3)."""
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dhr.method.config import MethodConfig
-from dhr.ops.transport import Transport, sinkhorn, transport
+from dhr.method.heatmaps import Heatmaps, centroid_heatmaps
+from dhr.method.scene import Scene
+from dhr.method.transported import Scores, transported
+from dhr.ops.similarity import correlated_groups
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores after a transport, and how well its marginals were met."""
+class Inter:
+    """The result of Step 2."""
 
-    values: Float[Tensor, "b k n"]
-    marginal_error: Float[Tensor, " b"]
+    heatmaps: Heatmaps
+    """V_us and S_us."""
+    groups: Bool[Tensor, "b k k"]
+    """Super-classes: whether two classes look alike to the USS features."""
+    ratios: Float[Tensor, "b k"]
+    """q."""
+    valid: Bool[Tensor, "b k"]
+    eps: float
+
+    @cached_property
+    def scores(self) -> Scores:
+        r""":math:`S_{us}' = f_{OT}(S_{us}) * S_{us}`, solved at the first use: the mean in Step 3 does without."""
+        return transported(self.heatmaps.scores, self.ratios, self.valid, self.eps)
 
 
-def transported(
-    scores: Float[Tensor, "b k n"],
+def inter_class(
+    scene: Scene,
+    masks: Float[Tensor, "b k n"],
     ratios: Float[Tensor, "b k"],
-    valid: Bool[Tensor, "b k"],
     config: MethodConfig,
-) -> Scores:
-    """f_OT(S) * S: with CAMs Step 1 (Eq. 2), with USS heatmaps Step 2 (Eq. 3)."""
-    result = solve(scores, ratios, valid, config)
-    return Scores(result.assignment * scores, result.marginal_error)
+    before: Inter | None = None,
+) -> Inter:
+    r"""Centroids, heatmaps, super-classes and scores by the USS features (Eq. 3).
 
+    .. math:: V_{us} = CAP(F_{us}, M), \quad S_{us} = ReLU(cos(F_{us}, V_{us})), \quad S_{us}' = f_{OT}(S_{us}) * S_{us}
 
-def solve(
-    scores: Float[Tensor, "b k n"],
-    ratios: Float[Tensor, "b k"],
-    valid: Bool[Tensor, "b k"],
-    config: MethodConfig,
-) -> Transport:
-    """f_OT(S) as the settings ask for it: solved or a few iterations of it, held to the ratios firmly or loosely."""
-    if config.iterations is None:
-        strength = math.inf if config.strength is None else config.strength
-        result = transport(scores, ratios, valid, eps=config.eps, strength=strength)
-    else:
-        result = sinkhorn(scores, ratios, valid, config.eps, config.iterations)
-    if not config.stretch:
-        return result
-    return Transport(result.plan, stretched(result.assignment), result.marginal_error)
-
-
-def stretched(values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
-    """Each class's values from 0 to 1; 0 where all are equal."""
-    low, high = values.amin(dim=2, keepdim=True), values.amax(dim=2, keepdim=True)
-    return (values - low) / (high - low).clamp_min(1e-12)
+    Args:
+        scene: the images.
+        masks: M, the share of each position that each class has.
+        ratios: q, the class marginal.
+        config: ``centring`` (c of :func:`~dhr.ops.centroids.centroids_and_heatmaps`), ``tau`` and ``eps``.
+        before: Step 2 of the last round; its centroids make these faster.
+    """
+    heatmaps = centroid_heatmaps(scene.uss, masks, config.centring, None if before is None else before.heatmaps)
+    groups = correlated_groups(heatmaps.pooled.centroids, scene.valid, config.tau)
+    return Inter(heatmaps, groups, ratios, scene.valid, config.eps)

@@ -1,39 +1,52 @@
-"""Step 3: rebalancing within super-classes by WSS features (paper, Eq. 4)."""
+"""Step 3: rebalancing within super-classes by WSS features (paper, Section 3.2, Eq. 4)."""
+
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from dhr.method.config import MethodConfig
-from dhr.method.inter import Scores, solve, transported
+from dhr.method.heatmaps import Heatmaps, centroid_heatmaps
+from dhr.method.inter import Inter
+from dhr.method.scene import Scene
+from dhr.method.transported import Scores, transported
+from dhr.ops.transport import transport
+
+
+@dataclass(frozen=True)
+class Intra:
+    """The result of Step 3."""
+
+    heatmaps: Heatmaps
+    """V_ws and S_ws."""
+    scores: Scores
+    """S_dhr."""
 
 
 def intra_class(
-    uss: Float[Tensor, "b k n"],
-    wss: Float[Tensor, "b k n"],
-    groups: Bool[Tensor, "b k k"],
-    ratios: Float[Tensor, "b k"],
-    valid: Bool[Tensor, "b k"],
-    config: MethodConfig,
-) -> Scores:
-    r"""S_dhr from the heatmaps of both kinds of features.
+    scene: Scene, masks: Float[Tensor, "b k n"], inter: Inter, config: MethodConfig, before: Intra | None = None
+) -> Intra:
+    r"""Heatmaps by the WSS features, :math:`S_{ws} = ReLU(cos(F_{ws}, V_{ws}))`, joined with those of Step 2 (Eq. 4).
 
-    - ``combine="product"``: :math:`f_{OT}(S_{ws}) * S_{us}'` for the classes that share a group, :math:`S_{us}'` for
-      the others (Eq. 4);
-    - ``combine="sequence"``: :math:`f_{OT}(S) * S` with :math:`S = f_{OT}(S_{ws}) * S_{us}` for the classes that share
-      a group, :math:`S_{us}` for the others (the authors' program);
-    - ``combine="mean"``: :math:`f_{OT}(S) * S` with :math:`S = w S_{us} + (1 - w) S_{ws}`, w one weight for the classes
-      that share a group, one for the others. Where the USS features cannot tell two classes apart their scores are
-      level, and the WSS features decide.
+    - ``combine="product"``: :math:`S_{dhr} = f_{OT}(S_{ws}) * S_{us}'` for classes that share a super-class,
+      :math:`S_{us}'` for the others;
+    - ``combine="mean"``: :math:`S_{dhr} = f_{OT}(S) * S` with :math:`S = w S_{us} + (1 - w) S_{ws}`. Where the USS
+      features cannot separate two classes, their scores are level, and the WSS features decide.
+
+    Args:
+        scene: the images.
+        masks: M, the share of each position that each class has.
+        inter: Step 2 with the same masks.
+        config: ``combine``, ``uss_weight`` (w), ``centring`` and ``eps``.
+        before: Step 3 of the last round; its centroids make these faster.
     """
-    shares_group = groups.sum(dim=2, keepdim=True) > 1  # (b, k, 1)
+    heatmaps = centroid_heatmaps(scene.wss, masks, config.centring, None if before is None else before.heatmaps)
+    uss, wss = inter.heatmaps.scores, heatmaps.scores
     if config.combine == "mean":
-        weight = torch.where(shares_group, config.uss_weight_grouped, config.uss_weight).to(uss.dtype)
-        return transported(wss + weight * (uss - wss), ratios, valid, config)
-    within = solve(wss, ratios, valid, config)
-    if config.combine == "sequence":
-        last = transported(torch.where(shares_group, within.assignment * uss, uss), ratios, valid, config)
-        return Scores(last.values, torch.maximum(last.marginal_error, within.marginal_error))
-    inter = transported(uss, ratios, valid, config)
-    values = torch.where(shares_group, within.assignment * inter.values, inter.values)
-    return Scores(values, torch.maximum(inter.marginal_error, within.marginal_error))
+        mean = wss + config.uss_weight * (uss - wss)
+        return Intra(heatmaps, transported(mean, inter.ratios, scene.valid, config.eps))
+    within = transport(wss, inter.ratios, scene.valid, eps=config.eps)
+    shares_group = inter.groups.sum(dim=2, keepdim=True) > 1  # (b, k, 1)
+    values = torch.where(shares_group, within.assignment * inter.scores.values, inter.scores.values)
+    return Intra(heatmaps, Scores(values, torch.maximum(inter.scores.marginal_error, within.marginal_error)))

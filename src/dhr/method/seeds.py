@@ -1,90 +1,46 @@
-"""Step 1: seeds that bring back what the base mask has lost (paper, Eq. 2)."""
+"""Step 1: seeds bring back classes that the base mask has lost (paper, Section 3.2, Eqs. 1 and 2)."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dhr.errors import ShapeError
-from dhr.method.base import NOTHING
+from dhr.method.base import scored_labels
+from dhr.method.boundary import Correction
 from dhr.method.config import MethodConfig
+from dhr.method.marginal import class_marginal
+from dhr.method.scene import Scene
+from dhr.method.transported import Scores, transported
 
 LOST = 0.5
-"""A class has vanished from the base mask where it holds less than this part of the area that the seeds give it."""
-
-_LEAST = 1e-6  # a class of marginal 0 would take no part in the transport
+"""A class counts as lost where the base mask has less than this part of its seeds' area."""
 
 
-def class_marginal(
-    masks: Float[Tensor, "b k n"],
-    valid: Bool[Tensor, "b k"],
-    config: MethodConfig,
-    prior: Float[Tensor, "b k"] | None = None,
-) -> Float[Tensor, "b k"]:
-    """q of the transports: the same share for every class, the given ones, or those of ``masks``, none below a least.
+def base_mask(scene: Scene, correct: Correction) -> Int[Tensor, "b H W"]:
+    """M_base: the given mask, or that of R_c(A) (Eq. 1, with the CAMs themselves as the propagated seeds)."""
+    return scored_labels(correct(scene.cams), scene.valid) if scene.base is None else scene.base
 
-    The least share of an estimate is ``config.smallest_ratio``, or the same for all where there are too many classes
-    for that (:func:`at_least`). Given shares are taken as they are.
 
-    Raises:
-        ShapeError: ``config.marginal`` is `prior`, and none is given.
+def seeds(scene: Scene, config: MethodConfig) -> Scores:
+    r"""Seeds before the boundary correction, :math:`f_{OT}(A) * A` (Eq. 2).
+
+    Shares are estimated from the CAMs: the base mask may have lost a class, but the CAMs have not.
     """
-    uniform = valid.to(masks.dtype)
-    if config.marginal == "uniform":
-        ratios = uniform
-    elif config.marginal == "prior":
-        if prior is None:
-            raise ShapeError("method.marginal is 'prior', which needs the ratios: pass prior, (images, classes)")
-        ratios = torch.where(valid, prior.to(masks.dtype).clamp_min(_LEAST), 0)
-    else:
-        return at_least(masks.sum(dim=2), valid, max(config.smallest_ratio, _LEAST))
-    return ratios / ratios.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    cams = scene.cams.flatten(2)
+    ratios = class_marginal(scene.cells_of(cams, scene.valid), scene.valid, config, scene.prior)
+    return transported(cams, ratios, scene.valid, config.eps)
 
 
-def at_least(areas: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], least: float) -> Float[Tensor, "b k"]:
-    r"""Shares of the areas of the K valid classes, none below the least, which others pay for in proportion.
+def recover(
+    base: Int[Tensor, "b H W"], seeded: Float[Tensor, "b k H W"], valid: Bool[Tensor, "b k"]
+) -> Int[Tensor, "b H W"]:
+    """M_init: the base mask, overwritten by the corrected seeds R_c(f_OT(A) * A) of the classes that it has lost.
 
-    .. math:: q_k = \max(f, t a_k), \quad f = \min(\text{least}, 1 / K), \quad t \text{ such that } \sum_k q_k = 1
-
-    This is the nearest such q to the areas' shares by Kullback-Leibler divergence.
-
-    Args:
-        areas: 0 or more; where all are 0 the shares are equal.
-        valid: False for padding, which has no share.
-        least: f, where K f is at most 1.
-
-    >>> at_least(torch.tensor([[96.0, 4.0, 0.0]]), torch.ones(1, 3, dtype=torch.bool), 0.1)
-    tensor([[0.8000, 0.1000, 0.1000]])
-    >>> at_least(torch.tensor([[96.0, 4.0, 0.0]]), torch.ones(1, 3, dtype=torch.bool), 0.5)
-    tensor([[0.3333, 0.3333, 0.3333]])
+    The paper lets the minor classes overwrite M_base. Here these are the classes that the base mask leaves less than
+    :data:`LOST` of their seeds' area.
     """
-    areas = areas.clamp_min(1e-30) * valid
-    count = valid.sum(dim=1, keepdim=True).to(areas.dtype)
-    floor = count.reciprocal().clamp_max(least)
-    # As sum_k max(f, t a_k) is 1, t a_k over any j classes and f for the others are 1 at most; for one choice they are.
-    rank = torch.arange(1, areas.shape[1] + 1, device=areas.device)
-    scale = (1 - (count - rank) * floor) / areas.sort(dim=1, descending=True).values.cumsum(dim=1)
-    return torch.where(valid, torch.maximum(areas * scale.amin(dim=1, keepdim=True), floor), 0)
-
-
-def overwrite_base(
-    base: Int[Tensor, "b h w"],
-    seeds: Int[Tensor, "b h w"],
-    margin: Float[Tensor, "b h w"],
-    valid: Bool[Tensor, "b k"],
-    config: MethodConfig,
-) -> Int[Tensor, "b h w"]:
-    """M_init: the base mask with the seeds of recovered classes written over it (paper, Section 3.2, Step 1).
-
-    ``vanished`` compares areas: a class that the base mask leaves less than :data:`LOST` of its seeds' area is
-    recovered. Seeds count where their ``margin`` is at least ``config.seed_margin``.
-    """
-    seeds = torch.where(margin >= config.seed_margin, seeds, NOTHING)
-    wins = seeds >= 0
-    if config.overwrite == "none":
-        return base
-    if config.overwrite == "vanished":
-        ids = torch.arange(valid.shape[1], device=base.device).view(1, -1, 1, 1)
-        kept, seeded = ((mask.unsqueeze(1) == ids).sum(dim=(2, 3)) for mask in (base, seeds))  # (b, k)
-        recovered = kept < LOST * seeded
-        wins = wins & recovered.gather(1, seeds.clamp_min(0).flatten(1)).view_as(seeds)
-    return torch.where(wins, seeds, base)
+    labels = scored_labels(seeded, valid)
+    ids = torch.arange(valid.shape[1], device=base.device).view(1, -1, 1, 1)
+    kept, found = ((mask.unsqueeze(1) == ids).sum(dim=(2, 3)) for mask in (base, labels))  # (b, k)
+    lost = kept < LOST * found
+    wins = (labels >= 0) & lost.gather(1, labels.clamp_min(0).flatten(1)).view_as(labels)
+    return torch.where(wins, labels, base)

@@ -1,12 +1,12 @@
-"""The survey: what all photographs together say of the classes, beside what each says of itself.
+"""The survey: evidence from all photographs of a data set, for each of them.
 
-Two classes that are nearly always tagged together, as a face and a body, look the same to a classifier of tags. But
-where one photograph is torn, others lean one way, and where a linear discriminant of all of them puts the border is a
-better guess for each. With it, the photographs are better labelled, and give a better discriminant: it is fitted again
-and again, as in self-training (or expectation maximisation with hard labels).
+Two classes that are nearly always tagged together, such as a face and a body, look the same to a classifier of tags.
+Other photographs can decide: a linear discriminant of all of them is fitted, its border is a better guess for each, the
+photographs are labelled better with it, and the discriminant is fitted again. This is self-training (expectation
+maximisation with hard labels).
 
-Where one discriminant cannot describe the classes (whatever is found in a kitchen), it is no better guess. How far
-discriminants of some photographs agree with what others are sure of themselves tells, without truth, which it is.
+One discriminant does not describe every class (a "kitchen" has too many appearances). So its weight is its agreement
+with the confident labels of photographs that it was not fitted to, which is measured without ground truth.
 """
 
 from collections.abc import Sequence
@@ -23,20 +23,24 @@ from dhr.ops.discriminant import Discriminant, Moments, discriminant
 from dhr.progress import Progress, Step, silent
 
 _FLOOR = 1e-4
-_TURNS = 4  # of raising the scores of classes that the survey leaves too little
-_FOLDS = 4  # parts of the photographs, each of which is compared with discriminants of the others
+_TURNS = 4  # how often the scores of starved classes are raised
+_FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
+
+SHRINKAGE = 80.0
+"""This times the mean variance of the features over the number of photographs is added to their covariance, because few
+photographs estimate it badly. It was chosen on MSRC v2 (docs/measurements.md)."""
 
 
 @dataclass(frozen=True)
 class SurveyCells:
-    """Some cells of a photograph, as Steps 1 to 3 see them."""
+    """Some cells of a photograph, after Steps 1 to 3."""
 
     features: Float[Tensor, "d m"]
     """:func:`survey_features`."""
     scores: Float[Tensor, "k m"]
     """S_dhr."""
     ids: Int[Tensor, " k"]
-    """The class of the data set that each of the photograph's is."""
+    """Class ids of the data set, of the photograph's classes."""
 
 
 @dataclass(frozen=True)
@@ -45,35 +49,31 @@ class Survey:
 
     discriminant: Discriminant
     trust: float
-    """0..1: how far discriminants of other photographs agree with the scores of Steps 1 to 3 (:func:`agreement`)."""
+    """Agreement of discriminants of other photographs with the scores of Steps 1 to 3, 0..1 (:func:`agreement`)."""
 
     def to(self, device: torch.device) -> "Survey":
         """The same on a device."""
         return replace(self, discriminant=_on(device, self.discriminant))
 
     def weighed(self, config: MethodConfig) -> MethodConfig:
-        """The settings with the weight that this survey deserves: ``config.survey``, the trust at most."""
+        """The settings with the weight of this survey: ``config.survey``, at most the trust."""
         return replace(config, survey=min(config.survey, self.trust))
 
     def shares(
-        self,
-        features: Float[Tensor, "b d n"],
-        ids: Int[Tensor, "b k"],
-        valid: Bool[Tensor, "b k"],
-        config: MethodConfig,
+        self, features: Float[Tensor, "b d n"], ids: Int[Tensor, "b k"], valid: Bool[Tensor, "b k"]
     ) -> Float[Tensor, "b k n"]:
-        """How far each cell is of each class of its photograph, summing to 1; 0 for padding.
+        """Shares of the photograph's classes in each cell: softmax of the discriminants, 0 for padding.
 
-        All 0 in a photograph with a class of which the survey knows nothing.
+        All shares are 0 in a photograph with a class that the survey has not seen.
         """
-        logits = config.survey_sharpness * self.discriminant(features, ids)
+        logits = self.discriminant(features, ids)
         likely = torch.softmax(logits.masked_fill(~valid.unsqueeze(2), -torch.inf), dim=1)
         known = ((self.discriminant.known[ids] > 0) | ~valid).all(dim=1) & valid.any(dim=1)
         return torch.where(known[:, None, None], likely, 0)
 
 
 def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
-    """Directions of the USS features; WSS features know no more than the classifier, whose maps S_dhr is made of."""
+    """Directions of the USS features. WSS features would add only what the classifier's maps have given to S_dhr."""
     return normalize(uss.flatten(2))
 
 
@@ -84,10 +84,10 @@ def fit_survey(
     device: torch.device | None = None,
     progress: Progress = silent,
 ) -> Survey:
-    """Discriminants of what the photographs are sure of, fitted ``config.survey_rounds`` times.
+    """Fit discriminants to the confident cells of the photographs, ``config.survey_rounds`` times.
 
-    In every round each cell counts for the class of its highest score, by its lead over the second; then its scores are
-    those of Steps 1 to 3 joined with what the discriminants say, with the weight that the first ones deserve.
+    In every round each cell counts for the class of its highest score, by its lead over the second. Its scores are
+    those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
 
     Args:
         photographs: cells of one or more photographs.
@@ -97,7 +97,7 @@ def fit_survey(
         progress: counts all rounds together.
     """
     survey, total = None, config.survey_rounds * len(photographs)
-    shrinkage, trust = config.survey_shrinkage / len(photographs), 0.0
+    shrinkage, trust = SHRINKAGE / len(photographs), 0.0
     for turn in range(config.survey_rounds):
         folds = [Moments.nothing(classes, len(photographs[0].features)) for _ in range(_FOLDS)]
         for index, seen in enumerate(photographs):
@@ -105,7 +105,7 @@ def fit_survey(
             ids = seen.ids.to(features.device)
             if survey is not None:
                 valid = torch.ones_like(ids, dtype=torch.bool).unsqueeze(0)
-                said = survey.shares(features[None], ids[None], valid, config)
+                said = survey.shares(features[None], ids[None], valid)
                 scores = join(scores[None], said, valid, survey.weighed(config))[0]
             best, lead = _surest(scores)
             folds[index % _FOLDS].add(features, ids[best], lead)
@@ -122,19 +122,19 @@ def fit_survey(
 def agreement(
     photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
 ) -> float:
-    r"""How far discriminants agree with the scores of photographs that they were not fitted to; 0 is chance, 1 all.
+    r"""Agreement of discriminants with the scores of photographs that they were not fitted to; 0 is chance, 1 full.
 
     .. math:: \frac{1}{C} \sum_c \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
               a_n = \frac{[\hat y_n = c] - 1/K_n}{1 - 1/K_n}
 
     with :math:`y_n` the class of a cell's highest score, :math:`l_n` its lead over the second, :math:`\hat y_n` the
-    class that the discriminants of the other folds give it, of the :math:`K_n` of its photograph: each class's own
-    chance-corrected agreement, and their mean. Photographs with one class, or with one that the others lack, count
-    nothing; if that are all, it is 0.
+    class by the discriminants of the other folds, :math:`K_n` the classes of its photograph: the chance-corrected
+    agreement of each class, and their mean. Photographs with one class, or with a class that the other folds lack, are
+    ignored; without any others the agreement is 0.
 
     Args:
         photographs: cells of each.
-        folds: moments of every ``len(folds)``-th photograph, the first one's from the first on.
+        folds: moments of every ``len(folds)``-th photograph, from the first, second, ... on.
         shrinkage: of the discriminants.
         device: where it is computed.
     """
@@ -169,9 +169,9 @@ def _surest(scores: Float[Tensor, "k m"]) -> tuple[Int[Tensor, " m"], Float[Tens
 
 
 def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
-    """What two who know the other photographs say together: the geometric mean of their shares, in shares.
+    """Join two kinds of evidence from other photographs: the geometric mean of their shares, as shares.
 
-    Where one of them says nothing (all 0), it is what the other says. Shares below :data:`_FLOOR` count as that.
+    Where one of them is silent (all 0), the other counts alone. Shares below :data:`_FLOOR` count as that.
 
     >>> agreed(torch.tensor([[[0.8], [0.2]]]), torch.tensor([[[0.2], [0.8]]])).flatten().tolist()
     [0.5, 0.5]
@@ -188,16 +188,16 @@ def join(
     valid: Bool[Tensor, "b k"],
     config: MethodConfig,
 ) -> Float[Tensor, "b k n"]:
-    r"""Geometric mean by weight of the shares of own scores and survey, of one alone where the other has none.
+    r"""Weighted geometric mean of the shares of own scores and survey; where one of them is silent, the other alone.
 
     .. math:: S_k \propto (S_{dhr,k} / \sum_l S_{dhr,l})^{1 - w} P_k^w
 
-    (a logarithmic opinion pool: each can rule a class out.) Shares below :data:`_FLOOR` count as that.
+    (a logarithmic opinion pool: each can rule out a class.) Shares below :data:`_FLOOR` count as that.
 
-    What other photographs say of a class may be wrong of this one, but that the class is in it is known. So a class
-    keeps the area that its own scores gave it, up to ``config.smallest_ratio`` of the cells: where the survey would
-    leave it less, its scores are raised by the least factor that gives it that much. (Classes that are raised may take
-    cells from each other; after :data:`_TURNS` that is as it is.)
+    The survey may be wrong about this photograph, but the tags are certain. So a class keeps the area that its own
+    scores gave it, up to ``config.smallest_ratio`` of the cells: if the survey leaves it less, its scores are raised by
+    the smallest sufficient factor. (Raised classes may take cells from each other; after :data:`_TURNS` this is
+    accepted.)
 
     Args:
         own: S_dhr.
@@ -219,14 +219,14 @@ def join(
 
 
 def _areas(scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Cells where each class scores highest; those without any score count nowhere."""
+    """Number of cells where each class scores highest; cells without any score are ignored."""
     scored = (scores.sum(dim=1) > 0).to(scores.dtype)
     nothing = torch.zeros(valid.shape, dtype=scores.dtype, device=scores.device)
     return nothing.scatter_add(1, labels(scores.unsqueeze(3), valid)[..., 0], scored)
 
 
 def _least_factor(scores: Float[Tensor, "b k n"], cells: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """What a class's scores must be multiplied by for it to lead in so many cells, if no other class's are."""
+    """Factor on the scores of each class with which it leads in that many cells, if the others stay."""
     best = scores.topk(min(2, scores.shape[1]), dim=1)
     first, second = best.values[:, :1], best.values[:, -1:]
     ids = torch.arange(scores.shape[1], device=scores.device).view(1, -1, 1)

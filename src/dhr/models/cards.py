@@ -74,12 +74,12 @@ CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         "STEGO", "uss", {"kind": "stego", "model": "vit_base_patch8_224.dino"},
         "Hamilton et al. 2022, arXiv:2203.08414", "MIT", None, 0, 8, IMAGENET, file=True,
-        note="--uss.head FILE: the authors' checkpoint, or `dhr uss train` on any network of timm",
+        note="--uss.head FILE: the authors' checkpoint, or `dhr train-head` on any network of timm",
     ),
     ModelCard(
         "CAUSE", "uss", {"kind": "cause", "model": "vit_base_patch8_224.dino"},
         "Kim et al. 2023, arXiv:2310.07379", "none stated", None, 0, 8, IMAGENET, file=True,
-        note="--uss.head FILE: the authors' segment_tr.pth, its codebook beside it, or `dhr uss train`",
+        note="--uss.head FILE: the authors' segment_tr.pth, its codebook beside it, or `dhr train-head`",
     ),
     ModelCard(
         "Hidden Positives", "uss", {"kind": "hp", "model": "vit_small_patch8_224.dino"},

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dhr.bounds import at_least, within
 from dhr.errors import ConfigError
 
 HUB = "hub"
@@ -19,7 +20,7 @@ BACKGROUNDS = (
 )
 """What CLIP-ES (Lin et al., CVPR 2023) tells CLIP of the surroundings of VOC's things."""
 DECODERS = ("deeplabv3plus", "deeplabv2")
-"""What `student.decoder` can be."""
+"""Values of `student.decoder`."""
 
 
 @dataclass(frozen=True)
@@ -27,35 +28,32 @@ class UssConfig:
     """Which unsupervised features to use, and how to compute them."""
 
     kind: str = "timm"
-    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by `dhr uss
-    train` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour` (colour
-    and texture statistics: no weights, no training)."""
+    """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by
+    `dhr train-head` or by its authors), `hp` (Hidden Positives) or `leopart` (their authors' checkpoints), or `colour`
+    (colour and texture statistics: no weights, no training)."""
     model: str = "vit_small_patch14_dinov2.lvd142m"
     """Name of the timm model; with a head, of the one below it."""
     weights: str = "hub"
-    """Of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its checkpoint.
-    Backbone weights inside `head` replace `hub`."""
+    """Weights of that model: `hub` (timm downloads them), `none` (random), or a local file; for `leopart` its
+    checkpoint. Backbone weights inside `head` replace `hub`."""
     head: str | None = None
-    """Of `stego`, `cause` and `hp`: `head.safetensors` of `dhr uss train`, or the authors' checkpoint."""
+    """Head of `stego`, `cause` and `hp`: `head.safetensors` of `dhr train-head`, or the authors' checkpoint."""
     block: int = -1
     """Transformer block whose patch tokens are the features, or stage of a CNN whose map they are; -1 is the last."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of `timm.create_model`, such as `{output_stride: 16}` for a CNN."""
     mean: tuple[float, float, float] | None = None
-    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
+    """RGB mean (0..1) that the weights expect; by default timm's."""
     std: tuple[float, float, float] | None = None
-    """RGB standard deviation that the weights expect; by default what timm says of the model."""
+    """RGB standard deviation that the weights expect; by default timm's."""
     scales: tuple[float, ...] = (1.0, 2.0)
-    """Sizes, relative to the working image, at which features are computed and averaged."""
+    """Sizes, relative to the working image, at which features are computed; they are averaged."""
     flip: bool = True
     """Average with the features of the mirrored image."""
     window: int = 0
-    """Side in pixels of overlapping windows in which larger images are seen, one after another; 0 sees them whole."""
+    """Side in pixels of overlapping windows for larger images; 0 computes features of the whole image at once."""
     overlap: float = 0.5
-    """Share of a window, 0..0.9, that its neighbour sees too."""
-    upsample: Literal["none", "bilateral"] = "none"
-    """How features get to the grid (`image.grid_stride`): `none` interpolates; `bilateral` takes, of the cells around,
-    those more that look like the place (joint bilateral upsampling, without training)."""
+    """Share of a window, 0..0.9, that overlaps its neighbour."""
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) <= 0:
@@ -66,10 +64,7 @@ class UssConfig:
             raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} has none")
         if self.window != 0 and self.window < 32:
             raise ConfigError(f"uss.window must be 0 (none), or 32 or more pixels; got {self.window}")
-        if not 0 <= self.overlap <= 0.9:
-            raise ConfigError(f"uss.overlap must be in 0..0.9, got {self.overlap}")
-        if self.upsample not in ("none", "bilateral"):
-            raise ConfigError(f"uss.upsample must be none or bilateral, got {self.upsample!r}")
+        within(0, 0.9, "uss", self, "overlap")
 
 
 @dataclass(frozen=True)
@@ -112,9 +107,9 @@ class WssConfig:
     """How dictionaries of `files` count classes: `tagged`, 0 is the first that can be tagged; `table`, 0 is the first
     of all, the background if there is one, with which arrays may begin then."""
     mean: tuple[float, float, float] | None = None
-    """RGB mean (0..1) that the weights expect; by default what timm says of the model."""
+    """RGB mean (0..1) that the weights expect; by default timm's."""
     std: tuple[float, float, float] | None = None
-    """RGB standard deviation that the weights expect; by default what timm says of the model."""
+    """RGB standard deviation that the weights expect; by default timm's."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
     scales: tuple[float, ...] = (1.0, 1.5, 2.0)
@@ -143,7 +138,7 @@ class WssConfig:
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """Which network is trained on the masks, and what its maps are in the next round."""
+    """Which network is trained on the masks, and its maps in the next round."""
 
     kind: Literal["joint", "mask2former"] = "joint"
     """`joint`: the classifier with a decoder, which can be trained with recursion; `mask2former`: a second stage,
@@ -157,21 +152,17 @@ class StudentConfig:
     low_level: int = 48
     """Channels of its skip."""
     rates: tuple[int, ...] = (6, 12, 18)
-    """Dilations of its ASPP; of `deeplabv2`, all of its convolutions (6, 12, 18, 24 in the paper)."""
+    """Dilations of its ASPP, or of all convolutions of `deeplabv2` (6, 12, 18, 24 in the paper)."""
     norm: Literal["group", "batch"] = "group"
-    """Normalisation in the decoder. `group` does not depend on the batch, so that any number of processes gives the
-    same losses; `batch` is what the published figures use."""
+    """Normalisation in the decoder. `group` does not depend on the batch, so losses do not depend on the number of
+    processes; published figures use `batch`."""
     maps: Literal["decoder", "cam"] = "decoder"
-    """What the student sees of a class when masks are rebalanced: the decoder's probabilities, or its CAMs (the
-    paper)."""
+    """The student's maps for rebalancing: the decoder's probabilities, or its CAMs (the paper)."""
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
             raise ConfigError(f"student.decoder must be one of {', '.join(DECODERS)}; got {self.decoder!r}")
-        for name in ("width", "low_level"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ConfigError(f"student.{name} must be 1 or more, got {value}")
+        at_least(1, "student", self, "width", "low_level")
         if not self.rates or min(self.rates) < 1:
             raise ConfigError(f"student.rates must be dilations of 1 or more, got {self.rates}")
         kinds = ("joint", "mask2former")

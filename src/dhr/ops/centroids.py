@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dhr.ops.prototypes import class_average_pooling
-
 _LEAST = 1e-8  # length below which a feature or a centroid has no direction
 _KEPT = 0.1  # of a class's weight: if less of it is left, its sum is not taken on, or differences would cost digits
 
@@ -18,6 +16,26 @@ class Pooled:
 
     masks: Float[Tensor, "b k n"]
     centroids: Float[Tensor, "b k d"]
+
+
+def class_average_pooling(
+    features: Float[Tensor, "b d n"], masks: Float[Tensor, "b k n"], norms: Float[Tensor, "b 1 n"] | None = None
+) -> Float[Tensor, "b k d"]:
+    r"""Centroid of each class, :math:`V_k = \sum_n M_{kn} F_n / \sum_n M_{kn}` (paper, Section 3.2, CAP).
+
+    The method gives ``norms``, so that it pools directions, :math:`F_n / |F_n|`, where the paper has the features.
+
+    Args:
+        features: F.
+        masks: soft masks M, >= 0.
+        norms: lengths of the features; if given, each feature counts by its direction only (F_n / norms_n).
+
+    Returns:
+        Centroids; zero for a class without any weight.
+    """
+    weights = masks if norms is None else masks / norms
+    mass = masks.sum(dim=2, keepdim=True)
+    return torch.where(mass > 0, weights @ features.transpose(1, 2) / mass, 0)
 
 
 @torch.no_grad()

@@ -26,9 +26,8 @@ class Transport:
     assignment: Float[Tensor, "b k n"]
     """T divided by the positions' mass: over the classes it sums to 1 at every position."""
     marginal_error: Float[Tensor, " b"]
-    """Sum over the classes of ``|sum_n T_kn - t_k|``, t what the classes ought to receive: q, or with a finite
-    strength :math:`q_k e^{-f_k / \\rho}` over its sum, f their potentials. Where it is 0 the plan is the solution; the
-    positions' marginal is exact."""
+    """Sum over the classes of ``|sum_n T_kn - q_k|``. Where it is 0 the plan is the solution; the positions' marginal
+    is exact."""
 
 
 @torch.no_grad()
@@ -38,60 +37,42 @@ def transport(
     valid: Bool[Tensor, "b k"] | None = None,
     position_marginal: Float[Tensor, "b n"] | None = None,
     eps: float = 0.1,
-    strength: float = math.inf,
 ) -> Transport:
     r"""Transport the positions' mass to the classes where it scores highest, given how much each class receives.
 
     .. math:: f_{OT}(S) = \arg\min_{T \ge 0} \sum_{kn} T_{kn} (1 - S_{kn}) - \epsilon H(T)
               \quad\text{s.t.}\quad \sum_k T_{kn} = p_n,\; \sum_n T_{kn} = q_k
 
-    (paper, Section 3.2; ``eps`` is its lambda). With a finite ``strength`` :math:`\rho` the classes are no longer held
-    to q, but pay for leaving it: in place of the second condition :math:`\rho\, KL(T 1 | q)` is added, with
-    :math:`KL(x|q) = \sum_k x_k \log(x_k / q_k) - x_k + q_k` (semi-unbalanced transport: Chizat et al. 2018, "Scaling
-    algorithms for unbalanced transport problems"). As the strength grows, the masses tend to q. As it falls to 0, the
-    assignment tends to the softmax of S / eps over the classes, whatever q is, but for classes of marginal 0, which
-    never receive anything.
+    (paper, Section 3.2; ``eps`` is its lambda).
 
-    With few classes and many positions the problem is best solved in its semi-dual, one potential a class: Newton's
+    With few classes and many positions the problem is best solved in its semi-dual, one potential per class: Newton's
     method with Levenberg-Marquardt damping, and Sinkhorn updates where Newton's step did not help (Brauer et al. 2017,
     "A Sinkhorn-Newton method"), while eps is lowered from the range of the scores to its value. All is in the log
-    domain. The number of iterations is fixed, so nothing waits for the device; how well it converged is in the result.
+    domain. The number of iterations is fixed, so nothing waits for the device; the result holds the remaining error.
     Marginals hold to :data:`TOLERANCE` up to a range of the scores of 100 eps. On the CPU, float32 is solved by a
-    compiled kernel, which ends with each image as soon as it has converged.
+    compiled kernel, which finishes each image as soon as it has converged.
 
     Args:
-        scores: any finite values; only their differences between classes matter. Those in half precision are solved,
-            and the result is, in single precision.
+        scores: any finite values; only their differences between classes matter. Half precision is solved in single
+            precision.
         class_marginal: q, normalised here over the valid classes; uniform if absent. A class of marginal 0 receives
             nothing.
-        valid: False for classes that are padding; an image that has no other gets a plan of zeros.
+        valid: False for classes that are padding; an image with padding alone gets a plan of zeros.
         position_marginal: p, normalised here; uniform if absent.
         eps: strength of the entropy, > 0.
-        strength: how firmly the classes are held to q, > 0, in the units of the scores; infinite: exactly.
 
     Raises:
-        ShapeError: ``eps`` or ``strength`` is not positive; scores are no floats, or have no class or no position; the
-            others do not fit them.
+        ShapeError: ``eps`` is not positive; scores are not floats, or are empty; the others do not fit them.
 
     >>> scores = torch.tensor([[[0.9, 0.8, 0.7, 0.6], [0.1, 0.2, 0.6, 0.5]]])
     >>> result = transport(scores, class_marginal=torch.tensor([[0.75, 0.25]]), eps=0.01)
     >>> result.assignment.argmax(dim=1)
     tensor([[0, 0, 1, 0]])
-    >>> transport(scores, class_marginal=torch.tensor([[0.75, 0.25]]), eps=0.01, strength=0.01).assignment.argmax(dim=1)
-    tensor([[0, 0, 0, 0]])
     """
     if not eps > 0:
         raise ShapeError(f"eps must be positive, got {eps}")
-    if not strength > 0:
-        raise ShapeError(f"strength must be positive, infinite for exact class marginals; got {strength}")
     scores = _prepared(scores, class_marginal, valid, position_marginal)
-    real = torch.ones_like(scores[..., 0], dtype=torch.bool) if valid is None else valid
-    q = torch.ones_like(scores[..., 0]) if class_marginal is None else class_marginal.to(scores.dtype)
-    real = real & (q > 0)
-    # An image without a class gets an empty plan; meanwhile it is solved as if all were real, to keep NaN out.
-    active = real | ~real.any(dim=1, keepdim=True)
-    q = torch.where(active, torch.where(real, q, 1), 0)
-    q = q / q.sum(dim=1, keepdim=True)
+    q, real, active = _classes(scores, class_marginal, valid)
     p = torch.full_like(scores[:, 0], 1 / scores.shape[2])
     if position_marginal is not None:
         p = position_marginal.to(scores.dtype)
@@ -101,11 +82,22 @@ def transport(
     relative = scores.masked_fill(~active.unsqueeze(2), -math.inf)
     relative = relative - relative.amax(dim=1, keepdim=True)
     compiled = scores.device.type == "cpu" and scores.dtype == torch.float32
-    potential = (_solve_compiled if compiled else _solve)(relative, q, p, eps, strength)
+    potential = (_solve_compiled if compiled else _solve)(relative, q, p, eps)
     assignment = torch.softmax((relative + potential.unsqueeze(2)) / eps, dim=1) * real.unsqueeze(2)
     plan = assignment * p.unsqueeze(1)
-    target = _log_target(q, potential, strength).exp() * real
+    target = torch.log_softmax(q.log(), dim=1).exp() * real
     return Transport(plan, assignment, (plan.sum(dim=2) - target).abs().sum(dim=1))
+
+
+def _classes(scores: Tensor, class_marginal: Tensor | None, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """q, summing to one; which classes are real and receive mass; which classes are solved for."""
+    real = torch.ones_like(scores[..., 0], dtype=torch.bool) if valid is None else valid
+    q = torch.ones_like(scores[..., 0]) if class_marginal is None else class_marginal.to(scores.dtype)
+    real = real & (q > 0)
+    # An image without a class gets an empty plan; meanwhile it is solved as if all were real, to keep NaN out.
+    active = real | ~real.any(dim=1, keepdim=True)
+    q = torch.where(active, torch.where(real, q, 1), 0)
+    return q / q.sum(dim=1, keepdim=True), real, active
 
 
 @torch.no_grad()
@@ -118,7 +110,7 @@ def sinkhorn(
 ) -> Transport:
     """A given number of Sinkhorn's iterations (Cuturi 2013) towards :func:`transport`, positions last.
 
-    Where programs stop after few of them the class marginals are far from met; here to see what that does.
+    After few iterations the class marginals are far from met, as in the authors' program.
     """
     scores = _prepared(scores, class_marginal, valid)
     class_marginal = class_marginal.to(scores.dtype)
@@ -156,27 +148,20 @@ def _prepared(
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
-def _log_target(q: Tensor, potential: Tensor, strength: float) -> Tensor:
-    """Log of what each class ought to receive at these potentials, -inf for padding.
-
-    As the positions' marginal is exact, the total is 1 whatever the potentials' level: to divide by the sum keeps the
-    level free, as it is with an infinite strength, where this is log q.
-    """
-    return torch.log_softmax(q.log() - potential / strength, dim=1)
-
-
 def _span(relative: Tensor, q: Tensor, eps: float) -> Tensor:
     """Range of the scores, at least eps (b, 1)."""
     return -relative.masked_fill((q == 0).unsqueeze(2), 0).amin(dim=(1, 2)).clamp_max(-eps).unsqueeze(1)
 
 
-def _solve(relative: Tensor, q: Tensor, p: Tensor, eps: float, strength: float) -> Tensor:
+def _solve(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
     """The classes' potentials (b, k), in the units of the scores."""
     span, real = _span(relative, q, eps), q > 0
     limits = torch.finfo(relative.dtype)
     eye = torch.eye(q.shape[1], dtype=q.dtype, device=q.device)
     # Potentials are defined up to a constant: this rank-one term fixes it, and the diagonal gives padding a pivot.
     gauge = q.unsqueeze(2) * q.unsqueeze(1) + eye * (~real).to(q.dtype).unsqueeze(2)
+    log_target = torch.log_softmax(q.log(), dim=1)
+    target = log_target.exp()
 
     # Accepted: potentials, and at them what is missing to the targets, its logarithm, the Hessian and its diagonal.
     best, gap, excess, weight, hessian = torch.zeros_like(q), q, q, q, gauge
@@ -189,33 +174,28 @@ def _solve(relative: Tensor, q: Tensor, p: Tensor, eps: float, strength: float) 
             error = torch.full_like(error, math.inf)
         pi = torch.softmax((relative + trial.unsqueeze(2)) / e.unsqueeze(2), dim=1)
         weighted = pi * p.unsqueeze(1)
-        mass, log_target = weighted.sum(dim=2), _log_target(q, trial, strength)
-        target = log_target.exp()
-        # Masses grow like exp(potential / e), targets fall like exp(-potential / strength). Steps are counted in the
-        # unit that makes the two exponents add up to 1; this is the masses' part of it.
-        own = 1 / (1 + e / strength)
+        mass = weighted.sum(dim=2)
         found = (mass - target).abs().sum(dim=1, keepdim=True)
         accept = (found < error) | ~by_newton  # a Sinkhorn step leads nearer, so it is taken without asking
         best, error = torch.where(accept, trial, best), torch.where(accept, found, error)
         gap = torch.where(accept, target - mass, gap)
         excess = torch.where(accept & real, log_target - mass.clamp_min(limits.tiny).log(), excess)
-        weight = torch.where(accept, own * mass + (1 - own) * target, weight)
-        shared = own.unsqueeze(2) * (weighted @ pi.transpose(1, 2))
-        shared = shared + ((1 - own) * target).unsqueeze(2) * target.unsqueeze(1)
+        weight = torch.where(accept, mass, weight)
+        shared = weighted @ pi.transpose(1, 2)
         hessian = torch.where(accept.unsqueeze(2), torch.diag_embed(weight) - shared, hessian)
         damping = torch.where(accept, damping / 8, damping * 8).clamp(1e-8, 1e2)
 
         system = hessian + gauge + torch.diag_embed(damping * weight + limits.eps)
         newton = torch.linalg.solve_ex(system, gap.unsqueeze(2)).result.squeeze(2).nan_to_num()
-        # A long step overshoots: it is cut to its logarithm, a short one stays. Where a mass is far from its target
-        # by its logarithm, however small both are, Newton's step knows nothing, and Sinkhorn's is right.
+        # A long step overshoots: it is cut to its logarithm, a short one stays. Where the logarithms of mass and target
+        # are far apart, however small both are, Newton's step is useless, and Sinkhorn's is right.
         newton = torch.where(excess.abs() > 2, excess, newton.sign() * newton.abs().log1p())
-        trial = best + e * own * torch.where(accept, newton, excess)
+        trial = best + e * torch.where(accept, newton, excess)
         by_newton = accept
     return best
 
 
-def _solve_compiled(relative: Tensor, q: Tensor, p: Tensor, eps: float, strength: float) -> Tensor:
+def _solve_compiled(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
     """The same, many times as fast (docs/measurements.md)."""
     import numpy as np
 
@@ -227,7 +207,7 @@ def _solve_compiled(relative: Tensor, q: Tensor, p: Tensor, eps: float, strength
     scores, positions = pad(relative, filled).contiguous().numpy(), pad(p, filled).contiguous().numpy()
     shares, span = q.double().numpy(), _span(relative, q, eps)[:, 0].double().numpy()
     potentials = np.empty((b, k))
-    numbers = (float(eps), 1 / strength, _ANNEALING, 2 * _POLISHING, 3e-7)
+    numbers = (float(eps), _ANNEALING, 2 * _POLISHING, 3e-7)
     run_parallel(
         kernels.solve,
         ((scores, positions, shares, span, *numbers, potentials, *images) for images in split(b, k * n)),

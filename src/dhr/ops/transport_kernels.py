@@ -16,8 +16,8 @@ _FALL = 0.2  # most by which log eps falls from one iteration to the next, if th
 
 
 @kernel
-def solve(scores, positions, q, span, eps, ease, annealing, polishing, tolerance, potentials, i0, i1):
-    """Potentials (b, k) of images i0..i1; ``span`` (b,) is the range of their scores, ``ease`` 1 / strength."""
+def solve(scores, positions, q, span, eps, annealing, polishing, tolerance, potentials, i0, i1):
+    """Potentials (b, k) of images i0..i1; ``span`` (b,) is the range of their scores."""
     classes = scores.shape[1]
     part = np.empty(classes, np.int64)
     chances = np.empty((classes, LANES), np.float32)
@@ -33,6 +33,7 @@ def solve(scores, positions, q, span, eps, ease, annealing, polishing, tolerance
                 part[k] = c
                 k += 1
         best[:], trial[:] = 0, 0
+        _aim(q, i, part, k, target, log_target)
         error, damping, by_newton = 1e30, 1e-2, False
         descent = np.log(span[i] / eps)
         falls = min(annealing, int(np.ceil(descent / _FALL)))
@@ -41,23 +42,19 @@ def solve(scores, positions, q, span, eps, ease, annealing, polishing, tolerance
             if turn <= falls:
                 error = 1e30
             _share_out(scores, positions, i, part, k, trial, np.float32(1 / e), chances, sums, shared, mass)
-            _aim(q, i, part, k, trial, ease, target, log_target)
             found = 0.0
             for c in range(k):
                 found += abs(mass[c] - target[c])
             accept = found < error or not by_newton
-            own = 1 / (1 + e * ease)
             if accept:
                 error, damping = found, max(damping / 8, 1e-8)
                 for c in range(k):
                     best[c] = trial[c]
                     gap[c] = target[c] - mass[c]
                     excess[c] = log_target[c] - np.log(max(mass[c], 1e-37))
-                    weight[c] = own * mass[c] + (1 - own) * target[c]
+                    weight[c] = mass[c]
                     for d in range(c + 1):
-                        hessian[c, d] = (
-                            q[i, part[c]] * q[i, part[d]] - own * shared[c, d] - (1 - own) * target[c] * target[d]
-                        )
+                        hessian[c, d] = q[i, part[c]] * q[i, part[d]] - shared[c, d]
                     hessian[c, c] += weight[c]
                 if turn >= falls and error < tolerance:
                     break
@@ -73,7 +70,7 @@ def solve(scores, positions, q, span, eps, ease, annealing, polishing, tolerance
                 damping = min(damping * 8, 1e2)
                 step[:] = excess
             for c in range(k):
-                trial[c] = best[c] + e * own * step[c]
+                trial[c] = best[c] + e * step[c]
             by_newton = accept
         for c in range(k):
             potentials[i, part[c]] = best[c]
@@ -121,11 +118,11 @@ def _share_out(scores, positions, i, part, k, potential, inverse, chances, sums,
 
 
 @kernel
-def _aim(q, i, part, k, potential, ease, target, log_target):
-    """What each class ought to receive: q exp(-potential / strength), over its sum."""
+def _aim(q, i, part, k, target, log_target):
+    """The masses of the classes that take part, and their logarithms."""
     top = -1e300
     for c in range(k):
-        log_target[c] = np.log(q[i, part[c]]) - ease * potential[c]
+        log_target[c] = np.log(q[i, part[c]])
         top = max(top, log_target[c])
     whole = 0.0
     for c in range(k):

@@ -1,9 +1,9 @@
-"""Scores, and labels of scores, at another resolution."""
+"""Masks, scores, and labels of scores at another resolution."""
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
 
 
 def resize(maps: Float[Tensor, "b k u v"], size: tuple[int, int]) -> Float[Tensor, "b k h w"]:
@@ -11,6 +11,18 @@ def resize(maps: Float[Tensor, "b k u v"], size: tuple[int, int]) -> Float[Tenso
     if maps.shape[-2:] == size:
         return maps
     return interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def area_average(masks: Float[Tensor, "b k h w"], grid: tuple[int, int]) -> Float[Tensor, "b k u v"]:
+    """Resample masks to a grid, each cell the mean of what lies under it.
+
+    A class smaller than a cell keeps its share of it; a majority vote, as in the authors' program, would erase it.
+
+    >>> masks = torch.zeros(1, 1, 4, 4); masks[..., 0, 0] = 1
+    >>> area_average(masks, (2, 2))[0, 0, 0, 0].item()
+    0.25
+    """
+    return masks if masks.shape[-2:] == grid else adaptive_avg_pool2d(masks, grid)
 
 
 def upsampled_labels(

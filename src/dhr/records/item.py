@@ -19,8 +19,8 @@ class ItemRecord:
     """SHA-256, in hex, of the photograph that the mask was made of."""
     width: Side
     height: Side
-    tags: tuple[str, ...] | None = ()
-    """Names of the tagged classes; null if the photograph is not tagged (`dhr predict` without a table of tags)."""
+    tags: tuple[str, ...] = ()
+    """Names of the tagged classes."""
     ratios: Mapping[str, Share] = field(default_factory=dict)
     """Share of the mask, by class name."""
     vanished: tuple[str, ...] = ()

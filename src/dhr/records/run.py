@@ -129,6 +129,8 @@ def _upgraded(value: Any) -> Any:
     if isinstance(identity := found.get("identity"), dict):
         data = next((identity[key] for key in ("photographs and tags", "photographs") if key in identity), None)
         known = ("dhr", "libraries", "settings", "masks", "student")
+        if found.get("kind") == "predict" and isinstance(identity.get("settings"), dict):
+            identity = {**identity, "settings": {**identity["settings"], "tags": identity.get("tags") is not None}}
         found["identity"] = {"data": data, **{key: identity[key] for key in known if key in identity}}
     return found
 

@@ -17,8 +17,8 @@ class Scanned:
     """Why it cannot be used."""
     size: tuple[Side, Side] | None = None
     """Height and width; null if it cannot be used."""
-    tags: tuple[str, ...] = ()
-    """Names of the tagged classes."""
+    tags: tuple[str, ...] | None = None
+    """Names of the tagged classes; unknown in files of dhr before 1.0."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ScanRecord:
 
     @staticmethod
     def parse(value: Any) -> "ScanRecord":
-        """Read the value of ``work/scan.json``; files of dhr 0.9 and before hold the photographs alone.
+        """Read the value of ``work/scan.json``; files of dhr before 1.0 hold the photographs alone.
 
         Raises:
             ValueError: it is damaged.

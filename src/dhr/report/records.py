@@ -40,7 +40,7 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
             continue
         yield Item(
             name=name,
-            tags=record.tags or (),
+            tags=record.tags,
             width=record.width,
             height=record.height,
             quality=math.nan if record.quality is None else record.quality,

@@ -45,6 +45,11 @@ class ClassifierSource(NetworkSource):
         """See :meth:`~dhr.sources.protocol.MapSource.remote`: the backbone, unless the classifier is trained."""
         return None if has_classifier(settings, folder) else wss_remote(settings.wss)
 
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        """See :meth:`~dhr.sources.protocol.MapSource.trainings`."""
+        return ("classifier",) if settings.classifier.file is None else ()
+
     def begin_student(self) -> TagClassifier:
         """See :meth:`~dhr.sources.protocol.MapSource.begin_student`."""
         config = replace(self.given.settings.wss, kind="classifier", weights=NONE)

@@ -10,7 +10,7 @@ from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.irn import IrnClassifier
 from dhr.progress import Progress
 from dhr.sources.classifier import ClassifierSource
-from dhr.sources.protocol import Given
+from dhr.sources.protocol import Given, SourceSettings
 from dhr.sources.weights_file import load_heads, write_weights
 from dhr.train.affinity import train_affinity
 from dhr.train.crops import TrainingSet
@@ -26,6 +26,11 @@ class IrnSource(ClassifierSource):
     def __init__(self, given: Given) -> None:
         super().__init__(given)
         self.fittings = (*self.fittings, AffinityFitting(self.network, given))
+
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        """See :meth:`~dhr.sources.protocol.MapSource.trainings`."""
+        return (*super().trainings(settings), "affinity")
 
 
 @dataclass(frozen=True)

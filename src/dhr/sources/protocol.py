@@ -147,6 +147,11 @@ class MapSource(Protocol):
         """Name what it takes from a hub; None if it needs nothing from there."""
         return None
 
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        """Name its fittings, in their order, before it is built."""
+        return ()
+
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
         """Look once at all of its files, before any mask is made.
 
@@ -197,6 +202,9 @@ class SourceClass(Protocol):
 
     def remote(self, settings: SourceSettings, folder: Path | None) -> Remote | None:
         """See :meth:`MapSource.remote`."""
+
+    def trainings(self, settings: SourceSettings) -> tuple[str, ...]:
+        """See :meth:`MapSource.trainings`."""
 
 
 def finished(folder: Path | None, file: str) -> Path | None:

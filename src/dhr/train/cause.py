@@ -171,7 +171,7 @@ def _train_codebook(
         config.codebook_epochs,
         shared.batch,
         mix(shared.seed, 1),
-        "lower --cause.codebook_lr",
+        "lower --cause.codebook-lr",
         after=shared.epochs,
     )
     groups = [(mediator.parameters(), config.codebook_lr)]

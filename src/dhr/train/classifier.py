@@ -51,7 +51,7 @@ def train_classifier(
         config.epochs,
         config.batch,
         photographs.seed,
-        "lower --classifier.lr and --classifier.head_lr",
+        "lower --classifier.lr and --classifier.head-lr",
         config.weight_decay,
         config.workers,
     )

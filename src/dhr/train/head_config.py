@@ -1,4 +1,4 @@
-"""Settings of ``dhr uss train``."""
+"""Settings of ``dhr train-head``."""
 
 from dataclasses import dataclass
 
@@ -34,6 +34,7 @@ class HeadConfig:
     memory_mb: int = 4096
     """Memory for features of crops; features of further crops are computed in every epoch."""
     seed: int = 0
+    """Seed of all random numbers."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 

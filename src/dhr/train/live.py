@@ -9,6 +9,7 @@ from torch import Tensor
 from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.rebalance import rebalance
+from dhr.method.scene import Batch
 from dhr.method.survey import Survey, survey_features
 from dhr.train.student_crops import CropBatch
 
@@ -68,14 +69,14 @@ def live_targets(
     if live.masks:
         same = (crops.base.unsqueeze(1) == ids[..., None, None]) & known[..., None, None]
         start = torch.where(same.any(dim=1), same.int().argmax(dim=1), VOID)
+    uss = crops.uss.float()
     if survey is not None:
-        uss = crops.uss.float()
         method = survey.weighed(method)
-        said = survey.shares(survey_features(uss), ids, known, method).view(len(uss), -1, *uss.shape[-2:])
-    result = rebalance(
-        own.float(), crops.uss.float(), features.float(), crops.images.float(), valid, start,
-        background=background, survey=said, config=method, boundary=live.boundary,
+        said = survey.shares(survey_features(uss), ids, known).view(len(uss), -1, *uss.shape[-2:])
+    batch = Batch(
+        own.float(), uss, features.float(), crops.images.float(), valid, start, background=background, survey=said
     )  # fmt: skip
+    result = rebalance(batch, method, live.boundary)
     labels = ids.gather(1, result.mask.flatten(1)).view_as(result.mask)
     labels = torch.where(empty[:, None, None], VOID, labels)
     return Targets(torch.where(negative[:, None, None], 0, labels), empty & ~negative)

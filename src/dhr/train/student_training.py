@@ -197,7 +197,7 @@ class _Training:
             saved = "No checkpoint was written before"
         return (
             f"the training diverged by step {done} (losses {' and '.join(f'{one:.3g}' for one in losses)}); "
-            f"lower --student_training.lr. {saved}"
+            f"lower --student-training.lr. {saved}"
         )
 
     def _state(self) -> dict[str, dict[str, Any]]:

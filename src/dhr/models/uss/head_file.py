@@ -1,4 +1,4 @@
-"""Heads of ``dhr uss train`` on disk: safetensors whose metadata say what they sit on."""
+"""Heads of ``dhr train-head`` on disk: safetensors whose metadata say what they sit on."""
 
 import hashlib
 import json

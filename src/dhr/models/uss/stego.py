@@ -124,7 +124,7 @@ def needed_head(config: UssConfig) -> str:
         ConfigError: no file is named.
     """
     if config.head is None:
-        made = "head.safetensors of `dhr uss train`, or " if config.kind != "hp" else ""
+        made = "head.safetensors of `dhr train-head`, or " if config.kind != "hp" else ""
         raise ConfigError(f"uss.kind {config.kind} needs --uss.head FILE: {made}a checkpoint of its authors")
     return config.head
 

@@ -1,0 +1,150 @@
+"""Which classes touch, and which vanish beside which others: ``dhr.adjacency``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from dhr.api.data import Data, opened, split_of
+from dhr.api.results import AdjacencyResult
+from dhr.api.settings import part_settings
+from dhr.data.classes import with_supers
+from dhr.data.samples import ClassTable, DataSet, Problem
+from dhr.errors import ConfigError
+from dhr.files import check_output, write_json_output
+from dhr.models.config import UssConfig
+from dhr.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class AdjacencyConfig:
+    """Where super-classes come from, and what counts as touching."""
+
+    supers: Path | None = None
+    """CSV with the columns class,supercategory; else the supercategories.csv of the data set, or VOC's four."""
+    groups: Literal["given", "uss"] = "given"
+    """Super-classes: `given`, or `uss` (found in unsupervised features of the photographs)."""
+    tau: float = 0.8
+    """Cosine above which `groups uss` joins two classes."""
+    centring: float = 0.5
+    """For `groups uss`, as `method.centring` of `dhr run`."""
+    long_side: int = 640
+    """Pixels of the photographs for `groups uss`."""
+    contact: float = 5.0
+    """Pixels between regions that touch."""
+    region: Literal["part", "class"] = "part"
+    """A region is a connected `part` of a class, or the whole `class` of a mask."""
+    uss: UssConfig = field(default_factory=UssConfig)
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.tau <= 1 or not 0 <= self.centring < 1 or self.long_side < 32:
+            raise ConfigError(
+                f"tau is a cosine, centring 0 to below 1, long_side 32 or more; got {self.tau}, {self.centring}, "
+                f"{self.long_side}"
+            )
+
+
+def adjacency(
+    data: Data | None = None,
+    *,
+    ground_truth: Path | str | None = None,
+    masks: Path | str | None = None,
+    json: Path | str | None = None,
+    picture: Path | str | None = None,
+    config: AdjacencyConfig | str | Path | Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> AdjacencyResult:
+    """Measure which share of the foreground touches another class, and which share of that is between super-classes.
+
+    This is Figure 2 of the paper. With --masks it also shows which classes vanish from masks, beside which others.
+    docs/adjacency.md says what counts as touching.
+
+    Args:
+        data: a data folder: its classes, and its ground truth if --ground-truth is not given.
+        ground_truth: folder of masks, NAME.png (255 = void); classes from classes.txt in or beside it, or VOC's.
+        masks: masks of any method, to see which classes vanish from them.
+        json: a file that gets all figures.
+        picture: a PNG that gets the matrix of class pairs.
+        config: super-classes, and what counts as touching.
+        progress: called after each mask.
+
+    Returns:
+        The shares, and the pairs of classes that touch.
+
+    Raises:
+        ConfigError: arguments that do not fit together.
+        DataError: there are no masks.
+    """
+    settings = part_settings(AdjacencyConfig, config)
+    _check(data, ground_truth, settings)
+    for file in (json, picture):
+        if file is not None:
+            check_output(Path(file))
+    from dhr.evaluate.adjacency import measure_adjacency
+    from dhr.evaluate.masks import classes_of, masks_in, masks_of
+
+    show, unread = progress or silent, tuple[Problem, ...]()
+    if settings.groups == "uss" and data is not None:
+        from dhr.api.weights import require_first
+        from dhr.models.remote import uss_remote
+
+        require_first([uss_remote(settings.uss)], data)
+    photographs = None if data is None else opened(data, show)
+    classes = classes_of(Path(str(ground_truth))) if photographs is None else photographs.classes
+    if settings.supers is not None:
+        classes = with_supers(classes, settings.supers)
+    if settings.groups == "uss" and photographs is not None:
+        classes, unread = _supers(photographs, settings, show)
+    listed = masks_of(photographs) if ground_truth is None else masks_in(Path(ground_truth), classes, photographs)  # type: ignore[arg-type]
+    if ground_truth is not None and photographs is not None and data is not None and split_of(data) is not None:
+        names = {sample.name for sample in photographs.samples}
+        listed = tuple(mask for mask in listed if mask.name in names)
+    found = measure_adjacency(
+        listed,
+        classes,
+        contact=settings.contact,
+        whole_classes=settings.region == "class",
+        predictions=None if masks is None else Path(masks),
+        progress=show,
+    )
+    known = {problem.source for problem in found.problems}
+    first = () if photographs is None else tuple(photographs.problems)
+    problems = (*first, *(one for one in unread if one.source not in known), *found.problems)
+    found = replace(found, problems=problems)
+    if json is not None:
+        write_json_output(Path(json), found.to_json())
+    if picture is not None:
+        from dhr.report.adjacency_picture import draw_adjacency
+
+        draw_adjacency(found, Path(picture))
+    return AdjacencyResult(found, problems, () if photographs is None else tuple(photographs.notes))
+
+
+def _check(data: Data | None, ground_truth: Path | str | None, settings: AdjacencyConfig) -> None:
+    if ground_truth is None and data is None:
+        raise ConfigError("give --ground-truth DIR, a folder of masks, or --data DIR, a data set with ground truth")
+    if settings.groups == "uss" and (data is None or settings.supers is not None):
+        raise ConfigError("--groups uss reads the photographs of --data, and takes no --supers; give --data DIR alone")
+
+
+def _supers(data: DataSet, settings: AdjacencyConfig, progress: Progress) -> tuple[ClassTable, tuple[Problem, ...]]:
+    """Super-classes of unsupervised features, and photographs that cannot be read."""
+    import torch
+
+    from dhr.evaluate.groups import uss_supers
+    from dhr.models.uss import build_uss
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(0)
+    model = build_uss(settings.uss)
+    if isinstance(model, torch.nn.Module):
+        model.to(device).eval()
+    return uss_supers(
+        data,
+        model,
+        tau=settings.tau,
+        centring=settings.centring,
+        long_side=settings.long_side,
+        device=device,
+        progress=progress,
+    )

@@ -1,0 +1,118 @@
+"""What a function takes as data: a folder, an opened data set, or photographs and tags in memory."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dhr.api.memory import MemoryDataSet
+from dhr.data.open import AUTO
+from dhr.data.open import open_data as open_folder
+from dhr.data.samples import DataSet
+from dhr.errors import ConfigError, OutputError
+from dhr.progress import Progress, Step, silent
+
+OPEN = "open"
+"""The stage in which a data set is opened; its notes are sentences for a person."""
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A data folder, and how it is read."""
+
+    path: Path
+    split: str | None = None
+    """Only the photographs of this split."""
+    format: str = AUTO
+    """Data format of the folder (docs/data.md); `auto` finds it out."""
+    ignore_unknown: bool = False
+    """Use photographs whose annotations hold things that dhr does not read, and ignore these things."""
+
+
+Data = str | os.PathLike[str] | DataFolder | DataSet | tuple[Sequence[Any], Sequence[Any]]
+"""A path, a :class:`DataFolder`, a data set, or photographs (arrays or paths) and the tags of each."""
+
+
+def open_data(
+    data: Data,
+    *,
+    split: str | None = None,
+    format: str = AUTO,
+    classes: Sequence[str] | None = None,
+    ignore_unknown: bool = False,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Open a data set.
+
+    Args:
+        data: a folder; or photographs, arrays (h, w, 3) of uint8 or paths, and a list of tag names for each.
+        split: only the photographs of this split of a folder.
+        format: data format of a folder (docs/data.md).
+        classes: names of the classes of photographs in memory, `background` first if pixels may be of no tag; by
+            default the tags.
+        ignore_unknown: use photographs of a folder whose annotations hold things that dhr does not read.
+        progress: called while opening takes long.
+
+    Raises:
+        DataError: the data cannot be used.
+        ConfigError: there is no such format.
+    """
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            raise ConfigError(f"data in memory must be a pair, (photographs, tags); got {len(data)} values")
+        return MemoryDataSet(*data, classes=classes)
+    if classes is not None:
+        raise ConfigError("classes is for photographs in memory; a folder names them in classes.txt")
+    if isinstance(data, str | os.PathLike):
+        data = DataFolder(Path(data), split, format, ignore_unknown)
+    return opened(data, progress or silent)
+
+
+def opened(data: Data, progress: Progress) -> DataSet:
+    """Open ``data`` if that is still to be done; what its reader decided by itself goes to ``progress``."""
+    if isinstance(data, tuple):
+        return open_data(data)
+    if isinstance(data, str | os.PathLike):
+        data = DataFolder(Path(data))
+    if isinstance(data, DataFolder):
+        found = open_folder(
+            data.path, split=data.split, format=data.format, ignore_unknown=data.ignore_unknown, progress=progress
+        )
+        for note in found.notes:
+            progress(Step(OPEN, len(found.samples), len(found.samples), note=note))
+        return found
+    if not isinstance(data, DataSet):
+        raise ConfigError(f"data must be a folder, a data set, or (photographs, tags); got {type(data).__name__}")
+    return data
+
+
+def folder_of(data: Data) -> Path | None:
+    """The folder that ``data`` is read from, if it is one."""
+    if isinstance(data, DataFolder):
+        return data.path
+    return Path(data) if isinstance(data, str | os.PathLike) else None
+
+
+def split_of(data: Data) -> str | None:
+    """The split that was asked for."""
+    return data.split if isinstance(data, DataFolder) else None
+
+
+def refuse_among(out: Path, data: Data, photographs: DataSet, option: str = "--out") -> None:
+    """Refuse an output folder in which the next run would take masks for photographs; ``option`` named it.
+
+    Raises:
+        OutputError: it is one.
+    """
+    root = folder_of(data)
+    if root is None:
+        return
+    target = out.resolve()
+    # The source of a photograph that is kept in another file is no path, and its parent nothing to keep out of.
+    parents = {Path(sample.source).parent for sample in photographs.samples}
+    folders = {folder for folder in parents if folder.is_relative_to(root)} | {root / "images"}
+    for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):
+        # The data folder itself may hold photographs, and an output folder below it.
+        if target == folder or (folder != root.resolve() and target.is_relative_to(folder)):
+            raise OutputError(f"{option} {out} lies among the photographs, {folder}; choose a folder outside of it")

@@ -1,0 +1,148 @@
+"""Scores of masks: ``dhr.evaluate``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dhr.api.data import Data, opened
+from dhr.api.results import EvaluateResult
+from dhr.api.settings import part_settings
+from dhr.data.samples import DataSet
+from dhr.errors import ConfigError
+from dhr.evaluate.config import EvaluateConfig
+from dhr.files import check_output, write_json_output
+from dhr.progress import Progress, silent
+from dhr.words import STAGE_NAMES
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that are written beside the result."""
+
+    json: Path | None = None
+    """A file that gets all scores."""
+    csv: Path | None = None
+    """A file that gets a line for each folder and class."""
+    plots: Path | None = None
+    """A folder that gets drawings of the scores (needs dhr[plots])."""
+
+
+def evaluate(
+    data: Data | None,
+    masks: Path | str | Sequence[Path | str],
+    *,
+    ground_truth: Path | str | None = None,
+    outputs: Outputs | None = None,
+    config: EvaluateConfig | str | Path | Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> EvaluateResult:
+    """Score folders of masks against ground truth.
+
+    It is that of a data set (--data), or a folder of masks alone (--ground-truth; NAME.png, 255 = void), which needs no
+    photographs. Several folders are compared on the same photographs with the first of them: the differences, how sure
+    they are, and the photographs that differ most. Where the one folder belongs to a run, all its stages are scored,
+    and its report.html gets ground truth, scores and charts.
+
+    Missing masks, masks of no photograph and masks of another size than the ground truth are errors, unless allowed;
+    then they are left out, and counted. docs/evaluate.md explains each score.
+
+    Args:
+        data: the data set, with ground truth.
+        masks: folders of masks, such as OUT/masks.
+        ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
+        outputs: files that are written beside what is printed.
+        config: what is allowed, and the intervals.
+        progress: called after each photograph.
+
+    Returns:
+        All scores.
+
+    Raises:
+        DataError: there is no ground truth, or a mask cannot be compared with it.
+        ConfigError: arguments that do not fit together.
+    """
+    folders = [masks] if isinstance(masks, str | Path) else [*masks]
+    settings, files = part_settings(EvaluateConfig, config), outputs or Outputs()
+    _check(data, ground_truth, files)
+    from dhr.evaluate import GroundTruthFolder, compare, stage_folders
+    from dhr.evaluate.threads import processors
+
+    paths, show = [Path(folder) for folder in folders], progress or silent
+    named = dict(zip(labels(paths), paths, strict=True))
+    out = paths[0].resolve().parent
+    of_run = data is not None and len(paths) == 1 and _is_masks_of_run(paths[0].resolve())
+    photographs: DataSet = GroundTruthFolder(Path(str(ground_truth))) if data is None else opened(data, show)
+    found = compare(photographs, stage_folders(out) if of_run else named, settings, show)
+    result = EvaluateResult(
+        comparison=found,
+        stages=of_run,
+        left_out=tuple(photographs.problems),
+        notes=() if data is None else tuple(photographs.notes),
+        threads=settings.workers or processors(),
+    )
+    return _with_files(result, files, photographs, out)
+
+
+def _is_masks_of_run(folder: Path) -> bool:
+    return folder.name == "masks" and (folder.parent / "run.json").is_file()
+
+
+def _check(data: Data | None, ground_truth: Path | str | None, files: Outputs) -> None:
+    """Refuse what cannot work, before anything is read."""
+    if (data is None) == (ground_truth is None):
+        raise ConfigError(
+            "give --data DIR, a data set with ground truth, or --ground-truth DIR, a folder of ground-truth masks alone"
+        )
+    if files.plots is not None:
+        from dhr.evaluate.plots import check_matplotlib
+
+        check_matplotlib()
+    for file in (files.json, files.csv, None if files.plots is None else files.plots / "plot.png"):
+        if file is not None:
+            check_output(file)
+
+
+def _with_files(result: EvaluateResult, files: Outputs, photographs: DataSet, out: Path) -> EvaluateResult:
+    """Write the files, and the scores into the report of a run."""
+    from dhr.evaluate.sheet import write_csv
+
+    found, written = result.comparison, list[Path]()
+    shown = {STAGE_NAMES[name]: one for name, one in found.scores.items()} if result.stages else found.scores
+    if files.json is not None:
+        values = found.to_json() if len(found.scores) > 1 and not result.stages else result.scores.to_json()
+        if result.stages:
+            values["stages"] = {stage: one.whole_json() for stage, one in found.scores.items()}
+        write_json_output(files.json, values)
+    if files.csv is not None:
+        write_csv(files.csv, shown)
+    if files.plots is not None:
+        from dhr.evaluate.plots import write_plots
+
+        written += write_plots(files.plots, shown, () if result.stages else found.differences)
+    if result.stages:
+        from dhr.report import write_report
+
+        written.append(write_report(out, photographs, found.scores))
+    return replace(result, files=tuple(written))
+
+
+def labels(folders: Sequence[Path]) -> list[str]:
+    """Name folders in tables: by their last names, as many as tell them apart.
+
+    >>> labels([Path("a/masks"), Path("b/masks")]), labels([Path("out/fine"), Path("out/coarse")])
+    (['a/masks', 'b/masks'], ['fine', 'coarse'])
+
+    Raises:
+        ConfigError: a folder is given twice, or none is.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    if not parts:
+        raise ConfigError("expected at least one folder of masks, got none; name one with --masks DIR")
+    if len(set(parts)) < len(parts):
+        raise ConfigError("--masks names a folder twice; name each once")
+    for count in range(1, max(map(len, parts)) + 1):
+        short = ["/".join(names[-count:]) for names in parts]
+        if len(set(short)) == len(short):
+            break
+    return short

@@ -1,0 +1,43 @@
+"""The models that masks can be made with: ``dhr.models``."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from dhr.api.results import TableResult
+from dhr.api.settings import Config, run_settings
+from dhr.files import write_json
+from dhr.models.cards import CARDS, presence
+
+
+def models(*, download: bool = False, json: Path | str | None = None, config: Config = "default") -> TableResult:
+    """List the models that masks can be made with, or fetch the weights that settings need.
+
+    The list has USS features and WSS maps, how each is chosen, the licence of its weights, and whether these are on
+    this machine. No network is asked. docs/models.md has more on each, and which others work.
+
+    Args:
+        download: fetch the weights that the settings need; then a run needs no network.
+        json: a file that gets the list, with all that is known.
+        config: settings, for `download`: a preset, a YAML file, or single ones.
+
+    Returns:
+        One row per model, or per file that was fetched.
+
+    Raises:
+        WeightsError: weights cannot be had.
+    """
+    settings, _ = run_settings(config)
+    if download:
+        from dhr.job.weights import fetch_all, train_weights
+
+        rows = [
+            {"model": remote.model, "file": str(path)}
+            for remote, files in fetch_all(train_weights(settings))
+            for path in files
+        ]
+        needed = "All weights that these settings need are here."
+        return TableResult(rows, needed if rows else "These settings need no weights from a hub.")
+    rows = [{**asdict(card), "weights": presence(card)} for card in CARDS]
+    if json is not None:
+        write_json(Path(json), {"models": rows})
+    return TableResult(rows, f"{len(rows)} models", files=() if json is None else (Path(json),))

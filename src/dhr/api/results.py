@@ -1,0 +1,387 @@
+"""What the public functions return: where the files are, rows for a table, and a view for notebooks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.images import read_mask
+from dhr.data.palette import class_palette
+from dhr.data.samples import ClassTable, DataSet, Problem
+from dhr.errors import DhrError
+from dhr.records.item import read_item
+from dhr.words import counted
+
+if TYPE_CHECKING:
+    from dhr.evaluate import Comparison
+    from dhr.evaluate.adjacency import Adjacency
+    from dhr.inspection import Inspection
+
+_SHOWN = 6  # masks of a view
+_ROWS = 12  # rows of a view
+_SIDE = 160  # pixels of a picture's longer side
+
+
+class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
+    """Masks of a folder by name, class ids and 255 for void; each is read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> UInt8[np.ndarray, "h w"]:
+        path = self.folder / f"{name}.png"
+        if not path.is_file():
+            raise KeyError(name)
+        return read_mask(path)
+
+    def __iter__(self) -> Iterator[str]:
+        names = (path.relative_to(self.folder).with_suffix("") for path in self.folder.rglob("*.png"))
+        return iter(sorted(name.as_posix() for name in names))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"MaskFiles({counted(len(self), 'mask')} in {self.folder})"
+
+
+class Result:
+    """What all results have in common."""
+
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per row of a table, ready for ``pandas.DataFrame``."""
+        raise NotImplementedError
+
+    @property
+    def summary(self) -> str:
+        """What was done, in a few words."""
+        raise NotImplementedError
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing had to be left out."""
+        return not self.left_out
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.summary})"
+
+    def _pictures(self) -> str:
+        return ""
+
+    def _repr_html_(self) -> str:
+        rows = self.rows()
+        names = list(dict.fromkeys(name for row in rows[:_ROWS] for name in row))
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(_cell(row.get(name)))}</td>" for name in names) + "</tr>"
+            for row in rows[:_ROWS]
+        )
+        more = f"<p>and {len(rows) - _ROWS} more rows</p>" if len(rows) > _ROWS else ""
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes[:5])
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}" if rows else ""
+        return f"<div><p><b>{escape(self.summary)}</b></p>{notes}{self._pictures()}{table}</div>"
+
+
+@dataclass(frozen=True, repr=False)
+class MaskResult(Result):
+    """Masks in an output folder, with one record for each photograph."""
+
+    out: Path
+    made: int
+    """Finished masks in the folder."""
+    left_out: tuple[Problem, ...]
+    """Photographs without a mask, and why."""
+    notes: tuple[str, ...]
+    """What a person should know of the masks."""
+    classes: ClassTable
+    report: Path
+    """The page with all masks, the most doubtful first."""
+    data: DataSet
+
+    @property
+    def masks(self) -> MaskFiles:
+        """The masks by name, read when they are asked for."""
+        return MaskFiles(self.out / "masks")
+
+    @property
+    def summary(self) -> str:
+        """How many masks there are, and where."""
+        left = f", {len(self.left_out)} left out" if self.left_out else ""
+        return f"{counted(self.made, 'mask')} in {self.out / 'masks'}{left}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per mask: its photograph, tags, size and quality; the most doubtful first."""
+        found = []
+        for name in self.masks:
+            record = read_item(self.out / "items" / f"{name}.json")
+            if record is not None:
+                row = {"name": name, "quality": record.quality, "tags": list(record.tags or ())}
+                row |= {"vanished": list(record.vanished), "width": record.width, "height": record.height}
+                found.append({**row, "photograph": record.image, "mask": str(self.out / "masks" / f"{name}.png")})
+        return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
+
+    def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+        """The photograph of a mask, if it can be read."""
+        sample = next((sample for sample in self.data.samples if sample.name == name), None)
+        try:
+            return None if sample is None else self.data.read_image(sample)
+        except (DhrError, OSError):
+            return None
+
+    def _pictures(self) -> str:
+        from dhr.report.panels import data_uri, overlay, shrink_labels, thumbnail
+
+        colours, shown = class_palette(self.classes), []
+        for row in self.rows()[:_SHOWN]:
+            labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
+            small = thumbnail(colours[labels] if photograph is None else photograph, _SIDE)
+            marked = overlay(small, shrink_labels(labels, *small.shape[:2]), colours, self.classes.background)
+            text = escape(f"{row['name']}: {', '.join(row['tags'])}", quote=True)
+            shown.append(f'<img src="{data_uri(marked)}" alt="{text}" title="{text}" style="margin:2px">')
+        return f"<div>{''.join(shown)}</div>"
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult(MaskResult):
+    """What :func:`dhr.run` ended with."""
+
+    new: int
+    """Masks that this call made."""
+    vanished: int
+    """Masks in which a tagged class has no pixel."""
+    stages: tuple[Mapping[str, Any], ...]
+    """Seconds and peak memory of each stage."""
+    plan: Any = None
+    """With ``dry_run``: what would be done; nothing was."""
+
+    @property
+    def classifier(self) -> Path:
+        """The trained classifier, for ``classifier.file`` of other runs."""
+        return self.out / "classifier.safetensors"
+
+    @property
+    def student(self) -> Path:
+        """The student of a run with ``recursion``."""
+        return self.out / "student.safetensors"
+
+
+@dataclass(frozen=True, repr=False)
+class PredictResult(MaskResult):
+    """What :func:`dhr.predict` ended with."""
+
+    strange: tuple[str, ...] = ()
+    """Masks in the folder that are of none of these photographs."""
+
+
+@dataclass(frozen=True, repr=False)
+class TrainResult(Result):
+    """What :func:`dhr.train` or :func:`dhr.train_head` ended with."""
+
+    out: Path
+    file: Path
+    """The student, or the head."""
+    photographs: int
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    plan: Any = None
+    """With ``dry_run``: what would be done; nothing was."""
+    use: str = ""
+    """How the file is used."""
+
+    @property
+    def log(self) -> Path:
+        """The losses, a CSV file."""
+        return self.out / "training" / "log.csv"
+
+    @property
+    def summary(self) -> str:
+        """What was trained, and on how much."""
+        return f"{self.file} of {counted(self.photographs, 'photograph')}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per line of the log."""
+        import csv
+
+        if not self.log.is_file():
+            return []
+        with self.log.open(encoding="utf-8", newline="") as lines:
+            return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+
+
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(Result):
+    """Scores of one or several folders of masks."""
+
+    comparison: "Comparison"
+    stages: bool
+    """Whether the folders are the stages of a run."""
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    """Plots and the report, where they were written."""
+    threads: int = 1
+
+    @property
+    def scores(self) -> Any:
+        """The scores of the masks: of the last stage of a run, of the first of several folders."""
+        return self.comparison.scores["mask"] if self.stages else next(iter(self.comparison.scores.values()))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every photograph with ground truth was scored, and all ground truth could be used."""
+        last = self.scores
+        unused = bool(last.without_truth and any(check.kind == "stray_truth" for check in last.checks))
+        return not unused and not any(one.missing or one.wrong_size for one in self.comparison.scores.values())
+
+    @property
+    def summary(self) -> str:
+        """The mIoU of each folder, in percent."""
+        return ", ".join(f"{name}: mIoU {100 * one.miou:.1f} %" for name, one in self.comparison.scores.items())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per folder and class, and one for all classes; in percent."""
+        found = []
+        for name, one in self.comparison.scores.items():
+            found.append({"masks": name, "class": "", **one.whole_json()})
+            found += [{"masks": name, "class": row.name, **row.to_json()} for row in one.per_class]
+        return found
+
+
+@dataclass(frozen=True, repr=False)
+class ExportResult(Result):
+    """What :func:`dhr.export` wrote."""
+
+    path: Path
+    """The file or folder to import into the other tool."""
+    to: str
+    masks: int
+    kept: int
+    """Masks that were there before."""
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """How many masks were written, and where."""
+        return f"{counted(self.masks, 'mask')} as {self.to}: {self.path}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per mask that was left out."""
+        return [{"source": one.source, "reason": one.reason} for one in self.left_out]
+
+
+@dataclass(frozen=True, repr=False)
+class InspectResult(Result):
+    """What a data set holds."""
+
+    inspection: "Inspection"
+    format: str
+    left_out: tuple[Problem, ...]
+    """Whatever is broken."""
+    notes: tuple[str, ...]
+    page: Path | None = None
+
+    @property
+    def summary(self) -> str:
+        """How many photographs and classes there are."""
+        found = self.inspection
+        many = f"{counted(found.photographs, 'photograph')}, {counted(len(found.classes), 'class', 'classes')}"
+        return f"{many}{f', {len(self.left_out)} broken' if self.left_out else ''}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per class: photographs that have it, alone and in ground truth."""
+        names = ("name", "photographs", "alone", "in_truth")
+        return [{name: getattr(one, name) for name in names} for one in self.inspection.classes]
+
+
+@dataclass(frozen=True, repr=False)
+class AdjacencyResult(Result):
+    """Which classes touch, and which vanish beside which others."""
+
+    adjacency: "Adjacency"
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The share of the foreground that touches another class."""
+        return f"{counted(self.adjacency.masks, 'mask')}, adjacent {100 * self.adjacency.adjacent:.1f} %"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per pair of classes that touch: the pixels of each in regions that touch the other."""
+        found, names = self.adjacency, self.adjacency.classes.names
+        return [
+            {"class": names[i], "other": names[j], "masks": int(found.together[i, j]), "pixels": int(found.pairs[i, j])}
+            for i, j in found.ranked()
+        ]
+
+
+@dataclass(frozen=True, repr=False)
+class FeaturesResult(Result):
+    """What :func:`dhr.features` ended with."""
+
+    store: Path
+    computed: int
+    there: int
+    """Photographs whose features were there before."""
+    removed: int
+    """Entries for which the limit left no space."""
+    entries: int
+    megabytes: float
+    limit_megabytes: float | None
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """How many features there are, and where."""
+        limit = "" if self.limit_megabytes is None else f" of {self.limit_megabytes:.1f}"
+        return (
+            f"{self.computed} computed, {self.there} were there: features of {counted(self.entries, 'photograph')}, "
+            f"{self.megabytes:.1f}{limit} MB, in {self.store}"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row: the counts."""
+        names = ("computed", "there", "removed", "entries", "megabytes")
+        return [{name: getattr(self, name) for name in names}]
+
+
+@dataclass(frozen=True, repr=False)
+class TableResult(Result):
+    """Rows that are known without work: models, settings, files that were fetched or written."""
+
+    entries: Sequence[Mapping[str, Any]]
+    text: str = ""
+    left_out: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = field(default=())
+
+    @property
+    def summary(self) -> str:
+        """What the rows are."""
+        return self.text or f"{len(self.entries)} rows"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows."""
+        return [dict(entry) for entry in self.entries]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _number(text: Any) -> Any:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return text

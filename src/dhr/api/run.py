@@ -1,0 +1,72 @@
+"""Masks for photographs and tags: ``dhr.run``."""
+
+from pathlib import Path
+
+from dhr.api.data import Data, opened, refuse_among
+from dhr.api.results import RunResult
+from dhr.api.settings import Config, run_settings
+from dhr.progress import Progress, silent
+
+
+def run(
+    data: Data,
+    out: Path | str,
+    *,
+    config: Config = "default",
+    progress: Progress | None = None,
+) -> RunResult:
+    """Make masks for photographs and their tags.
+
+    A classifier learns the tags and says roughly where each is (CAMs). Each photograph's maps are then rebalanced
+    between its classes and made into a mask (Steps 1 to 3 of the paper, then the boundary).
+
+    The data folder has images/, tags.csv (the header image,tags, then lines like beach.jpg,sea;sand), classes.txt (one
+    name per line; first `background` if pixels may be of no tag) and perhaps splits/NAME.txt. `dhr inspect` checks it;
+    docs/data.md has the other data formats.
+
+    The output folder gets masks/ (PNG, class ids), report.html (the most doubtful masks first), run.json, stages/,
+    cams/ and classifier.safetensors. An interrupted run goes on with the same command, and ends with the same masks.
+
+    Args:
+        data: the data folder.
+        out: the output folder: new, empty, or of the same run.
+        config: settings; a preset, a YAML file, or single ones.
+        progress: called as the work goes on.
+
+    Returns:
+        The masks, and where everything is.
+
+    Raises:
+        DataError: no photograph can be used.
+        ConfigError: a setting cannot work.
+        WeightsError: the weights of a network cannot be had.
+        OutputError: ``out`` cannot be written, or holds something else.
+    """
+    settings, preset = run_settings(config)
+    from dhr.api.weights import require_first
+    from dhr.job.run import run as run_job
+    from dhr.job.weights import run_weights
+    from dhr.records.members import to_json
+    from dhr.report import write_report
+
+    out, show = Path(out), progress or silent
+    require_first(run_weights(settings), data, out)
+    photographs = opened(data, show)
+    refuse_among(out, data, photographs)
+    outcome = run_job(photographs, out, settings, progress=show, preset=preset)
+    report = out / "report.html"
+    # A run that was finished already keeps the report that it has, with the scores that were added to it.
+    if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:
+        write_report(out, photographs)
+    return RunResult(
+        out=out,
+        made=outcome.masks,
+        left_out=outcome.skipped,
+        notes=(*photographs.notes, *outcome.notes),
+        classes=photographs.classes,
+        new=outcome.new,
+        vanished=outcome.vanished,
+        stages=tuple(map(to_json, outcome.stages)),
+        report=report,
+        data=photographs,
+    )

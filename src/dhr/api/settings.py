@@ -1,0 +1,274 @@
+"""Settings by name: what there are, and a config made of a preset, a YAML file and single values."""
+
+import ast
+import difflib
+import functools
+import inspect
+import itertools
+import textwrap
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from dhr.api.renamed import refuse_old_names
+from dhr.api.values import fitted
+from dhr.data.listing import printable
+from dhr.errors import ConfigError
+from dhr.files import read_regular
+from dhr.job.settings import RunConfig
+from dhr.method.config import PRESETS
+from dhr.models.config import HUB, NONE
+from dhr.plain_yaml import MAX_BYTES, parse_yaml
+
+Config = RunConfig | str | Path | Mapping[str, Any]
+"""All settings of a run: a preset's name, a YAML file, a mapping of names to values, or the dataclass."""
+
+WEIGHTS = ("wss.weights", "uss.weights", "uss.head", "mask2former.weights")
+"""Settings that may be files, beside paths."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting."""
+
+    name: str
+    """With its groups: ``method.tau``."""
+    hint: Any
+    """The type of its values."""
+    default: Any
+    text: str
+    """Its docstring."""
+
+
+@functools.cache
+def settings_of(kind: type) -> Mapping[str, Setting]:
+    """All settings of a config dataclass by name, those of its groups included."""
+    return {one.name: one for one in _walk(kind, "")}
+
+
+def _walk(kind: Any, prefix: str) -> Iterator[Setting]:
+    hints, texts = typing.get_type_hints(kind), docstrings(kind)
+    for field in fields(kind):
+        if is_dataclass(hints[field.name]):
+            yield from _walk(hints[field.name], f"{prefix}{field.name}.")
+        else:
+            default = field.default if field.default_factory is MISSING else field.default_factory()
+            yield Setting(f"{prefix}{field.name}", hints[field.name], default, texts.get(field.name, ""))
+
+
+@functools.cache
+def docstrings(kind: type) -> Mapping[str, str]:
+    """The docstring of each attribute of a class, in one line."""
+    body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
+    found = {}
+    for field, text in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            found[cast(ast.Name, field.target).id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that is most like ``name``; empty if none is.
+
+    >>> nearest("method.tua", ["method.tau", "seed"])
+    '; did you mean method.tau?'
+    """
+    known = [*known]
+    last, own = {one.rpartition(".")[2].lstrip("-"): one for one in known}, name.rpartition(".")[2].lstrip("-")
+    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7)
+    found = found or [last[one] for one in difflib.get_close_matches(own, last, 1, 0.7)]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def flat(kind: type, given: Mapping[str, Any], place: str, ignored: Iterable[str] = ()) -> dict[str, Any]:
+    """Return settings, nested or with dots, by their whole names, each as its type asks.
+
+    Args:
+        kind: the config dataclass.
+        given: the settings.
+        place: where they were given, for messages.
+        ignored: groups that are of other commands.
+
+    Raises:
+        ConfigError: a setting is unknown, or its value does not fit.
+    """
+    refuse_old_names(given, place)
+    known, found = settings_of(kind), dict[str, Any]()
+    groups = {name.rpartition(".")[0] for name in known} | {name.partition(".")[0] for name in known if "." in name}
+
+    def add(name: str, value: Any) -> None:
+        if name in groups - {""}:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{place}: {name} must hold settings, `name: value`; got {str(value)[:80]!r}")
+            for key, one in value.items():
+                add(f"{name}.{key}", one)
+        elif name not in known:
+            raise ConfigError(f"{place}: no setting {printable(name)!r}{nearest(name, known) or _help()}")
+        else:
+            try:
+                found[name] = fitted(value, known[name].hint)
+            except ValueError as error:
+                raise ConfigError(f"{place}: {name} must be {error}; got {str(value)[:80]!r}") from error
+
+    for name, value in given.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"{place}: the name {str(name)[:80]!r} of a setting is not text; put it in quotes")
+        if name.partition(".")[0] not in ignored:
+            add(name, value)
+    return found
+
+
+def _help() -> str:
+    return "; `dhr settings` lists them"
+
+
+def changed(config: Any, given: Mapping[str, Any]) -> Any:
+    """Return a copy of a config dataclass with other values, by whole name.
+
+    Raises:
+        ConfigError: they do not work together.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    own = {}
+    for name, value in given.items():
+        group, dot, rest = name.partition(".")
+        if dot:
+            groups.setdefault(group, {})[rest] = value
+        else:
+            own[name] = value
+    return replace(config, **own, **{name: changed(getattr(config, name), part) for name, part in groups.items()})
+
+
+def run_settings(config: Config) -> tuple[RunConfig, str]:
+    """Return all settings of a run, and the name of the preset that they start from.
+
+    A mapping may name a ``preset``, and a YAML file as ``config``; its other values override the file, which overrides
+    what a trained ``classifier.file`` says of itself, and the preset.
+
+    Raises:
+        ConfigError: a preset, file or setting that cannot be used.
+    """
+    if isinstance(config, RunConfig):
+        return config, "default"
+    if isinstance(config, str | Path):
+        config = {"preset": config} if config in PRESETS else {"config": _file(config)}
+    if not isinstance(config, Mapping):
+        raise ConfigError(
+            f"config must be the name of a preset, a YAML file, a mapping of settings, or a RunConfig; got {config!r}"
+        )
+    given = dict(config)
+    file, preset = given.pop("config", None), given.pop("preset", None)
+    read = {} if file is None else read_settings(Path(file))
+    named = read.pop("preset", "default")
+    preset = preset or named
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ConfigError(f"--preset must be one of {', '.join(PRESETS)}; got {preset!r}{_near_preset(preset)}")
+    values = {} if file is None else beside(flat(RunConfig, read, f"--config: {file}"), Path(file).parent)
+    values |= flat(RunConfig, given, "config")
+    base = replace(RunConfig(), method=PRESETS[preset])
+    return changed(base, _trained_with(values.get("classifier.file")) | values), preset
+
+
+def _trained_with(classifier: Path | None) -> dict[str, Any]:
+    """The settings that a trained classifier was trained with, which others override."""
+    if classifier is None:
+        return {}
+    from dhr.sources.weights_file import stored_settings
+
+    return flat(RunConfig, stored_settings(classifier), f"--classifier.file: {classifier}")
+
+
+def part_settings(kind: type, config: Any, ignored: Iterable[str] = ()) -> Any:
+    """Return the settings of a command that has its own: None stands for the defaults, else as :func:`run_settings`.
+
+    Args:
+        kind: the config dataclass.
+        config: an instance of it, a YAML file, a mapping, or None.
+        ignored: groups that a file may hold for other commands.
+
+    Raises:
+        ConfigError: a file or setting that cannot be used.
+    """
+    if isinstance(config, kind):
+        return config
+    if isinstance(config, str | Path):
+        config = {"config": _file(config)}
+    if config is not None and not isinstance(config, Mapping):
+        raise ConfigError(f"config must be a {kind.__name__}, a YAML file or a mapping of settings; got {config!r}")
+    given = dict(config or {})
+    file, values = given.pop("config", None), dict[str, Any]()
+    if file is not None:
+        values = flat(kind, read_settings(Path(file)), f"--config: {file}", ignored)
+        values = beside(values, Path(file).parent)
+    return kind(**_nested(kind, values | flat(kind, given, "config")))
+
+
+def _nested(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a config dataclass, its groups built."""
+    hints, made = typing.get_type_hints(kind), dict[str, Any]()
+    for field in fields(kind):
+        own = {name: value for name, value in values.items() if name.partition(".")[0] == field.name}
+        if field.name in own:
+            made[field.name] = own[field.name]
+        elif own:
+            rest = {name.partition(".")[2]: value for name, value in own.items()}
+            made[field.name] = hints[field.name](**_nested(hints[field.name], rest))
+    return made
+
+
+def beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Look for the files that a YAML file names from its ``folder``; names of weights and models stay."""
+    moved = dict(values)
+    for name, value in values.items():
+        if isinstance(value, Path) or (name in WEIGHTS and value not in (None, HUB, NONE)):
+            moved[name] = type(value)(folder / value)
+        elif name == "mask2former.model" and (folder / value).is_dir():
+            moved[name] = str(folder / value)
+    return moved
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Read a YAML file of settings.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
+    try:
+        settings = parse_yaml(read_regular(file, MAX_BYTES).decode()) or {}
+    except OSError as error:
+        raise ConfigError(f"--config: cannot read {file} ({error.strerror}); name a YAML file") from error
+    except ValueError as error:
+        raise ConfigError(f"--config: {file} is not a YAML file of settings ({error})") from error
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
+        raise ConfigError(f"--config: {file} must hold settings, `name: value`; see configs/ for examples")
+    if odd := next(_odd_keys(settings), None):
+        raise ConfigError(f"--config: {file}: the name {odd} is not text; put it in quotes")
+    if "config" in settings:
+        raise ConfigError(f"--config: {file} names another file of settings; join them")
+    return settings
+
+
+def _odd_keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                yield repr(key)[:80]
+            yield from _odd_keys(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _odd_keys(entry)
+
+
+def _file(config: str | Path) -> Path:
+    path = Path(config)
+    if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
+        raise ConfigError(
+            f"config must be a preset ({', '.join(PRESETS)}) or a YAML file; got {str(config)!r}{_near_preset(config)}"
+        )
+    return path
+
+
+def _near_preset(name: Any) -> str:
+    return nearest(str(name), PRESETS)

@@ -1,0 +1,58 @@
+"""A network that segments photographs without tags: ``dhr.train``."""
+
+from pathlib import Path
+
+from dhr.api.data import Data, opened
+from dhr.api.results import TrainResult
+from dhr.api.settings import Config, run_settings
+from dhr.errors import ConfigError
+from dhr.progress import Progress, silent
+
+
+def train(
+    data: Data,
+    out: Path | str,
+    *,
+    masks: Path | str | None = None,
+    config: Config = "default",
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Train a student: a network that segments photographs without tags.
+
+    It learns photographs, their tags, and masks of any method. While it learns, its own maps are rebalanced in every
+    step and teach its decoder (recursion, Section 3.3 of the paper; --no-student-training.recursion: the masks alone).
+    `--student.kind mask2former` trains a Mask2Former on finished masks instead (configs/paper/*_swin_mask2former.yaml).
+
+    The output folder gets student.safetensors (for `dhr predict` and `dhr onnx`), training/ (losses, pictures,
+    checkpoints) and classifier.safetensors. An interrupted training goes on with the same command, and ends with the
+    same weights. Several processes: --student-training.devices N, torchrun or SLURM. A student of a run's masks:
+    `--masks OUT/masks --classifier.file OUT/classifier.safetensors --no-student-training.recursion`.
+
+    Args:
+        data: the data folder.
+        out: the output folder: new, empty, or of the same training.
+        masks: folder of masks to begin with, NAME.png; without it the student learns from its own maps.
+        config: settings; a preset, a YAML file, or single ones.
+        progress: called as the work goes on.
+
+    Returns:
+        Where the student is.
+
+    Raises:
+        ConfigError: settings that cannot work together.
+        DataError: no photograph is left, or the masks cannot be used.
+        WeightsError: the weights of a network cannot be had.
+        OutputError: ``out`` cannot be written, or holds something else.
+    """
+    settings, _ = run_settings(config)
+    out, show = Path(out), progress or silent
+    if masks is None and settings.student.kind != "joint":
+        raise ConfigError(f"student.kind {settings.student.kind} learns finished masks; name them with --masks DIR")
+    from dhr.api.weights import require_first
+    from dhr.job.train import train as train_student
+    from dhr.job.weights import train_weights
+
+    require_first(train_weights(settings), data, out)
+    photographs = opened(data, show)
+    done = train_student(photographs, out, settings, masks=None if masks is None else Path(masks), progress=show)
+    return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))

@@ -1,0 +1,21 @@
+"""Weights from a hub, looked for before anything that takes long."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dhr.api.data import Data, folder_of
+from dhr.job.folder import OutputFolder
+from dhr.models.remote import Remote, require
+
+
+def require_first(remotes: Sequence[Remote | None], data: Data, out: Path | None = None) -> None:
+    """Look for weights before ``data`` is read, which may take long.
+
+    A folder that is missing is told sooner, by its reader. An output folder ``out`` that is finished needs no weights.
+
+    Raises:
+        WeightsError: some are not here and cannot be fetched.
+    """
+    folder = folder_of(data)
+    if (folder is None or folder.is_dir()) and (out is None or not OutputFolder(out).record.is_file()):
+        require(remotes)

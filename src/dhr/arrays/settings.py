@@ -1,0 +1,79 @@
+"""Settings as people give them in Python: a name, a dictionary of changes, or the record itself."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, get_args
+
+from dhr.errors import ConfigError
+from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, Kind, MethodConfig
+
+Record = TypeVar("Record")
+
+
+def method_settings(given: MethodConfig | str | Mapping[str, Any]) -> MethodConfig:
+    """The settings of the method: themselves, a preset by name, or changes to a preset.
+
+    Args:
+        given: changes are ``{"tau": 0.7}``, to `default` or to the preset in ``{"preset": "paper"}``.
+
+    Raises:
+        ConfigError: it is none of these, or a setting is unknown or cannot work.
+
+    >>> method_settings({"preset": "paper", "rounds": 3}).rounds
+    3
+    """
+    if isinstance(given, MethodConfig):
+        return given
+    if isinstance(given, Mapping):
+        changes = {**given}
+        return changed(_preset(changes.pop("preset", "default")), changes, "method")
+    return _preset(given)
+
+
+def boundary_settings(given: BoundaryConfig | Kind | Mapping[str, Any]) -> BoundaryConfig:
+    """The settings of the boundary corrections: themselves, the last correction's kind, or changes to the defaults.
+
+    Raises:
+        ConfigError: it is none of these, or a setting is unknown or cannot work.
+
+    >>> boundary_settings({"kind": "crf", "crf": {"iterations": 5}}).crf.iterations
+    5
+    """
+    if isinstance(given, BoundaryConfig):
+        return given
+    if isinstance(given, Mapping):
+        return changed(BOUNDARY, given, "boundary")
+    if isinstance(given, str):
+        return replace(BOUNDARY, kind=given)
+    kinds = ", ".join(get_args(Kind))
+    raise ConfigError(f"boundary must be one of {kinds}, a dictionary, or a dhr.BoundaryConfig; got {given!r}")
+
+
+def changed(record: Record, changes: Mapping[str, Any], name: str) -> Record:
+    """A record of settings with other values by name, in dictionaries for records inside it.
+
+    Raises:
+        ConfigError: a setting is unknown, or of another type.
+    """
+    known = [field.name for field in fields(record)]  # type: ignore[arg-type]
+    values = {}
+    for key, value in changes.items():
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise ConfigError(f"{name} has no setting {key!r}; {hint}")
+        old = getattr(record, key)
+        inner = is_dataclass(old) and isinstance(value, Mapping)
+        values[key] = changed(old, value, f"{name}.{key}") if inner else value
+    try:
+        return replace(record, **values)  # type: ignore[type-var]
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"{name} cannot be {dict(changes)}: {error}; give numbers as numbers") from error
+
+
+def _preset(name: Any) -> MethodConfig:
+    if not isinstance(name, str) or name not in PRESETS:
+        known = ", ".join(PRESETS)
+        raise ConfigError(f"config must be a dhr.MethodConfig, a dictionary, or one of {known}; got {name!r}")
+    return PRESETS[name]

@@ -1,0 +1,142 @@
+"""The options of a command, read off a public function: its parameters, their types, and its docstring."""
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from dhr.api.data import DataFolder
+from dhr.api.settings import docstrings, settings_of
+from dhr.job.settings import RunConfig
+from dhr.method.config import PRESETS
+
+HIDDEN = ("progress",)
+"""Parameters that a command fills itself."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option."""
+
+    name: str
+    """With its dashes, or without for a value that needs none."""
+    parameter: str
+    """Of the function."""
+    key: str
+    """What it sets: the parameter itself, a part of the data folder, or a setting."""
+    hint: Any
+    default: Any
+    text: str
+    required: bool = False
+    many: bool = False
+    """Whether several values may follow."""
+    group: str = ""
+    """Of settings: their group."""
+
+    @property
+    def flag(self) -> bool:
+        """Whether it takes no value."""
+        return self.hint is bool
+
+    @property
+    def value(self) -> str:
+        """What stands for its value in the help."""
+        kinds = [kind for kind in (get_args(self.hint) or (self.hint,)) if kind is not NoneType]
+        if self.flag:
+            return ""
+        if get_origin(self.hint) is Literal:
+            return "|".join(map(str, get_args(self.hint)))
+        if Path in kinds:
+            return "DIR" if self.key in _FOLDERS else "FILE" if self.key not in _PATHS else "PATH"
+        return "N" if int in kinds else "X" if float in kinds else "VALUE"
+
+    @property
+    def shown(self) -> str:
+        """How it is written."""
+        name = f"--[no-]{self.name[2:]}" if self.flag and (self.default is True or "." in self.name) else self.name
+        value = self.value
+        return name if not value else f"{name} {value}{f' [{value} ...]' if self.many else ''}"
+
+
+_FOLDERS = ("path", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data")
+_PATHS = ()
+
+
+def options_of(function: Callable[..., Any], positional: Sequence[str] = ()) -> list[Option]:
+    """All options of a function, in the order of its parameters; settings come last in each."""
+    hints, texts, found = typing.get_type_hints(function), arguments_of(function), list[Option]()
+    for parameter in inspect.signature(function).parameters.values():
+        name, hint = parameter.name, hints[parameter.name]
+        if name in HIDDEN:
+            continue
+        kind = next((one for one in get_args(hint) if isinstance(one, type) and is_dataclass(one)), None)
+        must = parameter.default is inspect.Parameter.empty and NoneType not in get_args(hint)
+        if kind is DataFolder:
+            found += _data_options(name, texts[name], must)
+        elif kind is not None:
+            taken = {option.name for option in found}
+            found += [one for one in _setting_options(name, kind, hint) if one.name not in taken]
+        else:
+            dashes = "" if name in positional else "--"
+            default = None if must else parameter.default
+            many = any(get_origin(one) is not None and get_origin(one) is not Literal for one in get_args(hint))
+            found.append(
+                Option(
+                    dashes + name.replace("_", "-"), name, name, _plain(hint), default, texts[name], must, many
+                )
+            )  # fmt: skip
+    return found
+
+
+def _data_options(parameter: str, text: str, required: bool) -> list[Option]:
+    """The data folder, and how it is read."""
+    hints, texts = typing.get_type_hints(DataFolder), docstrings(DataFolder)
+    found = [Option("--data", parameter, "path", Path, None, text, required)]
+    for field in fields(DataFolder)[1:]:
+        name = f"--{field.name.replace('_', '-')}"
+        found.append(Option(name, parameter, field.name, _plain(hints[field.name]), field.default, texts[field.name]))
+    return found
+
+
+def _setting_options(parameter: str, kind: type, hint: Any) -> list[Option]:
+    """A file of settings, a preset, and each setting of a config dataclass."""
+    found = []
+    if Path in get_args(hint):
+        text = "YAML file of settings; options override it, and its paths start at its folder"
+        found.append(Option("--config", parameter, "config", Path, None, text))
+    if kind is RunConfig:
+        names = ", ".join(PRESETS)
+        found.append(Option("--preset", parameter, "preset", str, "default", f"method settings to start from: {names}"))
+    for setting in settings_of(kind).values():
+        group = setting.name.rpartition(".")[0]
+        name = f"--{setting.name.replace('_', '-')}"
+        default = None if setting.default is MISSING else setting.default
+        found.append(
+            Option(name, parameter, setting.name, setting.hint, default, setting.text, group=group or parameter)
+        )
+    return found
+
+
+def _plain(hint: Any) -> Any:
+    """The type that a parameter has on the command line: a path for ``Path | str``, the entry of a sequence."""
+    kinds = get_args(hint)
+    if get_origin(hint) not in (typing.Union, UnionType):
+        return hint
+    return Path if Path in kinds else hint
+
+
+def arguments_of(function: Callable[..., Any]) -> dict[str, str]:
+    """The text of each parameter, from the section ``Args`` of the docstring."""
+    text = inspect.cleandoc(function.__doc__ or "")
+    section = re.search(r"^Args:\n((?:    .*\n?|\n)*)", text, re.MULTILINE)
+    found = re.findall(r"^    (\w+): ((?:.|\n        )*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}
+
+
+def description_of(function: Callable[..., Any]) -> str:
+    """The docstring without its sections."""
+    return re.split(r"^(?:Args|Returns|Raises):$", inspect.cleandoc(function.__doc__ or ""), flags=re.MULTILINE)[0]

@@ -1,0 +1,55 @@
+"""Prints what runs, trainings and predictions ended with."""
+
+from rich.markup import escape
+
+from dhr.api.results import PredictResult, RunResult, TrainResult
+from dhr.cli.terminal import Terminal, table
+from dhr.data.classes import enumeration
+from dhr.words import counted
+
+
+def run(terminal: Terminal, result: RunResult) -> None:
+    """Print the stages, notes, what was left out, and where the report is."""
+    rows = table(
+        ["stage"], ["seconds", "peak memory, MB"], escape(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
+    )
+    for row in result.stages:
+        rows.add_row(str(row["name"]), f"{float(row['seconds']):.1f}", f"{float(row['peak_memory_mb']):.0f}")
+    terminal.print(rows)
+    if result.made > result.new:
+        terminal.say(f"{result.made - result.new} of the masks were there already.")
+    if result.vanished:
+        which = "it" if result.vanished == 1 else "them"
+        terminal.say(f"In {counted(result.vanished, 'mask')} a tagged class has no pixel; the report marks {which}.")
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
+    terminal.say(f"Report: {result.report}")
+
+
+def train(terminal: Terminal, result: TrainResult) -> None:
+    """Print where the student and its losses are."""
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
+    terminal.say(f"Losses: {result.log}")
+    terminal.say(f"Student of {counted(result.photographs, 'photograph')}: {result.file}")
+
+
+def train_head(terminal: Terminal, result: TrainResult) -> None:
+    """Print where the head is, and how it is used."""
+    terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
+    terminal.say(f"Head of {counted(result.photographs, 'photograph')}: {result.file}")
+    terminal.say(f"Use it: {result.use}")
+
+
+def predict(terminal: Terminal, result: PredictResult) -> None:
+    """Print how many masks there are, and which belong to no photograph."""
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
+    if result.strange:
+        many = len(result.strange)
+        count, them = ("1 mask belongs", "it") if many == 1 else (f"{many} masks belong", "them")
+        names = enumeration(result.strange)
+        terminal.say(f"{count} to no photograph here, or to an older version of one; remove {them}: {names}")
+    if result.made:
+        terminal.say(f"Report: {result.report}")
+    terminal.say(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")

@@ -1,0 +1,205 @@
+"""The commands: each is a public function, and one function that prints its result."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command; its modules are imported when it is called."""
+
+    name: str
+    line: str
+    """What it does, in the manual."""
+    place: str
+    """Module and name of the function."""
+    printer: str
+    """Module and name of what prints its result."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings that people change, which the short help shows in a few words."""
+    examples: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
+    """Parameters whose values need no option."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function."""
+        return _found(self.place)
+
+    @property
+    def show(self) -> Callable[..., Any]:
+        """What prints its result."""
+        return _found(self.printer)
+
+
+def _found(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
+
+
+_WORDS = {
+    "competition": "voc-server: comp5 or comp6",
+    "contact": "pixels between regions that touch",
+    "datumaro_format": "such as voc_segmentation, cityscapes",
+    "groups": "super-classes: given, or uss (from features)",
+    "holes": "yolo: keep or fill the holes of polygons",
+    "image_prefix": "labelstudio: what stands before paths",
+    "images": "yolo, datumaro: link, copy, none",
+    "instances": "one annotation per connected part",
+    "min_area": "least pixels of a part",
+    "region": "part of a class, or the whole class",
+    "supers": "CSV with class,supercategory",
+    "tau": "for groups uss: cosine that joins classes",
+    "boundary.kind": "correction of the final mask along edges",
+    "classifier.epochs": "passes over the photographs",
+    "classifier.file": "use a trained classifier.safetensors",
+    "device": "auto, cpu, cuda, cuda:1, mps",
+    "features": "store of features that runs share",
+    "image.grid_stride": "pixels per cell of the features",
+    "image.long_side": "larger photographs are shrunk to it",
+    "kind": "stego or cause",
+    "recursion": "train a student on the masks, for better ones",
+    "seed": "of all random numbers",
+    "stages": "keep the masks of all steps, and the CAMs",
+    "student.kind": "joint, or mask2former on finished masks",
+    "student_training.batch": "photographs per step",
+    "student_training.crop": "side of the crops, pixels",
+    "student_training.devices": "processes, one per GPU",
+    "student_training.lr": "learning rate of the encoder",
+    "student_training.recursion": "its own maps teach it, too",
+    "student_training.steps": "steps of the optimiser",
+    "uss.block": "block or stage that gives the features",
+    "uss.kind": "timm, stego, cause, hp, leopart, colour",
+    "uss.model": "network of timm for USS features",
+    "uss.scales": "sizes that are averaged",
+    "uss.weights": "hub, none, or a file",
+    "wss.backbone": "network of timm that learns the tags",
+    "wss.kind": "classifier, irn, clip, files",
+    "wss.weights": "hub, none, or a file",
+}
+"""Settings that people change, in a few words for the short help."""
+
+
+def _words(*names: str) -> Mapping[str, str]:
+    return {name: _WORDS[name] for name in names}
+
+
+_RUN = _words(
+    *("wss.kind", "wss.backbone", "wss.weights", "uss.model", "uss.weights", "classifier.file", "classifier.epochs"),
+    *("image.long_side", "boundary.kind", "features", "recursion", "stages", "device", "seed"),
+)
+_TRAIN = _words(
+    *("student.kind", "student_training.steps", "student_training.batch", "student_training.crop"),
+    *("student_training.lr", "student_training.recursion", "student_training.devices", "classifier.file"),
+    *("wss.backbone", "wss.weights", "uss.model", "device", "seed"),
+)
+_FEATURES = _words(
+    "uss.kind", "uss.model", "uss.weights", "uss.scales", "image.long_side", "image.grid_stride", "device"
+)
+_HEAD = _words("kind", "uss.model", "uss.weights", "uss.block")
+_EXPORT = _words("instances", "min_area", "images", "holes", "image_prefix", "competition", "datumaro_format")
+_ADJACENCY = _words("supers", "groups", "tau", "contact", "region")
+_MODELS = _words("wss.kind", "wss.backbone", "wss.weights", "uss.model", "uss.weights")
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            "inspect",
+            "say what a data set holds, and what is broken in it",
+            "dhr.api.inspect:inspect",
+            "dhr.cli.show_data:inspect",
+            examples=("dhr inspect --data photos --out page", "dhr inspect --data VOC2012 --split train"),
+        ),
+        Command(
+            "run",
+            "make masks for a folder of photographs and tags",
+            "dhr.api.run:run",
+            "dhr.cli.show_run:run",
+            _RUN,
+            ("dhr run --data photos --out out", "dhr run --data photos --out out --preset paper --method.tau 0.7"),
+        ),
+        Command(
+            "train",
+            "train a student: a network that segments photographs without tags",
+            "dhr.api.train:train",
+            "dhr.cli.show_run:train",
+            _TRAIN,
+            ("dhr train --data photos --masks out/masks --out student",),
+        ),
+        Command(
+            "predict",
+            "segment photographs with a student",
+            "dhr.api.predict:predict",
+            "dhr.cli.show_run:predict",
+            examples=("dhr predict --student student/student.safetensors --images new --out masks",),
+        ),
+        Command(
+            "evaluate",
+            "score masks against ground truth",
+            "dhr.api.evaluate:evaluate",
+            "dhr.cli.show_scores:evaluate",
+            examples=(
+                "dhr evaluate --data photos --masks out/masks",
+                "dhr evaluate --data photos --masks mine theirs --csv scores.csv",
+            ),
+        ),
+        Command(
+            "export",
+            "write masks for other tools: COCO, YOLO, CVAT, Label Studio, ...",
+            "dhr.api.export:export",
+            "dhr.cli.show_data:export",
+            _EXPORT,
+            examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
+        ),
+        Command(
+            "adjacency",
+            "measure which classes touch, and which vanish beside which others",
+            "dhr.api.adjacency:adjacency",
+            "dhr.cli.show_adjacency:adjacency",
+            _ADJACENCY,
+            examples=("dhr adjacency --ground-truth VOC2012/SegmentationClass --masks out/masks",),
+        ),
+        Command(
+            "features",
+            "compute features once, for runs to read",
+            "dhr.api.features:features",
+            "dhr.cli.show_data:features",
+            _FEATURES,
+            ("dhr features --data photos --features store --pca 64 --bits 8",),
+        ),
+        Command(
+            "train-head",
+            "train a head on unsupervised features, without labels",
+            "dhr.api.train_head:train_head",
+            "dhr.cli.show_run:train_head",
+            _HEAD,
+            ("dhr train-head --kind stego --data photos --out head",),
+        ),
+        Command(
+            "onnx",
+            "write a student for other runtimes",
+            "dhr.api.onnx:onnx",
+            "dhr.cli.show_data:text",
+            examples=("dhr onnx --student student.safetensors --file student.onnx",),
+        ),
+        Command(
+            "models",
+            "list the models that masks can be made with",
+            "dhr.api.models:models",
+            "dhr.cli.show_data:models",
+            _MODELS,
+            ("dhr models", "dhr models --download --config my.yaml"),
+        ),
+        Command("settings", "explain settings", "dhr.api.explain:settings", "dhr.cli.help:show_settings",
+                examples=("dhr settings classifier", "dhr settings method.tau"), positional=("name",)),
+        Command("demo", "try everything on generated scenes", "dhr.api.demo:demo", "dhr.cli.show_scores:demo"),
+        Command("completion", "print a script that completes commands and options in a shell",
+                "dhr.cli.completion:completion", "dhr.cli.show_data:text", positional=("shell",),
+                examples=("dhr completion bash > ~/.local/share/bash-completion/completions/dhr",)),
+    )
+}  # fmt: skip
+"""By name, in the order of the manual."""

@@ -1,0 +1,230 @@
+"""How a call differs from the run that its folder holds, and which stages that makes invalid."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dhr.errors import ConfigError, OutputError
+from dhr.job.data_job import DataJob
+from dhr.job.job import ANOTHER, other_run
+from dhr.records.scan import Scanned
+
+ORDER = ("classifier", "affinity", "survey", "masks", "student", "second masks")
+"""The stages of runs that can be made again. A run has some of them."""
+
+CONCERNS = {
+    "wss": "classifier",
+    "wss.scales": "survey",
+    "wss.flip": "survey",
+    "wss.maps": "survey",
+    "wss.numbering": "survey",
+    "affinity": "affinity",
+    "uss": "survey",
+    "features": "survey",
+    "method": "survey",
+    "boundary": "survey",
+    "boundary.kind": "masks",
+    "stages": "masks",
+    "doubtful": "masks",
+    "recursion": "student",
+    "student": "student",
+    "student_training": "student",
+}
+"""The first stage that a setting, or a group of settings, concerns; all others concern the first."""
+
+MAPS = "settings.wss.maps"
+"""Part of the identity that changes with the photographs: each has a file of maps."""
+
+
+@dataclass(frozen=True)
+class PhotographChanges:
+    """The photographs of a folder that are not as they were in the last call, by name."""
+
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    retagged: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    """Those with other content."""
+    classes: bool = False
+    """Whether the class table changed."""
+    common: int = 0
+    """Number of photographs that are in both."""
+
+    @staticmethod
+    def between(before: Mapping[str, Scanned], now: Mapping[str, Scanned], classes: bool) -> "PhotographChanges":
+        """Compare two scans."""
+        both = [name for name in now if name in before]
+        tags = [(name, before[name].tags, now[name].tags) for name in both]
+        return PhotographChanges(
+            new=tuple(name for name in now if name not in before),
+            gone=tuple(name for name in before if name not in now),
+            retagged=tuple(name for name, old, new in tags if old is not None and {*old} != {*(new or ())}),
+            replaced=tuple(name for name in both if before[name].digest != now[name].digest),
+            classes=classes,
+            common=len(both),
+        )
+
+    def __str__(self) -> str:
+        """In words, for a person.
+
+        >>> str(PhotographChanges(new=("a", "b"), gone=("c",)))
+        '2 photographs are new, 1 is gone'
+        """
+        parts = [
+            (self.retagged, "has other tags", "have other tags"),
+            (self.replaced, "has other content", "have other content"),
+            (self.new, "is new", "are new"),
+            (self.gone, "is gone", "are gone"),
+        ]
+        found = [(len(names), one if len(names) == 1 else many) for names, one, many in parts if names]
+        texts = [f"{count} {text}" for count, text in found]
+        if found:
+            texts[0] = f"{found[0][0]} photograph{'s' if found[0][0] > 1 else ''} {found[0][1]}"
+        if self.classes:
+            texts.insert(0, "the class table changed")
+        return ", ".join(texts) or "the photographs or tags changed"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a person asks of a folder that holds a run already."""
+
+    redo: str | None = None
+    """Stage from which all is made again."""
+    keep_classifier: bool = False
+    """Whether the trained stages stay as they are although photographs or tags changed."""
+
+    def __post_init__(self) -> None:
+        if self.redo is not None and self.redo not in ORDER:
+            raise ConfigError(f"--redo must be one of {', '.join(ORDER)}; got {self.redo!r}")
+        if self.keep_classifier and self.redo in ORDER[:2]:
+            raise ConfigError(f"--redo {self.redo} trains again what --keep-classifier keeps; give one of them")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which stages are made again, and why."""
+
+    stages: tuple[str, ...] = ()
+    """Names of the stages; masks of other stages are made again if their own photograph changed."""
+    note: str | None = None
+    """A sentence for a person."""
+    redo: str | None = None
+    """The stage from which the call that is under way makes all again."""
+
+
+def refuse_settings(job: DataJob, call: Call) -> None:
+    """Refuse settings and versions that are not those of the folder, unless `--redo` covers all that they concern.
+
+    Raises:
+        OutputError: they differ.
+    """
+    found = [
+        text for text in job.differences(job.record.identity) if text.startswith(("settings.", "libraries", "dhr "))
+    ]
+    found = [text for text in found if _name(text) != MAPS]
+    if found:
+        refuse_unless_redone(job, call, found)
+
+
+def refuse_unless_redone(job: DataJob, call: Call, found: Sequence[str]) -> None:
+    """Refuse the differences ``found`` unless `--redo` covers them.
+
+    Raises:
+        OutputError: it does not.
+    """
+    chain = job.chain
+    first = min(chain.index(_concerned(_name(text), job)) for text in found)
+    if call.redo is None:
+        raise OutputError(f"{other_run(job.folder.root, found)}; {ANOTHER}, or --redo {_typed(chain[first])}")
+    if chain.index(_present(call.redo, chain)) > first:
+        named = "; ".join(found[:3])
+        raise OutputError(
+            f"{job.folder.root} holds another run: {named}; this concerns the stage {chain[first]}: give "
+            f"--redo {_typed(chain[first])}, or {ANOTHER}"
+        )
+
+
+def decide(job: DataJob, call: Call, changes: PhotographChanges) -> Decision:
+    """Which stages have to be made again in a folder that holds a run.
+
+    Raises:
+        ConfigError: the classifier cannot be kept.
+        OutputError: the folder holds a run of other photographs, or maps that changed.
+    """
+    before, chain = job.before, job.chain
+    assert before is not None
+    different = job.differences(job.record.identity)
+    data = "photographs and tags changed" in different
+    if data:
+        _refuse_unlike(job, changes)
+    if MAPS in map(_name, different) and (call.keep_classifier or not data):
+        refuse_unless_redone(job, call, [text for text in different if _name(text) == MAPS])
+    first = len(chain)
+    redo = before.redo if before.status == "running" else None
+    if call.redo is not None and (redo != call.redo or set(different) - {"photographs and tags changed"}):
+        redo = call.redo
+        first = chain.index(_present(call.redo, chain))
+    if data:
+        first = min(first, _invalid(job, call, changes))
+    stages, note = tuple(chain[first:]), None
+    if data:
+        note = _note(str(changes), stages, chain)
+    return Decision(stages, note, redo)
+
+
+def _invalid(job: DataJob, call: Call, changes: PhotographChanges) -> int:
+    """The first stage that other photographs, tags or classes make invalid; the chain's length if there is none."""
+    chain = job.chain
+    if changes.classes:
+        if call.keep_classifier:
+            raise ConfigError(
+                "--keep-classifier: the class table changed, and the classifier has one output per class of the old "
+                f"one; leave the option away, and it is trained again, or {ANOTHER}"
+            )
+        return 0
+    fitted = [index for index, name in enumerate(chain) if name not in ("masks", "second masks")]
+    if call.keep_classifier:
+        fitted = [index for index in fitted if not job.is_made(chain[index])]
+    return fitted[0] if fitted else len(chain)
+
+
+def _refuse_unlike(job: DataJob, changes: PhotographChanges) -> None:
+    """Refuse a folder whose photographs have all been exchanged: most likely the wrong folder was named."""
+    if changes.gone and changes.new and not changes.common:
+        raise OutputError(
+            f"{job.folder.root} holds another run: none of its {len(changes.gone)} photographs is among these; "
+            f"{ANOTHER}"
+        )
+
+
+def _note(changed: str, stages: Sequence[str], chain: Sequence[str]) -> str:
+    text = changed[0].upper() + changed[1:]
+    kept = [name for name in chain if name not in stages and name not in ("masks", "second masks")]
+    if "masks" not in stages:
+        stages = ["masks of the photographs that changed", *stages]
+    again = f"made again: {', '.join(stages)}"
+    return f"{text}; {again}; kept: {', '.join(kept)}." if kept else f"{text}; {again}."
+
+
+def _name(text: str) -> str:
+    """The setting that a difference is about."""
+    return text.split(" was ")[0].removesuffix(" changed")
+
+
+def _concerned(name: str, job: DataJob) -> str:
+    chain = job.chain
+    if not name.startswith("settings."):  # a version: stages that are made stay, and those after them get the new one
+        return next((stage for stage in chain if not job.is_made(stage)), chain[-1])
+    parts = name.removeprefix("settings.").split(".")
+    prefixes = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return _present(next((CONCERNS[one] for one in prefixes if one in CONCERNS), ORDER[0]), chain)
+
+
+def _present(stage: str, chain: Sequence[str]) -> str:
+    """The first stage of the chain that is not before ``stage``."""
+    later = [one for one in chain if ORDER.index(one) >= ORDER.index(stage)]
+    return later[0] if later else chain[-1]
+
+
+def _typed(stage: str) -> str:
+    return f'"{stage}"' if " " in stage else stage

@@ -1,0 +1,68 @@
+"""A job on the photographs of a data set."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from dhr.data.samples import DataSet
+from dhr.job.items import Items
+from dhr.job.job import Job
+from dhr.job.models import Models
+from dhr.job.scan import Scan, scan
+from dhr.job.settings import RunConfig
+from dhr.method.survey import Survey
+from dhr.sources import source_type
+
+
+@dataclass(kw_only=True)
+class DataJob(Job):
+    """A job that knows its photographs and its settings."""
+
+    data: DataSet
+    config: RunConfig
+    found: Scan | None = None
+    """The photographs that can be used, once they are scanned."""
+    models: Models | None = None
+    """The map source and the USS features, once they are built."""
+    survey: Survey | None = None
+    student: Any = None
+    """The trained student of a run with recursion."""
+
+    @cached_property
+    def chain(self) -> tuple[str, ...]:
+        """Names of the stages of a run that can be made again, in their order."""
+        survey = ("survey",) if self.config.method.survey > 0 else ()
+        student = ("student", "second masks") if self.config.recursion else ()
+        return (*source_type(self.config.wss.kind).trainings(self.config), *survey, "masks", *student)
+
+    @property
+    def usable(self) -> Scan:
+        """The photographs that can be used."""
+        assert self.found is not None
+        return self.found
+
+    @property
+    def built(self) -> Models:
+        """The map source and the USS features."""
+        assert self.models is not None
+        return self.models
+
+    @cached_property
+    def final(self) -> Items:
+        """The masks that are the result."""
+        return self._items("second masks" if self.config.recursion else "masks")
+
+    @cached_property
+    def first(self) -> Items:
+        """The masks that the method makes of the source's maps; with recursion, those that the student learns."""
+        return self._items("masks") if self.config.recursion else self.final
+
+    def scan(self) -> None:
+        """Read all photographs once; those that cannot be read are problems of the job."""
+        self.found = scan(self.data, self.folder, self.progress)
+        self.problems = [*self.found.problems]
+        self.record = replace(self.record, identity=replace(self.record.identity, data=self.found.digest))
+
+    def _items(self, stage: str) -> Items:
+        folder = self.folder.first if self.config.recursion and stage == "masks" else self.folder
+        return Items(folder, self.data.classes, self.turn(stage), self.config.doubtful > 0)

@@ -1,0 +1,186 @@
+"""One call's work in an output folder, and the stages that it goes through."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+import torch
+
+from dhr.errors import OutputError
+from dhr.job.deterministic import make_deterministic
+from dhr.job.folder import OutputFolder
+from dhr.job.meter import measured
+from dhr.job.settings import differences
+from dhr.progress import Progress, silent
+from dhr.records.members import to_json
+from dhr.records.problem import Problem
+from dhr.records.run import Identity, RunRecord, StageRecord
+
+ANOTHER = "choose another --out"
+
+
+@dataclass(kw_only=True)
+class Job:
+    """All that the stages of a job share."""
+
+    folder: OutputFolder
+    device: torch.device
+    before: RunRecord | None
+    """The record that the folder held; None if it is new."""
+    record: RunRecord
+    """The record as it stands."""
+    progress: Progress = silent
+    leads: bool = True
+    """Whether this process writes to the folder; with several processes the first one does."""
+    changes: bool = True
+    """Whether there is work that the record must tell of; a finished job that has nothing to do is left as it is."""
+    tentative: bool = False
+    """Whether the next call may still have other settings, so that the record does not name them."""
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, out: Path, describe: Callable[[RunRecord | None], RunRecord], device: torch.device, **more: Any
+    ) -> Iterator[Self]:
+        """Hold the folder for the block, read its record, and write that the job is finished at the end.
+
+        For results that can be repeated byte for byte, torch is told to be deterministic, in the whole process.
+
+        Args:
+            out: a new or empty folder, or one of a job of the same kind.
+            describe: makes the record that the job would have in a new folder; given the record that is there.
+            device: where it computes.
+            more: further members.
+
+        Raises:
+            OutputError: the folder cannot be written, or belongs to something else.
+        """
+        make_deterministic()
+        folder, leads = OutputFolder(Path(out)), more.get("leads", True)
+        with closing(folder.lock()) if leads else nullcontext():
+            before = folder.read()
+            now = same_kind(describe(before), before, out)
+            changes = before is None or before.status == "running"
+            notes = [*before.notes] if before is not None and changes else []
+            job = cls(folder=folder, device=device, before=before, record=now, changes=changes, notes=notes, **more)
+            yield job
+            if job.changes and job.leads:
+                job.folder.remove_partial()
+                job.save(status="finished", redo=None)
+
+    def differences(self, now: Identity) -> list[str]:
+        """Each part of the identity that is not as it was in the folder; unknown parts are passed over."""
+        if self.before is None:
+            return []
+        old, new = (self._parts(one) for one in (self.before.identity, now))
+        known = old.keys() & new.keys()  # a job that was killed while it read the photographs does not know them yet
+        return differences({key: old[key] for key in known}, {key: new[key] for key in known})
+
+    def refuse_other(self, now: Identity) -> None:
+        """Take the identity of the job, unless it differs from what the folder holds.
+
+        Raises:
+            OutputError: it differs.
+        """
+        if found := self.differences(now):
+            raise OutputError(f"{other_run(self.folder.root, found)}; {ANOTHER}, or go back to what it was made with")
+        self.record = replace(self.record, identity=now)
+
+    @staticmethod
+    def _parts(identity: Identity) -> dict[str, Any]:
+        found = {name: value for name, value in to_json(identity).items() if value not in ("", {})}
+        return {"photographs and tags" if name == "data" else name: value for name, value in found.items()}
+
+    def save(self, **facts: Any) -> None:
+        """Change the record, and write it if the job leads and there is work to tell of."""
+        self.record = replace(self.record, **facts)
+        if self.leads and self.changes:
+            skipped, notes = tuple(self.problems), tuple(dict.fromkeys(self.notes))
+            self.record = replace(self.record, skipped=skipped, notes=notes)
+            known = replace(self.record.identity, settings={}) if self.tentative else self.record.identity
+            self.folder.write_record(replace(self.record, identity=known))
+
+    def stage(self, name: str) -> StageRecord | None:
+        """What is known of a stage."""
+        return next((row for row in self.record.stages if row.name == name), None)
+
+    def turn(self, name: str) -> int:
+        """The number of times that a stage was begun with other photographs or settings, from 1."""
+        row = self.stage(name)
+        return 1 if row is None else row.turn
+
+    def is_made(self, name: str) -> bool:
+        """Whether the record says that a stage is finished."""
+        row = self.stage(name)
+        return row is not None and row.made
+
+    def begin_again(self, names: Sequence[str]) -> None:
+        """Mark stages as not made; what they left behind is of an earlier turn."""
+        turn = 1 + max((row.turn for row in self.record.stages), default=1)
+        for name in names:
+            self.put(replace(self.stage(name) or StageRecord(name), turn=turn, begun=False, made=False))
+
+    def put(self, row: StageRecord) -> None:
+        """Change what is known of a stage, or add it."""
+        known = [one.name for one in self.record.stages]
+        rows = list(self.record.stages)
+        if row.name in known:
+            rows[known.index(row.name)] = row
+        else:
+            rows.append(row)
+        self.record = replace(self.record, stages=tuple(rows))
+
+
+AJob = TypeVar("AJob", bound=Job, contravariant=True)
+
+
+@runtime_checkable
+class Stage(Protocol[AJob]):
+    """A part of a job that can be finished before the next begins."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the record and in the progress."""
+        ...
+
+    def done(self, job: AJob) -> bool:
+        """Whether there is nothing to do."""
+        ...
+
+    def run(self, job: AJob) -> None:
+        """Do it; interrupted, the next call goes on."""
+        ...
+
+
+def go(job: AJob, stages: "Sequence[Stage[AJob]]") -> None:
+    """Run the stages that are not done, and record each."""
+    for stage in stages:
+        if stage.done(job):
+            continue
+        with measured(job.device) as cost:
+            stage.run(job)
+        job.put(cost.added(job.stage(stage.name), stage.name))
+        job.save()
+
+
+def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
+    """The record of a call that goes on with the job ``before``, if there is one.
+
+    Raises:
+        OutputError: that is a job of another kind.
+    """
+    if before is None:
+        return now
+    if before.identity.settings and before.kind != now.kind:
+        raise OutputError(f"{out} holds results of `dhr {before.kind}`; {ANOTHER}")
+    return replace(now, stages=before.stages, redo=before.redo)
+
+
+def other_run(root: Path, found: Sequence[str]) -> str:
+    """Say in what a folder differs from the job that was called."""
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"{root} holds another run: {'; '.join(found[:3])}{more}"

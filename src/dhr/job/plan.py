@@ -1,0 +1,97 @@
+"""What a run would do; nothing is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dhr.data.samples import DataSet, Problem, Sample
+from dhr.job.changes import Call, refuse_settings
+from dhr.job.data_job import DataJob
+from dhr.job.folder import OutputFolder
+from dhr.job.items import is_touched
+from dhr.job.job import same_kind
+from dhr.job.run import describe_run
+from dhr.job.settings import RunConfig
+from dhr.job.settle import decision
+from dhr.progress import Progress, silent
+from dhr.records.item import read_item
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage that would run."""
+
+    name: str
+    photographs: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    stages: tuple[PlannedStage, ...]
+    """Empty if everything is made."""
+    changes: str | None
+    """How photographs, tags and classes differ from those of the last call, and what that means."""
+    gone: tuple[str, ...]
+    """Photographs that are gone, whose files would be put aside."""
+    corrected: tuple[str, ...]
+    """Photographs whose mask a person changed; it is kept apart, and stays if the photograph is as it was."""
+    skipped: tuple[Problem, ...]
+    """Photographs that cannot be used."""
+
+
+def plan(
+    data: DataSet,
+    out: Path,
+    config: RunConfig,
+    *,
+    redo: str | None = None,
+    keep_classifier: bool = False,
+    progress: Progress = silent,
+) -> Plan:
+    """Say what :func:`~dhr.job.run.run` would do with the same arguments.
+
+    Photographs are read, as a run reads them; models are not built.
+
+    Raises:
+        DataError: no photograph can be read.
+        OutputError: ``out`` holds something else, or a run with other settings.
+        ConfigError: a setting cannot work.
+    """
+    device, call, folder = config.find_device(), Call(redo, keep_classifier), OutputFolder(Path(out))
+    before = folder.read()
+    now = describe_run(data, config, device, "", before)
+    job = DataJob(
+        folder=folder, device=device, before=before, record=same_kind(now, before, out), progress=progress,
+        leads=False, data=data, config=config,
+    )  # fmt: skip
+    refuse_settings(job, call)
+    job.scan()
+    decided = decision(job, call)
+    job.begin_again(decided.stages)
+    corrected = [one.name for one in _corrected(job)]
+    return Plan(
+        stages=tuple(_stages(job, decided.note or ("asked for by --redo" if redo else None), decided.stages)),
+        changes=decided.note,
+        gone=tuple(job.final.gone([sample.name for sample in data.samples])),
+        corrected=tuple(corrected),
+        skipped=tuple(job.problems),
+    )
+
+
+def _corrected(job: DataJob) -> list[Sample]:
+    """Photographs whose mask a person changed."""
+    folder = job.final.folder
+    return [one for one in job.usable.samples if is_touched(read_item(folder.item(one.name)), folder.mask(one.name))]
+
+
+def _stages(job: DataJob, why: str | None, again: tuple[str, ...]) -> list[PlannedStage]:
+    samples = len(job.usable.samples)
+    final, first = (len(items.unfinished(job.usable)) for items in (job.final, job.first))
+    found = []
+    for name in job.chain if final else ():
+        count = {"masks": first, "second masks": final}.get(name, 0 if job.is_made(name) else samples)
+        if count:
+            found.append(PlannedStage(name, count, why if why and name in again else "not made yet"))
+    return found

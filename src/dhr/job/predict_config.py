@@ -1,0 +1,30 @@
+"""Settings of `dhr predict`."""
+
+from dataclasses import dataclass
+
+from dhr.errors import ConfigError
+from dhr.method.config import Kind
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How a student looks at photographs."""
+
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes, relative to the working image, whose probabilities are averaged."""
+    flip: bool = True
+    """Average with the mirrored photograph."""
+    boundary: Kind = "none"
+    """Correction of the masks: `none`, `crf` or `pamr`."""
+    long_side: int | None = None
+    """Photographs with a longer side are shrunk to it; by default as in the student's training."""
+    device: str = "auto"
+    """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise ConfigError(f"scales must be positive numbers, got {self.scales}")
+        if self.boundary not in ("none", "crf", "pamr"):
+            raise ConfigError(f"boundary must be none, crf or pamr; got {self.boundary!r}")
+        if self.long_side is not None and self.long_side < 32:
+            raise ConfigError(f"long_side must be 32 or more, got {self.long_side}")

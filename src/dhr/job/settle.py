@@ -1,0 +1,76 @@
+"""What a call finds in its folder: settled once, after the scan and before any work."""
+
+from dataclasses import replace
+
+from dhr.job.changes import Call, Decision, PhotographChanges, decide
+from dhr.job.data_job import DataJob
+from dhr.job.items import Items, told_of
+from dhr.progress import Step
+
+
+def decision(job: DataJob, call: Call) -> Decision:
+    """Decide which stages are made again.
+
+    Raises:
+        ConfigError: the classifier cannot be kept.
+        OutputError: the folder holds another run.
+    """
+    before, found = job.before, job.usable
+    if before is None or before.identity.data is None:
+        return Decision()
+    table = (job.data.classes.names, job.data.classes.background)
+    classes = before.classes is not None and (before.classes, before.background) != table
+    changes = PhotographChanges.between(found.before, found.now, classes)
+    return decide(job, call, changes)
+
+
+def settle(job: DataJob, call: Call) -> None:
+    """Record what is to be made again, keep apart the masks that a person touched, and put aside what is gone.
+
+    Each step can be repeated, so that a call that is killed in between does no harm.
+    """
+    decided = decision(job, call)
+    before = job.before
+    if decided.stages or decided.note:
+        job.changes = True
+        job.begin_again(decided.stages)
+    if decided.note:
+        job.notes.append(decided.note)
+        total = len(job.usable.samples)
+        job.progress(Step("scan", total, total, note=decided.note))
+    if before is not None:
+        job.save(redo=decided.redo)
+        _clear(job)
+    job.usable.save(job.folder)
+    for items in {id(one): one for one in (job.first, job.final)}.values():
+        _keep_apart(job, items)
+
+
+def _clear(job: DataJob) -> None:
+    """Put aside the results of stages that are made again, and delete what interrupted calls left of them."""
+    unclear = [row for row in job.record.stages if not row.begun]
+    for row in unclear:
+        if row.name in ("masks", "second masks"):
+            continue
+        job.folder.put_aside(f"{row.name}.safetensors")
+        job.folder.remove_partial(row.name)
+        if row.name == "student":
+            job.folder.put_aside("training")
+    for row in unclear:
+        job.put(replace(row, begun=True))
+    if unclear:
+        job.save()
+
+
+def _keep_apart(job: DataJob, items: Items) -> None:
+    """Copy corrected masks, move photographs that are gone, and say so."""
+    for sample in job.usable.samples:
+        items.keep_apart(items.present(sample, job.usable))
+    job.notes += items.corrected.notes(items.folder.root / "corrected")
+    gone = items.gone([sample.name for sample in job.data.samples])
+    for name in gone:
+        items.folder.put_photograph_aside(name)
+    if gone:
+        job.changes = True
+        are = "1 photograph is" if len(gone) == 1 else f"{len(gone)} photographs are"
+        job.notes.append(f"{are} gone: all files of each are in {items.folder.root / 'gone'}: {told_of(gone)}.")

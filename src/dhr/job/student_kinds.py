@@ -1,0 +1,98 @@
+"""Kinds of students: each says what a student is as it begins."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from lightning_fabric import Fabric
+
+from dhr.data.samples import ClassTable
+from dhr.job.data_job import DataJob
+from dhr.job.job import go
+from dhr.job.models import Models, build_models
+from dhr.job.settings import RunConfig
+from dhr.job.stages.fit import FitSource
+from dhr.models.student.network import Student
+from dhr.models.weights import NONE
+from dhr.sources import MapSource
+from dhr.train.objectives import JointObjective, SetObjective
+from dhr.train.student_training import StudentPlan
+
+
+@runtime_checkable
+class StudentKind(Protocol):
+    """A kind of student that :func:`~dhr.job.train.train` can train."""
+
+    def check(self, job: DataJob) -> None:
+        """Build all that has weights from outside, to see that they can be had."""
+        ...
+
+    def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
+        """The student as it begins; all processes call it."""
+        ...
+
+
+class JointKind:
+    """The classifier learns the tags, in one process; then a decoder on its encoder learns masks."""
+
+    def check(self, job: DataJob) -> None:
+        """See :class:`StudentKind`."""
+        build_models(job.data, job.config, job.folder, job.device)
+
+    def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
+        """See :class:`StudentKind`."""
+        if fabric.is_global_zero:
+            models = build_models(job.data, job.config, job.folder, fabric.device)
+            go(job, [FitSource(fitting) for fitting in models.source.fittings if fitting.for_student])
+        fabric.barrier()
+        models = build_models(job.data, job.config, job.folder, fabric.device)
+        return begin_joint(models, job, fabric, masks)
+
+
+class Mask2FormerKind:
+    """A second stage that learns finished masks."""
+
+    def check(self, job: DataJob) -> None:
+        """See :class:`StudentKind`."""
+        self._build(job)
+
+    def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
+        """See :class:`StudentKind`."""
+        student = self._build(job)
+        return StudentPlan(student, SetObjective(student, fabric), job.config.mask2former.weights != NONE)
+
+    def _build(self, job: DataJob) -> Any:
+        from dhr.models.student.mask2former_build import build_mask2former
+
+        torch.manual_seed(job.config.seed)
+        classes = job.data.classes
+        return build_mask2former(job.config.mask2former, len(classes.names), classes.background)
+
+
+KINDS: Mapping[str, StudentKind] = {"joint": JointKind(), "mask2former": Mask2FormerKind()}
+"""By `student.kind`."""
+
+
+def new_student(source: MapSource, config: RunConfig, classes: ClassTable) -> Student:
+    """A student that begins as the trained classifier; its decoder is random, from the seed.
+
+    Raises:
+        ConfigError: the source has no such classifier.
+    """
+    torch.manual_seed(config.seed)
+    return Student(source.begin_student(), config.student, len(classes.names))
+
+
+def begin_joint(models: Models, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
+    """A student that begins as the trained classifier, and learns masks, those of its own maps, or both.
+
+    Raises:
+        ConfigError: the source has no such classifier.
+    """
+    config = job.config
+    student = new_student(models.source, config, job.data.classes)
+    objective = JointObjective(
+        student, config.student_training, config.method, config.boundary, fabric, masks, job.survey
+    )
+    uss = models.uss if config.student_training.recursion else None
+    return StudentPlan(student, objective, config.wss.weights != NONE, uss)

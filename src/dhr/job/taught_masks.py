@@ -1,0 +1,118 @@
+"""Masks that teach a student, read from a folder."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from dhr.data.agreement import Agreement
+from dhr.data.mask_origin import Origins
+from dhr.data.numbering import Numbering, numbering
+from dhr.data.problems import summary
+from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
+from dhr.errors import DataError, ItemError
+from dhr.files import digest_regular
+from dhr.job.scan import Scan
+
+_SEVERAL = 3  # masks that cannot be used, from which on a training does not begin
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Reads the masks that teach a student, and refuses those that cannot.
+
+    Their classes are matched by name with the data set's where the folder has a class table.
+    """
+
+    folder: Path
+    classes: ClassTable
+    samples: tuple[Sample, ...] = ()
+    """Photographs whose tags tell whether numbers or colours of their masks count."""
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """How the masks number the classes.
+
+        Raises:
+            DataError: the folder's class table does not fit.
+        """
+        there = [(path, sample.tags) for sample in self.samples if (path := self.path(sample)).is_file()]
+        return numbering(self.classes, self.folder, there)
+
+    def __call__(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+        """The mask of a photograph.
+
+        Raises:
+            ItemError: there is none, it cannot be read, or it names a class beyond the table.
+        """
+        if not self.path(sample).is_file():
+            raise MissingMaskError(f"it has no mask, {self.path(sample)}")
+        return self.numbering.read(self.path(sample))
+
+    def path(self, sample: Sample) -> Path:
+        """Where the mask of a photograph is, if it has one."""
+        return self.folder / f"{sample.name}.png"
+
+    def check(self, sample: Sample, size: tuple[int, int]) -> Int64[np.ndarray, "256"]:
+        """The pixels of a mask by label; refuse one of another size than its photograph.
+
+        Raises:
+            ItemError: also what :meth:`__call__` raises.
+        """
+        mask = self(sample)
+        if mask.shape != size:
+            shapes = " and ".join(f"{width}x{height}" for height, width in (mask.shape, size))
+            raise ItemError(f"its mask and itself differ in size: {shapes}")
+        return np.bincount(mask.ravel(), minlength=VOID + 1)
+
+
+class MissingMaskError(ItemError):
+    """A photograph without a mask, which others may be left without on purpose."""
+
+
+def usable_masks(
+    data: DataSet, found: Scan, masks: Masks | None
+) -> tuple[list[Sample], list[Problem], tuple[str, ...]]:
+    """Photographs that have a mask which fits, what is wrong with the others, and notes on the masks.
+
+    Raises:
+        DataError: masks that are there cannot be used, and they are several; or none shows a tagged class.
+    """
+    if masks is None:
+        return list(found.samples), list(found.problems), ()
+    agreement = Agreement(data.classes, f"masks in {masks.folder}", complete=False)
+    origins, usable, missing, unread = Origins.beside(masks.folder), [], list[Problem](), list[Problem]()
+    for sample in found.samples:
+        try:
+            if reason := origins.mismatch(data, sample):
+                raise MissingMaskError(reason)
+            pixels = masks.check(sample, data.read_image(sample).shape[:2])
+            agreement.add(sample.name, sample.tags, pixels)
+            usable.append(sample)
+        except MissingMaskError as error:
+            missing.append(Problem(sample.source, str(error)))
+        except ItemError as error:
+            unread.append(Problem(sample.source, str(error)))
+    if len(unread) >= _SEVERAL:  # most likely those that a person has edited, so the most valuable ones
+        raise DataError(
+            f"{len(unread)} masks in {masks.folder} cannot be used: {summary(unread, 2)}; correct them, or "
+            "remove them to leave these photographs out"
+        )
+    agreement.refuse_nothing()
+    notes = (*masks.numbering.all_notes, *(check.text for check in agreement.checks()))
+    return usable, [*found.problems, *missing, *unread], notes
+
+
+def masks_digest(found: Scan, masks: Masks) -> str:
+    """Digest of the content of all masks, wherever they lie, and of how their classes are numbered."""
+    whole = hashlib.sha256(masks.numbering.key.encode())
+    for sample in found.samples:
+        try:
+            content = digest_regular(masks.path(sample))
+        except OSError:  # then it is left out, and the reason is told
+            content = "none"
+        whole.update(f"{sample.name} {content}\n".encode())
+    return f"sha256:{whole.hexdigest()}"

@@ -1,0 +1,146 @@
+"""A student trained on masks of any origin, by one process or several."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+import dhr
+from dhr.data.samples import DataSet, Problem
+from dhr.errors import ConfigError
+from dhr.job.data_job import DataJob
+from dhr.job.job import go
+from dhr.job.settings import RunConfig
+from dhr.job.student_kinds import KINDS
+from dhr.job.students import trained_student
+from dhr.job.taught_masks import Masks, masks_digest, usable_masks
+from dhr.progress import Progress, silent
+from dhr.records.run import Identity, RunRecord
+from dhr.train.fabric import make_fabric
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training ended with."""
+
+    student: Path
+    photographs: int
+    skipped: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    """What a person should know of the masks, a sentence each."""
+
+
+def train(
+    data: DataSet, out: Path, config: RunConfig, *, masks: Path | None = None, progress: Progress = silent
+) -> Trained:
+    """Train a student of ``config.student.kind`` on ``masks``.
+
+    A joint one: the classifier on the tags, then the student also on what its own maps make of the masks.
+
+    Args:
+        data: photographs with tags.
+        out: a new or empty folder, or one of the same training, which is continued.
+        config: all settings.
+        masks: folder of ``NAME.png``; without it, the student's own maps are all that it learns from.
+        progress: called as the work goes on.
+
+    Raises:
+        ConfigError: settings that cannot work together.
+        DataError: no photograph is left, several masks cannot be read, or none shows a class that its photograph is
+            tagged with.
+        OutputError: ``out`` cannot be written, or holds something else.
+        WeightsError: a model's weights cannot be had.
+    """
+    if masks is None and config.student.kind != "joint":
+        raise ConfigError(f"student.kind {config.student.kind} learns finished masks: name --masks DIR")
+    if masks is None and not config.student_training.recursion:
+        raise ConfigError(
+            "without masks there is nothing to learn from: name --masks DIR, or --student-training.recursion"
+        )
+    device = config.find_device()
+    fabric = make_fabric(config.student_training, device)
+    fabric.launch()
+    leads = fabric.is_global_zero
+    identity = Identity(dhr.__version__, settings=config.training_identity(device))
+    now = RunRecord(
+        identity, kind="train", dhr=dhr.__version__, seed=config.seed,
+        classes=tuple(data.classes.names), background=data.classes.background,
+    )  # fmt: skip
+    shown = progress if leads else silent
+    with DataJob.open(
+        out, lambda before: now, fabric.device, data=data, config=config, leads=leads, progress=shown
+    ) as job:
+        if leads:
+            job.refuse_other(identity)
+        learn = LearnMasks(fabric, masks)
+        go(job, [CheckWeights(), ReadOnce(fabric), learn])
+        job.record = replace(job.record, photographs=learn.photographs)
+        return Trained(job.folder.student, learn.photographs, tuple(job.problems), tuple(job.notes))
+
+
+class CheckWeights:
+    """Weights that cannot be had should be known before the folder is of these settings."""
+
+    name = "models"
+
+    def done(self, job: DataJob) -> bool:
+        """See :class:`~dhr.job.job.Stage`."""
+        return not job.leads or job.before is not None
+
+    def run(self, job: DataJob) -> None:
+        """See :class:`~dhr.job.job.Stage`."""
+        KINDS[job.config.student.kind].check(job)
+
+
+@dataclass(frozen=True)
+class ReadOnce:
+    """The first process reads all photographs; the others use its record of them."""
+
+    fabric: Fabric
+    name: str = "scan"
+
+    def done(self, job: DataJob) -> bool:
+        """See :class:`~dhr.job.job.Stage`."""
+        return False
+
+    def run(self, job: DataJob) -> None:
+        """See :class:`~dhr.job.job.Stage`."""
+        if job.leads:
+            job.save()
+            job.scan()
+            job.usable.save(job.folder)
+        self.fabric.barrier()
+        if not job.leads:
+            job.scan()
+
+
+@dataclass
+class LearnMasks:
+    """Trains the student on the masks that fit."""
+
+    fabric: Fabric
+    folder: Path | None
+    name: str = "student"
+    photographs: int = 0
+    """Photographs that it learnt from."""
+
+    def done(self, job: DataJob) -> bool:
+        """See :class:`~dhr.job.job.Stage`."""
+        return False
+
+    def run(self, job: DataJob) -> None:
+        """See :class:`~dhr.job.job.Stage`."""
+        found = job.usable
+        masks = None if self.folder is None else Masks(self.folder, job.data.classes, found.samples)
+        samples, job.problems, notes = usable_masks(job.data, found, masks)
+        job.notes += notes
+        about = {"photographs": found.digest, "masks": None if masks is None else masks_digest(found, masks)}
+        if job.leads:
+            job.refuse_other(replace(job.record.identity, masks=about["masks"]))
+            job.changes = job.changes or not job.folder.student.is_file()
+            job.save()
+        begin = partial(KINDS[job.config.student.kind].begin, job, self.fabric, masks is not None)
+        learned = trained_student(job, samples, begin, masks, self.fabric, about)
+        job.problems += learned.problems
+        self.photographs = len(samples) - len(learned.lost)

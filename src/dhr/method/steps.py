@@ -1,0 +1,37 @@
+"""The record of Steps 1 to 3, from the equations or from the authors' program."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What Steps 1 to 3 found in a scene, and with which shares."""
+
+    base: Int[Tensor, "b H W"]
+    """M_base."""
+    seed: Float[Tensor, "b k n"]
+    """f_OT(A) * A (Eq. 2)."""
+    initial: Float[Tensor, "b k n"]
+    """M_init, as shares of the positions."""
+    inter: Float[Tensor, "b k n"]
+    """S_us' of the last round (Eq. 3)."""
+    intra: Float[Tensor, "b k n"]
+    """S_dhr of the last round (Eq. 4)."""
+    alike: Bool[Tensor, "b n"]
+    """Whether the USS and the WSS heatmaps name the same class."""
+    groups: Bool[Tensor, "b k k"]
+    """Super-classes."""
+    ratios: Float[Tensor, "b k"]
+    """q of the last round."""
+    moved: Float[Tensor, " b"]
+    """L1 distance of the last two q; 0 after one round."""
+    marginal_error: Float[Tensor, " b"]
+    """Largest error of the transports."""
+
+
+def same_class(uss: Float[Tensor, "b k n"], wss: Float[Tensor, "b k n"]) -> Bool[Tensor, "b n"]:
+    """Whether two kinds of heatmaps have their maximum in the same class."""
+    return uss.max(dim=1).indices == wss.max(dim=1).indices
