@@ -1,6 +1,7 @@
 """What all results have in common: rows, a short text, a view for notebooks; and masks that are read when needed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,26 @@ class Result:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes[:5])
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}" if rows else ""
         return f"<div><p><b>{escape(self.summary)}</b></p>{notes}{self._pictures()}{table}</div>"
+
+
+@dataclass(frozen=True, repr=False)
+class TableResult(Result):
+    """Rows that are known without work: models, settings, files that were fetched or written."""
+
+    entries: Sequence[Mapping[str, Any]]
+    text: str = ""
+    left_out: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = field(default=())
+
+    @property
+    def summary(self) -> str:
+        """What the rows are."""
+        return self.text or f"{len(self.entries)} rows"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows."""
+        return [dict(entry) for entry in self.entries]
 
 
 def _cell(value: Any) -> str:

@@ -1,7 +1,7 @@
 """What the public functions return: where the files are, rows for a table, and a view for notebooks."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,26 +289,6 @@ class FeaturesResult(Result):
         """One row: the counts."""
         names = ("computed", "there", "removed", "entries", "megabytes")
         return [{name: getattr(self, name) for name in names}]
-
-
-@dataclass(frozen=True, repr=False)
-class TableResult(Result):
-    """Rows that are known without work: models, settings, files that were fetched or written."""
-
-    entries: Sequence[Mapping[str, Any]]
-    text: str = ""
-    left_out: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    files: tuple[Path, ...] = field(default=())
-
-    @property
-    def summary(self) -> str:
-        """What the rows are."""
-        return self.text or f"{len(self.entries)} rows"
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows."""
-        return [dict(entry) for entry in self.entries]
 
 
 def _number(text: Any) -> Any:
