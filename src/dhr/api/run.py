@@ -13,6 +13,9 @@ def run(
     out: Path | str,
     *,
     config: Config = "default",
+    redo: str | None = None,
+    keep_classifier: bool = False,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Make masks for photographs and their tags.
@@ -27,10 +30,18 @@ def run(
     The output folder gets masks/ (PNG, class ids), report.html (the most doubtful masks first), run.json, stages/,
     cams/ and classifier.safetensors. An interrupted run goes on with the same command, and ends with the same masks.
 
+    Only what is missing is made. After a change of photographs, tags or classes the same command says what changed, and
+    makes again what depends on it. Masks that a person changed stay, and are copied to corrected/; files of photographs
+    that are gone are moved to gone/.
+
     Args:
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
         config: settings; a preset, a YAML file, or single ones.
+        redo: make this stage and all later ones again, as after a change of settings: classifier, affinity, survey,
+            masks, student or "second masks".
+        keep_classifier: leave all that is trained as it is, although photographs or tags changed.
+        dry_run: only say which stages would run, for how many photographs, and why.
         progress: called as the work goes on.
 
     Returns:
@@ -44,16 +55,26 @@ def run(
     """
     settings, preset = run_settings(config)
     from dhr.api.weights import require_first
+    from dhr.job.plan import plan
     from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
     from dhr.records.members import to_json
     from dhr.report import write_report
 
     out, show = Path(out), progress or silent
-    require_first(run_weights(settings), data, out)
+    if not dry_run:
+        require_first(run_weights(settings), data, out)
     photographs = opened(data, show)
     refuse_among(out, data, photographs)
-    outcome = run_job(photographs, out, settings, progress=show, preset=preset)
+    if dry_run:
+        planned = plan(photographs, out, settings, redo=redo, keep_classifier=keep_classifier, progress=show)
+        return RunResult(
+            out=out, made=0, left_out=planned.skipped, notes=tuple(photographs.notes), classes=photographs.classes, new=0,
+            vanished=0, stages=(), report=out / "report.html", data=photographs, plan=planned,
+        )  # fmt: skip
+    outcome = run_job(
+        photographs, out, settings, preset=preset, redo=redo, keep_classifier=keep_classifier, progress=show
+    )
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:

@@ -9,7 +9,9 @@ from dhr.words import counted
 
 
 def run(terminal: Terminal, result: RunResult) -> None:
-    """Print the stages, notes, what was left out, and where the report is."""
+    """Print the stages, notes, what was left out, and where the report is; of a dry run its plan."""
+    if result.plan is not None:
+        return _plan(terminal, result)
     rows = table(
         ["stage"], ["seconds", "peak memory, MB"], escape(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
     )
@@ -24,6 +26,21 @@ def run(terminal: Terminal, result: RunResult) -> None:
     terminal.notes(result.notes)
     terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
     terminal.say(f"Report: {result.report}")
+
+
+def _plan(terminal: Terminal, result: RunResult) -> None:
+    """Print what a run would do."""
+    if result.plan.changes:
+        terminal.say(result.plan.changes)
+    for stage in result.plan.stages:
+        terminal.say(f"{stage.name}: {counted(stage.photographs, 'photograph')} ({stage.why})")
+    if not result.plan.stages:
+        terminal.say("All masks are made.")
+    for what, names in (("gone", result.plan.gone), ("with a mask that a person changed", result.plan.corrected)):
+        if names:
+            terminal.say(f"{counted(len(names), 'photograph')} {what}: {enumeration(names)}")
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out, "all of them are left out of the run")
 
 
 def train(terminal: Terminal, result: TrainResult) -> None:
