@@ -69,8 +69,8 @@ def run(
     if dry_run:
         planned = plan(photographs, out, settings, redo=redo, keep_classifier=keep_classifier, progress=show)
         return RunResult(
-            out=out, made=0, left_out=planned.skipped, notes=tuple(photographs.notes), classes=photographs.classes, new=0,
-            vanished=0, stages=(), report=out / "report.html", data=photographs, plan=planned,
+            out=out, made=0, left_out=planned.skipped, notes=tuple(photographs.notes), classes=photographs.classes,
+            new=0, vanished=0, stages=(), report=out / "report.html", data=photographs, plan=planned,
         )  # fmt: skip
     outcome = run_job(
         photographs, out, settings, preset=preset, redo=redo, keep_classifier=keep_classifier, progress=show
