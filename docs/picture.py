@@ -75,16 +75,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "runs", "file"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--show", nargs="+", required=True, help="names of photographs, one per row")
     given = parser.parse_args()
     data = dhr.open_data(given.data)
+    shown = {sample.name: sample for sample in data.samples}
     colours = class_palette(data.classes)
     width, height = SIZE
-    picture = Image.new("RGB", (len(TITLES) * width, HEADER + len(data.samples) * height), "white")
+    picture = Image.new("RGB", (len(TITLES) * width, HEADER + len(given.show) * height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
     for column, title in enumerate(TITLES):
         draw.text((column * width + 5, 3), title, fill="black", font=font)
-    for line, sample in enumerate(data.samples):
-        for column, one in enumerate(row(data, sample, given.runs, colours)):
+    for line, name in enumerate(given.show):
+        for column, one in enumerate(row(data, shown[name], given.runs, colours)):
             picture.paste(one, (column * width, HEADER + line * height))
     picture.save(given.file, quality=88)
 

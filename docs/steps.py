@@ -156,7 +156,7 @@ def main() -> None:
         parser.error("the pictures are of a data set without background")
     sample, device = data.samples[0], torch.device("cpu")
     models = build_models(data, config, OutputFolder(given.out), device)
-    maps = see(data.read_image(sample), sample, data.classes, models.wss, models.uss, config, device)
+    maps = see(data.read_image(sample), sample, models, config)
     given.out.mkdir(parents=True, exist_ok=True)
     draw(
         maps,

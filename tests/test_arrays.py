@@ -242,6 +242,7 @@ def test_maps_may_be_of_another_aspect_than_the_images(inputs: dict[str, np.ndar
         ({"valid": np.full((2, 3), 0.5)}, "valid must hold True and False"),
         ({"cams": np.ones((2, 3, 8, 10), complex)}, "cams must be an array of real numbers"),
         ({"uss_features": np.full((2, 3, 8, 10), None)}, "uss_features must be an array of real numbers"),
+        ({"uss_features": None}, "uss_features is None; give an array"),
         ({"edges": np.full((2, 1, 8, 10), 1.5)}, r"edges must be one map of probabilities"),
         ({"edges": np.zeros((2, 2, 8, 10))}, r"edges must be one map"),
     ],
@@ -364,8 +365,6 @@ def test_without_wss_features_the_uss_features_serve(inputs: dict[str, np.ndarra
     del inputs["wss_features"]
     expected = rebalance(**inputs, wss_features=inputs["uss_features"])
     assert torch.equal(rebalance(**inputs).scores, expected.scores)
-    with pytest.raises(ShapeError, match="uss_features is None; give an array"):
-        rebalance(**{**inputs, "uss_features": None})
 
 
 def test_settings_in_dictionaries(inputs: dict[str, np.ndarray]) -> None:
@@ -415,3 +414,13 @@ def test_channels_last_are_refused(name: str, inputs: dict[str, np.ndarray]) -> 
 def test_a_result_is_shown_in_one_line(inputs: dict[str, np.ndarray]) -> None:
     expected = "Rebalanced(2 masks of 32 x 40, up to 3 classes, grid 8 x 10, float64 on cpu)"
     assert repr(rebalance(**inputs)) == expected
+
+
+@pytest.mark.parametrize("classes", range(1, 9))
+def test_square_grids_fit_images_of_any_aspect(classes: int) -> None:
+    """However many classes or channels there are."""
+    random = np.random.default_rng(classes)
+    cams, features = random.random((1, classes, 8, 8)), random.random((1, 4 * classes, 12, 12))
+    for size in ((24, 96), (20, 40), (30, 40), (96, 24)):
+        result = rebalance(cams, features, images=random.random((1, 3, *size)), boundary="none")
+        assert result.mask.shape == (1, *size)

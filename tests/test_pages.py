@@ -2,14 +2,18 @@
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import dhr
+from dhr.cli.options import options_of
+from dhr.cli.table import COMMANDS
 from dhr.data import samples
 from dhr.job.settings import RunConfig
 from dhr.method import survey
@@ -93,3 +97,27 @@ def test_names_in_the_glossary_exist() -> None:
     for name in names:
         option = name.removeprefix("--")
         assert name in SETTINGS or name in ARGUMENTS or option != name or name == "run.json" or is_code(name), name
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Commands of the pages: whole lines, and code spans, which may lack values."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = re.findall(r"^ +dhr (.*)$", text, re.MULTILINE)
+        spans = [f"{one} ..." for one in re.findall(r"`dhr ([a-z-]+ --[^`]*)`", prose(page))]
+        for line in (*lines, *spans):
+            yield page.name, shlex.split(line, comments=True)
+
+
+@pytest.mark.parametrize(("page", "arguments"), commands())
+def test_commands_of_the_pages_have_these_options(page: str, arguments: list[str]) -> None:
+    name, *rest = arguments
+    command = COMMANDS[name]
+    options = options_of(command.function, command.positional)
+    known = {option.name: option.flag for option in options} | {"--help": True, "--help-all": True}
+    known |= {f"--no-{option.name[2:]}": True for option in options if option.flag}
+    for token, following in pairwise((*rest, "--")):
+        if token.startswith("--"):
+            assert token in known, f"{page}: dhr {name} has no option {token}"
+            is_last = following.startswith("--") or following == "..."
+            assert following == "..." or known[token] == is_last, f"{page}: dhr {name} {token} {following}"

@@ -172,7 +172,8 @@ def check_output(path: Path) -> None:
     if not is_stream(path):
         try:
             refuse_special_target(path)
-            if not _nearest_folder(path).is_dir():
+            nearest = next((folder for folder in path.absolute().parents if os.path.lexists(folder)), None)
+            if nearest is not None and not nearest.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except OSError as error:
             raise cannot_write(path, error) from error
@@ -290,11 +291,6 @@ def _descriptor(path: Path) -> int | None:
         return names[str(path)]
     found = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d{1,6})", str(path))
     return int(found[1]) if found else None
-
-
-def _nearest_folder(path: Path) -> Path:
-    """Return the first existing folder above ``path``."""
-    return next((folder for folder in path.absolute().parents if os.path.lexists(folder)), Path(path.absolute().anchor))
 
 
 def _umask() -> int:

@@ -33,9 +33,9 @@ HOSTILE = {
     "a tag": ("wss: !!set {a, b}\n", ""),
     "a section twice": (
         "classifier: {epochs: 3}\nseed: 1\nclassifier: {crop: 64}\n",
-        "line 3: the key 'classifier' stands there",
+        "line 3: the key 'classifier' occurs twice",
     ),
-    "a key twice in a section": ("wss:\n  weights: none\n  weights: hub\n", "line 3: the key 'weights' stands there"),
+    "a key twice in a section": ("wss:\n  weights: none\n  weights: hub\n", "line 3: the key 'weights' occurs twice"),
     "a key twice in braces": ("wss: [{a: [b], a: 2}]\n", "the key 'a' occurs twice"),
     "a key that is a list": ("? [a, b]\n: 1\n", "unhashable"),
     "control characters": ("a: \0\n", "control characters"),

@@ -381,3 +381,11 @@ def test_images_that_share_an_id_are_left_out(write: Write) -> None:
     assert tags(data) == {"b": ["dog"]}
     reason = next(one.reason for one in data.problems if one.source.endswith("a.png"))
     assert "its id 1 is that of several images, 'a.png', 'gone.png'; give each an id of its own" in reason
+
+
+def test_a_background_that_the_record_does_not_have_costs_its_photograph_alone(write: Write) -> None:
+    categories = [{"id": number, "name": name} for number, name in ((1, "cat"), (2, "dog"), (3, "background"))]
+    record = {"classes": ["cat", "dog"], "background": False}
+    data = open_data(write(dhr=record, categories=categories, annotations=[thing(1, 1, 1), thing(2, 2, 3)]))
+    assert tags(data) == {"a": ["cat"]}
+    assert "b.png" in data.problems[0].source and "category 3" in data.problems[0].reason

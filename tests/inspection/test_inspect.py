@@ -164,7 +164,7 @@ def test_tags_and_truth_that_do_not_agree_are_named(tmp_path: Path) -> None:
 def test_a_sound_data_set(finished: Any, dhr: Any, tmp_path: Path) -> None:
     ended = dhr(["inspect", "--data", finished.data, "--out", tmp_path / "page", "--json", tmp_path / "i.json"])
     assert ended.code == 0, ended
-    assert "5 photographs" in ended.out and "5 with truth" in ended.out
+    assert "5 photographs" in ended.out and "5 with ground truth" in ended.out
     assert max(map(len, ended.out.split("!")[0].split("Page:")[0].split("- ")[0].splitlines())) <= 80
     page = Page(tmp_path / "page" / "inspect.html")
     assert not any(tag in ("link", "iframe") for tag, _ in page.tags)

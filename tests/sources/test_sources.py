@@ -25,7 +25,7 @@ from dhr.models.config import StudentConfig, UssConfig, WssConfig
 from dhr.models.student.network import Student
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress, Step
-from dhr.sources import SOURCES, FrozenSource, Given, MapSource, Seen, SourceClass, build_source, source_type
+from dhr.sources import SOURCES, Given, MapSource, Seen, SourceClass, SourceSettings, build_source, source_type
 from dhr.sources.weights_file import stored_settings
 from dhr.train.config import AffinityConfig, ClassifierConfig
 from dhr.train.student_file import write_student
@@ -106,6 +106,7 @@ def test_it_keeps_the_protocol(given: Given, kind: str) -> None:
     source = build_source(given)
     assert isinstance(source, MapSource) and isinstance(source_type(kind), SourceClass)
     names, results = ([getattr(one, name) for one in source.fittings] for name in ("name", "file"))
+    assert source_type(kind).trainings(given.settings) == tuple(names)
     assert len({*names}) == len(names) and all(Path(file).name == file for file in results)
     assert source_type(kind).remote(given.settings, None) is None  # weights are none, or lie in a folder
 
@@ -304,13 +305,17 @@ class Counting:
         self.state.update(load_file(path))
 
 
-class Rings(FrozenSource):
+class Rings(MapSource):
     """A source of one's own: rings around the middle, one per tag."""
 
     def __init__(self, given: Given) -> None:
         super().__init__(given)
         self.state: dict[str, Tensor] = {}
         self.fittings = (Counting(self.state),)
+
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        return ("rings",)
 
     def see(self, image: Tensor, sample: Sample, grid: tuple[int, int]) -> Seen:
         assert int(self.state["photographs"]) == 5

@@ -10,6 +10,7 @@ GROUPS = {"train": "classifier", "joint": "student_training"}
 PATHS = {
     "classifier": "classifier.file",
     "boundary.seed": "boundary.base",
+    "head.pieces": "head.crops",
     "method.background": "method.background_level",
     "method.background_threshold": "method.background_level",
 }
@@ -26,6 +27,13 @@ GONE = {
         ("method.iterations", "method.pooling", "method.stretch", "method.seed_background"),
         "it is part of the preset released",
     ),
+    **dict.fromkeys(
+        ("classifier.freeze_norm", "student_training.freeze_norm"), "pretrained statistics are always kept"
+    ),
+    **dict.fromkeys(("student_training.weighting", "student_training.doubtful"), "all pixels that are not void count"),
+    "student_training.base": "the base masks are the given masks, if there are any",
+    "student_training.keep": "the last two checkpoints are kept",
+    "uss.upsample": "it gained nothing",
     "method.uss_weight_grouped": "method.uss_weight holds for all classes",
 }
 """Settings that were removed, and why."""

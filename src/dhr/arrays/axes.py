@@ -33,7 +33,8 @@ def refuse_swapped(given: Mapping[str, Tensor | None], of: str, whole: Tensor) -
                 f"{name} are {u} x {v} (height x width), {of} {height} x {width}: their axes are swapped; transpose "
                 "the last two"
             )
-        if one.ndim == 4 and height != width and v > 4 and _agrees(one.shape[1], u, height, width):
+        # Square grids are common, whatever the aspect of the images.
+        if one.ndim == 4 and height != width and u != v and _agrees(one.shape[1], u, height, width):
             raise ShapeError(
                 f"{name} are {tuple(one.shape)}, {of} {height} x {width}: their channels seem to be last; "
                 "expected (images, channels, height, width): np.moveaxis(x, -1, 1)"

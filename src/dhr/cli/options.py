@@ -18,7 +18,7 @@ HIDDEN = ("progress",)
 """Parameters that a command fills itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Option:
     """One option."""
 

@@ -51,3 +51,13 @@ def table_of(names: Iterable[str], path: Path, background: str | None = BACKGROU
     if not 1 <= len(found) <= most:
         raise DataError(f"{path}: expected 1 to {most} classes, got {len(found)}; correct them")
     return ClassTable((*(() if background is None else (background,)), *found), background is not None)
+
+
+def class_ids(classes: ClassTable, names: Iterable[str]) -> dict[str, int]:
+    """Return the id of each class by name; of the ``names`` of a file, those of the background mean class 0.
+
+    >>> class_ids(ClassTable(("background", "cat"), True), ["_background_", "owl"])
+    {'background': 0, 'cat': 1, '_background_': 0}
+    """
+    aliases = {name: 0 for name in names if is_background(name)} if classes.background else {}
+    return {name: index for index, name in enumerate(classes.names)} | aliases

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dhr.data.background import BACKGROUND, is_background
 from dhr.data.benchmarks import benchmark
-from dhr.data.class_names import class_of
+from dhr.data.class_names import class_ids, class_of
 from dhr.data.class_record import read_record, recorded_table
 from dhr.data.classes import enumeration
 from dhr.data.coco_content import CocoContent, Image, read_coco_content
@@ -161,13 +161,9 @@ class _Photographs:
 
     def _labels(self) -> dict[Identity, int]:
         """Return the class id of each category; an unused root has none."""
-        ids = {name: label for label, name in enumerate(self.classes.names)}
         known = {number: self.content.name_of(number) or "" for number in self.content.names}
-        return {
-            number: 0 if is_background(name) and self.classes.background else ids[name]
-            for number, name in known.items()
-            if name in ids or is_background(name)
-        }
+        ids = class_ids(self.classes, known.values())
+        return {number: ids[name] for number, name in known.items() if name in ids}
 
     def _crowds(self, labels: dict[Identity, int]) -> set[Identity]:
         alone = self.content.crowds_alone()
@@ -200,9 +196,8 @@ class _Photographs:
             unread = f"{self.content.path}: an object whose image is unknown, and which may be in this photograph,"
         for image in same:
             objects += [_placed(one, VOID, image) for one in self.content.void.get(image.number, [])]
-        foreground = tuple(tags - {0}) if self.classes.background else tuple(tags)
         truth = painted(self.content.path, path, objects, self.classes)
-        return Found(name_of(file, SUFFIXES), path, Tagged(foreground, unread=unread), truth)
+        return Found(name_of(file, SUFFIXES), path, Tagged(tuple(tags), unread=unread), truth)
 
     @cached_property
     def _strangers(self) -> list[Identity]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dhr.data.background import is_background
-from dhr.data.class_names import class_of
+from dhr.data.class_names import class_ids, class_of
 from dhr.data.class_record import read_record, recorded_table
 from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
@@ -178,9 +178,7 @@ class _Maker:
 
     def __init__(self, root: Path, labels: Sequence[str], classes: ClassTable) -> None:
         self._root, self._labels, self._classes = root, labels, classes
-        self._ids = {label: place for place, label in enumerate(classes.names)}
-        if classes.background:
-            self._ids |= {label: 0 for label in labels if is_background(label)}
+        self._ids = class_ids(classes, labels)
         self._files = frozenset(list_files(root, SUFFIXES).files)
         self._names = Names(sorted(file for file in self._files if file.startswith("images/")))
 
@@ -194,7 +192,7 @@ class _Maker:
             problems.append(Problem(name, f"no photograph of this name in {self._root / 'images'}; put it there"))
             return []
         objects, unread = self._objects(item, ordinary)
-        tags = {label for label, _ in objects} - ({0} if self._classes.background else set())
+        tags = {label for label, _ in objects}
         path = self._root / file
         truth = painted(self._root, path, [one for _, one in objects], self._classes)
         return [Found(name, path, Tagged(tuple(tags), unread=unread), truth)]

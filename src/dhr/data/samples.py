@@ -59,7 +59,7 @@ class Tagged:
     """The tags of one photograph, or why it has none."""
 
     tags: tuple[int, ...] = ()
-    """Class ids, in any order, without the background; empty if there is a ``reason``, and for a negative."""
+    """Class ids, in any order; the background does not count. Empty if there is a ``reason``, and for a negative."""
     reason: str | None = None
     """Why the photograph cannot be used."""
     unread: str | None = None

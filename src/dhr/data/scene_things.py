@@ -1,7 +1,7 @@
 """Things of generated scenes: shapes in their own coordinates, and how they are painted.
 
 A thing's box is -1..1 in ``u`` (right) and ``v`` (down). Its shape is a list of parts, each a boolean array and a
-colour, later ones over earlier ones; the union is what the truth mask holds.
+colour, later ones over earlier ones; their union is the ground truth.
 """
 
 from collections.abc import Callable

@@ -155,7 +155,8 @@ class StoredDataSet:
             if reason is None:
                 self._found[one.name] = one
                 truth = one.ground_truth is not None and not isinstance(one.ground_truth, NoGroundTruth)
-                samples.append(Sample(one.name, source, tuple(sorted(set(tagged.tags))), has_ground_truth=truth))
+                tags = sorted(tag for tag in {*tagged.tags} if tag in classes.foreground)
+                samples.append(Sample(one.name, source, tuple(tags), has_ground_truth=truth))
             else:
                 problems.append(Problem(source, reason))
         if not samples:

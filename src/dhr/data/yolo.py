@@ -10,7 +10,7 @@ from typing import Any
 
 from dhr.data.background import is_background
 from dhr.data.class_list import names_in
-from dhr.data.class_names import class_of
+from dhr.data.class_names import class_ids, class_of
 from dhr.data.class_record import RECORD, recorded_table
 from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
@@ -72,7 +72,7 @@ def read_yolo(draft: Draft) -> StoredDataSet:
             label = folder.label_file(file)
             source = root / (file if label is None else label)
             read = YoloLabels() if label is None else read_yolo_labels(source, labels, "kpt_shape" in described)
-            tags = {one.label for one in read.objects} - ({0} if classes.background else set())
+            tags = {one.label for one in read.objects}
             truth = painted(source, root / file, read.objects, classes)
             draft.found.append(Found(name, root / file, Tagged(tuple(tags), unread=read.unread), truth))
         draft.progress(Step("open", number, len(names)))
@@ -104,10 +104,8 @@ def _classes(path: Path, described: dict[str, Any]) -> tuple[ClassTable, dict[in
     order = {number: class_of(names[number]) for number in sorted(names)}
     given = [name for name in order.values() if not is_background(name)]
     table = recorded_table(described.get(RECORD), given, path)
-    places = {name: place for place, name in enumerate(table.names)}
-    if table.background:
-        places |= {name: 0 for name in order.values() if is_background(name)}
-    return table, {number: places[name] for number, name in order.items() if name in places}
+    ids = class_ids(table, order.values())
+    return table, {number: ids[name] for number, name in order.items() if name in ids}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

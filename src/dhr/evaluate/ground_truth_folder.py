@@ -1,4 +1,4 @@
-"""A folder of truth masks as a data set of its own: what can be scored without photographs and tags."""
+"""A folder of ground-truth masks as a data set, which can be scored without photographs and tags."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from dhr.evaluate.masks import Mask, classes_of, masks_in
 
 
 class GroundTruthFolder:
-    """The PNG masks of a folder; implements :class:`~dhr.data.samples.DataSet`, but for the photographs.
+    """The PNG masks of a folder; implements :class:`~dhr.data.samples.DataSet`, except photographs.
 
-    Every class counts as a tag of every photograph: scores ask of a tag only whether the truth, too, holds the class.
+    Every class counts as a tag of every photograph, because scores use only tags that the ground truth has too.
 
     Raises:
         DataError: no folder, no PNG in it, or no telling the classes (:func:`~dhr.evaluate.masks.classes_of`).

@@ -1,4 +1,4 @@
-"""Super-classes read off unsupervised features: classes whose mean centroids look alike."""
+"""Super-classes from unsupervised features: classes with similar mean centroids."""
 
 from dataclasses import replace
 
@@ -28,10 +28,10 @@ def uss_supers(
     device: torch.device,
     progress: Progress = silent,
 ) -> tuple[ClassTable, tuple[Problem, ...]]:
-    """The class table with super-classes from features: the groups of Eq. 4, for the data set instead of a photograph.
+    """Find super-classes from features: the groups of Eq. 4, for the data set instead of a photograph.
 
-    In each photograph the truth pools the features to a centroid a class (CAP). A class's centroid is the mean of the
-    directions of those of its photographs, from which ``centring`` times the mean of all classes' centroids is taken.
+    In each photograph the ground truth pools the features to one centroid per class (CAP). The centroid of a class is
+    the mean of their directions, minus ``centring`` times the mean over all classes.
     Classes are one super-class if a chain of cosines above ``tau`` joins them (:func:`correlated_groups`). It bears
     the name of its first class, and "+ n" for the others. A class without truth is its own.
 
@@ -39,7 +39,7 @@ def uss_supers(
         The table, and the photographs that could not be used.
 
     Raises:
-        DataError: no photograph has a truth, or none can be used.
+        DataError: no photograph has a ground truth, or none can be used.
     """
     samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:

@@ -1,4 +1,4 @@
-"""numba kernels that count a photograph: pixels by true and predicted class, and edges. 255 is void."""
+"""numba kernels for one photograph: they count pixels by true and predicted class, and edges. 255 is void."""
 
 from dhr.ops.compiled import kernel
 

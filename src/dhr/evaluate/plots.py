@@ -24,7 +24,7 @@ def check_matplotlib() -> None:
 
 
 def write_plots(folder: Path, scores: Mapping[str, Scores], differences: Sequence[Difference] = ()) -> list[Path]:
-    """Write ``classes.png`` (IoU of each class in the truth), ``scores.png`` (all scores), and, of several sets,
+    """Write ``classes.png`` (IoU of each class in the ground truth), ``scores.png`` (all scores), and, of several sets,
     ``differences.png``; lines are 95 % intervals.
 
     Raises:

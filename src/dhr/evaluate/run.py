@@ -47,19 +47,19 @@ def stage_folders(out: Path) -> dict[str, Path]:
 
 
 def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, progress: Progress = silent) -> Scores:
-    """Compare ``predictions/<name>.png`` with the truth of every photograph that has one.
+    """Compare ``predictions/<name>.png`` with the ground truth of every photograph that has one.
 
-    The memory needed depends on the largest photographs, as many as there are threads, and on the number of classes;
-    of a photograph its name and one number stay. Photographs without a truth do not count; the scores say how many.
+    Memory depends on the number of threads, the largest photographs and the number of classes; of a photograph only its
+    name and one number are kept. Photographs without ground truth do not count, but their number is kept.
 
     Args:
-        data: photographs with truth.
+        data: photographs with ground truth.
         predictions: folder of masks: class ids of ``data.classes``, 255 for void.
         config: what is allowed; a damaged mask, and one with an unknown class id, never is.
         progress: called after each photograph.
 
     Raises:
-        DataError: there is no truth or no folder, a mask is missing, or a mask cannot be compared with its truth.
+        DataError: ground truth, the folder or a mask is missing, or a mask cannot be compared with its ground truth.
     """
     return compare(data, {"masks": predictions}, config, progress).scores["masks"]
 

@@ -20,12 +20,12 @@ WHOLE = {
     "boundary_f": "boundary F",
     "vanished": "vanished",
 }
-"""Scores of a set of masks, as :class:`Scores` and the JSON call them, and what tables and pictures call them."""
+"""Scores of a set of masks: names in :class:`Scores` and the JSON, and titles in tables and pictures."""
 
 BY_CLASS = (
     "iou", "accuracy", "precision", "false_positive_rate", "false_negative_rate", "boundary_f", "minor_iou", "vanished",
 )  # fmt: skip
-"""Scores of a class, as :class:`ClassScore` and the JSON call them."""
+"""Names of the scores of a class in :class:`ClassScore` and the JSON."""
 
 COUNTS = ("truth_pixels", "predicted_pixels", "photographs", "minor_pairs", "tagged_pairs", "vanished_pairs")
 """Numbers behind them."""
@@ -33,30 +33,30 @@ COUNTS = ("truth_pixels", "predicted_pixels", "photographs", "minor_pairs", "tag
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class over the whole data set. Pixels whose truth is void are not counted anywhere."""
+    """One class over the whole data set. Pixels whose ground truth is void are not counted anywhere."""
 
     name: str
     iou: float
-    """TP / (TP + FP + FN); NaN if the class is neither in the truth nor in the predictions."""
+    """TP / (TP + FP + FN); NaN if the class is neither in the ground truth nor in the predictions."""
     accuracy: float
-    """TP / (TP + FN), also called recall; NaN if the class is not in the truth."""
+    """TP / (TP + FN), also called recall; NaN if the class is not in the ground truth."""
     precision: float
     """TP / (TP + FP); NaN if the class is not predicted."""
     false_positive_rate: float
-    """FP / (FP + TN); NaN if the class is nowhere, or everywhere in the truth."""
+    """FP / (FP + TN); NaN if the class is nowhere, or everywhere in the ground truth."""
     false_negative_rate: float
-    """FN / (FN + TP); NaN if the class is not in the truth."""
+    """FN / (FN + TP); NaN if the class is not in the ground truth."""
     boundary_f: float
-    """F-score of its edges; NaN if it has none, 0 if only truth or only predictions have."""
+    """F-score of its edges; NaN without edges, 0 if only ground truth or only predictions have edges."""
     minor_iou: float
-    """Mean IoU within the photographs where it is minor (:attr:`Scores.minor_iou`); NaN if there are none."""
+    """Mean IoU within the photographs where it is minor (:attr:`Scores.minor_iou`); NaN without such photographs."""
     vanished: float
     """Share of the photographs that are tagged with it, and hold it (:attr:`Scores.vanished`), where it has no pixel;
-    NaN if there are none."""
+    NaN without such photographs."""
     truth_pixels: int
     predicted_pixels: int
     photographs: int
-    """Photographs whose truth holds it."""
+    """Photographs whose ground truth holds it."""
     minor_pairs: int
     """Photographs behind :attr:`minor_iou`."""
     tagged_pairs: int
@@ -79,7 +79,7 @@ class ImageScore:
 
     name: str
     miou: float
-    """Mean, over the classes of its truth, of their IoU within the photograph; NaN if its truth is void throughout."""
+    """Mean IoU within the photograph over the classes of its ground truth; NaN if that is entirely void."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,21 @@ class Scores:
     """The scores of a set of masks; a mean over nothing is NaN."""
 
     miou: float
-    """Mean IoU of VOC: from one confusion matrix of the data set, over the classes that are in the truth."""
+    """Mean IoU of VOC: from one confusion matrix of the data set, over the classes that are in the ground truth."""
     minor_iou: float
     """Mean, over the pairs (photograph, class) where the class, not the background, covers more than 0 and less than
     10 % of the photograph's labelled pixels, of the IoU of that class within that photograph."""
     pixel_accuracy: float
     """Share of the labelled pixels that carry their class."""
     mean_accuracy: float
-    """Mean, over the classes in the truth, of the share of its pixels that carry it."""
+    """Mean, over the classes in the ground truth, of the share of its pixels that carry it."""
     false_positive_rate: float
-    """Mean, over the classes in the truth, of the share of other classes' pixels that carry it, FP / (FP + TN)."""
+    """Mean, over the classes in the ground truth, of the share of other pixels that carry it, FP / (FP + TN)."""
     false_negative_rate: float
-    """Mean, over the classes in the truth, of the share of its pixels that do not carry it, FN / (FN + TP)."""
+    """Mean, over the classes in the ground truth, of the share of its pixels that do not carry it, FN / (FN + TP)."""
     boundary_f: float
-    """Mean, over the classes with an edge in the truth, of the F-score of their edge pixels, which meet within 0.75 %
-    of the photograph's diagonal (:func:`dhr.evaluate.boundary.boundary_f`)."""
+    """Mean F-score of edge pixels over the classes with an edge in the ground truth; edges meet within 0.75 % of the
+    photograph's diagonal (:func:`dhr.evaluate.boundary.boundary_f`)."""
     vanished: float
     """Share of the tagged pairs (photograph, class) with at least 0.5 % of the labelled pixels in truth, whose class
     has no pixel in the predicted mask."""
@@ -119,7 +119,7 @@ class Scores:
     tagged_pairs: int
     """Pairs behind :attr:`vanished`."""
     minor_photographs: int
-    """Photographs that the pairs behind :attr:`minor_iou` are of: what its interval goes by."""
+    """Photographs that the pairs behind :attr:`minor_iou` are of: which determine its interval."""
     tagged_photographs: int
     """The same for :attr:`vanished`."""
     per_class: tuple[ClassScore, ...]
@@ -127,21 +127,21 @@ class Scores:
     per_image: tuple[ImageScore, ...]
     """Every scored photograph, in the order of the data set."""
     missing: tuple[str, ...] = ()
-    """Photographs with a truth and no mask. They are in none of the scores."""
+    """Photographs with ground truth but without a mask; they are not scored."""
     extra: tuple[str, ...] = ()
-    """Masks that belong to no photograph of the data set. They are in none of the scores."""
+    """Masks without a photograph in the data set; they are not scored."""
     without_truth: int = 0
-    """Photographs without a truth. They are in none of the scores."""
+    """Photographs without ground truth; they are not scored."""
     wrong_size: tuple[str, ...] = ()
-    """Photographs whose mask has another size than the truth. They are in none of the scores."""
+    """Photographs whose mask has another size than the ground truth; they are not scored."""
     elsewhere: int = 0
-    """Photographs with a mask that are in none of the scores, because another set that is compared lacks theirs."""
+    """Photographs with a mask that are not scored, because another compared set lacks their mask."""
     confused: tuple[Confused, ...] = ()
     """Classes that were taken for another one, most pixels first."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     """Of each of :data:`WHOLE`; empty without a bootstrap."""
     checks: tuple[Check, ...] = ()
-    """What tags, ground truth and masks say against each other: to be known before a score is believed."""
+    """Contradictions between tags, ground truth and masks, which may make a score wrong."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: scores in percent, rounded to 4 decimals, NaN as ``None``."""
@@ -168,7 +168,7 @@ class Scores:
 
 
 def percent(fraction: float) -> float | None:
-    """In percent, to four decimals; NaN, which JSON lacks, as None."""
+    """Convert to percent, with four decimals; NaN, which JSON lacks, becomes None."""
     return None if math.isnan(fraction) else round(100.0 * fraction, 4)
 
 
@@ -182,7 +182,7 @@ def share(part: float | int, whole: float | int) -> float:
 
 
 def _intervals(intervals: Mapping[str, Interval]) -> dict[str, Any]:
-    """Nothing without a bootstrap; None for a score that has no interval."""
+    """Return intervals in percent, None for a score without one; empty without a bootstrap."""
     if not intervals:
         return {}
     ends = {name: [percent(one.low), percent(one.high)] for name, one in intervals.items()}

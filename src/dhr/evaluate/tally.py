@@ -56,7 +56,7 @@ class Tally:
         return None if self._bootstrap is None else self._bootstrap.measures()
 
     def scores(self, resampled: Measures | None = None, **left_out: Any) -> Scores:
-        """The scores of what was added; ``left_out`` (``missing``, ``extra``...) is handed through.
+        """Compute the scores of the added photographs; ``left_out`` (``missing``, ``extra``...) is passed on.
 
         ``resampled`` saves making :meth:`resampled` again.
         """

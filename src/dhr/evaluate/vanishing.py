@@ -1,4 +1,4 @@
-"""Counts which classes vanish from masks, and beside which others."""
+"""Counts which classes vanish from masks, and beside which other classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ _SMALLEST = 200  # a class counts from 1 / 200 of the labelled pixels on, 0.5 %,
 
 @dataclass(frozen=True)
 class Rate:
-    """Appearances of a class in a photograph, and what became of them in the mask."""
+    """Photographs with a class, and how many masks lost it."""
 
     appearances: int
     vanished: int
@@ -27,7 +27,7 @@ class Rate:
     """Under :data:`LOW_RECALL` of its pixels carry it; those that vanished among them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Counts, and shares in percent, ``None`` where there was no appearance."""
+        """Counts, and shares in percent, ``None`` without an appearance."""
         return {
             "appearances": self.appearances,
             "vanished": self.vanished,
@@ -52,7 +52,7 @@ class Vanishing:
         self._among = np.zeros((3, count), np.int64)  # touches another
 
     def add(self, truth: UInt8[np.ndarray, "h w"], pred: UInt8[np.ndarray, "h w"], regions: Regions) -> None:
-        """Count one photograph; ``regions`` are those of its truth."""
+        """Count one photograph; ``regions`` are those of its ground truth."""
         count = len(self._classes.names)
         pixels = np.bincount(truth.reshape(-1), minlength=256)
         hits = np.bincount(truth[truth == pred], minlength=256)[:count]
@@ -79,7 +79,7 @@ class Vanishing:
 
     @property
     def apart(self) -> Rate:
-        """Classes that share their photograph with others, and touch none of them."""
+        """Classes that share their photograph with others, but do not touch them."""
         return _rate(self._apart.sum(1))
 
     @property

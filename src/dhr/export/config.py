@@ -10,7 +10,7 @@ Images = Literal["none", "link", "copy"]
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What a format leaves open.
+    """Settings of the formats.
 
     Raises:
         ConfigError: settings that cannot work.

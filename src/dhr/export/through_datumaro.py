@@ -40,7 +40,7 @@ def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | N
     Masks are held in memory, compressed, until all are read: datumaro asks for them several times.
 
     Raises:
-        ConfigError: the format is none of :data:`DATUMARO_FORMATS`, or cannot hold these classes or names; or
+        ConfigError: the format is not in :data:`DATUMARO_FORMATS`, or cannot hold these classes or names; or
             photographs are to be linked.
     """
     if config.images == "link":

@@ -71,7 +71,7 @@ class _Crf:
 class _RandomWalk:
     def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
         if guide.features is None and guide.edges is None:
-            raise ConfigError("boundary random_walk compares features of the images; give features or class boundaries")
+            raise ConfigError("boundary random_walk compares features of the images; give some, or class boundaries")
         self.config, self.guide = config.random_walk, guide
         self.made: tuple[Tensor, Tensor] | None = None
 

@@ -1,4 +1,4 @@
-"""What there is to know of each model before one uses it: ``dhr models`` and docs/models.md are made of it."""
+"""Facts on each model, for ``dhr models`` and docs/models.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One model, with the weights that were published for it."""
+    """One model with its published weights."""
 
     name: str
-    """What it is called in the list of models."""
+    """Its name in the list of models."""
     role: str
-    """`uss` or `wss`: which of the two inputs of the method it gives."""
+    """`uss` or `wss`: the input of the method that it computes."""
     settings: Mapping[str, str]
-    """Settings of a run that choose it, without ``uss.`` or ``wss.``."""
+    """Settings of a run that select it, without ``uss.`` or ``wss.``."""
     source: str
     """Authors, year and paper."""
     licence: str
-    """Of the published weights."""
+    """Licence of the published weights."""
     hub: str | None
-    """Repository of the Hugging Face hub whose weights `hub` stands for; None if there is none."""
+    """Repository on the Hugging Face hub for weights `hub`; None without one."""
     dim: int
-    """Channels of its features; 0 if it has none of its own, or its checkpoint decides."""
+    """Channels of its features; 0 if it has no features, or if its checkpoint sets them."""
     stride: int
-    """Pixels of the image that a cell of its maps has, at the default settings; 0 if they come from files."""
+    """Pixels per cell of its maps at the default settings; 0 for maps from files."""
     scaling: tuple[tuple[float, float, float], tuple[float, float, float]] | None
-    """RGB mean and standard deviation that the weights expect; None if it has no weights."""
+    """RGB mean and standard deviation that the weights expect; None without weights."""
     file: bool = False
-    """Whether its weights can only be a file that the user names."""
+    """Whether the user must name a file of weights."""
     note: str = ""
-    """What else one should know."""
+    """Other remarks."""
 
 
 def _vit(name: str, model: str, source: str, dim: int, patch: int, licence: str = "Apache-2.0") -> ModelCard:
@@ -117,11 +117,11 @@ CARDS: tuple[ModelCard, ...] = (
         0, 0, None, note="--wss.maps DIR: .npz, .npy and PNG; the WSS features are the USS features",
     ),
 )  # fmt: skip
-"""Models that are known to work, and whose facts a test compares with what timm says. Others of timm work as well."""
+"""Models that are known to work; a test compares these facts with timm's. Other models of timm work too."""
 
 
 def presence(card: ModelCard) -> str:
-    """Where the weights of ``card`` are, without asking any network.
+    """Return where the weights of ``card`` are, without using the network.
 
     `none needed`, `a file that you name`, `here` (in the hub's cache on this machine) or `downloaded at first use`.
     """

@@ -72,7 +72,7 @@ def clip_remote(config: "WssConfig") -> Remote | None:
 
 
 def mask2former_remote(config: "Mask2FormerConfig") -> Remote | None:
-    """What a Mask2Former takes from a hub; None if it needs nothing from there."""
+    """Find the weights that a Mask2Former takes from a hub; None if it takes no weights from there."""
     if config.model.startswith(_TIMM):
         name = config.model.removeprefix(_TIMM)
         return timm_remote(name, "mask2former.weights") if config.weights == HUB else None

@@ -1,6 +1,6 @@
 """Map sources: whatever says where in a photograph its tagged classes are.
 
-A source is one file with a class that keeps :class:`~dhr.sources.protocol.MapSource`, and one line in :data:`SOURCES`.
+A source is one file with a class that derives from :class:`MapSource`, and one line in :data:`SOURCES`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from dhr.models.remote import Remote
 from dhr.sources.protocol import (
     Checked,
     Fitting,
-    FrozenSource,
     Given,
     MapSource,
     Seen,
@@ -24,7 +23,7 @@ from dhr.sources.protocol import (
 )
 
 __all__ = [
-    "SOURCES", "Checked", "Fitting", "FrozenSource", "Given", "MapSource", "Seen", "SourceClass", "SourceSettings",
+    "SOURCES", "Checked", "Fitting", "Given", "MapSource", "Seen", "SourceClass", "SourceSettings",
     "build_source", "source_remote", "source_type",
 ]  # fmt: skip
 

@@ -42,12 +42,12 @@ class ClassifierSource(NetworkSource):
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`~dhr.sources.protocol.SourceClass.remote`: the backbone, unless the classifier is trained."""
+        """See :meth:`~dhr.sources.protocol.MapSource.remote`: the backbone, unless the classifier is trained."""
         return None if has_classifier(settings, folder) else wss_remote(settings.wss)
 
     @classmethod
     def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
-        """See :meth:`~dhr.sources.protocol.SourceClass.trainings`."""
+        """See :meth:`~dhr.sources.protocol.MapSource.trainings`."""
         return ("classifier",) if settings.classifier.file is None else ()
 
     def begin_student(self) -> TagClassifier:

@@ -17,5 +17,5 @@ class ClipSource(NetworkSource):
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`~dhr.sources.protocol.SourceClass.remote`."""
+        """See :meth:`~dhr.sources.protocol.MapSource.remote`."""
         return clip_remote(settings.wss)

@@ -18,11 +18,11 @@ from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
 from dhr.sources.map_files import StoredMaps, check_maps
 from dhr.sources.network import placed
-from dhr.sources.protocol import Checked, FrozenSource, Given, Seen, SourceSettings, joined
+from dhr.sources.protocol import Checked, Given, MapSource, Seen, SourceSettings, joined
 from dhr.sources.weights_file import load_classifier
 
 
-class FilesSource(FrozenSource):
+class FilesSource(MapSource):
     """Maps in the folder `wss.maps`, and the network whose features go with them, unless `wss.backbone` is `none`."""
 
     reads_files = True
@@ -47,7 +47,7 @@ class FilesSource(FrozenSource):
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`~dhr.sources.protocol.SourceClass.remote`: the backbone of the features."""
+        """See :meth:`~dhr.sources.protocol.MapSource.remote`: the backbone of the features."""
         return None if settings.classifier.file is not None else wss_remote(settings.wss)
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:

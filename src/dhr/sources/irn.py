@@ -29,7 +29,7 @@ class IrnSource(ClassifierSource):
 
     @classmethod
     def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
-        """See :meth:`~dhr.sources.protocol.SourceClass.trainings`."""
+        """See :meth:`~dhr.sources.protocol.MapSource.trainings`."""
         return (*super().trainings(settings), "affinity")
 
 

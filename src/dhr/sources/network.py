@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from dhr.data.samples import Sample
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
-from dhr.sources.protocol import FrozenSource, Seen, joined
+from dhr.sources.protocol import MapSource, Seen, joined
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class NetworkSource(FrozenSource):
+class NetworkSource(MapSource):
     """Averages the maps of a network over `wss.scales` and the mirrored photograph."""
 
     network: WssModel

@@ -1,5 +1,6 @@
 """What every map source is: the protocol that the job relies on, and the records that pass through it."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,27 +28,22 @@ class SourceSettings(Protocol):
     @property
     def wss(self) -> WssConfig:
         """Which source, and how it sees."""
-        ...
 
     @property
     def image(self) -> ImageConfig:
         """Size of the working image and of the grid."""
-        ...
 
     @property
     def classifier(self) -> ClassifierConfig:
         """How the classifier is trained, or which file holds it."""
-        ...
 
     @property
     def affinity(self) -> AffinityConfig:
         """How the heads of `irn` are trained."""
-        ...
 
     @property
     def seed(self) -> int:
         """Seed of all randomness."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -99,17 +95,14 @@ class Fitting(Protocol):
     @property
     def name(self) -> str:
         """The stage's name; its checkpoint is `work/NAME.checkpoint`."""
-        ...
 
     @property
     def file(self) -> str:
         """Name of the file in the output folder that holds the result."""
-        ...
 
     @property
     def for_student(self) -> bool:
         """Whether :meth:`MapSource.begin_student` needs the result."""
-        ...
 
     def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
         """Train on ``samples``; where ``checkpoint`` exists, go on from it and end with the same weights.
@@ -119,11 +112,9 @@ class Fitting(Protocol):
             OutputError: ``checkpoint`` is damaged, or cannot be written.
             ItemError: a photograph cannot be read.
         """
-        ...
 
     def save(self, path: Path) -> None:
         """Write the result."""
-        ...
 
     def load(self, path: Path) -> None:
         """Read a result that :meth:`save` wrote.
@@ -131,19 +122,35 @@ class Fitting(Protocol):
         Raises:
             WeightsError: the file is damaged, or belongs to other settings or classes.
         """
-        ...
 
 
 @runtime_checkable
 class MapSource(Protocol):
-    """Says where in a photograph its tagged classes are."""
+    """Says where in a photograph its tagged classes are.
 
-    fittings: tuple[Fitting, ...]
-    """Trainings that must be finished before it can see, in their order; empty for frozen sources."""
-    reads_files: bool
+    A source derives from this class. Most define :meth:`see` only; the rest is for those that need trainings or files.
+    """
+
+    given: Given
+    fittings: tuple[Fitting, ...] = ()
+    """Trainings that must be finished before it can see, in their order."""
+    reads_files: bool = False
     """Whether its maps are files that :meth:`check` looks at; other settings may be needed after that."""
-    takes_classifier: bool
+    takes_classifier: bool = False
     """Whether it uses the file `classifier.file`."""
+
+    def __init__(self, given: Given) -> None:
+        self.given = given
+
+    @classmethod
+    def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
+        """Name what it takes from a hub; None if it needs nothing from there."""
+        return None
+
+    @classmethod
+    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
+        """Name its fittings, in their order, before it is built."""
+        return ()
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
         """Look once at all of its files, before any mask is made.
@@ -157,8 +164,9 @@ class MapSource(Protocol):
             ConfigError: the files do not fit the settings.
             DataError: no photograph can be used.
         """
-        ...
+        return Checked(tuple(samples))
 
+    @abstractmethod
     def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
         """Maps of the tags of a photograph.
 
@@ -170,7 +178,6 @@ class MapSource(Protocol):
         Raises:
             ItemError: it has no maps, or they cannot be used.
         """
-        ...
 
     def begin_student(self) -> TagClassifier:
         """Make a copy of the trained classifier, from which a student starts.
@@ -178,7 +185,7 @@ class MapSource(Protocol):
         Raises:
             ConfigError: there is no such classifier.
         """
-        ...
+        raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
 
 
 @runtime_checkable
@@ -192,48 +199,12 @@ class SourceClass(Protocol):
             ConfigError: settings that cannot work.
             WeightsError: its weights cannot be had.
         """
-        ...
 
     def remote(self, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """Name what it takes from a hub; None if it needs nothing from there."""
-        ...
+        """See :meth:`MapSource.remote`."""
 
     def trainings(self, settings: SourceSettings) -> tuple[str, ...]:
-        """Names of its fittings, in their order."""
-        ...
-
-
-class FrozenSource:
-    """What sources share that need neither training nor files; most define :meth:`MapSource.see` only."""
-
-    fittings: tuple[Fitting, ...] = ()
-    reads_files: bool = False
-    takes_classifier: bool = False
-
-    def __init__(self, given: Given) -> None:
-        self.given = given
-
-    @classmethod
-    def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """See :meth:`SourceClass.remote`: nothing."""
-        return None
-
-    @classmethod
-    def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
-        """See :meth:`SourceClass.trainings`: none are needed."""
-        return ()
-
-    def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
-        """See :meth:`MapSource.check`: all photographs can be used."""
-        return Checked(tuple(samples))
-
-    def begin_student(self) -> TagClassifier:
-        """See :meth:`MapSource.begin_student`.
-
-        Raises:
-            ConfigError: always.
-        """
-        raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
+        """See :meth:`MapSource.trainings`."""
 
 
 def finished(folder: Path | None, file: str) -> Path | None:

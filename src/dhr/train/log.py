@@ -1,4 +1,4 @@
-"""What a training tells while it goes on: a table, and events for TensorBoard."""
+"""The log of a training: a table, and events for TensorBoard."""
 
 import csv
 import io
@@ -19,13 +19,13 @@ _MAX_BYTES = 100_000_000
 
 
 class Log:
-    """``log.csv`` and TensorBoard's events; what comes after the checkpoint that is gone on from is forgotten."""
+    """``log.csv`` and TensorBoard's events; entries after the checkpoint that training continues from are dropped."""
 
     def __init__(self, folder: Path, step: int, names: Sequence[str]) -> None:
-        """Go on after ``step`` steps; ``names`` of the losses.
+        """Continue after ``step`` steps; ``names`` are those of the losses.
 
         Raises:
-            OutputError: the disk refuses; so do all methods.
+            OutputError: the disk refuses; the same holds for all methods.
         """
         self.names = names
         self.path = folder / "log.csv"
@@ -34,10 +34,10 @@ class Log:
         self._begun = time.perf_counter() - before
 
     def add(self, step: int, losses: Sequence[float], rate: float, empty: int) -> None:
-        """One line.
+        """Add a line.
 
         Args:
-            empty: crops that taught nothing since the line before.
+            empty: crops without a segmentation loss since the previous line.
         """
         seconds = time.perf_counter() - self._begun
         self.rows.append([step, *(f"{one:.6f}" for one in losses), f"{rate:.3g}", empty, f"{seconds:.1f}"])
@@ -52,13 +52,13 @@ class Log:
         self._events.flush()
 
     def close(self) -> None:
-        """End TensorBoard's file."""
+        """Write the log and close TensorBoard's file."""
         self.write()
         self._events.close()
 
 
 def _earlier(path: Path, step: int, columns: int) -> tuple[list[list[Any]], float]:
-    """Lines of a log up to ``step``, and the seconds until then."""
+    """Read the lines of a log up to ``step``, and the seconds until then."""
     try:
         text = io.StringIO(read_regular(path, _MAX_BYTES).decode(), newline="")
         rows: list[list[Any]] = [row for row in list(csv.reader(text))[1:] if int(row[0]) <= step]
@@ -70,13 +70,13 @@ def _earlier(path: Path, step: int, columns: int) -> tuple[list[list[Any]], floa
 
 
 class Events:
-    """A file of TensorBoard's.
+    """A file of TensorBoard's events.
 
-    PyTorch's SummaryWriter writes in a thread, whose traceback is all that is seen of a full disk at first.
+    PyTorch's SummaryWriter writes in a thread, which reports a full disk only by a traceback.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Begin a file; of others in ``folder``, TensorBoard forgets what comes after ``step``."""
+        """Begin a file; TensorBoard then ignores entries of other files in ``folder`` after ``step``."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -88,11 +88,11 @@ class Events:
         self._records = RecordWriter(self._file)
         self._write(Event(wall_time=time.time(), step=step, file_version="brain.Event:2"))
         begun = SessionLog(status=SessionLog.SessionStatus.START)
-        self._write(Event(wall_time=time.time(), step=step + 1, session_log=begun))  # the first that is forgotten
+        self._write(Event(wall_time=time.time(), step=step + 1, session_log=begun))  # the first step to ignore
         self.flush()
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers by name."""
+        """Add numbers by name."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -100,12 +100,12 @@ class Events:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values_now)))
 
     def flush(self) -> None:
-        """Let readers see it."""
+        """Make the entries visible to readers."""
         with self._writing():
             self._file.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         with self._writing():
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""A student in one file: weights, and all that it takes to build the network and to name its classes."""
+"""A student in one file: the weights, the settings of the network, and its classes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,13 +29,13 @@ _TRIAL = 64  # pixels of an image that every student can take
 
 @dataclass(frozen=True)
 class StudentFile:
-    """What a file of a student holds."""
+    """The content of a student's file."""
 
     student: Any
     """A :class:`~dhr.models.student.StudentModel`."""
     classes: ClassTable
     long_side: int
-    """The size of photographs that it was trained on, see :class:`~dhr.data.transforms.ImageConfig`."""
+    """Size of the photographs in training, see :class:`~dhr.data.transforms.ImageConfig`."""
 
 
 def write_student(path: Path, student: Any, classes: ClassTable, long_side: int) -> None:
@@ -54,12 +54,12 @@ def write_student(path: Path, student: Any, classes: ClassTable, long_side: int)
 
 
 def read_student(path: Path) -> StudentFile:
-    """Build the student that ``path`` holds, in evaluation mode. Nothing in the file is executed.
+    """Build the student of ``path``, in evaluation mode. Nothing in the file is executed.
 
-    Neither the network nor any other file is used, whatever the file says.
+    The internet and other files are never used.
 
     Raises:
-        WeightsError: it cannot be read, is no student, or its weights are no numbers or do not fit its settings.
+        WeightsError: the file is damaged or not a student, or its weights are not finite or do not fit its settings.
     """
     try:
         state, metadata = read_tensors(path, MAX_BYTES)
@@ -76,27 +76,27 @@ def read_student(path: Path) -> StudentFile:
 
 
 def _rebuilt(header: StudentHeader, state: Mapping[str, Tensor]) -> Any:
-    """The network with its weights.
+    """Build the network and load its weights.
 
     Raises:
-        ValueError: the settings and the weights do not make a network.
+        ValueError: settings and weights do not fit.
         ConfigError: a package is missing.
     """
     build = REBUILD[header.kind]
     try:
         with torch.random.fork_rng(devices=[]):
-            with torch.device("meta"):  # takes no memory: a network is only made if the file holds all of it
+            with torch.device("meta"):  # takes no memory, until the file is known to hold all weights
                 wanted = build(header).state_dict()
             check_shapes(state, {name: tuple(value.shape) for name, value in wanted.items()})
             check_finite(state)
             student = build(header)
         student.load_state_dict(state)
         student.eval()
-        with torch.no_grad():  # settings can make a network that fails only when it is used
+        with torch.no_grad():  # some settings make a network that fails only when it runs
             seen = student.segment(torch.zeros(1, 3, _TRIAL, _TRIAL))
     except ConfigError:
         raise
-    except Exception as error:  # what a network makes of settings that are not for it
+    except Exception as error:  # a network raises any exception for wrong settings
         raise ValueError(one_line(error, 200)) from error
     if tuple(seen.shape) != (1, len(header.classes.names), _TRIAL, _TRIAL):
         raise ValueError(f"its network gives {tuple(seen.shape)[1:]} for an image of {_TRIAL} pixels")
@@ -117,4 +117,4 @@ def _mask2former(header: StudentHeader) -> Any:
 
 
 REBUILD: Mapping[str, Callable[[StudentHeader], Any]] = {"joint": _joint, "mask2former": _mask2former}
-"""By kind: a student with random weights, of what its file tells."""
+"""By kind: builds a student with random weights from a header."""

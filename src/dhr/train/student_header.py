@@ -1,4 +1,4 @@
-"""What a student's file says of itself, checked: a file is enough to build a student, and leads to nothing else."""
+"""The header of a student's file, checked: it is enough to build the student, and refers to no other file."""
 
 import re
 from collections.abc import Mapping
@@ -20,23 +20,23 @@ _LONGEST_SIDE = 100_000
 
 @dataclass(frozen=True)
 class StudentHeader:
-    """All that a student's file holds besides the weights."""
+    """The content of a student's file besides the weights."""
 
     kind: str
     classes: ClassTable
     long_side: int
     settings: Mapping[str, Mapping[str, Any]]
-    """Of the network, by group."""
+    """Settings of the network, by group."""
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
-    """How images are normalised, where the settings do not say it."""
+    """Normalisation of images, if the settings lack it."""
 
     @staticmethod
     def parse(value: Any) -> "StudentHeader":
-        """From the value of the metadata `student`.
+        """Check the value of the metadata `student`.
 
         Raises:
-            ValueError: it is of no student, or holds something that cannot be, or that leads out of the file.
+            ValueError: it does not describe a student, or refers to other files.
         """
         header = Fields(value)
         form = header.text("format") if "format" in header else None
@@ -88,17 +88,17 @@ def _triple(header: Fields, name: str, low: float | int) -> tuple[float, ...] | 
 
 
 def _settings(found: dict[str, Any], group: str) -> dict[str, Any]:
-    """Settings of a network, which cannot ask for weights, files or a hub: the weights are in the file itself."""
+    """Check settings of a network; they cannot refer to weights, files or a hub."""
     if group == "wss":
         kept = {key: value for key, value in found.items() if key not in ("weights", "maps", "kind")}
         found = {**kept, "weights": NONE}
-        for name in ("prompt", "words", "backgrounds"):  # texts for people, of kinds that students are not of
+        for name in ("prompt", "words", "backgrounds"):  # settings of other kinds of models
             found.pop(name, None)
     return {key: plain_setting(value, f"{group}.{key}") for key, value in found.items()}
 
 
 def plain_setting(value: Any, name: str, depth: int = 1) -> Any:
-    """A setting of plain values; lists become tuples, as settings of ours have them (transformers has lists).
+    """Check a setting of plain values; lists become tuples, as settings of ours have them (transformers has lists).
 
     Raises:
         ValueError: it is too large, or names a file or a hub.

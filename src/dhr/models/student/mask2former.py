@@ -20,7 +20,7 @@ class Queries(NamedTuple):
     """What the network makes of a batch of images, first by the queries as they begin, last by its last layer."""
 
     classes: Float[Tensor, "l b q c1"]
-    """Logits of the classes, and last of none."""
+    """Logits of the classes, and last of "no object"."""
     masks: Float[Tensor, "l b q u v"]
     """Logits of each query's mask, at a quarter of the size."""
 

@@ -80,7 +80,7 @@ def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) ->
 
 
 def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:
-    """What a head must sit on to be of use."""
+    """Describe the network that a head is trained on."""
     return {"model": config.model, "block": config.block, "parameters": digest(backbone)}
 
 
