@@ -224,7 +224,7 @@ def test_without_masks_and_recursion_there_is_nothing_to_learn(
         ("--student.maps", "cam"),
         ("--student-training.accumulate", "2", "--student-training.save-memory"),
         ("--student-training.batch", "8"),
-        ("--no-student-training.recursion"),
+        ("--no-student-training.recursion",),
         ("--student.decoder", "deeplabv2", "--student.norm", "batch"),
     ],
 )

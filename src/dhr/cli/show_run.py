@@ -1,5 +1,7 @@
 """Prints what runs, trainings and predictions ended with."""
 
+from typing import TYPE_CHECKING
+
 from rich.markup import escape
 
 from dhr.api.results import PredictResult, RunResult, TrainResult
@@ -7,11 +9,33 @@ from dhr.cli.terminal import Terminal, table
 from dhr.data.classes import enumeration
 from dhr.words import counted
 
+if TYPE_CHECKING:
+    from dhr.job.plan import Plan
+
+
+def plan(terminal: Terminal, result: RunResult | TrainResult, planned: "Plan") -> None:
+    """Print what would be done."""
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out)
+    if planned.changes:
+        terminal.say(planned.changes)
+    for names, what in ((planned.gone, "gone; its files would be put aside"), (planned.corrected, "corrected by hand")):
+        if names:
+            terminal.say(f"{counted(len(names), 'photograph')} {what}: {enumeration(names)}")
+    rows = table(["stage"], ["photographs"])
+    rows.add_column("why", overflow="fold")
+    for stage in planned.stages:
+        rows.add_row(stage.name, str(stage.photographs), escape(stage.why))
+    if planned.stages:
+        terminal.print(rows)
+    terminal.say("Nothing was done (--dry-run)." if planned.stages else "Everything is made; nothing would be done.")
+
 
 def run(terminal: Terminal, result: RunResult) -> None:
-    """Print the stages, notes, what was left out, and where the report is; of a dry run its plan."""
+    """Print the stages, notes, what was left out, and where the report is."""
     if result.plan is not None:
-        return _plan(terminal, result)
+        plan(terminal, result, result.plan)
+        return
     rows = table(
         ["stage"], ["seconds", "peak memory, MB"], escape(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
     )
@@ -28,23 +52,11 @@ def run(terminal: Terminal, result: RunResult) -> None:
     terminal.say(f"Report: {result.report}")
 
 
-def _plan(terminal: Terminal, result: RunResult) -> None:
-    """Print what a run would do."""
-    if result.plan.changes:
-        terminal.say(result.plan.changes)
-    for stage in result.plan.stages:
-        terminal.say(f"{stage.name}: {counted(stage.photographs, 'photograph')} ({stage.why})")
-    if not result.plan.stages:
-        terminal.say("All masks are made.")
-    for what, names in (("gone", result.plan.gone), ("with a mask that a person changed", result.plan.corrected)):
-        if names:
-            terminal.say(f"{counted(len(names), 'photograph')} {what}: {enumeration(names)}")
-    terminal.notes(result.notes)
-    terminal.left_out(result.left_out, "all of them are left out of the run")
-
-
 def train(terminal: Terminal, result: TrainResult) -> None:
     """Print where the student and its losses are."""
+    if result.plan is not None:
+        plan(terminal, result, result.plan)
+        return
     terminal.notes(result.notes)
     terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
     terminal.say(f"Losses: {result.log}")
