@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dhr
+import dhr as package
 from dhr.api.run import run
 from dhr.data import SceneDataSet
 from dhr.errors import ConfigError, OutputError
@@ -100,3 +101,16 @@ def test_the_functions_stay_where_packages_have_their_names() -> None:
     import dhr.train.config
 
     assert callable(dhr.evaluate) and callable(dhr.train) and dhr.run is run
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(result: Any, tmp_path: Path, dhr: Any, fresh: Any) -> None:
+    planned = package.run(result.data, tmp_path / "out", config=TINY, dry_run=True)
+    assert planned.plan is not None and not (tmp_path / "out").exists()
+    assert [stage.name for stage in planned.plan.stages][-1] == "masks"
+    assert package.run(result.data, result.out, config=TINY, dry_run=True).plan.stages == ()
+    again = package.run(result.data, result.out, config=TINY, dry_run=True, redo="masks").plan
+    assert [(stage.name, stage.photographs) for stage in again.stages] == [("masks", 3)]
+    trained = package.train(result.data, tmp_path / "student", config=TINY, dry_run=True)
+    assert [stage.name for stage in trained.plan.stages] == ["classifier", "student"]
+    ended = dhr(fresh.run("--dry-run"))
+    assert ended.code == 0 and "Nothing was done (--dry-run)." in ended.out and not fresh.out.exists()

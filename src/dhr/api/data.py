@@ -87,6 +87,17 @@ def opened(data: Data, progress: Progress) -> DataSet:
     return data
 
 
+def refuse_missing(data: Data) -> None:
+    """Refuse a data folder that is not there, before large libraries are imported.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    folder = folder_of(data)
+    if folder is not None and not folder.is_dir():
+        opened(data, silent)
+
+
 def folder_of(data: Data) -> Path | None:
     """The folder that ``data`` is read from, if it is one."""
     if isinstance(data, DataFolder):

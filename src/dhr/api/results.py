@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dhr.evaluate import Comparison
     from dhr.evaluate.adjacency import Adjacency
     from dhr.inspection import Inspection
+    from dhr.job.plan import Plan
 
 _SHOWN = 6  # masks of a view
 _ROWS = 12  # rows of a view
@@ -158,7 +159,7 @@ class RunResult(MaskResult):
     """Masks in which a tagged class has no pixel."""
     stages: tuple[Mapping[str, Any], ...]
     """Seconds and peak memory of each stage."""
-    plan: Any = None
+    plan: "Plan | None" = None
     """With ``dry_run``: what would be done; nothing was."""
 
     @property
@@ -190,7 +191,7 @@ class TrainResult(Result):
     photographs: int
     left_out: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
-    plan: Any = None
+    plan: "Plan | None" = None
     """With ``dry_run``: what would be done; nothing was."""
     use: str = ""
     """How the file is used."""

@@ -1,10 +1,13 @@
 """Masks for photographs and tags: ``dhr.run``."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from dhr.api.data import Data, opened, refuse_among
+from dhr.api.data import Data, opened, refuse_among, refuse_missing
 from dhr.api.results import RunResult
 from dhr.api.settings import Config, run_settings
+from dhr.job.settings import RunConfig
 from dhr.progress import Progress, silent
 
 
@@ -13,6 +16,9 @@ def run(
     out: Path | str,
     *,
     config: Config = "default",
+    redo: str | None = None,
+    keep_classifier: bool = False,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Make masks for photographs and their tags.
@@ -26,11 +32,15 @@ def run(
 
     The output folder gets masks/ (PNG, class ids), report.html (the most doubtful masks first), run.json, stages/,
     cams/ and classifier.safetensors. An interrupted run goes on with the same command, and ends with the same masks.
+    After a change of photographs or tags, the same command makes what the change concerns, and nothing else.
 
     Args:
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
         config: settings; a preset, a YAML file, or single ones.
+        redo: make this stage and all later ones again; needed if settings changed: classifier, survey, masks, student.
+        keep_classifier: use the trained networks although photographs or tags changed.
+        dry_run: say what would be done, and do nothing.
         progress: called as the work goes on.
 
     Returns:
@@ -43,17 +53,21 @@ def run(
         OutputError: ``out`` cannot be written, or holds something else.
     """
     settings, preset = run_settings(config)
+    call: dict[str, Any] = {"redo": redo, "keep_classifier": keep_classifier}
+    out, show = Path(out), progress or silent
+    refuse_missing(data)
+    if dry_run:
+        return _planned(data, out, settings, call, show)
     from dhr.api.weights import require_first
     from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
     from dhr.records.members import to_json
     from dhr.report import write_report
 
-    out, show = Path(out), progress or silent
     require_first(run_weights(settings), data, out)
     photographs = opened(data, show)
     refuse_among(out, data, photographs)
-    outcome = run_job(photographs, out, settings, progress=show, preset=preset)
+    outcome = run_job(photographs, out, settings, preset=preset, progress=show, **call)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:
@@ -70,3 +84,15 @@ def run(
         report=report,
         data=photographs,
     )
+
+
+def _planned(data: Data, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
+    """The result of a dry run: the plan, and what is there already."""
+    from dhr.job.plan import plan
+
+    photographs = opened(data, progress)
+    refuse_among(out, data, photographs)
+    made = plan(photographs, out, settings, progress=progress, **call)
+    result = RunResult(out, 0, made.skipped, tuple(photographs.notes), photographs.classes, out / "report.html",
+                       photographs, new=0, vanished=0, stages=(), plan=made)  # fmt: skip
+    return replace(result, made=len(result.masks))

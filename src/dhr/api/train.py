@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from dhr.api.data import Data, opened
+from dhr.api.data import Data, opened, refuse_missing
 from dhr.api.results import TrainResult
 from dhr.api.settings import Config, run_settings
+from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
+from dhr.job.settings import RunConfig
 from dhr.progress import Progress, silent
 
 
@@ -15,6 +17,7 @@ def train(
     *,
     masks: Path | str | None = None,
     config: Config = "default",
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train a student: a network that segments photographs without tags.
@@ -33,6 +36,7 @@ def train(
         out: the output folder: new, empty, or of the same training.
         masks: folder of masks to begin with, NAME.png; without it the student learns from its own maps.
         config: settings; a preset, a YAML file, or single ones.
+        dry_run: say what would be done, and do nothing.
         progress: called as the work goes on.
 
     Returns:
@@ -48,6 +52,9 @@ def train(
     out, show = Path(out), progress or silent
     if masks is None and settings.student.kind != "joint":
         raise ConfigError(f"student.kind {settings.student.kind} learns finished masks; name them with --masks DIR")
+    refuse_missing(data)
+    if dry_run:
+        return _planned(opened(data, show), out, settings)
     from dhr.api.weights import require_first
     from dhr.job.train import train as train_student
     from dhr.job.weights import train_weights
@@ -56,3 +63,17 @@ def train(
     photographs = opened(data, show)
     done = train_student(photographs, out, settings, masks=None if masks is None else Path(masks), progress=show)
     return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))
+
+
+def _planned(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
+    """The result of a dry run: the stages that are not made yet."""
+    from dhr.job.folder import OutputFolder
+    from dhr.job.plan import Plan, PlannedStage
+
+    folder, many = OutputFolder(out), len(photographs.samples)
+    files = {"student": folder.student}
+    if settings.student.kind == "joint" and settings.classifier.file is None:
+        files = {"classifier": out / "classifier.safetensors", **files}
+    stages = [PlannedStage(name, many, "not made yet") for name, file in files.items() if not file.is_file()]
+    plan = Plan(tuple(stages) if not folder.student.is_file() else (), None, (), (), tuple(photographs.problems))
+    return TrainResult(out, folder.student, many, plan.skipped, tuple(photographs.notes), plan)

@@ -1,5 +1,7 @@
 """Prints what runs, trainings and predictions ended with."""
 
+from typing import TYPE_CHECKING
+
 from rich.markup import escape
 
 from dhr.api.results import PredictResult, RunResult, TrainResult
@@ -7,9 +9,33 @@ from dhr.cli.terminal import Terminal, table
 from dhr.data.classes import enumeration
 from dhr.words import counted
 
+if TYPE_CHECKING:
+    from dhr.job.plan import Plan
+
+
+def plan(terminal: Terminal, result: RunResult | TrainResult, planned: "Plan") -> None:
+    """Print what would be done."""
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out)
+    if planned.changes:
+        terminal.say(planned.changes)
+    for names, what in ((planned.gone, "gone; its files would be put aside"), (planned.corrected, "corrected by hand")):
+        if names:
+            terminal.say(f"{counted(len(names), 'photograph')} {what}: {enumeration(names)}")
+    rows = table(["stage"], ["photographs"])
+    rows.add_column("why", overflow="fold")
+    for stage in planned.stages:
+        rows.add_row(stage.name, str(stage.photographs), escape(stage.why))
+    if planned.stages:
+        terminal.print(rows)
+    terminal.say("Nothing was done (--dry-run)." if planned.stages else "Everything is made; nothing would be done.")
+
 
 def run(terminal: Terminal, result: RunResult) -> None:
     """Print the stages, notes, what was left out, and where the report is."""
+    if result.plan is not None:
+        plan(terminal, result, result.plan)
+        return
     rows = table(
         ["stage"], ["seconds", "peak memory, MB"], escape(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
     )
@@ -28,6 +54,9 @@ def run(terminal: Terminal, result: RunResult) -> None:
 
 def train(terminal: Terminal, result: TrainResult) -> None:
     """Print where the student and its losses are."""
+    if result.plan is not None:
+        plan(terminal, result, result.plan)
+        return
     terminal.notes(result.notes)
     terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
     terminal.say(f"Losses: {result.log}")
