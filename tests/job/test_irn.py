@@ -142,15 +142,14 @@ def test_damaged_files_are_named(irn: Any, dhr: Any) -> None:
     heads = irn.out / "affinity.safetensors"
     content = heads.read_bytes()
     heads.write_bytes(content[:-1000])
-    one_line(dhr(irn.run(*IRN)), str(heads), "delete it")
+    one_line(dhr(irn.run(*IRN)), str(heads), "--redo affinity")
     shutil.copy(irn.out / "classifier.safetensors", heads)
-    one_line(dhr(irn.run(*IRN)), str(heads), "parameters differ", "delete it")
+    one_line(dhr(irn.run(*IRN)), str(heads), "parameters differ", "--redo affinity")
     heads.unlink()
     checkpoint = irn.out / "work" / "affinity.checkpoint"
     checkpoint.write_bytes(b"half of it")
-    one_line(dhr(irn.run(*IRN)), str(checkpoint), "delete it")
-    checkpoint.unlink()
-    assert dhr(irn.run(*IRN)).code == 0
+    one_line(dhr(irn.run(*IRN)), str(checkpoint), "--redo affinity")
+    assert dhr(irn.run(*IRN, "--redo", "affinity")).code == 0
     assert heads.read_bytes() == content
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-import dhr.train.checkpoint
 from dhr.data import write_mask
+from dhr.train import checkpoint, student_training
 
 TINY = (
     *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]"),
@@ -64,7 +64,7 @@ class FullDisk(io.BufferedWriter):
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The disk is full when the third checkpoint is written; undo it, and there is room again."""
-    write_bytes = dhr.train.checkpoint.write_bytes
+    write_bytes = checkpoint.write_bytes
 
     def write(path: Path, content: bytes) -> None:
         if path.name != f"step-{CUT_SHORT:08d}.safetensors":
@@ -73,7 +73,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             inner.setattr(os, "fdopen", lambda handle, mode: FullDisk(io.FileIO(handle, "wb")))
             return write_bytes(path, content)
 
-    monkeypatch.setattr(dhr.train.checkpoint, "write_bytes", write)
+    monkeypatch.setattr(checkpoint, "write_bytes", write)
     return monkeypatch
 
 
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(learned: Learned, stopped: Path,
 def test_a_full_disk_leaves_the_only_checkpoint(
     learned: Learned, full_disk: pytest.MonkeyPatch, dhr: Any, tmp_path: Path
 ) -> None:
-    full_disk.setattr("dhr.train.student_training._KEPT", 1)
+    full_disk.setattr(student_training, "_KEPT", 1)
     call = arguments(learned.case, tmp_path / "out")
     only_line(dhr(call))
     assert checkpoints(tmp_path / "out") == ["step-00000002.safetensors"]

@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
     content = (tmp_path / "a.pt").read_bytes()
     for bad in (b"", b"text", content[: len(content) // 2]):
         (tmp_path / "a.pt").write_bytes(bad)
-        with pytest.raises(OutputError, match=r"a\.pt is damaged .*; delete it"):
+        with pytest.raises(OutputError, match=r"a\.pt is damaged .*; train again with --redo classifier"):
             train(fresh(), tmp_path / "a.pt")
 
 

@@ -13,7 +13,7 @@ import dhr
 from dhr.data.photographs import list_photographs
 from dhr.data.samples import Problem
 from dhr.job.head_config import HeadTraining
-from dhr.job.job import Job, go
+from dhr.job.job import Job, Stage, go
 from dhr.job.settings import RunConfig, plain
 from dhr.models.uss.backbone import build_backbone
 from dhr.models.uss.head_file import describe, write_head
@@ -55,60 +55,30 @@ def train_head(
     with Job.open(out, lambda before: now, device, progress=progress) as job:
         job.refuse_other(identity)
         job.problems += listing.problems
-        look = LookAtCrops(crops)
-        go(job, [look, TrainHead(crops, look, config, below)])
+        means: list[Float[Tensor, "n d"]] = []
+
+        def look(job: Job) -> None:
+            job.save()
+            seen = crops.look(job.progress)
+            means.append(seen.means)
+            job.problems += seen.problems
+            job.refuse_other(replace(job.record.identity, data=seen.digest))
+
+        def fit(job: Job) -> None:
+            head = TRAININGS[config.kind]()(
+                crops,
+                means[0],
+                config.head,
+                getattr(config, config.kind),
+                device=job.device,
+                checkpoint=job.folder.checkpoint("head"),
+                progress=job.progress,
+            )
+            write_head(job.folder.head, config.kind, head, head.shape, below)
+
+        go(job, [Stage("features", look), Stage("head", fit, done=lambda job: job.folder.head.is_file())])
         job.record = replace(job.record, photographs=len(crops.photographs))
         return TrainedHead(job.folder.head, len(crops.photographs), tuple(job.problems))
-
-
-@dataclass
-class LookAtCrops:
-    """Computes the features of all photographs once."""
-
-    crops: FrozenCrops
-    name: str = "features"
-    means: Float[Tensor, "n d"] | None = None
-
-    def done(self, job: Job) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return False
-
-    def run(self, job: Job) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
-        job.save()
-        seen = self.crops.look(job.progress)
-        self.means = seen.means
-        job.problems += seen.problems
-        job.refuse_other(replace(job.record.identity, data=seen.digest))
-
-
-@dataclass(frozen=True)
-class TrainHead:
-    """Trains the head, and writes it."""
-
-    crops: FrozenCrops
-    look: LookAtCrops
-    config: HeadTraining
-    below: dict[str, Any]
-    name: str = "head"
-
-    def done(self, job: Job) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return job.folder.head.is_file()
-
-    def run(self, job: Job) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
-        config = self.config
-        head = TRAININGS[config.kind]()(
-            self.crops,
-            self.look.means,
-            config.head,
-            getattr(config, config.kind),
-            device=job.device,
-            checkpoint=job.folder.checkpoint("head"),
-            progress=job.progress,
-        )
-        write_head(job.folder.head, config.kind, head, head.shape, self.below)
 
 
 def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any]) -> dict[str, Any]:

@@ -32,16 +32,19 @@ class Corrected:
 
     def notes(self, place: Path) -> list[str]:
         """A sentence about each kind; ``place`` holds the copies."""
-        ends = (
-            (self.kept, f"and stay as they are, with copies in {place}"),
-            (self.outdated, f"before photograph, tags or classes changed: made again, with the corrections in {place}"),
-        )
-        return [
-            f"{'1 mask was' if len(names) == 1 else f'{len(names)} masks were'} changed by a person {end}: "
-            f"{told_of(names)}."
-            for names, end in ends
-            if names
-        ]
+        found = []
+        if self.kept:
+            were, stay = ("1 mask was", "stays as it is")
+            if len(self.kept) > 1:
+                were, stay = f"{len(self.kept)} masks were", "stay as they are"
+            found.append(f"{were} changed by a person and {stay}; copy in {place}: {told_of(self.kept)}.")
+        if self.outdated:
+            were = "1 mask was" if len(self.outdated) == 1 else f"{len(self.outdated)} masks were"
+            found.append(
+                f"{were} changed by a person before photograph, tags or classes changed: made again, with the "
+                f"correction in {place}: {told_of(self.outdated)}."
+            )
+        return found
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 
@@ -135,28 +135,22 @@ class Job:
         self.record = replace(self.record, stages=tuple(rows))
 
 
-AJob = TypeVar("AJob", bound=Job, contravariant=True)
+AJob = TypeVar("AJob", bound=Job)
 
 
-@runtime_checkable
-class Stage(Protocol[AJob]):
-    """A part of a job that can be finished before the next begins."""
+@dataclass(frozen=True)
+class Stage(Generic[AJob]):
+    """A part of a job that is finished before the next begins."""
 
-    @property
-    def name(self) -> str:
-        """Its name in the record and in the progress."""
-        ...
-
-    def done(self, job: AJob) -> bool:
-        """Whether there is nothing to do."""
-        ...
-
-    def run(self, job: AJob) -> None:
-        """Do it; interrupted, the next call goes on."""
-        ...
+    name: str
+    """Its name in the record and in the progress."""
+    run: Callable[[AJob], None]
+    """Does it; interrupted, the next call goes on."""
+    done: Callable[[AJob], bool] = lambda job: False
+    """Whether there is nothing to do."""
 
 
-def go(job: AJob, stages: "Sequence[Stage[AJob]]") -> None:
+def go(job: AJob, stages: Sequence[Stage[AJob]]) -> None:
     """Run the stages that are not done, and record each."""
     for stage in stages:
         if stage.done(job):

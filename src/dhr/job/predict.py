@@ -21,7 +21,7 @@ from dhr.errors import ItemError, WeightsError
 from dhr.files import digest_regular, write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.items import Items, Present
-from dhr.job.job import Job, go
+from dhr.job.job import Job, Stage, go
 from dhr.job.predict_config import PredictConfig
 from dhr.job.segment import Segmenter
 from dhr.job.settings import RunConfig, plain
@@ -95,7 +95,7 @@ def predict(
         job.notes += notes
         masks = SegmentPhotographs(listing.listed, Items(job.folder, classes), segment, known)
         job.save()
-        go(job, [masks])
+        go(job, [Stage("predict", masks)])
         strange = _strange(job.folder, masks.made)
         job.notes += masks.items.corrected.notes(job.folder.root / "corrected")
         job.record = replace(job.record, masks=len(masks.made), strange=strange)
@@ -112,7 +112,6 @@ class SegmentPhotographs:
     items: Items
     segment: Segmenter
     tags: Tags | None
-    name: str = "predict"
     made: list[Photograph] = field(default_factory=list)
     """Photographs with a mask."""
 
@@ -121,14 +120,10 @@ class SegmentPhotographs:
         """Colours of the classes."""
         return class_palette(self.items.classes)
 
-    def done(self, job: Job) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return False
-
-    def run(self, job: Job) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
+    def __call__(self, job: Job) -> None:
+        """Make them; those that cannot be made are problems of the job."""
         for done, photograph in enumerate(self.photographs):
-            job.progress(Step(self.name, done, len(self.photographs)))
+            job.progress(Step("predict", done, len(self.photographs)))
             source = printable(str(photograph.path))
             try:
                 self._make(photograph)
@@ -137,7 +132,7 @@ class SegmentPhotographs:
                 job.problems.append(Problem(source, str(error)))
             except (MemoryError, torch.OutOfMemoryError):
                 job.problems.append(Problem(source, "not enough memory to work on it; lower --long-side"))
-        job.progress(Step(self.name, len(self.photographs), len(self.photographs)))
+        job.progress(Step("predict", len(self.photographs), len(self.photographs)))
 
     def _make(self, photograph: Photograph) -> None:
         """Make the mask of a photograph, then its record, unless they are there."""

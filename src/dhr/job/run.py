@@ -13,17 +13,12 @@ import torch
 
 import dhr
 from dhr.data.samples import DataSet, Problem
+from dhr.job import stages
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.job import Stage, go
 from dhr.job.settings import RunConfig, plain
 from dhr.job.settle import settle
-from dhr.job.stages.fit import FitSource
-from dhr.job.stages.maps import CheckFiles
-from dhr.job.stages.masks import MakeMasks, MakeSecondMasks
-from dhr.job.stages.models import BuildModels
-from dhr.job.stages.scan import ReadPhotographs
-from dhr.job.stages.survey import FitSurvey
 from dhr.progress import Progress, silent
 from dhr.records.run import Identity, RunRecord, StageRecord
 
@@ -84,11 +79,11 @@ def run(
         job.tentative = job.before is None or not job.before.identity.settings
         refuse_settings(job, call)
         if job.before is None:
-            go(job, [BuildModels()])
-        go(job, [ReadPhotographs(partial(settle, call=call))])
+            go(job, [stages.models()])
+        go(job, [stages.photographs(partial(settle, call=call))])
         if job.final.unfinished(job.usable):
             job.changes = True
-            go(job, [BuildModels(), CheckFiles()])
+            go(job, [stages.models(), stages.map_files()])
         todo = len(job.final.unfinished(job.usable))
         ready = len(job.usable.samples) - todo
         if todo:
@@ -98,12 +93,9 @@ def run(
 
 def work(job: DataJob) -> list[Stage[DataJob]]:
     """The stages of a run whose photographs are known and whose models are built."""
-    found: list[Stage[DataJob]] = [*map(FitSource, job.built.source.fittings), FitSurvey(), MakeMasks()]
-    if job.config.recursion:
-        from dhr.job.stages.student import TrainStudent
-
-        found += [TrainStudent(), MakeSecondMasks()]
-    return found
+    fitted = [stages.training(fitting) for fitting in job.built.source.fittings]
+    student = [stages.student(), stages.second_masks()] if job.config.recursion else []
+    return [*fitted, stages.survey(), stages.masks(), *student]
 
 
 def describe_run(

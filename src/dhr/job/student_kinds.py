@@ -7,11 +7,11 @@ import torch
 from lightning_fabric import Fabric
 
 from dhr.data.samples import ClassTable
+from dhr.job import stages
 from dhr.job.data_job import DataJob
 from dhr.job.job import go
 from dhr.job.models import Models, build_models
 from dhr.job.settings import RunConfig
-from dhr.job.stages.fit import FitSource
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.sources import MapSource
@@ -43,7 +43,7 @@ class JointKind:
         """See :class:`StudentKind`."""
         if fabric.is_global_zero:
             models = build_models(job.data, job.config, job.folder, fabric.device)
-            go(job, [FitSource(fitting) for fitting in models.source.fittings if fitting.for_student])
+            go(job, [stages.training(fitting) for fitting in models.source.fittings if fitting.for_student])
         fabric.barrier()
         models = build_models(job.data, job.config, job.folder, fabric.device)
         return begin_joint(models, job, fabric, masks)

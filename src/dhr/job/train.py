@@ -10,7 +10,7 @@ import dhr
 from dhr.data.samples import DataSet, Problem
 from dhr.errors import ConfigError
 from dhr.job.data_job import DataJob
-from dhr.job.job import go
+from dhr.job.job import Stage, go
 from dhr.job.settings import RunConfig
 from dhr.job.student_kinds import KINDS
 from dhr.job.students import trained_student
@@ -73,66 +73,40 @@ def train(
     ) as job:
         if leads:
             job.refuse_other(identity)
-        learn = LearnMasks(fabric, masks)
-        go(job, [CheckWeights(), ReadOnce(fabric), learn])
-        job.record = replace(job.record, photographs=learn.photographs)
-        return Trained(job.folder.student, learn.photographs, tuple(job.problems), tuple(job.notes))
+        go(job, [_weights(), _photographs(fabric), _learn(masks, fabric)])
+        return Trained(job.folder.student, job.record.photographs or 0, tuple(job.problems), tuple(job.notes))
 
 
-class CheckWeights:
+def _weights() -> Stage[DataJob]:
     """Weights that cannot be had should be known before the folder is of these settings."""
-
-    name = "models"
-
-    def done(self, job: DataJob) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return not job.leads or job.before is not None
-
-    def run(self, job: DataJob) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
-        KINDS[job.config.student.kind].check(job)
+    return Stage(
+        "models",
+        lambda job: KINDS[job.config.student.kind].check(job),
+        done=lambda job: not job.leads or job.before is not None,
+    )
 
 
-@dataclass(frozen=True)
-class ReadOnce:
+def _photographs(fabric: Fabric) -> Stage[DataJob]:
     """The first process reads all photographs; the others use its record of them."""
 
-    fabric: Fabric
-    name: str = "scan"
-
-    def done(self, job: DataJob) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return False
-
-    def run(self, job: DataJob) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
+    def run(job: DataJob) -> None:
         if job.leads:
             job.save()
             job.scan()
             job.usable.save(job.folder)
-        self.fabric.barrier()
+        fabric.barrier()
         if not job.leads:
             job.scan()
 
+    return Stage("scan", run)
 
-@dataclass
-class LearnMasks:
-    """Trains the student on the masks that fit."""
 
-    fabric: Fabric
-    folder: Path | None
-    name: str = "student"
-    photographs: int = 0
-    """Photographs that it learnt from."""
+def _learn(folder: Path | None, fabric: Fabric) -> Stage[DataJob]:
+    """The student learns the masks that fit."""
 
-    def done(self, job: DataJob) -> bool:
-        """See :class:`~dhr.job.job.Stage`."""
-        return False
-
-    def run(self, job: DataJob) -> None:
-        """See :class:`~dhr.job.job.Stage`."""
+    def run(job: DataJob) -> None:
         found = job.usable
-        masks = None if self.folder is None else Masks(self.folder, job.data.classes, found.samples)
+        masks = None if folder is None else Masks(folder, job.data.classes, found.samples)
         samples, job.problems, notes = usable_masks(job.data, found, masks)
         job.notes += notes
         about = {"photographs": found.digest, "masks": None if masks is None else masks_digest(found, masks)}
@@ -140,7 +114,9 @@ class LearnMasks:
             job.refuse_other(replace(job.record.identity, masks=about["masks"]))
             job.changes = job.changes or not job.folder.student.is_file()
             job.save()
-        begin = partial(KINDS[job.config.student.kind].begin, job, self.fabric, masks is not None)
-        learned = trained_student(job, samples, begin, masks, self.fabric, about)
+        begin = partial(KINDS[job.config.student.kind].begin, job, fabric, masks is not None)
+        learned = trained_student(job, samples, begin, masks, fabric, about)
         job.problems += learned.problems
-        self.photographs = len(samples) - len(learned.lost)
+        job.record = replace(job.record, photographs=len(samples) - len(learned.lost))
+
+    return Stage("student", run)

@@ -94,7 +94,8 @@ def load_classifier(path: Path, network: nn.Module, state: Mapping[str, Tensor],
         check_finite(tensors)
     except ValueError as error:
         raise WeightsError(
-            f"--classifier.file: {path} cannot be used: {error}; delete it, and it is trained again"
+            f"--classifier.file: {path} cannot be used: {error}; give another file, or train again "
+            "with --redo classifier"
         ) from error
     network.load_state_dict(tensors, strict=False)  # heads are missing in the file; they are trained on it
 
@@ -112,7 +113,7 @@ def load_heads(path: Path, network: nn.Module) -> None:
         check_finite(tensors)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"{path} is damaged ({reason}); delete it, and the heads are trained again") from error
+        raise WeightsError(f"{path} is damaged ({reason}); train the heads again with --redo affinity") from error
     network.load_state_dict(tensors)
 
 

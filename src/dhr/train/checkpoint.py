@@ -99,8 +99,8 @@ class Checkpoints:
         if changed:
             more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
             raise OutputError(
-                f"{path} belongs to another training: {', '.join(changed[:_NAMED])}{more} differ; choose another "
-                "folder, or delete this one"
+                f"{path} belongs to another training: {', '.join(changed[:_NAMED])}{more} differ; choose "
+                "another folder with --out"
             )
         return state
 

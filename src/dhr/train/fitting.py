@@ -82,7 +82,7 @@ def fit(
         whole = (schedule.before + epochs + schedule.after) * count
         progress(Step(schedule.stage, schedule.before * count + done, whole))
 
-    for epoch in range(_restore(checkpoint, network, optimiser, epochs), epochs):
+    for epoch in range(_restore(checkpoint, network, optimiser, schedule), epochs):
         torch.manual_seed(mix(seed, epoch))  # for networks with dropout
         data.epoch = epoch
         tell(epoch * count)
@@ -103,7 +103,7 @@ def fit(
         write_state(checkpoint, epoch + 1, {"model": network.state_dict(), "optimiser": optimiser.state_dict()}, {})
 
 
-def _restore(checkpoint: Path, network: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> int:
+def _restore(checkpoint: Path, network: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> int:
     """Load the state of the last epoch, if there is one; return the number of the next epoch."""
     if not checkpoint.exists():
         return 0
@@ -111,12 +111,15 @@ def _restore(checkpoint: Path, network: nn.Module, optimiser: torch.optim.Optimi
         state = read_state(checkpoint, next(network.parameters()).device)
         load_network(network, state.parts.get("model"))
         load_optimiser(optimiser, state.parts.get("optimiser"))
-        if state.step > epochs:
-            raise ValueError(f"epoch: expected at most {epochs}, got {state.step}")
+        if state.step > schedule.epochs:
+            raise ValueError(f"epoch: expected at most {schedule.epochs}, got {state.step}")
         return state.step
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{checkpoint} is damaged ({reason}); delete it, and the training starts again") from error
+        raise OutputError(
+            f"{checkpoint} is damaged ({reason}); train again with --redo {schedule.stage}, or in a new folder "
+            "with --out"
+        ) from error
 
 
 def mix(*numbers: int) -> int:

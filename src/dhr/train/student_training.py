@@ -217,7 +217,7 @@ class _Training:
         except (ValueError, KeyError) as error:
             raise OutputError(
                 f"{self.checkpoints.folder} holds the state of another network ({one_line(error, 120)}); "
-                "delete it, or choose another folder"
+                "train again with --redo student, or in a new folder with --out"
             ) from error
         return found.step
 

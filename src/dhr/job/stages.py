@@ -1,0 +1,150 @@
+"""The stages of a run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from dhr.data.samples import Problem
+from dhr.errors import ConfigError, ItemError
+from dhr.job.data_job import DataJob
+from dhr.job.job import Stage
+from dhr.job.masks import MaskMaker
+from dhr.job.models import Models, build_models
+from dhr.job.scan import Scan
+from dhr.job.survey import make_survey
+from dhr.progress import Step
+from dhr.records.members import to_json
+from dhr.sources import Fitting, Given
+
+
+def models() -> Stage[DataJob]:
+    """The map source and the USS network are built.
+
+    In a new folder this comes first: weights that cannot be had should be known before hours are spent on reading
+    photographs, and before the folder is of these settings.
+    """
+
+    def run(job: DataJob) -> None:
+        job.models = build_models(job.data, job.config, job.folder, job.device)
+        # Files of maps may need other settings, which is known once all of them were looked at.
+        job.tentative = job.tentative and job.models.source.reads_files
+
+    return Stage("models", run, done=lambda job: job.models is not None)
+
+
+def photographs(settle: Callable[[DataJob], None]) -> Stage[DataJob]:
+    """All photographs are read once; then ``settle`` says what their changes mean."""
+
+    def run(job: DataJob) -> None:
+        job.scan()
+        settle(job)
+
+    return Stage("scan", run)
+
+
+def map_files() -> Stage[DataJob]:
+    """One look at all files of maps; photographs whose files cannot be used are left out."""
+
+    def run(job: DataJob) -> None:
+        found = job.usable
+        sizes = {name: (seen.height, seen.width) for name, seen in found.seen.items()}
+        checked = job.built.source.check(found.samples, sizes, job.progress)
+        job.found = replace(found, samples=checked.samples)
+        job.problems += checked.problems
+        job.notes += checked.notes
+        job.tentative = False
+
+    return Stage("maps", run, done=lambda job: not job.built.source.reads_files)
+
+
+def training(fitting: Fitting) -> Stage[DataJob]:
+    """A part of the map source, such as the classifier, is trained."""
+
+    def done(job: DataJob) -> bool:
+        return job.is_made(fitting.name) and job.folder.fitted(fitting.file).is_file()
+
+    def run(job: DataJob) -> None:
+        path = job.folder.fitted(fitting.file)
+        if not path.is_file():  # else the call was killed before it could record the file
+            fitting.fit(job.data, job.usable.samples, job.folder.checkpoint(fitting.name), job.progress)
+            fitting.save(path)
+
+    return Stage(fitting.name, run, done)
+
+
+def survey() -> Stage[DataJob]:
+    """The discriminants of the classes are fitted, or read."""
+
+    def done(job: DataJob) -> bool:
+        needed = job.config.recursion or job.first.unfinished(job.usable)
+        return "survey" not in job.chain or not needed
+
+    def run(job: DataJob) -> None:
+        samples, progress = job.usable.samples, job.progress
+        job.survey = make_survey(job.built, job.data, samples, job.config, job.folder, progress)
+
+    return Stage("survey", run, done)
+
+
+def masks() -> Stage[DataJob]:
+    """The masks of the map source are made."""
+    return Stage("masks", lambda job: _make_masks(job, "masks", job.usable, job.built))
+
+
+def student() -> Stage[DataJob]:
+    """A student learns the first masks of a run with recursion, or is read."""
+
+    def run(job: DataJob) -> None:
+        from dhr.job.student_kinds import begin_joint
+        from dhr.job.students import trained_student
+        from dhr.job.taught_masks import Masks
+        from dhr.train.fabric import make_fabric
+
+        fabric = make_fabric(job.config.student_training, job.device)
+        if fabric.world_size > 1:
+            raise ConfigError("dhr run works in one process; with several, use dhr train")
+        begin = partial(begin_joint, job.built, job, fabric, masks=True)
+        masks = Masks(job.folder.first.masks, job.data.classes)
+        about = {"identity": to_json(job.record.identity)}
+        learned = trained_student(job, _with_first(job).samples, begin, masks, fabric, about)
+        job.student = learned.student
+        job.problems += learned.problems
+
+    return Stage("student", run)
+
+
+def second_masks() -> Stage[DataJob]:
+    """The masks of the student's maps are made; they are the result of a run with recursion."""
+
+    def run(job: DataJob) -> None:
+        from dhr.sources.student import StudentSource
+
+        source = StudentSource(Given(job.config, job.data.classes, job.device), job.student)
+        _make_masks(job, "second masks", _with_first(job), Models(source, job.built.uss))
+
+    return Stage("second masks", run)
+
+
+def _with_first(job: DataJob) -> Scan:
+    """The photographs whose first mask is finished."""
+    missing = {sample.name for sample in job.first.unfinished(job.usable)}
+    return replace(job.usable, samples=tuple(one for one in job.usable.samples if one.name not in missing))
+
+
+def _make_masks(job: DataJob, stage: str, found: Scan, models: Models) -> None:
+    """Make all masks that are not finished; those that cannot be made are problems of the job."""
+    items = job.first if stage == "masks" else job.final
+    todo, total = items.unfinished(found), len(found.samples)
+    make = MaskMaker(job.data, models, job.config, items.folder, job.survey, items.turn)
+    for done, sample in enumerate(todo, start=total - len(todo)):
+        job.progress(Step(stage, done, total))
+        try:
+            items.make_room(sample.name)
+            make(sample, found.seen[sample.name].digest)
+        except ItemError as error:
+            job.problems.append(Problem(sample.source, str(error)))
+        except (MemoryError, torch.OutOfMemoryError):
+            job.problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long-side"))
+    job.progress(Step(stage, total, total))
