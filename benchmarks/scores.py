@@ -1,11 +1,11 @@
 """Times ``dhr evaluate`` on masks of real photographs, with predictions that are wrong in the ways of real ones.
 
-    python benchmarks/scores.py --truth ../shared/data/voc2012/SegmentationClass --work /tmp/scores --json F
+    python benchmarks/scores.py --ground-truth ../shared/data/voc2012/SegmentationClass --work /tmp/scores --json F
 
-Makes a data folder of the truth masks in ``--work`` (photographs are white: only their sizes are read), and prediction
-folders: contours displaced by smooth random fields, and in some a class of the photograph lost to the background. Then
-it runs the command on one folder and on all, and writes seconds, masks a second, and peak memory, also for a half and a
-quarter of the masks, so that growth would show; and what decoding the files alone takes.
+Makes a data folder of the ground-truth masks in ``--work`` (photographs are white: only their sizes are read), and
+prediction folders: contours displaced by smooth random fields, and in some a class of the photograph lost to the
+background. Then it runs the command on one folder and on all, and writes seconds, masks per second, and peak memory,
+also for a half and a quarter of the masks, so that growth would show; and the time of decoding the files alone.
 """
 
 import argparse
@@ -129,13 +129,13 @@ def decoding(work: Path, names: list[str], workers: int) -> float:
 def main() -> None:
     """Build, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--truth", type=Path, required=True, help="folder of VOC's masks")
+    parser.add_argument("--ground-truth", type=Path, required=True, help="folder of VOC's masks")
     parser.add_argument("--work", type=Path, required=True, help="where the data folder and the predictions go")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1449, help="masks: as many as VOC's val has")
     parser.add_argument("--more", nargs="*", default=[], help="further arguments of the command")
     options = parser.parse_args()
-    masks = sorted(options.truth.glob("*.png"))[: options.count]
+    masks = sorted(options.ground_truth.glob("*.png"))[: options.count]
     build(masks, options.work)
 
     def evaluate(part: int, folders: list[str]) -> dict[str, float]:

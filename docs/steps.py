@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/method.md: what each step makes of one photograph.
+"""Draw the pictures of docs/method.md: the result of each step on one photograph.
 
 python docs/steps.py --data photos --config configs/msrc_v2.yaml --classifier FILE --out docs/method
 """
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from dhr.api.settings import run_settings
-from dhr.data import FolderDataSet, palette
+from dhr.data import ClassTable, FolderDataSet
+from dhr.data.palette import class_palette
 from dhr.job.folder import OutputFolder
 from dhr.job.masks import Maps, see
 from dhr.job.models import build_models
@@ -32,19 +33,19 @@ Row = list[tuple[str, np.ndarray]]
 class Painter:
     """Turns maps and masks of one photograph into pictures of its size."""
 
-    def __init__(self, image: Tensor, ids: list[int], names: list[str]) -> None:
-        self.names, self._ids = names, np.array(ids)
+    def __init__(self, image: Tensor, ids: list[int], classes: ClassTable) -> None:
+        self.names = [classes.names[one] for one in ids]
         self._photograph = image[0].permute(1, 2, 0).numpy()
         self._size = (image.shape[-2], image.shape[-1])
         self._heat = mpl.colormaps["inferno"]
-        self._colours = palette(256)[self._ids] / 255.0
+        self._colours = class_palette(classes)[ids] / 255.0
 
     def photograph(self, title: str) -> Row:
         """The photograph alone."""
         return [(title, self._photograph)]
 
     def heat(self, maps: Tensor, title: str) -> Row:
-        """One picture a class, black 0, bright the highest of all classes."""
+        """One picture per class: black is 0, bright is the highest value of all classes."""
         values = resize(maps, self._size)[0].numpy()
         values = np.clip(values, 0, None) / values.max()
         pictures = [0.35 * self._photograph + 0.65 * self._heat(one)[..., :3] for one in values]
@@ -160,7 +161,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     draw(
         maps,
-        Painter(maps.image, list(sample.tags), [data.classes.names[tag] for tag in sample.tags]),
+        Painter(maps.image, list(sample.tags), data.classes),
         given.out,
         config,
     )

@@ -121,3 +121,18 @@ def test_commands_of_the_pages_have_these_options(page: str, arguments: list[str
             assert token in known, f"{page}: dhr {name} has no option {token}"
             is_last = following.startswith("--") or following == "..."
             assert following == "..." or known[token] == is_last, f"{page}: dhr {name} {token} {following}"
+
+
+def test_benchmarks_of_the_pages_have_these_options() -> None:
+    lines = [
+        line
+        for page in PAGES
+        for line in re.findall(
+            r"python (benchmarks/\w+\.py)(.*)$", page.read_text(encoding="utf-8").replace("\\\n", " "), re.MULTILINE
+        )
+    ]
+    assert len(lines) > 10
+    for path, arguments in lines:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        for option in re.findall(r"(?<!\S)(--[a-z-]+)", arguments):
+            assert f'"{option}"' in source or f'"{option[2:]}"' in source, f"{path} has no option {option}"
