@@ -145,3 +145,18 @@ def test_the_demo_goes_the_whole_way(dhr: Any, tmp_path: Path) -> None:
     assert again.code == 0 and "classifier:" not in again.out
     other = dhr(["demo", "--scenes", "3", "--out", tmp_path / "demo"])
     assert other.code == 2 and other.err.count("\n") == 1 and "another run" in other.err
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_tables_fit_the_terminal_and_keep_their_headers(
+    columns: int, finished: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    ended = dhr(finished.evaluate("--resamples", "20"))
+    assert ended.code == 0, ended.err
+    tables = [line for line in ended.out.splitlines() if line[:1] in "┏┃┡│└"]
+    assert tables and max(map(len, tables)) <= columns
+    words = {word for line in tables if line.startswith("┃") for word in line.replace("┃", " ").split()}
+    assert {"class", "IoU", "minor", "lost", "mIoU", "vanished"} <= words
+    assert not any("…" in word for word in words)
+    assert {"FPR", "accuracy"} <= words or columns < 80

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dhr.api.data import Data, opened, split_of
 from dhr.api.results import AdjacencyResult
@@ -14,6 +14,9 @@ from dhr.errors import ConfigError
 from dhr.files import check_output, write_json_output
 from dhr.models.config import UssConfig
 from dhr.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from dhr.evaluate.adjacency import Adjacency
 
 
 @dataclass(frozen=True)
@@ -80,21 +83,39 @@ def adjacency(
     for file in (json, picture):
         if file is not None:
             check_output(Path(file))
+    found, notes = _measured(data, ground_truth, masks, settings, progress or silent)
+    if json is not None:
+        write_json_output(Path(json), found.to_json())
+    if picture is not None:
+        from dhr.report.adjacency_picture import draw_adjacency
+
+        draw_adjacency(found, Path(picture))
+    return AdjacencyResult(found, found.problems, notes)
+
+
+def _measured(
+    data: Data | None,
+    ground_truth: Path | str | None,
+    masks: Path | str | None,
+    settings: AdjacencyConfig,
+    progress: Progress,
+) -> tuple["Adjacency", tuple[str, ...]]:
+    """The figures, and what the reader of the data set decided."""
     from dhr.evaluate.adjacency import measure_adjacency
     from dhr.evaluate.masks import classes_of, masks_in, masks_of
 
-    show, unread = progress or silent, tuple[Problem, ...]()
+    unread = tuple[Problem, ...]()
     if settings.groups == "uss" and data is not None:
         from dhr.api.weights import require_first
         from dhr.models.remote import uss_remote
 
         require_first([uss_remote(settings.uss)], data)
-    photographs = None if data is None else opened(data, show)
+    photographs = None if data is None else opened(data, progress)
     classes = classes_of(Path(str(ground_truth))) if photographs is None else photographs.classes
     if settings.supers is not None:
         classes = with_supers(classes, settings.supers)
     if settings.groups == "uss" and photographs is not None:
-        classes, unread = _supers(photographs, settings, show)
+        classes, unread = _supers(photographs, settings, progress)
     listed = masks_of(photographs) if ground_truth is None else masks_in(Path(ground_truth), classes, photographs)  # type: ignore[arg-type]
     if ground_truth is not None and photographs is not None and data is not None and split_of(data) is not None:
         names = {sample.name for sample in photographs.samples}
@@ -105,19 +126,13 @@ def adjacency(
         contact=settings.contact,
         whole_classes=settings.region == "class",
         predictions=None if masks is None else Path(masks),
-        progress=show,
+        progress=progress,
     )
     known = {problem.source for problem in found.problems}
     first = () if photographs is None else tuple(photographs.problems)
     problems = (*first, *(one for one in unread if one.source not in known), *found.problems)
-    found = replace(found, problems=problems)
-    if json is not None:
-        write_json_output(Path(json), found.to_json())
-    if picture is not None:
-        from dhr.report.adjacency_picture import draw_adjacency
-
-        draw_adjacency(found, Path(picture))
-    return AdjacencyResult(found, problems, () if photographs is None else tuple(photographs.notes))
+    notes = () if photographs is None else tuple(photographs.notes)
+    return replace(found, problems=problems), notes
 
 
 def _check(data: Data | None, ground_truth: Path | str | None, settings: AdjacencyConfig) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dhr.api.results import TableResult
+from dhr.api.result import TableResult
 from dhr.data.image_config import ImageConfig
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from dhr.api.results import TableResult
+from dhr.api.result import TableResult
 from dhr.api.settings import nearest, settings_of
 from dhr.api.values import expected, shown
 from dhr.errors import ConfigError

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from dhr.api.results import TableResult
+from dhr.api.result import TableResult
 from dhr.api.settings import Config, run_settings
 from dhr.files import write_json
 from dhr.models.cards import CARDS, presence

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dhr.api.results import TableResult
+from dhr.api.result import TableResult
 from dhr.files import check_output
 
 

@@ -58,16 +58,22 @@ def run(
     refuse_missing(data)
     if dry_run:
         return _planned(data, out, settings, call, show)
+    return _made(data, out, (settings, preset), call, show)
+
+
+def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, Any], progress: Progress) -> RunResult:
+    """Run, and write the report."""
     from dhr.api.weights import require_first
     from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
     from dhr.records.members import to_json
     from dhr.report import write_report
 
+    settings, preset = config
     require_first(run_weights(settings), data, out)
-    photographs = opened(data, show)
+    photographs = opened(data, progress)
     refuse_among(out, data, photographs)
-    outcome = run_job(photographs, out, settings, preset=preset, progress=show, **call)
+    outcome = run_job(photographs, out, settings, preset=preset, progress=progress, **call)
     report = out / "report.html"
     # A run that was finished already keeps the report that it has, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:

@@ -173,7 +173,7 @@ def run_settings(config: Config) -> tuple[RunConfig, str]:
 
 def _trained_with(classifier: Path | None) -> dict[str, Any]:
     """The settings that a trained classifier was trained with, which others override."""
-    if classifier is None:
+    if classifier is None or not classifier.is_file():  # a finished run needs it no more; others name it
         return {}
     from dhr.sources.weights_file import stored_settings
 

@@ -132,8 +132,8 @@ def _as_typed(message: str, arguments: Sequence[str]) -> str:
         typed = argument.partition("=")[0]
         if typed.startswith("--"):
             name = re.escape(typed.removeprefix("--no-").removeprefix("--").replace("-", "_"))
-            if "_" in name or "." in name:
-                message = re.sub(rf"(?<![\w.-]){name}(?![\w.])", typed, message)
+            before = r"(?<![\w.-])" if "_" in name else "^"
+            message = re.sub(rf"{before}{name}(?![\w.])", typed, message)
     return message
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from dhr.api.results import TableResult
+from dhr.api.result import TableResult
 from dhr.cli.options import options_of
 from dhr.cli.table import COMMANDS
 

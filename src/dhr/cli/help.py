@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dhr.api.results import TableResult
+from dhr.api.result import TableResult
 from dhr.api.values import shown
 from dhr.cli.options import Option, description_of, options_of
 from dhr.cli.table import COMMANDS, Command

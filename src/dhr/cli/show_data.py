@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.markup import escape
 
-from dhr.api.results import ExportResult, FeaturesResult, InspectResult, TableResult
+from dhr.api.result import TableResult
+from dhr.api.results import ExportResult, FeaturesResult, InspectResult
 from dhr.cli.terminal import Terminal, table
 from dhr.words import counted
 

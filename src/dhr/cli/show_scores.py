@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from dhr.api.results import EvaluateResult, TableResult
+from dhr.api.result import TableResult
+from dhr.api.results import EvaluateResult
 from dhr.cli.terminal import Terminal, table
 from dhr.evaluate import Comparison, Scores
 from dhr.evaluate.bootstrap import Interval

@@ -1,0 +1,105 @@
+"""What all results have in common: rows, a short text, a view for notebooks; and masks that are read when needed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.images import read_mask
+from dhr.data.samples import Problem
+from dhr.words import counted
+
+_ROWS = 12  # rows of a view
+
+
+class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
+    """Masks of a folder by name, class ids and 255 for void; each is read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> UInt8[np.ndarray, "h w"]:
+        path = self.folder / f"{name}.png"
+        if not path.is_file():
+            raise KeyError(name)
+        return read_mask(path)
+
+    def __iter__(self) -> Iterator[str]:
+        names = (path.relative_to(self.folder).with_suffix("") for path in self.folder.rglob("*.png"))
+        return iter(sorted(name.as_posix() for name in names))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"MaskFiles({counted(len(self), 'mask')} in {self.folder})"
+
+
+class Result:
+    """What all results have in common."""
+
+    left_out: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per row of a table, ready for ``pandas.DataFrame``."""
+        raise NotImplementedError
+
+    @property
+    def summary(self) -> str:
+        """What was done, in a few words."""
+        raise NotImplementedError
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing had to be left out."""
+        return not self.left_out
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.summary})"
+
+    def _pictures(self) -> str:
+        return ""
+
+    def _repr_html_(self) -> str:
+        rows = self.rows()
+        names = list(dict.fromkeys(name for row in rows[:_ROWS] for name in row))
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(_cell(row.get(name)))}</td>" for name in names) + "</tr>"
+            for row in rows[:_ROWS]
+        )
+        more = f"<p>and {len(rows) - _ROWS} more rows</p>" if len(rows) > _ROWS else ""
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes[:5])
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}" if rows else ""
+        return f"<div><p><b>{escape(self.summary)}</b></p>{notes}{self._pictures()}{table}</div>"
+
+
+@dataclass(frozen=True, repr=False)
+class TableResult(Result):
+    """Rows that are known without work: models, settings, files that were fetched or written."""
+
+    entries: Sequence[Mapping[str, Any]]
+    text: str = ""
+    left_out: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = field(default=())
+
+    @property
+    def summary(self) -> str:
+        """What the rows are."""
+        return self.text or f"{len(self.entries)} rows"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows."""
+        return [dict(entry) for entry in self.entries]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
