@@ -70,7 +70,7 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
     from dhr.report import write_report
 
     settings, preset = config
-    require_first(run_weights(settings), data, out)
+    require_first(run_weights(settings, out), data, out)
     photographs = opened(data, progress)
     refuse_among(out, data, photographs)
     outcome = run_job(photographs, out, settings, preset=preset, progress=progress, **call)

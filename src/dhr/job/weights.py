@@ -1,9 +1,7 @@
 """Which weights a command needs from a hub, so that all are looked for together before anything is read."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
 from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote
 from dhr.sources import source_remote
@@ -26,18 +24,6 @@ def train_weights(config: RunConfig) -> list[Remote]:
         return run_weights(config)
     remote = mask2former_remote(config.mask2former)
     return [] if remote is None else [remote]
-
-
-def require_first(remotes: Sequence[Remote | None], data: Path, out: Path | None = None) -> None:
-    """Look for weights before ``data`` is read, which may take long.
-
-    That it is not there is told sooner, by its reader. An output folder ``out`` that is finished needs no weights.
-
-    Raises:
-        WeightsError: some are not here and cannot be fetched.
-    """
-    if data.is_dir() and (out is None or not OutputFolder(out).record.is_file()):
-        require(remotes)
 
 
 def fetch_all(remotes: list[Remote]) -> list[tuple[Remote, list[Path]]]:
