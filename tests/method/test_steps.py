@@ -169,7 +169,7 @@ class TestHeatmaps:
         found = centroid_heatmaps(features, masks)
         unit = maps.flatten(2) / maps.flatten(2).norm(dim=1, keepdim=True)
         mean = torch.einsum("bkn,bdn->bkd", masks, unit) / masks.sum(dim=2, keepdim=True)
-        torch.testing.assert_close(found.pooled.centroids, mean, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found.centroids, mean, rtol=0, atol=1e-12)
         expected = cosine_similarity(mean[:, :, None], unit.transpose(1, 2)[:, None], dim=3).relu()
         torch.testing.assert_close(found.scores, expected, rtol=0, atol=1e-12)
 

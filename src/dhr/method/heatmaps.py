@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dhr.ops.centroids import Pooled, centroids_and_heatmaps
+from dhr.ops.centroids import centroids_and_heatmaps
 from dhr.ops.similarity import feature_norms
 
 
@@ -25,19 +25,15 @@ class Features:
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Where each class is, as far as one kind of features tells."""
+    """Where each class is, by one kind of features."""
 
-    pooled: Pooled
+    centroids: Float[Tensor, "b k d"]
     scores: Float[Tensor, "b k n"]
 
 
-def centroid_heatmaps(
-    features: Features, masks: Float[Tensor, "b k n"], centring: float = 0.0, before: Heatmaps | None = None
-) -> Heatmaps:
-    """Centroids of ``masks`` (CAP), and the cosines of all features with them; sooner with those of masks ``before``.
+def centroid_heatmaps(features: Features, masks: Float[Tensor, "b k n"], centring: float = 0.0) -> Heatmaps:
+    """Pool ``masks`` to centroids (CAP), and compare all features with them.
 
     Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
     """
-    known = None if before is None else before.pooled
-    centroids, scores = centroids_and_heatmaps(features.values, masks, features.norms, centring, known)
-    return Heatmaps(Pooled(masks, centroids), scores)
+    return Heatmaps(*centroids_and_heatmaps(features.values, masks, features.norms, centring))

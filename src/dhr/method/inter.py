@@ -33,11 +33,7 @@ class Inter:
 
 
 def inter_class(
-    scene: Scene,
-    masks: Float[Tensor, "b k n"],
-    ratios: Float[Tensor, "b k"],
-    config: MethodConfig,
-    before: Inter | None = None,
+    scene: Scene, masks: Float[Tensor, "b k n"], ratios: Float[Tensor, "b k"], config: MethodConfig
 ) -> Inter:
     r"""Centroids, heatmaps, super-classes and scores by the USS features (Eq. 3).
 
@@ -48,8 +44,7 @@ def inter_class(
         masks: M, the share of each position that each class has.
         ratios: q, the class marginal.
         config: ``centring`` (c of :func:`~dhr.ops.centroids.centroids_and_heatmaps`), ``tau`` and ``eps``.
-        before: Step 2 of the last round; its centroids make these faster.
     """
-    heatmaps = centroid_heatmaps(scene.uss, masks, config.centring, None if before is None else before.heatmaps)
-    groups = correlated_groups(heatmaps.pooled.centroids, scene.valid, config.tau)
+    heatmaps = centroid_heatmaps(scene.uss, masks, config.centring)
+    groups = correlated_groups(heatmaps.centroids, scene.valid, config.tau)
     return Inter(heatmaps, groups, ratios, scene.valid, config.eps)

@@ -24,9 +24,7 @@ class Intra:
     """S_dhr."""
 
 
-def intra_class(
-    scene: Scene, masks: Float[Tensor, "b k n"], inter: Inter, config: MethodConfig, before: Intra | None = None
-) -> Intra:
+def intra_class(scene: Scene, masks: Float[Tensor, "b k n"], inter: Inter, config: MethodConfig) -> Intra:
     r"""Heatmaps by the WSS features, :math:`S_{ws} = ReLU(cos(F_{ws}, V_{ws}))`, joined with those of Step 2 (Eq. 4).
 
     - ``combine="product"``: :math:`S_{dhr} = f_{OT}(S_{ws}) * S_{us}'` for classes that share a super-class,
@@ -39,9 +37,8 @@ def intra_class(
         masks: M, the share of each position that each class has.
         inter: Step 2 with the same masks.
         config: ``combine``, ``uss_weight`` (w), ``centring`` and ``eps``.
-        before: Step 3 of the last round; its centroids make these faster.
     """
-    heatmaps = centroid_heatmaps(scene.wss, masks, config.centring, None if before is None else before.heatmaps)
+    heatmaps = centroid_heatmaps(scene.wss, masks, config.centring)
     uss, wss = inter.heatmaps.scores, heatmaps.scores
     if config.combine == "mean":
         mean = wss + config.uss_weight * (uss - wss)

@@ -61,8 +61,8 @@ def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Ste
         if intra is not None:
             masks = _next_masks(intra.scores.values, masks, scene)
         ratios.append(class_marginal(masks, scene.valid, config, scene.prior))
-        inter = inter_class(scene, masks, ratios[-1], config, inter)  # Step 2 (Eq. 3)
-        intra = intra_class(scene, masks, inter, config, intra)  # Step 3 (Eq. 4)
+        inter = inter_class(scene, masks, ratios[-1], config)  # Step 2 (Eq. 3)
+        intra = intra_class(scene, masks, inter, config)  # Step 3 (Eq. 4)
         errors.append(intra.scores.marginal_error)
     assert inter is not None and intra is not None  # one round or more
     errors.append(inter.scores.marginal_error)

@@ -35,7 +35,7 @@ def released_steps(scene: Scene, correct: Correction, config: MethodConfig) -> S
     masks = majority(scene.cells(torch.where(labels >= 0, labels, base)))
 
     seen, known = (centroid_heatmaps(features, masks) for features in (scene.uss, scene.wss))
-    groups = correlated_groups(seen.pooled.centroids, scene.valid, config.tau)
+    groups = correlated_groups(seen.centroids, scene.valid, config.tau)
     uss, wss = stretched(seen.scores), stretched(known.scores)
     within = _transport(wss, scene.valid, config.eps)
     shares_group = groups.sum(dim=2, keepdim=True) > 1  # (b, k, 1)

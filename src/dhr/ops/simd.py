@@ -111,23 +111,6 @@ def load_at(typing, width, array, offset):
 
 
 @intrinsic
-def prefetch(typing, array, offset):
-    """Have the cache line of the number at ``offset`` in the array's memory fetched; it need not lie inside."""
-
-    def generate(context, builder, signature, values):
-        data = context.make_array(signature.args[0])(context, builder, values[0]).data
-        byte = ir.IntType(8).as_pointer()
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, _INT, _INT, _INT]), "llvm.prefetch.p0i8"
-        )
-        place = builder.bitcast(builder.gep(data, [values[1]]), byte)
-        builder.call(function, [place, *(ir.Constant(_INT, number) for number in (0, 2, 1))])  # read, level 2, data
-        return context.get_dummy_value()
-
-    return types.none(array, offset), generate
-
-
-@intrinsic
 def store_at(typing, array, offset, row):
     """Write ``row`` from ``offset`` on, counted over all of a C-contiguous array."""
 

@@ -10,28 +10,9 @@ _SLICE = 128
 @torch.no_grad()
 def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
     """Length of the feature at each position, at least 1e-8 so that it can be divided by. No gradient is recorded."""
-    from dhr.ops.centroid_kernels import LANES
-
-    if features.device.type == "cpu" and features.dtype == torch.float32 and features.shape[2] >= LANES:
-        squares = _compiled_squares(features)
-    else:
-        # In slices, or the squares would take as much memory as the features.
-        parts = [part.square().sum(dim=1, keepdim=True) for part in torch.split(features, _SLICE, dim=1)]
-        squares = torch.stack(parts).sum(dim=0)
-    return squares.sqrt().clamp_min(1e-8)
-
-
-def _compiled_squares(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
-    """Sums of squares over the channels, in one pass through memory."""
-    from dhr.ops import centroid_kernels as kernels
-    from dhr.ops.parallel import run_parallel, split
-
-    b, d, n = features.shape
-    units = -(-d // kernels.CHANNELS)
-    sums = features.new_zeros(b, units, n)
-    arrays = (features.detach().contiguous().numpy(), sums.numpy())
-    run_parallel(kernels.sum_squares, ((*arrays, *part) for part in split(b * units, min(d, kernels.CHANNELS) * n)))
-    return sums.sum(dim=1, keepdim=True)
+    # In slices, or the squares would take as much memory as the features.
+    parts = [part.square().sum(dim=1, keepdim=True) for part in torch.split(features, _SLICE, dim=1)]
+    return torch.stack(parts).sum(dim=0).sqrt().clamp_min(1e-8)
 
 
 def correlated_groups(
