@@ -28,6 +28,8 @@ Config = RunConfig | str | Path | Mapping[str, Any]
 WEIGHTS = ("wss.weights", "uss.weights", "uss.head", "mask2former.weights")
 """Settings that may be files, beside paths."""
 
+_ALIKE = 0.6  # share of letters in common from which a name is suggested: one wrong letter of three, as `rum` for `run`
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -77,8 +79,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = [*known]
     last, own = {one.rpartition(".")[2].lstrip("-"): one for one in known}, name.rpartition(".")[2].lstrip("-")
-    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7)
-    found = found or [last[one] for one in difflib.get_close_matches(own, last, 1, 0.7)]
+    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, _ALIKE)
+    found = found or [last[one] for one in difflib.get_close_matches(own, last, 1, _ALIKE)]
     return f"; did you mean {found[0]}?" if found else ""
 
 
@@ -106,6 +108,8 @@ def flat(kind: type, given: Mapping[str, Any], place: str, ignored: Iterable[str
                 add(f"{name}.{key}", one)
         elif name not in known:
             raise ConfigError(f"{place}: no setting {printable(name)!r}{nearest(name, known) or _help()}")
+        elif name in found:
+            raise ConfigError(f"{place}: {name} is given twice; give it once")
         else:
             try:
                 found[name] = fitted(value, known[name].hint)
