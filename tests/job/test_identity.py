@@ -120,7 +120,7 @@ def test_masks_of_photographs_that_are_gone_are_named_and_not_counted(
     (tmp_path / "images" / "p1.png").write_bytes(b"no photograph")
     ended = dhr(predicting)
     assert ended.code == 1
-    assert "1 masks in" in ended.out
+    assert "1 mask in" in ended.out
     assert "2 masks belong to no photograph here" in ended.out
     assert "'p0.png', 'p1.png'" in ended.out
     assert (tmp_path / "out" / "masks" / "p0.png").is_file()

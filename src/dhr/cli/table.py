@@ -12,11 +12,11 @@ class Command:
 
     name: str
     line: str
-    """What it does, in the manual."""
+    """Its line in the manual."""
     place: str
     """Module and name of the function."""
     printer: str
-    """Module and name of what prints its result."""
+    """Module and name of the function that prints its result."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Settings that people change, which the short help shows in a few words."""
     examples: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Command:
 
     @property
     def show(self) -> Callable[..., Any]:
-        """What prints its result."""
+        """The function that prints its result."""
         return _found(self.printer)
 
 
@@ -46,10 +46,10 @@ _WORDS = {
     "datumaro_format": "such as voc_segmentation, cityscapes",
     "groups": "super-classes: given, or uss (from features)",
     "holes": "yolo: keep or fill the holes of polygons",
-    "image_prefix": "labelstudio: what stands before paths",
+    "image_prefix": "labelstudio: beginning of the photographs' paths",
     "images": "yolo, datumaro: link, copy, none",
     "instances": "one annotation per connected part",
-    "min_area": "least pixels of a part",
+    "min_area": "smallest part that is exported, in pixels",
     "region": "part of a class, or the whole class",
     "supers": "CSV with class,supercategory",
     "tau": "for groups uss: cosine that joins classes",
@@ -61,7 +61,7 @@ _WORDS = {
     "image.grid_stride": "pixels per cell of the features",
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",
-    "recursion": "train a student on the masks, for better ones",
+    "recursion": "train a student on the masks, and make better masks",
     "seed": "of all random numbers",
     "stages": "keep the masks of all steps, and the CAMs",
     "student.kind": "joint, or mask2former on finished masks",
@@ -69,7 +69,7 @@ _WORDS = {
     "student_training.crop": "side of the crops, pixels",
     "student_training.devices": "processes, one per GPU",
     "student_training.lr": "learning rate of the encoder",
-    "student_training.recursion": "its own maps teach it, too",
+    "student_training.recursion": "it learns from its own maps, too",
     "student_training.steps": "steps of the optimiser",
     "uss.block": "block or stage that gives the features",
     "uss.kind": "timm, stego, cause, hp, leopart, colour",
@@ -77,7 +77,7 @@ _WORDS = {
     "uss.scales": "sizes that are averaged",
     "uss.weights": "hub, none, or a file",
     "wss.backbone": "network of timm that learns the tags",
-    "wss.kind": "classifier, irn, clip, files",
+    "wss.kind": "classifier, irn, clip, files, student",
     "wss.weights": "hub, none, or a file",
 }
 """Settings that people change, in a few words for the short help."""
@@ -109,7 +109,7 @@ COMMANDS = {
     for command in (
         Command(
             "inspect",
-            "say what a data set holds, and what is broken in it",
+            "describe a data set, and name its broken files",
             "dhr.api.inspect:inspect",
             "dhr.cli.show_data:inspect",
             examples=("dhr inspect --data photos --out page", "dhr inspect --data VOC2012 --split train"),

@@ -1,50 +1,36 @@
-"""Which weights a command needs from a hub, so that all are looked for together before anything is read."""
+"""The weights that a command needs from a hub. All are looked for together before anything is read."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
 from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote
 from dhr.sources import source_remote
 
 
 def run_weights(config: RunConfig, out: Path | None = None) -> list[Remote]:
-    """What `dhr run`, and `dhr train` of a joint student, take from a hub.
+    """Name the weights that `dhr run`, and `dhr train` of a joint student, take from a hub.
 
     Args:
         config: all settings.
-        out: the output folder, which may hold a trained classifier, so that its backbone needs no weights.
+        out: the output folder; if it holds a trained classifier, the backbone's weights are not needed.
     """
     found = [source_remote(config, out), uss_remote(config.uss)]
     return [remote for remote in found if remote is not None]
 
 
 def train_weights(config: RunConfig) -> list[Remote]:
-    """What `dhr train` takes from a hub."""
+    """Name the weights that `dhr train` takes from a hub."""
     if config.student.kind != "mask2former":
         return run_weights(config)
     remote = mask2former_remote(config.mask2former)
     return [] if remote is None else [remote]
 
 
-def require_first(remotes: Sequence[Remote | None], data: Path, out: Path | None = None) -> None:
-    """Look for weights before ``data`` is read, which may take long.
-
-    That it is not there is told sooner, by its reader. An output folder ``out`` that is finished needs no weights.
-
-    Raises:
-        WeightsError: some are not here and cannot be fetched.
-    """
-    if data.is_dir() and (out is None or not OutputFolder(out).record.is_file()):
-        require(remotes)
-
-
 def fetch_all(remotes: list[Remote]) -> list[tuple[Remote, list[Path]]]:
-    """Download what is not here; where each model's files lie.
+    """Download missing weights, and return the files of each model.
 
     Raises:
-        WeightsError: some cannot be had; if no server answers, all that are missing are named.
+        WeightsError: some are missing; if the server does not answer, all missing ones are named.
     """
     require(remotes, COPY)
     return [(remote, fetch(remote)) for remote in remotes]

@@ -109,7 +109,7 @@ def fit_survey(
                 scores = join(scores[None], said, valid, survey.weighed(config))[0]
             best, lead = _surest(scores)
             folds[index % _FOLDS].add(features, ids[best], lead)
-            progress(Step("discriminants", turn * len(photographs) + index + 1, total))
+            progress(Step("discriminants", turn * len(photographs) + index + 1, total, "steps"))
         if turn == 0:
             trust = agreement(photographs, folds, shrinkage, device)
         survey = Survey(discriminant(sum(folds[1:], folds[0]), shrinkage), trust)

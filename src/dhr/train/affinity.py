@@ -37,7 +37,7 @@ def train_affinity(
     whole = (config.epochs + 1) * len(photographs.samples)
     background = config.background if photographs.data.classes.background else None
     confidence = Confidence(config.foreground, background, config.margin, config.refine)
-    peaks = _peaks(model, photographs, lambda done: progress(Step("affinity", done, whole)))
+    peaks = _peaks(model, photographs, lambda done: progress(Step("affinity", done, whole, "crops")))
 
     def loss(images: Tensor, highest: Tensor) -> Tensor:
         batch = images.to(device).contiguous(memory_format=torch.channels_last)

@@ -80,7 +80,7 @@ def fit(
 
     def tell(done: int) -> None:
         whole = (schedule.before + epochs + schedule.after) * count
-        progress(Step(schedule.stage, schedule.before * count + done, whole))
+        progress(Step(schedule.stage, schedule.before * count + done, whole, "crops"))
 
     for epoch in range(_restore(checkpoint, network, optimiser, schedule), epochs):
         torch.manual_seed(mix(seed, epoch))  # for networks with dropout
