@@ -97,7 +97,7 @@ def test_photographs_and_tags_of_other_kinds(tmp_path: Path) -> None:
     data = dhr.open_data(([grey, clear], np.array([["sky"], ["sea"]])), classes=np.array(["sky", "sea"]))
     assert [one.tags for one in data.samples] == [(0,), (1,)] and {*map(type, data.classes.names)} == {str}
     assert all(np.array_equal(data.read_image(one), GREY) for one in data.samples)
-    generated = dhr.open_data(((one for one in [GREY]), [(tag for tag in ["sky"])]))  # type: ignore[arg-type]
+    generated = dhr.open_data(((one for one in [GREY]), [(tag for tag in ["sky"])]))
     assert generated.classes.names == ("sky",)
 
 
@@ -113,6 +113,7 @@ def test_a_missing_photograph_is_left_out_with_a_reason(tmp_path: Path) -> None:
         data.digest(data.samples[0])
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("images", "tags", "words"),
     [
@@ -133,6 +134,7 @@ def test_a_remedy_is_named(images: Any, tags: Any, words: str) -> None:
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_class_names_that_are_no_text_are_refused() -> None:
     with pytest.raises(DataError, match="expected names of classes, got 1"):
         dhr.open_data(([GREY], [["sky"]]), classes=[1, "sky"])  # type: ignore[list-item]
@@ -143,6 +145,7 @@ def test_what_concerns_folders_is_refused_elsewhere() -> None:
         dhr.open_data(([GREY], [["sky"]]), split="val")
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_data_of_another_type_is_refused_before_weights(tmp_path: Path) -> None:
     for function in (dhr.run, dhr.train):
         with pytest.raises(ConfigError, match="data must be a folder"):

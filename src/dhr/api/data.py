@@ -1,7 +1,7 @@
 """The data that functions take: a folder, an opened data set, or photographs and tags in memory."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class DataFolder:
     """Use photographs whose annotations hold things that dhr does not read, and ignore these things."""
 
 
-Data = str | os.PathLike[str] | DataFolder | DataSet | tuple[Sequence[Any], Sequence[Any]]
+Data = str | os.PathLike[str] | DataFolder | DataSet | tuple[Iterable[Any], Iterable[Any]]
 """A path, a :class:`DataFolder`, a data set, or photographs (arrays or paths) and the tags of each."""
 
 
@@ -39,7 +39,7 @@ def open_data(
     *,
     split: str | None = None,
     format: str = AUTO,
-    classes: Sequence[str] | None = None,
+    classes: Iterable[str] | None = None,
     ignore_unknown: bool = False,
     progress: Progress | None = None,
 ) -> DataSet:

@@ -36,7 +36,7 @@ class MemoryDataSet:
 
     notes: Sequence[str] = ()
 
-    def __init__(self, images: Sequence[Any], tags: Sequence[Any], classes: Sequence[str] | None = None) -> None:
+    def __init__(self, images: Iterable[Any], tags: Iterable[Any], classes: Iterable[str] | None = None) -> None:
         images, tags = _listed("photographs", images), _listed("tags", tags)
         if len(images) != len(tags):
             raise DataError(f"expected tags for each photograph, got {len(images)} photographs and {len(tags)} tags")
@@ -130,7 +130,7 @@ def _tags(number: int, tags: Any) -> list[str]:
     return names
 
 
-def _table(tags: Sequence[Sequence[str]], classes: Sequence[str] | None) -> ClassTable:
+def _table(tags: Sequence[Sequence[str]], classes: Iterable[str] | None) -> ClassTable:
     if isinstance(classes, str):
         raise DataError(f"expected a list of class names, got {classes!r}; write [{classes!r}]")
     names = sorted({tag for one in tags for tag in one}) if classes is None else _class_names(classes)
