@@ -59,15 +59,15 @@ def adjacency(
 ) -> AdjacencyResult:
     """Measure which share of the foreground touches another class, and which share of that is between super-classes.
 
-    This is Figure 2 of the paper. With --masks it also shows which classes vanish from masks, beside which others.
-    docs/adjacency.md says what counts as touching.
+    These are the figures of the paper's Figure 2. Give --data, --ground-truth or both. With --masks it also shows which
+    classes vanish from masks, beside which others. docs/adjacency.md says what counts as touching.
 
     Args:
         data: a data folder: its classes, and its ground truth if --ground-truth is not given.
         ground_truth: folder of masks, NAME.png (255 = void); classes from classes.txt in or beside it, or VOC's.
         masks: masks of any method, to see which classes vanish from them.
-        json: a file that gets all figures.
-        picture: a PNG that gets the matrix of class pairs.
+        json: JSON file that gets all figures.
+        picture: PNG file that gets the matrix of class pairs.
         config: super-classes, and what counts as touching.
         progress: called after each mask.
 

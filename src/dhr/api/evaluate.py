@@ -21,11 +21,11 @@ class Outputs:
     """Files that are written beside the result."""
 
     json: Path | None = None
-    """A file that gets all scores."""
+    """JSON file that gets all scores."""
     csv: Path | None = None
-    """A file that gets a line for each folder and class."""
+    """CSV file that gets a line for each folder and class."""
     plots: Path | None = None
-    """A folder that gets drawings of the scores (needs dhr[plots])."""
+    """Folder that gets drawings of the scores (needs matplotlib: dhr[plots])."""
 
 
 def evaluate(
@@ -39,10 +39,11 @@ def evaluate(
 ) -> EvaluateResult:
     """Score folders of masks against ground truth.
 
-    It is that of a data set (--data), or a folder of masks alone (--ground-truth; NAME.png, 255 = void), which needs no
-    photographs. Several folders are compared on the same photographs with the first of them: the differences, how sure
-    they are, and the photographs that differ most. Where the one folder belongs to a run, all its stages are scored,
-    and its report.html gets ground truth, scores and charts.
+    Ground truth comes with the data set (--data), or from a folder of masks (--ground-truth; NAME.png, 255 = void);
+    the folder alone is enough, without photographs. If several folders of masks are given, each is compared with the
+    first, on the same photographs: the differences, how sure they are, and the photographs that differ most. If the
+    only folder belongs to a run, all stages of the run are scored, and its report.html gets ground truth, scores and
+    charts.
 
     Missing masks, masks of no photograph and masks of another size than the ground truth are errors, unless allowed;
     then they are left out, and counted. docs/evaluate.md explains each score.
@@ -50,7 +51,8 @@ def evaluate(
     Args:
         data: the data set, with ground truth.
         masks: folders of masks, such as OUT/masks.
-        ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
+        ground_truth: folder of ground-truth masks, instead of --data; classes from classes.txt in or beside it,
+            run.json, or VOC's.
         outputs: files that are written beside what is printed.
         config: what is allowed, and the intervals.
         progress: called after each photograph.

@@ -21,13 +21,14 @@ def features(
 ) -> FeaturesResult:
     """Compute the USS features of all photographs, once, for `dhr run`, `dhr train` and further calls to read.
 
-    They find them by the same --features. Kept features are verified and not computed again, so an interrupted call
-    goes on where it was, and several processes can fill one store. The key of an entry is made of the photograph's
-    pixels, the model, its weights and its settings, so features are never mixed up. More in docs/features.md.
+    These find the store by the same --features DIR. Kept features are verified and not computed again, so an
+    interrupted call goes on where it was, and several processes can fill one store. The key of an entry is made of the
+    photograph's pixels, the model, its weights and its settings, so features are never mixed up. More in
+    docs/features.md.
 
     Args:
         data: the data folder.
-        features: the store: a new folder, or one that is to be filled further.
+        features: the store: a new folder, or a store to fill further.
         store: how features are kept.
         config: settings; a preset, a YAML file, or single ones.
         progress: called after each photograph.

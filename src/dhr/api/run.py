@@ -23,8 +23,8 @@ def run(
 ) -> RunResult:
     """Make masks for photographs and their tags.
 
-    A classifier learns the tags and says roughly where each is (CAMs). Each photograph's maps are then rebalanced
-    between its classes and made into a mask (Steps 1 to 3 of the paper, then the boundary).
+    A classifier learns the tags, and its maps (CAMs) show roughly where each is. The maps of a photograph are then
+    rebalanced between its classes and made into a mask (Steps 1 to 3 of the paper, then the boundary).
 
     The data folder has images/, tags.csv (the header image,tags, then lines like beach.jpg,sea;sand), classes.txt (one
     name per line; first `background` if pixels may be of no tag) and perhaps splits/NAME.txt. `dhr inspect` checks it;
@@ -32,7 +32,7 @@ def run(
 
     The output folder gets masks/ (PNG, class ids), report.html (the most doubtful masks first), run.json, stages/,
     cams/ and classifier.safetensors. An interrupted run goes on with the same command, and ends with the same masks.
-    After a change of photographs or tags, the same command makes what the change concerns, and nothing else.
+    After a change of photographs or tags, the same command makes again only what the change concerns.
 
     Args:
         data: the data folder.
