@@ -1,1 +1,1 @@
-"""The public functions: each command of the command line is one of them."""
+"""The public functions. Each command of the command line is one of them."""

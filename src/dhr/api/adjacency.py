@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AdjacencyConfig:
-    """Where super-classes come from, and what counts as touching."""
+    """The origin of super-classes, and the definition of touching."""
 
     supers: Path | None = None
     """CSV with the columns class,supercategory; else the supercategories.csv of the data set, or VOC's four."""
@@ -57,18 +57,18 @@ def adjacency(
     config: AdjacencyConfig | str | Path | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> AdjacencyResult:
-    """Measure which share of the foreground touches another class, and which share of that is between super-classes.
+    """Measure how much of the foreground touches another class, and how much of that is between super-classes.
 
-    These are the figures of the paper's Figure 2. Give --data, --ground-truth or both. With --masks it also shows which
-    classes vanish from masks, beside which others. docs/adjacency.md says what counts as touching.
+    This is Figure 2 of the paper. Give --data, --ground-truth or both. With --masks it also shows which classes vanish
+    from masks, beside which others. docs/adjacency.md defines touching.
 
     Args:
         data: a data folder: its classes, and its ground truth if --ground-truth is not given.
         ground_truth: folder of masks, NAME.png (255 = void); classes from classes.txt in or beside it, or VOC's.
         masks: masks of any method, to see which classes vanish from them.
-        json: JSON file that gets all figures.
-        picture: PNG file that gets the matrix of class pairs.
-        config: super-classes, and what counts as touching.
+        json: a file that gets all figures.
+        picture: a PNG that gets the matrix of class pairs.
+        config: super-classes, and the definition of touching.
         progress: called after each mask.
 
     Returns:
@@ -100,7 +100,7 @@ def _measured(
     settings: AdjacencyConfig,
     progress: Progress,
 ) -> tuple["Adjacency", tuple[str, ...]]:
-    """The figures, and what the reader of the data set decided."""
+    """Return the figures, and the notes of the reader of the data set."""
     from dhr.evaluate.adjacency import measure_adjacency
     from dhr.evaluate.masks import classes_of, masks_in, masks_of
 
@@ -143,7 +143,7 @@ def _check(data: Data | None, ground_truth: Path | str | None, settings: Adjacen
 
 
 def _supers(data: DataSet, settings: AdjacencyConfig, progress: Progress) -> tuple[ClassTable, tuple[Problem, ...]]:
-    """Super-classes of unsupervised features, and photographs that cannot be read."""
+    """Find super-classes in unsupervised features; return them and the photographs that cannot be read."""
     import torch
 
     from dhr.evaluate.groups import uss_supers

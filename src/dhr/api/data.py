@@ -1,4 +1,4 @@
-"""What a function takes as data: a folder, an opened data set, or photographs and tags in memory."""
+"""The data that functions take: a folder, an opened data set, or photographs and tags in memory."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from dhr.errors import ConfigError, OutputError
 from dhr.progress import Progress, Step, silent
 
 OPEN = "open"
-"""The stage in which a data set is opened; its notes are sentences for a person."""
+"""The stage in which a data set is opened; its notes are whole sentences."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def open_data(
         data: a folder; or photographs, arrays (h, w, 3) of uint8 or paths, and a list of tag names for each.
         split: only the photographs of this split of a folder.
         format: data format of a folder (docs/data.md).
-        classes: names of the classes of photographs in memory, `background` first if pixels may be of no tag; by
-            default the tags.
+        classes: names of the classes of photographs in memory, `background` first if pixels may belong to no tag;
+            by default the tags.
         ignore_unknown: use photographs of a folder whose annotations hold things that dhr does not read.
         progress: called while opening takes long.
 
@@ -70,7 +70,7 @@ def open_data(
 
 
 def opened(data: Data, progress: Progress) -> DataSet:
-    """Open ``data`` if that is still to be done; what its reader decided by itself goes to ``progress``."""
+    """Open ``data`` unless it is open; decisions of its reader go to ``progress`` as notes."""
     if isinstance(data, tuple):
         return open_data(data)
     if isinstance(data, str | os.PathLike):
@@ -99,28 +99,30 @@ def refuse_missing(data: Data) -> None:
 
 
 def folder_of(data: Data) -> Path | None:
-    """The folder that ``data`` is read from, if it is one."""
+    """Return the folder that ``data`` is read from; None if it is not a folder."""
     if isinstance(data, DataFolder):
         return data.path
     return Path(data) if isinstance(data, str | os.PathLike) else None
 
 
 def split_of(data: Data) -> str | None:
-    """The split that was asked for."""
+    """Return the split that was asked for; None for all photographs."""
     return data.split if isinstance(data, DataFolder) else None
 
 
 def refuse_among(out: Path, data: Data, photographs: DataSet, option: str = "--out") -> None:
-    """Refuse an output folder in which the next run would take masks for photographs; ``option`` named it.
+    """Refuse an output folder among the photographs: the next run would take masks for photographs.
+
+    ``option`` is the name of the option that gave the folder.
 
     Raises:
-        OutputError: it is one.
+        OutputError: it lies among them.
     """
     root = folder_of(data)
     if root is None:
         return
     target = out.resolve()
-    # The source of a photograph that is kept in another file is no path, and its parent nothing to keep out of.
+    # A photograph inside another file has a source that is not a path; its parent is then not a folder.
     parents = {Path(sample.source).parent for sample in photographs.samples}
     folders = {folder for folder in parents if folder.is_relative_to(root)} | {root / "images"}
     for folder in sorted(folder.resolve() for folder in folders if folder.is_dir()):

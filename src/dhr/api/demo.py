@@ -14,7 +14,7 @@ from dhr.words import STAGE_NAMES, percent
 
 
 def demo_settings(seed: int) -> RunConfig:
-    """A classifier small enough to be trained from random weights in a few minutes, and features without weights."""
+    """Return settings of a small classifier, trained from random weights in minutes, and features without weights."""
     return RunConfig(
         image=ImageConfig(grid_stride=4),
         wss=WssConfig(backbone="test_resnet", weights="none", output_stride=16, scales=(1.0, 2.0)),
@@ -27,10 +27,10 @@ def demo_settings(seed: int) -> RunConfig:
 def demo(
     out: Path | str = Path("demo"), *, scenes: int = 240, seed: int = 0, progress: Progress | None = None
 ) -> TableResult:
-    """Try everything on generated scenes: draw them, make masks with two presets, score every stage.
+    """Try everything on generated scenes: draw them, make masks with two presets, score every step.
 
     A small classifier is trained on the tags from random weights. Masks are made with the preset `default` and with the
-    equations of the paper. It needs no network and no data, and takes some minutes.
+    equations of the paper. It works without a network connection and without data, and takes some minutes.
 
     Args:
         out: the output folder.
@@ -39,7 +39,7 @@ def demo(
         progress: called as the work goes on.
 
     Returns:
-        One row per stage and preset, in percent.
+        One row per step and preset, in percent.
     """
     from dhr.data.scenes import SceneDataSet
     from dhr.evaluate import evaluate_stages

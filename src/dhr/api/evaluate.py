@@ -21,11 +21,11 @@ class Outputs:
     """Files that are written beside the result."""
 
     json: Path | None = None
-    """JSON file that gets all scores."""
+    """a file that gets all scores."""
     csv: Path | None = None
-    """CSV file that gets a line for each folder and class."""
+    """a file that gets one line per folder and class."""
     plots: Path | None = None
-    """Folder that gets drawings of the scores (needs matplotlib: dhr[plots])."""
+    """a folder that gets drawings of the scores (needs dhr[plots])."""
 
 
 def evaluate(
@@ -39,22 +39,20 @@ def evaluate(
 ) -> EvaluateResult:
     """Score folders of masks against ground truth.
 
-    Ground truth comes with the data set (--data), or from a folder of masks (--ground-truth; NAME.png, 255 = void);
-    the folder alone is enough, without photographs. If several folders of masks are given, each is compared with the
-    first, on the same photographs: the differences, how sure they are, and the photographs that differ most. If the
-    only folder belongs to a run, all stages of the run are scored, and its report.html gets ground truth, scores and
-    charts.
+    The ground truth is that of a data set (--data), or a folder of masks (--ground-truth; NAME.png, 255 = void), which
+    works without photographs. Several folders are compared with the first of them, on the same photographs:
+    differences with their intervals, and the photographs that differ most. If the only folder belongs to a run, the
+    masks of all its steps are scored, and its report.html gets ground truth, scores and charts.
 
-    Missing masks, masks of no photograph and masks of another size than the ground truth are errors, unless allowed;
-    then they are left out, and counted. docs/evaluate.md explains each score.
+    Missing masks, masks without a photograph and masks of another size than the ground truth are errors. If they are
+    allowed, they are left out and counted. docs/evaluate.md explains each score.
 
     Args:
         data: the data set, with ground truth.
         masks: folders of masks, such as OUT/masks.
-        ground_truth: folder of ground-truth masks, instead of --data; classes from classes.txt in or beside it,
-            run.json, or VOC's.
-        outputs: files that are written beside what is printed.
-        config: what is allowed, and the intervals.
+        ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
+        outputs: files that are written, too.
+        config: masks that are allowed, and the intervals.
         progress: called after each photograph.
 
     Returns:
@@ -62,7 +60,7 @@ def evaluate(
 
     Raises:
         DataError: there is no ground truth, or a mask cannot be compared with it.
-        ConfigError: arguments that do not fit together.
+        ConfigError: the arguments do not fit together.
     """
     folders = [masks] if isinstance(masks, str | Path) else [*masks]
     settings, files = part_settings(EvaluateConfig, config), outputs or Outputs()
@@ -91,7 +89,7 @@ def _is_masks_of_run(folder: Path) -> bool:
 
 
 def _check(data: Data | None, ground_truth: Path | str | None, files: Outputs) -> None:
-    """Refuse what cannot work, before anything is read."""
+    """Refuse arguments that cannot work, before anything is read."""
     if (data is None) == (ground_truth is None):
         raise ConfigError(
             "give --data DIR, a data set with ground truth, or --ground-truth DIR, a folder of ground-truth masks alone"
@@ -130,13 +128,13 @@ def _with_files(result: EvaluateResult, files: Outputs, photographs: DataSet, ou
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
-    """Name folders in tables: by their last names, as many as tell them apart.
+    """Return names of folders for tables: the ends of their paths, long enough to tell them apart.
 
     >>> labels([Path("a/masks"), Path("b/masks")]), labels([Path("out/fine"), Path("out/coarse")])
     (['a/masks', 'b/masks'], ['fine', 'coarse'])
 
     Raises:
-        ConfigError: a folder is given twice, or none is.
+        ConfigError: a folder is given twice, or the list is empty.
     """
     parts = [folder.resolve().parts for folder in folders]
     if not parts:

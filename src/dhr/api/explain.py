@@ -48,7 +48,7 @@ def _default(name: str, default: Any) -> Any:
 
 
 def _presets(name: str) -> dict[str, str]:
-    """The values of the presets, where they differ."""
+    """Return the values of the presets, where they differ."""
     group, _, rest = name.partition(".")
     if group != "method" or rest not in {field.name for field in fields(PRESETS["default"])}:
         return {}

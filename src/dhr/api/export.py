@@ -31,8 +31,8 @@ def export(
     {formats}
 
     Background and void (255) are not annotated. Masks that are missing, damaged or of another size than their
-    photograph are named and left out. An interrupted export to png or yolo goes on with the same command.
-    docs/export.md shows how to import each.
+    photograph are named and left out. The same command continues an interrupted export to png or yolo.
+    docs/export.md shows how to import each format.
 
     Args:
         data: the data folder.
@@ -44,7 +44,7 @@ def export(
         progress: called after each mask.
 
     Returns:
-        What to import, and what was left out.
+        The file or folder to import, and the masks that were left out.
 
     Raises:
         ConfigError: there is no such format, or it cannot hold such classes.

@@ -19,25 +19,25 @@ def features(
     config: Config = "default",
     progress: Progress | None = None,
 ) -> FeaturesResult:
-    """Compute the USS features of all photographs, once, for `dhr run`, `dhr train` and further calls to read.
+    """Compute the USS features of all photographs once, and keep them in a store.
 
-    These find the store by the same --features DIR. Kept features are verified and not computed again, so an
-    interrupted call goes on where it was, and several processes can fill one store. The key of an entry is made of the
-    photograph's pixels, the model, its weights and its settings, so features are never mixed up. More in
+    `dhr run` and `dhr train` with the same --features read them. Kept features are verified and not computed again. So
+    an interrupted call goes on where it was, and several processes can fill one store. The key of an entry is made of
+    the photograph's pixels, the model, its weights and its settings, so features are never mixed up. More in
     docs/features.md.
 
     Args:
         data: the data folder.
-        features: the store: a new folder, or a store to fill further.
+        features: the store: a new folder, or one to add to.
         store: how features are kept.
         config: settings; a preset, a YAML file, or single ones.
         progress: called after each photograph.
 
     Returns:
-        How many were computed, and the size of the store.
+        The number of features that were computed, and the size of the store.
 
     Raises:
-        ConfigError: no store is named, or the store does not fit.
+        ConfigError: the store is not named, or does not fit.
         OutputError: the disk is full, or the folder is not a store.
     """
     settings, _ = run_settings(config)
@@ -45,7 +45,7 @@ def features(
         settings = replace(settings, features=Path(features))
     place = settings.features
     if place is None:
-        raise ConfigError("name the store with --features DIR: a new folder, or one that is to be filled further")
+        raise ConfigError("name the store with --features DIR: a new folder, or one to add to")
     from dhr.api.weights import require_first
     from dhr.job.features import fill_store
     from dhr.models.remote import uss_remote

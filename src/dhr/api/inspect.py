@@ -1,4 +1,4 @@
-"""What a data set holds: ``dhr.inspect``."""
+"""The content of a data set: ``dhr.inspect``."""
 
 from pathlib import Path
 
@@ -22,10 +22,10 @@ def inspect(
     """Describe a data set before anything runs: counts, broken files, classes that tags cannot tell apart.
 
     Every photograph and every ground-truth mask is read once. It counts photographs, tags, classes, sizes and ground
-    truth. It names broken files, photographs with the same content, and what will show in the masks: classes that
-    always come together, classes with few photographs, tags and ground truth that disagree.
+    truth. It names broken files and photographs with the same content. It also names properties that will show in the
+    masks: classes that always come together, classes with few photographs, tags and ground truth that disagree.
 
-    The page has pictures of every class. docs/data.md has the data formats that are read.
+    The page has pictures of every class. docs/data.md lists the data formats.
 
     Args:
         data: the data folder.
@@ -36,7 +36,7 @@ def inspect(
         progress: called after each photograph.
 
     Returns:
-        The counts, and what is broken.
+        The counts, and the broken files.
 
     Raises:
         DataError: the data set cannot be opened.

@@ -63,7 +63,7 @@ class MemoryDataSet:
         return f"MemoryDataSet({len(self.samples)} photographs, {len(self.classes.names)} classes)"
 
     def digest(self, sample: Sample) -> str:
-        """SHA-256, in hex, of the photograph's content."""
+        """Return the SHA-256 of the photograph's content, in hex."""
         photograph = self._photographs[sample.name]
         if isinstance(photograph, Path):
             return digest_regular(photograph)
@@ -72,7 +72,7 @@ class MemoryDataSet:
         return whole.hexdigest()
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, a copy."""
+        """Return a copy of the photograph."""
         photograph = self._photographs[sample.name]
         return read_rgb(photograph) if isinstance(photograph, Path) else photograph.copy()
 
@@ -119,7 +119,7 @@ def _table(tags: Sequence[Sequence[str]], classes: Sequence[str] | None) -> Clas
 
 
 def _names(photographs: Sequence[Photograph]) -> list[str]:
-    """Names of masks: of a file its own, of an array its number; those that meet get the number before them."""
+    """Name the masks: by the file, or by the number of an array; equal names get the number before them."""
     width = len(str(len(photographs) - 1))
     numbers = [f"{number:0{width}}" for number in range(len(photographs))]
     names = [

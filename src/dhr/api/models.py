@@ -10,18 +10,19 @@ from dhr.models.cards import CARDS, presence
 
 
 def models(*, download: bool = False, json: Path | str | None = None, config: Config = "default") -> TableResult:
-    """List the models that masks can be made with, or fetch the weights that settings need.
+    """List the models that masks can be made with, or download the weights that settings need.
 
-    The list has USS features and WSS maps, how each is chosen, the licence of its weights, and whether these are on
-    this machine. No network is asked. docs/models.md has more on each, and which others work.
+    The list has USS features and WSS maps, the settings that select each, the licence of its weights, and whether
+    these are on this machine. Nothing is asked over the network. docs/models.md has more on each, and which others
+    work.
 
     Args:
-        download: fetch the weights that the settings need; then a run needs no network.
-        json: a file that gets the list, with all that is known.
+        download: download the weights that the settings need; a run then works offline.
+        json: a file that gets the list, with all facts.
         config: settings, for `download`: a preset, a YAML file, or single ones.
 
     Returns:
-        One row per model, or per file that was fetched.
+        One row per model, or per file that was downloaded.
 
     Raises:
         WeightsError: weights cannot be had.

@@ -19,10 +19,10 @@ def onnx(student: Path | str, file: Path | str, *, height: int = 320, width: int
         width: width of the images, pixels.
 
     Returns:
-        The file, and by how much probabilities differ from PyTorch's.
+        The file, and the largest difference of its probabilities from PyTorch's.
 
     Raises:
-        WeightsError: ``student`` is not the file of a student, or onnxruntime computes something else.
+        WeightsError: ``student`` is not the file of a student, or onnxruntime disagrees with PyTorch.
         OutputError: the file cannot be written.
     """
     file = Path(file)

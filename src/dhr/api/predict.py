@@ -21,9 +21,9 @@ def predict(
 ) -> PredictResult:
     """Segment every photograph of a folder with a student, without tags.
 
-    The output folder gets masks/NAME.png, report.html (the least certain masks first) and run.json. An interrupted
-    call goes on with the same command. Called again, it segments new photographs and those that changed; masks of
-    photographs that are gone stay, and are named.
+    The output folder gets masks/NAME.png, report.html (the least certain masks first) and run.json. The same command
+    continues an interrupted call. Called again, it segments new and changed photographs. Masks of photographs that are
+    gone stay, and are named.
 
     Args:
         student: student.safetensors of `dhr train` or `dhr run`.

@@ -1,4 +1,4 @@
-"""Old names of settings, options and commands, each with the new one or what to do without it."""
+"""Old names of settings, options and commands, each with its new name or the remedy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +51,7 @@ def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
         place: where they were given, for the message.
 
     Raises:
-        ConfigError: one was; the message holds the new name, or says that it is gone.
+        ConfigError: a setting was renamed or removed; the message gives the new name, or the reason.
 
     >>> refuse_old_names({"joint": {"steps": 5}}, "--config: a.yaml")
     Traceback (most recent call last):
@@ -72,7 +72,7 @@ def refuse_old_names(settings: Mapping[str, Any], place: str) -> None:
 
 
 def old_option(name: str) -> str | None:
-    """Say what became of an option, if ``name`` is an old one.
+    """Return the new name of an option, or why it was removed, in a sentence; None if ``name`` is not an old option.
 
     >>> old_option("--joint.new_lr"), old_option("--seed")
     ('--joint.new_lr is now called --student-training.new-lr; rename it', None)

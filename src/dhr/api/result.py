@@ -1,4 +1,4 @@
-"""What all results have in common: rows, a short text, a view for notebooks; and masks that are read when needed."""
+"""The common base of all results: rows, a short text, a view for notebooks; and masks that are read when needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,18 +40,18 @@ class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
 
 
 class Result:
-    """What all results have in common."""
+    """The common base of all results."""
 
     left_out: tuple[Problem, ...]
     notes: tuple[str, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary per row of a table, ready for ``pandas.DataFrame``."""
+        """Return one dictionary per row of a table, ready for ``pandas.DataFrame``."""
         raise NotImplementedError
 
     @property
     def summary(self) -> str:
-        """What was done, in a few words."""
+        """The finished work, in a few words."""
         raise NotImplementedError
 
     @property
@@ -81,7 +81,7 @@ class Result:
 
 @dataclass(frozen=True, repr=False)
 class TableResult(Result):
-    """Rows that are known without work: models, settings, files that were fetched or written."""
+    """Rows without further results: models, settings, files that were downloaded or written."""
 
     entries: Sequence[Mapping[str, Any]]
     text: str = ""
@@ -91,7 +91,7 @@ class TableResult(Result):
 
     @property
     def summary(self) -> str:
-        """What the rows are."""
+        """A title of the rows."""
         return self.text or f"{len(self.entries)} rows"
 
     def rows(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the public functions return: where the files are, rows for a table, and a view for notebooks."""
+"""The results of the public functions: where the files are, rows for a table, and a view for notebooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class MaskResult(Result):
     left_out: tuple[Problem, ...]
     """Photographs without a mask, and why."""
     notes: tuple[str, ...]
-    """What a person should know of the masks."""
+    """Facts on the masks, one sentence each."""
     classes: ClassTable
     report: Path
     """The page with all masks, the most doubtful first."""
@@ -87,7 +87,7 @@ class MaskResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class RunResult(MaskResult):
-    """What :func:`dhr.run` ended with."""
+    """The result of :func:`dhr.run`."""
 
     new: int
     """Masks that this call made."""
@@ -111,15 +111,15 @@ class RunResult(MaskResult):
 
 @dataclass(frozen=True, repr=False)
 class PredictResult(MaskResult):
-    """What :func:`dhr.predict` ended with."""
+    """The result of :func:`dhr.predict`."""
 
     strange: tuple[str, ...] = ()
-    """Masks in the folder that are of none of these photographs."""
+    """Masks in the folder that belong to other photographs."""
 
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(Result):
-    """What :func:`dhr.train` or :func:`dhr.train_head` ended with."""
+    """The result of :func:`dhr.train` or :func:`dhr.train_head`."""
 
     out: Path
     file: Path
@@ -139,7 +139,7 @@ class TrainResult(Result):
 
     @property
     def summary(self) -> str:
-        """What was trained, and on how much."""
+        """The trained file, and the number of photographs."""
         return f"{self.file} of {counted(self.photographs, 'photograph')}"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ class EvaluateResult(Result):
 
     comparison: "Comparison"
     stages: bool
-    """Whether the folders are the stages of a run."""
+    """Whether the folders are the steps of a run."""
     left_out: tuple[Problem, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...] = ()
@@ -167,7 +167,7 @@ class EvaluateResult(Result):
 
     @property
     def scores(self) -> Any:
-        """The scores of the masks: of the last stage of a run, of the first of several folders."""
+        """The scores of the final masks of a run, or of the first of several folders."""
         return self.comparison.scores["mask"] if self.stages else next(iter(self.comparison.scores.values()))
 
     @property
@@ -193,7 +193,7 @@ class EvaluateResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class ExportResult(Result):
-    """What :func:`dhr.export` wrote."""
+    """The result of :func:`dhr.export`."""
 
     path: Path
     """The file or folder to import into the other tool."""
@@ -216,12 +216,12 @@ class ExportResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class InspectResult(Result):
-    """What a data set holds."""
+    """The content of a data set."""
 
     inspection: "Inspection"
     format: str
     left_out: tuple[Problem, ...]
-    """Whatever is broken."""
+    """Broken files, each with the reason."""
     notes: tuple[str, ...]
     page: Path | None = None
 
@@ -262,14 +262,14 @@ class AdjacencyResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class FeaturesResult(Result):
-    """What :func:`dhr.features` ended with."""
+    """The result of :func:`dhr.features`."""
 
     store: Path
     computed: int
     there: int
     """Photographs whose features were there before."""
     removed: int
-    """Entries for which the limit left no space."""
+    """Entries that were deleted because of the limit."""
     entries: int
     megabytes: float
     limit_megabytes: float | None

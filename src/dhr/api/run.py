@@ -23,16 +23,16 @@ def run(
 ) -> RunResult:
     """Make masks for photographs and their tags.
 
-    A classifier learns the tags, and its maps (CAMs) show roughly where each is. The maps of a photograph are then
-    rebalanced between its classes and made into a mask (Steps 1 to 3 of the paper, then the boundary).
+    A classifier learns the tags and shows roughly where each class is (CAMs). The CAMs of each photograph are then
+    rebalanced between its classes and made into a mask (Steps 1 to 3 of the paper, then the boundary correction).
 
     The data folder has images/, tags.csv (the header image,tags, then lines like beach.jpg,sea;sand), classes.txt (one
-    name per line; first `background` if pixels may be of no tag) and perhaps splits/NAME.txt. `dhr inspect` checks it;
-    docs/data.md has the other data formats.
+    name per line; `background` first if pixels may belong to no tag) and perhaps splits/NAME.txt. `dhr inspect` checks
+    it; docs/data.md has the other data formats.
 
     The output folder gets masks/ (PNG, class ids), report.html (the most doubtful masks first), run.json, stages/,
-    cams/ and classifier.safetensors. An interrupted run goes on with the same command, and ends with the same masks.
-    After a change of photographs or tags, the same command makes again only what the change concerns.
+    cams/ and classifier.safetensors. The same command continues an interrupted run, and ends with the same masks.
+    After a change of photographs or tags, it makes again only the files that depend on the change.
 
     Args:
         data: the data folder.
@@ -40,7 +40,7 @@ def run(
         config: settings; a preset, a YAML file, or single ones.
         redo: make this stage and all later ones again; needed if settings changed: classifier, survey, masks, student.
         keep_classifier: use the trained networks although photographs or tags changed.
-        dry_run: say what would be done, and do nothing.
+        dry_run: return the plan, and do nothing.
         progress: called as the work goes on.
 
     Returns:
@@ -75,7 +75,7 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
     refuse_among(out, data, photographs)
     outcome = run_job(photographs, out, settings, preset=preset, progress=progress, **call)
     report = out / "report.html"
-    # A run that was finished already keeps the report that it has, with the scores that were added to it.
+    # A run that was already finished keeps its report, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:
         write_report(out, photographs)
     return RunResult(
@@ -93,7 +93,7 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
 
 
 def _planned(data: Data, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
-    """The result of a dry run: the plan, and what is there already."""
+    """Return the result of a dry run: the plan, and the finished masks."""
     from dhr.job.plan import plan
 
     photographs = opened(data, progress)

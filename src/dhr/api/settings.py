@@ -1,4 +1,4 @@
-"""Settings by name: what there are, and a config made of a preset, a YAML file and single values."""
+"""Settings by name, and a config made of a preset, a YAML file and single values."""
 
 import ast
 import difflib
@@ -70,7 +70,7 @@ def docstrings(kind: type) -> Mapping[str, str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest the known name that is most like ``name``; empty if none is.
+    """Suggest the known name that is most like ``name``; empty if all are too different.
 
     >>> nearest("method.tua", ["method.tau", "seed"])
     '; did you mean method.tau?'
@@ -144,8 +144,8 @@ def changed(config: Any, given: Mapping[str, Any]) -> Any:
 def run_settings(config: Config) -> tuple[RunConfig, str]:
     """Return all settings of a run, and the name of the preset that they start from.
 
-    A mapping may name a ``preset``, and a YAML file as ``config``; its other values override the file, which overrides
-    what a trained ``classifier.file`` says of itself, and the preset.
+    A mapping may name a ``preset``, and a YAML file as ``config``. Its other values override the file. The file
+    overrides the settings stored in a trained ``classifier.file``, and these override the preset.
 
     Raises:
         ConfigError: a preset, file or setting that cannot be used.
@@ -172,8 +172,8 @@ def run_settings(config: Config) -> tuple[RunConfig, str]:
 
 
 def _trained_with(classifier: Path | None) -> dict[str, Any]:
-    """The settings that a trained classifier was trained with, which others override."""
-    if classifier is None or not classifier.is_file():  # a finished run needs it no more; others name it
+    """Return the settings stored in a trained classifier, which others override."""
+    if classifier is None or not classifier.is_file():  # a finished run works without it; other runs report it
         return {}
     from dhr.sources.weights_file import stored_settings
 
@@ -181,7 +181,7 @@ def _trained_with(classifier: Path | None) -> dict[str, Any]:
 
 
 def part_settings(kind: type, config: Any, ignored: Iterable[str] = ()) -> Any:
-    """Return the settings of a command that has its own: None stands for the defaults, else as :func:`run_settings`.
+    """Return the settings of a command with settings of its own; None stands for the defaults.
 
     Args:
         kind: the config dataclass.
@@ -206,7 +206,7 @@ def part_settings(kind: type, config: Any, ignored: Iterable[str] = ()) -> Any:
 
 
 def _nested(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a config dataclass, its groups built."""
+    """Return the arguments of a config dataclass, with its groups built."""
     hints, made = typing.get_type_hints(kind), dict[str, Any]()
     for field in fields(kind):
         own = {name: value for name, value in values.items() if name.partition(".")[0] == field.name}

@@ -22,21 +22,22 @@ def train(
 ) -> TrainResult:
     """Train a student: a network that segments photographs without tags.
 
-    It learns photographs, their tags, and masks of any method. While it learns, its own maps are rebalanced in every
-    step and teach its decoder (recursion, Section 3.3 of the paper; --no-student-training.recursion: the masks alone).
-    `--student.kind mask2former` trains a Mask2Former on finished masks instead (configs/paper/*_swin_mask2former.yaml).
+    It learns from photographs, their tags, and masks of any method. In every step its own maps are rebalanced, and its
+    decoder learns from them, too (recursion, Section 3.3 of the paper). With --no-student-training.recursion it learns
+    from the masks alone. `--student.kind mask2former` trains a Mask2Former on finished masks instead
+    (configs/paper/*_swin_mask2former.yaml).
 
     The output folder gets student.safetensors (for `dhr predict` and `dhr onnx`), training/ (losses, pictures,
-    checkpoints) and classifier.safetensors. An interrupted training goes on with the same command, and ends with the
-    same weights. Several processes: --student-training.devices N, torchrun or SLURM. A student of a run's masks:
-    `--masks OUT/masks --classifier.file OUT/classifier.safetensors --no-student-training.recursion`.
+    checkpoints) and classifier.safetensors. The same command continues an interrupted training, and ends with the same
+    weights. Several processes: --student-training.devices N, torchrun or SLURM. A student of a run's masks: `--masks
+    OUT/masks --classifier.file OUT/classifier.safetensors --no-student-training.recursion`.
 
     Args:
         data: the data folder.
         out: the output folder: new, empty, or of the same training.
         masks: folder of masks to begin with, NAME.png; without it the student learns from its own maps.
         config: settings; a preset, a YAML file, or single ones.
-        dry_run: say what would be done, and do nothing.
+        dry_run: return the plan, and do nothing.
         progress: called as the work goes on.
 
     Returns:
@@ -66,7 +67,7 @@ def train(
 
 
 def _planned(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
-    """The result of a dry run: the stages that are not made yet."""
+    """Return the result of a dry run: the stages that are not made yet."""
     from dhr.job.folder import OutputFolder
     from dhr.job.plan import Plan, PlannedStage
 

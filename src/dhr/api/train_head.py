@@ -22,15 +22,15 @@ def train_head(
 ) -> TrainResult:
     """Train a head on unsupervised features, without labels.
 
-    In its codes, similar regions are closer and others farther apart than in the features of the network below it,
-    which is not changed.
+    The head turns features into codes: similar regions get closer, others farther apart. The network below the head is
+    not changed.
 
       --kind stego  STEGO (Hamilton et al. 2022): codes keep the correlations of the features
       --kind cause  CAUSE (Kim et al. 2023): concepts are found in the features; codes tell them apart
 
-    The output folder gets head.safetensors and run.json. An interrupted training goes on from the last epoch with the
-    same command, and ends with the same head. --config takes a YAML file with the groups uss, head, stego and cause;
-    the other groups of a run are ignored.
+    The output folder gets head.safetensors and run.json. The same command continues an interrupted training from the
+    last epoch, and ends with the same head. --config takes a YAML file with the groups uss, head, stego and cause; the
+    other groups of a run are ignored.
 
     Args:
         data: a data folder, or any folder of photographs; tags and ground truth are not read.

@@ -12,7 +12,7 @@ def fitted(value: Any, hint: Any) -> Any:
     """Return ``value`` as the type ``hint``: a path for text, a tuple for a list, a float for a whole number.
 
     Raises:
-        ValueError: it does not fit; the message says what is expected.
+        ValueError: it does not fit; the message gives the expected type.
 
     >>> fitted([1, 2], tuple[float, ...])
     (1.0, 2.0)
@@ -59,7 +59,7 @@ def from_text(text: str, hint: Any) -> Any:
 
 
 def expected(hint: Any) -> str:
-    """Say in words what values a setting takes."""
+    """Return the values that a setting takes, in words."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return " or ".join(expected(kind) for kind in inner)

@@ -1,4 +1,4 @@
-"""Weights from a hub, looked for before anything that takes long."""
+"""Weights from a hub, looked for before any long work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from dhr.models.remote import Remote, require
 def require_first(remotes: Sequence[Remote | None], data: Data, out: Path | None = None) -> None:
     """Look for weights before ``data`` is read, which may take long.
 
-    A folder that is missing is told sooner, by its reader. An output folder ``out`` that is finished needs no weights.
+    A missing folder is reported first, by its reader. A finished output folder ``out`` needs no weights.
 
     Raises:
         WeightsError: some are not here and cannot be fetched.

@@ -19,9 +19,9 @@ _GOES_ON = "the same command goes on where it stopped"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``dhr`` with ``arguments`` (by default the process's own) and return its exit code.
 
-    0: all done. 1: done, but some photographs were left out (the summary and run.json say which and why). 2: nothing
-    could be done, or what was printed could not be written; one line says why. 130: interrupted, 143: ended by
-    SIGTERM, 129: by SIGHUP; the same command goes on. If the reader of what is printed ends (`dhr run | head -1`),
+    0: all done. 1: done, but some photographs were left out (the summary and run.json name them with the reasons).
+    2: nothing could be done, or the output could not be printed; one line gives the reason. 130: interrupted, 143:
+    ended by SIGTERM, 129: by SIGHUP; the same command goes on. If the reader of the output ends (`dhr run | head -1`),
     the work goes on without printing.
     """
     with standard_streams() as printed:
@@ -54,7 +54,7 @@ def _code(arguments: list[str]) -> int:
 
 
 def call(arguments: list[str]) -> Callable[[], int]:
-    """Read the arguments; the call that they stand for, which returns the exit code.
+    """Read the arguments, and return the call that they stand for; it returns the exit code.
 
     Raises:
         ConfigError: they cannot be used.

@@ -16,11 +16,11 @@ _OURS = {
     "--help": "show this help",
     "--help-all": "show all settings, too",
     "-q, --quiet": "print only errors and the last line",
-    "-v, --verbose": "print more: what is decided on the way",
+    "-v, --verbose": "print more: decisions on the way",
 }
 _CODES = """
-exit codes: 0 all done; 1 done, but something was left out, which is named; 2 nothing done, one line says why; 130
-interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
+exit codes: 0 all done; 1 done, but something was left out, which is named; 2 nothing done, one line gives the reason;
+130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
 """
 
 
@@ -30,7 +30,7 @@ def width() -> int:
 
 
 def manual() -> str:
-    """What ``dhr`` alone prints."""
+    """Return the text that ``dhr`` alone prints."""
     wide = max(map(len, COMMANDS))
     lines = [_wrapped(f"dhr {name:<{wide}}", command.line, wide + 8) for name, command in COMMANDS.items()]
     return "\n".join(
@@ -45,7 +45,7 @@ def manual() -> str:
 
 
 def help_of(command: Command, whole: bool = False) -> str:
-    """The help of a command.
+    """Return the help of a command.
 
     Args:
         command: the command.
@@ -91,7 +91,7 @@ def _grouped(settings: Sequence[Option]) -> Iterator[str]:
 
 
 def _text(option: Option, whole: bool) -> str:
-    """The text of an option and its default."""
+    """Return the text of an option and its default."""
     text = option.text if whole else _first(option.text)
     text = text[:1].lower() + text[1:] if text[1:2].islower() else text
     default = shown(option.default).strip("[]")
@@ -100,12 +100,12 @@ def _text(option: Option, whole: bool) -> str:
 
 
 def _first(text: str) -> str:
-    """The first part of a text."""
+    """Return the first part of a text."""
     return re.split(r"[.;] ", text)[0]
 
 
 def _wrapped(head: str, text: str, indent: int, below: bool = False) -> str:
-    """A head, and a text beside it, indented; the text stands below a head that is too long, or if asked for."""
+    """Put an indented text beside a head; below it if the head is too long, or if ``below``."""
     space = " " * indent
     if below or (len(head) > indent - 2 and head):
         one = f"{head}  {text}"

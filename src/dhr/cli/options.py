@@ -23,11 +23,11 @@ class Option:
     """One option."""
 
     name: str
-    """With its dashes, or without for a value that needs none."""
+    """With its dashes; without for a value that stands alone."""
     parameter: str
     """Of the function."""
     key: str
-    """What it sets: the parameter itself, a part of the data folder, or a setting."""
+    """Its target: the parameter itself, a part of the data folder, or a setting."""
     hint: Any
     default: Any
     text: str
@@ -44,7 +44,7 @@ class Option:
 
     @property
     def value(self) -> str:
-        """What stands for its value in the help."""
+        """The word for its value in the help."""
         kinds = [kind for kind in (get_args(self.hint) or (self.hint,)) if kind is not NoneType]
         if self.flag:
             return ""
@@ -71,7 +71,7 @@ _PATHS = ()
 
 
 def options_of(function: Callable[..., Any], positional: Sequence[str] = ()) -> list[Option]:
-    """All options of a function, in the order of its parameters; settings come last in each."""
+    """Return all options of a function in the order of its parameters; settings come last in each."""
     hints, texts, found = typing.get_type_hints(function), arguments_of(function), list[Option]()
     for parameter in inspect.signature(function).parameters.values():
         name, hint = parameter.name, hints[parameter.name]
@@ -97,7 +97,7 @@ def options_of(function: Callable[..., Any], positional: Sequence[str] = ()) -> 
 
 
 def _data_options(parameter: str, text: str, required: bool) -> list[Option]:
-    """The data folder, and how it is read."""
+    """Return the options for the data folder and for reading it."""
     hints, texts = typing.get_type_hints(DataFolder), docstrings(DataFolder)
     found = [Option("--data", parameter, "path", Path, None, text, required)]
     for field in fields(DataFolder)[1:]:
@@ -107,7 +107,7 @@ def _data_options(parameter: str, text: str, required: bool) -> list[Option]:
 
 
 def _setting_options(parameter: str, kind: type, hint: Any) -> list[Option]:
-    """A file of settings, a preset, and each setting of a config dataclass."""
+    """Return options for a file of settings, a preset, and each setting of a config dataclass."""
     found = []
     if Path in get_args(hint):
         text = "YAML file of settings; options override it, and its paths start at its folder"
@@ -126,7 +126,7 @@ def _setting_options(parameter: str, kind: type, hint: Any) -> list[Option]:
 
 
 def _plain(hint: Any) -> Any:
-    """The type that a parameter has on the command line: a path for ``Path | str``, the entry of a sequence."""
+    """Return a parameter's type on the command line: a path for ``Path | str``, the entry of a sequence."""
     kinds = get_args(hint)
     if get_origin(hint) not in (typing.Union, UnionType):
         return hint
@@ -134,7 +134,7 @@ def _plain(hint: Any) -> Any:
 
 
 def arguments_of(function: Callable[..., Any]) -> dict[str, str]:
-    """The text of each parameter, from the section ``Args`` of the docstring."""
+    """Return the text of each parameter, from the section ``Args`` of the docstring."""
     text = inspect.cleandoc(function.__doc__ or "")
     section = re.search(r"^Args:\n((?:    .*\n?|\n)*)", text, re.MULTILINE)
     found = re.findall(r"^    (\w+): ((?:.|\n        )*)", section[1] if section else "", re.MULTILINE)
@@ -142,5 +142,5 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def description_of(function: Callable[..., Any]) -> str:
-    """The docstring without its sections."""
+    """Return the docstring without its sections."""
     return re.split(r"^(?:Args|Returns|Raises):$", inspect.cleandoc(function.__doc__ or ""), flags=re.MULTILINE)[0]

@@ -56,7 +56,7 @@ def parsed(command: str, options: Sequence[Option], arguments: Sequence[str]) ->
 
 
 def _texts(option: Option, rest: list[str]) -> list[str]:
-    """The values that follow an option, taken from ``rest``."""
+    """Take the values that follow an option from ``rest``."""
     count = 1
     if option.many:
         count = next((number for number, one in enumerate(rest) if one.startswith("--")), len(rest))
@@ -92,10 +92,10 @@ def _unknown(command: str, name: str, known: Sequence[str]) -> str:
 
 
 def arguments_for(function: Callable[..., Any], values: Values) -> dict[str, Any]:
-    """The arguments of a function: the data folder and settings put together, all else as it is.
+    """Return the arguments of a function: the data folder and settings put together, all others as they are.
 
     Raises:
-        ConfigError: options that need another one.
+        ConfigError: an option needs another one.
     """
     made = dict[str, Any]()
     hints = typing.get_type_hints(function)

@@ -15,7 +15,7 @@ _LOST = ("seen in", "vanished, %", f"under {100 * LOW_RECALL:.0f} % found, %")
 
 
 def adjacency(terminal: Terminal, result: AdjacencyResult) -> None:
-    """Print the shares, the pairs of classes with the largest areas, and what was left out."""
+    """Print the shares, the pairs of classes with the largest areas, and masks that were left out."""
     found = result.adjacency
     terminal.notes(check.text for check in found.checks)
     regions = "each class of a mask" if found.whole_classes else "connected parts"
@@ -28,7 +28,7 @@ def adjacency(terminal: Terminal, result: AdjacencyResult) -> None:
         rows.add_row("of it, touching at least one other super-class", percent(found.inter_any))
     terminal.print(rows)
     if found.classes.supers is None:
-        terminal.say("No super-classes are known; name them with --supers FILE, or --groups uss.")
+        terminal.say("The super-classes are unknown; name them with --supers FILE, or --groups uss.")
     pairs = found.ranked()
     if pairs:
         terminal.print(_pairs(found, pairs))

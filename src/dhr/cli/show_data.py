@@ -1,4 +1,4 @@
-"""Prints what a data set holds, what was exported, and lists."""
+"""Prints the content of a data set, exports, and lists."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from dhr.cli.terminal import Terminal, table
 from dhr.words import counted
 
 _ROWS = 25  # classes of the table
-_ROLES = {"uss": "USS: what looks alike, without labels", "wss": "WSS: where the tags are"}
+_ROLES = {"uss": "USS: which regions look alike, without labels", "wss": "WSS: where the tagged classes are"}
 
 
 def inspect(terminal: Terminal, result: InspectResult) -> None:
-    """Print counts, the most frequent classes, notes, and what is broken."""
+    """Print counts, the most frequent classes, notes, and broken files."""
     from dhr.inspection import notes
 
     found = result.inspection
@@ -27,7 +27,7 @@ def inspect(terminal: Terminal, result: InspectResult) -> None:
         f"{counted(found.photographs, 'photograph')}, {tags / many:.1f} tags each{span}, "
         f"{found.listed_truth} with ground truth"
     )
-    truth = ["in truth"] if found.read_ground_truth else []
+    truth = ["in ground truth"] if found.read_ground_truth else []
     rows = table(["class"], ["photographs", "alone", *truth])
     rows.add_column("most often with", overflow="fold")
     ranked = sorted(found.classes, key=lambda one: (-one.photographs, one.id))
@@ -55,7 +55,7 @@ def _span(least: int, most: int) -> str:
 
 
 def export(terminal: Terminal, result: ExportResult) -> None:
-    """Print what was written, and what was left out."""
+    """Print the files that were written, and the masks that were left out."""
     terminal.notes(result.notes)
     terminal.left_out(result.left_out)
     if result.kept:

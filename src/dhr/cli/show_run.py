@@ -1,4 +1,4 @@
-"""Prints what runs, trainings and predictions ended with."""
+"""Prints the results of runs, trainings and predictions."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plan(terminal: Terminal, result: RunResult | TrainResult, planned: "Plan") -> None:
-    """Print what would be done."""
+    """Print the plan of a dry run."""
     terminal.notes(result.notes)
     terminal.left_out(result.left_out)
     if planned.changes:
@@ -32,7 +32,7 @@ def plan(terminal: Terminal, result: RunResult | TrainResult, planned: "Plan") -
 
 
 def run(terminal: Terminal, result: RunResult) -> None:
-    """Print the stages, notes, what was left out, and where the report is."""
+    """Print the stages, the notes, photographs that were left out, and where the report is."""
     if result.plan is not None:
         plan(terminal, result, result.plan)
         return

@@ -19,7 +19,7 @@ _NONE = Interval(math.nan, math.nan)
 
 
 def evaluate(terminal: Terminal, result: EvaluateResult) -> None:
-    """Print notes, scores by class, of all classes, differences, and what did not count."""
+    """Print notes, scores by class and of all classes, differences, and masks that were not scored."""
     found, last = result.comparison, result.scores
     # Of a run, the stages before the last are there to be compared with it: they may lack classes.
     terminal.notes(check.text for check in (last.checks if result.stages else found.checks))
@@ -52,7 +52,7 @@ def demo(terminal: Terminal, result: TableResult) -> None:
 
 
 def stage_table(stages: Mapping[str, Scores], width: int = _WIDE) -> Table:
-    """One line for each set of masks; in a narrow terminal fewer columns.
+    """Make a table with one line per set of masks; in a narrow terminal it has fewer columns.
 
     "vanished" is the share of tagged classes with 0.5 % or more of a photograph's labelled pixels that have none in
     its mask.
@@ -66,7 +66,7 @@ def stage_table(stages: Mapping[str, Scores], width: int = _WIDE) -> Table:
 
 
 def whole_table(sets: Mapping[str, Scores]) -> Table:
-    """Every score of all classes together, a column for each set of masks; in brackets the 95 % intervals."""
+    """Make a table of every score over all classes, one column per set of masks; 95 % intervals in brackets."""
     rows = table(["all classes"], [escape(name) for name in sets])
     for key, title in WHOLE.items():
         cells = (percent(getattr(one, key)) + _bracket(one.intervals.get(key, _NONE)) for one in sets.values())
@@ -75,7 +75,7 @@ def whole_table(sets: Mapping[str, Scores]) -> Table:
 
 
 def class_table(scores: Scores, width: int = _WIDE) -> Table:
-    """The classes that the ground truth holds, worst IoU first, with the number of photographs that hold them.
+    """Make a table of the classes in the ground truth, worst IoU first, with the number of photographs that show them.
 
     "minor" is the IoU within photographs where the class is minor; "lost": from how many, of how many, it vanished.
     """
@@ -96,9 +96,10 @@ def class_table(scores: Scores, width: int = _WIDE) -> Table:
 
 
 def comparison_tables(found: Comparison) -> Iterator[Table]:
-    """IoU by class of every folder; differences from the first with their 95 % intervals; photographs that differ most.
+    """Make tables: IoU by class of every folder; differences from the first; photographs that differ most.
 
-    A difference whose interval holds zero is not marked: other photographs may turn it round.
+    Differences have 95 % intervals. One that contains zero is not marked: with other photographs the difference may
+    have the other sign.
     """
     first, *_ = found.scores
     rows = table(["class"], [escape(name) for name in found.scores], "IoU")
@@ -128,7 +129,7 @@ def comparison_tables(found: Comparison) -> Iterator[Table]:
 
 
 def _not_scored(found: Comparison, of_run: bool) -> list[str]:
-    """What did not count, a line a reason."""
+    """Name the masks that were not scored, one line per reason."""
     lines = dict[str, None]()  # the stages of a run mostly lack the same
     for name, one in found.scores.items():
         where = "" if of_run or len(found.scores) == 1 else f"{name}: "

@@ -11,7 +11,7 @@ _NAMES = ("SIGTERM", "SIGHUP")
 
 
 class Ended(BaseException):
-    """A signal asked the process to end; like KeyboardInterrupt, it passes every handler of mere errors."""
+    """A signal asked the process to end; like KeyboardInterrupt, it is not caught by handlers of Exception."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

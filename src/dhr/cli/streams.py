@@ -17,7 +17,7 @@ class Stream:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.failure: OSError | None = None
-        """Why printing failed, if there was somebody to read it."""
+        """Why printing failed; None if only the reader is gone."""
 
     def write(self, text: str) -> int:
         """Print ``text``; characters that the stream's encoding lacks are escaped."""
@@ -38,7 +38,7 @@ class Stream:
         except OSError as error:
             if error.errno not in _NOBODY_READS:
                 self.failure = error
-            # What the stream still holds would fail again when the process ends.
+            # Text that the stream still holds would fail again when the process ends.
             with suppress(OSError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())

@@ -12,11 +12,11 @@ class Command:
 
     name: str
     line: str
-    """What it does, in the manual."""
+    """Its line in the manual."""
     place: str
     """Module and name of the function."""
     printer: str
-    """Module and name of what prints its result."""
+    """Module and name of the function that prints its result."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Settings that people change, which the short help shows in a few words."""
     examples: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Command:
 
     @property
     def show(self) -> Callable[..., Any]:
-        """What prints its result."""
+        """The function that prints its result."""
         return _found(self.printer)
 
 
@@ -46,10 +46,10 @@ _WORDS = {
     "datumaro_format": "datumaro: such as voc_segmentation, cityscapes",
     "groups": "super-classes: given, or uss (from features)",
     "holes": "yolo: keep or fill the holes of polygons",
-    "image_prefix": "labelstudio: what stands before paths",
+    "image_prefix": "labelstudio: beginning of the photographs' paths",
     "images": "yolo, datumaro: link, copy, none",
     "instances": "one annotation per connected part",
-    "min_area": "least pixels of a part",
+    "min_area": "smallest part that is exported, in pixels",
     "pca": "channels that are kept, by PCA; 0: all",
     "bits": "bits per number: 8, or 16 if not given",
     "limit": "most disk space, such as 200GB",
@@ -64,7 +64,7 @@ _WORDS = {
     "image.grid_stride": "pixels per cell of the features",
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",
-    "recursion": "train a student on the masks, for better ones",
+    "recursion": "train a student on the masks, and make better masks",
     "seed": "seed of all random numbers",
     "stages": "keep masks of all steps, and CAMs",
     "student.kind": "joint, or mask2former on finished masks",
@@ -72,7 +72,7 @@ _WORDS = {
     "student_training.crop": "side of the crops, pixels",
     "student_training.devices": "processes, one per GPU",
     "student_training.lr": "learning rate of the encoder",
-    "student_training.recursion": "its own maps teach it, too",
+    "student_training.recursion": "it learns from its own maps, too",
     "student_training.steps": "steps of the optimiser",
     "uss.block": "block or stage that gives the features",
     "uss.kind": "timm, stego, cause, hp, leopart, colour",
@@ -113,7 +113,7 @@ COMMANDS = {
     for command in (
         Command(
             "inspect",
-            "say what a data set holds, and what is broken in it",
+            "describe a data set, and name its broken files",
             "dhr.api.inspect:inspect",
             "dhr.cli.show_data:inspect",
             examples=("dhr inspect --data photos --out page", "dhr inspect --data VOC2012 --split train"),

@@ -14,7 +14,7 @@ _KINDS = 10  # reasons that are printed
 
 
 class Terminal(Console):
-    """Prints lines as they are, notes once, and each reason why something was left out once."""
+    """Prints lines as they are; prints each note, and each reason for leaving something out, once."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -25,7 +25,7 @@ class Terminal(Console):
         self.print(escape(text), highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Print what a person should know, unless that was printed before."""
+        """Print a note, unless it was printed before."""
         if text not in self._told:
             self._told.add(text)
             self.print(f"[bold]Note:[/bold] {escape(text)}", highlight=False, soft_wrap=True)
@@ -36,12 +36,12 @@ class Terminal(Console):
             self.note(text)
 
     def left_out(self, problems: Sequence[Problem], every: str = "", title: str = "Left out") -> None:
-        """Print how many there are and each reason once, with some of those that it concerns.
+        """Print the number of problems and each reason once, with some of the files that it concerns.
 
         Args:
-            problems: what was left out, or is broken.
-            every: where all of them are told, if not here.
-            title: what they are.
+            problems: photographs or files that were left out, or are broken.
+            every: where all of them are listed, if not here.
+            title: a word for them.
         """
         if not problems:
             return
@@ -53,7 +53,7 @@ class Terminal(Console):
 
 
 def table(first: Sequence[str], numbers: Sequence[str], title: str = "") -> Table:
-    """A table whose first columns are names, which may be folded, and whose others are numbers."""
+    """Make a table: the first columns are names, which may be folded, the others numbers."""
     made = Table(title=title or None, title_justify="left")
     for name in first:
         made.add_column(name, overflow="fold")

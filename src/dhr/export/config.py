@@ -26,7 +26,7 @@ class ExportConfig:
     holes: Literal["keep", "fill"] = "keep"
     """yolo: whether a polygon goes around holes, over a bridge of no width, or across them"""
     image_prefix: str = "/data/local-files/?d=images/"
-    """labelstudio: what stands before a photograph's path in the tasks: Label Studio's local storage, or an URL"""
+    """labelstudio: the beginning of a photograph's path in the tasks: Label Studio's local storage, or an URL"""
     competition: Literal["comp5", "comp6"] = "comp6"
     """voc-server: comp5 was trained on VOC's own data only, comp6 on anything else too, such as ImageNet"""
     datumaro_format: str = "datumaro"

@@ -1,4 +1,4 @@
-"""How a call differs from the run that its folder holds, and which stages that makes invalid."""
+"""Differences between a call and the run in its folder, and the stages that they make invalid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ CONCERNS = {
     "student": "student",
     "student_training": "student",
 }
-"""The first stage that a setting, or a group of settings, concerns; all others concern the first."""
+"""The first stage that depends on a setting, or on a group of settings; the first stage depends on all others."""
 
 MAPS = "settings.wss.maps"
 """Part of the identity that changes with the photographs: each has a file of maps."""
@@ -64,7 +64,7 @@ class PhotographChanges:
         )
 
     def __str__(self) -> str:
-        """In words, for a person.
+        """Return the changes in words.
 
         >>> str(PhotographChanges(new=("a", "b"), gone=("c",)))
         '2 photographs are new, 1 is gone'
@@ -86,10 +86,10 @@ class PhotographChanges:
 
 @dataclass(frozen=True)
 class Call:
-    """What a person asks of a folder that holds a run already."""
+    """Options of a call for a folder that holds a run."""
 
     redo: str | None = None
-    """Stage from which all is made again."""
+    """This stage and all later ones are made again."""
     keep_classifier: bool = False
     """Whether the trained stages stay as they are although photographs or tags changed."""
 
@@ -107,13 +107,13 @@ class Decision:
     stages: tuple[str, ...] = ()
     """Names of the stages; masks of other stages are made again if their own photograph changed."""
     note: str | None = None
-    """A sentence for a person."""
+    """The decision in a sentence."""
     redo: str | None = None
-    """The stage from which the call that is under way makes all again."""
+    """The first of the stages that the present call makes again."""
 
 
 def refuse_settings(job: DataJob, call: Call) -> None:
-    """Refuse settings and versions that are not those of the folder, unless `--redo` covers all that they concern.
+    """Refuse settings and versions other than the folder's, unless `--redo` covers all stages that depend on them.
 
     Raises:
         OutputError: they differ.
@@ -145,7 +145,7 @@ def refuse_unless_redone(job: DataJob, call: Call, found: Sequence[str]) -> None
 
 
 def decide(job: DataJob, call: Call, changes: PhotographChanges) -> Decision:
-    """Which stages have to be made again in a folder that holds a run.
+    """Decide which stages of the run in the folder are made again.
 
     Raises:
         ConfigError: the classifier cannot be kept.
@@ -173,7 +173,7 @@ def decide(job: DataJob, call: Call, changes: PhotographChanges) -> Decision:
 
 
 def _invalid(job: DataJob, call: Call, changes: PhotographChanges) -> int:
-    """The first stage that other photographs, tags or classes make invalid; the chain's length if there is none."""
+    """Return the number of the first stage that the changes make invalid; the chain's length if all stay valid."""
     chain = job.chain
     if changes.classes:
         if call.keep_classifier:
@@ -189,10 +189,10 @@ def _invalid(job: DataJob, call: Call, changes: PhotographChanges) -> int:
 
 
 def _refuse_unlike(job: DataJob, changes: PhotographChanges) -> None:
-    """Refuse a folder whose photographs have all been exchanged: most likely the wrong folder was named."""
+    """Refuse a folder if all photographs are others than in its run: most likely it is the wrong folder."""
     if changes.gone and changes.new and not changes.common:
         raise OutputError(
-            f"{job.folder.root} holds another run: none of its {len(changes.gone)} photographs is among these; "
+            f"{job.folder.root} holds another run: all of its {len(changes.gone)} photographs are others than these; "
             f"{ANOTHER}"
         )
 
@@ -207,7 +207,7 @@ def _note(changed: str, stages: Sequence[str], chain: Sequence[str]) -> str:
 
 
 def _name(text: str) -> str:
-    """The setting that a difference is about."""
+    """Return the setting in the text of a difference."""
     return text.split(" was ")[0].removesuffix(" changed")
 
 
@@ -221,7 +221,7 @@ def _concerned(name: str, job: DataJob) -> str:
 
 
 def _present(stage: str, chain: Sequence[str]) -> str:
-    """The first stage of the chain that is not before ``stage``."""
+    """Return the first stage of the chain that is not before ``stage``."""
     later = [one for one in chain if ORDER.index(one) >= ORDER.index(stage)]
     return later[0] if later else chain[-1]
 

@@ -16,14 +16,14 @@ from dhr.sources import source_type
 
 @dataclass(kw_only=True)
 class DataJob(Job):
-    """A job that knows its photographs and its settings."""
+    """A job with photographs and settings."""
 
     data: DataSet
     config: RunConfig
     found: Scan | None = None
-    """The photographs that can be used, once they are scanned."""
+    """The usable photographs; None before the scan."""
     models: Models | None = None
-    """The map source and the USS features, once they are built."""
+    """The map source and the USS features; None before they are built."""
     survey: Survey | None = None
     student: Any = None
     """The trained student of a run with recursion."""
@@ -49,12 +49,12 @@ class DataJob(Job):
 
     @cached_property
     def final(self) -> Items:
-        """The masks that are the result."""
+        """The final masks."""
         return self._items("second masks" if self.config.recursion else "masks")
 
     @cached_property
     def first(self) -> Items:
-        """The masks that the method makes of the source's maps; with recursion, those that the student learns."""
+        """The masks from the source's maps; with recursion, the student is trained on them."""
         return self._items("masks") if self.config.recursion else self.final
 
     def scan(self) -> None:

@@ -1,4 +1,4 @@
-"""The same bytes whenever the same work is done on the same device."""
+"""Reproducible results: the same work on the same device gives the same bytes."""
 
 import os
 
@@ -6,9 +6,9 @@ import torch
 
 
 def make_deterministic() -> None:
-    """Tell torch, in the whole process, to choose operations whose results do not vary.
+    """Make torch choose deterministic operations, in the whole process.
 
-    An operation without such a version is used all the same; torch then warns of it.
+    An operation without a deterministic version is used with a warning of torch.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

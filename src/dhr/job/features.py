@@ -12,15 +12,15 @@ from dhr.progress import Progress, silent
 
 
 def build_features(config: RunConfig, device: torch.device, asked: StoreConfig | None = None) -> Features:
-    """The network on the device, in evaluation mode, and its store.
+    """Build the network on the device, in evaluation mode, and its store.
 
     Args:
-        asked: how the store is to be made; None if it has to be ready.
+        asked: settings of a new store; None if the store must exist.
 
     Raises:
         ConfigError: no such model, or a store that does not fit.
         WeightsError: its weights cannot be had.
-        OutputError: the store is none, or is damaged.
+        OutputError: the folder is not a store, or is damaged.
     """
     torch.manual_seed(config.seed)
     uss = build_uss(config.uss)
@@ -42,11 +42,11 @@ def fill_store(
     """Compute the USS features of all photographs that the store of the settings lacks.
 
     Raises:
-        ConfigError: no store is named; else what :func:`build_features` raises.
+        ConfigError: the store is not named; or as :func:`build_features`.
         OutputError: the disk is full.
     """
     if config.features is None:
-        raise ConfigError("name the store with --features DIR: a new folder, or one that is to be filled further")
+        raise ConfigError("name the store with --features DIR: a new folder, or one to add to")
     features = build_features(config, config.find_device(), asked)
     assert features.store is not None
     return fill(data, features, features.store, config.image.long_side, progress), features.store

@@ -1,4 +1,4 @@
-"""The output folder: held by one job, continued by the same one, refused to any other."""
+"""The output folder. One job holds it; the same job can continue in it; other jobs are refused."""
 
 import os
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ _CELLS, _FEATURES = "work/survey", "work/uss"
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """Where everything of a run lies; see docs/design.md.
+    """The places of all files of a run; see docs/design.md.
 
-    The folder may come from somebody else: a link in the place of one of its folders is refused (OutputError), as it
-    could lead writing or deletion elsewhere. A link in the place of a file is never written through.
+    The folder may come from somebody else. A link in the place of one of its folders is refused (OutputError), because
+    writing or deletion could follow it elsewhere. A link in the place of a file is never written through.
     """
 
     root: Path
@@ -53,11 +53,11 @@ class OutputFolder:
         return self._file("work/scan.json")
 
     def checkpoint(self, name: str) -> Path:
-        """State of a training after its last epoch."""
+        """Return the place of the state of a training after its last epoch."""
         return self._file(f"work/{name}.checkpoint")
 
     def fitted(self, file: str) -> Path:
-        """Result of a training of the map source."""
+        """Return the place of the result of a training of the map source."""
         return self._file(file)
 
     @property
@@ -71,7 +71,7 @@ class OutputFolder:
         return self._file("survey.safetensors")
 
     def survey_cells(self, name: str) -> Path:
-        """Cells of a photograph that a survey keeps until it is finished."""
+        """Return the place of the cells of a photograph, which a survey keeps until it is finished."""
         return self._file(f"{_CELLS}/{name}.safetensors")
 
     @property
@@ -86,11 +86,11 @@ class OutputFolder:
 
     @property
     def first(self) -> "OutputFolder":
-        """Where a run with recursion keeps the masks that it starts from."""
+        """The folder of the first masks of a run with recursion."""
         return OutputFolder(self._folder("first"))
 
     def features(self, name: str) -> Path:
-        """USS features of a photograph, for the student's training."""
+        """Return the place of the USS features of a photograph, for the student's training."""
         return self._file(f"{_FEATURES}/{name}.safetensors")
 
     @property
@@ -99,27 +99,27 @@ class OutputFolder:
         return self._folder("masks")
 
     def mask(self, name: str) -> Path:
-        """Final mask of a photograph."""
+        """Return the place of the final mask of a photograph."""
         return self._file(f"masks/{name}.png")
 
     def training_mask(self, name: str) -> Path:
-        """Final mask of a photograph without its doubtful pixels."""
+        """Return the place of the final mask of a photograph without its doubtful pixels."""
         return self._file(f"training_masks/{name}.png")
 
     def stage(self, stage: str, name: str) -> Path:
-        """Mask of a photograph as of a stage."""
+        """Return the place of the mask of a photograph after a step of the method."""
         return self._file(f"stages/{stage}/{name}.png")
 
     def cams(self, name: str) -> Path:
-        """CAMs of a photograph."""
+        """Return the place of the CAMs of a photograph."""
         return self._file(f"cams/{name}.npz")
 
     def item(self, name: str) -> Path:
-        """Record of a photograph, written last."""
+        """Return the place of the record of a photograph, which is written last."""
         return self._file(f"items/{name}.json")
 
     def lock(self) -> IO[bytes]:
-        """Make the folder and hold it until the file that is returned is closed, or the process ends.
+        """Make the folder and hold it until the returned file is closed, or the process ends.
 
         Raises:
             OutputError: it cannot be written, holds something else than a run, or another process holds it.
@@ -143,7 +143,7 @@ class OutputFolder:
         return file
 
     def read(self) -> RunRecord | None:
-        """The record of the job, if there is one.
+        """Read the record of the job; return None in a new folder.
 
         Raises:
             OutputError: it is damaged, or of another program.
@@ -164,7 +164,7 @@ class OutputFolder:
         write_json(self.record, to_json(record))
 
     def remove_partial(self, stage: str | None = None) -> None:
-        """Delete what a stage keeps while it is under way; by default that of all stages but a student's training."""
+        """Delete the temporary files of a stage; by default those of all stages except a student's training."""
         names = (
             [path.name for path in (self.root / "work").glob("*.checkpoint")]
             if stage is None
@@ -208,7 +208,7 @@ class OutputFolder:
         write_bytes(copy, content)
 
     def _file(self, relative: str) -> Path:
-        return inside(self.root, relative, may_be_link=True)  # writers refuse a link, and deletion is of the link
+        return inside(self.root, relative, may_be_link=True)  # writers refuse a link; deletion removes the link only
 
     def _folder(self, relative: str) -> Path:
         return inside(self.root, relative)

@@ -24,7 +24,7 @@ from dhr.train.frozen import FrozenCrops
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """What a training ended with."""
+    """The result of a training."""
 
     head: Path
     photographs: int
@@ -34,9 +34,9 @@ class TrainedHead:
 def train_head(
     data: Path, split: str | None, out: Path, config: HeadTraining, *, progress: Progress = silent
 ) -> TrainedHead:
-    """Train a head of ``config.kind`` on the photographs of ``data``; interrupted, the same call goes on.
+    """Train a head of ``config.kind`` on the photographs of ``data``; the same call continues an interrupted training.
 
-    Tags and ground truth are never read; ``data`` need not have any.
+    Tags and ground truth are never read; ``data`` may lack them.
 
     Raises:
         ConfigError: settings that cannot work.
@@ -82,7 +82,7 @@ def train_head(
 
 
 def _settings(config: HeadTraining, device: torch.device, below: dict[str, Any]) -> dict[str, Any]:
-    """Every setting that the head depends on."""
+    """Return every setting that the head depends on."""
     head = asdict(config.head)
     head.pop("memory_mb")
     head["device"] = device.type
@@ -104,4 +104,4 @@ def _cause() -> Callable[..., Any]:
 
 
 TRAININGS: dict[str, Callable[[], Callable[..., Any]]] = {"stego": _stego, "cause": _cause}
-"""By kind: what gives the function that trains its head; the section of its settings has the same name."""
+"""By kind: a function that imports the training of its head; its group of settings has the same name."""

@@ -12,7 +12,7 @@ TRAINABLE = ("stego", "cause")
 
 @dataclass(frozen=True)
 class HeadTraining:
-    """Everything that decides on a head."""
+    """All settings that a head depends on."""
 
     kind: str = "stego"
     """Kind of head: `stego` or `cause`."""

@@ -1,4 +1,4 @@
-"""The finished photographs of an output folder, and the masks in it that a person touched."""
+"""The finished photographs of an output folder, and the masks in it that a person changed."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -23,15 +23,15 @@ class Present:
 
 @dataclass
 class Corrected:
-    """Photographs whose masks differ from what was written, by name."""
+    """Names of photographs with a mask that a person changed."""
 
     kept: set[str] = field(default_factory=set)
-    """They are as they were: these masks stay."""
+    """The photographs have not changed: these masks stay."""
     outdated: set[str] = field(default_factory=set)
     """Their content, tags or classes changed: these masks are made again."""
 
     def notes(self, place: Path) -> list[str]:
-        """A sentence about each kind; ``place`` holds the copies."""
+        """Return one sentence per kind; ``place`` holds the copies."""
         found = []
         if self.kept:
             were, stay = ("1 mask was", "stays as it is")
@@ -49,7 +49,7 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Items:
-    """Says which masks of a folder are finished."""
+    """The masks of a folder, and which of them are finished."""
 
     folder: OutputFolder
     classes: ClassTable
@@ -60,16 +60,16 @@ class Items:
     corrected: Corrected = field(default_factory=Corrected)
 
     def unfinished(self, found: Scan) -> list[Sample]:
-        """Photographs without a mask of their present content, tags and settings."""
+        """Return the photographs without a mask of their present content, tags and settings."""
         return [sample for sample in found.samples if self.finished(self.present(sample, found)) is None]
 
     def present(self, sample: Sample, found: Scan) -> Present:
-        """A photograph of a data set as it is now."""
+        """Describe a photograph of a data set as it is now."""
         tags = frozenset(self.classes.names[tag] for tag in sample.tags)
         return Present(sample.name, found.seen[sample.name].digest, tags)
 
     def finished(self, photograph: Present) -> ItemRecord | None:
-        """The record of a photograph whose mask is finished; None if it has to be made."""
+        """Return the record of a photograph if its mask is finished; None if the mask has to be made."""
         name = photograph.name
         masks = [self.folder.mask(name), *([self.folder.training_mask(name)] if self.doubtful else [])]
         item = read_item(self.folder.item(name))
@@ -79,7 +79,7 @@ class Items:
         return item if made or name in self.corrected.kept else None
 
     def keep_apart(self, photograph: Present) -> None:
-        """If a person touched the mask of a photograph, copy it to ``corrected/`` and remember it."""
+        """If a person changed the mask of a photograph, copy it to ``corrected/`` and note its name."""
         name = photograph.name
         item, mask = read_item(self.folder.item(name)), self.folder.mask(name)
         if not is_touched(item, mask):
@@ -90,15 +90,15 @@ class Items:
         (self.corrected.kept if holds and _same(item, photograph) else self.corrected.outdated).add(name)
 
     def gone(self, names: Collection[str]) -> list[str]:
-        """Names of finished photographs that are not among ``names``."""
+        """Return the names of finished photographs that are not among ``names``."""
         known = set(names)
         return sorted(name for name in self._recorded() if name not in known)
 
     def make_room(self, name: str) -> None:
         """Prepare a photograph's mask to be made again.
 
-        Its record goes first, so that a call that is killed in between leaves no mask beside a record of another. A
-        mask of an older version is put aside: it is unknown whether a person touched it.
+        Its record is deleted first. So a call that is killed in between never leaves a mask beside the record of
+        another. A mask of an older version is put aside, because it is unknown whether a person changed it.
         """
         item = read_item(self.folder.item(name))
         if item is not None and not item.mask:
@@ -113,7 +113,7 @@ class Items:
 
 
 def is_touched(item: ItemRecord | None, mask: Path) -> bool:
-    """Whether a mask differs from what its record says was written."""
+    """Return whether a mask has another digest than in its record."""
     if item is None or not item.mask or not is_own_file(mask):
         return False
     try:
@@ -127,6 +127,6 @@ def _same(item: ItemRecord, photograph: Present) -> bool:
 
 
 def told_of(names: Collection[str], most: int = 3) -> str:
-    """A few names, and how many more there are."""
+    """List a few names, and the number of the others."""
     shown = ", ".join(sorted(names)[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -28,16 +28,16 @@ class Job:
     folder: OutputFolder
     device: torch.device
     before: RunRecord | None
-    """The record that the folder held; None if it is new."""
+    """The record in the folder at the start; None in a new folder."""
     record: RunRecord
-    """The record as it stands."""
+    """The present record."""
     progress: Progress = silent
     leads: bool = True
-    """Whether this process writes to the folder; with several processes the first one does."""
+    """Whether this process writes to the folder; of several processes only the first does."""
     changes: bool = True
-    """Whether there is work that the record must tell of; a finished job that has nothing to do is left as it is."""
+    """Whether there is work to record; the record of a finished job stays as it is."""
     tentative: bool = False
-    """Whether the next call may still have other settings, so that the record does not name them."""
+    """Whether the next call may still have other settings; until then the record does not hold them."""
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -48,13 +48,13 @@ class Job:
     ) -> Iterator[Self]:
         """Hold the folder for the block, read its record, and write that the job is finished at the end.
 
-        For results that can be repeated byte for byte, torch is told to be deterministic, in the whole process.
+        Torch is made deterministic in the whole process, so that results can be repeated byte for byte.
 
         Args:
             out: a new or empty folder, or one of a job of the same kind.
-            describe: makes the record that the job would have in a new folder; given the record that is there.
-            device: where it computes.
-            more: further members.
+            describe: makes the record of the job, given the record in the folder or None.
+            device: the device of the networks.
+            more: further members of the job.
 
         Raises:
             OutputError: the folder cannot be written, or belongs to something else.
@@ -73,11 +73,11 @@ class Job:
                 job.save(status="finished", redo=None)
 
     def differences(self, now: Identity) -> list[str]:
-        """Each part of the identity that is not as it was in the folder; unknown parts are passed over."""
+        """Return each part of the identity that differs from the folder's; unknown parts are ignored."""
         if self.before is None:
             return []
         old, new = (self._parts(one) for one in (self.before.identity, now))
-        known = old.keys() & new.keys()  # a job that was killed while it read the photographs does not know them yet
+        known = old.keys() & new.keys()  # a job that was killed during its scan has recorded no photographs
         return differences({key: old[key] for key in known}, {key: new[key] for key in known})
 
     def refuse_other(self, now: Identity) -> None:
@@ -87,7 +87,7 @@ class Job:
             OutputError: it differs.
         """
         if found := self.differences(now):
-            raise OutputError(f"{other_run(self.folder.root, found)}; {ANOTHER}, or go back to what it was made with")
+            raise OutputError(f"{other_run(self.folder.root, found)}; {ANOTHER}, or restore the old settings or files")
         self.record = replace(self.record, identity=now)
 
     @staticmethod
@@ -96,7 +96,7 @@ class Job:
         return {"photographs and tags" if name == "data" else name: value for name, value in found.items()}
 
     def save(self, **facts: Any) -> None:
-        """Change the record, and write it if the job leads and there is work to tell of."""
+        """Change the record; write it if this process writes to the folder and there is work to record."""
         self.record = replace(self.record, **facts)
         if self.leads and self.changes:
             skipped, notes = tuple(self.problems), tuple(dict.fromkeys(self.notes))
@@ -105,27 +105,27 @@ class Job:
             self.folder.write_record(replace(self.record, identity=known))
 
     def stage(self, name: str) -> StageRecord | None:
-        """What is known of a stage."""
+        """Return the record of a stage; None if it has never begun."""
         return next((row for row in self.record.stages if row.name == name), None)
 
     def turn(self, name: str) -> int:
-        """The number of times that a stage was begun with other photographs or settings, from 1."""
+        """Return how many times a stage was begun with other photographs or settings, from 1."""
         row = self.stage(name)
         return 1 if row is None else row.turn
 
     def is_made(self, name: str) -> bool:
-        """Whether the record says that a stage is finished."""
+        """Return whether a stage is finished according to the record."""
         row = self.stage(name)
         return row is not None and row.made
 
     def begin_again(self, names: Sequence[str]) -> None:
-        """Mark stages as not made; what they left behind is of an earlier turn."""
+        """Mark stages as not made; their files then belong to an earlier turn."""
         turn = 1 + max((row.turn for row in self.record.stages), default=1)
         for name in names:
             self.put(replace(self.stage(name) or StageRecord(name), turn=turn, begun=False, made=False))
 
     def put(self, row: StageRecord) -> None:
-        """Change what is known of a stage, or add it."""
+        """Replace the record of a stage, or add it."""
         known = [one.name for one in self.record.stages]
         rows = list(self.record.stages)
         if row.name in known:
@@ -145,9 +145,9 @@ class Stage(Generic[AJob]):
     name: str
     """Its name in the record and in the progress."""
     run: Callable[[AJob], None]
-    """Does it; interrupted, the next call goes on."""
+    """Does the work; the next call continues interrupted work."""
     done: Callable[[AJob], bool] = lambda job: False
-    """Whether there is nothing to do."""
+    """Returns whether the work is done already."""
 
 
 def go(job: AJob, stages: Sequence[Stage[AJob]]) -> None:
@@ -162,7 +162,7 @@ def go(job: AJob, stages: Sequence[Stage[AJob]]) -> None:
 
 
 def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
-    """The record of a call that goes on with the job ``before``, if there is one.
+    """Return the record of a call that continues the job ``before``, if there is one.
 
     Raises:
         OutputError: that is a job of another kind.
@@ -175,6 +175,6 @@ def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
 
 
 def other_run(root: Path, found: Sequence[str]) -> str:
-    """Say in what a folder differs from the job that was called."""
+    """Name the differences between the job in a folder and the present one."""
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return f"{root} holds another run: {'; '.join(found[:3])}{more}"

@@ -25,7 +25,7 @@ class KeptFeatures:
     folder: OutputFolder
 
     def __call__(self, sample: Sample) -> Float[Tensor, "d u v"]:
-        """F_us of a photograph on the grid of its working image."""
+        """Return F_us of a photograph on the grid of its working image."""
         path = self.folder.features(sample.name)
         try:
             packed = read_entry(path)
@@ -37,10 +37,10 @@ class KeptFeatures:
 
 
 def keep_features(job: DataJob, samples: Sequence[Sample], uss: Features) -> dict[str, Problem]:
-    """Have the USS features of all photographs in the folder, from the store or computed; those that are there stay.
+    """Keep the USS features of all photographs in the folder, from the store or computed; present ones stay.
 
     Returns:
-        By name, the photographs whose features could not be had or kept, and why.
+        By name, the photographs without features, and why.
     """
     problems = {}
     for done, sample in enumerate(samples):
@@ -58,7 +58,7 @@ def keep_features(job: DataJob, samples: Sequence[Sample], uss: Features) -> dic
 
 
 def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
-    """Whether a file holds features of this shape; False if there is none, or it is damaged."""
+    """Return whether a file holds features of this shape; False if it is missing or damaged."""
     try:
         return read_entry(path, shape=shape) is not None
     except ItemError:

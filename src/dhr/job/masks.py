@@ -1,4 +1,4 @@
-"""One photograph: seen, rebalanced, written."""
+"""Makes the mask of one photograph: computes its maps, rebalances them, and writes its files."""
 
 import io
 import time
@@ -33,7 +33,7 @@ from dhr.types import Rebalanced
 
 @dataclass(frozen=True)
 class Maps:
-    """All that is seen in one photograph."""
+    """All maps of one photograph."""
 
     image: Float[Tensor, "1 3 h w"]
     cams: Float[Tensor, "1 k u v"]
@@ -48,10 +48,10 @@ class Maps:
 
 @torch.no_grad()
 def see(rgb: UInt8[np.ndarray, "h w 3"], sample: Sample, models: Models, config: RunConfig) -> Maps:
-    """Look at a photograph with the map source and the USS network.
+    """Compute the maps of a photograph with the map source and the USS network.
 
     Raises:
-        ItemError: the source has no maps of it, or they hold NaN or infinity.
+        ItemError: the source cannot make maps of it, or they hold NaN or infinity.
     """
     image = working_image(rgb, config.image.long_side).unsqueeze(0)
     uss = models.uss(image)
@@ -67,7 +67,7 @@ def see(rgb: UInt8[np.ndarray, "h w 3"], sample: Sample, models: Models, config:
 
 @dataclass(frozen=True)
 class MaskMaker:
-    """Makes the masks of a data set, and writes everything that the output folder holds of a photograph."""
+    """Makes the masks of a data set, and writes all files of a photograph."""
 
     data: DataSet
     models: Models
@@ -87,7 +87,7 @@ class MaskMaker:
 
         Args:
             sample: the photograph.
-            digest: of its content, for the record.
+            digest: digest of its content, for the record.
 
         Raises:
             ItemError: the photograph cannot be read, or its maps hold NaN or infinity.
@@ -131,7 +131,7 @@ class MaskMaker:
         return rebalance(batch, config.method if survey is None else survey.weighed(config.method), config.boundary)
 
     def _write_stages(self, made: "_Made") -> None:
-        """Write the masks of the steps in between, and the CAMs."""
+        """Write the masks of all steps, and the CAMs."""
         name, result = made.sample.name, made.result
         write_mask(self.folder.stage("base", name), made.base(), self.palette)
         for stage, scores in (
@@ -152,7 +152,7 @@ class MaskMaker:
 
 @dataclass(frozen=True)
 class _Made:
-    """The result of a photograph, in labels of its size."""
+    """The result of a photograph; makes masks of its size."""
 
     sample: Sample
     classes: ClassTable
@@ -165,7 +165,7 @@ class _Made:
         return torch.tensor(class_ids(self.classes, self.sample), dtype=torch.uint8, device=self.result.scores.device)
 
     def labels(self, scores: Float[Tensor, "1 k _ _"]) -> UInt8[np.ndarray, "h w"]:
-        """The class of the highest score of each pixel; of equal scores the first in the result's order wins."""
+        """Return the class of the highest score of each pixel; of equal scores the first in the result's order."""
         order = self.result.order[0]
         labels: UInt8[np.ndarray, "h w"] = upsampled_labels(scores[0, order], self.ids[order], self.size).cpu().numpy()
         return labels
@@ -177,7 +177,7 @@ class _Made:
         return labels
 
     def record(self, mask: UInt8[np.ndarray, "h w"], digest: str) -> ItemRecord:
-        """The record of the photograph with this content."""
+        """Return the record of the photograph with this content."""
         sample, names = self.sample, self.classes.names
         counts = {tag: int((mask == tag).sum()) for tag in class_ids(self.classes, sample)}
         return ItemRecord(
@@ -195,14 +195,14 @@ class _Made:
 
 
 def class_ids(classes: ClassTable, sample: Sample) -> list[int]:
-    """Ids of the classes of a photograph, the background first where there is one."""
+    """Return the ids of the classes of a photograph, the background first where there is one."""
     return [*range(classes.foreground.start), *sample.tags]
 
 
 def photograph_prior(
     classes: ClassTable, sample: Sample, shares: Mapping[str, float], device: torch.device
 ) -> Float[Tensor, "1 k"] | None:
-    """Shares of the classes of a photograph, the background first where there is one; None if none are given."""
+    """Return the given shares of a photograph's classes, the background first; None if the settings give no shares."""
     if not shares:
         return None
     usual = sum(shares.values()) / len(shares)
@@ -211,7 +211,7 @@ def photograph_prior(
 
 
 def surveyed(survey: Survey, maps: Maps, classes: ClassTable, sample: Sample) -> Float[Tensor, "1 k u v"]:
-    """Shares of the classes by what other photographs say: the survey's, and the student's if there is one."""
+    """Return shares of the classes by evidence from other photographs: the survey's, joined with a student's."""
     ids = torch.tensor([class_ids(classes, sample)], device=maps.uss.device)
     valid = torch.ones_like(ids, dtype=torch.bool)
     grid = (maps.uss.shape[-2], maps.uss.shape[-1])

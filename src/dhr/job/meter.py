@@ -16,14 +16,14 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Cost:
-    """What a block cost, once it is left."""
+    """The cost of a block, known after the block."""
 
     seconds: float = 0.0
     memory_mb: float = 0.0
     gpu_memory_mb: float | None = None
 
     def added(self, row: StageRecord | None, name: str) -> StageRecord:
-        """The record of a finished stage; a stage that comes again adds its seconds."""
+        """Return the record of a finished stage; seconds of earlier calls are added."""
         row = row or StageRecord(name)
         gpu = self.gpu_memory_mb
         return replace(
@@ -51,7 +51,7 @@ def measured(device: torch.device) -> Iterator[Cost]:
 
 
 def _peak_mb() -> float:
-    """Peak resident memory in megabytes; 0 where the system does not tell."""
+    """Return the peak resident memory in megabytes; 0 where the system does not give it."""
     with suppress(OSError):  # no such file where it is not Linux
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

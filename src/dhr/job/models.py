@@ -16,10 +16,10 @@ from dhr.sources import Given, MapSource, build_source
 
 @dataclass(frozen=True)
 class Models:
-    """All that sees in photographs, on the device, in evaluation mode."""
+    """All networks that a run applies to photographs, on the device, in evaluation mode."""
 
     source: MapSource
-    """Says where the tags are."""
+    """Makes the CAMs."""
     uss: Features
     """Features of the USS network, or of the store."""
 
@@ -30,7 +30,7 @@ class Models:
 
 
 def build_models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> Models:
-    """Build both; trainings of the source that are finished already are read from the folder."""
+    """Build both; results of finished trainings of the source are read from the folder."""
     require(run_weights(config, folder.root))
     source = build_source(Given(config, data.classes, device, folder.root))
     return Models(source, build_features(config, device))

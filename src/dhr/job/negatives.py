@@ -1,4 +1,4 @@
-"""Photographs without tags: all of their pixels are background, whatever a model sees in them."""
+"""Photographs without tags: all of their pixels are background, whatever a network computes."""
 
 import torch
 
@@ -6,12 +6,12 @@ from dhr.types import Rebalanced
 
 
 def background_alone(grid: tuple[int, int], size: tuple[int, int], device: torch.device) -> Rebalanced:
-    """What the method ends with where the background is the only class: it has every cell and pixel, for certain.
+    """Return the result of the method if the background is the only class: it has every cell and pixel, for certain.
 
     Args:
         grid: height and width of the features.
         size: height and width of the working image.
-        device: where it is made.
+        device: device of the result.
     """
     cells = torch.ones(1, 1, *grid, device=device)
     pixels = torch.ones(1, 1, *size, device=device)

@@ -30,15 +30,15 @@ class _Segment(nn.Module):
 def export_onnx(student: Path, out: Path, height: int, width: int) -> float:
     """Write ``student`` as ONNX: `images` (batch, 3, height, width), RGB in 0..1, to `probabilities` of all classes.
 
-    The batch is free, the size is the one given. The names of the classes are in the file's metadata (`classes`, one a
-    line). Before anything is written, onnxruntime has computed random images, and agrees with PyTorch.
+    The batch is free, the size is fixed. The names of the classes are in the file's metadata (`classes`, one per line).
+    The file is written only if onnxruntime agrees with PyTorch on random images.
 
     Returns:
         The largest difference of probabilities.
 
     Raises:
         ConfigError: onnx, onnxscript or onnxruntime are not installed, or the network cannot be exported.
-        WeightsError: ``student`` is none, or onnxruntime computes something else.
+        WeightsError: ``student`` is not the file of a student, or onnxruntime disagrees with PyTorch.
     """
     try:
         import onnx
@@ -46,7 +46,7 @@ def export_onnx(student: Path, out: Path, height: int, width: int) -> float:
         import onnxscript  # noqa: F401  PyTorch's exporter needs it
     except ImportError as error:
         raise ConfigError(f"{error.name} is not installed; pip install 'dhr[onnx]'") from error
-    student_digest(student)  # a pipe would make its reader wait
+    student_digest(student)  # refuses a pipe, for which a reader would wait
     read = read_student(student)
     network = _Segment(read.student).eval()
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What a run would do; nothing is written."""
+"""The plan of a run; nothing is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +27,16 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do."""
+    """The stages that a run would make, and the files that it would move."""
 
     stages: tuple[PlannedStage, ...]
     """Empty if everything is made."""
     changes: str | None
-    """How photographs, tags and classes differ from those of the last call, and what that means."""
+    """Differences of photographs, tags and classes from the last call, and their consequences."""
     gone: tuple[str, ...]
-    """Photographs that are gone, whose files would be put aside."""
+    """Photographs that are gone; their files would be put aside."""
     corrected: tuple[str, ...]
-    """Photographs whose mask a person changed; it is kept apart, and stays if the photograph is as it was."""
+    """Photographs with a mask that a person changed. It is copied, and stays if the photograph has not changed."""
     skipped: tuple[Problem, ...]
     """Photographs that cannot be used."""
 
@@ -50,7 +50,7 @@ def plan(
     keep_classifier: bool = False,
     progress: Progress = silent,
 ) -> Plan:
-    """Say what :func:`~dhr.job.run.run` would do with the same arguments.
+    """Return the plan of :func:`~dhr.job.run.run` with the same arguments.
 
     Photographs are read, as a run reads them; models are not built.
 
@@ -81,7 +81,7 @@ def plan(
 
 
 def _corrected(job: DataJob) -> list[Sample]:
-    """Photographs whose mask a person changed."""
+    """Return the photographs with a mask that a person changed."""
     folder = job.final.folder
     return [one for one in job.usable.samples if is_touched(read_item(folder.item(one.name)), folder.mask(one.name))]
 

@@ -32,21 +32,21 @@ from dhr.records.run import Identity, RunRecord
 from dhr.train.student_file import read_student
 
 Tags = Mapping[str, tuple[tuple[int, ...], str | None]]
-"""Tags by name of the photograph, or why it has none that can be used."""
+"""Tags by name of the photograph, or why its tags cannot be used."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What :func:`predict` ended with."""
+    """The result of :func:`predict`."""
 
     masks: int
     skipped: tuple[Problem, ...]
     photographs: UntaggedDataSet
-    """All that was listed, for the report."""
+    """All listed photographs, for the report."""
     strange: tuple[str, ...] = ()
-    """Masks in the folder that are of none of these photographs, or of one that changed and cannot be used now."""
+    """Masks in the folder that belong to other photographs, or to one that changed and cannot be used now."""
     notes: tuple[str, ...] = ()
-    """What was decided while the tags were read."""
+    """Notes on the tags."""
 
 
 def predict(
@@ -58,24 +58,24 @@ def predict(
     tags: Path | None = None,
     progress: Progress = silent,
 ) -> Predicted:
-    """Segment every photograph of the folder ``images`` into ``out/masks``; interrupted, the same call goes on.
+    """Segment every photograph of the folder ``images`` into ``out/masks``; the same call continues interrupted work.
 
-    A mask is kept if its record says that it is of the photograph's present content and tags. New and changed
-    photographs are segmented; masks of photographs that are gone are left and named.
+    A mask is kept if its record matches the photograph's present content and tags. New and changed photographs are
+    segmented. Masks of photographs that are gone stay and are named.
 
     Args:
         student: a `student.safetensors`.
         images: the folder of photographs.
         out: a new or empty folder, or one of the same student and settings.
-        config: how the student looks at photographs.
-        tags: a ``tags.csv``; a photograph that it names gets no other classes than its tags (and the background).
+        config: sizes and views of the photographs, and the boundary correction.
+        tags: a ``tags.csv``; a photograph that it names gets only its tags and the background.
         progress: called as the work goes on.
 
     Raises:
         DataError: there is no photograph, or ``tags`` cannot be read.
         OutputError: ``out`` cannot be written, or holds something else.
         WeightsError: ``student`` is not the file of a student.
-        ConfigError: there is no such device.
+        ConfigError: the device is missing.
     """
     device = RunConfig(device=config.device).find_device()
     settings = {**plain(asdict(config)), "tags": tags is not None}
@@ -121,7 +121,7 @@ class SegmentPhotographs:
         return class_palette(self.items.classes)
 
     def __call__(self, job: Job) -> None:
-        """Make them; those that cannot be made are problems of the job."""
+        """Make the masks; failures become problems of the job."""
         for done, photograph in enumerate(self.photographs):
             job.progress(Step("predict", done, len(self.photographs)))
             source = printable(str(photograph.path))
@@ -165,10 +165,10 @@ class SegmentPhotographs:
 
 
 def student_digest(student: Path) -> str:
-    """SHA-256, in hex, of a student's file, before any library opens it.
+    """Return the SHA-256 of a student's file, in hex, before any library opens it.
 
     Raises:
-        WeightsError: it is no regular file, or cannot be read.
+        WeightsError: it is not a regular file, or cannot be read.
     """
     try:
         return digest_regular(student)
@@ -179,19 +179,19 @@ def student_digest(student: Path) -> str:
 
 
 def _strange(folder: OutputFolder, made: Sequence[Photograph]) -> tuple[str, ...]:
-    """Masks in the folder that are of no photograph of ``made``."""
+    """Return the masks in the folder that do not belong to ``made``."""
     ours = {mask_key(photograph.name) for photograph in made}
     found = list_files(folder.root / "masks", frozenset({".png"})).files
     return tuple(file for file in found if mask_key(name_of(file, SUFFIXES)) not in ours)
 
 
 def _tags(path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable, notes: list[str]) -> Tags:
-    """Tags by name, or why a photograph has none that can be used."""
+    """Return tags by name, or why the tags of a photograph cannot be used."""
     by_file = {photograph.path.relative_to(images).as_posix(): photograph.name for photograph in photographs}
     names = Names([*by_file], f"{images.resolve().name}/")
     problems: list[Problem] = []
     matched = match_lines(path, read_tags(path, classes, notes), names, problems)
-    if problems:  # the table may be of more photographs than these
+    if problems:  # the table may name more photographs than these
         notes.append(f"lines of {path.name} that are not used: {len(problems)}, such as {problems[0].reason}")
     tagged = {name: matched.tags_of(file) for file, name in by_file.items()}
     return {name: (one.tags, one.reason) for name, one in tagged.items()}

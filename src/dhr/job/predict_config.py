@@ -8,7 +8,7 @@ from dhr.errors import ConfigError
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """How a student looks at photographs."""
+    """Settings of `dhr predict`."""
 
     scales: tuple[float, ...] = (1.0,)
     """Sizes, relative to the working image, whose probabilities are averaged."""

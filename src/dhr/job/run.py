@@ -1,4 +1,4 @@
-"""The run: photographs and tags in, masks out; interrupted anywhere, the next call goes on with the same result."""
+"""The run: photographs and tags in, masks out. The next call continues an interrupted run, with the same result."""
 
 import importlib.metadata
 import platform
@@ -27,20 +27,20 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run ended with."""
+    """The result of a run."""
 
     out: Path
     masks: int
     """Finished masks in the output folder."""
     new: int
-    """Those of them that this call made."""
+    """Masks that this call made."""
     skipped: tuple[Problem, ...]
     stages: tuple[StageRecord, ...]
     """Seconds and peak memory by stage."""
     vanished: int
-    """Photographs in whose mask a tagged class has no pixel."""
+    """Masks in which a tagged class has no pixel."""
     notes: tuple[str, ...] = ()
-    """Facts on the masks that a person should know, a sentence each."""
+    """Facts on the masks, one sentence each."""
 
 
 def run(
@@ -55,8 +55,8 @@ def run(
 ) -> Outcome:
     """Make a mask for every photograph of ``data`` in the folder ``out``.
 
-    In a folder that holds a run already, only what is missing is made. If photographs, tags or classes changed, their
-    masks are made again, and so is all that was learnt from them. See docs/design.md, "Runs that go on".
+    In a folder that holds a run, only missing files are made. If photographs, tags or classes changed, their masks are
+    made again, and everything that was trained on them. See docs/design.md, "Runs that go on".
 
     Args:
         data: photographs with tags; ground truth is never read.
@@ -64,7 +64,7 @@ def run(
         config: all settings.
         preset: name of the settings, for run.json only.
         redo: the first stage that is made again, one of :data:`~dhr.job.changes.ORDER`; needed if settings changed.
-        keep_classifier: leave everything that is trained as it is, although photographs or tags changed.
+        keep_classifier: keep all trained networks although photographs or tags changed.
         progress: called as the work goes on.
 
     Raises:
@@ -92,7 +92,7 @@ def run(
 
 
 def work(job: DataJob) -> list[Stage[DataJob]]:
-    """The stages of a run whose photographs are known and whose models are built."""
+    """Return the stages of a run after its scan."""
     fitted = [stages.training(fitting) for fitting in job.built.source.fittings]
     student = [stages.student(), stages.second_masks()] if job.config.recursion else []
     return [*fitted, stages.survey(), stages.masks(), *student]
@@ -101,7 +101,7 @@ def work(job: DataJob) -> list[Stage[DataJob]]:
 def describe_run(
     data: DataSet, config: RunConfig, device: torch.device, preset: str, before: RunRecord | None
 ) -> RunRecord:
-    """The record of a run that begins, in the folder of the run ``before`` if there is one."""
+    """Return the record of a run that begins, in the folder of the run ``before`` if there is one."""
     known: Mapping[str, Any] = {} if before is None else before.identity.settings
     return RunRecord(
         Identity(dhr.__version__, _libraries(), config.identity(device, known)),
@@ -118,7 +118,7 @@ def describe_run(
 
 
 def _ended(job: DataJob, ready: int) -> Outcome:
-    """Sum up a run that began with so many finished masks, for the record as well."""
+    """Return the result of a run, and write it into the record; ``ready`` masks were finished before."""
     if job.models is not None and (store := job.models.uss.store) is not None:
         job.record = replace(job.record, features=job.models.uss.account())
         job.notes += _damaged(store.damaged)
@@ -139,13 +139,13 @@ def _ended(job: DataJob, ready: int) -> Outcome:
 
 
 def _damaged(kept: tuple[str, ...] | list[str]) -> list[str]:
-    """Kept features that were damaged, in one line."""
+    """Report damaged features of the store in one line."""
     more = f"; {len(kept) - 1} more were damaged, too" if len(kept) > 1 else ""
     return [f"{kept[0]}; computed again{more}"] if kept else []
 
 
 def _libraries() -> dict[str, str]:
-    """Versions of the libraries that the bytes of a mask depend on."""
+    """Return the versions of the libraries that the bytes of a mask depend on."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 

@@ -1,4 +1,4 @@
-"""Reading every photograph once, before any time is spent on the rest."""
+"""The scan: every photograph is read once, before any other work."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from dhr.records.scan import Scanned, ScanRecord
 
 @dataclass(frozen=True)
 class Seen:
-    """What the scan keeps of a photograph."""
+    """The facts that the scan keeps of a photograph."""
 
     digest: str
     """SHA-256, in hex, of its content."""
@@ -28,31 +28,31 @@ class Seen:
 
 @dataclass(frozen=True)
 class Scan:
-    """Which photographs can be used."""
+    """The usable photographs."""
 
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...]
-    """What the listing and the reading left out."""
+    """Photographs that were left out when they were listed or read."""
     digest: str
     """``sha256:`` and the hexadecimal digest of names, contents, tags and classes of the usable photographs."""
     seen: Mapping[str, Seen]
-    """What was found out of each usable photograph, by name."""
+    """Facts on each usable photograph, by name."""
     before: Mapping[str, Scanned]
     """The photographs of the last scan of this folder, by name."""
     now: Mapping[str, Scanned]
     """All photographs, by name."""
 
     def save(self, folder: OutputFolder) -> None:
-        """Write the record that saves the next scan the reading."""
+        """Write the record; the next scan skips the photographs in it."""
         if self.now != self.before:
             write_json(folder.scan, to_json(ScanRecord(self.now)))
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
-    """Decode every photograph, but for those that were decoded before and have not changed; nothing is written.
+    """Decode every photograph that is new or has changed since the last scan; nothing is written.
 
     Raises:
-        DataError: none can be read, or none of those that can is tagged.
+        DataError: all photographs are unreadable, or the readable ones lack tags.
     """
     before = _before(folder)
     now: dict[str, Scanned] = {}
@@ -89,7 +89,7 @@ def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
 
 
 def _before(folder: OutputFolder) -> Mapping[str, Scanned]:
-    """The photographs of an earlier scan; empty if its record is damaged: then all are read again."""
+    """Return the photographs of an earlier scan; empty if its record is damaged: then all are read again."""
     try:
         return ScanRecord.parse(load_json(folder.scan, MAX_RECORDS)).photographs
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How a student segments a photograph."""
+"""Segments a photograph with a student."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from dhr.ops.upsample import upsampled_labels
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A student, and how it looks at photographs."""
+    """A student, and the settings of `dhr predict`."""
 
     student: Any
     classes: ClassTable
@@ -32,7 +32,7 @@ class Segmenter:
     def __call__(
         self, rgb: UInt8[np.ndarray, "h w 3"], allowed: Sequence[int] | None
     ) -> tuple[UInt8[np.ndarray, "h w"], float]:
-        """Return the mask of a photograph, and how certain it is, 0..1."""
+        """Return the mask of a photograph, and its confidence, 0..1."""
         image = working_image(rgb, self.long_side).to(self.device).unsqueeze(0)
         scores = probabilities(self.student, image, self.config, allowed)
         ids = torch.arange(len(self.classes.names), dtype=torch.uint8, device=self.device)
@@ -44,10 +44,10 @@ class Segmenter:
 def probabilities(
     student: Any, image: Float[Tensor, "1 3 h w"], config: PredictConfig, allowed: Sequence[int] | None = None
 ) -> Float[Tensor, "1 c h w"]:
-    """Probabilities of the classes, averaged over scales and flips; of ``allowed`` ids only, and the background.
+    """Return probabilities of the classes, averaged over scales and flips; of ``allowed`` ids and the background only.
 
     Raises:
-        ItemError: they hold NaN or infinity, which a mask of them (or of a CRF's correction of them) would not show.
+        ItemError: they hold NaN or infinity, which would not be visible in a mask.
     """
     size = (image.shape[-2], image.shape[-1])
     (scores,) = average_views(lambda view: (student.segment(view),), image, [size], config.scales, config.flip)
@@ -56,10 +56,10 @@ def probabilities(
     if allowed is not None:
         kept = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
         kept[[*range(student.background), *allowed]] = True
-        if int(kept.sum()) == 1:  # nothing to choose from, and nothing that a correction could compare
+        if int(kept.sum()) == 1:  # a correction needs two classes
             return kept[:, None, None].expand_as(scores).to(scores.dtype)
         scores = scores * kept[:, None, None]
-        if config.boundary != "none":  # a CRF would see classes that cannot be
+        if config.boundary != "none":  # a CRF would count excluded classes
             scores = scores[:, kept]
     if config.boundary == "none":
         return scores
@@ -73,7 +73,7 @@ def probabilities(
 
 
 def confidence(scores: Float[Tensor, "c h w"]) -> float:
-    """Return how certain a mask is, 0..1: the mean over its classes of their mean probability where they win.
+    """Return the confidence of a mask, 0..1: the mean over its classes of their mean probability where they win.
 
     Every class has the same weight, as in mIoU.
 

@@ -26,7 +26,7 @@ MAX_WEIGHTS = 64_000_000_000
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What decides which masks come out."""
+    """All settings of a run."""
 
     image: ImageConfig = field(default_factory=ImageConfig)
     wss: WssConfig = field(default_factory=WssConfig)
@@ -36,18 +36,18 @@ class RunConfig:
     method: MethodConfig = field(default_factory=MethodConfig)
     boundary: BoundaryConfig = field(default_factory=BoundaryConfig)
     recursion: bool = False
-    """Whether the masks train a student, whose maps make the next masks, which are the result."""
+    """Whether a student is trained on the masks. Its maps then make the final masks."""
     student: StudentConfig = field(default_factory=StudentConfig)
     mask2former: Mask2FormerConfig = field(default_factory=Mask2FormerConfig)
     student_training: StudentTrainingConfig = field(default_factory=StudentTrainingConfig)
     stages: bool = True
-    """Whether to keep the masks of the steps in between, and the CAMs."""
+    """Whether to keep the masks of all steps, and the CAMs."""
     doubtful: float = 0.0
-    """Confidence, 0..1, below which pixels are void (255) in a second set of masks, `training_masks`, which is written
-    if this is above 0: to train on, where a wrong label costs more than none."""
+    """Confidence, 0..1. If it is above 0, a second set of masks, `training_masks`, is written, in which pixels with
+    less confidence are void (255). Training on it avoids wrong labels."""
     features: Path | None = None
-    """Folder of a feature store (docs/features.md): USS features are read from it, and those that it lacks are added;
-    without it they are computed each time they are needed."""
+    """Folder of a feature store (docs/features.md): USS features are read from it, and missing ones are added. Without
+    a store they are computed each time they are needed."""
     seed: int = 0
     """Seed of all random numbers."""
     device: str = "auto"
@@ -98,10 +98,10 @@ class RunConfig:
                 raise ConfigError(f"{name} must be a finite number, got {value}")
 
     def find_device(self) -> "torch.device":
-        """The device to run on.
+        """Return the device to run on.
 
         Raises:
-            ConfigError: there is no such device here.
+            ConfigError: this machine lacks the device.
         """
         import torch
 
@@ -118,9 +118,9 @@ class RunConfig:
         return device
 
     def identity(self, device: "torch.device", before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-        """What must be the same for a run to be continued: every setting that the masks depend on, weights by content.
+        """Return the identity of a run: every setting that the masks depend on, weights by content.
 
-        Files of weights that are gone count as those of the identity ``before``: a finished run needs them no more.
+        Missing files of weights count as those of the identity ``before``, because a finished run works without them.
 
         Raises:
             WeightsError: a file of weights is missing.
@@ -130,7 +130,7 @@ class RunConfig:
         settings["classifier"].pop("workers")
         settings["affinity"].pop("workers")
         settings["student_training"].pop("workers")
-        settings.pop("mask2former")  # a run has none
+        settings.pop("mask2former")  # a run does not use it
         if not self.recursion:
             settings.pop("student")
             settings.pop("student_training")
@@ -150,7 +150,7 @@ class RunConfig:
                 settings[part]["weights"] = digest
         if self.uss.head is not None:
             settings["uss"]["head"] = _digest(Path(self.uss.head), "uss.head", before.get("uss", {}).get("head"))
-        # A plain store holds what is computed without one; only one that reduces features changes the masks.
+        # A store that keeps 16 bits and all channels does not change the masks.
         settings.pop("features")
         if self.features is not None:
             from dhr.features.store import known_reduction
@@ -165,7 +165,7 @@ class RunConfig:
         return plain(settings)
 
     def training_identity(self, device: "torch.device") -> dict[str, Any]:
-        """The same for a student's training: what its kind depends on.
+        """Return the identity of a student's training: the settings that its kind depends on.
 
         Raises:
             WeightsError: weights are missing.
@@ -190,7 +190,7 @@ class RunConfig:
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON would give them back: lists for tuples, text for paths."""
+    """Convert settings to JSON values: lists for tuples, text for paths."""
     return {key: _plain(value) for key, value in settings.items()}
 
 
@@ -203,7 +203,7 @@ def _plain(value: Any) -> Any:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Each setting in which two runs differ, as ``name was X, now Y``; ``name changed`` for files and whole groups."""
+    """Return each difference of two runs as ``name was X, now Y``; ``name changed`` for files and whole groups."""
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
@@ -216,7 +216,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Names and values of nested settings."""
+    """Yield names and values of nested settings."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             yield from _leaves(entry, f"{name}.{key}" if name else str(key))
@@ -237,7 +237,7 @@ def _digest(path: Path, setting: str, before: str | None) -> str:
 
 
 def _digest_maps(folder: Path, before: str | None) -> str:
-    """Of all files of maps, by name and content."""
+    """Return the digest of all files of maps, by name and content."""
     if not folder.is_dir():
         if before:
             return before
@@ -246,14 +246,14 @@ def _digest_maps(folder: Path, before: str | None) -> str:
     for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
         try:
             content = _digest(file, "wss.maps", None)
-        except WeightsError:  # it costs its photograph, not the run
+        except WeightsError:  # only its photograph is left out
             content = "unreadable"
         whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
     return _SHA256 + whole.hexdigest()
 
 
 def _digest_folder(path: Path) -> str:
-    """Of what transformers reads of a folder: settings and weights."""
+    """Return the digest of the files that transformers reads in a folder: settings and weights."""
     whole = hashlib.sha256()
     for file in sorted(path.glob("*")):
         if file.suffix in (".json", ".safetensors", ".bin"):

@@ -1,4 +1,4 @@
-"""What a call finds in its folder: settled once, after the scan and before any work."""
+"""Compares a call with the run in its folder, once, after the scan and before other work."""
 
 from dataclasses import replace
 
@@ -25,9 +25,9 @@ def decision(job: DataJob, call: Call) -> Decision:
 
 
 def settle(job: DataJob, call: Call) -> None:
-    """Record what is to be made again, keep apart the masks that a person touched, and put aside what is gone.
+    """Record the stages to make again, copy masks that a person changed, and put aside files of missing photographs.
 
-    Each step can be repeated, so that a call that is killed in between does no harm.
+    Each step can be repeated, so a call that is killed in between does no harm.
     """
     decided = decision(job, call)
     before = job.before
@@ -47,7 +47,7 @@ def settle(job: DataJob, call: Call) -> None:
 
 
 def _clear(job: DataJob) -> None:
-    """Put aside the results of stages that are made again, and delete what interrupted calls left of them."""
+    """Put aside the results of stages that are made again, and delete their temporary files."""
     unclear = [row for row in job.record.stages if not row.begun]
     for row in unclear:
         if row.name in ("masks", "second masks"):
@@ -63,7 +63,7 @@ def _clear(job: DataJob) -> None:
 
 
 def _keep_apart(job: DataJob, items: Items) -> None:
-    """Copy corrected masks, move photographs that are gone, and say so."""
+    """Copy corrected masks, move photographs that are gone, and note both."""
     for sample in job.usable.samples:
         items.keep_apart(items.present(sample, job.usable))
     job.notes += items.corrected.notes(items.folder.root / "corrected")

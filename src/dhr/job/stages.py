@@ -20,22 +20,22 @@ from dhr.sources import Fitting, Given
 
 
 def models() -> Stage[DataJob]:
-    """The map source and the USS network are built.
+    """Make the stage that builds the map source and the USS network.
 
-    In a new folder this comes first: weights that cannot be had should be known before hours are spent on reading
-    photographs, and before the folder is of these settings.
+    In a new folder this comes first. So missing weights are reported before photographs are read for hours, and before
+    the folder is bound to these settings.
     """
 
     def run(job: DataJob) -> None:
         job.models = build_models(job.data, job.config, job.folder, job.device)
-        # Files of maps may need other settings, which is known once all of them were looked at.
+        # Files of maps may need other settings; the check of all files decides.
         job.tentative = job.tentative and job.models.source.reads_files
 
     return Stage("models", run, done=lambda job: job.models is not None)
 
 
 def photographs(settle: Callable[[DataJob], None]) -> Stage[DataJob]:
-    """All photographs are read once; then ``settle`` says what their changes mean."""
+    """Make the stage that reads all photographs once; then ``settle`` handles their changes."""
 
     def run(job: DataJob) -> None:
         job.scan()
@@ -45,7 +45,7 @@ def photographs(settle: Callable[[DataJob], None]) -> Stage[DataJob]:
 
 
 def map_files() -> Stage[DataJob]:
-    """One look at all files of maps; photographs whose files cannot be used are left out."""
+    """Make the stage that checks all files of maps; photographs without a usable file are left out."""
 
     def run(job: DataJob) -> None:
         found = job.usable
@@ -60,7 +60,7 @@ def map_files() -> Stage[DataJob]:
 
 
 def training(fitting: Fitting) -> Stage[DataJob]:
-    """A part of the map source, such as the classifier, is trained."""
+    """Make the stage that trains a part of the map source, such as the classifier."""
 
     def done(job: DataJob) -> bool:
         return job.is_made(fitting.name) and job.folder.fitted(fitting.file).is_file()
@@ -75,7 +75,7 @@ def training(fitting: Fitting) -> Stage[DataJob]:
 
 
 def survey() -> Stage[DataJob]:
-    """The discriminants of the classes are fitted, or read."""
+    """Make the stage that fits the discriminants of the classes, or reads them."""
 
     def done(job: DataJob) -> bool:
         needed = job.config.recursion or job.first.unfinished(job.usable)
@@ -89,12 +89,12 @@ def survey() -> Stage[DataJob]:
 
 
 def masks() -> Stage[DataJob]:
-    """The masks of the map source are made."""
+    """Make the stage that makes the masks of the map source."""
     return Stage("masks", lambda job: _make_masks(job, "masks", job.usable, job.built))
 
 
 def student() -> Stage[DataJob]:
-    """A student learns the first masks of a run with recursion, or is read."""
+    """Make the stage that trains a student on the first masks of a run with recursion, or reads it."""
 
     def run(job: DataJob) -> None:
         from dhr.job.student_kinds import begin_joint
@@ -116,7 +116,7 @@ def student() -> Stage[DataJob]:
 
 
 def second_masks() -> Stage[DataJob]:
-    """The masks of the student's maps are made; they are the result of a run with recursion."""
+    """Make the stage that makes the masks of the student's maps, the result of a run with recursion."""
 
     def run(job: DataJob) -> None:
         from dhr.sources.student import StudentSource
@@ -128,13 +128,13 @@ def second_masks() -> Stage[DataJob]:
 
 
 def _with_first(job: DataJob) -> Scan:
-    """The photographs whose first mask is finished."""
+    """Return the photographs with a finished first mask."""
     missing = {sample.name for sample in job.first.unfinished(job.usable)}
     return replace(job.usable, samples=tuple(one for one in job.usable.samples if one.name not in missing))
 
 
 def _make_masks(job: DataJob, stage: str, found: Scan, models: Models) -> None:
-    """Make all masks that are not finished; those that cannot be made are problems of the job."""
+    """Make all unfinished masks; failures become problems of the job."""
     items = job.first if stage == "masks" else job.final
     todo, total = items.unfinished(found), len(found.samples)
     make = MaskMaker(job.data, models, job.config, items.folder, job.survey, items.turn)

@@ -1,4 +1,4 @@
-"""Kinds of students: each says what a student is as it begins."""
+"""Kinds of students: each makes a student at the beginning of its training."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -24,16 +24,16 @@ class StudentKind(Protocol):
     """A kind of student that :func:`~dhr.job.train.train` can train."""
 
     def check(self, job: DataJob) -> None:
-        """Build all that has weights from outside, to see that they can be had."""
+        """Build all networks with weights from outside, to check that the weights are there."""
         ...
 
     def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
-        """The student as it begins; all processes call it."""
+        """Make the student at the beginning of its training; all processes call it."""
         ...
 
 
 class JointKind:
-    """The classifier learns the tags, in one process; then a decoder on its encoder learns masks."""
+    """Trains the classifier on the tags, in one process; then a decoder on its encoder, on masks."""
 
     def check(self, job: DataJob) -> None:
         """See :class:`StudentKind`."""
@@ -50,7 +50,7 @@ class JointKind:
 
 
 class Mask2FormerKind:
-    """A second stage that learns finished masks."""
+    """A second network that is trained on finished masks."""
 
     def check(self, job: DataJob) -> None:
         """See :class:`StudentKind`."""
@@ -74,7 +74,7 @@ KINDS: Mapping[str, StudentKind] = {"joint": JointKind(), "mask2former": Mask2Fo
 
 
 def new_student(source: MapSource, config: RunConfig, classes: ClassTable) -> Student:
-    """A student that begins as the trained classifier; its decoder is random, from the seed.
+    """Make a student from the trained classifier; its decoder is random, from the seed.
 
     Raises:
         ConfigError: the source has no such classifier.
@@ -84,7 +84,7 @@ def new_student(source: MapSource, config: RunConfig, classes: ClassTable) -> St
 
 
 def begin_joint(models: Models, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
-    """A student that begins as the trained classifier, and learns masks, those of its own maps, or both.
+    """Make a student from the trained classifier, and its training on masks, on its own maps, or on both.
 
     Raises:
         ConfigError: the source has no such classifier.

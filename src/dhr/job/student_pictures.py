@@ -27,8 +27,8 @@ class Pictures:
 
     def __init__(self, crops: CropDataset, objective: Objective, folder: Path, fabric: Fabric) -> None:
         self.crops, self.objective, self.folder, self.fabric = crops, objective, folder, fabric
-        self.problems: list[Problem] = []  # pictures whose place is taken
-        # Those with the most tags have most to show.
+        self.problems: list[Problem] = []  # pictures that could not be written
+        # Photographs with the most tags show most.
         samples = crops.photographs.samples
         self.shown = sorted(samples, key=lambda sample: -len(sample.tags))[:_SHOWN]
 

@@ -22,11 +22,11 @@ from dhr.train.student_training import Place, StudentPlan, train_student
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained student, and what was left out on the way to it."""
+    """A trained student, and the problems of its training."""
 
     student: Any
     lost: tuple[Problem, ...] = ()
-    """Photographs whose features could not be had or kept."""
+    """Photographs without features."""
     pictures: tuple[Problem, ...] = ()
     """Pictures of the training that could not be written."""
 
@@ -44,15 +44,15 @@ def trained_student(
     fabric: Fabric,
     about: dict[str, Any],
 ) -> Learned:
-    """The student of the job's folder, trained unless it is there already; in evaluation mode, on the device.
+    """Return the student of the job's folder in evaluation mode, on the device; train it if it is missing.
 
-    The first process makes what all need; the others wait for it.
+    The first process makes the shared files; the others wait for it.
 
     Args:
         samples: photographs to train on.
-        begin: makes the student as it is before the training.
-        masks: the masks that it learns.
-        about: what a checkpoint must have been made of, so that the training goes on from it.
+        begin: makes the student at the beginning of its training.
+        masks: the masks that it is trained on.
+        about: settings and data of the training; a checkpoint with others is refused.
 
     Raises:
         DataError: no photograph is left to train on.

@@ -1,4 +1,4 @@
-"""The first pass over a data set, in which discriminants of the classes are fitted (dhr.method.survey)."""
+"""The survey: a first pass over a data set, which fits discriminants of the classes (dhr.method.survey)."""
 
 import zlib
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
 PER_CLASS = 200
-"""Photographs per class that suffice; of large data sets not all are looked at."""
+"""Number of photographs per class that suffices; in large data sets the others are skipped."""
 
 MEMORY = 1 << 30
 """Bytes that the features and scores of all these photographs may take; if all cells would take more, each photograph
 gives a part of its cells. The fit takes some ten matrices of channels by channels besides."""
 
-_LEAST = 16  # cells for which a photograph is worth a look: rather than fewer, fewer photographs are looked at
+_LEAST = 16  # cells per photograph; with less memory, fewer photographs are used
 
 
 def make_survey(
@@ -43,9 +43,9 @@ def make_survey(
 ) -> Survey | None:
     """Rebalance photographs, keep some cells of each, and fit the discriminants; read them if that is done.
 
-    A pass that was killed goes on with the next photograph, and ends with the same bytes. Photographs that cannot be
-    read are skipped here, and reported when their masks are made. Returns None and writes nothing if all fail, or none
-    fits.
+    A pass that was killed continues with the next photograph, and ends with the same bytes. Photographs that cannot be
+    read are skipped here, and reported when their masks are made. Returns None and writes nothing if all fail, or if
+    the memory is too small for any cell.
 
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
@@ -81,10 +81,10 @@ def make_survey(
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
-    """Photographs to look at: each that has a class of which there are not enough yet, in an order drawn by name.
+    """Choose photographs, in an order drawn by name: each with a class that has too few photographs so far.
 
-    Those without tags are left out: every cell of theirs would count as background for certain, and outweigh the cells
-    of photographs in which it had to be told from something.
+    Those without tags are left out. All their cells would count as certain background, and outweigh the cells of
+    photographs in which the background stands beside a class.
     """
     counts: dict[int, int] = {}
     found = []
@@ -97,10 +97,10 @@ def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample
 
 
 def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sample], int]:
-    """Photographs to look at, and cells that each may give, so that all that is kept of them fits into :data:`MEMORY`.
+    """Choose photographs, and the number of cells of each, so that all cells fit into :data:`MEMORY`.
 
-    Half as many photographs of each class, and half of that again, where cells would be fewer than :data:`_LEAST`. None
-    at all where not even a cell of one photograph of each class fits.
+    The number of photographs of each class is halved until each gives at least :data:`_LEAST` cells. The list is empty
+    if not even one cell of one photograph of each class fits.
 
     Args:
         samples: photographs with their tags.
@@ -118,7 +118,7 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
 
 
 def draw_cells(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, most: int) -> SurveyCells:
-    """At most so many cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
+    """Draw at most ``most`` cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
     background = classes.background
     prior = photograph_prior(classes, sample, config.method.prior, maps.cams.device)
     batch = Batch(
@@ -136,7 +136,7 @@ def draw_cells(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfi
 
 
 def read_survey(path: Path, classes: int, channels: int) -> Survey:
-    """The survey that a file holds, for so many classes and channels of the USS features.
+    """Read a survey for this number of classes and of channels of the USS features.
 
     Raises:
         OSError: it cannot be read.
@@ -155,7 +155,7 @@ def read_survey(path: Path, classes: int, channels: int) -> Survey:
 
 
 def read_cells(path: Path, classes: int, channels: int) -> SurveyCells | None:
-    """Cells that an interrupted pass has kept; None if there are none, or the file is damaged: it is made again."""
+    """Read the cells that an interrupted pass has kept; None if the file is missing or damaged: it is made again."""
     try:
         found, _ = read_tensors(path, 4 * MEMORY)
         check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})

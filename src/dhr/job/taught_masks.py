@@ -1,4 +1,4 @@
-"""Masks that teach a student, read from a folder."""
+"""Masks that a student is trained on, read from a folder."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
 from dhr.job.scan import Scan
 
-_SEVERAL = 3  # masks that cannot be used, from which on a training does not begin
+_SEVERAL = 3  # with so many unusable masks a training does not begin
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Reads the masks that teach a student, and refuses those that cannot.
+    """Reads the masks that a student is trained on, and refuses unusable ones.
 
-    Their classes are matched by name with the data set's where the folder has a class table.
+    If the folder has a class table, its classes are matched by name with the data set's.
     """
 
     folder: Path
     classes: ClassTable
     samples: tuple[Sample, ...] = ()
-    """Photographs whose tags tell whether numbers or colours of their masks count."""
+    """Photographs with tags, which show whether numbers or colours of the masks count."""
 
     @cached_property
     def numbering(self) -> Numbering:
@@ -43,21 +43,21 @@ class Masks:
         return numbering(self.classes, self.folder, there)
 
     def __call__(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """The mask of a photograph.
+        """Read the mask of a photograph.
 
         Raises:
-            ItemError: there is none, it cannot be read, or it names a class beyond the table.
+            ItemError: it is missing, cannot be read, or holds a class beyond the table.
         """
         if not self.path(sample).is_file():
             raise MissingMaskError(f"it has no mask, {self.path(sample)}")
         return self.numbering.read(self.path(sample))
 
     def path(self, sample: Sample) -> Path:
-        """Where the mask of a photograph is, if it has one."""
+        """Return the place of the mask of a photograph."""
         return self.folder / f"{sample.name}.png"
 
     def check(self, sample: Sample, size: tuple[int, int]) -> Int64[np.ndarray, "256"]:
-        """The pixels of a mask by label; refuse one of another size than its photograph.
+        """Count the pixels of a mask by label; refuse a mask of another size than its photograph.
 
         Raises:
             ItemError: also what :meth:`__call__` raises.
@@ -70,16 +70,16 @@ class Masks:
 
 
 class MissingMaskError(ItemError):
-    """A photograph without a mask, which others may be left without on purpose."""
+    """A photograph lacks a mask, perhaps on purpose."""
 
 
 def usable_masks(
     data: DataSet, found: Scan, masks: Masks | None
 ) -> tuple[list[Sample], list[Problem], tuple[str, ...]]:
-    """Photographs that have a mask which fits, what is wrong with the others, and notes on the masks.
+    """Return the photographs with a usable mask, the problems of the others, and notes on the masks.
 
     Raises:
-        DataError: masks that are there cannot be used, and they are several; or none shows a tagged class.
+        DataError: several masks cannot be used, or all masks lack the tagged classes.
     """
     if masks is None:
         return list(found.samples), list(found.problems), ()
@@ -96,7 +96,7 @@ def usable_masks(
             missing.append(Problem(sample.source, str(error)))
         except ItemError as error:
             unread.append(Problem(sample.source, str(error)))
-    if len(unread) >= _SEVERAL:  # most likely those that a person has edited, so the most valuable ones
+    if len(unread) >= _SEVERAL:  # most likely a person has edited them, so they are the most valuable ones
         raise DataError(
             f"{len(unread)} masks in {masks.folder} cannot be used: {summary(unread, 2)}; correct them, or "
             "remove them to leave these photographs out"
@@ -107,7 +107,7 @@ def usable_masks(
 
 
 def masks_digest(found: Scan, masks: Masks) -> str:
-    """Digest of the content of all masks, wherever they lie, and of how their classes are numbered."""
+    """Return the digest of the content of all masks, wherever they lie, and of the numbering of their classes."""
     whole = hashlib.sha256(masks.numbering.key.encode())
     for sample in found.samples:
         try:

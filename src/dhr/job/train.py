@@ -22,13 +22,13 @@ from dhr.train.fabric import make_fabric
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ended with."""
+    """The result of a training."""
 
     student: Path
     photographs: int
     skipped: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
-    """What a person should know of the masks, a sentence each."""
+    """Facts on the masks, one sentence each."""
 
 
 def train(
@@ -36,19 +36,19 @@ def train(
 ) -> Trained:
     """Train a student of ``config.student.kind`` on ``masks``.
 
-    A joint one: the classifier on the tags, then the student also on what its own maps make of the masks.
+    For a joint one, the classifier is trained on the tags first. With recursion the student is trained on its own
+    rebalanced maps as well.
 
     Args:
         data: photographs with tags.
         out: a new or empty folder, or one of the same training, which is continued.
         config: all settings.
-        masks: folder of ``NAME.png``; without it, the student's own maps are all that it learns from.
+        masks: folder of ``NAME.png``; without it, the student is trained on its own maps alone.
         progress: called as the work goes on.
 
     Raises:
         ConfigError: settings that cannot work together.
-        DataError: no photograph is left, several masks cannot be read, or none shows a class that its photograph is
-            tagged with.
+        DataError: no photograph is left, several masks cannot be read, or all masks lack the tagged classes.
         OutputError: ``out`` cannot be written, or holds something else.
         WeightsError: a model's weights cannot be had.
     """
@@ -78,7 +78,7 @@ def train(
 
 
 def _weights() -> Stage[DataJob]:
-    """Weights that cannot be had should be known before the folder is of these settings."""
+    """Make the stage that reports missing weights before the folder is bound to these settings."""
     return Stage(
         "models",
         lambda job: KINDS[job.config.student.kind].check(job),
@@ -87,7 +87,7 @@ def _weights() -> Stage[DataJob]:
 
 
 def _photographs(fabric: Fabric) -> Stage[DataJob]:
-    """The first process reads all photographs; the others use its record of them."""
+    """Make the stage in which the first process reads all photographs; the others use its record."""
 
     def run(job: DataJob) -> None:
         if job.leads:
@@ -102,7 +102,7 @@ def _photographs(fabric: Fabric) -> Stage[DataJob]:
 
 
 def _learn(folder: Path | None, fabric: Fabric) -> Stage[DataJob]:
-    """The student learns the masks that fit."""
+    """Make the stage that trains the student on the usable masks."""
 
     def run(job: DataJob) -> None:
         found = job.usable

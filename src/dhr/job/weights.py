@@ -1,4 +1,4 @@
-"""Which weights a command needs from a hub, so that all are looked for together before anything is read."""
+"""The weights that a command needs from a hub. All are looked for together before anything is read."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ from dhr.sources import source_remote
 
 
 def run_weights(config: RunConfig, out: Path | None = None) -> list[Remote]:
-    """What `dhr run`, and `dhr train` of a joint student, take from a hub.
+    """Name the weights that `dhr run`, and `dhr train` of a joint student, take from a hub.
 
     Args:
         config: all settings.
-        out: the output folder, which may hold a trained classifier, so that its backbone needs no weights.
+        out: the output folder; if it holds a trained classifier, the backbone's weights are not needed.
     """
     found = [source_remote(config, out), uss_remote(config.uss)]
     return [remote for remote in found if remote is not None]
 
 
 def train_weights(config: RunConfig) -> list[Remote]:
-    """What `dhr train` takes from a hub."""
+    """Name the weights that `dhr train` takes from a hub."""
     if config.student.kind != "mask2former":
         return run_weights(config)
     remote = mask2former_remote(config.mask2former)
@@ -27,10 +27,10 @@ def train_weights(config: RunConfig) -> list[Remote]:
 
 
 def fetch_all(remotes: list[Remote]) -> list[tuple[Remote, list[Path]]]:
-    """Download what is not here; where each model's files lie.
+    """Download missing weights, and return the files of each model.
 
     Raises:
-        WeightsError: some cannot be had; if no server answers, all that are missing are named.
+        WeightsError: some are missing; if the server does not answer, all missing ones are named.
     """
     require(remotes, COPY)
     return [(remote, fetch(remote)) for remote in remotes]
