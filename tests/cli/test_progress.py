@@ -20,7 +20,7 @@ def test_a_log_gets_few_lines() -> None:
     text = shown(False, {"scan": 5000, "masks": 5000})
     lines = text.splitlines()
     assert 2 <= len(lines) <= 6
-    assert "scan: 5000 of 5000" in lines and lines[-1] == "masks: 5000 of 5000"
+    assert "scan: 5000 of 5000 photographs" in lines and lines[-1] == "masks: 5000 of 5000 photographs"
     assert "\x1b" not in text and "\r" not in text
 
 
@@ -39,7 +39,7 @@ def test_a_stage_may_begin_in_its_middle() -> None:
 
 
 def test_a_stage_of_nothing_ends() -> None:
-    assert shown(False, {"masks": 0}).splitlines() == ["masks: 0 of 0"]
+    assert shown(False, {"masks": 0}).splitlines() == ["masks: 0 of 0 photographs"]
 
 
 def test_slow_work_has_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

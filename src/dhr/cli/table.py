@@ -64,7 +64,7 @@ _WORDS = {
     "image.grid_stride": "pixels per cell of the features",
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",
-    "recursion": "train a student on the masks, and make better masks",
+    "recursion": "train a student on the masks, for better masks",
     "seed": "seed of all random numbers",
     "stages": "keep masks of all steps, and CAMs",
     "student.kind": "joint, or mask2former on finished masks",
