@@ -1,4 +1,4 @@
-"""Open image files from outside, with limits on what is read of them.
+"""Open image files from outside, with limits on the bytes that are read.
 
 Pillow is used through its format classes, not through ``Image.open``, whose check against decompression bombs is a
 global of the whole process; here it is an argument. Only the formats of :data:`_FORMATS` are read.

@@ -47,7 +47,7 @@ class Sample:
     name: str
     """Relative POSIX path without suffix, unique in the data set; its mask is ``masks/<name>.png``."""
     source: str
-    """What a person would look for: the file's path, or the number of a generated scene."""
+    """Its name in messages: the file's path, or the number of a generated scene."""
     tags: tuple[int, ...]
     """Class ids, sorted, never the background. Empty only if the table has a background: a negative, whose pixels are
     all background."""

@@ -27,12 +27,12 @@ from dhr.evaluate.threads import in_order
 from dhr.progress import Progress, Step, silent
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
-"""Stages of the method in order; ``mask`` is the final mask."""
+"""Steps of the method in order; ``mask`` is the final mask."""
 
 _REASONS = 3  # that a message names
 
 STRICT = EvaluateConfig()
-"""Whatever does not fit is an error; no intervals."""
+"""Masks that do not fit are an error; intervals are not computed."""
 
 
 def stage_folder(out: Path, stage: str) -> Path:
@@ -55,7 +55,7 @@ def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, 
     Args:
         data: photographs with ground truth.
         predictions: folder of masks: class ids of ``data.classes``, 255 for void.
-        config: what is allowed; a damaged mask, and one with an unknown class id, never is.
+        config: masks that are allowed; a damaged mask, and one with an unknown class id, never are.
         progress: called after each photograph.
 
     Raises:
@@ -124,7 +124,7 @@ class _Look:
 
 
 class _Sums:
-    """Adds up photographs: scores, agreement of tags with ground truth and masks, and what is wrong."""
+    """Adds up photographs: scores, agreement of tags with ground truth and masks, and problems."""
 
     def __init__(self, data: DataSet, found: Mapping[str, Predictions], config: EvaluateConfig) -> None:
         self._data, self._found, self._allow_wrong_size = data, found, config.allow_wrong_size

@@ -112,7 +112,7 @@ class Scores:
     """Mean F-score of edge pixels over the classes with an edge in the ground truth; edges meet within 0.75 % of the
     photograph's diagonal (:func:`dhr.evaluate.boundary.boundary_f`)."""
     vanished: float
-    """Share of the tagged pairs (photograph, class) with at least 0.5 % of the labelled pixels in truth, whose class
+    """Share of the tagged pairs (photograph, class) with at least 0.5 % of the pixels in ground truth, whose class
     has no pixel in the predicted mask."""
     minor_pairs: int
     """Pairs behind :attr:`minor_iou`."""

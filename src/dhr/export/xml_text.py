@@ -1,4 +1,4 @@
-"""What XML cannot hold, even escaped."""
+"""Characters that XML cannot hold, even escaped."""
 
 import re
 
@@ -18,7 +18,7 @@ def holds(text: str) -> bool:
 
 
 def check_names(classes: ClassTable) -> None:
-    """Raise ConfigError if there is a class whose name XML cannot hold."""
+    """Raise ConfigError if XML cannot hold the name of a class."""
     for name in classes.names:
         if not holds(name):
             raise ConfigError(f"XML cannot hold the class name {name!r}; rename it in classes.txt")

@@ -1,4 +1,4 @@
-"""Which photographs are shown: a few of each class, spread over the data set, none twice where there are others."""
+"""Chooses photographs for the page: a few of each class, spread over the data set, each once if there are enough."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     """Make the timm network ``model``, an ``nn.Module``.
 
     Args:
-        model: a name that ``timm.list_models()`` knows.
+        model: a name in ``timm.list_models()``.
         weights: ``hub`` (from timm's cache, or downloaded), ``none`` (random), or a file: safetensors or a PyTorch
             state dict. Nothing in the file is executed.
         setting: the command's setting that holds ``weights``, for messages.

@@ -59,14 +59,14 @@ class _Lattice:
         return len(self.starts) - 1
 
     def memory(self, width: int, dtype: Any) -> tuple[Array, Array]:
-        """Room for two arrays of rows of ``width`` or less, for the vertices and for neighbours that are not there."""
+        """Allocate two arrays of rows of ``width`` or less, for the vertices and for missing neighbours."""
         return np.empty((len(self) + 1) * width, dtype), np.empty((len(self) + 1) * width, dtype)
 
     def filter(self, q: Array, memory: tuple[Array, Array]) -> Array:
         """Splat rows of pixels onto the vertices, and blur; the result lies in ``memory``."""
         width = (0,) * q.shape[1]
         values, spare = (one[: (len(self) + 1) * len(width)].reshape(-1, len(width)) for one in memory)
-        values[-1] = spare[-1] = 0  # what is not there
+        values[-1] = spare[-1] = 0  # of missing neighbours
         parts = split(len(self))
         run_parallel(
             kernels.splat, ((width, q, self.starts, self.pixels, self.weights, values, *part) for part in parts)

@@ -1,7 +1,7 @@
 """The dense CRF in PyTorch: batched, on any device, without a copy to the host.
 
-How many vertices a lattice has depends on the image, and asking would make the host wait for the device; so there is
-room for all that an image can have: six a pixel.
+The number of vertices of a lattice depends on the image. Reading it would make the host wait for the device. So memory
+is taken for the largest possible number, six per pixel.
 """
 
 import torch

@@ -27,12 +27,11 @@ def pamr(
               \alpha_{i\cdot} = \mathrm{softmax}_j\Bigl(-\tfrac13 \sum_c \frac{|I_{ic} - I_{jc}|}{s\,\sigma_{ic}}\Bigr)
 
     N(i) holds the eight neighbours at each dilation, borders repeated; sigma is the standard deviation of the
-    colours in N(i), s the ``contrast``. Weights sum to one, so what lies in a range stays in it, and what sums to
-    one still does.
+    colours in N(i), s the ``contrast``. Weights sum to one, so scores stay in their range, and sums of one stay one.
 
     Args:
         images: RGB in any range (only ratios count).
-        scores: what is to be refined, of the images' size.
+        scores: maps to refine, of the images' size.
         iterations: >= 0; 0 gives the scores back.
 
     Raises:

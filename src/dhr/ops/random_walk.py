@@ -166,8 +166,7 @@ def random_walk(
 ) -> Float[Tensor, "b k u v"]:
     r"""Scores after some steps of the walk, :math:`T^t s`: each position's become those of all that it may reach.
 
-    What lies in a range stays in it, what sums to one still does, and constants stay as they are, all to within
-    rounding.
+    Up to rounding, scores stay in their range, sums of one stay one, and constants do not change.
 
     A step costs n k multiplications a position: for 37x37 positions, 4 classes and radius 5, 0.44 million, where one
     squaring of the dense matrix costs 2,600 million. Nor are all t steps taken. T of a symmetric affinity has real

@@ -43,7 +43,7 @@ def correlated_groups(
     c, all three are one group.
 
     Returns:
-        Same-group relation; a class is always in its own group, and padding is in none.
+        Same-group relation; a class is always in its own group, padding never is.
     """
     k = centroids.shape[1]
     lengths: Tensor = torch.linalg.vector_norm(centroids, dim=2, keepdim=True)

@@ -56,7 +56,7 @@ class Place:
     look: Callable[[int, StudentModel], None] | None = None
     """Called every ``look_every`` steps and at the end, by the first process."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What else must be the same when a checkpoint is continued."""
+    """Further facts that must be the same when a checkpoint is continued."""
 
 
 def train_student(plan: StudentPlan, crops: CropDataset, config: StudentTrainingConfig, place: Place) -> StudentModel:

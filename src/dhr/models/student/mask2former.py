@@ -17,7 +17,7 @@ UNUSED = re.compile(r"(\w+\.)?layernorm\.")
 
 
 class Queries(NamedTuple):
-    """What the network makes of a batch of images, first by the queries as they begin, last by its last layer."""
+    """Outputs of the network for a batch of images: of the queries at the beginning, then of each layer."""
 
     classes: Float[Tensor, "l b q c1"]
     """Logits of the classes, and last of "no object"."""

@@ -70,11 +70,7 @@ def build_cnn(config: UssConfig) -> CnnFeatures:
 
 
 def _refuse_fixed(features: CnnFeatures, config: UssConfig) -> None:
-    """Some have maps at the one size only that they were trained at, or with the channels last.
-
-    Raises:
-        ConfigError: it is one of them.
-    """
+    """Raise ConfigError if the network has maps of one size only, or with the channels last."""
     size, expected = (2 * features.stride, 3 * features.stride), (1, features.dim, 2, 3)
     found: Any
     try:

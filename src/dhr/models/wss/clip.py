@@ -16,15 +16,15 @@ from dhr.models.wss.cams import frozen
 REFINING = 8
 """Blocks, the last of the image encoder, whose attention refines the maps."""
 _INSIDE = 0.4
-"""Share of a map's peak from which on it counts as part of the class, whose surroundings may spread."""
+"""Share of a map's peak from which a position belongs to the class; maps spread only in boxes around such parts."""
 
 
 class ClipMaps(nn.Module):
-    """Softmax Grad-CAM of an image encoder whose texts are the photograph's tags and its likely surroundings.
+    """Softmax Grad-CAM of an image encoder, for texts of the photograph's tags and of its likely surroundings.
 
-    The image is what its patches are on average; their scores for all texts compete in a softmax. Each tag's gradients
-    weigh the channels of the last block's first norm. Maps are in 0..1, as the gradients of a class that wins clearly
-    are small.
+    The image feature is the mean of its patches; its scores for all texts compete in a softmax. Each tag's gradients
+    weight the channels of the last block's first norm. Maps are in 0..1, because the gradients of a class that wins
+    clearly are small.
     """
 
     mean: Tensor
@@ -41,7 +41,7 @@ class ClipMaps(nn.Module):
         std: Float[Tensor, "3 1 1"],
         config: WssConfig,
     ) -> None:
-        """Take the image encoder of a ``CLIPModel``, and what its text encoder makes of names, of unit length."""
+        """Take the image encoder of a ``CLIPModel``, and its text features of the names, of unit length."""
         super().__init__()
         self.vision, self.projection = network.vision_model, network.visual_projection
         self.scale = float(network.logit_scale.detach().exp())
@@ -121,7 +121,7 @@ def _attention(layer: Any, hidden: Tensor) -> Float[Tensor, "b n n"]:
 
 
 def _refined(maps: Float[Tensor, "b t u v"], affinity: Float[Tensor, "b n n"]) -> Float[Tensor, "b t u v"]:
-    """Two steps along the affinity, of what is in the boxes around the class's parts."""
+    """Take two steps along the affinity, inside the boxes around the class's parts."""
     inside = maps * in_boxes(maps >= _INSIDE)
     columns = inside.flatten(2).transpose(1, 2).to(affinity.dtype)  # (b, n, t)
     return (affinity @ (affinity @ columns)).transpose(1, 2).reshape(maps.shape)
