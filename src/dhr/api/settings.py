@@ -44,7 +44,7 @@ class Setting:
 
 @functools.cache
 def settings_of(kind: type) -> Mapping[str, Setting]:
-    """All settings of a config dataclass by name, those of its groups included."""
+    """Return all settings of a config dataclass by name, those of its groups included."""
     return {one.name: one for one in _walk(kind, "")}
 
 
@@ -60,7 +60,7 @@ def _walk(kind: Any, prefix: str) -> Iterator[Setting]:
 
 @functools.cache
 def docstrings(kind: type) -> Mapping[str, str]:
-    """The docstring of each attribute of a class, in one line."""
+    """Return the docstring of each attribute of a class, in one line."""
     body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
     found = {}
     for field, text in itertools.pairwise(body):

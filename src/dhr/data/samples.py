@@ -96,7 +96,7 @@ class DataSet(Protocol):
         ...
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """Read the photograph as a person sees it: RGB, upright. Raises ItemError if it cannot be read."""
+        """Read the photograph as RGB, upright. Raises ItemError if it cannot be read."""
         ...
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:

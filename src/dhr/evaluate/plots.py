@@ -14,7 +14,7 @@ from dhr.evaluate.compare import Difference
 from dhr.evaluate.scores import WHOLE, Scores
 from dhr.files import write_bytes
 
-_ROW, _MOST_INCHES, _DPI = 0.16, 80.0, 110  # inches a bar; a picture of 255 classes and many folders stays readable
+_ROW, _MOST_INCHES, _DPI = 0.16, 80.0, 110  # inches per bar; a picture of 255 classes and many folders stays readable
 
 
 def check_matplotlib() -> None:

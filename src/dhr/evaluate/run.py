@@ -36,12 +36,12 @@ STRICT = EvaluateConfig()
 
 
 def stage_folder(out: Path, stage: str) -> Path:
-    """Where a run with the output folder ``out`` keeps the masks of ``stage``, one of :data:`STAGES`."""
+    """Return the folder of the masks of ``stage``, one of :data:`STAGES`, in the output folder ``out`` of a run."""
     return out / "masks" if stage == "mask" else out / "stages" / stage
 
 
 def stage_folders(out: Path) -> dict[str, Path]:
-    """The folders of all stages that were kept there, in the order of :data:`STAGES`; ``mask`` always."""
+    """Return the folders of all stages that were kept there, in the order of :data:`STAGES`; ``mask`` always."""
     stages = [stage for stage in STAGES if stage == "mask" or stage_folder(out, stage).is_dir()]
     return {stage: stage_folder(out, stage) for stage in stages}
 
@@ -67,7 +67,7 @@ def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, 
 def evaluate_stages(
     data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> dict[str, Scores]:
-    """Scores of every stage that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
+    """Score every step that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
 
     Arguments and errors are those of :func:`compare`.
     """

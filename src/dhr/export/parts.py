@@ -24,7 +24,7 @@ class Part:
     """Within the box: its first and last row and column have a pixel each."""
 
     def whole(self, height: int, width: int) -> Bool[np.ndarray, "height width"]:
-        """The same in the whole image."""
+        """Return the same in the whole image."""
         canvas = np.zeros((height, width), dtype=bool)
         canvas[self.top : self.top + self.mask.shape[0], self.left : self.left + self.mask.shape[1]] = self.mask
         return canvas

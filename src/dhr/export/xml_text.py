@@ -9,7 +9,7 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def holds(text: str) -> bool:
-    """Whether XML 1.0 can hold ``text``.
+    """Return whether XML 1.0 can hold ``text``.
 
     >>> holds("猫 <&> =1+1"), holds("a\\ufffe")
     (True, False)

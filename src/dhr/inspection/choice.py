@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dhr.data.samples import Sample
 
 PICTURES = 320
-"""Pictures on a page, at most (but one a class)."""
+"""Pictures on a page, at most (but at least one per class)."""
 _MOST = 4  # of a class
 
 

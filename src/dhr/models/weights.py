@@ -162,7 +162,7 @@ def fit_state(network: nn.Module, state: Mapping[str, Tensor], source: str, what
 def normalisation(
     network: nn.Module, config: UssConfig | WssConfig | Mask2FormerConfig | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, (3, 1, 1) each, of the RGB inputs (0..1) that ``network`` was trained on.
+    """Return mean and standard deviation, (3, 1, 1) each, of the RGB inputs (0..1) that ``network`` was trained on.
 
     ``mean`` and ``std`` of ``config`` replace timm's.
     """

@@ -7,8 +7,8 @@ so the memory for the lattice's values does not grow with them. Memory is the li
 (Q and the lattice's values) is in half precision, whose rounding of 5e-4 of a message is far below what the lattice
 itself approximates; sums, messages and the softmax are in float32.
 
-Memory, in bytes: for each pixel 100 for the lattice and 20 a class; for each vertex 52, and twice a row. An image of P
-pixels has at most 6 P vertices, whatever it shows.
+Memory, in bytes: for each pixel 100 for the lattice and 20 per class; for each vertex 52, and twice a row. Any image of
+P pixels has at most 6 P vertices.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class _Lattice:
     weights: Array
     """(6 P,) their barycentric weights times their norms."""
     before: Array
-    """(6, V) neighbour along each axis; V where there is none."""
+    """(6, V) neighbour along each axis; V if it is missing."""
     after: Array
     norms: Array
     """(P,) 1 / sqrt of what the filter makes of ones."""
@@ -142,7 +142,7 @@ class _Group:
 
     @staticmethod
     def of(planes: Array, low: int) -> "_Group":
-        """The classes from ``low`` on, as many as the widest row holds."""
+        """Return the classes from ``low`` on, as many as the widest row holds."""
         high = min(low + _WIDTHS[-1], len(planes))
         width = next(width for width in _WIDTHS if width >= high - low)
         shape = (planes.shape[1], width)

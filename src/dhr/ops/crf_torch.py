@@ -149,7 +149,7 @@ def _number(keys: Int[Tensor, "b r n"]) -> tuple[Int[Tensor, "b r n"], Int[Tenso
 def _neighbours(
     distinct: Int[Tensor, "b r n"], starts: Int[Tensor, "b r 1"], shape: Embedding
 ) -> tuple[Tensor, Tensor]:
-    """Neighbours (d+1, b*r*n) of each vertex before and after it along each axis; b*r*n where there is none."""
+    """Find neighbours (d+1, b*r*n) of each vertex before and after it along each axis; b*r*n if it is missing."""
     none = distinct.numel()
 
     def find(r: int, other: int, shift: int) -> Tensor:

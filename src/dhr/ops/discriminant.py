@@ -52,7 +52,7 @@ class Discriminant:
     """1 for a class that had any weight, 0 for others; scores of those are meaningless."""
 
     def __call__(self, features: Float[Tensor, "*b d n"], classes: Int[Tensor, "*b k"]) -> Float[Tensor, "*b k n"]:
-        """Scores of some classes."""
+        """Compute scores of some classes."""
         return self.weights[classes] @ features + self.bias[classes].unsqueeze(-1)
 
 

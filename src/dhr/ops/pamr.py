@@ -58,7 +58,7 @@ def pamr(
 
 
 def _compiled(images: Tensor, scores: Tensor, iterations: int, dilations: Sequence[int], contrast: float) -> Tensor:
-    """The same, several times as fast (docs/measurements.md)."""
+    """Compute the same, several times as fast (docs/measurements.md)."""
     from dhr.ops.pamr_cpu import pamr_cpu
 
     steps = _offsets(dilations)
@@ -67,7 +67,7 @@ def _compiled(images: Tensor, scores: Tensor, iterations: int, dilations: Sequen
 
 
 def _affinity(images: Tensor, dilations: Sequence[int], contrast: float) -> Tensor:
-    """Weights alpha of the neighbours, (n, b, 1, h, w), summing to one over n."""
+    """Compute the weights alpha of the neighbours, (n, b, 1, h, w), summing to one over n."""
     margin = max(dilations)
     neighbours = _shifted(pad(images, (margin,) * 4, mode="replicate"), dilations)
     centre = images.mean(dim=(2, 3), keepdim=True)  # a variance from raw moments loses digits far from zero
@@ -91,5 +91,5 @@ def _shifted(padded: Tensor, dilations: Sequence[int]) -> list[Tensor]:
 
 
 def _offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
-    """Where the neighbours of a pixel lie."""
+    """Return the offsets of the neighbours of a pixel."""
     return [(dy, dx) for d in dilations for dy in (-d, 0, d) for dx in (-d, 0, d) if (dy, dx) != (0, 0)]

@@ -22,7 +22,7 @@ def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
 
 
 def _compiled_squares(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
-    """Sums of squares over the channels, in one pass through memory."""
+    """Compute sums of squares over the channels, in one pass through memory."""
     from dhr.ops import centroid_kernels as kernels
     from dhr.ops.parallel import run_parallel, split
 

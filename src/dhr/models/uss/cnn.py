@@ -35,7 +35,7 @@ class CnnFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
-        """Features of RGB images in 0..1."""
+        """Compute features of RGB images in 0..1."""
         least = 2 * self.stride
         factor = min(_MOST, max(1.0, least / min(images.shape[-2:])))
         size = [max(least, round(factor * side)) for side in images.shape[-2:]]

@@ -48,7 +48,7 @@ def write_head(path: Path, kind: str, head: nn.Module, shape: Mapping[str, int],
 
 
 def is_head(path: Path) -> bool:
-    """Whether a file was written by :func:`write_head`, so that it holds no network; only its metadata are read."""
+    """Return whether :func:`write_head` wrote a file, which is then without a network; only metadata are read."""
     try:
         open_regular(path).close()  # safetensors would wait for a pipe
         with safe_open(path, framework="pt") as file:
@@ -97,7 +97,7 @@ def refuse_below(head: HeadFile, config: UssConfig, backbone: Backbone, source: 
 
 
 def digest(network: nn.Module) -> str:
-    """Of all parameters, whatever file they came from."""
+    """Return the digest of all parameters."""
     whole = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
         whole.update(f"{key} {tuple(value.shape)} ".encode())

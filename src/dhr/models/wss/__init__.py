@@ -36,7 +36,7 @@ class WssModel(Protocol):
         ...
 
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
-        """Maps of RGB images in 0..1; no gradient.
+        """Compute maps of RGB images in 0..1; no gradient.
 
         Args:
             images: views of one photograph if ``tags`` are given.

@@ -42,7 +42,7 @@ def spread(cams: Float[Tensor, "b t u v"], between: Float[Tensor, "b n n"]) -> F
 
 
 def doubly_stochastic(between: Float[Tensor, "b n n"], rounds: int = 3) -> Float[Tensor, "b n n"]:
-    """Affinity with equal sums of rows and columns, nearly (Sinkhorn), made symmetric; as CLIP-ES refines maps.
+    """Make an affinity with equal sums of rows and columns, nearly (Sinkhorn), made symmetric; as CLIP-ES refines maps.
 
     Args:
         between: attention, positive.

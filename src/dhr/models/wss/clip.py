@@ -56,7 +56,7 @@ class ClipMaps(nn.Module):
 
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
-        """Maps in 0..1 and features of RGB images in 0..1; the tags of a photograph compete with one another."""
+        """Compute maps in 0..1 and features of RGB images in 0..1; the tags of a photograph compete."""
         wanted = list(range(len(self.texts)) if tags is None else tags)
         with torch.inference_mode(False):
             images = images.clone() if images.is_inference() else images
@@ -70,7 +70,7 @@ class ClipMaps(nn.Module):
         return WssMaps(cams=maps, features=torch.cat(features, dim=1))
 
     def _encode(self, images: Tensor, size: Sequence[int]) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Tokens before the last block, those after the two blocks, and the mean attention between patches."""
+        """Return tokens before the last block, those after the two blocks, and the mean attention between patches."""
         pixels = [cells * self.patch for cells in size]
         if list(images.shape[-2:]) != pixels:
             images = interpolate(images, pixels, mode="bilinear", align_corners=False, antialias=True)
@@ -106,7 +106,7 @@ class ClipMaps(nn.Module):
 
 
 def _attention(layer: Any, hidden: Tensor) -> Float[Tensor, "b n n"]:
-    """Mean over the heads, one at a time: all at once would take the memory of as many maps."""
+    """Compute the mean over the heads, one head at a time, to save memory."""
     module = layer.self_attn
     states = layer.layer_norm1(hidden)
     queries, keys = (

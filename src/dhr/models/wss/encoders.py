@@ -25,12 +25,12 @@ class LevelInfo:
         return list(self.widths)
 
     def reduction(self) -> list[int]:
-        """Pixels a cell of each map."""
+        """Return the pixels per cell of each map."""
         return list(self.strides)
 
 
 def build_encoder(config: WssConfig) -> Any:
-    """An ``nn.Module`` from normalised images (b, 3, h, w) to a list of maps (b, _, u, v), with `feature_info`.
+    """Make an ``nn.Module`` from normalised images (b, 3, h, w) to a list of maps (b, _, u, v), with `feature_info`.
 
     Raises:
         ConfigError: there is no such network, or it refuses the options.
@@ -53,7 +53,7 @@ def build_encoder(config: WssConfig) -> Any:
 
 
 def is_transformer(model: str) -> bool:
-    """Whether ``model`` is a plain Vision Transformer of timm.
+    """Return whether ``model`` is a plain Vision Transformer of timm.
 
     >>> is_transformer("vit_tiny_patch16_224"), is_transformer("resnet50"), is_transformer("no such network")
     (True, False, False)

@@ -25,7 +25,7 @@ _BLOCKS = {2: 3, 3: 3, 4: 6, 5: 3}
 
 
 def build_resnet38d(config: WssConfig) -> "ResNet38d":
-    """The encoder with its weights.
+    """Build the encoder with its weights.
 
     Raises:
         ConfigError: options are given; it does not take any.
@@ -90,7 +90,7 @@ class ResNet38d(nn.Module):
         return [*levels, self.last(self.bn7(x))]
 
     def tap(self, layer: int) -> nn.Module:
-        """The ReLU that gives map ``layer``."""
+        """Return the ReLU that gives map ``layer``."""
         return self.get_submodule(["b3.relu", "b4.relu", "b5.relu", "b6.relu", "last"][layer])
 
 
