@@ -119,12 +119,9 @@ def split_of(data: Data) -> str | None:
 
 
 def refuse_among(out: Path, data: Data, photographs: DataSet, option: str = "--out") -> None:
-    """Refuse an output folder among the photographs: the next run would take masks for photographs.
+    """Raise OutputError if an output folder, named by ``option``, lies among the photographs.
 
-    ``option`` is the name of the option that gave the folder.
-
-    Raises:
-        OutputError: it lies among them.
+    The next run would take masks for photographs.
     """
     root = folder_of(data)
     if root is None:

@@ -1,4 +1,4 @@
-"""Settings as people give them in Python: a name, a dictionary of changes, or the record itself."""
+"""Settings as Python arguments: a name, a dictionary of changes, or the record itself."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ Record = TypeVar("Record")
 
 
 def method_settings(given: MethodConfig | str | Mapping[str, Any]) -> MethodConfig:
-    """The settings of the method: themselves, a preset by name, or changes to a preset.
+    """Return the settings of the method from settings, the name of a preset, or changes to a preset.
 
     Args:
         given: changes are ``{"tau": 0.7}`` or ``{"method.tau": 0.7}``, to `default` or to the preset in
@@ -35,7 +35,7 @@ def method_settings(given: MethodConfig | str | Mapping[str, Any]) -> MethodConf
 
 
 def boundary_settings(given: BoundaryConfig | Kind | Mapping[str, Any]) -> BoundaryConfig:
-    """The settings of the boundary corrections: themselves, the last correction's kind, or changes to the defaults.
+    """Return the settings of the boundary corrections from settings, the last one's kind, or changes to the defaults.
 
     Raises:
         ConfigError: it is none of these, or a setting is unknown or cannot work.
@@ -54,7 +54,7 @@ def boundary_settings(given: BoundaryConfig | Kind | Mapping[str, Any]) -> Bound
 
 
 def changed(record: Record, changes: Mapping[str, Any], name: str) -> Record:
-    """A record of settings with other values by name, in dictionaries for records inside it.
+    """Return a record of settings with other values by name; nested records take dictionaries.
 
     Raises:
         ConfigError: a setting is unknown, or of another type.

@@ -1,4 +1,4 @@
-"""Open image files from outside, with limits on what is read of them.
+"""Open image files from outside, with limits on the bytes that are read.
 
 Pillow is used through its format classes, not through ``Image.open``, whose check against decompression bombs is a
 global of the whole process; here it is an argument. Only the formats of :data:`_FORMATS` are read.
@@ -40,7 +40,7 @@ MAX_CONTENT = 500_000_000
 
 @dataclass(frozen=True)
 class Content:
-    """An image file that is kept in another file: what to call it, and its bytes."""
+    """An image file that is kept in another file: its name for messages, and its bytes."""
 
     name: str
     data: bytes
@@ -109,7 +109,7 @@ def _binary(path: Path | Content) -> "_Metered":
 
 
 class _Metered(io.BufferedReader):
-    """An image file of which only as much is read as its picture can need, whatever its header says.
+    """An image file with a limit on the bytes that are read; the limit depends on the size of its picture.
 
     Pillow reads a WebP as a whole, and every chunk before the picture, each of any size. A sparse file of gigabytes
     takes only some bytes on disk.

@@ -53,7 +53,7 @@ class Draft:
     split: str | None = None
     progress: Progress = silent
     ignore_unknown: bool = False
-    """Use photographs whose annotations hold things that the reader does not understand; a note counts them."""
+    """Use photographs with annotations that the reader does not support; a note counts them."""
     found: list[Found] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     """Other things that are left out."""

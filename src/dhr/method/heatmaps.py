@@ -1,4 +1,4 @@
-"""From masks to centroids to heatmaps: what Steps 2 and 3 do with either kind of features."""
+"""From masks to centroids to heatmaps, in Steps 2 and 3, for either kind of features."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from dhr.ops.similarity import feature_norms
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a batch on the grid, with their lengths, which every round needs."""
+    """Features of a batch on the grid, with their lengths; every round uses them."""
 
     values: Float[Tensor, "b d n"]
     norms: Float[Tensor, "b 1 n"]
@@ -25,7 +25,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Where each class is, as far as one kind of features tells."""
+    """Heatmaps of each class by one kind of features."""
 
     pooled: Pooled
     scores: Float[Tensor, "b k n"]
@@ -34,9 +34,9 @@ class Heatmaps:
 def centroid_heatmaps(
     features: Features, masks: Float[Tensor, "b k n"], centring: float = 0.0, before: Heatmaps | None = None
 ) -> Heatmaps:
-    """Centroids of ``masks`` (CAP), and the cosines of all features with them; sooner with those of masks ``before``.
+    """Compute centroids of ``masks`` (CAP), and their cosines with all features; faster with a result ``before``.
 
-    Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
+    Features are averaged by direction, because their lengths do not depend on the class; the cosine ignores them too.
     """
     known = None if before is None else before.pooled
     centroids, scores = centroids_and_heatmaps(features.values, masks, features.norms, centring, known)

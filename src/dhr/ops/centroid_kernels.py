@@ -23,8 +23,8 @@ _LANES = (0,) * LANES
 @kernel
 def pool_and_compare(features, changes, before, kept, scale, centroids, products, first, last):
     """Units of work first..last: ``centroids`` (b, K, d) of their channels are ``scale`` (b, K) times the sum of what
-    ``changes`` pool and of ``kept`` (b, K) times the centroids ``before`` (b, k, d); products (b, units an image, K, W)
-    are theirs with the features.
+    ``changes`` pool and of ``kept`` (b, K) times the centroids ``before`` (b, k, d); products (b, units per
+    image, K, W) are theirs with the features.
     """
     _, depth, n = features.shape
     _, classes, width = changes.shape
@@ -129,7 +129,7 @@ def _dot(a, b):
 
 @kernel
 def sum_squares(features, sums, first, last):
-    """Units of work first..last: sums (b, units an image, n) of the squares of their channels."""
+    """Units of work first..last: sums (b, units per image, n) of the squares of their channels."""
     _, depth, n = features.shape
     units = sums.shape[1]
     for unit in range(first, last):

@@ -22,7 +22,7 @@ def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
 
 
 def _compiled_squares(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
-    """Sums of squares over the channels, in one pass through memory."""
+    """Compute sums of squares over the channels, in one pass through memory."""
     from dhr.ops import centroid_kernels as kernels
     from dhr.ops.parallel import run_parallel, split
 
@@ -43,7 +43,7 @@ def correlated_groups(
     c, all three are one group.
 
     Returns:
-        Same-group relation; a class is always in its own group, and padding is in none.
+        Same-group relation; a class is always in its own group, padding never is.
     """
     k = centroids.shape[1]
     lengths: Tensor = torch.linalg.vector_norm(centroids, dim=2, keepdim=True)
