@@ -1,7 +1,7 @@
 """The exceptions that the library raises on purpose.
 
-Each message is one line that says what was expected, what came, and what to do. The command prints it as it is, so
-it must be understood by someone who has never seen the code.
+Each message is one line: what was expected, what came, and what to do. The command prints it unchanged, so it must be
+clear to someone who has never seen the code.
 """
 
 
@@ -18,7 +18,7 @@ class ShapeError(DhrError, ValueError):
 
 
 class DataError(DhrError):
-    """A data set that cannot be used as a whole: no images, no tags, an unknown split."""
+    """A data set that cannot be used as a whole: images or tags are missing, or the split is unknown."""
 
 
 class ItemError(DhrError):
@@ -34,6 +34,6 @@ class OutputError(DhrError):
 
 
 class PlaceError(OutputError, ItemError):
-    """One file that cannot be written because of its name or because something else bears it; others can.
+    """One file that cannot be written: its name is too long, or taken by something else.
 
-    Where it is the file of one photograph, that photograph is reported and skipped, as with any ItemError."""
+    If it belongs to one photograph, that photograph is reported and skipped, as with any ItemError."""

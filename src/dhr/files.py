@@ -1,4 +1,4 @@
-"""Read, write and delete files: read regular files of bounded size, write whole files, keep the files of others.
+"""Read, write and delete files: regular files of bounded size only, written whole; files of others stay.
 
 Every reader of files from outside opens them with :func:`open_regular`, or calls :func:`check_regular` before a library
 opens them. Every writer uses :func:`write_atomic` (files in a folder of dhr) or :func:`write_output` (a file that the
@@ -32,8 +32,8 @@ def open_regular(path: Path, most: int | None = None) -> io.BufferedReader:
     """Open a regular file of at most ``most`` bytes for reading; links to files are followed.
 
     A pipe or device could make its reader wait or read without end, so it is refused before it is opened. Raises
-    OSError if the file is missing, cannot be opened, is not a regular file, or is too large; ``strerror`` says why in
-    words.
+    OSError if the file is missing, cannot be opened, is not a regular file, or is too large; ``strerror`` gives the
+    reason in words.
     """
     check_regular(path, most)
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -89,8 +89,8 @@ def inside(root: Path, relative: str, *, may_be_link: bool = False) -> Path:
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object], durable: bool = True) -> None:
     """Call ``write`` with a temporary file beside ``path``, flush it to disk, then rename it to ``path``.
 
-    A reader, or the next run after a SIGKILL or a power cut, sees the old content or the new one, never a part. Parent
-    folders are made. Without ``durable`` a power cut may leave a part, for files that have a checksum. Raises
+    So the file always has the old content or the new one, never a part, even after a SIGKILL or a power cut. Parent
+    folders are made. Without ``durable`` a power cut may leave a part; that is for files with a checksum. Raises
     OutputError if the folder or the disk refuses; PlaceError if ``path`` is a link, a folder, a pipe or a device, or
     its name is too long.
     """

@@ -36,7 +36,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_number(text: str) -> int | float:
-    """Read a number without fraction; numbers with more digits than any id become floats, so that none is too large."""
+    """Read a number without a fraction; numbers with more digits than any id become floats."""
     return int(text) if len(text) <= DIGITS else float(text)
 
 
@@ -58,8 +58,8 @@ def parse_json(text: str) -> Any:
 def load_json(path: Path, most: int) -> Any:
     """Read a JSON file that dhr wrote, with its texts unchanged.
 
-    Raises OSError if it cannot be read, is not a regular file, or is larger than ``most`` bytes (``strerror`` says
-    why); ValueError if it is not JSON.
+    Raises OSError if it cannot be read, is not a regular file, or is larger than ``most`` bytes (``strerror`` gives
+    the reason); ValueError if it is not JSON.
     """
     return parse_json(read_regular(path, most).decode())
 

@@ -1,4 +1,4 @@
-"""Says how far a long piece of work is: one type for the whole project."""
+"""The progress of long work: one type for the whole project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """How far a stage is."""
+    """The progress of a stage."""
 
     stage: str
     done: int
@@ -14,11 +14,11 @@ class Step:
     unit: str = "photographs"
     """The things that are counted."""
     note: str = ""
-    """A few words more, such as losses."""
+    """A few more words, such as losses."""
 
 
 Progress = Callable[[Step], None]
-"""Called again and again while the work goes on."""
+"""Called repeatedly during the work."""
 
 
 def silent(step: Step) -> None:

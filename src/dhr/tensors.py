@@ -19,8 +19,8 @@ def read_tensors(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return tensors by name, mapped into memory or on ``device``, and the metadata of a safetensors file.
 
-    Raises OSError if the file is missing, not a regular file, or larger than ``most`` bytes (``strerror`` says why);
-    ValueError if it is damaged or not a safetensors file, in one line.
+    Raises OSError if the file is missing, not a regular file, or larger than ``most`` bytes (``strerror`` gives the
+    reason); ValueError if it is damaged or not a safetensors file, in one line.
     """
     size = check_regular(path, most)
     with open_regular(path, most) as file:

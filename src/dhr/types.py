@@ -28,7 +28,7 @@ class Rebalanced:
     intra: Float[Tensor, "b k u v"]
     """Step 3: S_dhr, scores from USS and WSS features (Eq. 4)."""
     joined: Float[Tensor, "b k u v"]
-    """Step 3's scores joined with the survey of the data set, as shares; without a survey S_dhr itself."""
+    """The scores of Step 3 joined with the survey, as shares; without a survey S_dhr itself."""
     scores: Float[Tensor, "b k H W"]
     """R_c(S_dhr): after the boundary correction, summing to one over the classes (Eq. 5)."""
     mask: Int[Tensor, "b H W"]

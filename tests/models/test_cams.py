@@ -280,7 +280,7 @@ def test_a_checkpoint_of_a_classifier_loads_without_its_head(wide: ResNet38d, tm
 def test_resnet38d_has_no_hub_and_no_options(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no hub has weights of resnet38d.*--wss\.weights FILE"):
         build_wss(WssConfig(backbone="resnet38d"), NAMES)
-    with pytest.raises(ConfigError, match=r"wss\.options: resnet38d has none, got pad_type"):
+    with pytest.raises(ConfigError, match=r"wss\.options must be empty for resnet38d, got pad_type"):
         build_wss(WssConfig(backbone="resnet38d", options={"pad_type": "same"}), NAMES)
     save_file(
         {"conv1a.weight": torch.rand(64, 3, 3, 3), "b2.conv_branch2a.weight": torch.rand(8, 64, 3, 3)},

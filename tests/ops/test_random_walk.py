@@ -316,7 +316,7 @@ def test_images_and_features_must_be_as_many(unchecked: None) -> None:
 
 
 def test_edges_are_one_map_an_image(unchecked: None) -> None:
-    with pytest.raises(ShapeError, match="one map an image is expected, got 2"):
+    with pytest.raises(ShapeError, match="one map per image is expected, got 2"):
         boundary_affinity(numbers(1, 2, 4, 4))
 
 

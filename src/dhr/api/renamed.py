@@ -91,7 +91,7 @@ def _new_name(name: str) -> str | None:
 
 
 def _flat(value: Any, name: str) -> list[str]:
-    """Names with dots of the settings inside a group."""
+    """Return names with dots of the settings inside a group."""
     if not isinstance(value, Mapping):
         return []
     return [path for key, inner in value.items() for path in (f"{name}.{key}", *_flat(inner, f"{name}.{key}"))]

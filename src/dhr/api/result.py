@@ -95,7 +95,7 @@ class TableResult(Result):
         return self.text or f"{len(self.entries)} rows"
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows."""
+        """Return the given rows."""
         return [dict(entry) for entry in self.entries]
 
 

@@ -54,7 +54,7 @@ class MaskResult(Result):
         return f"{counted(self.made, 'mask')} in {self.out / 'masks'}{left}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per mask: its photograph, tags, size and quality; the most doubtful first."""
+        """Return one row per mask: its photograph, tags, size and quality; the most doubtful first."""
         found = []
         for name in self.masks:
             record = read_item(self.out / "items" / f"{name}.json")
@@ -65,7 +65,7 @@ class MaskResult(Result):
         return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
 
     def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
-        """The photograph of a mask, if it can be read."""
+        """Return the photograph of a mask, if it can be read."""
         sample = next((sample for sample in self.data.samples if sample.name == name), None)
         try:
             return None if sample is None else self.data.read_image(sample)
@@ -143,7 +143,7 @@ class TrainResult(Result):
         return f"{self.file} of {counted(self.photographs, 'photograph')}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per line of the log."""
+        """Return one row per line of the log."""
         import csv
 
         if not self.log.is_file():
@@ -183,7 +183,7 @@ class EvaluateResult(Result):
         return ", ".join(f"{name}: mIoU {100 * one.miou:.1f} %" for name, one in self.comparison.scores.items())
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per folder and class, and one for all classes; in percent."""
+        """Return one row per folder and class, and one for all classes; in percent."""
         found = []
         for name, one in self.comparison.scores.items():
             found.append({"masks": name, "class": "", **one.whole_json()})
@@ -210,7 +210,7 @@ class ExportResult(Result):
         return f"{counted(self.masks, 'mask')} as {self.to}: {self.path}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per mask that was left out."""
+        """Return one row per mask that was left out."""
         return [{"source": one.source, "reason": one.reason} for one in self.left_out]
 
 
@@ -233,7 +233,7 @@ class InspectResult(Result):
         return f"{many}{f', {len(self.left_out)} broken' if self.left_out else ''}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per class: photographs that have it, alone and in ground truth."""
+        """Return one row per class: photographs that have it, alone and in ground truth."""
         names = ("name", "photographs", "alone", "in_truth")
         return [{name: getattr(one, name) for name in names} for one in self.inspection.classes]
 
@@ -252,7 +252,7 @@ class AdjacencyResult(Result):
         return f"{counted(self.adjacency.masks, 'mask')}, adjacent {100 * self.adjacency.adjacent:.1f} %"
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per pair of classes that touch: the pixels of each in regions that touch the other."""
+        """Return one row per pair of classes that touch: the pixels of each in regions that touch the other."""
         found, names = self.adjacency, self.adjacency.classes.names
         return [
             {"class": names[i], "other": names[j], "masks": int(found.together[i, j]), "pixels": int(found.pairs[i, j])}
@@ -286,7 +286,7 @@ class FeaturesResult(Result):
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row: the counts."""
+        """Return one row: the counts."""
         names = ("computed", "there", "removed", "entries", "megabytes")
         return [{name: getattr(self, name) for name in names}]
 

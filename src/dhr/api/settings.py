@@ -44,7 +44,7 @@ class Setting:
 
 @functools.cache
 def settings_of(kind: type) -> Mapping[str, Setting]:
-    """All settings of a config dataclass by name, those of its groups included."""
+    """Return all settings of a config dataclass by name, those of its groups included."""
     return {one.name: one for one in _walk(kind, "")}
 
 
@@ -60,7 +60,7 @@ def _walk(kind: Any, prefix: str) -> Iterator[Setting]:
 
 @functools.cache
 def docstrings(kind: type) -> Mapping[str, str]:
-    """The docstring of each attribute of a class, in one line."""
+    """Return the docstring of each attribute of a class, in one line."""
     body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
     found = {}
     for field, text in itertools.pairwise(body):
@@ -77,7 +77,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = [*known]
     last, own = {one.rpartition(".")[2].lstrip("-"): one for one in known}, name.rpartition(".")[2].lstrip("-")
-    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7)
+    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7 if len(name) > 4 else 0.6)
     found = found or [last[one] for one in difflib.get_close_matches(own, last, 1, 0.7)]
     return f"; did you mean {found[0]}?" if found else ""
 
@@ -106,6 +106,8 @@ def flat(kind: type, given: Mapping[str, Any], place: str, ignored: Iterable[str
                 add(f"{name}.{key}", one)
         elif name not in known:
             raise ConfigError(f"{place}: no setting {printable(name)!r}{nearest(name, known) or _help()}")
+        elif name in found:
+            raise ConfigError(f"{place}: {name} is given twice; give it once")
         else:
             try:
                 found[name] = fitted(value, known[name].hint)

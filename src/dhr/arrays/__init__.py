@@ -1,4 +1,4 @@
-"""The method and the boundary corrections for arrays of any kind: what ``import dhr`` offers for notebooks."""
+"""The method and the boundary corrections for arrays of any kind: ``dhr.rebalance`` and ``dhr.refine``."""
 
 from dhr.arrays.cams import pad_classes
 from dhr.arrays.rebalance import rebalance

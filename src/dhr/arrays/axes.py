@@ -1,4 +1,4 @@
-"""Arrays whose axes lie in another order than expected, found by the aspect of the images."""
+"""Finds arrays with swapped axes by the aspect of the images."""
 
 import math
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ _ASPECT = math.log(1.2)  # smallest difference of aspects, beyond rounding, at w
 
 
 def refuse_swapped(given: Mapping[str, Tensor | None], of: str, whole: Tensor) -> None:
-    """Refuse maps that have the aspect of the whole only with their axes in another order.
+    """Refuse maps that have the aspect of the images or the grid only with their axes in another order.
 
     Args:
         given: maps by name, with height and width last.
-        of: what the whole is, for the message: "images are", "the grid is".
+        of: name of the whole, for the message: "images are", "the grid is".
         whole: its last two axes are height and width.
 
     Raises:
@@ -42,15 +42,15 @@ def refuse_swapped(given: Mapping[str, Tensor | None], of: str, whole: Tensor) -
 
 
 def _difference(u: int, v: int, height: int, width: int) -> float:
-    """Logarithm of the factor between two aspects."""
+    """Return the logarithm of the ratio of two aspects."""
     return abs(math.log(height * v / (width * u)))
 
 
 def _fits(u: int, v: int, height: int, width: int) -> bool:
-    """Whether an aspect is near that of the whole; a side may be rounded by a cell."""
+    """Return whether an aspect is near that of the whole; a side may be rounded by a cell."""
     return _difference(u, v, height, width) <= 2 / min(u, v) + _ASPECT
 
 
 def _agrees(u: int, v: int, height: int, width: int) -> bool:
-    """Whether an aspect is that of the whole, but for rounding."""
+    """Return whether an aspect is that of the whole, apart from rounding."""
     return _difference(u, v, height, width) <= 1 / min(u, v)

@@ -1,4 +1,4 @@
-"""CAMs as people have them: one array, a list with one array or dictionary per image, or IRN's dictionaries."""
+"""CAMs in all accepted forms: one array, a list with one array or dictionary per image, or IRN's dictionaries."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _MAPS = ("high_res", "cam", "cams")
 
 
 def pad_classes(cams: Sequence[Array | Mapping[Any, Any]]) -> tuple[Float[Tensor, "b k u v"], Bool[Tensor, "b k"]]:
-    """Stack the CAMs of images with different numbers of tags: padded maps, and which of them are real.
+    """Stack the CAMs of images with different numbers of tags; return padded maps, and which of them are real.
 
     Args:
         cams: one (k_i, u, v) array or dictionary of maps per image, all of one grid.
@@ -31,6 +31,8 @@ def pad_classes(cams: Sequence[Array | Mapping[Any, Any]]) -> tuple[Float[Tensor
     >>> maps.shape, valid.tolist()
     (torch.Size([2, 3, 4, 4]), [[True, False, False], [True, True, True]])
     """
+    if not isinstance(cams, Sequence | np.ndarray | Tensor) or isinstance(cams, str):
+        raise ShapeError(f"cams must be a list with one array or dictionary per image; got {type(cams).__name__}")
     tensors = [_of_one(one) for one in cams]
     if len({one.shape[1:] for one in tensors}) != 1 or tensors[0].ndim != 3:
         raise ShapeError(
@@ -45,7 +47,7 @@ def pad_classes(cams: Sequence[Array | Mapping[Any, Any]]) -> tuple[Float[Tensor
 
 
 def stacked(cams: Cams, valid: Array | None) -> tuple[Tensor, Array | None]:
-    """CAMs of all images in one tensor, and which of its maps are real.
+    """Return the CAMs of all images in one tensor, and which of its maps are real.
 
     Raises:
         ShapeError: they cannot be stacked, or ``valid`` is given for a list or dictionary, which shows it itself.
@@ -65,7 +67,7 @@ def stacked(cams: Cams, valid: Array | None) -> tuple[Tensor, Array | None]:
 
 
 def _of_one(cams: Array | Mapping[Any, Any]) -> Tensor:
-    """The maps (k, u, v) of one image, in the order of a dictionary."""
+    """Return the maps (k, u, v) of one image, in the order of a dictionary."""
     if isinstance(cams, np.ndarray) and cams.dtype == object and cams.ndim == 0:
         cams = cams.item()
     if not isinstance(cams, Mapping):

@@ -33,10 +33,10 @@ def rebalance(
     config: MethodConfig | str | Mapping[str, Any] = "default",
     boundary: BoundaryConfig | Kind | Mapping[str, Any] = BOUNDARY,
 ) -> Rebalanced:
-    """Masks from CAMs and features, torch tensors or numpy arrays, on the device of ``cams``.
+    """Make masks from CAMs and features, torch tensors or numpy arrays, on the device of ``cams``.
 
-    This is :func:`dhr.method.rebalance.rebalance`. It has more arguments than other functions, because most calls need
-    the first four alone, and a record for the others would only be one more name.
+    This checks and converts its arguments, and calls :func:`dhr.method.rebalance.rebalance`. Most calls need the first
+    four arguments alone.
 
     Args:
         cams: (b, k, u, v), one map per tagged class of each image; or a list with one (k, u, v) array or dictionary of
@@ -45,8 +45,8 @@ def rebalance(
         uss_features: (b, d, u, v), unsupervised features on any grid; the method works on this grid.
         wss_features: (b, e, u, v), features of the network that the CAMs come from; without them the USS features
             serve for both.
-        images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1. Maps and features show all of them,
-            whatever their aspect.
+        images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1. Maps and features cover the whole images,
+            on grids of any aspect.
         valid: (b, k), False where ``cams`` is padding.
         base: (b, h, w), the mask of another method: whole labels 0..k-1, or with ``background`` 0..k, 0 the background;
             other labels are void.
@@ -55,8 +55,8 @@ def rebalance(
         prior: (b, k), for `marginal` `prior`: the share of the image that each class covers, in any unit; with
             ``background``, (b, k + 1), the background first.
         survey: (b, k, u, v) on the grid of ``uss_features``, with ``background`` (b, k + 1, u, v), the background
-            first: shares of the classes in each cell by other photographs, 0 or more, all 0 where nothing is known.
-            They join Step 3's scores with the weight ``config.survey`` (0.6 in `default`).
+            first: shares of the classes in each cell by other photographs, 0 or more, all 0 where they are unknown.
+            They are joined with the scores of Step 3 with the weight ``config.survey`` (0.6 in `default`).
         config: a preset by name, settings, or a dictionary of changes: ``{"tau": 0.7}``, ``{"preset": "paper", ...}``.
         boundary: correction along the edges of ``images``: a kind, settings, or a dictionary of changes.
 
@@ -64,7 +64,7 @@ def rebalance(
         A record of tensors; ``.mask`` holds labels that count the classes of each image, in the order of ``cams``.
 
     Raises:
-        ShapeError: arrays do not fit together, hold NaN or infinity, have swapped axes, or say nothing of an image.
+        ShapeError: arrays do not fit together, hold NaN or infinity, have swapped axes, or are empty for an image.
         ConfigError: an unknown preset or setting, or a ``prior`` that the settings do not use.
 
     >>> rng = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def rebalance(
 
 
 def _base(value: Array, like: Tensor) -> Tensor:
-    """A mask for each image."""
+    """Check and convert the base masks."""
     mask = as_labels("base", value).to(like.device)
     if mask.ndim != 3 or 0 in mask.shape:
         raise ShapeError(f"base must have 3 dimensions (images, height, width), none empty, got {tuple(mask.shape)}")
@@ -102,7 +102,7 @@ def _base(value: Array, like: Tensor) -> Tensor:
 
 
 def _survey(value: Array, like: Tensor) -> Tensor:
-    """Shares of classes, none negative."""
+    """Check and convert the shares of a survey; negative ones are refused."""
     shares = as_floats("survey", value, like)
     if float(shares.min()) < 0:
         raise ShapeError(f"survey must hold shares, 0 or more, got {float(shares.min()):.4g}; take their softmax")
@@ -110,7 +110,7 @@ def _survey(value: Array, like: Tensor) -> Tensor:
 
 
 def _refuse_senseless(batch: Batch) -> None:
-    """Refuse arrays that fit together, but cannot be meant."""
+    """Refuse arrays that fit together, but are surely a mistake."""
     names = ("cams", "uss_features", "wss_features", "edges", "base")
     given = {name: getattr(batch, name) for name in names}
     if batch.images is None:

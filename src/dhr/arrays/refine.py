@@ -22,18 +22,18 @@ def refine(
     features: Array | None = None,
     edges: Array | None = None,
 ) -> Float[Tensor, "b k h w"]:
-    """Make scores follow the edges of images, by a dense CRF, PAMR or random walk, each class beside the others.
+    """Make scores follow the edges of images, by a dense CRF, PAMR or a random walk.
 
     Args:
         images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1.
-        scores: (b, k, h, w), none negative: CAMs, probabilities, soft or hard masks, of two classes or more (of a
-            single one with its background, 1 - p, beside it).
+        scores: (b, k, h, w), 0 or more: CAMs, probabilities, soft or hard masks, of two classes or more. For a single
+            class add the background, 1 - p.
         boundary: a kind, settings (their ``kind`` counts), or a dictionary of changes to the defaults.
         features: (b, d, u, v), dense features of the images, for the random walk.
         edges: (b, 1, p, q), probability of a class boundary, for the random walk.
 
     Returns:
-        Refined scores, summing to one over the classes where any class scores.
+        Refined scores. They sum to one over the classes where any class scores.
 
     Raises:
         ShapeError: arrays that do not fit together, hold NaN or infinity, negative scores, or one class alone.

@@ -1,4 +1,4 @@
-"""Values of any kind of array as tensors of the expected kind, or one line that says what is wrong."""
+"""Converts arrays of any kind to tensors of the expected kind; errors are one line."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Array = Tensor | np.ndarray[Any, np.dtype[Any]]
 
 
 def as_floats(name: str, value: Array, like: Tensor) -> Tensor:
-    """A finite tensor of 4 dimensions, in at least single precision, on the device of ``like``."""
+    """Return a finite tensor of 4 dimensions, in at least single precision, on the device of ``like``."""
     dtype = like.dtype if like.is_floating_point() and like.dtype.itemsize >= 4 else torch.float32
     tensor = as_tensor(name, value).to(like.device, dtype)
     if tensor.ndim != 4:
@@ -28,7 +28,7 @@ def as_floats(name: str, value: Array, like: Tensor) -> Tensor:
 
 
 def as_rgb(value: Array, like: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """Images (b, 3, h, w) in 0..1, of channels first or last, whole numbers or floats; ``size`` decides if both fit."""
+    """Return images (b, 3, h, w) in 0..1 from channels first or last; ``size`` decides if both fit."""
     given = as_tensor("images", value).dtype
     images = as_floats("images", value, like)
     if given == torch.bool:
@@ -56,7 +56,7 @@ def as_rgb(value: Array, like: Tensor, size: tuple[int, int] | None = None) -> T
 
 
 def as_edges(value: Array, like: Tensor) -> Tensor:
-    """Class boundaries, one map per image."""
+    """Return class boundaries, one map per image."""
     edges = as_floats("edges", value, like)
     if edges.shape[1] != 1 or not _between(edges, 0.0, 1.0):
         raise ShapeError(f"edges must be one map of probabilities (0..1) per image, got {_seen(edges)}")
@@ -64,7 +64,7 @@ def as_edges(value: Array, like: Tensor) -> Tensor:
 
 
 def as_labels(name: str, value: Array) -> Tensor:
-    """Whole numbers of any type, as int64."""
+    """Return whole numbers of any type as int64."""
     tensor = as_tensor(name, value)
     if not tensor.is_floating_point():
         return tensor.to(torch.int64)
@@ -78,7 +78,7 @@ def as_labels(name: str, value: Array) -> Tensor:
 
 
 def as_valid(value: Array | None, maps: Tensor) -> Tensor:
-    """Which of the maps are real; False for padding."""
+    """Return which of the maps are real; False for padding."""
     if value is None:
         return torch.ones(maps.shape[:2], dtype=torch.bool, device=maps.device)
     tensor = as_tensor("valid", value)
@@ -95,7 +95,7 @@ def as_valid(value: Array | None, maps: Tensor) -> Tensor:
 
 
 def as_prior(value: Array, maps: Tensor, background: bool) -> Tensor:
-    """Shares of the classes, in any unit."""
+    """Return shares of the classes, in any unit."""
     tensor = as_tensor("prior", value).to(maps.device, maps.dtype)
     expected = (maps.shape[0], maps.shape[1] + background)
     if tuple(tensor.shape) != expected or not bool((tensor.isfinite() & (tensor >= 0)).all()):
@@ -114,7 +114,7 @@ def _seen(values: Tensor) -> str:
 
 
 def as_tensor(name: str, value: Array | None) -> Tensor:
-    """A tensor of real numbers; of arrays that torch refuses (``bgr[..., ::-1]``, big-endian), a copy."""
+    """Return a tensor of real numbers; arrays that torch refuses (``bgr[..., ::-1]``, big-endian) are copied."""
     if value is None:
         raise ShapeError(f"{name} is None; give an array")
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":

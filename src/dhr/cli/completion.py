@@ -31,7 +31,7 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> TableResult:
 
 
 def _options(name: str) -> list[str]:
-    """The options of a command as they are typed; each group of settings once, with its dot."""
+    """Return the options of a command as they are typed; each group of settings once, with its dot."""
     command = COMMANDS[name]
     found = ["--help", "--quiet", "--verbose"]
     for option in options_of(command.function, command.positional):

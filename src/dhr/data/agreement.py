@@ -31,7 +31,7 @@ Kind = Literal["classes", "stray_truth", "numbering", "nothing_tagged", "void", 
 
 @dataclass(frozen=True)
 class Check:
-    """A fact to know before a score is believed."""
+    """A fact that may make a score meaningless."""
 
     kind: Kind
     text: str

@@ -62,7 +62,7 @@ class Annotation:
     """Its place in the file, for messages."""
     things: tuple[Thing, ...] = ()
     unread: str | None = None
-    """Something that the reader does not understand."""
+    """Content that the reader does not support."""
     wrong: str | None = None
     """Why it cannot be used."""
     chosen: bool = False

@@ -101,7 +101,7 @@ def _unwrapped(folder: Path) -> Path:
 
 
 def why_not_class_folders(root: Path) -> str | None:
-    """Explain why a folder is not read as class folders unless ``--format`` says so; None if it is."""
+    """Explain why a folder is not read as class folders without ``--format``; None if it is."""
     try:
         found = class_folders(root)
     except DataError as error:
@@ -123,7 +123,7 @@ def read_class_folders(draft: Draft) -> StoredDataSet:
     """Read ``ROOT/CLASS/*.jpg`` or ``ROOT/SPLIT/CLASS/*.jpg``; the folder's name is the only tag of its photographs.
 
     Folders inside a class folder belong to that class. Class 0 is the background and the others are the folders' names
-    in the order of the alphabet, unless ``classes.txt`` says otherwise. ``truth/CLASS/NAME.png`` may hold masks.
+    in the order of the alphabet; ``classes.txt`` overrides both. ``truth/CLASS/NAME.png`` may hold masks.
     """
     root = draft.root
     there = class_folders(root)

@@ -12,10 +12,10 @@ from dhr.data.samples import ClassTable
 from dhr.errors import DataError
 
 RECORD = "dhr"
-"""Key of the record in COCO's JSON and YOLO's ``data.yaml``; other programs pass over it."""
+"""Key of the record in COCO's JSON and YOLO's ``data.yaml``; other programs ignore it."""
 
 RECORD_FILE = "dhr.json"
-"""File of the record in folders of formats without room for it."""
+"""File of the record in folders of formats that cannot hold it."""
 
 _MOST = 1_000_000  # bytes
 

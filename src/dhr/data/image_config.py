@@ -1,4 +1,4 @@
-"""The size at which photographs are worked on; apart from tensors, as importing PyTorch takes seconds."""
+"""The size of the working image and of the grid; in a file of its own, because importing PyTorch takes seconds."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from dhr.errors import ConfigError
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """At which size photographs are worked on."""
+    """The size of the working image and of the grid."""
 
     long_side: int = 640
     """Photographs with a longer side are shrunk to it for the networks; masks always have the photograph's own size."""
     grid_stride: int = 8
-    """Pixels of the working image a cell of the grid that CAMs and features are compared on."""
+    """Pixels of the working image per cell of the grid on which CAMs and features are compared."""
 
     def __post_init__(self) -> None:
         if self.long_side < 32:

@@ -1,4 +1,4 @@
-"""Open image files from outside, with limits on what is read of them.
+"""Open image files from outside, with limits on the bytes that are read.
 
 Pillow is used through its format classes, not through ``Image.open``, whose check against decompression bombs is a
 global of the whole process; here it is an argument. Only the formats of :data:`_FORMATS` are read.
@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dhr.errors import ItemError
-from dhr.files import IrregularFileError, open_regular
+from dhr.files import IrregularFileError, digest_regular, open_regular
 from dhr.words import one_line
 
 MAX_PIXELS = 250_000_000
@@ -40,13 +40,24 @@ MAX_CONTENT = 500_000_000
 
 @dataclass(frozen=True)
 class Content:
-    """An image file that is kept in another file: what to call it, and its bytes."""
+    """An image file that is kept in another file: its name for messages, and its bytes."""
 
     name: str
     data: bytes
 
     def __str__(self) -> str:
         return self.name
+
+
+def digest_image(path: Path) -> str:
+    """Return the SHA-256 of an image file, in hex.
+
+    Raises ItemError if it cannot be read, or is too large for an image.
+    """
+    try:
+        return digest_regular(path, MAX_BYTES)
+    except OSError as error:
+        raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
 
 
 _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
@@ -98,7 +109,7 @@ def _binary(path: Path | Content) -> "_Metered":
 
 
 class _Metered(io.BufferedReader):
-    """An image file of which only as much is read as its picture can need, whatever its header says.
+    """An image file with a limit on the bytes that are read; the limit depends on the size of its picture.
 
     Pillow reads a WebP as a whole, and every chunk before the picture, each of any size. A sparse file of gigabytes
     takes only some bytes on disk.

@@ -27,7 +27,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 
 def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a photograph as a person sees it: RGB, 0..255, upright as its EXIF orientation says.
+    """Read a photograph as RGB, 0..255, upright by its EXIF orientation.
 
     The content decides on the format, not the suffix. Transparent parts become white. Of several frames the first is
     read. 16-bit greyscale is scaled from 0..65535; 32-bit integers from the smaller of 0..255 and 0..65535 that holds

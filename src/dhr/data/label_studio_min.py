@@ -74,9 +74,9 @@ class Choices:
 def plain_choices(rows: Sequence[Row], labelled: bool, classes: Collection[str] | None) -> Choices:
     """Find out which texts are choices.
 
-    Names such as ``choice`` and ``label`` say so. Otherwise it is the only text, or the only one that names nothing but
-    classes. ``rows`` are those of all files; if they are ``labelled`` in another form, texts are data. ``classes`` are
-    those of ``classes.txt``.
+    Texts under names such as ``choice`` and ``label`` are. Otherwise it is the only text, or the only one with class
+    names only. ``rows`` are those of all files; if they are ``labelled`` in another form, texts are data. ``classes``
+    are those of ``classes.txt``.
     """
     lists = {name for row in rows for name in row.lists}
     values: dict[str, set[str]] = {}

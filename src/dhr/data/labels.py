@@ -1,6 +1,6 @@
 """Read masks as people and programs store them: numbers, or the colours of the classes.
 
-Numbers count. Colours count if they say more: in RGB, and in indexed PNGs whose palette a program has sorted or
+Numbers count. Colours count if they are more reliable: in RGB, and in indexed PNGs whose palette a program sorted or
 reduced, so that the numbers are no longer class ids. Ambiguous masks are refused.
 """
 

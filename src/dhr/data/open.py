@@ -49,7 +49,7 @@ def format_of(root: Path) -> str:
     A folder with photographs, tags and ``classes.txt`` of its own is a ``folder``, whatever else is in it.
 
     Raises:
-        DataError: none fits, or several published ones do.
+        DataError: all formats differ, or several published ones fit.
     """
     if FOLDER.fits(root) and (root / "classes.txt").is_file():
         return "folder"
@@ -91,7 +91,7 @@ def open_data(
         path: the folder.
         split: use only the photographs of this split; its name depends on the format.
         format: one of :data:`READERS`, or ``auto`` to recognise it.
-        ignore_unknown: use photographs whose annotations hold things that the reader does not understand.
+        ignore_unknown: use photographs with annotations that the reader does not support.
         progress: called while opening takes long.
 
     Raises:

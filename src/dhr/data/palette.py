@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 
 from dhr.data.samples import VOID, ClassTable
 
-# Made by tests/data/test_palette.py, which also says how.
+# tests/data/test_palette.py describes how they were made.
 _DISTINCT = (
     "3fafff 6f0f8f cf7f0f 0f4f0f afff0f 3f5fff 3f3f3f bf9faf 8f6f4f 8faf7f cfdfff 0f0fef 4f5f6f 1f8faf dfcf7f "
     "af5f0f 1f6f9f 5f0f4f dfaf0f 5f5f4f af0f2f 7f8f7f ffbfcf 0faf4f cf0f8f af9fcf 9f0f5f 3f8fff 9f7f8f 3f4fcf "

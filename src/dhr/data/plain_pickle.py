@@ -169,7 +169,7 @@ class _Plain(pickle.Unpickler):
         try:
             return _NAMES[module, name]
         except KeyError:
-            raise Refused(f"it wants to run {module}.{name}"[:120]) from None
+            raise Refused(f"it would run {module}.{name}"[:120]) from None
 
     def persistent_load(self, pid: Any) -> NoReturn:
         """Refuse references to things outside of the pickle."""

@@ -47,7 +47,7 @@ class Sample:
     name: str
     """Relative POSIX path without suffix, unique in the data set; its mask is ``masks/<name>.png``."""
     source: str
-    """What a person would look for: the file's path, or the number of a generated scene."""
+    """Its name in messages: the file's path, or the number of a generated scene."""
     tags: tuple[int, ...]
     """Class ids, sorted, never the background. Empty only if the table has a background: a negative, whose pixels are
     all background."""
@@ -96,7 +96,7 @@ class DataSet(Protocol):
         ...
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        """Read the photograph as a person sees it: RGB, upright. Raises ItemError if it cannot be read."""
+        """Read the photograph as RGB, upright. Raises ItemError if it cannot be read."""
         ...
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:

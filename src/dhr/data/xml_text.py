@@ -22,7 +22,7 @@ class Element:
     attributes: dict[str, str]
     line: int
     texts: list[str] = field(default_factory=list)
-    """Its text, in pieces."""
+    """Its text, in parts."""
     children: "list[Element]" = field(default_factory=list)
 
     @property
@@ -51,7 +51,7 @@ class _Tree:
         self._stack: list[Element] = []
         self._count = 0
         self.parser = expat.ParserCreate()
-        self.parser.buffer_text = True  # few pieces of text an element
+        self.parser.buffer_text = True  # few parts of text per element
         self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
         self.parser.CharacterDataHandler = self._text
         self.parser.StartDoctypeDeclHandler = self.parser.EntityDeclHandler = _refuse

@@ -136,7 +136,7 @@ def measure_adjacency(
             predictions is missing.
     """
     if predictions is not None and not predictions.is_dir():
-        raise DataError(f"expected a folder of masks at {predictions}, found none; check the path of --masks")
+        raise DataError(f"there is no folder of masks at {predictions}; check the path of --masks")
     sums = _Sums(masks, classes, predictions)
     look = partial(_look, sums.numbers, contact, whole_classes, predictions, classes)
     for done, seen in enumerate(in_order(look, masks), start=1):

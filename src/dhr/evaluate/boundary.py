@@ -75,7 +75,7 @@ def f_score(edges: Shaped[np.ndarray, "*batch 4"]) -> Float64[np.ndarray, "*batc
 
 
 def boundary_f(edges: Shaped[np.ndarray, "*batch classes 4"]) -> Float64[np.ndarray, "*batch"]:
-    """Mean of :func:`f_score` over the classes with an edge in the ground truth; NaN without such a class."""
+    """Compute the mean :func:`f_score` of the classes with an edge in the ground truth; NaN without such a class."""
     there = edges[..., 2] > 0
     total = np.where(there, f_score(edges), 0.0).sum(-1)
     return np.where(there.any(-1), total / np.maximum(there.sum(-1), 1), np.nan)

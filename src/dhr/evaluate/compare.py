@@ -43,7 +43,7 @@ class Difference:
     by_class: dict[str, Change]
     """IoU, by class name."""
     most: tuple[ImageChange, ...]
-    """The photographs whose mIoU differs most, most first; those that do not differ are not in it."""
+    """The photographs with the largest difference of mIoU, largest first; those without a difference are left out."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, in percent; positive where this set has more than the first."""

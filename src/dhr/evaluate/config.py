@@ -7,7 +7,7 @@ from dhr.errors import ConfigError
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What the evaluation allows, and how it computes intervals. By default masks that do not fit are an error."""
+    """Masks that are allowed, and the settings of intervals. By default masks that do not fit are an error."""
 
     allow_missing: bool = False
     """Leave photographs without a mask out of the scores, and name them."""

@@ -80,6 +80,6 @@ def image_iou(counts: Counts) -> Float64[np.ndarray, " classes"]:
 
 
 def image_miou(counts: Counts) -> float:
-    """Mean of :func:`image_iou` over the classes of the ground truth; NaN if it is entirely void."""
+    """Compute the mean of :func:`image_iou` over the classes of the ground truth; NaN if it is entirely void."""
     there = counts.matrix.any(1)
     return float(image_iou(counts)[there].mean()) if there.any() else float("nan")

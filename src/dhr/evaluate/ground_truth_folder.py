@@ -46,7 +46,7 @@ class GroundTruthFolder:
         )
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
-        """Class ids and :data:`~dhr.data.samples.VOID`.
+        """Return class ids and :data:`~dhr.data.samples.VOID`.
 
         Raises:
             ItemError: it cannot be read, or holds ids that are no class.

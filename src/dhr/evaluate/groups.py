@@ -32,14 +32,14 @@ def uss_supers(
 
     In each photograph the ground truth pools the features to one centroid per class (CAP). The centroid of a class is
     the mean of their directions, minus ``centring`` times the mean over all classes.
-    Classes are one super-class if a chain of cosines above ``tau`` joins them (:func:`correlated_groups`). It bears
-    the name of its first class, and "+ n" for the others. A class without truth is its own.
+    Classes are one super-class if a chain of cosines above ``tau`` joins them (:func:`correlated_groups`). Its name is
+    that of its first class, and "+ n" for the others. A class without ground truth is a super-class of its own.
 
     Returns:
         The table, and the photographs that could not be used.
 
     Raises:
-        DataError: no photograph has a ground truth, or none can be used.
+        DataError: ground truth is missing, or all photographs are unusable.
     """
     samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:

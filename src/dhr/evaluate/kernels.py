@@ -20,7 +20,7 @@ def settle(labels, rings, places, ring, taken):
 
     A pixel takes the label of its neighbours (above, below, left, right) that had one before the ring, the least of
     them if they differ, so that the order of pixels does not matter. ``places``, ``ring``, ``taken`` (void pixels,) are
-    room.
+    buffers.
     """
     height, width = labels.shape
     count = 0
@@ -58,7 +58,7 @@ def settle(labels, rings, places, ring, taken):
 
 @kernel
 def find_edges(labels, truth, edges):
-    """``edges`` (h, w): labels of pixels beside another label, 255 elsewhere. Where ``truth`` is void is nothing."""
+    """Write ``edges`` (h, w): labels of pixels beside another label, 255 elsewhere and where ``truth`` is void."""
     height, width = labels.shape
     for y in range(height):
         for x in range(width):

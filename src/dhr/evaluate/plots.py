@@ -14,11 +14,11 @@ from dhr.evaluate.compare import Difference
 from dhr.evaluate.scores import WHOLE, Scores
 from dhr.files import write_bytes
 
-_ROW, _MOST_INCHES, _DPI = 0.16, 80.0, 110  # inches a bar; a picture of 255 classes and many folders stays readable
+_ROW, _MOST_INCHES, _DPI = 0.16, 80.0, 110  # inches per bar; a picture of 255 classes and many folders stays readable
 
 
 def check_matplotlib() -> None:
-    """Raise :class:`~dhr.errors.ConfigError` if matplotlib is not there, before the long work."""
+    """Raise :class:`~dhr.errors.ConfigError` if matplotlib is missing, before the long work."""
     if find_spec("matplotlib") is None:
         raise ConfigError("--plots needs matplotlib, which is not installed; pip install 'dhr[plots]', or leave it out")
 
@@ -57,7 +57,7 @@ def write_plots(folder: Path, scores: Mapping[str, Scores], differences: Sequenc
 def _bars(
     path: Path, names: Sequence[str], values: Mapping[str, Sequence[tuple[float, Interval | None]]], title: str
 ) -> Path:
-    """Horizontal bars: a group a name, a bar a set of masks."""
+    """Draw horizontal bars: one group per name, one bar per set of masks."""
     from matplotlib.figure import Figure  # not pyplot, whose figures are global
 
     rows = len(names) * (len(values) + 1)
@@ -88,7 +88,7 @@ def _bars(
 
 
 def _draw_intervals(axis: Any, places: Sequence[float], intervals: Sequence[Interval | None]) -> None:
-    """A thin line from end to end: unlike error bars, it need not hold the value."""
+    """Draw a thin line per interval; unlike an error bar, it may lie beside the value."""
     known = [(place, one) for place, one in zip(places, intervals, strict=True) if one and not math.isnan(one.low)]
     if known:
         lows, highs = [100 * one.low for _, one in known], [100 * one.high for _, one in known]

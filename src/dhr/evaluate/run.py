@@ -27,21 +27,21 @@ from dhr.evaluate.threads import in_order
 from dhr.progress import Progress, Step, silent
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
-"""Stages of the method in order; ``mask`` is the final mask."""
+"""Steps of the method in order; ``mask`` is the final mask."""
 
 _REASONS = 3  # that a message names
 
 STRICT = EvaluateConfig()
-"""Whatever does not fit is an error; no intervals."""
+"""Masks that do not fit are an error; intervals are not computed."""
 
 
 def stage_folder(out: Path, stage: str) -> Path:
-    """Where a run with the output folder ``out`` keeps the masks of ``stage``, one of :data:`STAGES`."""
+    """Return the folder of the masks of ``stage``, one of :data:`STAGES`, in the output folder ``out`` of a run."""
     return out / "masks" if stage == "mask" else out / "stages" / stage
 
 
 def stage_folders(out: Path) -> dict[str, Path]:
-    """The folders of all stages that were kept there, in the order of :data:`STAGES`; ``mask`` always."""
+    """Return the folders of all stages that were kept there, in the order of :data:`STAGES`; ``mask`` always."""
     stages = [stage for stage in STAGES if stage == "mask" or stage_folder(out, stage).is_dir()]
     return {stage: stage_folder(out, stage) for stage in stages}
 
@@ -55,7 +55,7 @@ def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, 
     Args:
         data: photographs with ground truth.
         predictions: folder of masks: class ids of ``data.classes``, 255 for void.
-        config: what is allowed; a damaged mask, and one with an unknown class id, never is.
+        config: masks that are allowed; a damaged mask, and one with an unknown class id, never are.
         progress: called after each photograph.
 
     Raises:
@@ -67,7 +67,7 @@ def evaluate(data: DataSet, predictions: Path, config: EvaluateConfig = STRICT, 
 def evaluate_stages(
     data: DataSet, out: Path, config: EvaluateConfig = STRICT, progress: Progress = silent
 ) -> dict[str, Scores]:
-    """Scores of every stage that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
+    """Score every step that the run with the output folder ``out`` kept, in the order of :data:`STAGES`.
 
     Arguments and errors are those of :func:`compare`.
     """
@@ -124,7 +124,7 @@ class _Look:
 
 
 class _Sums:
-    """Adds up photographs: scores, agreement of tags with ground truth and masks, and what is wrong."""
+    """Adds up photographs: scores, agreement of tags with ground truth and masks, and problems."""
 
     def __init__(self, data: DataSet, found: Mapping[str, Predictions], config: EvaluateConfig) -> None:
         self._data, self._found, self._allow_wrong_size = data, found, config.allow_wrong_size

@@ -112,8 +112,8 @@ class Scores:
     """Mean F-score of edge pixels over the classes with an edge in the ground truth; edges meet within 0.75 % of the
     photograph's diagonal (:func:`dhr.evaluate.boundary.boundary_f`)."""
     vanished: float
-    """Share of the tagged pairs (photograph, class) with at least 0.5 % of the labelled pixels in truth, whose class
-    has no pixel in the predicted mask."""
+    """Share of the tagged pairs (photograph, class) with at least 0.5 % of the labelled pixels in ground truth, in
+    which the predicted mask lacks the class."""
     minor_pairs: int
     """Pairs behind :attr:`minor_iou`."""
     tagged_pairs: int
@@ -162,7 +162,7 @@ class Scores:
         return values
 
     def whole_json(self) -> dict[str, Any]:
-        """The scores of all classes together, and their intervals, as in :meth:`to_json`."""
+        """Return the scores of all classes together, and their intervals, as in :meth:`to_json`."""
         values: dict[str, Any] = {name: percent(getattr(self, name)) for name in WHOLE}
         return values | _intervals(self.intervals)
 

@@ -20,7 +20,7 @@ def write_csv(path: Path, scores: Mapping[str, Scores]) -> None:
     """Write a line for each set of masks and class, and one of an empty class for all classes; in percent.
 
     Columns: ``masks``, ``class``, counts, ``pixel_accuracy`` (of all classes only), then each score with its interval,
-    ``iou``, ``iou_low``, ``iou_high`` and so on. What is not known (NaN) is empty. UTF-8. A name that a spreadsheet
+    ``iou``, ``iou_low``, ``iou_high`` and so on. Unknown values (NaN) are empty. UTF-8. A name that a spreadsheet
     would take for a formula has a ``'`` put before it.
 
     Raises:

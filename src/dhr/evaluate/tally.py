@@ -18,7 +18,7 @@ _CONFUSED = 100  # pairs of classes that are kept
 class Tally:
     """The running sums: as large as the classes are many; of a photograph only its name and one number stay.
 
-    ``resamples``: resamplings of a bootstrap (:mod:`dhr.evaluate.bootstrap`), 0 for none. Its ``seed``, and the order
+    ``resamples``: resamplings of a bootstrap (:mod:`dhr.evaluate.bootstrap`); 0 skips it. Its ``seed``, and the order
     in which photographs are added, decide on the intervals; the scores do not depend on either.
     """
 

@@ -17,18 +17,18 @@ class ExportConfig:
     """
 
     instances: bool = False
-    """coco, labelstudio, cvat, datumaro: an annotation for each connected part of a class, not one a class"""
+    """coco, labelstudio, cvat, datumaro: one annotation per connected part, not one per class"""
     min_area: int = 1
     """yolo, and others with instances: leave out connected parts of fewer pixels"""
     images: Images | None = None
-    """yolo, datumaro: put photographs into the folder too (link, copy) or not (none); by default yolo gets links, as
-    it finds labels only beside images, and datumaro nothing (it can copy, not link)"""
+    """yolo, datumaro: put photographs into the folder too (link, copy) or not (none). By default yolo gets links,
+    because it finds labels only beside images. datumaro gets none by default, and can copy, not link"""
     holes: Literal["keep", "fill"] = "keep"
     """yolo: whether a polygon goes around holes, over a bridge of no width, or across them"""
     image_prefix: str = "/data/local-files/?d=images/"
     """labelstudio: the beginning of a photograph's path in the tasks: Label Studio's local storage, or an URL"""
     competition: Literal["comp5", "comp6"] = "comp6"
-    """voc-server: comp5 was trained on VOC's own data only, comp6 on anything else too, such as ImageNet"""
+    """voc-server: comp5 is for methods trained on VOC's own data only, comp6 for all others (ImageNet)"""
     datumaro_format: str = "datumaro"
     """datumaro: one of its formats that hold masks, such as voc_segmentation, cityscapes, kitti_segmentation"""
 

@@ -14,7 +14,7 @@ from dhr.files import write_atomic, write_json
 
 
 def write_cvat(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """``annotations.xml``, to be uploaded to a task with the photographs; ``labels.json``, for the task's constructor;
+    """Write ``annotations.xml``, to be uploaded to a task with the photographs; ``labels.json``, for a new task;
     ``classes.txt``.
 
     A mask is of a class, or of a connected part of it with ``config.instances``: run lengths row by row within its box.
@@ -82,7 +82,7 @@ def _image(writer: "_Writer", item: Item, masks: Masks, config: ExportConfig) ->
 
 
 class _Writer:
-    """XML, an element a line; the library escapes."""
+    """Writes XML, one element per line; the library escapes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._xml = XMLGenerator(file, "utf-8")

@@ -1,4 +1,4 @@
-"""Photographs beside their annotations, where a format wants them."""
+"""Photographs beside their annotations, for formats with photographs."""
 
 import os
 import shutil

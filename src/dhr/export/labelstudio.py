@@ -24,7 +24,7 @@ MOST = 50_000_000
 
 
 def write_labelstudio(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """``config.xml`` for the labelling interface, ``tasks-001.json`` and so on to be imported, and ``classes.txt``.
+    """Write ``config.xml`` for the labelling interface, ``tasks-001.json`` and so on to import, and ``classes.txt``.
 
     A task is a photograph (``config.image_prefix`` and its path) with one prediction, whose regions are the classes, or
     their connected parts with ``config.instances``, in the run lengths of ``label_studio_sdk``.
@@ -54,7 +54,7 @@ def write_labelstudio(masks: Masks, out: Path, config: ExportConfig, split: str 
 
 
 def interface(classes: ClassTable, palette: UInt8[np.ndarray, "256 3"]) -> bytes:
-    """The labelling interface: brushes in the colours of the palette."""
+    """Return the labelling interface: brushes in the colours of the palette."""
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name="image", value="$image", zoom="true")
     brushes = ElementTree.SubElement(view, "BrushLabels", name="label", toName="image")
@@ -67,7 +67,7 @@ def interface(classes: ClassTable, palette: UInt8[np.ndarray, "256 3"]) -> bytes
 
 
 def task(item: Item, classes: ClassTable, config: ExportConfig) -> dict[str, Any]:
-    """A photograph and its mask."""
+    """Return a photograph and its mask as a task."""
     return {
         "data": {"image": config.image_prefix + quote(item.file)},
         "predictions": [{"model_version": "dhr", "result": list(_regions(item, classes, config))}],

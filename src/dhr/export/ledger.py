@@ -114,7 +114,7 @@ class Ledger:
         return inside(self._root, file, may_be_link=True)
 
     def finished(self, name: str, digest: str) -> bool:
-        """Whether all files of a photograph exist, and were made of a mask with this digest."""
+        """Return whether all files of a photograph exist, and were made of a mask with this digest."""
         known = self._files.get((self._split, name))
         try:
             return known is not None and known[0] == digest and all(self.path(file).is_file() for file in known[1])

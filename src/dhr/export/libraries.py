@@ -7,7 +7,7 @@ from dhr.errors import ConfigError
 
 
 def library(name: str) -> ModuleType:
-    """The module ``name``.
+    """Return the module ``name``.
 
     Raises:
         ConfigError: it is not installed.

@@ -1,4 +1,4 @@
-"""A mask as the pieces that annotation formats hold: a binary mask for each class or connected part."""
+"""A mask in the form of annotation formats: one binary mask per class or connected part."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class Part:
     """Within the box: its first and last row and column have a pixel each."""
 
     def whole(self, height: int, width: int) -> Bool[np.ndarray, "height width"]:
-        """The same in the whole image."""
+        """Return the same in the whole image."""
         canvas = np.zeros((height, width), dtype=bool)
         canvas[self.top : self.top + self.mask.shape[0], self.left : self.left + self.mask.shape[1]] = self.mask
         return canvas
 
 
 def parts(labels: UInt8[np.ndarray, "h w"], classes: ClassTable, instances: bool, min_area: int = 1) -> Iterator[Part]:
-    """What is to be annotated, by class id; background and void are not.
+    """Yield the parts to annotate, by class id; background and void are left out.
 
     With ``instances`` each connected part (8 neighbours) of a class is one of its own, from top to bottom; parts of
     fewer than ``min_area`` pixels are left out then.
@@ -60,7 +60,7 @@ def _cropped(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, Bool[np.ndarray, 
 
 
 def runs(mask: Bool[np.ndarray, "h w"]) -> list[int]:
-    """Lengths of the runs of a mask row by row, beginning with pixels that are not in it (perhaps none).
+    """Return the lengths of the runs of a mask row by row; the first run lies outside the mask and may be 0.
 
     >>> runs(np.array([[True, False, False], [False, True, True]]))
     [0, 1, 3, 2]

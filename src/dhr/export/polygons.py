@@ -7,7 +7,7 @@ from dhr.export.libraries import library
 
 
 def polygons(mask: Bool[np.ndarray, "h w"], holes: bool, min_area: int = 1) -> list[Int64[np.ndarray, "n 2"]]:
-    """The outline of each connected part (8 neighbours) of at least ``min_area`` pixels: (x, y), three or more.
+    """Return the outline of each connected part (8 neighbours) of at least ``min_area`` pixels: (x, y), three or more.
 
     Painted with its edges (``cv2.fillPoly``) it gives the part again: with ``holes`` all of it, without them the part
     with its holes filled. Holes are reached over bridges: the outline goes along a row of the mask to the hole, around

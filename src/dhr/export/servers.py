@@ -26,7 +26,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of zip files
 def write_voc_server(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
     """``results/VOC2012/Segmentation/comp6_test_cls/NAME.png`` in a tar file, compressed.
 
-    Indexed PNGs of 0..20 in VOC's palette. The server takes no void: it becomes background.
+    Indexed PNGs of 0..20 in VOC's palette. The server does not accept void, so void becomes background.
 
     Raises:
         ConfigError: the classes are not 20 and a background.
@@ -80,7 +80,7 @@ def write_ade_server(masks: Masks, out: Path, config: ExportConfig, split: str |
 def _flat(masks: Masks) -> Iterator[tuple[str, UInt8[np.ndarray, "h w"]]]:
     for item in masks:
         if "/" in item.name:
-            masks.refuse(item, "it lies in a sub-folder, the server's archive has none; move the photograph")
+            masks.refuse(item, "it lies in a sub-folder, which the server's archive cannot have; move the photograph")
         else:
             yield item.name, item.labels
 

@@ -24,7 +24,7 @@ _NAMES = {
     **dict.fromkeys(("camvid", "cityscapes", "kitti", "kitti_segmentation"), (r"\S+", "without spaces")),
     **dict.fromkeys(("voc", "voc_instance_segmentation", "voc_segmentation"), (r"[^#:][^:]*", "without ':' and '#'")),
 }
-"""What these can hold as a name. They are images of colours: whatever is not annotated has one too, of class 0."""
+"""Names of classes that these can hold. They are images of colours; pixels without annotation have that of class 0."""
 
 _PHOTOGRAPHS = {
     "camvid": ('[^"]*', "with quotes"),
@@ -34,9 +34,9 @@ _PHOTOGRAPHS = {
 
 
 def write_datumaro(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
-    """The folder that datumaro makes for ``config.datumaro_format``; photographs only with ``config.images`` copy.
+    """Write the folder of datumaro's format ``config.datumaro_format``; photographs only with ``config.images`` copy.
 
-    ``dhr.json`` says what it takes to read it again: the format and the classes.
+    ``dhr.json`` holds the format and the classes, which are needed to read the folder again.
     Masks are held in memory, compressed, until all are read: datumaro asks for them several times.
 
     Raises:

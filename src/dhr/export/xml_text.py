@@ -1,4 +1,4 @@
-"""What XML cannot hold, even escaped."""
+"""Characters that XML cannot hold, even escaped."""
 
 import re
 
@@ -9,7 +9,7 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def holds(text: str) -> bool:
-    """Whether XML 1.0 can hold ``text``.
+    """Return whether XML 1.0 can hold ``text``.
 
     >>> holds("猫 <&> =1+1"), holds("a\\ufffe")
     (True, False)
@@ -18,7 +18,7 @@ def holds(text: str) -> bool:
 
 
 def check_names(classes: ClassTable) -> None:
-    """Raise ConfigError if there is a class whose name XML cannot hold."""
+    """Raise ConfigError if XML cannot hold the name of a class."""
     for name in classes.names:
         if not holds(name):
             raise ConfigError(f"XML cannot hold the class name {name!r}; rename it in classes.txt")

@@ -1,4 +1,4 @@
-"""What a data set holds, before anything runs."""
+"""The content of a data set, before anything runs."""
 
 from dhr.inspection.census import ClassCensus, Duplicates, Inspection, inspect_data
 from dhr.inspection.page import BUDGET, write_page

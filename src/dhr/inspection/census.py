@@ -25,16 +25,16 @@ class ClassCensus:
     id: int
     name: str
     photographs: int
-    """That are tagged with it."""
+    """Photographs that are tagged with it."""
     alone: int
-    """Those of them that carry no other tag."""
+    """Photographs without another tag."""
     in_truth: int
     """Ground-truth masks that hold it."""
     truth_pixels: int
     only_tagged: int
     """Photographs that are tagged with it, but have ground truth without it."""
     only_in_truth: int
-    """Photographs whose ground truth holds it, but that are not tagged with it."""
+    """Photographs that show it in the ground truth, but are not tagged with it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a data set holds. Photographs that cannot be read count as tagged, and have no size."""
+    """The content of a data set. Photographs that cannot be read count as tagged; their size is unknown."""
 
     table: ClassTable
     photographs: int
@@ -68,7 +68,7 @@ class Inspection:
     """Share of ground-truth pixels that are void, 0..1; NaN without ground truth."""
     duplicates: tuple[Duplicates, ...]
     problems: tuple[Problem, ...]
-    """Whatever is broken: what the listing left out, photographs and ground truth that cannot be read."""
+    """Files that the listing left out, and photographs and ground truth that cannot be read."""
     shown: Mapping[int, tuple[str, ...]]
     """Photographs of the page, by class id."""
     pictures: Mapping[str, Picture]

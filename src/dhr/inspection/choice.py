@@ -1,4 +1,4 @@
-"""Which photographs are shown: a few of each class, spread over the data set, none twice where there are others."""
+"""Chooses photographs for the page: a few of each class, spread over the data set, each once if there are enough."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dhr.data.samples import Sample
 
 PICTURES = 320
-"""Pictures on a page, at most (but one a class)."""
+"""Pictures on a page, at most (but at least one per class)."""
 _MOST = 4  # of a class
 
 

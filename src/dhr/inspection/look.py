@@ -1,4 +1,4 @@
-"""One photograph of a data set: what it is, and whether it and its ground truth can be read."""
+"""Facts on one photograph of a data set, and whether it and its ground truth can be read."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one photograph adds to the census; nothing as large as the photograph."""
+    """The part of one photograph in the census; it is much smaller than the photograph."""
 
     sample: Sample
     size: tuple[int, int] | None
@@ -32,7 +32,7 @@ class Seen:
     digest: str | None
     """SHA-256 of its content; None if it cannot be read."""
     pixels: Int64[np.ndarray, "256"] | None
-    """Pixels of its ground truth by label; None if there is none that can be read."""
+    """Pixels of its ground truth by label; None if it is missing or unreadable."""
     problems: tuple[Problem, ...]
     picture: Picture | None
 

@@ -1,4 +1,4 @@
-"""The page of ``dhr inspect``: what to know, what is broken, and photographs of every class."""
+"""The page of ``dhr inspect``: notes, broken files, and photographs of every class."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ from dhr.report.text import DASH, named, percent, safe
 from dhr.words import counted
 
 BUDGET = 20_000_000
-"""Largest size of a page, bytes; what is over it are pictures, which are left out, and counted."""
+"""Largest size of a page, bytes; further pictures are left out and counted."""
 
 _BROKEN = 300  # broken things in the list
 _SEARCHED = 20  # rows from which on a list can be searched
@@ -50,7 +50,7 @@ def write_page(path: Path, found: Inspection, title: str, facts: Mapping[str, st
         + _duplicates(found)
     )
     shown = "".join(f"<span>{safe(label)} <b>{safe(value)}</b></span>" for label, value in facts.items())
-    bare = len(encoded(document("dhr inspect", title, shown, head))) + 2000  # what is said of pictures left out
+    bare = len(encoded(document("dhr inspect", title, shown, head))) + 2000  # for the sentence on omitted pictures
     body = head + _pictures(found, colours, budget - bare)
     write_output(path, lambda file: file.write(encoded(document("dhr inspect", title, shown, body))))
 
@@ -240,14 +240,14 @@ def _duplicates(found: Inspection) -> str:
     )
 
 
-def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], room: int) -> str:
+def _pictures(found: Inspection, colours: UInt8[np.ndarray, "256 3"], limit: int) -> str:
     cards, left = list[str](), 0
     for one in sorted(found.classes, key=lambda one: (one.photographs, one.id)):
         card = _card(one, found, colours)
-        if card and (left or len(encoded(card)) > room):
+        if card and (left or len(encoded(card)) > limit):
             left += 1
         elif card:
-            room -= len(encoded(card))
+            limit -= len(encoded(card))
             cards.append(card)
     note = f" {counted(left, 'class', 'classes')} left out, so that the page stays small." if left else ""
     return (

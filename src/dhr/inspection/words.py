@@ -1,4 +1,4 @@
-"""What of a data set will show in its masks, in sentences."""
+"""Properties of a data set that will show in its masks, in sentences."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,13 @@ from dhr.inspection.census import ClassCensus, Inspection
 from dhr.words import counted
 
 FEW = 10
-"""Least number of photographs from which a classifier learns a class."""
+"""Classes with fewer photographs are hardly learnt by a classifier."""
 _NAMED = 12  # names in a sentence
 
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence about the data set, with names as they are: to be escaped where it is printed."""
+    """A sentence about the data set; its names are not escaped."""
 
     warning: bool
     """Whether masks will suffer from it."""

@@ -1,1 +1,1 @@
-"""The paper's method, one file a section: base mask, seeds, inter-class, intra-class, boundary."""
+"""The paper's method, one file per step: base mask, seeds, inter-class, intra-class, boundary correction."""

@@ -20,7 +20,7 @@ def on_one_scale(cams: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
 
 
 def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k u v"]:
-    """A: ReLU, then each map divided by its maximum, at any scale.
+    """Compute A: the ReLU, then each map divided by its maximum.
 
     Padding, and constant maps without activation, are zero. Other maps without a value above 0 are stretched from their
     minimum to their maximum: the tag says that the class is present, so their maximum is the best guess.
@@ -31,7 +31,7 @@ def normalise_cams(cams: Float[Tensor, "b k u v"], valid: Bool[Tensor, "b k"]) -
 
 
 def _over(maps: Tensor, most: Tensor) -> Tensor:
-    """Maps over their maximum; maps of zeros stay."""
+    """Divide maps by their maximum; maps of zeros stay."""
     return maps / torch.where(most > 0, most, 1)
 
 
@@ -53,7 +53,7 @@ def add_background(
 
 
 def otsu_level(values: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """The level that splits the values of each image with the most variance between the two parts (Otsu 1979).
+    """Find the level that splits the values of each image with the most variance between the two parts (Otsu 1979).
 
     It is half-way between the two values next to it, or the value itself if all are equal.
 
@@ -72,12 +72,12 @@ def otsu_level(values: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
 
 
 def shares(scores: Float[Tensor, "b k *s"]) -> Float[Tensor, "b k *s"]:
-    """Scores over their sum over the classes; 0 where no class scores."""
+    """Divide scores by their sum over the classes; 0 where all scores are 0."""
     return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def labels(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
-    """The class of the highest score, the first of equals, never padding."""
+    """Return the class of the highest score, the first of equals, never padding."""
     return _best(scores, valid)[1]
 
 

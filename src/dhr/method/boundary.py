@@ -18,13 +18,13 @@ from dhr.ops.upsample import area_average, resize
 
 @runtime_checkable
 class Refine(Protocol):
-    """Makes scores follow the edges of images: one non-negative map per class in, one out, of the images' size.
+    """Makes scores follow the edges of images: takes and returns one non-negative map per class, of the images' size.
 
     Images are RGB in 0..1. It may cache data of the images, because more scores of the same images often follow.
     """
 
     def __call__(self, images: Float[Tensor, "b 3 h w"], scores: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
-        """Refined scores, of any scale."""
+        """Return refined scores, of any scale."""
         ...
 
 
@@ -116,13 +116,13 @@ class Correction:
 def corrections(
     config: BoundaryConfig, guide: Guide, images: Float[Tensor, "b 3 h w"] | None, size: tuple[int, int]
 ) -> tuple[Correction, Correction]:
-    """Corrections of base mask and seeds, and of the result; they share their work if they are of one kind."""
+    """Make the corrections of base mask and seeds, and of the result; two of one kind share their work."""
     made = {kind: BOUNDARIES[kind](config, guide) for kind in dict.fromkeys((config.base, config.kind))}
     return Correction(made[config.base], images, size), Correction(made[config.kind], images, size)
 
 
 def probabilities(scores: Float[Tensor, "b k h w"]) -> tuple[Float[Tensor, "b k h w"], Bool[Tensor, "b k"]]:
-    """Scores over their sum, and which classes score anywhere in an image; those share pixels without any score."""
+    """Divide scores by their sum; also return the classes that score in an image, which share pixels without scores."""
     positive = scores.clamp_min(0)
     highest = positive / positive.amax(dim=1, keepdim=True).clamp_min(1e-30)  # tiny scores keep their digits
     total = highest.sum(dim=1, keepdim=True)

@@ -13,7 +13,7 @@ Kind = Literal["crf", "pamr", "random_walk", "none"]
 
 @dataclass(frozen=True)
 class CrfConfig:
-    """Dense CRF (Kraehenbuehl and Koltun 2011); its parameters mean what they mean to pydensecrf."""
+    """Dense CRF (Kraehenbuehl and Koltun 2011); its parameters are those of pydensecrf."""
 
     iterations: int = 10
     """Mean-field updates."""
@@ -52,8 +52,8 @@ class PamrConfig:
 class RandomWalkConfig:
     """Random walk between positions of similar features and colours (PSA, Ahn and Kwak 2018).
 
-    With class boundaries (`wss.kind irn`) it goes on their grid, and does not cross them (IRN, Ahn et al. 2019). IRN's
-    program also weakens scores on a boundary before the walk; this one does not.
+    With class boundaries (`wss.kind irn`) it walks on their grid, and does not cross them (IRN, Ahn et al. 2019). IRN's
+    program first weakens scores on a boundary; here they stay.
     """
 
     radius: int = 5
@@ -138,7 +138,7 @@ class MethodConfig:
     pass; their weight is their agreement with photographs that they were not fitted to, at most this. 0 skips the
     pass."""
     survey_rounds: int = 10
-    """How often the discriminants are fitted; each time to scores that include the previous ones."""
+    """Number of fits of the discriminants; each uses scores that include the fit before."""
     background_level: float | None = None
     """Score of the background, which has no CAM, 0..1: where all normalised CAMs are lower, there is background. null:
     the level that best splits the highest CAMs of each image (Otsu)."""

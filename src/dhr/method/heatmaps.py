@@ -25,7 +25,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Where each class is, by one kind of features."""
+    """Centroids and heatmaps of the classes by one kind of features."""
 
     centroids: Float[Tensor, "b k d"]
     scores: Float[Tensor, "b k n"]
@@ -34,6 +34,6 @@ class Heatmaps:
 def centroid_heatmaps(features: Features, masks: Float[Tensor, "b k n"], centring: float = 0.0) -> Heatmaps:
     """Pool ``masks`` to centroids (CAP), and compare all features with them.
 
-    Each position counts by its feature's direction: lengths of features carry no class, as the cosine ignores them too.
+    Features are averaged by direction, because their lengths do not depend on the class; the cosine ignores them too.
     """
     return Heatmaps(*centroids_and_heatmaps(features.values, masks, features.norms, centring))

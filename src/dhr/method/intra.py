@@ -25,7 +25,7 @@ class Intra:
 
 
 def intra_class(scene: Scene, masks: Float[Tensor, "b k n"], inter: Inter, config: MethodConfig) -> Intra:
-    r"""Heatmaps by the WSS features, :math:`S_{ws} = ReLU(cos(F_{ws}, V_{ws}))`, joined with those of Step 2 (Eq. 4).
+    r"""Join the WSS heatmaps, :math:`S_{ws} = ReLU(cos(F_{ws}, V_{ws}))`, with those of Step 2 (Eq. 4).
 
     - ``combine="product"``: :math:`S_{dhr} = f_{OT}(S_{ws}) * S_{us}'` for classes that share a super-class,
       :math:`S_{us}'` for the others;

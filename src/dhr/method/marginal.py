@@ -16,7 +16,7 @@ def class_marginal(
     config: MethodConfig,
     prior: Float[Tensor, "b k"] | None = None,
 ) -> Float[Tensor, "b k"]:
-    """Shares by ``config.marginal``: the same for every valid class, those of ``masks``, or the given ones.
+    """Return shares by ``config.marginal``: the same for every valid class, those of ``masks``, or the given ones.
 
     Estimated shares are at least ``config.smallest_ratio`` (:func:`at_least`); given shares are used as they are.
 
@@ -34,7 +34,7 @@ def class_marginal(
 
 
 def at_least(areas: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], least: float) -> Float[Tensor, "b k"]:
-    r"""Shares of the areas of the K valid classes, none below the least, which others pay for in proportion.
+    r"""Return shares of the areas of the K valid classes, at least ``least``; the other shares shrink in proportion.
 
     .. math:: q_k = \max(f, t a_k), \quad f = \min(\text{least}, 1 / K), \quad t \text{ such that } \sum_k q_k = 1
 

@@ -1,4 +1,4 @@
-"""The order in which the classes of an image are handled, which must not depend on the order in which they are given.
+"""Sorts the classes of an image, so that masks do not depend on the order in which the classes are given.
 
 Sums of floats depend on the order of their terms, and of equal scores the first one is the highest. So the classes are
 put into an order that follows from their content, and the result is put back.
@@ -26,10 +26,10 @@ def class_order(
     prior: Float[Tensor, "b k"] | None = None,
     survey: Float[Tensor, "b k u v"] | None = None,
 ) -> Int64[Tensor, "b k"]:
-    """Classes of each image: the background, then those of the largest sum of their CAM, padding last.
+    """Sort the classes of each image: the background, then by the sum of their CAM, largest first, padding last.
 
-    Classes of equal sums are told apart by all else that is given of them. Those that are the same in all of it stay in
-    the order in which they came: nothing else is known of them. Nothing waits for the device.
+    All other inputs of the classes decide between equal sums. Classes with identical inputs keep their order. Nothing
+    waits for the device.
 
     >>> maps = torch.tensor([[[[0.1, 0.2]], [[0.9, 0.3]], [[0.9, 0.9]]]])
     >>> class_order(maps, torch.tensor([[True, True, False]]), background=False).tolist()
@@ -49,18 +49,18 @@ def class_order(
 
 
 def take_classes(values: Shaped[Tensor, "b k *s"], order: Int64[Tensor, "b k"]) -> Shaped[Tensor, "b k *s"]:
-    """Values of the classes in another order, of each image its own."""
+    """Return the values of the classes in another order, one order per image."""
     return values[torch.arange(len(order), device=order.device).unsqueeze(1), order]
 
 
 def take_labels(mask: Int[Tensor, "b h w"], names: Int64[Tensor, "b k"]) -> Int[Tensor, "b h w"]:
-    """``names`` of labels; :data:`~dhr.method.base.NOTHING` for labels that are no class."""
+    """Replace labels by their ``names``; other labels become :data:`~dhr.method.base.NOTHING`."""
     known = (mask >= 0) & (mask < names.shape[1])
     return torch.where(known, names.gather(1, (mask * known).flatten(1)).view_as(mask), NOTHING)
 
 
 def put_back(result: Rebalanced, order: Int64[Tensor, "b k"]) -> Rebalanced:
-    """A result of classes in ``order``, with its classes as they were before."""
+    """Return a result with its classes in the original order instead of ``order``."""
     place = order.argsort(dim=1)
     over = {name: take_classes(getattr(result, name), place) for name in _OVER_CLASSES}
     groups = take_classes(take_classes(result.groups, place).mT, place).mT
@@ -69,14 +69,14 @@ def put_back(result: Rebalanced, order: Int64[Tensor, "b k"]) -> Rebalanced:
 
 
 def _digest(values: Float[Tensor, "b k n"]) -> Int64[Tensor, "b k"]:
-    """A number for each class's values: a sum of integers, which does not depend on how it is computed."""
+    """Return a number for each class's values: a sum of integers, which is the same in any order of summation."""
     values = values + 0.0  # -0 is 0
     bits = values.view(torch.int64) if values.dtype == torch.float64 else values.float().view(torch.int32).long()
     return (bits * _factors(0, bits.shape[2], bits.device)).sum(dim=2)
 
 
 def _mask_digest(mask: Int[Tensor, "b h w"], classes: int) -> Int64[Tensor, "b k"]:
-    """The same of the positions that carry each class."""
+    """Return the same for the positions of each class in a mask."""
     flat = mask.flatten(1)
     inside = torch.where((flat >= 0) & (flat < classes), flat, classes)
     factors = _factors(1 << 32, flat.shape[1], mask.device).expand_as(flat)
@@ -84,7 +84,7 @@ def _mask_digest(mask: Int[Tensor, "b h w"], classes: int) -> Int64[Tensor, "b k
 
 
 def _factors(start: int, count: int, device: torch.device) -> Int64[Tensor, " n"]:
-    """Odd numbers as if drawn by lot (the mixing of SplitMix64, Steele et al. 2014)."""
+    """Return pseudo-random odd numbers (the mixing of SplitMix64, Steele et al. 2014)."""
     at = torch.arange(start + 1, start + 1 + count, device=device) * _MIX[0]
     at = (at ^ (at >> 31)) * _MIX[1]
     return (at ^ (at >> 29)) | 1

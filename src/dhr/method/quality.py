@@ -1,4 +1,4 @@
-"""How far a mask can be trusted, without truth: to rank masks for review."""
+"""The quality of a mask without ground truth: it orders masks for review."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,10 +12,10 @@ def mask_quality(
     alike: Bool[Tensor, "b u v"],
     valid: Bool[Tensor, "b k"],
 ) -> Float[Tensor, " b"]:
-    """Mean over the image's classes of the mean confidence inside each, where USS and WSS name the same class; 0..1.
+    """Return the mean over the image's classes of the mean confidence inside each, 0..1.
 
-    Where they differ a pixel counts 0, and so does a class without pixels. Every class counts the same, as in mIoU: a
-    large class that is easily seen does not hide a small one that is not.
+    A pixel counts 0 where USS and WSS heatmaps name different classes. A class without pixels counts 0. Every class has
+    the same weight, as in mIoU: a large class that is easily found does not hide a small one that is not.
 
     Args:
         mask: labels 0..k-1.

@@ -1,4 +1,4 @@
-"""The method: Steps 1 to 3 and the boundary, on a batch (paper, Section 3.2)."""
+"""The method: Steps 1 to 3 and the boundary correction, on a batch (paper, Section 3.2)."""
 
 from dataclasses import replace
 
@@ -27,15 +27,15 @@ from dhr.types import Rebalanced
 def rebalance(
     batch: Batch, config: MethodConfig = PRESETS["default"], boundary: BoundaryConfig = BOUNDARY
 ) -> Rebalanced:
-    """Masks from CAMs and two kinds of features: Steps 1 to 3 and the boundary correction.
+    """Make masks from CAMs and two kinds of features: Steps 1 to 3 and the boundary correction.
 
     It is independent of files, models and training, and runs on the device of its inputs. CAMs and WSS features are
     resampled to the grid of the USS features.
 
-    The order of the classes decides nothing: permuted classes give the permuted result, bit for bit (on a GPU as far as
-    its sums are reproducible), because the classes are sorted by content first (:mod:`dhr.method.order`). Where scores
-    are equal, or all are 0, a pixel goes to the background if it is among them, else to the class of the largest sum of
-    A. Only classes with identical inputs cannot be told apart; the first of them is taken.
+    The order of the classes does not matter: permuted classes give the permuted result, bit for bit (on a GPU as far as
+    its sums are reproducible), because the classes are sorted by content first (:mod:`dhr.method.order`). A pixel of
+    equal scores goes to the background if it is among them, else to the class with the largest sum of A. Classes with
+    identical inputs cannot be told apart; the first of them is taken.
 
     Raises:
         ShapeError: the inputs do not fit together, or ``config.marginal`` is `prior` and no prior is given.
@@ -51,7 +51,7 @@ def rebalance(
 
 
 def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Steps:
-    """Steps 1 to 3; Steps 2 and 3 are repeated ``config.rounds`` times, with masks and shares of the last round."""
+    """Compute Steps 1 to 3; Steps 2 and 3 are repeated ``config.rounds`` times, from masks of the round before."""
     base = base_mask(scene, correct)  # M_base (Eq. 1)
     seed = seeds(scene, config)  # Step 1 (Eq. 2)
     initial = scene.cells(recover(base, correct(scene.maps(seed.values)), scene.valid))  # M_init
@@ -81,13 +81,13 @@ def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Ste
 
 
 def _next_masks(scores: Float[Tensor, "b k n"], masks: Float[Tensor, "b k n"], scene: Scene) -> Float[Tensor, "b k n"]:
-    """Masks of S_dhr. A class that lost all its cells keeps its mask: without a centroid it could never come back."""
+    """Make masks of S_dhr. A class that lost all its cells keeps its mask, because it needs a centroid to come back."""
     found = scene.cells_of(scores, scene.valid)
     return torch.where(found.sum(dim=2, keepdim=True) > 0, found, masks)
 
 
 def _with_survey(scores: Float[Tensor, "b k n"], scene: Scene, config: MethodConfig) -> Float[Tensor, "b k n"]:
-    """S_dhr joined with the survey of the data set; S_dhr itself without a survey."""
+    """Join S_dhr with the survey; return S_dhr itself without a survey."""
     if scene.survey is None:
         return scores
     survey = scene.survey * scene.valid[:, :, None, None]
@@ -97,7 +97,7 @@ def _with_survey(scores: Float[Tensor, "b k n"], scene: Scene, config: MethodCon
 def _result(
     scene: Scene, steps: Steps, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"]
 ) -> Rebalanced:
-    """The record of all steps, the mask, and how certain it is."""
+    """Return the record of all steps, with the mask, its confidence and its quality."""
     valid = scene.valid
     mask, confidence = labels(scores, valid), margin(resize(shares(joined), scene.size), valid)
     alike = steps.alike.view(-1, *scene.grid)  # (b, u, v)
@@ -124,13 +124,13 @@ def _result(
 
 
 def _has_pixels(mask: Int[Tensor, "b h w"], valid: Bool[Tensor, "b k"]) -> Bool[Tensor, "b k"]:
-    """Whether each class has any pixel of the mask."""
+    """Return whether each class has any pixel of the mask."""
     counts = torch.zeros(valid.shape, dtype=torch.int64, device=mask.device)
     return counts.scatter_add(1, mask.flatten(1), torch.ones_like(mask.flatten(1))) > 0
 
 
 def margin(scores: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b h w"]:
-    """Difference of the two highest scores; 1 in images of one class."""
+    """Return the difference of the two highest scores; 1 in images of one class."""
     if scores.shape[1] == 1:
         return torch.ones_like(scores[:, 0])
     best = scores.topk(2, dim=1).values

@@ -21,11 +21,11 @@ from dhr.ops.similarity import correlated_groups
 from dhr.ops.transport import Transport, sinkhorn
 
 ITERATIONS = 2
-"""Of Sinkhorn's method; in practice the program stops after so many."""
+"""Iterations of Sinkhorn's method; in practice the program stops after these."""
 
 
 def released_steps(scene: Scene, correct: Correction, config: MethodConfig) -> Steps:
-    """Steps 1 to 3 of the authors' program; only ``config.eps`` and ``config.tau`` count."""
+    """Compute Steps 1 to 3 of the authors' program; only ``config.eps`` and ``config.tau`` count."""
     base, cams = base_mask(scene, correct), scene.cams.flatten(2)
     ids = torch.arange(scene.valid.shape[1], device=scene.valid.device)
     seeded = scene.valid & (ids >= int(scene.background))  # in Step 1 there is no background
@@ -57,24 +57,24 @@ def released_steps(scene: Scene, correct: Correction, config: MethodConfig) -> S
 
 
 def majority(masks: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
-    """Each cell whole for the class that covers most of it, in equal parts for several such classes."""
+    """Give each cell to the class that covers most of it, in equal parts to several such classes."""
     most = ((masks == masks.amax(dim=1, keepdim=True)) & (masks > 0)).to(masks.dtype)
     return most / most.sum(dim=1, keepdim=True).clamp_min(1)
 
 
 def stretched(values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
-    """Values of each class, linearly from 0 to 1; 0 where all are equal."""
+    """Stretch the values of each class linearly to 0..1; 0 where all are equal."""
     low, high = values.amin(dim=2, keepdim=True), values.amax(dim=2, keepdim=True)
     return (values - low) / (high - low).clamp_min(1e-12)
 
 
 def _transport(scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"], eps: float) -> Transport:
-    """A few iterations towards equal shares, and the plan stretched."""
+    """Run a few iterations towards equal shares, and stretch the plan."""
     found = sinkhorn(scores, _equal(valid, scores.dtype), valid, eps, ITERATIONS)
     return Transport(found.plan, stretched(found.assignment), found.marginal_error)
 
 
 def _equal(valid: Bool[Tensor, "b k"], dtype: torch.dtype) -> Float[Tensor, "b k"]:
-    """The same share for every valid class."""
+    """Return the same share for every valid class."""
     ratios = valid.to(dtype)
     return ratios / ratios.sum(dim=1, keepdim=True).clamp_min(1e-12)

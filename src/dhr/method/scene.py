@@ -1,4 +1,4 @@
-"""A batch as it is given, and as Steps 1 to 3 see it: on the grid of the USS features, its classes in a fixed order."""
+"""A batch as it is given, and as Steps 1 to 3 use it: on the grid of the USS features, its classes in a fixed order."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from dhr.ops.upsample import area_average, resize
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything that is given of b images with up to k tagged classes each; grids and sizes may differ."""
+    """All inputs for b images with up to k tagged classes each; grids and sizes may differ."""
 
     cams: Float[Tensor, "b k _ _"]
     """A, one map per tagged class; any scale, negative values count as 0."""
@@ -43,8 +43,8 @@ class Batch:
     background's first."""
     survey: Float[Tensor, "b _ _ _"] | None = None
     """P, shares of the classes in each cell of the grid by a survey of the data set
-    (:class:`dhr.method.survey.Survey`), all 0 where it is silent; with ``background``, the background's first. It is
-    joined to Step 3 with the weight ``config.survey``; :meth:`~dhr.method.survey.Survey.weighed` gives the right one.
+    (:class:`dhr.method.survey.Survey`), all 0 where they are unknown; with ``background``, the background's first. They
+    are joined with Step 3 with the weight ``config.survey``, see :meth:`~dhr.method.survey.Survey.weighed`.
     """
 
 
@@ -62,7 +62,7 @@ class Scene:
     uss: Features
     wss: Features
     size: tuple[int, int]
-    """Of the masks: that of the images, or the grid."""
+    """Size of the masks: that of the images, or of the grid."""
     background: bool
     base: Int[Tensor, "b H W"] | None
     prior: Float[Tensor, "b k"] | None
@@ -74,22 +74,22 @@ class Scene:
         return self.cams.shape[-2], self.cams.shape[-1]
 
     def maps(self, values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k u v"]:
-        """Values of positions as maps on the grid."""
+        """Return values of positions as maps on the grid."""
         return values.view(*values.shape[:2], *self.grid)
 
     def cells(self, mask: Int[Tensor, "b h w"]) -> Float[Tensor, "b k n"]:
-        """Share of each cell of the grid that each class of a mask covers; void has no share."""
+        """Return the share of each cell of the grid that each class of a mask covers; void has no share."""
         ids = torch.arange(self.valid.shape[1], device=mask.device, dtype=mask.dtype).view(1, -1, 1, 1)
         covered = area_average((mask.unsqueeze(1) == ids).to(self.cams.dtype), self.grid)  # (b, k, u, v)
         return covered.flatten(2)
 
     def cells_of(self, scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k n"]:
-        """Share of each cell of the class of its highest score."""
+        """Return shares of each cell: all of it belongs to the class of its highest score."""
         return self.cells(scored_labels(self.maps(scores), valid))
 
 
 def make_scene(batch: Batch, config: MethodConfig) -> tuple[Scene, Int64[Tensor, "b k"]]:
-    """The batch on the grid of its USS features, and the order (:mod:`dhr.method.order`) that its classes have there.
+    """Return the batch on the grid of its USS features, and the order of its classes there (:mod:`dhr.method.order`).
 
     Raises:
         ShapeError: the inputs do not fit together.
@@ -121,7 +121,7 @@ def make_scene(batch: Batch, config: MethodConfig) -> tuple[Scene, Int64[Tensor,
 
 
 def nearest(mask: Integer[Tensor, "b _ _"], size: tuple[int, int]) -> Int64[Tensor, "b h w"]:
-    """The mask at another size."""
+    """Resize the mask by the nearest pixel."""
     if mask.shape[-2:] == size:
         return mask.long()
     return interpolate(mask[:, None].float(), size, mode="nearest-exact")[:, 0].long()

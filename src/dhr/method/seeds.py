@@ -16,12 +16,12 @@ LOST = 0.5
 
 
 def base_mask(scene: Scene, correct: Correction) -> Int[Tensor, "b H W"]:
-    """M_base: the given mask, or that of R_c(A) (Eq. 1, with the CAMs themselves as the propagated seeds)."""
+    """Return M_base: the given mask, or that of R_c(A) (Eq. 1, with the CAMs themselves as the propagated seeds)."""
     return scored_labels(correct(scene.cams), scene.valid) if scene.base is None else scene.base
 
 
 def seeds(scene: Scene, config: MethodConfig) -> Scores:
-    r"""Seeds before the boundary correction, :math:`f_{OT}(A) * A` (Eq. 2).
+    r"""Compute the seeds before the boundary correction, :math:`f_{OT}(A) * A` (Eq. 2).
 
     Shares are estimated from the CAMs: the base mask may have lost a class, but the CAMs have not.
     """
@@ -33,10 +33,10 @@ def seeds(scene: Scene, config: MethodConfig) -> Scores:
 def recover(
     base: Int[Tensor, "b H W"], seeded: Float[Tensor, "b k H W"], valid: Bool[Tensor, "b k"]
 ) -> Int[Tensor, "b H W"]:
-    """M_init: the base mask, overwritten by the corrected seeds R_c(f_OT(A) * A) of the classes that it has lost.
+    """Return M_init: the base mask, overwritten by the corrected seeds R_c(f_OT(A) * A) of the classes that it lost.
 
-    The paper lets the minor classes overwrite M_base. Here these are the classes that the base mask leaves less than
-    :data:`LOST` of their seeds' area.
+    In the paper the minor classes overwrite M_base. Here these are the classes with less than :data:`LOST` of their
+    seeds' area in the base mask.
     """
     labels = scored_labels(seeded, valid)
     ids = torch.arange(valid.shape[1], device=base.device).view(1, -1, 1, 1)

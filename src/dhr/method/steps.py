@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Steps:
-    """What Steps 1 to 3 found in a scene, and with which shares."""
+    """The results of Steps 1 to 3 for a scene."""
 
     base: Int[Tensor, "b H W"]
     """M_base."""
@@ -33,5 +33,5 @@ class Steps:
 
 
 def same_class(uss: Float[Tensor, "b k n"], wss: Float[Tensor, "b k n"]) -> Bool[Tensor, "b n"]:
-    """Whether two kinds of heatmaps have their maximum in the same class."""
+    """Return whether two kinds of heatmaps have their maximum in the same class."""
     return uss.max(dim=1).indices == wss.max(dim=1).indices

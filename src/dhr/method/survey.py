@@ -1,12 +1,11 @@
-"""The survey: evidence from all photographs of a data set, for each of them.
+"""The survey: evidence from all photographs of a data set for each of them.
 
 Two classes that are nearly always tagged together, such as a face and a body, look the same to a classifier of tags.
-Other photographs can decide: a linear discriminant of all of them is fitted, its border is a better guess for each, the
-photographs are labelled better with it, and the discriminant is fitted again. This is self-training (expectation
-maximisation with hard labels).
+Other photographs can decide. A linear discriminant is fitted to all photographs. It labels each of them better, and is
+then fitted again to the better labels. This is self-training (expectation maximisation with hard labels).
 
-One discriminant does not describe every class (a "kitchen" has too many appearances). So its weight is its agreement
-with the confident labels of photographs that it was not fitted to, which is measured without ground truth.
+One discriminant does not fit every class (a "kitchen" has too many appearances). So its weight is its agreement with
+the confident labels of photographs to which it was not fitted. This is measured without ground truth.
 """
 
 from collections.abc import Sequence
@@ -52,19 +51,19 @@ class Survey:
     """Agreement of discriminants of other photographs with the scores of Steps 1 to 3, 0..1 (:func:`agreement`)."""
 
     def to(self, device: torch.device) -> "Survey":
-        """The same on a device."""
+        """Move the survey to a device."""
         return replace(self, discriminant=_on(device, self.discriminant))
 
     def weighed(self, config: MethodConfig) -> MethodConfig:
-        """The settings with the weight of this survey: ``config.survey``, at most the trust."""
+        """Return the settings with the weight of this survey: ``config.survey``, at most the trust."""
         return replace(config, survey=min(config.survey, self.trust))
 
     def shares(
         self, features: Float[Tensor, "b d n"], ids: Int[Tensor, "b k"], valid: Bool[Tensor, "b k"]
     ) -> Float[Tensor, "b k n"]:
-        """Shares of the photograph's classes in each cell: softmax of the discriminants, 0 for padding.
+        """Return shares of the photograph's classes in each cell: softmax of the discriminants, 0 for padding.
 
-        All shares are 0 in a photograph with a class that the survey has not seen.
+        All shares are 0 in a photograph with a class that is missing in the survey.
         """
         logits = self.discriminant(features, ids)
         likely = torch.softmax(logits.masked_fill(~valid.unsqueeze(2), -torch.inf), dim=1)
@@ -73,7 +72,7 @@ class Survey:
 
 
 def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
-    """Directions of the USS features. WSS features would add only what the classifier's maps have given to S_dhr."""
+    """Return the directions of the USS features. WSS features would only repeat the evidence of the classifier."""
     return normalize(uss.flatten(2))
 
 
@@ -122,7 +121,7 @@ def fit_survey(
 def agreement(
     photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
 ) -> float:
-    r"""Agreement of discriminants with the scores of photographs that they were not fitted to; 0 is chance, 1 full.
+    r"""Return the agreement of discriminants with photographs to which they were not fitted; 0 is chance, 1 full.
 
     .. math:: \frac{1}{C} \sum_c \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
               a_n = \frac{[\hat y_n = c] - 1/K_n}{1 - 1/K_n}
@@ -163,7 +162,7 @@ def _on(device: torch.device, known: Discriminant) -> Discriminant:
 
 
 def _surest(scores: Float[Tensor, "k m"]) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
-    """The class of each cell's highest score, and its lead over the second, in shares of their sum."""
+    """Return the class of each cell's highest score, and its lead over the second, in shares of their sum."""
     best = shares(scores[None])[0].topk(min(2, len(scores)), dim=0)
     return best.indices[0], best.values[0] - best.values[1] if len(scores) > 1 else best.values[0]
 
@@ -171,7 +170,7 @@ def _surest(scores: Float[Tensor, "k m"]) -> tuple[Int[Tensor, " m"], Float[Tens
 def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
     """Join two kinds of evidence from other photographs: the geometric mean of their shares, as shares.
 
-    Where one of them is silent (all 0), the other counts alone. Shares below :data:`_FLOOR` count as that.
+    Where one of them is 0 for all classes, the other counts alone. Shares below :data:`_FLOOR` count as that.
 
     >>> agreed(torch.tensor([[[0.8], [0.2]]]), torch.tensor([[[0.2], [0.8]]])).flatten().tolist()
     [0.5, 0.5]
@@ -188,7 +187,7 @@ def join(
     valid: Bool[Tensor, "b k"],
     config: MethodConfig,
 ) -> Float[Tensor, "b k n"]:
-    r"""Weighted geometric mean of the shares of own scores and survey; where one of them is silent, the other alone.
+    r"""Join own scores and survey: the weighted geometric mean of their shares; where one is all 0, the other alone.
 
     .. math:: S_k \propto (S_{dhr,k} / \sum_l S_{dhr,l})^{1 - w} P_k^w
 
@@ -219,14 +218,14 @@ def join(
 
 
 def _areas(scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Number of cells where each class scores highest; cells without any score are ignored."""
+    """Count the cells where each class scores highest; cells without any score are ignored."""
     scored = (scores.sum(dim=1) > 0).to(scores.dtype)
     nothing = torch.zeros(valid.shape, dtype=scores.dtype, device=scores.device)
     return nothing.scatter_add(1, labels(scores.unsqueeze(3), valid)[..., 0], scored)
 
 
 def _least_factor(scores: Float[Tensor, "b k n"], cells: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Factor on the scores of each class with which it leads in that many cells, if the others stay."""
+    """Return the factor on the scores of each class with which it leads in that many cells, if the others stay."""
     best = scores.topk(min(2, scores.shape[1]), dim=1)
     first, second = best.values[:, :1], best.values[:, -1:]
     ids = torch.arange(scores.shape[1], device=scores.device).view(1, -1, 1)

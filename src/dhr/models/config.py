@@ -12,13 +12,13 @@ NONE = "none"
 HEADED = ("stego", "cause", "hp")
 """Kinds that are a head on top of a network of timm."""
 CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
-"""What `wss.cam` can be."""
+"""Values of `wss.cam`."""
 BACKGROUNDS = (
     *("ground", "land", "grass", "tree", "building", "wall", "sky", "lake", "water", "river", "sea", "railway"),
     *("railroad", "keyboard", "helmet", "cloud", "house", "mountain", "ocean", "road", "rock", "street", "valley"),
     *("bridge", "sign"),
 )
-"""What CLIP-ES (Lin et al., CVPR 2023) tells CLIP of the surroundings of VOC's things."""
+"""Names of the surroundings of VOC's things in CLIP-ES (Lin et al., CVPR 2023)."""
 DECODERS = ("deeplabv3plus", "deeplabv2")
 """Values of `student.decoder`."""
 
@@ -61,9 +61,9 @@ class UssConfig:
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"uss.std must be positive numbers, got {self.std}")
         if self.head is not None and self.kind not in HEADED:
-            raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} has none")
+            raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} does not use it")
         if self.window != 0 and self.window < 32:
-            raise ConfigError(f"uss.window must be 0 (none), or 32 or more pixels; got {self.window}")
+            raise ConfigError(f"uss.window must be 0 (the whole image), or 32 or more pixels; got {self.window}")
         within(0, 0.9, "uss", self, "overlap")
 
 
@@ -73,7 +73,7 @@ class WssConfig:
 
     kind: str = "classifier"
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
-    from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which knows
+    from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which finds
     classes by their names and is not trained; `files`: the maps of another program, in `maps`; `student`: a student
     that was trained on masks, in the file `weights`."""
     backbone: str = "resnet50"
@@ -85,20 +85,20 @@ class WssConfig:
     """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
     it (config.json, safetensors, tokenizer); with `student`, a `student.safetensors`."""
     output_stride: int = 16
-    """Pixels of the image a cell of a convolutional encoder's last maps: 8, 16 or 32."""
+    """Pixels of the image per cell of a convolutional encoder's last maps: 8, 16 or 32."""
     cam: str = "cam"
     """How a class's map is read from the classifier: `cam`; `gradcam` or `layercam`, of the map `layer`; `attention`,
     the CAM spread by the attention of a Vision Transformer."""
     layer: int = -2
     """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
     blocks: tuple[int, int] = (-3, -1)
-    """The two blocks of a Vision Transformer whose patch tokens are the features; the second is what is classified."""
+    """The two blocks of a Vision Transformer whose patch tokens are the features; the second one's are classified."""
     prompt: str = "a clean origami {}."
-    """What `clip` is told of a class; `{}` is its name."""
+    """The text of a class for `clip`; `{}` is its name."""
     words: dict[str, str] = field(default_factory=dict)
-    """What `clip` calls a class if not by its name, such as `{crane: crane bird}`."""
+    """Other names of classes for `clip`, such as `{crane: crane bird}`."""
     backgrounds: tuple[str, ...] = BACKGROUNDS
-    """What else `clip` may see in a photograph: names that compete with the tags, but for those that are classes."""
+    """Names of other things in photographs, for `clip`; they compete with the tags, unless they are classes."""
     refine: bool = True
     """Whether the maps of `clip` are spread by the attention of its last blocks."""
     maps: Path | None = None
@@ -178,8 +178,8 @@ class Mask2FormerConfig:
     model: str = "microsoft/swin-large-patch4-window12-384-in22k"
     """Architecture and weights: a name of transformers' hub, or a folder as `save_pretrained` writes it, of a backbone
     or of a whole Mask2Former (`facebook/mask2former-swin-large-ade-semantic`, which was trained with masks that people
-    drew); `timm/NAME` for a backbone of timm (`timm/resnet50`); or a type of backbone that transformers knows (`swin`,
-    `convnext`), which needs no network."""
+    drew); `timm/NAME` for a backbone of timm (`timm/resnet50`); or a type of backbone of transformers (`swin`,
+    `convnext`), with random weights."""
     weights: str = "hub"
     """`hub` (those of `model`), `none` (random), or a file of all of the network or of the backbone alone: safetensors,
     or a PyTorch state dict with transformers' (timm's) names."""
@@ -189,7 +189,7 @@ class Mask2FormerConfig:
     """Settings of the Mask2Former that differ from those of `model`, with transformers' names (`num_queries`,
     `train_num_points`)."""
     mean: tuple[float, float, float] | None = None
-    """RGB mean of the images that the weights were made with, 0..1; by default ImageNet's, or what timm says."""
+    """RGB mean (0..1) that the weights expect; by default ImageNet's, or timm's."""
     std: tuple[float, float, float] | None = None
     """The same, standard deviation."""
 

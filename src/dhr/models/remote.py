@@ -63,7 +63,7 @@ def timm_remote(model: str, setting: str) -> Remote | None:
 
 
 def clip_remote(config: "WssConfig") -> Remote | None:
-    """The CLIP that `wss.kind clip` takes from the hub; None if it is a folder."""
+    """Return the CLIP that `wss.kind clip` takes from the hub; None if it is a folder."""
     if config.weights not in (HUB, NONE) or not _on_hub(config.backbone):
         return None
     weights = (_SHARDED,) if config.weights == HUB else ()
@@ -83,7 +83,7 @@ def mask2former_remote(config: "Mask2FormerConfig") -> Remote | None:
 
 
 def _on_hub(name: str) -> bool:
-    """Whether it looks like a repository, and is not a folder."""
+    """Return whether a name looks like a repository, and is not a folder."""
     return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None and not Path(name).is_dir()
 
 

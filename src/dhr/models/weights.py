@@ -24,7 +24,7 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     """Make the timm network ``model``, an ``nn.Module``.
 
     Args:
-        model: a name that ``timm.list_models()`` knows.
+        model: a name in ``timm.list_models()``.
         weights: ``hub`` (from timm's cache, or downloaded), ``none`` (random), or a file: safetensors or a PyTorch
             state dict. Nothing in the file is executed.
         setting: the command's setting that holds ``weights``, for messages.
@@ -162,7 +162,7 @@ def fit_state(network: nn.Module, state: Mapping[str, Tensor], source: str, what
 def normalisation(
     network: nn.Module, config: UssConfig | WssConfig | Mask2FormerConfig | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, (3, 1, 1) each, of the RGB inputs (0..1) that ``network`` was trained on.
+    """Return mean and standard deviation, (3, 1, 1) each, of the RGB inputs (0..1) that ``network`` was trained on.
 
     ``mean`` and ``std`` of ``config`` replace timm's.
     """

@@ -21,7 +21,7 @@ class Regions:
     """Which other classes come within the contact distance of each."""
 
     def merged(self) -> "Regions":
-        """One region a class: all of its pixels in the mask."""
+        """Return one region per class: all of its pixels in the mask."""
         labels, which = np.unique(self.labels, return_inverse=True)
         areas = np.zeros(len(labels), np.int64)
         np.add.at(areas, which, self.areas)
@@ -83,7 +83,7 @@ def find_regions(mask: UInt8[np.ndarray, "h w"], foreground: Bool[np.ndarray, "2
 
 
 def contact_areas(regions: Regions, supers: Sequence[int] | Int64[np.ndarray, "256"]) -> Contact:
-    """Areas in contact; ``supers`` has the number of the super-class of each of 256 labels.
+    """Compute the areas in contact; ``supers`` has the number of the super-class of each of 256 labels.
 
     >>> mask = np.array([[1, 1, 1, 2, 3]], dtype=np.uint8)
     >>> supers = [0, 1, 1, 2, *range(4, 256)]  # 1 and 2 are one super-class
@@ -105,7 +105,7 @@ def contact_areas(regions: Regions, supers: Sequence[int] | Int64[np.ndarray, "2
 
 
 def contact_pairs(regions: Regions, classes: int) -> Int64[np.ndarray, "classes classes"]:
-    """Pixels of the regions of class i that touch class j, i first; on the diagonal, all pixels of class i."""
+    """Return pixels of the regions of class i that touch class j, i first; on the diagonal, all pixels of class i."""
     found = np.zeros((classes, classes), np.int64)
     np.add.at(found, regions.labels, regions.areas[:, None] * regions.touches[:, :classes])
     np.add.at(found, (regions.labels, regions.labels), regions.areas)

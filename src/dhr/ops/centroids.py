@@ -69,7 +69,7 @@ def centroids_and_heatmaps(
 
 
 def _cosines(products: Tensor, centroids: Tensor, masks: Tensor, norms: Tensor, centring: float) -> Tensor:
-    """Heatmaps from the products (b, k, n) of centroids and unit features."""
+    """Compute heatmaps from the products (b, k, n) of centroids and unit features."""
     seen = (masks.sum(dim=2, keepdim=True) > 0).to(products.dtype)  # (b, k, 1)
     real = (norms > _LEAST).to(products.dtype)  # (b, 1, n)
     gram = centroids @ centroids.transpose(1, 2)

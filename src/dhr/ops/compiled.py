@@ -24,7 +24,7 @@ def kernel(function: Callable[..., None]) -> Any:
 
 
 class _Announcer(event.Listener):
-    """Says once that kernels are compiled; loading them from the disk is no compilation to numba."""
+    """Logs once that kernels are compiled; for numba, loading them from disk is not a compilation."""
 
     def __init__(self) -> None:
         self.said = False

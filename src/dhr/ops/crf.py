@@ -66,17 +66,17 @@ class DenseCrf:
 
     with Potts compatibility and two kernels k = exp(-|f_i - f_j|^2 / 2): one of positions / ``gaussian.sxy``, one of
     positions / ``bilateral.sxy`` and colours / ``bilateral.srgb``; D are their row sums (symmetric normalisation). The
-    parameters mean what they mean to pydensecrf. The first kernel is a direct convolution up to 3 standard deviations;
+    parameters are those of pydensecrf. The first kernel is a direct convolution up to 3 standard deviations;
     the second is filtered on a permutohedral lattice (Adams et al. 2010), which takes time in proportion to pixels and
     classes.
 
     On the CPU, compiled kernels work on as many threads as torch uses, in float32, the lattice's values in half
-    precision; they are compiled at first use, which a message says, and kept on disk. Elsewhere PyTorch does
-    the same in float32 (float64 for images of that type), batched and without a copy to the host.
+    precision. They are compiled at first use, with a message, and kept on disk. Elsewhere PyTorch computes the same in
+    float32 (float64 for images of that type), batched and without a copy to the host.
 
-    The lattice has at most 6 vertices a pixel, whatever the image shows (photographs have 1 to 2). So memory on the CPU
-    is bounded: in bytes a pixel, 620 while the kernels are made, 420 for the kernels, and while scores are refined 400
-    and 20 a class.
+    The lattice has at most 6 vertices per pixel (photographs have 1 to 2). So memory on the CPU is bounded, in bytes
+    per pixel: 620 while the kernels are made, 420 for the kernels, and while scores are refined 400, and 20 per
+    class.
 
     Args:
         images: RGB, uint8, or floats in 0..1.
@@ -191,6 +191,6 @@ def dense_crf(
 
 
 def _within(values: Tensor, low: float, high: float) -> bool:
-    """Whether all values lie in a range; NaN does not."""
+    """Return whether all values lie in a range; NaN does not."""
     least, most = torch.aminmax(values)
     return bool(least >= low) and bool(most <= high)

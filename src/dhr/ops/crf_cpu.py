@@ -7,8 +7,8 @@ so the memory for the lattice's values does not grow with them. Memory is the li
 (Q and the lattice's values) is in half precision, whose rounding of 5e-4 of a message is far below what the lattice
 itself approximates; sums, messages and the softmax are in float32.
 
-Memory, in bytes: for each pixel 100 for the lattice and 20 a class; for each vertex 52, and twice a row. An image of P
-pixels has at most 6 P vertices, whatever it shows.
+Memory, in bytes: for each pixel 100 for the lattice and 20 per class; for each vertex 52, and twice a row. Any image of
+P pixels has at most 6 P vertices.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class _Lattice:
     weights: Array
     """(6 P,) their barycentric weights times their norms."""
     before: Array
-    """(6, V) neighbour along each axis; V where there is none."""
+    """(6, V) neighbour along each axis; V if it is missing."""
     after: Array
     norms: Array
     """(P,) 1 / sqrt of what the filter makes of ones."""
@@ -59,14 +59,14 @@ class _Lattice:
         return len(self.starts) - 1
 
     def memory(self, width: int, dtype: Any) -> tuple[Array, Array]:
-        """Room for two arrays of rows of ``width`` or less, for the vertices and for neighbours that are not there."""
+        """Allocate two arrays of rows of ``width`` or less, for the vertices and for missing neighbours."""
         return np.empty((len(self) + 1) * width, dtype), np.empty((len(self) + 1) * width, dtype)
 
     def filter(self, q: Array, memory: tuple[Array, Array]) -> Array:
         """Splat rows of pixels onto the vertices, and blur; the result lies in ``memory``."""
         width = (0,) * q.shape[1]
         values, spare = (one[: (len(self) + 1) * len(width)].reshape(-1, len(width)) for one in memory)
-        values[-1] = spare[-1] = 0  # what is not there
+        values[-1] = spare[-1] = 0  # of missing neighbours
         parts = split(len(self))
         run_parallel(
             kernels.splat, ((width, q, self.starts, self.pixels, self.weights, values, *part) for part in parts)
@@ -142,7 +142,7 @@ class _Group:
 
     @staticmethod
     def of(planes: Array, low: int) -> "_Group":
-        """The classes from ``low`` on, as many as the widest row holds."""
+        """Return the classes from ``low`` on, as many as the widest row holds."""
         high = min(low + _WIDTHS[-1], len(planes))
         width = next(width for width in _WIDTHS if width >= high - low)
         shape = (planes.shape[1], width)

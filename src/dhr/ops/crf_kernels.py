@@ -1,8 +1,8 @@
-"""numba kernels of the dense CRF on the CPU; :mod:`dhr.ops.crf_cpu` says how they play together.
+"""numba kernels of the dense CRF on the CPU; :mod:`dhr.ops.crf_cpu` calls them.
 
-Each works on a range of its loop and releases the interpreter's lock, so that several threads share the work. What they
-compute does not depend on how it is shared. All arrays are C-contiguous; P is the number of pixels, V that of the
-lattice's vertices, W a width of rows.
+Each works on a range of its loop and releases the interpreter's lock, so that several threads share the work. Results
+do not depend on how it is shared. All arrays are C-contiguous; P is the number of pixels, V that of the lattice's
+vertices, W a width of rows.
 """
 
 import math
@@ -13,7 +13,7 @@ from dhr.ops.compiled import kernel
 from dhr.ops.simd import add, exp, fma, full, highest, load, load_at, multiply, scale, store, store_at, total
 
 _D = 5
-# A blur along each of the six axes sums to one here; the lattice's filter wants twice that, and this part of it.
+# A blur along each of the six axes sums to one here; the lattice's filter needs twice that, and this part of it.
 _ALPHA = np.float32(2.0 ** (_D + 1) / (1 + 2.0**-_D))
 _QUARTER = np.float32(0.25)
 _HALF = np.float32(0.5)
@@ -166,8 +166,8 @@ def message(
 
     The Gaussian is separable: each row is first summed over its neighbours above and below, then along itself, all
     classes of all its pixels in a row of numbers that is taken 16 at a time; ``q`` has 15 more behind its end.
-    ``taps`` includes the compatibility; none means no Gaussian. ``norms_x`` is repeated for each class, zeros behind
-    it. ``bilateral`` is the lattice's compatibility.
+    ``taps`` includes the compatibility; without taps the Gaussian is left out. ``norms_x`` is repeated for each class,
+    zeros behind it. ``bilateral`` is the lattice's compatibility.
     """
     classes, h, radius = len(width), len(norms_y), len(taps) // 2
     w = len(unary) // h

@@ -1,7 +1,7 @@
 """The dense CRF in PyTorch: batched, on any device, without a copy to the host.
 
-How many vertices a lattice has depends on the image, and asking would make the host wait for the device; so there is
-room for all that an image can have: six a pixel.
+The number of vertices of a lattice depends on the image. Reading it would make the host wait for the device. So memory
+is taken for the largest possible number, six per pixel.
 """
 
 import torch
@@ -149,7 +149,7 @@ def _number(keys: Int[Tensor, "b r n"]) -> tuple[Int[Tensor, "b r n"], Int[Tenso
 def _neighbours(
     distinct: Int[Tensor, "b r n"], starts: Int[Tensor, "b r 1"], shape: Embedding
 ) -> tuple[Tensor, Tensor]:
-    """Neighbours (d+1, b*r*n) of each vertex before and after it along each axis; b*r*n where there is none."""
+    """Find neighbours (d+1, b*r*n) of each vertex before and after it along each axis; b*r*n if it is missing."""
     none = distinct.numel()
 
     def find(r: int, other: int, shift: int) -> Tensor:

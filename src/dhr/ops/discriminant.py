@@ -1,4 +1,4 @@
-"""Linear discriminants of classes, from sums over features: what a whole data set says of a class."""
+"""Linear discriminants of classes, from sums over the features of a whole data set."""
 
 from dataclasses import dataclass
 
@@ -49,10 +49,10 @@ class Discriminant:
     weights: Float[Tensor, "c d"]
     bias: Float[Tensor, " c"]
     known: Float[Tensor, " c"]
-    """1 for a class that had any weight, 0 for others, of which the scores say nothing."""
+    """1 for a class that had any weight, 0 for others; scores of those are meaningless."""
 
     def __call__(self, features: Float[Tensor, "*b d n"], classes: Int[Tensor, "*b k"]) -> Float[Tensor, "*b k n"]:
-        """Scores of some classes."""
+        """Compute scores of some classes."""
         return self.weights[classes] @ features + self.bias[classes].unsqueeze(-1)
 
 

@@ -27,12 +27,11 @@ def pamr(
               \alpha_{i\cdot} = \mathrm{softmax}_j\Bigl(-\tfrac13 \sum_c \frac{|I_{ic} - I_{jc}|}{s\,\sigma_{ic}}\Bigr)
 
     N(i) holds the eight neighbours at each dilation, borders repeated; sigma is the standard deviation of the
-    colours in N(i), s the ``contrast``. Weights sum to one, so what lies in a range stays in it, and what sums to
-    one still does.
+    colours in N(i), s the ``contrast``. Weights sum to one, so scores stay in their range, and sums of one stay one.
 
     Args:
         images: RGB in any range (only ratios count).
-        scores: what is to be refined, of the images' size.
+        scores: maps to refine, of the images' size.
         iterations: >= 0; 0 gives the scores back.
 
     Raises:
@@ -59,7 +58,7 @@ def pamr(
 
 
 def _compiled(images: Tensor, scores: Tensor, iterations: int, dilations: Sequence[int], contrast: float) -> Tensor:
-    """The same, several times as fast (docs/measurements.md)."""
+    """Compute the same, several times as fast (docs/measurements.md)."""
     from dhr.ops.pamr_cpu import pamr_cpu
 
     steps = _offsets(dilations)
@@ -68,7 +67,7 @@ def _compiled(images: Tensor, scores: Tensor, iterations: int, dilations: Sequen
 
 
 def _affinity(images: Tensor, dilations: Sequence[int], contrast: float) -> Tensor:
-    """Weights alpha of the neighbours, (n, b, 1, h, w), summing to one over n."""
+    """Compute the weights alpha of the neighbours, (n, b, 1, h, w), summing to one over n."""
     margin = max(dilations)
     neighbours = _shifted(pad(images, (margin,) * 4, mode="replicate"), dilations)
     centre = images.mean(dim=(2, 3), keepdim=True)  # a variance from raw moments loses digits far from zero
@@ -92,5 +91,5 @@ def _shifted(padded: Tensor, dilations: Sequence[int]) -> list[Tensor]:
 
 
 def _offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
-    """Where the neighbours of a pixel lie."""
+    """Return the offsets of the neighbours of a pixel."""
     return [(dy, dx) for d in dilations for dy in (-d, 0, d) for dx in (-d, 0, d) if (dy, dx) != (0, 0)]

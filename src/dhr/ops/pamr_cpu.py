@@ -36,6 +36,6 @@ def pamr_cpu(
 
 
 def _surround(maps: Float32[np.ndarray, "k h w"], margin: int, whole: int) -> Float32[np.ndarray, "k _ _"]:
-    """Maps with their borders repeated."""
+    """Repeat the borders of maps."""
     right = margin + whole - maps.shape[2]
     return np.pad(maps, ((0, 0), (margin, margin), (margin, right)), mode="edge")

@@ -29,7 +29,7 @@ class Embedding:
     low: tuple[int, ...]
     """Least quotient of each of the first d coordinates; the last one follows from the others."""
     strides: tuple[int, ...]
-    """What one quotient more of each of the first d coordinates adds to the key."""
+    """Addend of the key for one more quotient of each of the first d coordinates."""
     bits: int
     """Bits of the largest key."""
 
@@ -39,7 +39,7 @@ class Embedding:
         return len(self.scales)
 
     def shift(self, remainder: int, axis: int) -> tuple[int, int]:
-        """The neighbour before a vertex of ``remainder`` along ``axis`` (0..d): its remainder, and what its key adds.
+        """Return the remainder of the neighbour before a vertex along ``axis`` (0..d), and the addend of its key.
 
         All coordinates go down by one, except the axis's, which goes up by d.
         """
@@ -48,7 +48,7 @@ class Embedding:
 
 
 def embedding(bounds: Sequence[tuple[float, float]]) -> Embedding:
-    """The embedding of features that lie within ``bounds``, a least and a highest value for each dimension.
+    """Return the embedding of features that lie within ``bounds``, a least and a highest value for each dimension.
 
     Raises:
         ConfigError: there are more vertices within the bounds than 63 bits can number.
@@ -77,5 +77,5 @@ def embedding(bounds: Sequence[tuple[float, float]]) -> Embedding:
 
 
 def embed_pixels(height: int, width: int, sxy: float, srgb: float) -> Embedding:
-    """The embedding of (x / sxy, y / sxy, R / srgb, G / srgb, B / srgb) for colours in 0..255."""
+    """Return the embedding of (x / sxy, y / sxy, R / srgb, G / srgb, B / srgb) for colours in 0..255."""
     return embedding([(0.0, (width - 1) / sxy), (0.0, (height - 1) / sxy), *3 * [(0.0, 255 / srgb)]])

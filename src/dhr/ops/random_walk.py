@@ -17,7 +17,7 @@ _SLICE = 256
 
 
 def offsets(radius: int) -> list[tuple[int, int]]:
-    """Steps (dy, dx) to all positions at most ``radius`` away, row by row; entry m is minus entry -1 - m.
+    """Return steps (dy, dx) to all positions at most ``radius`` away, row by row; entry m is minus entry -1 - m.
 
     >>> offsets(1)
     [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)]
@@ -32,7 +32,7 @@ def offsets(radius: int) -> list[tuple[int, int]]:
 
 
 def forward_offsets(radius: int) -> list[tuple[int, int]]:
-    """The half of :func:`offsets` after the middle: every unordered pair of positions once.
+    """Return the half of :func:`offsets` after the middle: every unordered pair of positions once.
 
     >>> forward_offsets(1)
     [(0, 1), (1, 0)]
@@ -48,7 +48,7 @@ def feature_affinity(
     radius: int = 5,
     sigma_colour: float = 0.1,
 ) -> Float[Tensor, "b n u v"]:
-    r"""Affinity of positions whose features and colours are alike, in 0..1.
+    r"""Compute the affinity of positions whose features and colours are alike, in 0..1.
 
     .. math:: a_{ij} = ReLU(\cos(F_i, F_j)) \, \exp\Bigl(-\frac{|I_i - I_j|^2}{2 \sigma^2}\Bigr), \quad a_{ii} = 1
 
@@ -92,7 +92,7 @@ def feature_affinity(
 
 
 def boundary_affinity(edges: Float[Tensor, "b 1 u v"], radius: int = 5) -> Float[Tensor, "b n u v"]:
-    r"""Affinity of positions between which no class boundary runs (IRN), in 0..1.
+    r"""Compute the affinity of positions between which no class boundary runs (IRN), in 0..1.
 
     .. math:: a_{ij} = 1 - \max_{k \in \Pi_{ij}} B_k, \quad a_{ii} = 1
 
@@ -105,7 +105,7 @@ def boundary_affinity(edges: Float[Tensor, "b 1 u v"], radius: int = 5) -> Float
         radius: distance, in cells, within which positions are joined.
 
     Raises:
-        ShapeError: other than one map an image, maps without a position, or a radius below 1.
+        ShapeError: other than one map per image, maps without a position, or a radius below 1.
     """
     return _both_ways(1 - path_maxima(edges, radius, outside=1.0), radius)
 
@@ -122,11 +122,11 @@ def path_maxima(maps: Float[Tensor, "b 1 u v"], radius: int, outside: float = -m
         outside: value of positions outside the map.
 
     Raises:
-        ShapeError: other than one map an image, maps without a position, or a radius below 1.
+        ShapeError: other than one map per image, maps without a position, or a radius below 1.
     """
     _refuse_empty(maps)
     if maps.shape[1] != 1:
-        raise ShapeError(f"one map an image is expected, got {maps.shape[1]}; join them first")
+        raise ShapeError(f"one map per image is expected, got {maps.shape[1]}; join them first")
     u, v = maps.shape[-2:]
     padded = pad(maps[:, 0], (radius,) * 4, value=outside)
     return torch.stack(
@@ -141,7 +141,7 @@ def path_maxima(maps: Float[Tensor, "b 1 u v"], radius: int, outside: float = -m
 
 
 def transition(affinity: Float[Tensor, "b n u v"], beta: float = 10.0) -> Float[Tensor, "b n u v"]:
-    r"""Probabilities of a step of the walk.
+    r"""Compute the probabilities of a step of the walk.
 
     .. math:: T_{ij} = \frac{a_{ij}^\beta}{\sum_k a_{ik}^\beta}
 
@@ -164,12 +164,11 @@ def transition(affinity: Float[Tensor, "b n u v"], beta: float = 10.0) -> Float[
 def random_walk(
     transition: Float[Tensor, "b n u v"], scores: Float[Tensor, "b k u v"], radius: int = 5, steps: int = 256
 ) -> Float[Tensor, "b k u v"]:
-    r"""Scores after some steps of the walk, :math:`T^t s`: each position's become those of all that it may reach.
+    r"""Compute scores after some steps of the walk, :math:`T^t s`: means over the positions that it may reach.
 
-    What lies in a range stays in it, what sums to one still does, and constants stay as they are, all to within
-    rounding.
+    Up to rounding, scores stay in their range, sums of one stay one, and constants do not change.
 
-    A step costs n k multiplications a position: for 37x37 positions, 4 classes and radius 5, 0.44 million, where one
+    A step costs n k multiplications per position: for 37x37 positions, 4 classes and radius 5, 0.44 million, where one
     squaring of the dense matrix costs 2,600 million. Nor are all t steps taken. T of a symmetric affinity has real
     eigenvalues in -1..1, on which
 
@@ -242,20 +241,20 @@ def _path(dy: int, dx: int) -> list[tuple[int, int]]:
 
 
 def _nearest(numerator: int, denominator: int) -> set[int]:
-    """The integers nearest to a fraction: one, or two for a half."""
+    """Return the integers nearest to a fraction: one, or two for a half."""
     double = 2 * numerator
     return {(double + denominator) // (2 * denominator), -((denominator - double) // (2 * denominator))}
 
 
 def _joined(dy: int, dx: int, u: int, v: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where the positions lie that have a neighbour at an offset (smaller than the grid), and where the neighbours."""
+    """Return slices of the positions with a neighbour at an offset (smaller than the grid), and of the neighbours."""
     here = slice(max(0, -dy), u - max(0, dy)), slice(max(0, -dx), v - max(0, dx))
     there = slice(max(0, dy), u + min(0, dy)), slice(max(0, dx), v + min(0, dx))
     return here, there
 
 
 def _both_ways(half: Tensor, radius: int) -> Tensor:
-    """The whole stencil of a symmetric affinity, from the half of :func:`forward_offsets`."""
+    """Return the whole stencil of a symmetric affinity, from the half of :func:`forward_offsets`."""
     u, v = half.shape[-2:]
     back = torch.zeros_like(half)
     for index, (dy, dx) in enumerate(forward_offsets(radius)):

@@ -1,9 +1,9 @@
 """Rows of an array as vector registers, for numba kernels that work on all classes of a pixel at once.
 
 numba has no type for a vector, and LLVM cannot make one of a loop over four or sixteen classes that may overlap what
-it writes. These few operations say it outright: ``load`` a row, combine, ``store``. The width is the length of a tuple
-(``(0,) * 16``), which numba knows when it compiles. Arrays hold float32, or half precision as uint16 (numba does not
-compute with float16); in registers all is float32. Rows are contiguous; none is checked to lie inside its array.
+it writes. These few operations are explicit: ``load`` a row, combine, ``store``. The width is the length of a tuple
+(``(0,) * 16``), a constant at compile time. Arrays hold float32, or half precision as uint16 (numba does not compute
+with float16); registers hold float32. Rows are contiguous. Whether they lie inside their array is not checked.
 """
 
 from typing import Any

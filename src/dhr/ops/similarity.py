@@ -18,13 +18,13 @@ def feature_norms(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
 def correlated_groups(
     centroids: Float[Tensor, "b k d"], valid: Bool[Tensor, "b k"], tau: float
 ) -> Bool[Tensor, "b k k"]:
-    """Which classes look alike: the transitive closure of "cosine of the centroids above ``tau``" (paper, Eq. 4).
+    """Find classes that look alike: the transitive closure of "cosine of the centroids above ``tau``" (paper, Eq. 4).
 
     The closure makes it a partition that does not depend on the order of the classes: if a looks like b and b like
     c, all three are one group.
 
     Returns:
-        Same-group relation; a class is always in its own group, and padding is in none.
+        Same-group relation; a class is always in its own group, padding never is.
     """
     k = centroids.shape[1]
     lengths: Tensor = torch.linalg.vector_norm(centroids, dim=2, keepdim=True)

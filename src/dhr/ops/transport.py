@@ -131,7 +131,7 @@ def sinkhorn(
 def _prepared(
     scores: Tensor, class_marginal: Tensor | None, valid: Tensor | None, position_marginal: Tensor | None = None
 ) -> Tensor:
-    """Scores in at least single precision, if all fits together."""
+    """Check the arguments; return the scores in at least single precision."""
     if scores.ndim != 3 or not scores.is_floating_point():
         raise ShapeError(
             f"scores must be floats, (images, classes, positions), got {scores.dtype} {tuple(scores.shape)}; convert "
@@ -154,7 +154,7 @@ def _span(relative: Tensor, q: Tensor, eps: float) -> Tensor:
 
 
 def _solve(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
-    """The classes' potentials (b, k), in the units of the scores."""
+    """Find the classes' potentials (b, k), in the units of the scores."""
     span, real = _span(relative, q, eps), q > 0
     limits = torch.finfo(relative.dtype)
     eye = torch.eye(q.shape[1], dtype=q.dtype, device=q.device)
@@ -196,7 +196,7 @@ def _solve(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
 
 
 def _solve_compiled(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
-    """The same, many times as fast (docs/measurements.md)."""
+    """Compute the same, many times as fast (docs/measurements.md)."""
     import numpy as np
 
     from dhr.ops import transport_kernels as kernels

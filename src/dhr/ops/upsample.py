@@ -34,7 +34,7 @@ def upsampled_labels(
     scores than a small one.
 
     Args:
-        scores: one map a class.
+        scores: one map per class.
         ids: what the result calls each class.
         size: height and width of the result.
     """

@@ -1,1 +1,1 @@
-"""The JSON files that a job leaves, as frozen dataclasses that writers and readers share."""
+"""The JSON files of a job, as frozen dataclasses that writers and readers share."""

@@ -16,7 +16,7 @@ class ItemRecord:
     """A photograph whose mask is finished: ``items/NAME.json``, which is written last."""
 
     digest: str
-    """SHA-256, in hex, of the photograph that the mask was made of."""
+    """SHA-256, in hex, of the photograph from which the mask was made."""
     width: Side
     height: Side
     tags: tuple[str, ...] = ()
@@ -26,19 +26,19 @@ class ItemRecord:
     vanished: tuple[str, ...] = ()
     """Names of tagged classes without a pixel in the mask."""
     image: str = ""
-    """The photograph, as a person would look for it."""
+    """The source of the photograph: its file, or its place in another file."""
     quality: Share | None = None
     """Quality of the mask, for review."""
     moved: Amount | None = None
-    """Change of the shares in the last round."""
+    """Change of the marginals in the last round."""
     seconds: Amount | None = None
-    """Time that the mask took."""
+    """Seconds that the mask took."""
     mask: str = ""
-    """SHA-256, in hex, of the mask as it was written. A mask with another one was changed by a person."""
+    """SHA-256, in hex, of the mask as it was written. A mask with another digest was changed by a person."""
     table: str = ""
-    """The class table that the mask is numbered by, see `table_key`."""
+    """The class table of the mask's class ids, see `table_key`."""
     turn: Count = 1
-    """How many times the masks of the run were begun again, from 1."""
+    """How many times the masks of the run were begun, from 1."""
     version: Count = VERSION
 
     @staticmethod
@@ -52,7 +52,7 @@ class ItemRecord:
 
 
 def read_item(path: Path) -> ItemRecord | None:
-    """The record of a finished photograph; None if it is missing or damaged."""
+    """Read the record of a finished photograph; None if it is missing or damaged."""
     try:
         return read_record(ItemRecord, path, MAX_RECORD)
     except (OSError, ValueError):
@@ -60,7 +60,7 @@ def read_item(path: Path) -> ItemRecord | None:
 
 
 def table_key(names: Sequence[str], background: bool) -> str:
-    """The number of classes, and a digest of their names in order.
+    """Return the number of classes, with a digest of their names in order.
 
     >>> table_key(["cat", "dog"], background=False)
     '2:180cad43'
@@ -69,7 +69,7 @@ def table_key(names: Sequence[str], background: bool) -> str:
 
 
 def numbers_hold(key: str, names: Sequence[str], background: bool) -> bool:
-    """Whether ids of the table ``key`` mean the same in this one: it is the same, or more classes follow in it.
+    """Return whether ids of the table ``key`` mean the same in this one: it is equal, or has more classes at its end.
 
     >>> numbers_hold(table_key(["cat"], False), ["cat", "dog"], False)
     True

@@ -1,4 +1,4 @@
-"""JSON of frozen dataclasses: the types of their fields say how it is read, written and described."""
+"""JSON of frozen dataclasses: it is read, written and described by the types of their fields."""
 
 import math
 from collections.abc import Mapping
@@ -35,14 +35,14 @@ def read_record(cls: type[Record], path: Path, most: int) -> Record:
     """Read a record from a file of at most ``most`` bytes.
 
     Raises:
-        OSError: it cannot be read; ``strerror`` says why.
+        OSError: it cannot be read; ``strerror`` gives the reason.
         ValueError: it is damaged, or of a later version.
     """
     return parse_record(cls, load_json(path, most))
 
 
 def parse_record(cls: type[Record], value: Any, *, lenient: bool = False, name: str = "") -> Record:
-    """Make a record of a JSON object. Members that it does not have are ignored.
+    """Make a record from a JSON object. Members that are not fields of the record are ignored.
 
     Args:
         lenient: whether a damaged member takes its default, and a damaged entry is left out.
@@ -71,7 +71,7 @@ def parse_record(cls: type[Record], value: Any, *, lenient: bool = False, name: 
 
 
 def to_json(record: Any) -> Any:
-    """The JSON value of a record; members that are None are left out."""
+    """Convert a record to a JSON value; members that are None are left out."""
     if is_dataclass(record):
         return {one.name: to_json(value) for one in fields(record) if (value := getattr(record, one.name)) is not None}
     if isinstance(record, Mapping):
@@ -80,7 +80,7 @@ def to_json(record: Any) -> Any:
 
 
 def inner(hint: Any) -> tuple[Any, Limits | None, bool]:
-    """A type without its limits and without None; its limits; whether it may be None."""
+    """Return a type without its limits and without None; its limits; whether it may be None."""
     limits, optional = None, False
     if get_origin(hint) in (Union, UnionType):
         optional = NoneType in get_args(hint)
@@ -127,7 +127,7 @@ def _entries(hint: Any, value: Any, name: str, lenient: bool) -> tuple[Any, ...]
 
 
 def _one(hint: Any, value: Any, name: str, lenient: bool) -> list[Any]:
-    """An entry; nothing in place of a damaged one where that is allowed."""
+    """Return an entry as a list of one; an empty list for a damaged one if ``lenient``."""
     try:
         return [_parsed(hint, value, name, lenient)]
     except ValueError:

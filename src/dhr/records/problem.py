@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """Something of the data set that was left out, and why, in one line."""
+    """A part of the data set that was left out, and why, in one line."""
 
     source: str
     reason: str

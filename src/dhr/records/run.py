@@ -15,7 +15,7 @@ _DIGESTS = ("weights", "head", "maps", "file")
 
 @dataclass(frozen=True)
 class StageRecord:
-    """A stage of a job: its cost, and how far it is."""
+    """A stage of a job: its cost and its state."""
 
     name: str
     seconds: Amount | None = None
@@ -24,23 +24,23 @@ class StageRecord:
     turn: Count = 1
     """How many times it was begun with other photographs or settings, from 1."""
     begun: bool = True
-    """Whether the files of it that are there are of this turn."""
+    """Whether its present files belong to this turn."""
     made: bool = True
     """Whether it is finished."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """All that must stay the same while a job goes on."""
+    """Everything that must stay the same while a job goes on."""
 
     dhr: str = ""
     """Version of dhr."""
     libraries: Mapping[str, str] = field(default_factory=dict)
     """Versions of the libraries that the bytes of a mask depend on."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that the result depends on; files of weights by content."""
+    """Settings on which the result depends; files of weights by content."""
     data: str | None = None
-    """Digest of photographs, tags and classes, once they are known."""
+    """Digest of photographs, tags and classes; null before the scan."""
     masks: str | None = None
     """Digest of the masks that a student is trained on."""
     student: str | None = None
@@ -70,9 +70,9 @@ class RunRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[StageRecord, ...] = ()
     redo: str | None = None
-    """The stage from which a call that is not finished makes all again."""
+    """The first stage that an unfinished call makes again; all later ones follow."""
     notes: tuple[str, ...] = ()
-    """Facts on the result that a person should know, a sentence each."""
+    """Facts on the result, one sentence each."""
     seconds: Amount | None = None
     counts: Mapping[str, Count] = field(default_factory=dict)
     """Number of photographs, masks, skipped photographs, masks with a vanished class."""
@@ -81,7 +81,7 @@ class RunRecord:
     masks: Count | None = None
     """Masks of `dhr predict`."""
     strange: tuple[str, ...] | None = None
-    """Masks of `dhr predict` that belong to no photograph."""
+    """Masks of `dhr predict` without a photograph."""
     skipped: tuple[Problem, ...] = ()
     """Photographs that were left out."""
     features: Mapping[str, Any] | None = None
@@ -102,17 +102,17 @@ class RunRecord:
 
 
 def read_run(path: Path) -> RunRecord:
-    """The record of a job.
+    """Read the record of a job.
 
     Raises:
-        OSError: it cannot be read; ``strerror`` says why.
+        OSError: it cannot be read; ``strerror`` gives the reason.
         ValueError: it is of another program, or damaged.
     """
     return RunRecord.parse(load_json(path, MAX_RECORDS))
 
 
 def read_run_leniently(path: Path) -> RunRecord:
-    """The record of a job as far as it can be read; damaged members take their defaults."""
+    """Read the record of a job as far as possible; damaged members take their defaults."""
     try:
         return RunRecord.parse(load_json(path, MAX_RECORDS), lenient=True)
     except (OSError, ValueError):
@@ -120,7 +120,7 @@ def read_run_leniently(path: Path) -> RunRecord:
 
 
 def _upgraded(value: Any) -> Any:
-    """A record without a version, of dhr before 1.0, as a record of version 1."""
+    """Convert a record without a version, of dhr before 1.0, to version 1."""
     if not isinstance(value, dict) or "version" in value:
         return value
     found = dict(value)
@@ -136,7 +136,7 @@ def _upgraded(value: Any) -> Any:
 
 
 def _check_settings(settings: Fields) -> None:
-    """Check what a later call relies on."""
+    """Check the settings that a later call uses."""
     for name in ("features", "classifier"):
         if name in settings and not (name == "classifier" and isinstance(settings.value(name), dict)):
             settings.text(name)

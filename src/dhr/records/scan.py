@@ -9,7 +9,7 @@ from dhr.records.members import VERSION, Count, Side, parse_record
 
 @dataclass(frozen=True)
 class Scanned:
-    """A photograph, as a scan found it."""
+    """A photograph as the scan read it."""
 
     digest: str
     """SHA-256, in hex, of its content."""

@@ -1,4 +1,4 @@
-"""JSON Schemas of the records, made of their fields: ``python -m dhr.records.schema docs``."""
+"""JSON Schemas of the records, made from their fields: ``python -m dhr.records.schema docs``."""
 
 import ast
 import inspect
@@ -21,7 +21,7 @@ _SIMPLE = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
 def schema(record: type) -> dict[str, Any]:
-    """The JSON Schema of a record. Members that it does not name are allowed, so that later versions fit."""
+    """Return the JSON Schema of a record. Other members are allowed, so that later versions fit."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": record.__name__, **_described(record)}
 
 
@@ -54,7 +54,7 @@ def _kind(hint: Any) -> dict[str, Any]:
 
 
 def _texts(record: type) -> dict[str, str]:
-    """The docstrings below the fields of a dataclass."""
+    """Return the docstrings below the fields of a dataclass."""
     body = ast.parse(inspect.getsource(record)).body[0].body  # type: ignore[attr-defined]
     pairs = pairwise(body)
     return {

@@ -1,4 +1,4 @@
-"""One HTML page that says which masks to look at first."""
+"""One HTML page that shows the most doubtful masks first."""
 
 from dhr.report.build import BUDGET, write_report
 

@@ -12,7 +12,7 @@ _DRAWN = 100  # classes of the picture
 
 
 def draw_adjacency(found: Adjacency, path: Path) -> None:
-    """Draw a row for each class and a column for what it touches; classes that touch nothing are left out.
+    """Draw a row per class and a column per class that it touches; classes without contact are left out.
 
     Raises:
         OutputError: the file cannot be written.
@@ -37,6 +37,6 @@ def draw_adjacency(found: Adjacency, path: Path) -> None:
         [classes.names[i] for i in order],
         None if upper is None else [upper[i] for i in order],
         f"Adjacent {percent(found.adjacent)} % of the foreground, inter-class {percent(found.inter)} % of it",
-        "Percent of the row's class in regions that touch the column's class; lines part super-classes.",
+        "Percent of the row's class in regions that touch the column's class; lines separate super-classes.",
     )
     write_picture(path, image)

@@ -1,4 +1,4 @@
-"""Builds ``report.html`` from what a run left in its output folder."""
+"""Builds ``report.html`` from the output folder of a run."""
 
 import heapq
 import math
@@ -26,16 +26,15 @@ _ROWS = 1000  # photographs in a page, however small they are: nobody looks at m
 def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None = None, budget: int = BUDGET) -> Path:
     """Write ``out/report.html``: one page that loads nothing from outside, at most ``budget`` bytes.
 
-    It holds what ``run.json`` and ``items/`` say, and a row of pictures for each photograph of ``data`` that has a
-    record, the least certain first, as many as the budget allows; the page says how many it left out. Stages, heat maps
-    and records that are not there are left out. Memory does not grow with the number of photographs, but for their
-    names.
+    It holds the facts of ``run.json`` and ``items/``, and a row of pictures for each photograph of ``data`` that has a
+    record, the least certain first, as many as the budget allows; it gives the number of the others. Missing steps,
+    CAMs and records are left out. Only the names of photographs take memory in proportion to their number.
 
     Args:
         out: output folder of a run, finished or not.
         data: the data set of the run, or a split of it.
-        scores: scores by stage (``cam``, ``base``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows
-            the ground truth and the scores, worst photograph first. Without them no ground truth is read.
+        scores: scores by step (``cam``, ``base``, ``seed``, ``inter``, ``intra``, ``mask``). With them the page shows
+            the ground truth and the scores, worst photograph first. Without them ground truth is not read.
         budget: bytes. The part above the photographs is written whatever its size, a few MB at worst.
 
     Returns:
@@ -92,7 +91,7 @@ class _Census:
     problems: list[Problem] = field(default_factory=list)
 
     def count(self, records: Iterator[Item | Problem], samples: Mapping[str, Sample]) -> Iterator[Item]:
-        """Hand on the records of ``samples``."""
+        """Yield the records of ``samples``."""
         for record in records:
             if isinstance(record, Problem):
                 self.problems.append(record)
@@ -109,12 +108,12 @@ class _Census:
                 yield record
 
 
-def _rows(items: list[Item], samples: Mapping[str, Sample], look: Look, room: int) -> list[str]:
+def _rows(items: list[Item], samples: Mapping[str, Sample], look: Look, limit: int) -> list[str]:
     rows = []
     for item in items:
         row = card(item, samples[item.name], look)
-        room -= len(encoded(row))
-        if room < 0:  # a smaller one further down would fit, but then the page would not show the first ones
+        limit -= len(encoded(row))
+        if limit < 0:  # a smaller one further down would fit, but then the page would not show the first ones
             break
         rows.append(row)
     return rows

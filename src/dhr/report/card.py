@@ -41,7 +41,7 @@ class Look:
     ids: Mapping[str, int]
     """Class id by name."""
     mious: Mapping[str, Mapping[str, float]]
-    """mIoU by stage and photograph; empty without scores, and then no ground truth is read."""
+    """mIoU by step and photograph; empty without scores; then ground truth is not read."""
 
 
 def card(item: Item, sample: Sample, look: Look) -> str:
@@ -76,7 +76,7 @@ def card(item: Item, sample: Sample, look: Look) -> str:
 
 
 def _attributes(item: Item, look: Look) -> str:
-    """Return what the filters and the order of the page go by: classes as numbers, quality."""
+    """Return the attributes for the filters and the order of the page: classes as numbers, quality."""
 
     def ids(names: Iterable[str]) -> str:
         return " ".join(str(index) for index in sorted({look.ids[name] for name in names if name in look.ids}))

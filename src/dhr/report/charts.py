@@ -72,7 +72,7 @@ def class_chart(scores: Scores, reference: Scores | None, colours: UInt8[np.ndar
     absent = [score for score in scores.per_class if not score.truth_pixels]
     return (
         chart
-        + _sentence("In neither truth nor masks: ", [score for score in absent if not score.predicted_pixels])
+        + _sentence("In neither ground truth nor masks: ", [score for score in absent if not score.predicted_pixels])
         + (_sentence("In masks but not in ground truth: ", [score for score in absent if score.predicted_pixels]))
     )
 

@@ -26,7 +26,7 @@ def draw_matrix(
 ) -> Image.Image:
     """Draw cells of ``values`` 0..1, in percent; 0 and NaN are empty. Row and column i bear ``names[i]``.
 
-    With ``groups``, whose members must stand together, a line parts each from the next.
+    With ``groups``, lines separate the groups; their members must be neighbours.
     """
     count = len(names)
     cell = _CELL if count <= 30 else max(_SMALLEST_CELL, _CELL * 30 // count)

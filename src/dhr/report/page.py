@@ -72,7 +72,7 @@ def _known(value: float | None) -> float:
 def _banners(view: Overview) -> str:
     notes = []
     if view.run.status != "finished":
-        notes.append("This run has not finished: the page shows what is there so far.")
+        notes.append("This run has not finished: the page shows its masks so far.")
     final = view.scores.get("mask")
     if final is not None and final.missing:
         notes.append(f"{counted(len(final.missing), 'photograph')} without a mask: not in the scores.")

@@ -1,4 +1,4 @@
-"""The records of a run, read with tolerance: a report of half a run is better than none."""
+"""The records of a run, read leniently, so that an unfinished or damaged run has a report, too."""
 
 import math
 from collections.abc import Iterator, Mapping

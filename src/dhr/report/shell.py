@@ -1,4 +1,4 @@
-"""What all pages share: one file with its style and its script in it, that loads nothing from outside."""
+"""The frame of all pages: one file with its style and its script in it, which loads nothing from outside."""
 
 import base64
 import hashlib

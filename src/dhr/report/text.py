@@ -4,7 +4,7 @@ import html
 import math
 
 DASH = "\u2013"
-"""What stands for a number that is not known."""
+"""Stands for an unknown number."""
 
 
 def safe(value: str, limit: int = 80) -> str:

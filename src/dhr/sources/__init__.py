@@ -1,4 +1,4 @@
-"""Map sources: whatever says where in a photograph its tagged classes are.
+"""Map sources: they show where in a photograph its tagged classes are.
 
 A source is one file with a class that derives from :class:`MapSource`, and one line in :data:`SOURCES`.
 """
@@ -55,7 +55,7 @@ def source_type(kind: str) -> SourceClass:
 
 
 def source_remote(settings: SourceSettings, folder: Path | None = None) -> Remote | None:
-    """Name what the source of the settings takes from a hub; None if it needs nothing from there.
+    """Name the weights that the source of the settings takes from a hub; None if it takes nothing from there.
 
     Raises:
         ConfigError: there is no such source.
@@ -68,13 +68,15 @@ def build_source(given: Given) -> MapSource:
 
     Raises:
         ConfigError: there is no such source, or its settings cannot work.
-        WeightsError: its weights cannot be had.
+        WeightsError: its weights are missing or damaged.
     """
     torch.manual_seed(given.settings.seed)
     wss = given.settings.wss
     source = source_type(wss.kind)(given)
     if given.settings.classifier.file is not None and not source.takes_classifier:
-        raise ConfigError(f"--classifier.file: wss.kind {wss.kind} with wss.backbone {wss.backbone} has none")
+        raise ConfigError(
+            f"--classifier.file: wss.kind {wss.kind}, wss.backbone {wss.backbone} cannot use it; leave it out"
+        )
     for fitting in source.fittings:
         if path := finished(given.folder, fitting.file):
             fitting.load(path)

@@ -90,5 +90,5 @@ class ClassifierFitting:
 
 
 def has_classifier(settings: SourceSettings, folder: Path | None) -> bool:
-    """Whether the classifier is trained already, so that its backbone needs no weights to begin with."""
+    """Return whether the classifier is already trained; then the backbone's pretrained weights are not needed."""
     return settings.classifier.file is not None or finished(folder, FILE) is not None

@@ -1,4 +1,4 @@
-"""`wss.kind clip`: CLIP, which knows classes by their names and is not trained."""
+"""`wss.kind clip`: CLIP, which finds classes by their names and is not trained."""
 
 from pathlib import Path
 

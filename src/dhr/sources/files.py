@@ -23,7 +23,7 @@ from dhr.sources.weights_file import load_classifier
 
 
 class FilesSource(MapSource):
-    """Maps in the folder `wss.maps`, and the network whose features go with them, unless `wss.backbone` is `none`."""
+    """Maps in the folder `wss.maps`, with the features of a network, unless `wss.backbone` is `none`."""
 
     reads_files = True
 
@@ -51,7 +51,7 @@ class FilesSource(MapSource):
         return None if settings.classifier.file is not None else wss_remote(settings.wss)
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
-        """See :meth:`~dhr.sources.protocol.MapSource.check`; from then on it is settled how files are numbered."""
+        """See :meth:`~dhr.sources.protocol.MapSource.check`; it also decides how the files are numbered."""
         self.maps, checked = check_maps(self.maps, samples, sizes, progress)
         return checked
 

@@ -1,4 +1,4 @@
-"""Files of maps: read one by one, and looked at together before any mask is made of them."""
+"""Files of maps: all are checked before any mask is made, and then read one by one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,28 +25,28 @@ Sizes = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class StoredMaps:
-    """A folder of maps, and how its files number the classes."""
+    """A folder of maps, and the numbering of the classes in its files."""
 
     folder: Path
     classes: ClassTable
     numbering: str
     stack: Stack | None = None
-    """The classes that arrays without numbers hold, once all files were looked at."""
+    """The classes in arrays without numbers; None before all files are checked."""
 
     def read(self, sample: Sample) -> Float[Tensor, "1 k u v"]:
-        """The maps of the photograph's tags, on the file's own grid.
+        """Read the maps of the photograph's tags, on the file's own grid.
 
         Raises:
-            ItemError: there is no file, or one that does not fit the tags.
+            ItemError: the file is missing, or does not fit the tags.
         """
         maps = read_maps(find_maps(self.folder, sample.name), sample.tags, self.classes, self.numbering, self.stack)
         return torch.from_numpy(maps).unsqueeze(0)
 
     def numbers(self, content: "_Look") -> tuple[int, ...]:
-        """The numbers of the maps of the tags.
+        """Return the numbers of the maps of the tags.
 
         Raises:
-            ItemError: a tag has no map.
+            ItemError: a tag lacks a map.
         """
         tags, keys = content.sample.tags, content.keys
         try:
@@ -78,11 +78,11 @@ class _Look:
 def check_maps(
     stored: StoredMaps, samples: Sequence[Sample], sizes: Sizes, progress: Progress
 ) -> tuple[StoredMaps, Checked]:
-    """Read the files of all photographs once, settle how they are numbered, and leave out those that do not fit.
+    """Read the files of all photographs once, decide how they are numbered, and leave out those that do not fit.
 
     Raises:
-        ConfigError: the files are numbered in another way than `wss.numbering` says, or it stays open how.
-        DataError: the maps of no photograph can be used, or each lacks all pixels of a class that is tagged.
+        ConfigError: the numbering of the files is another than `wss.numbering`, or is ambiguous.
+        DataError: all maps are unusable, or each file lacks all pixels of a tagged class.
     """
     tagged = [sample for sample in samples if sample.tags]
     looks, problems = [], dict[str, Problem]()
@@ -114,11 +114,7 @@ def check_maps(
 
 
 def _numbered(stored: StoredMaps, looks: Sequence[_Look]) -> StoredMaps:
-    """The same, with what arrays hold.
-
-    Raises:
-        ConfigError: see :func:`check_maps`.
-    """
+    """Return the same with the classes of arrays without numbers; raise ConfigError as :func:`check_maps`."""
     try:
         keyed = [Numbered(look.keys, look.sample.tags) for look in looks if look.kind == "keys"]
         refuse_numbering(keyed, stored.classes, stored.numbering)
@@ -135,7 +131,7 @@ def _refuse_nothing(
     problems: Mapping[str, Problem],
     tagged: int,
 ) -> None:
-    """Raise DataError if no photograph is left, or each lacks a class."""
+    """Raise DataError if all photographs are left out, or each lacks a class."""
     if len(empty) == len(looks) > 0:
         first = next(look for look in looks if look.sample.source in empty)
         reason = _without_pixels(first, empty[first.sample.source], stored.classes)
@@ -149,7 +145,7 @@ def _refuse_nothing(
 
 
 def _empty(look: _Look, stored: StoredMaps) -> list[str]:
-    """Classes that the photograph is tagged with, and whose maps have no value above 0."""
+    """Return the tagged classes without a value above 0 in their maps."""
     numbers = zip(look.sample.tags, stored.numbers(look), strict=True)
     return [stored.classes.names[tag] for tag, number in numbers if number not in look.filled]
 
@@ -168,8 +164,8 @@ def _without_pixels(look: _Look, names: Sequence[str], classes: ClassTable) -> s
 def _refuse_shape(look: _Look, size: tuple[int, int]) -> None:
     """Refuse maps of another aspect than the photograph's.
 
-    A grid is the photograph's size divided, and rounded up or down, maybe after padding by less than a cell: two cells
-    each way are allowed.
+    The size of a grid is the photograph's size over the stride, rounded up or down, perhaps after padding by less than
+    a cell. So two cells of difference are allowed in each direction.
     """
     rows, columns = look.grid
     if _alike(rows, columns, size):
@@ -185,7 +181,7 @@ def _alike(rows: int, columns: int, size: tuple[int, int]) -> bool:
 
 
 def _stretched(looks: Sequence[_Look], sizes: Sizes) -> bool:
-    """Whether all maps are one square, as of programs that stretch each photograph to it, and some do not fit."""
+    """Return whether all maps are squares of one size and some do not fit: their program stretched the photographs."""
     if len({look.grid for look in looks}) != 1 or looks[0].grid[0] != looks[0].grid[1]:
         return False
     return not all(_alike(*look.grid, sizes[look.sample.name]) for look in looks)

@@ -1,4 +1,4 @@
-"""A source whose maps a network computes: views averaged, maps joined."""
+"""A source with a network: it averages the network's maps of several views."""
 
 from typing import ClassVar, TypeVar
 
@@ -19,8 +19,8 @@ class NetworkSource(MapSource):
 
     network: WssModel
     further: ClassVar[tuple[str, ...]] = ()
-    """Maps beside CAMs and features that the network gives; they keep the grid of the first view, since class
-    boundaries are thin, and lost on a coarser grid."""
+    """Maps of the network besides CAMs and features. They keep the grid of the first view, because class boundaries are
+    thin and would be lost on a coarser grid."""
 
     def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
@@ -36,7 +36,7 @@ class NetworkSource(MapSource):
 
 
 def placed(network: Network, device: torch.device) -> Network:
-    """The network on the device, in evaluation mode, its weights laid out for speed."""
+    """Put the network on the device, in evaluation mode, with its weights laid out for speed."""
     network.to(device).eval()
     network.to(memory_format=torch.channels_last)
     return network

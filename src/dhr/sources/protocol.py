@@ -1,4 +1,4 @@
-"""What every map source is: the protocol that the job relies on, and the records that pass through it."""
+"""The protocol of map sources, and the records that pass through it."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class SourceSettings(Protocol):
 
     @property
     def wss(self) -> WssConfig:
-        """Which source, and how it sees."""
+        """Kind and settings of the source."""
 
     @property
     def image(self) -> ImageConfig:
@@ -35,11 +35,11 @@ class SourceSettings(Protocol):
 
     @property
     def classifier(self) -> ClassifierConfig:
-        """How the classifier is trained, or which file holds it."""
+        """Training of the classifier, or its file."""
 
     @property
     def affinity(self) -> AffinityConfig:
-        """How the heads of `irn` are trained."""
+        """Training of the heads of `irn`."""
 
     @property
     def seed(self) -> int:
@@ -48,7 +48,7 @@ class SourceSettings(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """All that a source is built from."""
+    """The arguments of a source."""
 
     settings: SourceSettings
     classes: ClassTable
@@ -67,30 +67,30 @@ class Seen:
     """Maps of one photograph."""
 
     cams: Float[Tensor, "1 k u v"]
-    """One map per tag, in the order of the tags, on the grid. Values above 0 speak for the class; a map without any
-    holds its values before the ReLU, so that places can still be compared."""
+    """One map per tag, in the order of the tags, on the grid. Values above 0 are evidence for the class. A map without
+    such values holds the values before the ReLU, so that places can still be compared."""
     features: Float[Tensor, "1 d u v"] | None = None
     """WSS features on the grid; None if USS features serve as both."""
     edges: Float[Tensor, "1 1 p q"] | None = None
-    """Probability, 0..1, of a class boundary, on a grid of its own; None if the source has none."""
+    """Probability, 0..1, of a class boundary, on a grid of its own; None without class boundaries."""
     probabilities: Float[Tensor, "1 _ p q"] | None = None
-    """Of a student: how likely each cell is of each class, the background first where there is one, then the tags."""
+    """Of a student: the probability of each class in each cell, the background first where there is one."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The photographs that a source can see."""
+    """The photographs for which a source can make maps."""
 
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     """Photographs that were left out, and why."""
     notes: tuple[str, ...] = ()
-    """A sentence about each oddity of the files that a person should know."""
+    """Facts on the files, one sentence each."""
 
 
 @runtime_checkable
 class Fitting(Protocol):
-    """A training that must be finished before a source can see."""
+    """A training that must be finished before a source can make maps."""
 
     @property
     def name(self) -> str:
@@ -102,10 +102,10 @@ class Fitting(Protocol):
 
     @property
     def for_student(self) -> bool:
-        """Whether :meth:`MapSource.begin_student` needs the result."""
+        """Whether :meth:`MapSource.begin_student` uses the result."""
 
     def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
-        """Train on ``samples``; where ``checkpoint`` exists, go on from it and end with the same weights.
+        """Train on ``samples``; if ``checkpoint`` exists, continue from it and end with the same weights.
 
         Raises:
             ConfigError: the loss became NaN or infinite.
@@ -126,16 +126,16 @@ class Fitting(Protocol):
 
 @runtime_checkable
 class MapSource(Protocol):
-    """Says where in a photograph its tagged classes are.
+    """Makes CAMs: shows where in a photograph its tagged classes are.
 
-    A source derives from this class. Most define :meth:`see` only; the rest is for those that need trainings or files.
+    A source derives from this class. Most define :meth:`see` only; the other methods are for trainings and files.
     """
 
     given: Given
     fittings: tuple[Fitting, ...] = ()
-    """Trainings that must be finished before it can see, in their order."""
+    """Trainings that must be finished before :meth:`see`, in order."""
     reads_files: bool = False
-    """Whether its maps are files that :meth:`check` looks at; other settings may be needed after that."""
+    """Whether its maps are files, which :meth:`check` reads; other settings may be needed after that."""
     takes_classifier: bool = False
     """Whether it uses the file `classifier.file`."""
 
@@ -144,7 +144,7 @@ class MapSource(Protocol):
 
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
-        """Name what it takes from a hub; None if it needs nothing from there."""
+        """Name the weights that it takes from a hub; None if it takes nothing from there."""
         return None
 
     @classmethod
@@ -153,7 +153,7 @@ class MapSource(Protocol):
         return ()
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
-        """Look once at all of its files, before any mask is made.
+        """Read all of its files once, before any mask is made.
 
         Args:
             samples: all photographs.
@@ -162,13 +162,13 @@ class MapSource(Protocol):
 
         Raises:
             ConfigError: the files do not fit the settings.
-            DataError: no photograph can be used.
+            DataError: all photographs are left out.
         """
         return Checked(tuple(samples))
 
     @abstractmethod
     def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
-        """Maps of the tags of a photograph.
+        """Make the maps of the tags of a photograph.
 
         Args:
             image: its working image on the device, RGB in 0..1.
@@ -176,14 +176,14 @@ class MapSource(Protocol):
             grid: rows and columns of the maps.
 
         Raises:
-            ItemError: it has no maps, or they cannot be used.
+            ItemError: the maps are missing, or cannot be used.
         """
 
     def begin_student(self) -> TagClassifier:
         """Make a copy of the trained classifier, from which a student starts.
 
         Raises:
-            ConfigError: there is no such classifier.
+            ConfigError: the source has no such classifier.
         """
         raise ConfigError("a student needs a classifier that is trained on the tags (wss.kind classifier or irn)")
 
@@ -208,7 +208,7 @@ class SourceClass(Protocol):
 
 
 def finished(folder: Path | None, file: str) -> Path | None:
-    """Path of the result of a fitting, if it lies in the output folder."""
+    """Return the path of the result of a fitting, if it lies in the output folder."""
     if folder is None:
         return None
     path = inside(folder, file, may_be_link=True)
@@ -216,10 +216,10 @@ def finished(folder: Path | None, file: str) -> Path | None:
 
 
 def joined(positive: Float[Tensor, "b k u v"], signed: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k u v"]:
-    """CAMs after the ReLU; before it for classes that are positive nowhere.
+    """Join the views: CAMs after the ReLU; before it for classes that are not positive anywhere.
 
-    A class that is seen at one scale counts, even if other scales deny it; denials are compared only where no scale
-    sees the class. NaN and infinite values stay, so that the caller can refuse them.
+    A class that is positive at one scale counts, even if it is negative at others. Negative values are compared only if
+    they are negative at all scales. NaN and infinite values stay, so that the caller can refuse them.
 
     Args:
         positive: mean of the views, each after the ReLU.

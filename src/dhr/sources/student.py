@@ -22,11 +22,11 @@ class StudentSource(NetworkSource):
 
 
 def _read(weights: str, classes: ClassTable) -> Student:
-    """The student in the file ``weights``.
+    """Read the student in the file ``weights``.
 
     Raises:
-        ConfigError: no file is named.
-        WeightsError: it holds no student with maps, or one for other classes.
+        ConfigError: the file is not named.
+        WeightsError: it does not hold a student with maps, or holds one for other classes.
     """
     from dhr.train.student_file import read_student
 

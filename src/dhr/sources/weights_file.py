@@ -40,11 +40,11 @@ def write_weights(path: Path, state: Mapping[str, Tensor], given: Given) -> None
 def stored_settings(path: Path) -> dict[str, dict[str, Any]]:
     """Read the settings that a `classifier.safetensors` was trained with, by section (`wss`, `image`).
 
-    Files of older versions carry none, and give an empty dictionary. Nothing in the file is executed, and no setting
-    can name another file or a hub.
+    Files of older versions lack them, and give an empty dictionary. Nothing in the file is executed. Settings that name
+    another file or a hub are refused.
 
     Raises:
-        WeightsError: the file cannot be read, or holds settings that cannot be.
+        WeightsError: the file cannot be read, or holds impossible settings.
     """
     try:
         _, metadata = read_tensors(path)
@@ -56,7 +56,7 @@ def stored_settings(path: Path) -> dict[str, dict[str, Any]]:
                 raise ValueError(f"settings: expected {' and '.join(_STORED)}, got {section[:40]!r}")
             values = sections.object(section)
             if unknown := [name for name in values if name not in _STORED[section]]:
-                raise ValueError(f"settings.{section}: {unknown[0][:40]!r} is unknown; a newer dhr may know it")
+                raise ValueError(f"settings.{section}: {unknown[0][:40]!r} is unknown; a newer dhr may have it")
             found[section] = {name: plain_setting(value, f"{section}.{name}") for name, value in values.items()}
         return found
     except (OSError, ValueError) as error:
@@ -118,7 +118,7 @@ def load_heads(path: Path, network: nn.Module) -> None:
 
 
 def _carried(settings: SourceSettings) -> dict[str, dict[str, Any]]:
-    """The settings for the file; those that name other files or a hub are left out."""
+    """Return the settings for the file; those that name other files or a hub are left out."""
     found: dict[str, dict[str, Any]] = {}
     for section, names in _STORED.items():
         values = asdict(getattr(settings, section))
@@ -138,7 +138,7 @@ def _is_plain(value: Any, name: str) -> bool:
 
 
 def _classes(metadata: Mapping[str, str]) -> list[str] | None:
-    """Names of the classes; None in files without them. Files of older versions have an entry for them alone."""
+    """Return the names of the classes; None in files without them. Older files have a separate entry for them."""
     if _ABOUT in metadata:
         return list(Fields(parse_json(metadata[_ABOUT])).texts("classes"))
     if "classes" in metadata:
@@ -152,7 +152,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
 
 
 def _differing(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """Parameters that only one of both has, or that have another shape."""
+    """Return the parameters that only one of both has, or that have another shape."""
     return sorted(
         key
         for key in {*wanted, *state}

@@ -22,7 +22,7 @@ _AT_ONCE = 2**24  # products of assignments that are in memory at the same time
 
 
 def modularity(cells: Float[Tensor, "b n d"], codebook: Float[Tensor, "k d"], temperature: float) -> Float[Tensor, ""]:
-    """Mean modularity of the cells' assignment to concepts, in -1..1: trace(W / e · delta), W = A - d d^T / e.
+    """Compute the mean modularity of the cells' concepts, in -1..1: trace(W / e · delta), W = A - d d^T / e.
 
     A holds the cosines of different cells, negative ones replaced by 0; d are its row sums, e its sum. delta of two
     cells is tanh(max over concepts of the product of their cosines with the concept / temperature).
@@ -60,7 +60,7 @@ def contrast(
     likeness: Float[Tensor, "n m"],
     config: CauseConfig,
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
-    """Sum over positive pairs of -log(exp(s / t) / sum of it over positive and negative pairs), and their number.
+    """Return the sum over positive pairs of -log(exp(s / t) / sum of exp(s / t) over all pairs), and their number.
 
     s are cosines of codes, ``likeness`` those of their concepts. A pair is positive if its likeness is above
     ``config.positive``, negative if it is below ``config.negative``, else ignored; -inf is ignored too.

@@ -106,9 +106,9 @@ class StudentTrainingConfig:
     clip: float = 0.0
     """Largest norm of the gradients of a step; larger ones are scaled down; 0 switches this off."""
     recursion: bool = True
-    """Rebalance the student's own maps in every step; otherwise it learns the given masks throughout."""
+    """Rebalance the student's own maps in every step. Otherwise it is trained on the given masks throughout."""
     start: float = 0.1
-    """Share of the steps, 0..1, in which it learns the given masks before recursion. Ignored (0) without masks."""
+    """Share of the steps, 0..1, before recursion, trained on the given masks. Ignored (0) without masks."""
     boundary: Kind = "pamr"
     """Correction of the masks in recursion; a CRF costs more than the rest of a step."""
     teacher: bool = True

@@ -28,7 +28,7 @@ class TrainingSet:
     """All randomness is a function of this, the epoch and the photograph."""
 
     def image(self, sample: Sample) -> Float[Tensor, "3 h w"]:
-        """The working image of a photograph.
+        """Return the working image of a photograph.
 
         Raises:
             ItemError: it cannot be read.
@@ -36,7 +36,7 @@ class TrainingSet:
         return working_image(self.data.read_image(sample), self.long_side)
 
     def channels(self, sample: Sample) -> list[int]:
-        """The tags of a photograph, as indices of the classes that can be tagged."""
+        """Return the tags of a photograph, as indices of the classes that can be tagged."""
         return [tag - self.data.classes.foreground.start for tag in sample.tags]
 
     def tag_vector(self, sample: Sample) -> Float[Tensor, " c"]:

@@ -23,7 +23,7 @@ class EpochDataset(Dataset[tuple[Tensor, ...]], ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
 
 
 @dataclass(frozen=True)

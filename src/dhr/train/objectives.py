@@ -1,4 +1,4 @@
-"""What a student minimises: the losses of a batch of crops."""
+"""The losses of a student for a batch of crops."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace

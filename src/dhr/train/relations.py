@@ -129,5 +129,5 @@ def _shifted(maps: Tensor, radius: int, outside: int) -> Tensor:
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Mean of the chosen values; 0 if no value is chosen."""
+    """Compute the mean of the chosen values; 0 if no value is chosen."""
     return torch.where(where, values, 0).sum() / where.sum().clamp_min(1)

@@ -153,7 +153,7 @@ def draw(known: Bool[Tensor, "b h w"], count: int) -> Int[Tensor, "b n"]:
 
 
 def _at(maps: Float[Tensor, "n c u v"], points: Int[Tensor, "n p"], size: tuple[int, int]) -> Float[Tensor, "n c p"]:
-    """Values of ``maps`` at the centres of pixels of an image of ``size``."""
+    """Return values of ``maps`` at the centres of pixels of an image of ``size``."""
     height, width = size
     x = (points % width + 0.5) / width * 2 - 1
     y = (points.div(width, rounding_mode="floor") + 0.5) / height * 2 - 1

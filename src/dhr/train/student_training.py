@@ -56,7 +56,7 @@ class Place:
     look: Callable[[int, StudentModel], None] | None = None
     """Called every ``look_every`` steps and at the end, by the first process."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What else must be the same when a checkpoint is continued."""
+    """Further facts that must be the same when a checkpoint is continued."""
 
 
 def train_student(plan: StudentPlan, crops: CropDataset, config: StudentTrainingConfig, place: Place) -> StudentModel:
@@ -117,7 +117,7 @@ class _Training:
         """Crops without a segmentation loss since the last line of the log."""
 
     def batches(self) -> "enumerate[CropBatch]":
-        """The batches that are left, with the numbers of their steps."""
+        """Return the batches that are left, with the numbers of their steps."""
         order = EndlessBatches(
             len(self.crops), self.config.batch, self.seed, self.first, self.config.steps, self.fabric.global_rank,
             self.fabric.world_size,
@@ -183,7 +183,7 @@ class _Training:
 
     @torch.no_grad()
     def _finite(self, images: Tensor) -> bool:
-        """Whether all weights, and all probabilities of the result, are finite in all processes."""
+        """Return whether all weights, and all probabilities of the result, are finite in all processes."""
         with evaluating(self.result), self.fabric.autocast():  # type: ignore[arg-type]
             scores = self.result.segment(self.fabric.to_device(images))
         weights = (one.isfinite().all() for one in self.student.parameters())

@@ -41,11 +41,11 @@ class StudentModel(Protocol):
         ...
 
     def segment(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """Probabilities of all classes for each pixel of RGB images in 0..1."""
+        """Compute probabilities of all classes for each pixel of RGB images in 0..1."""
         ...
 
     def groups(self) -> list[Group]:
-        """All trained parameters."""
+        """Return all trained parameters."""
         ...
 
     def set_modes(self, freeze_norm: bool) -> None:
@@ -53,7 +53,7 @@ class StudentModel(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """All settings that are needed to build it again, as JSON."""
+        """Return all settings that are needed to build it again, as JSON."""
         ...
 
 

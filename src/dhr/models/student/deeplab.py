@@ -31,7 +31,7 @@ class DeepLabV3Plus(nn.Module):
             _group_norms(self)
 
     def forward(self, levels: list[Tensor]) -> Float[Tensor, "b c p q"]:
-        """Logits on the grid of the early map."""
+        """Compute logits on the grid of the early map."""
         low = self.low(levels[self.level])
         high = interpolate(self.aspp(levels[-1]), low.shape[-2:], mode="bilinear", align_corners=False)
         logits: Tensor = self.last(self.join(torch.cat([high, low], dim=1)))
@@ -49,7 +49,7 @@ class DeepLabV2(nn.Module):
             nn.init.zeros_(branch.bias)  # type: ignore[arg-type]
 
     def forward(self, levels: list[Tensor]) -> Float[Tensor, "b c p q"]:
-        """Logits on the grid of the last map."""
+        """Compute logits on the grid of the last map."""
         first, *others = (branch(levels[-1]) for branch in self.branches)
         for other in others:
             first = first + other

@@ -17,7 +17,7 @@ UNUSED = re.compile(r"(\w+\.)?layernorm\.")
 
 
 class Queries(NamedTuple):
-    """What the network makes of a batch of images, first by the queries as they begin, last by its last layer."""
+    """Outputs of the network for a batch of images: of the queries at the beginning, then of each layer."""
 
     classes: Float[Tensor, "l b q c1"]
     """Logits of the classes, and last of "no object"."""
@@ -48,7 +48,7 @@ class Mask2FormerStudent(nn.Module):
         return encoder
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Queries:
-        """Classes and masks by all layers, of RGB images in 0..1."""
+        """Return classes and masks by all layers, of RGB images in 0..1."""
         if self.save_memory and torch.is_grad_enabled():
             classes, masks = checkpoint(self._layers, images, use_reentrant=False)
         else:
@@ -63,7 +63,7 @@ class Mask2FormerStudent(nn.Module):
         return classes, masks
 
     def segment(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """Probabilities of all classes for each pixel of RGB images in 0..1.
+        """Compute probabilities of all classes for each pixel of RGB images in 0..1.
 
         The paper's semantic inference: the sum over the queries of p(class) times p(mask), divided by its sum over the
         classes, as students give probabilities.
@@ -75,7 +75,7 @@ class Mask2FormerStudent(nn.Module):
         return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
     def groups(self) -> list[Group]:
-        """The backbone and the rest; neither norms nor embeddings decay, as in the authors' settings."""
+        """Return the backbone and the rest; neither norms nor embeddings decay, as in the authors' settings."""
         backbone = {id(one) for one in self._encoder.parameters()}
         spared = set()
         for module in self.modules():

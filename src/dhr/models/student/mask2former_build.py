@@ -113,7 +113,7 @@ def _transformers() -> Any:
         raise ConfigError(
             f"{error.name} is not installed, which student.kind mask2former needs; pip install 'dhr[mask2former]'"
         ) from error
-    transformers.logging.set_verbosity_error()  # what it would print, we raise
+    transformers.logging.set_verbosity_error()  # we raise its warnings as errors
     huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()
     return transformers

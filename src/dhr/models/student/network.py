@@ -51,7 +51,7 @@ class Student(nn.Module):
         return StudentMaps(maps.cams, maps.features, self.decoder(levels))
 
     def segment(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        """Probabilities of all classes for each pixel of RGB images in 0..1."""
+        """Compute probabilities of all classes for each pixel of RGB images in 0..1."""
         logits = self.decoder(self.tagger.encode(images))
         return interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False).softmax(dim=1)
 
@@ -70,7 +70,7 @@ class Student(nn.Module):
         return seen.cams if self.config.maps == "cam" else seen.logits.softmax(dim=1)[:, self.background :]
 
     def groups(self) -> list[Group]:
-        """The encoder, which is pretrained, and the rest."""
+        """Return the encoder, which is pretrained, and the rest."""
         new = [*self.tagger.classifier.parameters(), *self.decoder.parameters()]
         return [Group(list(self.tagger.encoder.parameters()), new=False), Group(new, new=True)]
 

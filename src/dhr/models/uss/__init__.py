@@ -25,7 +25,7 @@ class UssModel(Protocol):
         ...
 
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
-        """Features of RGB images in 0..1, on the model's own grid."""
+        """Compute features of RGB images in 0..1, on the model's own grid."""
         ...
 
 

@@ -47,7 +47,7 @@ def backbone_of(config: UssConfig, state: Mapping[str, Tensor], source: str) -> 
 
 
 def _is_vit(model: str) -> bool:
-    """Whether it belongs to a family of timm's transformers with one width and positions for any size."""
+    """Return whether a model belongs to a family of timm's transformers with one width and positions for any size."""
     from timm.models import model_entrypoint
 
     family = model_entrypoint(model).__module__.rpartition(".")[2]

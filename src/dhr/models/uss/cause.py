@@ -93,7 +93,7 @@ def concepts_of(cells: Float[Tensor, "*b d"], codebook: Float[Tensor, "k d"]) ->
 
 
 def build_cause(config: UssConfig) -> HeadedFeatures:
-    """CAUSE, trained here or by its authors.
+    """Build CAUSE, trained here or by its authors.
 
     Raises:
         ConfigError: no head is named, or timm lacks the model.

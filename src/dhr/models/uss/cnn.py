@@ -35,7 +35,7 @@ class CnnFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
-        """Features of RGB images in 0..1."""
+        """Compute features of RGB images in 0..1."""
         least = 2 * self.stride
         factor = min(_MOST, max(1.0, least / min(images.shape[-2:])))
         size = [max(least, round(factor * side)) for side in images.shape[-2:]]
@@ -70,11 +70,7 @@ def build_cnn(config: UssConfig) -> CnnFeatures:
 
 
 def _refuse_fixed(features: CnnFeatures, config: UssConfig) -> None:
-    """Some have maps at the one size only that they were trained at, or with the channels last.
-
-    Raises:
-        ConfigError: it is one of them.
-    """
+    """Raise ConfigError if the network has maps of one size only, or with the channels last."""
     size, expected = (2 * features.stride, 3 * features.stride), (1, features.dim, 2, 3)
     found: Any
     try:

@@ -25,7 +25,7 @@ class ColourFeatures:
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
-        """Features of RGB images in 0..1, at a quarter of their size."""
+        """Compute features of RGB images in 0..1, at a quarter of their size."""
         opponent = _opponent(images)
         edges = _edges(opponent[:, :1])
         parts = []
@@ -60,5 +60,5 @@ def _edges(light: Tensor) -> Tensor:
 
 
 def _window(values: Tensor, size: int) -> Tensor:
-    """Mean over a square window, at borders over the pixels inside the image."""
+    """Compute the mean over a square window, at borders over the pixels inside the image."""
     return avg_pool2d(values, size, stride=1, padding=size // 2, count_include_pad=False)

@@ -1,4 +1,4 @@
-"""Heads of ``dhr train-head`` on disk: safetensors whose metadata say what they sit on."""
+"""Heads of ``dhr train-head`` on disk: safetensors; their metadata describe the network below the head."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def write_head(path: Path, kind: str, head: nn.Module, shape: Mapping[str, int],
 
 
 def is_head(path: Path) -> bool:
-    """Whether a file was written by :func:`write_head`, so that it holds no network; only its metadata are read."""
+    """Return whether :func:`write_head` wrote a file, which is then without a network; only metadata are read."""
     try:
         open_regular(path).close()  # safetensors would wait for a pipe
         with safe_open(path, framework="pt") as file:
@@ -58,7 +58,7 @@ def is_head(path: Path) -> bool:
 
 
 def parsed(content: Mapping[str, Any], about: Mapping[str, str], source: str) -> HeadFile | None:
-    """The head that a file of :func:`write_head` holds; None if it is another program's.
+    """Parse a file of :func:`write_head`; None if the file is another program's.
 
     Raises:
         WeightsError: it is ours, but not whole.
@@ -85,11 +85,7 @@ def describe(config: UssConfig, backbone: Backbone) -> dict[str, Any]:
 
 
 def refuse_below(head: HeadFile, config: UssConfig, backbone: Backbone, source: str) -> None:
-    """Refuse a network other than the one that the head was trained on.
-
-    Raises:
-        WeightsError: it is another one.
-    """
+    """Raise WeightsError if the head was trained on another network."""
     now = describe(config, backbone)
     differ = [
         f"uss.weights (other parameters of {config.model!r})" if key == "parameters" else f"uss.{key} {value!r}"
@@ -101,7 +97,7 @@ def refuse_below(head: HeadFile, config: UssConfig, backbone: Backbone, source: 
 
 
 def digest(network: nn.Module) -> str:
-    """Of all parameters, whatever file they came from."""
+    """Return the digest of all parameters."""
     whole = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
         whole.update(f"{key} {tuple(value.shape)} ".encode())

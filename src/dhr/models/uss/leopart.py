@@ -11,7 +11,7 @@ from dhr.models.weights import HUB, NONE
 
 
 def build_leopart(config: UssConfig) -> Backbone:
-    """The network of a checkpoint of Leopart's authors; its projection head and prototypes are left out.
+    """Build the network of a checkpoint of Leopart's authors, without its projection head and prototypes.
 
     Raises:
         ConfigError: no checkpoint is named.

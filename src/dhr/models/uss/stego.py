@@ -60,7 +60,7 @@ class HeadedFeatures(nn.Module):
 
 
 def build_stego(config: UssConfig) -> HeadedFeatures:
-    """STEGO or Hidden Positives, as ``config.kind`` says.
+    """Build STEGO or Hidden Positives, by ``config.kind``.
 
     Raises:
         ConfigError: no head is named, or timm lacks the model.
@@ -130,11 +130,7 @@ def needed_head(config: UssConfig) -> str:
 
 
 def refuse_width(backbone: Backbone, wanted: int, config: UssConfig, source: str) -> None:
-    """Refuse a network whose features have another number of channels than the head needs.
-
-    Raises:
-        WeightsError: they have.
-    """
+    """Raise WeightsError if a network has another number of channels than the head needs."""
     if backbone.dim != wanted:
         raise WeightsError(
             f"{source} sits on features of {wanted} channels, uss.model {config.model!r} has {backbone.dim}; "

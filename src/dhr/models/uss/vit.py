@@ -40,7 +40,7 @@ class VitFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
-        """Features of RGB images in 0..1."""
+        """Compute features of RGB images in 0..1."""
         size = [max(1, round(s / p)) * p for s, p in zip(images.shape[-2:], self.patch, strict=True)]
         if list(images.shape[-2:]) != size:
             images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)

@@ -14,16 +14,16 @@ from dhr.models.config import WssConfig as WssConfig
 
 @dataclass(frozen=True)
 class WssMaps:
-    """What a WSS model sees in a batch of images, on its own grid."""
+    """The maps of a WSS model for a batch of images, on its own grid."""
 
     cams: Float[Tensor, "b c u v"]
     """Class activation maps before the ReLU, one for each class that was asked for."""
     features: Float[Tensor, "b d _ _"]
     """Features, maybe on another grid, of the encoder's last two stages, each of unit length at every position."""
     edges: Float[Tensor, "b 1 p q"] | None = None
-    """Probability, 0..1, that one class ends here and another begins, on a grid of its own; None if not known."""
+    """Probability, 0..1, of a class boundary, on a grid of its own; None without class boundaries."""
     probabilities: Float[Tensor, "b _ _ _"] | None = None
-    """Of a student: how likely each cell is of the background, where there is one, and of the classes asked for."""
+    """Of a student: the probability in each cell of the background, where there is one, and of the given classes."""
 
 
 @runtime_checkable
@@ -36,10 +36,10 @@ class WssModel(Protocol):
         ...
 
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
-        """Maps of RGB images in 0..1; no gradient.
+        """Compute maps of RGB images in 0..1; no gradient.
 
         Args:
-            images: of one photograph, if it is known what is in it.
+            images: views of one photograph if ``tags`` are given.
             tags: the classes of the CAMs, 0 the first that can be tagged; by default all.
         """
         ...

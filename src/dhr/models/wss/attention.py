@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 @contextmanager
 def averaged_attention(blocks: Sequence[Any]) -> Iterator[Callable[[], Float[Tensor, "b n n"]]]:
-    """While it lasts, the attention of timm's ``blocks`` is noted; what it gives returns the mean of blocks and heads.
+    """Record the attention of timm's ``blocks`` in the block; the yielded function returns its mean over all heads.
 
-    The fused kernels never hold the attention as a whole, so they are switched off meanwhile.
+    Fused kernels never hold the attention as a whole, so they are switched off meanwhile.
     """
     total: list[Tensor] = []
 
@@ -29,7 +29,7 @@ def averaged_attention(blocks: Sequence[Any]) -> Iterator[Callable[[], Float[Ten
 
 
 def spread(cams: Float[Tensor, "b t u v"], between: Float[Tensor, "b n n"]) -> Float[Tensor, "b t u v"]:
-    """Each position's map becomes the mean of what it attends to; what is no patch (class token, registers) counts not.
+    """Replace the value of each position by the mean of the positions that it attends to; other tokens are ignored.
 
     Args:
         cams: maps of classes, with u v = n' <= n positions.
@@ -42,7 +42,7 @@ def spread(cams: Float[Tensor, "b t u v"], between: Float[Tensor, "b n n"]) -> F
 
 
 def doubly_stochastic(between: Float[Tensor, "b n n"], rounds: int = 3) -> Float[Tensor, "b n n"]:
-    """Affinity with equal sums of rows and columns, nearly (Sinkhorn), made symmetric; as CLIP-ES refines maps.
+    """Make an affinity with equal sums of rows and columns, nearly (Sinkhorn), made symmetric; as CLIP-ES refines maps.
 
     Args:
         between: attention, positive.

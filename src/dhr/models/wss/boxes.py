@@ -7,7 +7,7 @@ from torch.nn.functional import max_pool2d
 
 
 def in_boxes(parts: Bool[Tensor, "b t u v"]) -> Bool[Tensor, "b t u v"]:
-    """Where the bounding box of any 8-connected part is.
+    """Return True inside the bounding box of any 8-connected part.
 
     >>> in_boxes(torch.eye(3, 4).bool().expand(1, 1, 3, 4))[0, 0].int()
     tensor([[1, 1, 1, 0],

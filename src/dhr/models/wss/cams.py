@@ -88,7 +88,7 @@ def _from_gradients(model: Any, images: Tensor, tags: Sequence[int], join: Calla
 
 
 def _rooted(model: Any, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The encoder's maps, and the one at `wss.layer`, from which on, if that can be had, a gradient is kept."""
+    """Return the encoder's maps, and the one at `wss.layer`; gradients are kept from there on if possible."""
     caught: list[Tensor] = []
 
     def root(module: nn.Module, given: Any, output: Any) -> Any:
@@ -113,7 +113,7 @@ def _rooted(model: Any, images: Tensor) -> tuple[list[Tensor], Tensor]:
 
 
 def _map(model: Any, values: Tensor, levels: Sequence[Tensor]) -> Tensor:
-    """Values of a transformer's tokens on their grid; others are maps already."""
+    """Return values of a transformer's tokens on their grid; others are maps already."""
     if values.dim() != 3:
         return values
     grid: Tensor = model.encoder.grid(values, tuple(levels[-1].shape[-2:]))

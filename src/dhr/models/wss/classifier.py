@@ -40,25 +40,25 @@ class TagClassifier(nn.Module):
         return dict(self.state_dict())
 
     def encode(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """The encoder's feature maps, finest first."""
+        """Return the encoder's feature maps, finest first."""
         maps: list[Tensor] = self.encoder((images - self.mean) / self.std)
         return maps
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
-        """Logits of the tags of RGB images in 0..1."""
+        """Compute logits of the tags of RGB images in 0..1."""
         logits: Tensor = self.classifier(self.encode(images)[-1]).mean(dim=(2, 3))
         return logits
 
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
-        """CAMs (`wss.cam`) and features of RGB images in 0..1; the same in the midst of training."""
+        """Compute CAMs (`wss.cam`) and features of RGB images in 0..1; the mode of the network does not matter."""
         wanted = range(self.classifier.out_channels) if tags is None else tags
         with evaluating(self):
             cams, levels = CAMS[self.config.cam](self, images, wanted)
         return replace(self.read(levels), cams=cams)
 
     def read(self, levels: list[Tensor]) -> WssMaps:
-        """CAMs of all classes and features that the encoder's maps lead to, on the grid of the last."""
+        """Compute CAMs of all classes and features from the encoder's maps, on the grid of the last."""
         *_, c4, c5 = levels
         cams = self.classifier(c5)
         if c4.shape[-2:] != c5.shape[-2:]:

@@ -16,15 +16,15 @@ from dhr.models.wss.cams import frozen
 REFINING = 8
 """Blocks, the last of the image encoder, whose attention refines the maps."""
 _INSIDE = 0.4
-"""Share of a map's peak from which on it counts as part of the class, whose surroundings may spread."""
+"""Share of a map's peak from which a position belongs to the class; maps spread only in boxes around such parts."""
 
 
 class ClipMaps(nn.Module):
-    """Softmax Grad-CAM of an image encoder whose texts are the photograph's tags and its likely surroundings.
+    """Softmax Grad-CAM of an image encoder, for texts of the photograph's tags and of its likely surroundings.
 
-    The image is what its patches are on average; their scores for all texts compete in a softmax. Each tag's gradients
-    weigh the channels of the last block's first norm. Maps are in 0..1, as the gradients of a class that wins clearly
-    are small.
+    The image feature is the mean of its patches; its scores for all texts compete in a softmax. Each tag's gradients
+    weight the channels of the last block's first norm. Maps are in 0..1, because the gradients of a class that wins
+    clearly are small.
     """
 
     mean: Tensor
@@ -41,7 +41,7 @@ class ClipMaps(nn.Module):
         std: Float[Tensor, "3 1 1"],
         config: WssConfig,
     ) -> None:
-        """Take the image encoder of a ``CLIPModel``, and what its text encoder makes of names, of unit length."""
+        """Take the image encoder of a ``CLIPModel``, and its text features of the names, of unit length."""
         super().__init__()
         self.vision, self.projection = network.vision_model, network.visual_projection
         self.scale = float(network.logit_scale.detach().exp())
@@ -56,7 +56,7 @@ class ClipMaps(nn.Module):
 
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
-        """Maps in 0..1 and features of RGB images in 0..1; the tags of a photograph compete with one another."""
+        """Compute maps in 0..1 and features of RGB images in 0..1; the tags of a photograph compete."""
         wanted = list(range(len(self.texts)) if tags is None else tags)
         with torch.inference_mode(False):
             images = images.clone() if images.is_inference() else images
@@ -70,7 +70,7 @@ class ClipMaps(nn.Module):
         return WssMaps(cams=maps, features=torch.cat(features, dim=1))
 
     def _encode(self, images: Tensor, size: Sequence[int]) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Tokens before the last block, those after the two blocks, and the mean attention between patches."""
+        """Return tokens before the last block, those after the two blocks, and the mean attention between patches."""
         pixels = [cells * self.patch for cells in size]
         if list(images.shape[-2:]) != pixels:
             images = interpolate(images, pixels, mode="bilinear", align_corners=False, antialias=True)
@@ -106,7 +106,7 @@ class ClipMaps(nn.Module):
 
 
 def _attention(layer: Any, hidden: Tensor) -> Float[Tensor, "b n n"]:
-    """Mean over the heads, one at a time: all at once would take the memory of as many maps."""
+    """Compute the mean over the heads, one head at a time, to save memory."""
     module = layer.self_attn
     states = layer.layer_norm1(hidden)
     queries, keys = (
@@ -121,7 +121,7 @@ def _attention(layer: Any, hidden: Tensor) -> Float[Tensor, "b n n"]:
 
 
 def _refined(maps: Float[Tensor, "b t u v"], affinity: Float[Tensor, "b n n"]) -> Float[Tensor, "b t u v"]:
-    """Two steps along the affinity, of what is in the boxes around the class's parts."""
+    """Take two steps along the affinity, inside the boxes around the class's parts."""
     inside = maps * in_boxes(maps >= _INSIDE)
     columns = inside.flatten(2).transpose(1, 2).to(affinity.dtype)  # (b, n, t)
     return (affinity @ (affinity @ columns)).transpose(1, 2).reshape(maps.shape)

@@ -1,4 +1,4 @@
-"""Building CLIP's maps: weights and tokenizer of transformers' hub or a folder, and what it is told of the classes."""
+"""Building CLIP's maps: weights and tokenizer of transformers' hub or a folder, and the texts of the classes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,8 +33,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "hair drier": "hairdrier,blowdrier",
     }
 )
-"""What CLIP-ES calls classes of VOC and COCO whose names mean other things as well; `wss.words` overrides it."""
-_LEAST = 3  # words of a tokenizer that knows nothing: beginning, end, unknown
+"""Names in CLIP-ES for ambiguous class names of VOC and COCO; `wss.words` overrides them."""
+_LEAST = 3  # words of an empty tokenizer: beginning, end, unknown
 _EXAMPLE = "openai/clip-vit-base-patch16"
 
 
@@ -71,7 +71,7 @@ def build_clip(config: WssConfig, names: Sequence[str]) -> ClipMaps:
     tokenizer = _had(place, lambda: transformers.CLIPTokenizer.from_pretrained(place, **asked))
     if not _LEAST < len(tokenizer) <= settings.text_config.vocab_size:  # it makes an empty one of a folder without
         raise WeightsError(
-            f"the tokenizer of {place!r} knows {len(tokenizer)} words, the network {settings.text_config.vocab_size}; "
+            f"the tokenizer of {place!r} has {len(tokenizer)} words, the network {settings.text_config.vocab_size}; "
             "copy all files of the CLIP, tokenizer.json or vocab.json and merges.txt too"
         )
     words = {**WORDS, **config.words}
@@ -89,7 +89,7 @@ def build_clip(config: WssConfig, names: Sequence[str]) -> ClipMaps:
 
 @torch.no_grad()
 def embed(network: Any, tokenizer: Any, texts: Sequence[str]) -> Float[Tensor, "n d"]:
-    """What CLIP's text encoder makes of ``texts``, of unit length."""
+    """Return CLIP's features of ``texts``, of unit length."""
     parts = []
     for text in texts:  # one at a time: padding cannot matter then
         tokens = tokenizer(
@@ -108,7 +108,7 @@ def _transformers() -> Any:
         raise ConfigError(
             f"{error.name} is not installed, which wss.kind clip needs; pip install 'dhr[clip]'"
         ) from error
-    transformers.logging.set_verbosity_error()  # what it would print, we raise
+    transformers.logging.set_verbosity_error()  # we raise its warnings as errors
     huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()
     return transformers

@@ -15,7 +15,7 @@ _TRANSFORMERS = frozenset({"vision_transformer", "eva", "deit"})
 
 @dataclass(frozen=True)
 class LevelInfo:
-    """What timm tells of the feature maps of its networks, for those that are not timm's."""
+    """The `feature_info` of timm's networks, for networks that are not timm's."""
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
@@ -25,12 +25,12 @@ class LevelInfo:
         return list(self.widths)
 
     def reduction(self) -> list[int]:
-        """Pixels a cell of each map."""
+        """Return the pixels per cell of each map."""
         return list(self.strides)
 
 
 def build_encoder(config: WssConfig) -> Any:
-    """An ``nn.Module`` from normalised images (b, 3, h, w) to a list of maps (b, _, u, v), with `feature_info`.
+    """Make an ``nn.Module`` from normalised images (b, 3, h, w) to a list of maps (b, _, u, v), with `feature_info`.
 
     Raises:
         ConfigError: there is no such network, or it refuses the options.
@@ -53,7 +53,7 @@ def build_encoder(config: WssConfig) -> Any:
 
 
 def is_transformer(model: str) -> bool:
-    """Whether ``model`` is a plain Vision Transformer of timm.
+    """Return whether ``model`` is a plain Vision Transformer of timm.
 
     >>> is_transformer("vit_tiny_patch16_224"), is_transformer("resnet50"), is_transformer("no such network")
     (True, False, False)
@@ -66,7 +66,7 @@ def is_transformer(model: str) -> bool:
 
 
 def tap(encoder: Any, layer: int) -> nn.Module | None:
-    """The module whose output is feature map ``layer`` of ``encoder``; None if it has none of its own.
+    """Return the module with the output ``layer`` of ``encoder``; None if there is no such module.
 
     Raises:
         ConfigError: there is no such map.
@@ -83,7 +83,7 @@ def tap(encoder: Any, layer: int) -> nn.Module | None:
 
 
 def blocks_of(encoder: Any) -> list[Any]:
-    """The transformer blocks of ``encoder``; none if it is convolutional."""
+    """Return the transformer blocks of ``encoder``; an empty list if it is convolutional."""
     from dhr.models.wss.vit import VitEncoder
 
     return list(encoder.network.blocks) if isinstance(encoder, VitEncoder) else []

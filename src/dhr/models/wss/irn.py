@@ -47,11 +47,11 @@ class RelationHeads(nn.Module):
         self.displacement = _Head(used, _DISPLACEMENT_WIDTH, 2)
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Float[Tensor, "b 1 p q"], Float[Tensor, "b 2 p q"]]:
-        """Logits of the boundaries, and displacements up to a constant; no gradient flows into ``levels``."""
+        """Compute logits of the boundaries, and displacements up to a constant; no gradient flows into ``levels``."""
         return self.boundaries(levels), self.displacement(self._used(levels))
 
     def boundaries(self, levels: Sequence[Tensor]) -> Float[Tensor, "b 1 p q"]:
-        """Logits of the boundaries alone, which are all that masks need."""
+        """Compute logits of the boundaries alone, which are all that masks need."""
         logits: Tensor = self.edges(self._used(levels))
         return logits
 

@@ -18,21 +18,21 @@ from dhr.models.wss import WssConfig
 from dhr.models.wss.encoders import LevelInfo
 
 NAME = "resnet38d"
-"""What `wss.backbone` calls it."""
+"""Its name in `wss.backbone`."""
 _WIDTHS = (128, 256, 512, 1024, 4096)
 _BLOCKS = {2: 3, 3: 3, 4: 6, 5: 3}
 """Residual blocks of two 3x3 convolutions at each stage; stages 6 and 7 are one bottleneck each."""
 
 
 def build_resnet38d(config: WssConfig) -> "ResNet38d":
-    """The encoder with its weights.
+    """Build the encoder with its weights.
 
     Raises:
-        ConfigError: there are options, of which it has none.
+        ConfigError: options are given; it does not take any.
         WeightsError: no file is named, or it cannot be read, or is of another network.
     """
     if config.options:
-        raise ConfigError(f"wss.options: {NAME} has none, got {', '.join(sorted(config.options))}")
+        raise ConfigError(f"wss.options must be empty for {NAME}, got {', '.join(sorted(config.options))}")
     if config.weights == HUB:
         raise WeightsError(
             f"no hub has weights of {NAME}; name the file that its authors' or PSA's page offers with "
@@ -77,7 +77,7 @@ class ResNet38d(nn.Module):
         self.feature_info = LevelInfo(_WIDTHS, (*strides, stride))
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """What stages 2 to 5 and 7 end with, through norm and ReLU."""
+        """Return the outputs of stages 2 to 5 and 7, through norm and ReLU."""
         x = self.conv1a(images)
         levels = []
         for stage in range(2, 8):
@@ -90,7 +90,7 @@ class ResNet38d(nn.Module):
         return [*levels, self.last(self.bn7(x))]
 
     def tap(self, layer: int) -> nn.Module:
-        """The ReLU that gives map ``layer``."""
+        """Return the ReLU that gives map ``layer``."""
         return self.get_submodule(["b3.relu", "b4.relu", "b5.relu", "b6.relu", "last"][layer])
 
 

@@ -38,7 +38,7 @@ class VitEncoder(nn.Module):
         self.feature_info = LevelInfo((int(self.network.num_features),) * 2, (max(self.patch),) * 2)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Maps of the two blocks."""
+        """Compute maps of the two blocks."""
         size = [max(1, round(s / p)) * p for s, p in zip(images.shape[-2:], self.patch, strict=True)]
         if list(images.shape[-2:]) != size:
             images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
@@ -48,7 +48,7 @@ class VitEncoder(nn.Module):
         return maps
 
     def tap(self, layer: int) -> nn.Module:
-        """The block whose output, normed, is map ``layer``."""
+        """Return the block whose output, normed, is map ``layer``."""
         block: nn.Module = self.network.blocks[self.blocks[layer]]
         return block
 
