@@ -56,7 +56,7 @@ class Option:
 
     @property
     def shown(self) -> str:
-        """How it is written."""
+        """Its form in the help."""
         name = f"--[no-]{self.name[2:]}" if self.flag and (self.default is True or "." in self.name) else self.name
         value = self.value
         return name if not value else f"{name} {value}{f' [{value} ...]' if self.many else ''}"
