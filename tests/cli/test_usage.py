@@ -253,6 +253,7 @@ def test_what_is_missing_is_named_as_it_is_typed(dhr: Any) -> None:
     ("arguments", "near"),
     [
         (("evalute",), "did you mean evaluate?"),
+        (("rum",), "did you mean run?"),
         (("run", "--classifier.epoch", "3"), "did you mean --classifier.epochs?"),
         (("run", "--tau", "3"), "did you mean --method.tau?"),
         (("run", "--image.long_side", "64"), "--image.long_side is now called --image.long-side"),

@@ -59,8 +59,8 @@ def adjacency(
 ) -> AdjacencyResult:
     """Measure how much of the foreground touches another class, and how much of that is between super-classes.
 
-    This is Figure 2 of the paper. With --masks it also shows which classes vanish from masks, beside which others.
-    docs/adjacency.md defines touching.
+    This is Figure 2 of the paper. Give --data, --ground-truth or both. With --masks it also shows which classes vanish
+    from masks, beside which others. docs/adjacency.md defines touching.
 
     Args:
         data: a data folder: its classes, and its ground truth if --ground-truth is not given.

@@ -30,8 +30,8 @@ def inspect(
     Args:
         data: the data folder.
         out: a folder for the page, inspect.html.
-        file: the page itself, FILE.html.
-        json: a file that gets all figures.
+        file: the page under another name, FILE.html, instead of --out.
+        json: JSON file that gets all figures.
         workers: threads; by default one for each processor.
         progress: called after each photograph.
 

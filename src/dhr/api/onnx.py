@@ -15,8 +15,8 @@ def onnx(student: Path | str, file: Path | str, *, height: int = 320, width: int
     Args:
         student: student.safetensors of `dhr train` or `dhr run`.
         file: the file to write.
-        height: pixels of the images.
-        width: pixels of the images.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
 
     Returns:
         The file, and the largest difference of its probabilities from PyTorch's.

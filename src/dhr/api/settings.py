@@ -77,7 +77,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = [*known]
     last, own = {one.rpartition(".")[2].lstrip("-"): one for one in known}, name.rpartition(".")[2].lstrip("-")
-    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7)
+    found = [last[own]] if own in last else difflib.get_close_matches(name, known, 1, 0.7 if len(name) > 4 else 0.6)
     found = found or [last[one] for one in difflib.get_close_matches(own, last, 1, 0.7)]
     return f"; did you mean {found[0]}?" if found else ""
 

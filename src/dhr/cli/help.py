@@ -76,7 +76,7 @@ def _is_setting(command: Command, option: Option) -> bool:
 
 def _usage(command: Command, options: Sequence[Option]) -> str:
     needed = " ".join(option.shown for option in options if option.required)
-    places = " ".join(f"[{option.name.upper()}]" for option in options if not option.name.startswith("--"))
+    places = " ".join(f"[{one.shown}]" for one in options if not one.name.startswith("--") and not one.required)
     words = ("usage: dhr", command.name, places, needed, "[options]")
     return _wrapped("", " ".join(filter(None, words)), 0)
 
@@ -94,7 +94,7 @@ def _text(option: Option, whole: bool) -> str:
     """Return the text of an option and its default."""
     text = option.text if whole else _first(option.text)
     text = text[:1].lower() + text[1:] if text[1:2].islower() else text
-    default = shown(option.default)
+    default = shown(option.default).strip("[]")
     told = option.required or option.default in (None, (), {}, "", False) or option.default == "auto"
     return text.rstrip(".") if told or len(default) > 40 else f"{text.rstrip('.')} [{default}]"
 

@@ -52,11 +52,15 @@ class Option:
             return "|".join(map(str, get_args(self.hint)))
         if Path in kinds:
             return "DIR" if self.key in _FOLDERS else "FILE" if self.key not in _PATHS else "PATH"
+        if get_origin(self.hint) is tuple:
+            return f"[{'N' if int in kinds else 'X'},...]"
         return "N" if int in kinds else "X" if float in kinds else "VALUE"
 
     @property
     def shown(self) -> str:
         """Its form in the help."""
+        if not self.name.startswith("--"):
+            return self.name.upper()
         name = f"--[no-]{self.name[2:]}" if self.flag and (self.default is True or "." in self.name) else self.name
         value = self.value
         return name if not value else f"{name} {value}{f' [{value} ...]' if self.many else ''}"

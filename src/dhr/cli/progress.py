@@ -24,11 +24,10 @@ _LINE_EVERY = 15.0  # seconds between lines of a log
 
 
 class _Rate(ProgressColumn):
-    """Photographs a second."""
+    """How many per second, or the seconds of each."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+        return Text(_rate(task.finished_speed or task.speed or 0.0), style="progress.data.speed")
 
 
 class Bars:
@@ -84,6 +83,25 @@ class Bars:
         self._last = now
         rate = (step.done - before) / max(now - first, 1e-9)
         more = step.total - step.done
-        left = f", {rate:.1f}/s, {more / rate:.0f} s left" if rate > 0 and more else ""
+        left = f", {_rate(rate)}, {_time(more / rate)} left" if rate > 0 and more else ""
         note = f", {step.note}" if step.note else ""
         self._console.say(f"{step.stage}: {step.done} of {step.total} {step.unit}{note}{left}")
+
+
+def _rate(rate: float) -> str:
+    """Return a rate in words; that of slow work as the seconds of each.
+
+    >>> _rate(5.43), _rate(0.0231), _rate(0.0)
+    ('5.4/s', '43 s each', '')
+    """
+    return "" if rate <= 0 else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.{0 if rate < 0.1 else 1}f} s each"
+
+
+def _time(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> _time(28.4), _time(239), _time(9000)
+    ('28 s', '4 min', '2.5 h')
+    """
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if seconds < 100 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

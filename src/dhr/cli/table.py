@@ -43,27 +43,30 @@ def _found(place: str) -> Callable[..., Any]:
 _WORDS = {
     "competition": "voc-server: comp5 or comp6",
     "contact": "pixels between regions that touch",
-    "datumaro_format": "such as voc_segmentation, cityscapes",
+    "datumaro_format": "datumaro: such as voc_segmentation, cityscapes",
     "groups": "super-classes: given, or uss (from features)",
     "holes": "yolo: keep or fill the holes of polygons",
     "image_prefix": "labelstudio: beginning of the photographs' paths",
     "images": "yolo, datumaro: link, copy, none",
     "instances": "one annotation per connected part",
     "min_area": "smallest part that is exported, in pixels",
+    "pca": "channels that are kept, by PCA; 0: all",
+    "bits": "bits per number: 8, or 16 if not given",
+    "limit": "most disk space, such as 200GB",
     "region": "part of a class, or the whole class",
     "supers": "CSV with class,supercategory",
-    "tau": "for groups uss: cosine that joins classes",
+    "tau": "groups uss: cosine that joins classes",
     "boundary.kind": "correction of the final mask along edges",
     "classifier.epochs": "passes over the photographs",
-    "classifier.file": "use a trained classifier.safetensors",
+    "classifier.file": "trained classifier.safetensors, used as it is",
     "device": "auto, cpu, cuda, cuda:1, mps",
     "features": "store of features that runs share",
     "image.grid_stride": "pixels per cell of the features",
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",
-    "recursion": "train a student on the masks, and make better masks",
-    "seed": "of all random numbers",
-    "stages": "keep the masks of all steps, and the CAMs",
+    "recursion": "train a student on the masks, for better masks",
+    "seed": "seed of all random numbers",
+    "stages": "keep masks of all steps, and CAMs",
     "student.kind": "joint, or mask2former on finished masks",
     "student_training.batch": "photographs per step",
     "student_training.crop": "side of the crops, pixels",
@@ -97,7 +100,8 @@ _TRAIN = _words(
     *("wss.backbone", "wss.weights", "uss.model", "device", "seed"),
 )
 _FEATURES = _words(
-    "uss.kind", "uss.model", "uss.weights", "uss.scales", "image.long_side", "image.grid_stride", "device"
+    *("pca", "bits", "limit", "uss.kind", "uss.model", "uss.weights", "uss.scales", "image.long_side"),
+    *("image.grid_stride", "device"),
 )
 _HEAD = _words("kind", "uss.model", "uss.weights", "uss.block")
 _EXPORT = _words("instances", "min_area", "images", "holes", "image_prefix", "competition", "datumaro_format")
@@ -157,7 +161,7 @@ COMMANDS = {
         ),
         Command(
             "adjacency",
-            "measure which classes touch, and which vanish beside which others",
+            "measure which classes touch, and which disappear beside others",
             "dhr.api.adjacency:adjacency",
             "dhr.cli.show_adjacency:adjacency",
             _ADJACENCY,
@@ -165,7 +169,7 @@ COMMANDS = {
         ),
         Command(
             "features",
-            "compute features once, for runs to read",
+            "compute features once, for later runs",
             "dhr.api.features:features",
             "dhr.cli.show_data:features",
             _FEATURES,

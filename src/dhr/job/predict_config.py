@@ -1,9 +1,9 @@
 """Settings of `dhr predict`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dhr.errors import ConfigError
-from dhr.method.config import Kind
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class PredictConfig:
     """Sizes, relative to the working image, whose probabilities are averaged."""
     flip: bool = True
     """Average with the mirrored photograph."""
-    boundary: Kind = "none"
-    """Correction of the masks: `none`, `crf` or `pamr`."""
+    boundary: Literal["none", "crf", "pamr"] = "none"
+    """Correction of the masks along edges in the photograph."""
     long_side: int | None = None
     """Photographs with a longer side are shrunk to it; by default as in the student's training."""
     device: str = "auto"
