@@ -120,6 +120,8 @@ def _no_command(name: str) -> Exception:
     from dhr.data.listing import printable
     from dhr.errors import ConfigError
 
+    if name.startswith("-"):
+        return ConfigError(f"{printable(name)} follows no command; write options after it: `dhr run {printable(name)}`")
     if name in RENAMED:
         return ConfigError(f"dhr {name} is now called dhr {RENAMED[name]}; `dhr {RENAMED[name]} --help` explains it")
     near = nearest(name, COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from dhr.errors import ConfigError, OutputError
 from dhr.job.data_job import DataJob
 from dhr.job.job import ANOTHER, other_run
+from dhr.job.settings import StageName
 from dhr.records.scan import Scanned
 
-ORDER = ("classifier", "affinity", "survey", "masks", "student", "second masks")
+ORDER = get_args(StageName)
 """The stages of runs that can be made again. A run has some of them."""
 
 CONCERNS = {
