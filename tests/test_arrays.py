@@ -373,7 +373,10 @@ def test_settings_in_dictionaries(inputs: dict[str, np.ndarray]) -> None:
     expected = rebalance(**inputs, config=changed, boundary=BoundaryConfig(kind="pamr"))
     assert torch.equal(found.scores, expected.scores)
     assert torch.equal(found.scores, rebalance(**inputs, config=changed, boundary="pamr").scores)
-    few = {"kind": "crf", "crf": {"iterations": 1}}
+    for same in ({"preset": "paper", "method.rounds": 2}, {"preset": "paper", "method": {"rounds": 2}}):
+        again = rebalance(**inputs, config=same, boundary={"boundary.kind": "pamr"})
+        assert torch.equal(found.scores, again.scores)
+    few = {"kind": "crf", "crf.iterations": 1}
     image, scores = inputs["images"], np.random.default_rng(0).random((2, 2, 32, 40))
     expected_scores = dhr.refine(image, scores, BoundaryConfig(crf=CrfConfig(iterations=1)))
     assert torch.equal(dhr.refine(image, scores, few), expected_scores)
@@ -386,7 +389,7 @@ def test_settings_in_dictionaries(inputs: dict[str, np.ndarray]) -> None:
         ({"config": {"taus": 0.7}}, "method has no setting 'taus'; did you mean tau?"),
         ({"config": {"tau": "high"}}, "method cannot be .*give numbers as numbers"),
         ({"config": {"tau": 7}}, "method.tau must be a cosine"),
-        ({"config": {"preset": "papre"}}, "got 'papre'"),
+        ({"config": {"preset": "papre"}}, "got 'papre'; did you mean paper?"),
         ({"config": 0.7}, "config must be a dhr.MethodConfig, a dictionary, or one of default"),
         ({"boundary": None}, "boundary must be one of crf, pamr.*got None"),
         ({"boundary": "dense"}, "boundary.kind must be one of"),

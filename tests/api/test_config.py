@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,18 @@ def test_a_config_that_cannot_be_used_is_one_line(config: Any, words: str) -> No
     with pytest.raises(ConfigError) as error:
         run_settings(config)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given = {"seed": np.int64(3), "method.tau": np.float32(0.5), "wss.scales": np.array([1.0, 2.0])}
+    config, _ = run_settings(given)
+    assert (config.seed, config.method.tau, config.wss.scales) == (3, 0.5, (1.0, 2.0))
+    assert {type(config.seed), type(config.method.tau)} == {int, float}
+
+
+def test_a_setting_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"method\.tau is given twice"):
+        run_settings({"method.tau": 0.5, "method": {"tau": 0.6}})
 
 
 def test_parts_have_their_own_settings(tmp_path: Path) -> None:

@@ -90,3 +90,63 @@ def test_a_folder_is_opened_as_it_is_asked_for(fresh: Any) -> None:
     assert len(opened(DataFolder(fresh.data, split="one"), silent).samples) == 1
     data = dhr.open_data(fresh.data)
     assert opened(data, silent) is data
+
+
+def test_photographs_and_tags_of_other_kinds(tmp_path: Path) -> None:
+    grey, clear = (Image.fromarray(GREY[..., 0]), Image.fromarray(GREY).convert("RGBA"))
+    data = dhr.open_data(([grey, clear], np.array([["sky"], ["sea"]])), classes=np.array(["sky", "sea"]))
+    assert [one.tags for one in data.samples] == [(0,), (1,)] and {*map(type, data.classes.names)} == {str}
+    assert all(np.array_equal(data.read_image(one), GREY) for one in data.samples)
+    generated = dhr.open_data(((one for one in [GREY]), [(tag for tag in ["sky"])]))
+    assert generated.classes.names == ("sky",)
+
+
+def test_names_stay_apart_when_a_number_makes_them_meet(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "0-x.png"]
+    data = dhr.open_data((paths, [["sky"]] * 3))
+    assert len({one.name for one in data.samples}) == 3
+
+
+def test_a_missing_photograph_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    data = dhr.open_data(([tmp_path / "missing.png"], [["sky"]]))
+    with pytest.raises(ItemError, match="cannot be read"):
+        data.digest(data.samples[0])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("images", "tags", "words"),
+    [
+        ([GREY], None, "a list of tags, one entry for each photograph, got NoneType"),
+        (Path("folder"), [["a"]], "a list of photographs"),
+        ("folder", [["a"]], "a list of photographs"),
+        ({"x": GREY}, [["a"]], "a list of photographs"),
+        ([GREY], [None], "expected a list of tags, got None"),
+        ([GREY], np.array(["sky"]), "expected a list of tags, got 'sky'; write ['sky']"),
+        ([GREY[..., 0]], [["a"]], "np.stack"),
+        ([np.dstack([GREY, GREY[..., 0]])], [["a"]], "image[..., :3]"),
+        ([GREY / 255], [["a"]], ".astype(np.uint8)"),
+    ],
+)
+def test_a_remedy_is_named(images: Any, tags: Any, words: str) -> None:
+    with pytest.raises(DataError) as error:
+        dhr.open_data((images, tags))
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_class_names_that_are_no_text_are_refused() -> None:
+    with pytest.raises(DataError, match="expected names of classes, got 1"):
+        dhr.open_data(([GREY], [["sky"]]), classes=[1, "sky"])  # type: ignore[list-item]
+
+
+def test_what_concerns_folders_is_refused_elsewhere() -> None:
+    with pytest.raises(ConfigError, match="are for a folder"):
+        dhr.open_data(([GREY], [["sky"]]), split="val")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_data_of_another_type_is_refused_before_weights(tmp_path: Path) -> None:
+    for function in (dhr.run, dhr.train):
+        with pytest.raises(ConfigError, match="data must be a folder"):
+            function(3, tmp_path)  # type: ignore[arg-type]

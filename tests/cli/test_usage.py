@@ -254,6 +254,9 @@ def test_what_is_missing_is_named_as_it_is_typed(dhr: Any) -> None:
     [
         (("evalute",), "did you mean evaluate?"),
         (("rum",), "did you mean run?"),
+        (("-q", "run"), "write options after it"),
+        (("run", "--hlp"), "did you mean --help?"),
+        (("run", "--redo", "survy"), "did you mean survey?"),
         (("run", "--classifier.epoch", "3"), "did you mean --classifier.epochs?"),
         (("run", "--tau", "3"), "did you mean --method.tau?"),
         (("run", "--image.long_side", "64"), "--image.long_side is now called --image.long-side"),

@@ -1,7 +1,7 @@
 """The data that functions take: a folder, an opened data set, or photographs and tags in memory."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class DataFolder:
     """Use photographs whose annotations hold things that dhr does not read, and ignore these things."""
 
 
-Data = str | os.PathLike[str] | DataFolder | DataSet | tuple[Sequence[Any], Sequence[Any]]
+Data = str | os.PathLike[str] | DataFolder | DataSet | tuple[Iterable[Any], Iterable[Any]]
 """A path, a :class:`DataFolder`, a data set, or photographs (arrays or paths) and the tags of each."""
 
 
@@ -39,7 +39,7 @@ def open_data(
     *,
     split: str | None = None,
     format: str = AUTO,
-    classes: Sequence[str] | None = None,
+    classes: Iterable[str] | None = None,
     ignore_unknown: bool = False,
     progress: Progress | None = None,
 ) -> DataSet:
@@ -58,6 +58,8 @@ def open_data(
         DataError: the data cannot be used.
         ConfigError: there is no such format.
     """
+    if not isinstance(data, str | os.PathLike) and (split is not None or format != AUTO or ignore_unknown):
+        raise ConfigError("split, format and ignore_unknown are for a folder; give the folder's path")
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ConfigError(f"data in memory must be a pair, (photographs, tags); got {len(data)} values")
@@ -82,9 +84,13 @@ def opened(data: Data, progress: Progress) -> DataSet:
         for note in found.notes:
             progress(Step(OPEN, len(found.samples), len(found.samples), note=note))
         return found
-    if not isinstance(data, DataSet):
-        raise ConfigError(f"data must be a folder, a data set, or (photographs, tags); got {type(data).__name__}")
+    _refuse_other(data)
     return data
+
+
+def _refuse_other(data: Any) -> None:
+    if not isinstance(data, str | os.PathLike | DataFolder | tuple | DataSet):
+        raise ConfigError(f"data must be a folder, a data set, or (photographs, tags); got {type(data).__name__}")
 
 
 def refuse_missing(data: Data) -> None:
@@ -92,7 +98,9 @@ def refuse_missing(data: Data) -> None:
 
     Raises:
         DataError: there is no such folder.
+        ConfigError: it is nothing that can hold data.
     """
+    _refuse_other(data)
     folder = folder_of(data)
     if folder is not None and not folder.is_dir():
         opened(data, silent)

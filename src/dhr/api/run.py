@@ -7,7 +7,7 @@ from typing import Any
 from dhr.api.data import Data, opened, refuse_among, refuse_missing
 from dhr.api.results import RunResult
 from dhr.api.settings import Config, run_settings
-from dhr.job.settings import RunConfig
+from dhr.job.settings import RunConfig, StageName
 from dhr.progress import Progress, silent
 
 
@@ -16,7 +16,7 @@ def run(
     out: Path | str,
     *,
     config: Config = "default",
-    redo: str | None = None,
+    redo: StageName | None = None,
     keep_classifier: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -38,7 +38,7 @@ def run(
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
         config: settings; a preset, a YAML file, or single ones.
-        redo: make this stage and all later ones again; needed if settings changed: classifier, survey, masks, student.
+        redo: make this stage and all later ones again; needed if settings changed.
         keep_classifier: use the trained networks although photographs or tags changed.
         dry_run: return the plan, and do nothing.
         progress: called as the work goes on.

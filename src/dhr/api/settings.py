@@ -106,6 +106,8 @@ def flat(kind: type, given: Mapping[str, Any], place: str, ignored: Iterable[str
                 add(f"{name}.{key}", one)
         elif name not in known:
             raise ConfigError(f"{place}: no setting {printable(name)!r}{nearest(name, known) or _help()}")
+        elif name in found:
+            raise ConfigError(f"{place}: {name} is given twice; give it once")
         else:
             try:
                 found[name] = fitted(value, known[name].hint)

@@ -18,6 +18,8 @@ def fitted(value: Any, hint: Any) -> Any:
     (1.0, 2.0)
     """
     origin, inner = get_origin(hint), get_args(hint)
+    if hasattr(value, "tolist"):  # a number or an array of NumPy or PyTorch
+        value = value.tolist()
     if hint is Any or (hint is Path and isinstance(value, Path)):
         return value
     if origin in (Union, UnionType):

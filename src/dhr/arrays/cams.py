@@ -31,6 +31,8 @@ def pad_classes(cams: Sequence[Array | Mapping[Any, Any]]) -> tuple[Float[Tensor
     >>> maps.shape, valid.tolist()
     (torch.Size([2, 3, 4, 4]), [[True, False, False], [True, True, True]])
     """
+    if not isinstance(cams, Sequence | np.ndarray | Tensor) or isinstance(cams, str):
+        raise ShapeError(f"cams must be a list with one array or dictionary per image; got {type(cams).__name__}")
     tensors = [_of_one(one) for one in cams]
     if len({one.shape[1:] for one in tensors}) != 1 or tensors[0].ndim != 3:
         raise ShapeError(

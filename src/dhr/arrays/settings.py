@@ -1,7 +1,7 @@
 """Settings as Python arguments: a name, a dictionary of changes, or the record itself."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_args
 
@@ -15,19 +15,22 @@ def method_settings(given: MethodConfig | str | Mapping[str, Any]) -> MethodConf
     """Return the settings of the method from settings, the name of a preset, or changes to a preset.
 
     Args:
-        given: changes are ``{"tau": 0.7}``, to `default` or to the preset in ``{"preset": "paper"}``.
+        given: changes are ``{"tau": 0.7}`` or ``{"method.tau": 0.7}``, to `default` or to the preset in
+             ``{"preset": "paper"}``.
 
     Raises:
         ConfigError: it is none of these, or a setting is unknown or cannot work.
 
     >>> method_settings({"preset": "paper", "rounds": 3}).rounds
     3
+    >>> method_settings({"preset": "paper", "method.rounds": 3}).rounds
+    3
     """
     if isinstance(given, MethodConfig):
         return given
     if isinstance(given, Mapping):
         changes = {**given}
-        return changed(_preset(changes.pop("preset", "default")), changes, "method")
+        return changed(_preset(changes.pop("preset", "default")), _own(changes, "method"), "method")
     return _preset(given)
 
 
@@ -43,7 +46,7 @@ def boundary_settings(given: BoundaryConfig | Kind | Mapping[str, Any]) -> Bound
     if isinstance(given, BoundaryConfig):
         return given
     if isinstance(given, Mapping):
-        return changed(BOUNDARY, given, "boundary")
+        return changed(BOUNDARY, _own(given, "boundary"), "boundary")
     if isinstance(given, str):
         return replace(BOUNDARY, kind=given)
     kinds = ", ".join(get_args(Kind))
@@ -58,10 +61,9 @@ def changed(record: Record, changes: Mapping[str, Any], name: str) -> Record:
     """
     known = [field.name for field in fields(record)]  # type: ignore[arg-type]
     values = {}
-    for key, value in changes.items():
+    for key, value in nested(changes).items():
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            hint = _nearest(key, known) or f"it has {', '.join(known)}"
             raise ConfigError(f"{name} has no setting {key!r}; {hint}")
         old = getattr(record, key)
         inner = is_dataclass(old) and isinstance(value, Mapping)
@@ -72,8 +74,37 @@ def changed(record: Record, changes: Mapping[str, Any], name: str) -> Record:
         raise ConfigError(f"{name} cannot be {dict(changes)}: {error}; give numbers as numbers") from error
 
 
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes with their groups as dictionaries, whether they were given so or with dots.
+
+    >>> nested({"crf": {"iterations": 5}, "crf.bilateral_sxy": 60, "kind": "crf"})
+    {'crf': {'iterations': 5, 'bilateral_sxy': 60}, 'kind': 'crf'}
+    """
+    found = dict[str, Any]()
+    for key, value in changes.items():
+        group, dot, rest = str(key).partition(".")
+        part = {rest: value} if dot else value
+        old = found.get(group)
+        found[group] = {**old, **part} if isinstance(old, Mapping) and isinstance(part, Mapping) else part
+    return found
+
+
+def _own(changes: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Changes by the names that they have inside their group; outside it they begin with its name."""
+    found = nested(changes)
+    if isinstance(found.get(group), Mapping):
+        found |= nested(found.pop(group))
+    return found
+
+
+def _nearest(name: Any, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
 def _preset(name: Any) -> MethodConfig:
     if not isinstance(name, str) or name not in PRESETS:
         known = ", ".join(PRESETS)
-        raise ConfigError(f"config must be a dhr.MethodConfig, a dictionary, or one of {known}; got {name!r}")
+        near = "; ".join(filter(None, (repr(name), _nearest(name, PRESETS))))
+        raise ConfigError(f"config must be a dhr.MethodConfig, a dictionary, or one of {known}; got {near}")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""The command ``dhr``: each command is a public function; here errors become messages and exit codes."""
+"""The command ``dhr``: runs a public function; errors become messages and exit codes."""
 
 import io
 import re
@@ -120,6 +120,8 @@ def _no_command(name: str) -> Exception:
     from dhr.data.listing import printable
     from dhr.errors import ConfigError
 
+    if name.startswith("-"):
+        return ConfigError(f"{printable(name)} follows no command; write options after it: `dhr run {printable(name)}`")
     if name in RENAMED:
         return ConfigError(f"dhr {name} is now called dhr {RENAMED[name]}; `dhr {RENAMED[name]} --help` explains it")
     near = nearest(name, COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"

@@ -43,13 +43,21 @@ class Option:
         return self.hint is bool
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it can take, if they are few and have names."""
+        union = get_origin(self.hint) in (typing.Union, UnionType)
+        kinds = [kind for kind in (get_args(self.hint) if union else [self.hint]) if kind is not NoneType]
+        named = all(get_origin(kind) is Literal for kind in kinds)
+        return tuple(str(one) for kind in kinds for one in get_args(kind)) if named else ()
+
+    @property
     def value(self) -> str:
         """The word for its value in the help."""
         kinds = [kind for kind in (get_args(self.hint) or (self.hint,)) if kind is not NoneType]
         if self.flag:
             return ""
-        if get_origin(self.hint) is Literal:
-            return "|".join(map(str, get_args(self.hint)))
+        if self.choices:
+            return "|".join(self.choices)
         if Path in kinds:
             return "DIR" if self.key in _FOLDERS else "FILE" if self.key not in _PATHS else "PATH"
         if get_origin(self.hint) is tuple:
@@ -58,7 +66,7 @@ class Option:
 
     @property
     def shown(self) -> str:
-        """How it is written."""
+        """Its form in the help."""
         if not self.name.startswith("--"):
             return self.name.upper()
         name = f"--[no-]{self.name[2:]}" if self.flag and (self.default is True or "." in self.name) else self.name

@@ -70,7 +70,8 @@ def _value(option: Option, text: str) -> Any:
     try:
         return from_text(text, option.hint)
     except ValueError as error:
-        raise ConfigError(f"{option.name} must be {error}; got {printable(text)[:80]!r}") from error
+        near = nearest(text, option.choices) if option.choices else ""
+        raise ConfigError(f"{option.name} must be {error}; got {printable(text)[:80]!r}{near}") from error
 
 
 def _switched(name: str, equals: str, rest: list[str], on: bool) -> bool:
@@ -87,7 +88,7 @@ def _unknown(command: str, name: str, known: Sequence[str]) -> str:
         return old
     if dashed in known:
         return f"{name} is now called {dashed}; rename it"
-    near = nearest(dashed, known)
+    near = nearest(dashed, [*known, "--help", "--help-all", "--quiet", "--verbose"])
     return f"no option {printable(name)}{near or f'; `dhr {command} --help` shows the options'}"
 
 

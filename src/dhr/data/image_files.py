@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dhr.errors import ItemError
-from dhr.files import IrregularFileError, open_regular
+from dhr.files import IrregularFileError, digest_regular, open_regular
 from dhr.words import one_line
 
 MAX_PIXELS = 250_000_000
@@ -47,6 +47,17 @@ class Content:
 
     def __str__(self) -> str:
         return self.name
+
+
+def digest_image(path: Path) -> str:
+    """Return the SHA-256 of an image file, in hex.
+
+    Raises ItemError if it cannot be read, or is too large for an image.
+    """
+    try:
+        return digest_regular(path, MAX_BYTES)
+    except OSError as error:
+        raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
 
 
 _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (

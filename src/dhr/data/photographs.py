@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.folder import read_split
+from dhr.data.image_files import digest_image
 from dhr.data.images import SUFFIXES, read_rgb
 from dhr.data.listing import list_files, name_of, overwritten, printable, too_long
 from dhr.data.names import Names
 from dhr.data.problems import summary
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.files import digest_regular
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,7 @@ class UntaggedDataSet:
 
     def digest(self, sample: Sample) -> str:
         """Return the SHA-256 of the photograph's content, in hex."""
-        try:
-            return digest_regular(Path(sample.source))
-        except OSError as error:
-            raise ItemError(f"{sample.source}: cannot be read: {error.strerror or error}; check the file") from error
+        return digest_image(Path(sample.source))
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
         """Read the photograph: RGB, upright."""

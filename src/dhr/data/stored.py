@@ -12,14 +12,13 @@ from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
 from dhr.data.ground_truth import GroundTruth, NoGroundTruth, ground_truth_files, stray_notes
-from dhr.data.image_files import MAX_BYTES, Content
+from dhr.data.image_files import Content, digest_image
 from dhr.data.images import SUFFIXES, read_rgb, read_size
 from dhr.data.listing import mask_key, name_of, overwritten, printable, too_long
 from dhr.data.places import chosen_split
 from dhr.data.problems import summary
 from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample, Tagged
 from dhr.errors import DataError, ItemError
-from dhr.files import digest_regular
 from dhr.progress import Progress, Step, silent
 from dhr.words import counted
 
@@ -183,10 +182,7 @@ class StoredDataSet:
         image = self._one(sample).image
         if not isinstance(image, Path):
             return hashlib.sha256(image.load().data).hexdigest()
-        try:
-            return digest_regular(image, MAX_BYTES)
-        except OSError as error:
-            raise ItemError(f"{image}: cannot be read: {error.strerror or error}; check the file") from error
+        return digest_image(image)
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
         """Read the photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from dhr.errors import ConfigError, OutputError
 from dhr.job.data_job import DataJob
 from dhr.job.job import ANOTHER, other_run
+from dhr.job.settings import StageName
 from dhr.records.scan import Scanned
 
-ORDER = ("classifier", "affinity", "survey", "masks", "student", "second masks")
+ORDER = get_args(StageName)
 """The stages of runs that can be made again. A run has some of them."""
 
 CONCERNS = {
@@ -102,7 +104,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Decision:
-    """Which stages are made again, and why."""
+    """The stages that are made again, and the reason."""
 
     stages: tuple[str, ...] = ()
     """Names of the stages; masks of other stages are made again if their own photograph changed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dhr.data.cam_files import SUFFIXES
 from dhr.data.image_config import ImageConfig
@@ -19,6 +19,8 @@ from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingCo
 if TYPE_CHECKING:
     import torch
 
+StageName = Literal["classifier", "affinity", "survey", "masks", "student", "second masks"]
+"""The stages of runs that can be made again, in their order. A run has some of them."""
 _SHA256 = "sha256:"
 MAX_WEIGHTS = 64_000_000_000
 """Largest file of weights, or of maps, bytes."""
