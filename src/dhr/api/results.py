@@ -281,8 +281,8 @@ class FeaturesResult(Result):
         """The number of features, and their store."""
         limit = "" if self.limit_megabytes is None else f" of {self.limit_megabytes:.1f}"
         return (
-            f"{self.computed} computed, {self.there} were there: features of {counted(self.entries, 'photograph')}, "
-            f"{self.megabytes:.1f}{limit} MB, in {self.store}"
+            f"Features of {counted(self.entries, 'photograph')} in {self.store}, {self.megabytes:.1f}{limit} MB: "
+            f"{self.computed} computed, {self.there} were there"
         )
 
     def rows(self) -> list[dict[str, Any]]:
