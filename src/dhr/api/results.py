@@ -81,8 +81,9 @@ class MaskResult(Result):
             small = thumbnail(colours[labels] if photograph is None else photograph, _SIDE)
             marked = overlay(small, shrink_labels(labels, *small.shape[:2]), colours, self.classes.background)
             text = escape(f"{row['name']}: {', '.join(row['tags'])}", quote=True)
-            shown.append(f'<img src="{data_uri(marked)}" alt="{text}" title="{text}" style="margin:2px">')
-        return f"<div>{''.join(shown)}</div>"
+            picture = f'<img src="{data_uri(marked)}" alt="{text}" title="{text}" style="margin:0">'
+            shown.append(f'<div style="margin:2px">{picture}<div>{escape(str(row["name"]))}</div></div>')
+        return f'<div style="display:flex; flex-wrap:wrap; align-items:flex-end">{"".join(shown)}</div>'
 
 
 @dataclass(frozen=True, repr=False)
