@@ -49,7 +49,7 @@ class MaskResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many masks there are, and where."""
+        """The number of masks, and their folder."""
         left = f", {len(self.left_out)} left out" if self.left_out else ""
         return f"{counted(self.made, 'mask')} in {self.out / 'masks'}{left}"
 
@@ -133,7 +133,7 @@ class TrainResult(Result):
     plan: "Plan | None" = None
     """With ``dry_run``: what would be done; nothing was."""
     use: str = ""
-    """How the file is used."""
+    """Options that use the file."""
 
     @property
     def log(self) -> Path:
@@ -209,7 +209,7 @@ class ExportResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many masks were written, and where."""
+        """The number of masks that were written, and where."""
         return f"{counted(self.masks, 'mask')} as {self.to}: {self.path}"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -230,7 +230,7 @@ class InspectResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many photographs and classes there are."""
+        """The number of photographs and of classes."""
         found = self.inspection
         many = f"{counted(found.photographs, 'photograph')}, {counted(len(found.classes), 'class', 'classes')}"
         return f"{many}{f', {len(self.left_out)} broken' if self.left_out else ''}"
@@ -243,7 +243,7 @@ class InspectResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class AdjacencyResult(Result):
-    """Which classes touch, and which vanish beside which others."""
+    """Classes that touch, and classes that vanish beside others."""
 
     adjacency: "Adjacency"
     left_out: tuple[Problem, ...]
@@ -281,7 +281,7 @@ class FeaturesResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many features there are, and where."""
+        """The number of features, and their store."""
         limit = "" if self.limit_megabytes is None else f" of {self.limit_megabytes:.1f}"
         return (
             f"{self.computed} computed, {self.there} were there: features of {counted(self.entries, 'photograph')}, "

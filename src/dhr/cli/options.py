@@ -66,7 +66,7 @@ class Option:
 
     @property
     def shown(self) -> str:
-        """How it is written."""
+        """Its form in the help."""
         if not self.name.startswith("--"):
             return self.name.upper()
         name = f"--[no-]{self.name[2:]}" if self.flag and (self.default is True or "." in self.name) else self.name

@@ -38,7 +38,7 @@ def pool_and_compare(features, changes, before, kept, scale, centroids, products
         for block in range(classes // CLASSES):
             counts[block] = _changed(changes, image, block, where)
         for channel in range(start, end, 4):
-            # The last channel stands in for those that are missing, and counts nothing.
+            # The last channel stands in for missing ones, with weight 0.
             rows = (
                 (image * depth + channel) * n,
                 (image * depth + min(channel + 1, end - 1)) * n,

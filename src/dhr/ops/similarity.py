@@ -37,7 +37,7 @@ def _compiled_squares(features: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"
 def correlated_groups(
     centroids: Float[Tensor, "b k d"], valid: Bool[Tensor, "b k"], tau: float
 ) -> Bool[Tensor, "b k k"]:
-    """Which classes look alike: the transitive closure of "cosine of the centroids above ``tau``" (paper, Eq. 4).
+    """Find classes that look alike: the transitive closure of "cosine of the centroids above ``tau``" (paper, Eq. 4).
 
     The closure makes it a partition that does not depend on the order of the classes: if a looks like b and b like
     c, all three are one group.
