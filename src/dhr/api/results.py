@@ -77,7 +77,10 @@ class MaskResult(Result):
 
         colours, shown = class_palette(self.classes), []
         for row in self.rows()[:_SHOWN]:
-            labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
+            try:
+                labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
+            except DhrError:  # a person may have saved it as something else; evaluate and export say so
+                continue
             small = thumbnail(colours[labels] if photograph is None else photograph, _SIDE)
             marked = overlay(small, shrink_labels(labels, *small.shape[:2]), colours, self.classes.background)
             text = escape(f"{row['name']}: {', '.join(row['tags'])}", quote=True)
@@ -287,8 +290,7 @@ class FeaturesResult(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row: the counts."""
-        names = ("computed", "there", "removed", "entries", "megabytes")
-        return [{name: getattr(self, name) for name in names}]
+        return [{name: getattr(self, name) for name in ("computed", "there", "removed", "entries", "megabytes")}]
 
 
 def _number(text: Any) -> Any:
