@@ -11,7 +11,7 @@ MAX_BYTES = 1_000_000
 """Largest file."""
 _DEEPEST = 20
 _DIGITS = 100
-_NUMBER = re.compile(rf"[-+.:_0-9a-fA-FxXoO]{{{_DIGITS},}}")  # what could be taken for one number
+_NUMBER = re.compile(rf"[-+.:_0-9a-fA-FxXoO]{{{_DIGITS},}}")  # text that could be taken for one number
 
 
 def parse_yaml(text: str) -> Any:
@@ -24,7 +24,7 @@ def parse_yaml(text: str) -> Any:
     check_yaml(text)
     try:
         return yaml.safe_load(text)
-    except Exception as error:  # of a 13th month, or a tag that does not fit, it raises whatever it comes to
+    except Exception as error:  # for a 13th month, or a tag that does not fit, it raises any exception
         raise ValueError(one_line(error)) from error
 
 

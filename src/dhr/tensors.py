@@ -35,7 +35,7 @@ def read_tensors(
             return {key: tensors.get_tensor(key) for key in tensors.keys()}, tensors.metadata() or {}  # noqa: SIM118
     except OSError:
         raise
-    except Exception as error:  # the library raises what its parser happens to raise
+    except Exception as error:  # the library raises any exception
         raise ValueError(one_line(error)) from error
 
 

@@ -37,6 +37,7 @@ def test_a_plain_folder(make: Maker) -> None:
     root = make({"b.PNG": "dog;cat", "a.jpg": " tree ; cat ;", "trip/c.v2.webp": "dog"})
     data: DataSet = FolderDataSet(root)
     assert names(data) == ["a", "b", "trip/c.v2"] and data.problems == ()
+    assert repr(data) == f"FolderDataSet(3 photographs, 3 classes, {root}/images)"
     assert [sample.tags for sample in data.samples] == [(0, 2), (0, 1), (1,)]
     assert data.samples[2].source == str(root / "images" / "trip" / "c.v2.webp")
     assert data.classes.names == ("cat", "dog", "tree") and not data.classes.background

@@ -25,7 +25,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, forks: Any, scenes: Any) ->
     data = scenes(root / "data")
     ended = forks(call(data, root / "store"))
     assert ended.code == 0, ended.err
-    assert "5 computed, 0 were there: 5 photographs' features" in ended.out
+    assert "Features of 5 photographs in " in ended.out and "5 computed, 0 were there" in ended.out
     return data, root / "store"
 
 
@@ -126,7 +126,7 @@ def test_a_limit_keeps_what_was_used_last(filled: Any, dhr: Any, tmp_path: Path)
     size = max(map(len, kept(store).values()))
     ended = dhr(call(data, tmp_path / "store", "--limit", str(3 * size)))
     assert ended.code == 0, ended.err
-    assert "had to go" in ended.out
+    assert "2 least recently used entries were deleted" in ended.out
     assert sum(map(len, kept(tmp_path / "store").values())) <= 3 * size
     assert json.loads((tmp_path / "store" / "store.json").read_text())["limit"] == 3 * size
 

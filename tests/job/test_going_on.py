@@ -114,10 +114,12 @@ def test_a_kept_classifier_makes_only_the_masks_that_changed(finished: Any, dhr:
     retag(finished, first)
     add(finished, "more")
     remove(finished, gone)
+    planned = dhr(finished.run("--dry-run"))
+    assert planned.code == 0 and planned.out.count("made again") == 1  # the table does not repeat the list
     ended = dhr(finished.run(KEEP))
     assert ended.code == 0, ended.err
     text = " ".join(ended.out.split())
-    assert "1 photograph has other tags, 1 is new, 1 is gone" in text and "kept: classifier, survey." in text
+    assert "Note: 1 photograph has other tags, 1 is new, 1 is gone" in text and "kept: classifier, survey." in text
     assert {name: (finished.out / name).read_bytes() for name in kept} == kept
     assert remade(before, written(finished.out)) == {first, "more"}
     assert not (finished.out / "masks" / f"{gone}.png").exists()

@@ -1,4 +1,4 @@
-"""Which classes touch, and which vanish beside which others: ``dhr.adjacency``."""
+"""Classes that touch, and classes that vanish beside others: ``dhr.adjacency``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

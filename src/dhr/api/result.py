@@ -73,7 +73,7 @@ class Result:
             "<tr>" + "".join(f"<td>{escape(_cell(row.get(name)))}</td>" for name in names) + "</tr>"
             for row in rows[:_ROWS]
         )
-        more = f"<p>and {len(rows) - _ROWS} more rows</p>" if len(rows) > _ROWS else ""
+        more = f"<p>and {counted(len(rows) - _ROWS, 'more row')}</p>" if len(rows) > _ROWS else ""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes[:5])
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}" if rows else ""
         return f"<div><p><b>{escape(self.summary)}</b></p>{notes}{self._pictures()}{table}</div>"

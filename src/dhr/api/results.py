@@ -49,7 +49,7 @@ class MaskResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many masks there are, and where."""
+        """The number of masks, and their folder."""
         left = f", {len(self.left_out)} left out" if self.left_out else ""
         return f"{counted(self.made, 'mask')} in {self.out / 'masks'}{left}"
 
@@ -77,12 +77,16 @@ class MaskResult(Result):
 
         colours, shown = class_palette(self.classes), []
         for row in self.rows()[:_SHOWN]:
-            labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
+            try:
+                labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
+            except DhrError:  # a person may have saved it as something else; evaluate and export say so
+                continue
             small = thumbnail(colours[labels] if photograph is None else photograph, _SIDE)
             marked = overlay(small, shrink_labels(labels, *small.shape[:2]), colours, self.classes.background)
             text = escape(f"{row['name']}: {', '.join(row['tags'])}", quote=True)
-            shown.append(f'<img src="{data_uri(marked)}" alt="{text}" title="{text}" style="margin:2px">')
-        return f"<div>{''.join(shown)}</div>"
+            picture = f'<img src="{data_uri(marked)}" alt="{text}" title="{text}" style="margin:0">'
+            shown.append(f'<div style="margin:2px">{picture}<div>{escape(str(row["name"]))}</div></div>')
+        return f'<div style="display:flex; flex-wrap:wrap; align-items:flex-end">{"".join(shown)}</div>'
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +134,7 @@ class TrainResult(Result):
     plan: "Plan | None" = None
     """With ``dry_run``: what would be done; nothing was."""
     use: str = ""
-    """How the file is used."""
+    """Options that use the file."""
 
     @property
     def log(self) -> Path:
@@ -206,7 +210,7 @@ class ExportResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many masks were written, and where."""
+        """The number of masks that were written, and where."""
         return f"{counted(self.masks, 'mask')} as {self.to}: {self.path}"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -227,7 +231,7 @@ class InspectResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many photographs and classes there are."""
+        """The number of photographs and of classes."""
         found = self.inspection
         many = f"{counted(found.photographs, 'photograph')}, {counted(len(found.classes), 'class', 'classes')}"
         return f"{many}{f', {len(self.left_out)} broken' if self.left_out else ''}"
@@ -240,7 +244,7 @@ class InspectResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class AdjacencyResult(Result):
-    """Which classes touch, and which vanish beside which others."""
+    """Classes that touch, and classes that vanish beside others."""
 
     adjacency: "Adjacency"
     left_out: tuple[Problem, ...]
@@ -278,17 +282,16 @@ class FeaturesResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many features there are, and where."""
+        """The number of features, and their store."""
         limit = "" if self.limit_megabytes is None else f" of {self.limit_megabytes:.1f}"
         return (
-            f"{self.computed} computed, {self.there} were there: features of {counted(self.entries, 'photograph')}, "
-            f"{self.megabytes:.1f}{limit} MB, in {self.store}"
+            f"Features of {counted(self.entries, 'photograph')} in {self.store}, {self.megabytes:.1f}{limit} MB: "
+            f"{self.computed} computed, {self.there} were there"
         )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row: the counts."""
-        names = ("computed", "there", "removed", "entries", "megabytes")
-        return [{name: getattr(self, name) for name in names}]
+        return [{name: getattr(self, name) for name in ("computed", "there", "removed", "entries", "megabytes")}]
 
 
 def _number(text: Any) -> Any:

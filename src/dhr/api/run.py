@@ -38,7 +38,7 @@ def run(
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
         config: settings; a preset, a YAML file, or single ones.
-        redo: make this stage and all later ones again; needed if settings changed.
+        redo: make this stage and all later ones again; needed if settings changed: classifier, survey, masks, student.
         keep_classifier: use the trained networks although photographs or tags changed.
         dry_run: return the plan, and do nothing.
         progress: called as the work goes on.

@@ -1,4 +1,4 @@
-"""The command ``dhr``: each command is a public function; here errors become messages and exit codes."""
+"""The command ``dhr``: runs a public function; errors become messages and exit codes."""
 
 import io
 import re

@@ -138,7 +138,11 @@ def show_settings(console: Terminal, result: TableResult) -> None:
         return
     for row in rows:
         text = row["text"] if len(rows) > 1 else f"{row['text']} Values: {row['values']}."
-        console.print(_wrapped(f"{row['name']} [{row['default']}]", text, 4, below=True), markup=False, highlight=False)
+        console.print(
+            _wrapped(f"{row['name']} [{row['default'].strip('[]')}]", text, 4, below=True),
+            markup=False,
+            highlight=False,
+        )
         if row["presets"]:
             values = ", ".join(f"{preset} {value}" for preset, value in row["presets"].items())
             console.print(f"    presets: {values}", markup=False, highlight=False, soft_wrap=True)
@@ -150,5 +154,9 @@ def _show_groups(console: Terminal, rows: Sequence[dict[str, str]]) -> None:
     for group in groups:
         parts = (row["name"].partition(".") if "." in row["name"] else ("", "", row["name"]) for row in rows)
         names = ", ".join(name for first, _, name in parts if first == group)
-        console.print(_wrapped(f"{group or 'alone'}", names, 18), markup=False, highlight=False)
-    console.print("`dhr settings NAME` explains a group, or one setting.", highlight=False, soft_wrap=True)
+        console.print(_wrapped(group or "(single)", names, 18), markup=False, highlight=False)
+    console.print(
+        "`dhr settings NAME` explains a group, or one setting; image.long_side is the option --image.long-side.",
+        highlight=False,
+        soft_wrap=True,
+    )

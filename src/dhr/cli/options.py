@@ -14,6 +14,8 @@ from dhr.api.settings import docstrings, settings_of
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 
+_LONGEST = 40  # characters of choices that the help shows beside an option
+
 HIDDEN = ("progress",)
 """Parameters that a command fills itself."""
 
@@ -56,8 +58,8 @@ class Option:
         kinds = [kind for kind in (get_args(self.hint) or (self.hint,)) if kind is not NoneType]
         if self.flag:
             return ""
-        if self.choices:
-            return "|".join(self.choices)
+        if self.choices and len(named := "|".join(self.choices)) <= _LONGEST:
+            return named
         if Path in kinds:
             return "DIR" if self.key in _FOLDERS else "FILE" if self.key not in _PATHS else "PATH"
         if get_origin(self.hint) is tuple:
@@ -66,7 +68,7 @@ class Option:
 
     @property
     def shown(self) -> str:
-        """How it is written."""
+        """Its form in the help."""
         if not self.name.startswith("--"):
             return self.name.upper()
         name = f"--[no-]{self.name[2:]}" if self.flag and (self.default is True or "." in self.name) else self.name

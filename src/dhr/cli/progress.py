@@ -62,8 +62,8 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, step: Step) -> None:
-        """Show how far a stage is; notes of the stage in which the data set is opened are printed as they are."""
-        if step.stage == OPEN and step.note:
+        """Show how far a stage is; notes of the stages that read the data set have their own lines."""
+        if step.stage in (OPEN, "scan") and step.note:
             self._console.note(step.note)
         elif not self._quiet and self._console.is_terminal:
             if step.stage not in self._tasks:

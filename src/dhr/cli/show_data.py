@@ -91,8 +91,8 @@ def models(terminal: Terminal, result: TableResult) -> None:
         terminal.print(f"[bold]{title}[/bold]")
         _models(terminal, [row for row in rows if row["role"] == role])
     terminal.say(
-        "Other networks of timm work as well (docs/models.md). No network was asked: weights that are here are those "
-        "in the hub's cache."
+        "Other networks of timm work as well (docs/models.md). Only the hub's cache on this machine was searched for "
+        "weights."
     )
     for file in result.files:
         terminal.say(f"List: {file}")

@@ -35,7 +35,7 @@ def evaluate(terminal: Terminal, result: EvaluateResult) -> None:
     terminal.left_out(result.left_out)
     for text in _not_scored(found, result.stages):
         terminal.say(text)
-    terminal.say(f"{counted(len(last.per_image), 'photograph')}, {counted(result.threads, 'thread')}")
+    terminal.say(f"{counted(len(last.per_image), 'photograph')}, {counted(result.threads, 'thread')}; scores in %")
     for file in result.files:
         terminal.say(f"{'Report' if file.suffix == '.html' else 'Plot'}: {file}")
 

@@ -24,7 +24,7 @@ MAX_BYTES = 1 << 31
 
 _KEYS = ("classes", "keys")
 _MAPS = ("attn_highres", "high_res", "IS_CAM", "cam", "cams")
-"""Where programs keep their maps; the first of them is read."""
+"""Names of the maps in the files of programs; the first that exists is read."""
 
 
 def find_maps(folder: Path, name: str) -> Path:

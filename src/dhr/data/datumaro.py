@@ -120,7 +120,7 @@ def _check_image(path: Path) -> None:
     try:
         height, width = read_size(path, 1 << 62)
     except ItemError:
-        return  # not an image at all; the library says so if it needs it
+        return  # it is not an image; the library reports that if it needs one
     if height * width > MAX_PIXELS:
         raise DataError(f"{path}: {width}x{height} is over {MAX_PIXELS / 1e6:.0f} megapixels; make it smaller")
 

@@ -34,7 +34,7 @@ class Labels:
     known: tuple[str, ...] | None
     """The names of the classes in their order, where the column has them."""
     note: str | None = None
-    """How numbers were read."""
+    """Notes on the reading of numbers."""
 
 
 def read_labels(where: str, feature: Any, columns: Mapping[str, Iterable[Any]], classes: ClassTable | None) -> Labels:

@@ -1,5 +1,6 @@
 """Read and write photographs and masks."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from dhr.data.image_files import MAX_PIXELS, Content, decoding, opened, png_kind
 from dhr.data.palette import palette as voc_palette
 from dhr.errors import ItemError, ShapeError
-from dhr.files import write_atomic
+from dhr.files import write_bytes
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 """Suffixes of photographs, in lower case."""
@@ -84,16 +85,26 @@ def read_mask(path: Path | Content, shape: tuple[int, int] | None = None) -> UIn
 
 
 def write_mask(path: Path, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"] | None = None) -> None:
-    """Write class ids as an indexed PNG, atomically; the same labels give the same bytes (with the same zlib).
+    """Write class ids as an indexed PNG, atomically; see :func:`mask_bytes`.
 
-    ``palette`` holds the RGB colour of each id, by default those of PASCAL VOC. Parent folders are made. Raises
-    ShapeError if the labels are not (h, w) of uint8, or empty; OutputError if they cannot be written.
+    Parent folders are made. Raises also OutputError if they cannot be written.
+    """
+    write_bytes(path, mask_bytes(labels, palette))
+
+
+def mask_bytes(labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"] | None = None) -> bytes:
+    """Return class ids as an indexed PNG; the same labels give the same bytes (with the same zlib).
+
+    ``palette`` holds the RGB colour of each id, by default those of PASCAL VOC. Raises ShapeError if the labels are
+    not (h, w) of uint8, or empty.
     """
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise ShapeError(f"expected labels (h, w) of uint8 with h, w >= 1, got {labels.shape} of {labels.dtype}")
     image = Image.fromarray(labels, mode="L")
     image.putpalette((voc_palette() if palette is None else palette).tobytes())  # makes it mode P
-    write_atomic(path, lambda file: image.save(file, format="PNG", compress_level=PNG_LEVEL))
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=PNG_LEVEL)
+    return file.getvalue()
 
 
 CONVERT = (

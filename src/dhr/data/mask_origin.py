@@ -34,7 +34,7 @@ class Origins:
             return None
         try:
             now = data.digest(sample)
-        except ItemError:  # there is nothing to compare with; who needs its pixels reports that
+        except ItemError:  # it cannot be compared; readers of its pixels report that
             return None
         if item.digest == now:
             return None

@@ -52,7 +52,7 @@ class Polygons:
         high = np.max([one.max(axis=0) for one in points], axis=0)
         if low.min() < -max(canvas) or high.max() > 2 * max(canvas):
             raise ValueError("a polygon lies far outside")
-        for one in points:  # what the painting needs grows with the way around
+        for one in points:  # time and memory of the painting grow with the way around
             if np.abs(np.diff(one, axis=0, append=one[:1])).max(axis=1).sum() > 4 * height * width + 100 * sum(canvas):
                 raise ValueError("a polygon repeats its path too often")
         # Painted in a box of its own, so that many small objects cost no more than their pixels.

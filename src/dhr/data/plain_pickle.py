@@ -22,7 +22,7 @@ _KINDS = "biuf"
 """Booleans, integers and floats, as numpy calls them."""
 
 
-class Refused(ValueError):  # noqa: N818  what happened to the file, not to the program
+class Refused(ValueError):  # noqa: N818  the file was refused; the program did not fail
     """The pickle holds something other than plain data."""
 
 
@@ -42,7 +42,7 @@ def read_plain_pickle(content: bytes) -> Any:
         raise
     except MemoryError:
         raise
-    except Exception as error:  # a damaged pickle raises whatever its opcodes happen to raise
+    except Exception as error:  # a damaged pickle raises any exception
         raise Refused(f"it is damaged ({one_line(error, 120)})") from error
 
 

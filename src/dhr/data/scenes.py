@@ -115,7 +115,7 @@ class SceneDataSet:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is where."""
+    """The labels of a scene."""
 
     labels: UInt8[np.ndarray, "h w"]
     surfaces: UInt8[np.ndarray, "h w"]

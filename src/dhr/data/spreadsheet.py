@@ -41,7 +41,7 @@ class Table:
 
     header: list[str]
     line: int
-    """Where the header ends, from 1."""
+    """Last line of the header, from 1."""
     rows: list[Line]
     """The others; blank ones are left out."""
     separator: str = ","
@@ -97,7 +97,7 @@ def _xlsx(path: Path) -> Table:
         raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # whatever a damaged file makes of openpyxl
+    except Exception as error:  # openpyxl raises any exception for a damaged file
         reason = one_line(error, 120)
         raise DataError(
             f"{path}: not an .xlsx spreadsheet ({reason}); save it again, or as tags.csv in UTF-8"

@@ -172,6 +172,11 @@ class StoredDataSet:
             *stray_notes(self.stray_ground_truth),
         )
 
+    def __repr__(self) -> str:
+        photographs = counted(len(self.samples), "photograph")
+        classes = counted(len(self.classes.names), "class", "classes")
+        return f"{type(self).__name__}({photographs}, {classes}, {self._where})"
+
     def digest(self, sample: Sample) -> str:
         """Return the SHA-256 of the photograph's bytes, in hex; raises ItemError if it cannot be read."""
         image = self._one(sample).image

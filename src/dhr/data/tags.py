@@ -37,7 +37,7 @@ class TagLine:
     reason: str | None = None
     """Why the line cannot be used."""
     written: int | None = None
-    """How many tags the line holds, the background included; by default those of ``tags``."""
+    """Number of tags in the line, the background included; by default that of ``tags``."""
 
 
 class TagReader:

@@ -114,7 +114,7 @@ def _label_map(path: Path) -> VocTable:
     backgrounds = [at for at, (_, line) in enumerate(lines) if is_background(_name(line))]
     if len(backgrounds) > 1:
         raise DataError(f"{path} line {lines[backgrounds[1]][0]}: expected one background, got a second; remove it")
-    first = 0 if backgrounds else 1  # without a background, 0 is what has no label
+    first = 0 if backgrounds else 1  # without a background, 0 is a pixel without a label
     for place, (number, line) in enumerate(lines, start=first):
         name, colour = _name(line), _colour(path, number, line)
         if name.casefold() == "ignored" and colour == _VOID_COLOUR:  # VOC's own label of void

@@ -104,7 +104,7 @@ def top_elements(path: Path) -> Iterator[Element]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
     except _RefusedError as error:
         raise DataError(f"{path} line {tree.parser.CurrentLineNumber}: {error}") from error
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: encodings that Python does not know
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: encodings that Python lacks
         line = tree.parser.CurrentLineNumber
         raise DataError(f"{path} line {line}: not valid XML ({error}); write the file again") from error
 

@@ -45,7 +45,7 @@ class Adjacency:
     problems: tuple[Problem, ...]
     """Masks that were left out, and why."""
     vanishing: Vanishing | None
-    """Where predicted masks were given."""
+    """Counts of vanished classes, if predicted masks were given."""
     checks: tuple[Check, ...] = ()
     """Contradictions between tags, masks and class tables."""
 

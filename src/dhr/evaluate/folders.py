@@ -60,7 +60,7 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
     if extra and not config.allow_extra:
         raise DataError(
             f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
-            "set or the split that they are of, remove them, or pass over them (--allow-extra)"
+            "set or the split of these photographs, remove the masks, or ignore them with --allow-extra"
         )
     tagged = [(paths[sample.name], tags_of(data, sample)) for sample in scored if sample.name in paths]
     return Predictions(folder, paths, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))

@@ -23,7 +23,7 @@ class GroundTruthFolder:
 
     def __init__(self, folder: Path) -> None:
         self.classes = classes_of(folder)
-        self.problems: tuple[Problem, ...] = ()  # what cannot be read is found when it is scored
+        self.problems: tuple[Problem, ...] = ()  # scoring finds unreadable masks
         self.stray_ground_truth = tuple(not_masks(list_files(folder, frozenset({".png"})).problems))
         self._masks: dict[str, Mask] = {mask.name: mask for mask in masks_in(folder, self.classes)}
         first = next(iter(self._masks.values()))

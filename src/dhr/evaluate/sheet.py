@@ -13,7 +13,7 @@ from dhr.files import write_output
 
 _COUNTS = ("photographs", "truth_pixels", "predicted_pixels", "minor_pairs", "tagged_pairs", "vanished_pairs")
 _OF_ALL = {"iou": "miou", "accuracy": "mean_accuracy", "precision": None}  # other names are the same
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet calculate
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins with one is a formula
 
 
 def write_csv(path: Path, scores: Mapping[str, Scores]) -> None:

@@ -48,7 +48,7 @@ class Tally:
 
     @property
     def photographs(self) -> int:
-        """How many were added."""
+        """The number of photographs that were added."""
         return len(self._images)
 
     def resampled(self) -> Measures | None:

@@ -34,7 +34,7 @@ class Item:
     file: str
     """``name`` with the photograph's suffix."""
     photograph: Path | None
-    """Where the photograph lies, if it is a file."""
+    """The path of the photograph, if it is a file."""
     labels: UInt8[np.ndarray, "h w"]
     """Class ids, 255 for void."""
     digest: str

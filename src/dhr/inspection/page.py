@@ -69,7 +69,7 @@ def _tiles(found: Inspection) -> str:
             (f"{tagged:,} of {len(found.classes):,}", "classes tagged"),
             (f"{all_tags / found.photographs:.1f}", "tags per photograph"),
             (f"{found.listed_truth:,}", "with ground truth"),
-            (percent(found.void), "of the ground truth is void"),
+            *([(percent(found.void), "of the ground truth is void")] if found.read_ground_truth else []),
             (f"{len(found.problems):,}", "broken"),
         ],
         "tiles",

@@ -104,7 +104,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Decision:
-    """Which stages are made again, and why."""
+    """The stages that are made again, and the reason."""
 
     stages: tuple[str, ...] = ()
     """Names of the stages; masks of other stages are made again if their own photograph changed."""

@@ -2,13 +2,19 @@
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.images import mask_bytes
 from dhr.errors import OutputError
 from dhr.files import (
     TEMPORARY_SUFFIX,
+    digest_regular,
     hold,
     inside,
     is_own_file,
@@ -181,6 +187,23 @@ class OutputFolder:
         """Delete USS features of a photograph that are damaged."""
         remove(self.root, f"{_FEATURES}/{name}.safetensors")
 
+    def write_mask(self, name: str, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"]) -> bool:
+        """Write the mask of a photograph; return whether another one was there, which is put aside.
+
+        One that ``corrected/`` holds already is overwritten.
+        """
+        path, content = self.mask(name), mask_bytes(labels, palette)
+        known = (sha256(content).hexdigest(), _digest(self._file(f"corrected/{name}.png")))
+        aside = is_own_file(path) and _digest(path) not in known
+        if aside:
+            self.put_aside(f"masks/{name}.png")
+        write_bytes(path, content)
+        return aside
+
+    def remove_mask(self, name: str) -> None:
+        """Delete the mask of a photograph that is made again."""
+        remove(self.root, f"masks/{name}.png")
+
     def remove_item(self, name: str) -> None:
         """Delete the record of a photograph whose mask is made again."""
         remove(self.root, f"items/{name}.json")
@@ -212,6 +235,14 @@ class OutputFolder:
 
     def _folder(self, relative: str) -> Path:
         return inside(self.root, relative)
+
+
+def _digest(path: Path) -> str | None:
+    """The SHA-256 of a file, in hex; None if it cannot be read."""
+    try:
+        return digest_regular(path)
+    except OSError:
+        return None
 
 
 def _foreign(name: str) -> bool:

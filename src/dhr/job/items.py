@@ -97,14 +97,15 @@ class Items:
     def make_room(self, name: str) -> None:
         """Prepare a photograph's mask to be made again.
 
-        Its record is deleted first. So a call that is killed in between never leaves a mask beside the record of
-        another. A mask of an older version is put aside, because it is unknown whether a person changed it.
+        A mask that is as it was written is deleted, and then its record, so that a call that is killed in between
+        leaves no mask beside a record of another. Any other mask stays until the new one is written.
         """
         item = read_item(self.folder.item(name))
-        if item is not None and not item.mask:
-            self.folder.put_aside(f"masks/{name}.png")
-        if item is not None:
-            self.folder.remove_item(name)
+        if item is None:
+            return
+        if item.mask and not is_touched(item, self.folder.mask(name)):
+            self.folder.remove_mask(name)
+        self.folder.remove_item(name)
 
     def _recorded(self) -> Iterator[str]:
         root = self.folder.root / "items"
@@ -124,6 +125,14 @@ def is_touched(item: ItemRecord | None, mask: Path) -> bool:
 
 def _same(item: ItemRecord, photograph: Present) -> bool:
     return item.digest == photograph.digest and frozenset(item.tags) == photograph.tags
+
+
+def put_aside_note(names: Collection[str], place: Path) -> list[str]:
+    """A sentence about masks that were there without a record; ``place`` holds them."""
+    if not names:
+        return []
+    were = "1 mask was" if len(names) == 1 else f"{len(names)} masks were"
+    return [f"{were} there without a record of who made it: made again, the old one is in {place}: {told_of(names)}."]
 
 
 def told_of(names: Collection[str], most: int = 3) -> str:

@@ -82,12 +82,15 @@ class MaskMaker:
         """Colours of the classes."""
         return class_palette(self.data.classes)
 
-    def __call__(self, sample: Sample, digest: str) -> None:
+    def __call__(self, sample: Sample, digest: str) -> bool:
         """Make the mask of ``sample`` and write its files, its record last.
 
         Args:
             sample: the photograph.
             digest: digest of its content, for the record.
+
+        Returns:
+            Whether another mask was there, which was put aside.
 
         Raises:
             ItemError: the photograph cannot be read, or its maps hold NaN or infinity.
@@ -103,7 +106,7 @@ class MaskMaker:
             sure = resize(result.confidence.unsqueeze(1), made.size)[0, 0].cpu().numpy() >= self.config.doubtful
             training = np.where(sure, mask, np.uint8(VOID))
             write_mask(self.folder.training_mask(sample.name), training, self.palette)
-        write_mask(self.folder.mask(sample.name), mask, self.palette)
+        aside = self.folder.write_mask(sample.name, mask, self.palette)
         record = replace(
             made.record(mask, digest),
             mask=digest_regular(self.folder.mask(sample.name)),
@@ -111,6 +114,7 @@ class MaskMaker:
             seconds=round(time.perf_counter() - start, 4),
         )
         write_json(self.folder.item(sample.name), to_json(record))
+        return aside
 
     def _rebalanced(self, rgb: UInt8[np.ndarray, "h w 3"], sample: Sample) -> Rebalanced:
         config, classes, survey, device = self.config, self.data.classes, self.survey, self.models.device

@@ -25,7 +25,7 @@ class Models:
 
     @property
     def device(self) -> torch.device:
-        """Where both compute."""
+        """The device of both."""
         return self.uss.device
 
 

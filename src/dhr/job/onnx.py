@@ -58,7 +58,7 @@ def export_onnx(student: Path, out: Path, height: int, width: int) -> float:
                 network, (images,), dynamo=True, input_names=["images"], output_names=["probabilities"],
                 dynamic_shapes=({0: batch},), verbose=False,
             )  # fmt: skip
-    except Exception as error:  # the exporter raises whatever the network's operations lead to
+    except Exception as error:  # the exporter raises any exception
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"{student} cannot be exported at {height}x{width} ({reason}); try another size") from error
     assert program is not None

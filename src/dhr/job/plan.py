@@ -72,7 +72,7 @@ def plan(
     job.begin_again(decided.stages)
     corrected = [one.name for one in _corrected(job)]
     return Plan(
-        stages=tuple(_stages(job, decided.note or ("asked for by --redo" if redo else None), decided.stages)),
+        stages=tuple(_stages(job, _why(decided.note, redo), decided.stages)),
         changes=decided.note,
         gone=tuple(job.final.gone([sample.name for sample in data.samples])),
         corrected=tuple(corrected),
@@ -84,6 +84,11 @@ def _corrected(job: DataJob) -> list[Sample]:
     """Return the photographs with a mask that a person changed."""
     folder = job.final.folder
     return [one for one in job.usable.samples if is_touched(read_item(folder.item(one.name)), folder.mask(one.name))]
+
+
+def _why(note: str | None, redo: str | None) -> str | None:
+    """Return why stages are made again: the first part of the note, as the rest lists these stages."""
+    return note.partition("; ")[0] if note else "asked for by --redo" if redo else None
 
 
 def _stages(job: DataJob, why: str | None, again: tuple[str, ...]) -> list[PlannedStage]:

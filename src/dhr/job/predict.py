@@ -10,7 +10,8 @@ import torch
 from jaxtyping import UInt8
 
 import dhr
-from dhr.data.images import SUFFIXES, read_rgb, write_mask
+from dhr.data.image_files import digest_image
+from dhr.data.images import SUFFIXES, read_rgb
 from dhr.data.listing import list_files, mask_key, name_of, printable
 from dhr.data.names import Names
 from dhr.data.palette import class_palette
@@ -20,7 +21,7 @@ from dhr.data.tags import match_lines, read_tags
 from dhr.errors import ItemError, WeightsError
 from dhr.files import digest_regular, write_json
 from dhr.job.folder import OutputFolder
-from dhr.job.items import Items, Present
+from dhr.job.items import Items, Present, put_aside_note
 from dhr.job.job import Job, Stage, go
 from dhr.job.predict_config import PredictConfig
 from dhr.job.segment import Segmenter
@@ -98,6 +99,7 @@ def predict(
         go(job, [Stage("predict", masks)])
         strange = _strange(job.folder, masks.made)
         job.notes += masks.items.corrected.notes(job.folder.root / "corrected")
+        job.notes += put_aside_note(masks.aside, job.folder.root / "gone" / "masks")
         job.record = replace(job.record, masks=len(masks.made), strange=strange)
         photographs = UntaggedDataSet(classes, listing.listed)
         notes = [*dict.fromkeys(job.notes)]
@@ -114,6 +116,8 @@ class SegmentPhotographs:
     tags: Tags | None
     made: list[Photograph] = field(default_factory=list)
     """Photographs with a mask."""
+    aside: list[str] = field(default_factory=list)
+    """Photographs with another mask, which was put aside."""
 
     @cached_property
     def palette(self) -> UInt8[np.ndarray, "256 3"]:
@@ -141,10 +145,7 @@ class SegmentPhotographs:
         if reason:
             raise ItemError(reason)
         tags = tuple(classes.names[tag] for tag in allowed or ())
-        try:
-            digest = digest_regular(path)
-        except OSError as error:
-            raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error
+        digest = digest_image(path)
         present = Present(name, digest, frozenset(tags))
         self.items.keep_apart(present)
         if self.items.finished(present) is not None:
@@ -153,7 +154,8 @@ class SegmentPhotographs:
         labels, quality = self.segment(rgb, allowed)
         self.items.make_room(name)
         folder = self.items.folder
-        write_mask(folder.mask(name), labels, self.palette)
+        if folder.write_mask(name, labels, self.palette):
+            self.aside.append(name)
         shares = np.bincount(labels.ravel(), minlength=256) / labels.size
         ratios = {one: round(float(shares[index]), 5) for index, one in enumerate(classes.names) if shares[index] > 0}
         record = ItemRecord(

@@ -9,6 +9,7 @@ import torch
 from dhr.data.samples import Problem
 from dhr.errors import ConfigError, ItemError
 from dhr.job.data_job import DataJob
+from dhr.job.items import put_aside_note
 from dhr.job.job import Stage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
@@ -138,13 +139,16 @@ def _make_masks(job: DataJob, stage: str, found: Scan, models: Models) -> None:
     items = job.first if stage == "masks" else job.final
     todo, total = items.unfinished(found), len(found.samples)
     make = MaskMaker(job.data, models, job.config, items.folder, job.survey, items.turn)
+    aside: list[str] = []
     for done, sample in enumerate(todo, start=total - len(todo)):
         job.progress(Step(stage, done, total))
         try:
             items.make_room(sample.name)
-            make(sample, found.seen[sample.name].digest)
+            if make(sample, found.seen[sample.name].digest):
+                aside.append(sample.name)
         except ItemError as error:
             job.problems.append(Problem(sample.source, str(error)))
         except (MemoryError, torch.OutOfMemoryError):
             job.problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long-side"))
+    job.notes += put_aside_note(aside, items.folder.root / "gone" / "masks")
     job.progress(Step(stage, total, total))

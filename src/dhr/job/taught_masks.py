@@ -34,7 +34,7 @@ class Masks:
 
     @cached_property
     def numbering(self) -> Numbering:
-        """How the masks number the classes.
+        """The numbering of the classes in the masks.
 
         Raises:
             DataError: the folder's class table does not fit.

@@ -25,7 +25,7 @@ DECODERS = ("deeplabv3plus", "deeplabv2")
 
 @dataclass(frozen=True)
 class UssConfig:
-    """Which unsupervised features to use, and how to compute them."""
+    """Kind of unsupervised features, and settings of their computation."""
 
     kind: str = "timm"
     """`timm` (any Vision Transformer or CNN of timm), `stego` or `cause` (a head on top of one, trained by
@@ -69,7 +69,7 @@ class UssConfig:
 
 @dataclass(frozen=True)
 class WssConfig:
-    """Which classifier is trained on the tags, and how its maps are computed."""
+    """Kind of map source, its network, and the computation of its maps."""
 
     kind: str = "classifier"
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
@@ -87,8 +87,8 @@ class WssConfig:
     output_stride: int = 16
     """Pixels of the image per cell of a convolutional encoder's last maps: 8, 16 or 32."""
     cam: str = "cam"
-    """How a class's map is read from the classifier: `cam`; `gradcam` or `layercam`, of the map `layer`; `attention`,
-    the CAM spread by the attention of a Vision Transformer."""
+    """Computation of a class's map from the classifier: `cam`; `gradcam` or `layercam`, of the map `layer`;
+    `attention`, the CAM spread by the attention of a Vision Transformer."""
     layer: int = -2
     """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
     blocks: tuple[int, int] = (-3, -1)
@@ -104,8 +104,8 @@ class WssConfig:
     maps: Path | None = None
     """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
     numbering: str = "tagged"
-    """How dictionaries of `files` count classes: `tagged`, 0 is the first that can be tagged; `table`, 0 is the first
-    of all, the background if there is one, with which arrays may begin then."""
+    """Numbers of classes in dictionaries of `files`: `tagged`, 0 is the first class that can be tagged; `table`, 0 is
+    the first class of all, the background if there is one; arrays may then begin with the background."""
     mean: tuple[float, float, float] | None = None
     """RGB mean (0..1) that the weights expect; by default timm's."""
     std: tuple[float, float, float] | None = None
@@ -138,7 +138,7 @@ class WssConfig:
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """Which network is trained on the masks, and its maps in the next round."""
+    """The network that is trained on the masks, and its maps for rebalancing."""
 
     kind: Literal["joint", "mask2former"] = "joint"
     """`joint`: the classifier with a decoder, which can be trained with recursion; `mask2former`: a second stage,

@@ -18,7 +18,7 @@ class Regions:
     areas: Int64[np.ndarray, " n"]
     """Pixels of each."""
     touches: Bool[np.ndarray, "n 256"]
-    """Which other classes come within the contact distance of each."""
+    """Other classes within the contact distance of each region."""
 
     def merged(self) -> "Regions":
         """Return one region per class: all of its pixels in the mask."""

@@ -19,7 +19,7 @@ def kernel(function: Callable[..., None]) -> Any:
     on how the loop is shared.
     """
     _announce()
-    # Under pytest, jaxtyping's check of types has wrapped the function, which is nothing that numba could compile.
+    # Under pytest, jaxtyping's check of types has wrapped the function, and numba cannot compile the wrapper.
     return njit(nogil=True, cache=True, fastmath=True, error_model="numpy")(inspect.unwrap(function))
 
 

@@ -41,7 +41,7 @@ class TorchCrf:
         clipped = probabilities.to(self.taps.dtype).clamp_min(clip)
         if present is not None:
             clipped = clipped * present[:, :, None, None]
-        unary = clipped.log()  # minus infinity for what is not there
+        unary = clipped.log()  # minus infinity for absent classes
         q = clipped / clipped.sum(dim=1, keepdim=True)
         for _ in range(iterations):
             logits = unary

@@ -22,7 +22,7 @@ _MARGIN = 3  # quotients kept free on both sides, for neighbours and rounding
 
 @dataclass(frozen=True)
 class Embedding:
-    """How points within known bounds become vertices."""
+    """The mapping of points within known bounds to vertices."""
 
     scales: tuple[float, ...]
     """d factors of the features, after which the lattice's filter has a standard deviation of 1."""

@@ -228,7 +228,7 @@ def _chebyshev(power: int, smallest: float) -> list[float]:
         found.append(share)
     while found[-1] == 0:
         found.pop()
-    total = math.fsum(found)  # 1 but for what was left out; so that constants stay as they are
+    total = math.fsum(found)  # 1 apart from the omitted ones; dividing by it keeps constants
     return [share / total for share in found]
 
 

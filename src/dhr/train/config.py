@@ -11,7 +11,7 @@ from dhr.method.config import Kind
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """How the classifier is trained on the tags."""
+    """Training of the classifier on the tags."""
 
     file: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
@@ -42,7 +42,7 @@ class ClassifierConfig:
 
 @dataclass(frozen=True)
 class AffinityConfig:
-    """How the heads of `wss.kind irn` are trained on the classifier's CAMs."""
+    """Training of the heads of `wss.kind irn` on the classifier's CAMs."""
 
     epochs: int = 3
     """Passes over the photographs."""
@@ -83,7 +83,7 @@ class AffinityConfig:
 
 @dataclass(frozen=True)
 class StudentTrainingConfig:
-    """How a student is trained: L_cls + L_seg (Eq. 6)."""
+    """Training of a student: L_cls + L_seg (Eq. 6)."""
 
     steps: int = 20000
     """Steps of the optimiser."""

@@ -28,7 +28,7 @@ class EpochDataset(Dataset[tuple[Tensor, ...]], ABC):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a training lasts, and how its weights change."""
+    """Length and learning rates of a training."""
 
     stage: str
     """Its name in the progress."""

@@ -31,7 +31,7 @@ def given_targets(crops: CropBatch) -> Targets:
 
 @dataclass(frozen=True)
 class LiveMethod:
-    """How masks are made of a student's maps during training."""
+    """Settings for masks from a student's maps during training."""
 
     masks: bool
     """Whether M_base is the mask of the crops; otherwise it is made of the maps."""

@@ -26,7 +26,7 @@ class CropBatch(NamedTuple):
     classes: Int[Tensor, "b k"]
     """The tags as indices of the classes that can be tagged; padded with 0."""
     valid: Bool[Tensor, "b k"]
-    """Which of them may be in the crop."""
+    """True for tags that may be in the crop."""
     base: Int[Tensor, "b s s"]
     """M_base as class ids; 255 is void. Without masks, photographs without tags are background."""
     uss: Float[Tensor, "b d u v"]

@@ -46,7 +46,7 @@ class StudentPlan:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training runs, writes and reports."""
+    """Devices, folder and reports of a training."""
 
     fabric: Fabric
     """Devices and processes; launched."""

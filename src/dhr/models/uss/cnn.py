@@ -59,7 +59,7 @@ def build_cnn(config: UssConfig) -> CnnFeatures:
     try:
         network: Any = timm.create_model(config.model, pretrained=False, **options)
         stages = len(network.feature_info.channels())
-    except Exception as error:  # whatever a constructor makes of options that are not for it
+    except Exception as error:  # a constructor raises any exception for wrong options
         raise ConfigError(f"timm cannot build {config.model!r} with {options}: {error}") from error
     if not -stages <= config.block < stages:
         raise ConfigError(f"uss.block must be in {-stages}..{stages - 1} for {config.model!r}, got {config.block}")
@@ -75,7 +75,7 @@ def _refuse_fixed(features: CnnFeatures, config: UssConfig) -> None:
     found: Any
     try:
         found = tuple(features(torch.zeros(1, 3, *size)).shape)
-    except Exception as error:  # whatever a network makes of a size that is not its own
+    except Exception as error:  # a network raises any exception for a wrong size
         found = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     if found != expected:
         raise ConfigError(

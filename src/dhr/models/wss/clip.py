@@ -95,7 +95,7 @@ class ClipMaps(nn.Module):
             after = after + last.mlp(last.layer_norm2(after))
             seen = self.projection(self.vision.post_layernorm(after)[:, 1:].mean(dim=1))
             scores = self.scale * normalize(seen) @ texts.T  # (b, t + s)
-            if len(texts) > 1:  # alone, a class has nothing to win against
+            if len(texts) > 1:  # a softmax needs a competitor
                 scores = scores.softmax(dim=1)
             maps = [torch.empty(len(hidden), 0, hidden.shape[1] - 1, device=hidden.device)]
             for index in range(len(tags)):

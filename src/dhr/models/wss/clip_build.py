@@ -136,7 +136,7 @@ def _load(transformers: Any, place: str, local: bool, asked: Mapping[str, Any]) 
 def _had(place: str, load: Any) -> Any:
     try:
         return load()
-    except Exception as error:  # a hub's client, and parsers of damaged files, raise whatever they happen to
+    except Exception as error:  # a hub's client, and parsers of damaged files, raise any exception
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
             f"cannot read the CLIP {place!r} ({reason}); without a network, name a folder with its config.json, "
