@@ -1,5 +1,6 @@
 """The results of the public functions: where the files are, rows for a table, and a view for notebooks."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -148,8 +149,6 @@ class TrainResult(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per line of the log."""
-        import csv
-
         if not self.log.is_file():
             return []
         with self.log.open(encoding="utf-8", newline="") as lines:
