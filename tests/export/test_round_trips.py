@@ -1,5 +1,6 @@
 """Each format, read back by the library of the tool that it is for: the masks are equal pixel by pixel."""
 
+import importlib
 import io
 import json
 import tarfile
@@ -106,7 +107,7 @@ def test_labelstudio(masks: Any, tmp_path: Path, instances: bool) -> None:
 
 def test_labelstudio_tasks_are_parted(masks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("label_studio_sdk.converter.brush")
-    monkeypatch.setattr("dhr.export.labelstudio.MOST", 2000)
+    monkeypatch.setattr(importlib.import_module("dhr.export.labelstudio"), "MOST", 2000)
     masks.export("labelstudio", tmp_path / "out")
     files = sorted((tmp_path / "out").glob("tasks-*.json"))
     tasks = [task for file in files for task in json.loads(file.read_text(encoding="utf-8"))]

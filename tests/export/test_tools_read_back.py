@@ -1,5 +1,6 @@
 """Exports to Label Studio and CVAT, read again as data: the same classes and the same pixels."""
 
+import importlib
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_masks_come_back(masks: Any, again: Callable[..., DataSet], instances: b
 def test_parts_of_an_export_come_back_together(
     masks: Any, again: Callable[..., DataSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dhr.export.labelstudio.MOST", 2_000)
+    monkeypatch.setattr(importlib.import_module("dhr.export.labelstudio"), "MOST", 2_000)
     check(masks, again(masks))
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from dhr import job
 from dhr.data import FolderDataSet
 from dhr.errors import ConfigError
 from dhr.job import RunConfig
+from dhr.job.run import run
 from dhr.models.uss import UssConfig
 from dhr.models.wss import WssConfig
 from dhr.train.config import AffinityConfig, ClassifierConfig
@@ -165,8 +165,11 @@ def test_settings_of_the_heads_count_where_there_are_heads(irn: Any, dhr: Any, n
 
 def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    job.run(
-        FolderDataSet(irn.data), tmp_path / "new", CONFIG, lambda step: seen.append((step.stage, step.done, step.total))
+    run(
+        FolderDataSet(irn.data),
+        tmp_path / "new",
+        CONFIG,
+        progress=lambda step: seen.append((step.stage, step.done, step.total)),
     )
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
         "scan",

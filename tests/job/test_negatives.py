@@ -19,6 +19,7 @@ from dhr.job import survey as survey_pass
 from dhr.job.predict_config import PredictConfig
 from dhr.job.segment import probabilities
 from dhr.train.classifier import ClassifierConfig, _TagCrops
+from dhr.train.crops import TrainingSet
 
 POSITIVE, NEGATIVE = ("p0", "p1", "p2"), ("n0", "n1", "below/n2")
 STUDENT = (
@@ -96,7 +97,7 @@ def test_a_mask_that_is_gone_is_made_again(mugs: Any, new_case: Any, dhr: Any, m
 
 def test_the_classifier_learns_that_the_class_is_absent(mugs: Any) -> None:
     data = FolderDataSet(mugs.data)
-    crops = _TagCrops(data, data.samples, ClassifierConfig(crop=32), 64, seed=0)
+    crops = _TagCrops(TrainingSet(data, data.samples, 64, 0), ClassifierConfig(crop=32))
     shown = {sample.name: crops[index][1].tolist() for index, sample in enumerate(data.samples)}
     assert shown == {name: [float(name in POSITIVE)] for name in (*POSITIVE, *NEGATIVE)}
 

@@ -194,9 +194,9 @@ def one_line() -> Callable[..., None]:
         ),
         (
             ("--student-training.batch", "3", "--student-training.accumulate", "2"),
-            ("student_training.batch", "multiple"),
+            ("--student-training.batch", "multiple"),
         ),
-        (("--student-training.ema", "1.0"), ("student_training.ema",)),
+        (("--student-training.ema", "1.0"), ("--student-training.ema",)),
         (("--uss.kind", "none"), ("uss.kind",)),
     ],
 )

@@ -62,7 +62,7 @@ def test_clip_expects_what_transformers_says() -> None:
 def test_weights_in_the_cache_are_found(no_network: None, tmp_path: Path) -> None:
     card = next(card for card in CARDS if card.hub == "timm/resnet50.a1_in1k")
     assert presence(card) == "downloaded at first use"
-    folder = tmp_path / "hub" / "models--timm--resnet50.a1-in1k"
+    folder = tmp_path / "hub" / "models--timm--resnet50.a1_in1k"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("abc")
     (folder / "snapshots" / "abc").mkdir(parents=True)

@@ -11,8 +11,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from dhr.api.weights import require_first
 from dhr.errors import WeightsError
-from dhr.job.weights import require_first
 from dhr.models.remote import cached, fetch, require, timm_remote
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.weights import build_timm

@@ -91,8 +91,8 @@ def test_views_have_the_sizes_that_are_asked_for() -> None:
         assert images.max() <= 1
         return (images,)
 
-    average_views(watch, image(40, 61), [(5, 5)], (1.0, 0.5, 2.0), flip=True)
-    assert seen == [(2, 3, 40, 61), (2, 3, 24, 30), (2, 3, 80, 122)]
+    average_views(watch, image(70, 61), [(5, 5)], (1.0, 0.5, 2.0), flip=True)
+    assert seen == [(2, 3, 70, 61), (2, 3, 35, 32), (2, 3, 140, 122)]  # no side is below 32
 
 
 @every_run

@@ -14,9 +14,10 @@ from torch import nn
 from dhr import files
 from dhr.errors import OutputError
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser, write_state
-from dhr.train.fitting import _restore
+from dhr.train.fitting import Schedule, _restore
 
 CPU = torch.device("cpu")
+THREE = Schedule("classifier", epochs=3, batch=4, seed=0, advice="")
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
@@ -186,20 +187,20 @@ def test_the_state_after_an_epoch_is_checked(content: Any, tmp_path: Path) -> No
     path = tmp_path / "work.pt"
     sound: dict[str, Any] = {"model": network.state_dict(), "optimiser": optimiser.state_dict()}
     write_state(path, 1, sound, {})
-    assert _restore(path, *trained(), 3) == 1
+    assert _restore(path, *trained(), THREE) == 1
     if isinstance(content, dict):
         write_state(path, content.get("epoch", 1), {**sound, **content}, {})
     else:
         torch.save(content, path)
     with pytest.raises(OutputError, match=r"work\.pt is damaged") as error:
-        _restore(path, *trained(), 3)
+        _restore(path, *trained(), THREE)
     assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_pipe_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "work.pt")
     with pytest.raises(OutputError, match="named pipe"):
-        _restore(tmp_path / "work.pt", *trained(), 3)
+        _restore(tmp_path / "work.pt", *trained(), THREE)
     os.mkfifo(tmp_path / "step-00000001.safetensors")
     with pytest.raises(OutputError, match="named pipe"):
         Checkpoints(tmp_path, 2).read({}, CPU)

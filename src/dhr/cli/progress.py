@@ -100,7 +100,7 @@ def _rate(rate: float) -> str:
 def _time(seconds: float) -> str:
     """Return a time in words.
 
-    >>> _time(28.4), _time(239), _time(9000)
+    >>> _time(28.4), _time(239.0), _time(9000.0)
     ('28 s', '4 min', '2.5 h')
     """
     minutes = seconds / 60

@@ -103,7 +103,8 @@ class Items:
         item = read_item(self.folder.item(name))
         if item is None:
             return
-        if item.mask and not is_touched(item, self.folder.mask(name)):
+        mask = self.folder.mask(name)
+        if item.mask and is_own_file(mask) and not is_touched(item, mask):  # writing refuses a link or folder there
             self.folder.remove_mask(name)
         self.folder.remove_item(name)
 
