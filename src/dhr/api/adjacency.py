@@ -83,7 +83,8 @@ def adjacency(
     for file in (json, picture):
         if file is not None:
             check_output(Path(file))
-    found, notes = _measured(data, ground_truth, masks, settings, progress or silent)
+    folder, predictions = (None if one is None else Path(one) for one in (ground_truth, masks))
+    found, notes = _measured(data, folder, predictions, settings, progress or silent)
     if json is not None:
         write_json_output(Path(json), found.to_json())
     if picture is not None:
@@ -95,12 +96,20 @@ def adjacency(
 
 def _measured(
     data: Data | None,
-    ground_truth: Path | str | None,
-    masks: Path | str | None,
+    folder: Path | None,
+    predictions: Path | None,
     settings: AdjacencyConfig,
     progress: Progress,
 ) -> tuple["Adjacency", tuple[str, ...]]:
-    """Return the figures, and the notes of the reader of the data set."""
+    """Return the figures, and the notes of the reader of the data set.
+
+    Args:
+        data: the photographs.
+        folder: ground truth in place of theirs; needed without ``data``.
+        predictions: masks of a method.
+        settings: super-classes, and the definition of touching.
+        progress: called after each mask.
+    """
     from dhr.evaluate.adjacency import measure_adjacency
     from dhr.evaluate.masks import classes_of, masks_in, masks_of
 
@@ -111,21 +120,29 @@ def _measured(
 
         require_first([uss_remote(settings.uss)], data)
     photographs = None if data is None else opened(data, progress)
-    classes = classes_of(Path(str(ground_truth))) if photographs is None else photographs.classes
+    if photographs is not None:
+        classes = photographs.classes
+    else:
+        assert folder is not None  # see _check
+        classes = classes_of(folder)
     if settings.supers is not None:
         classes = with_supers(classes, settings.supers)
     if settings.groups == "uss" and photographs is not None:
         classes, unread = _supers(photographs, settings, progress)
-    listed = masks_of(photographs) if ground_truth is None else masks_in(Path(ground_truth), classes, photographs)  # type: ignore[arg-type]
-    if ground_truth is not None and photographs is not None and data is not None and split_of(data) is not None:
-        names = {sample.name for sample in photographs.samples}
-        listed = tuple(mask for mask in listed if mask.name in names)
+    if folder is not None:
+        listed = masks_in(folder, classes, photographs)
+        if photographs is not None and data is not None and split_of(data) is not None:
+            names = {sample.name for sample in photographs.samples}
+            listed = tuple(mask for mask in listed if mask.name in names)
+    else:
+        assert photographs is not None  # see _check
+        listed = masks_of(photographs)
     found = measure_adjacency(
         listed,
         classes,
         contact=settings.contact,
         whole_classes=settings.region == "class",
-        predictions=None if masks is None else Path(masks),
+        predictions=predictions,
         progress=progress,
     )
     known = {problem.source for problem in found.problems}

@@ -65,14 +65,14 @@ def evaluate(
     folders = [masks] if isinstance(masks, str | Path) else [*masks]
     settings, files = part_settings(EvaluateConfig, config), outputs or Outputs()
     _check(data, ground_truth, files)
-    from dhr.evaluate import GroundTruthFolder, compare, stage_folders
+    from dhr.evaluate import compare, stage_folders
     from dhr.evaluate.threads import processors
 
     paths, show = [Path(folder) for folder in folders], progress or silent
     named = dict(zip(labels(paths), paths, strict=True))
     out = paths[0].resolve().parent
     of_run = data is not None and len(paths) == 1 and _is_masks_of_run(paths[0].resolve())
-    photographs: DataSet = GroundTruthFolder(Path(str(ground_truth))) if data is None else opened(data, show)
+    photographs = _photographs(data, ground_truth, show)
     found = compare(photographs, stage_folders(out) if of_run else named, settings, show)
     result = EvaluateResult(
         comparison=found,
@@ -86,6 +86,16 @@ def evaluate(
 
 def _is_masks_of_run(folder: Path) -> bool:
     return folder.name == "masks" and (folder.parent / "run.json").is_file()
+
+
+def _photographs(data: Data | None, ground_truth: Path | str | None, progress: Progress) -> DataSet:
+    """Open the data set, or the folder of ground truth; :func:`_check` has seen that one of them is given."""
+    from dhr.evaluate import GroundTruthFolder
+
+    if data is not None:
+        return opened(data, progress)
+    assert ground_truth is not None
+    return GroundTruthFolder(Path(ground_truth))
 
 
 def _check(data: Data | None, ground_truth: Path | str | None, files: Outputs) -> None:
