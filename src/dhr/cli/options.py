@@ -125,8 +125,8 @@ def _setting_options(parameter: str, kind: type, hint: Any) -> list[Option]:
         found.append(Option("--config", parameter, "config", Path, None, text))
     if kind is RunConfig:
         names = ", ".join(PRESETS)
-        found.append(Option("--preset", parameter, "preset", str, "default", f"settings of the method: {names}"))
-        text = f"networks, sizes, views and lengths of trainings: {', '.join(RECIPES)}"
+        found.append(Option("--preset", parameter, "preset", str, "default", f"method: {names}"))
+        text = f"networks, sizes, lengths: {', '.join(RECIPES)}"
         found.append(Option("--recipe", parameter, "recipe", str, "default", text))
     for setting in settings_of(kind).values():
         group = setting.name.rpartition(".")[0]
