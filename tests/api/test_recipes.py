@@ -62,8 +62,6 @@ def test_an_unknown_recipe_is_refused_in_one_line(dhr: Any, fresh: Any) -> None:
     assert ended.code == 2 and ended.err == (
         "dhr: --recipe must be one of small, default, best; got 'smal'; did you mean small?\n"
     )
-    with pytest.raises(
-        ConfigError, match=r"recipe or preset .*small.*paper.* or a YAML file; got 'smal'"
-    ):
+    with pytest.raises(ConfigError, match=r"recipe or preset .*small.*paper.* or a YAML file; got 'smal'"):
         run_settings("smal")
     assert asdict(run_settings("small")[0]) != asdict(RunConfig())
