@@ -8,11 +8,11 @@ commits take turns, so that a machine that becomes slower does so for both. With
 both are trained first, apart from all measurements, by the earlier commit, whose files the later one reads.
 
 ``speedup`` is the earlier commit's seconds over this one's, for the whole commands. ``over_networks`` is, for `run` and
-`predict`, the whole command over the pure time of networks, boundary correction and PNG coding (``pure.py``, on the same
-photographs), and for `training` a training of the classifier over its forward and backward passes. ``stages`` has the
-seconds of ``run.json``, ``memory`` the peak of each process, ``agreement`` the share of equal pixels, and the scores of
-both folders of masks where there is ground truth. All seconds are medians of the repetitions; ``spread`` has the least
-and the most.
+`predict`, the whole command over the pure time of networks, boundary correction and PNG coding (``pure.py``, on the
+same photographs), and for `training` a training of the classifier over its forward and backward passes. ``commands``
+has the seconds of each stage and the peak memory of the process, ``agreement`` the share of equal pixels, and the
+scores of both folders of masks where there is ground truth. All seconds are medians of the repetitions; ``spread`` has
+the least and the most.
 """
 
 import argparse
@@ -100,7 +100,8 @@ class Tree:
 
     def median(self, what: str, name: str = "wall") -> float:
         """Median of the repetitions."""
-        return statistics.median(getattr(one, name) for one in self.runs[what])
+        values: list[float] = [getattr(one, name) for one in self.runs[what]]
+        return statistics.median(values)
 
     def figures(self, what: str) -> dict[str, Any]:
         """All figures of a command."""
@@ -156,7 +157,7 @@ def chosen(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 
 def write_folder(data: DataSet, samples: Sequence[Sample], root: Path) -> Path:
-    """Write some photographs, as they are stored, as a data folder that every version reads, with their ground truth."""
+    """Write some photographs, as they are stored, and their ground truth as a data folder that every version reads."""
     rows = [["image", "tags"]]
     for sample in samples:
         source = Path(sample.source)
@@ -289,7 +290,9 @@ def measured(given: argparse.Namespace, trees: Sequence[Tree], data: Path, folde
             for what, found in pure.items()
         },
         "agreement": {
-            what: agreement(data, before and work.out(before, what) / "masks", work.out(now, what) / "masks")
+            what: agreement(
+                data, None if before is None else work.out(before, what) / "masks", work.out(now, what) / "masks"
+            )
             for what in commands
         },
     }

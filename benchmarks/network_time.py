@@ -1,8 +1,8 @@
 """How long networks take: alone, inside whatever calls them.
 
-:class:`NetworkTime` counts the seconds between entering and leaving the outermost module of a thread, through hooks that
-PyTorch calls for every module. So it needs to know nothing of the program that it watches. The networks of a training
-are noted by :class:`Steps`, and take the same steps again without anything else around them.
+:class:`NetworkTime` counts the seconds between entering and leaving the outermost module of a thread, through hooks
+that PyTorch calls for every module. So it does not depend on the program that it watches. :class:`Steps` notes the
+steps of a training in the same way, and takes them again without anything else around them.
 """
 
 import threading
