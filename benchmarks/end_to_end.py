@@ -214,6 +214,10 @@ class Work:
         """Output folder of a command."""
         return self.folder / f"{what} {tree.name}"
 
+    def masks(self, tree: Tree, what: str) -> Path:
+        """Masks of a command."""
+        return self.out(tree, what) / "masks"
+
     def measure(self, tree: Tree, only: Sequence[str]) -> None:
         """Take each command once."""
         common: list[str | Path] = ["--data", self.data, "--config", tree.config, "--classifier.file", self.classifier]
@@ -227,7 +231,7 @@ class Work:
         """Pure times of a command (``pure.py``)."""
         found = self.folder / "pure.json"
         arguments: list[str | Path] = ["--data", self.data, "--config", tree.config, "--only", what, "--json", found]
-        arguments += ["--classifier", self.classifier, "--masks", self.out(tree, what) / "masks"]
+        arguments += ["--classifier", self.classifier, "--masks", self.masks(tree, what)]
         arguments += [] if self.student is None else ["--student", self.student]
         tree.call(*arguments, script=ROOT / "benchmarks/pure.py")
         content: dict[str, float] = json.loads(found.read_bytes())
