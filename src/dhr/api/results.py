@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dhr.evaluate import Comparison
     from dhr.evaluate.adjacency import Adjacency
     from dhr.inspection import Inspection
-    from dhr.job.plan import Plan
+    from dhr.job.dry_run import DryRun
 
 _SHOWN = 6  # masks of a view
 _SIDE = 160  # pixels of a picture's longer side
@@ -100,8 +100,8 @@ class RunResult(MaskResult):
     """Masks in which a tagged class has no pixel."""
     stages: tuple[Mapping[str, Any], ...]
     """Seconds and peak memory of each stage."""
-    plan: "Plan | None" = None
-    """With ``dry_run``: what would be done; nothing was."""
+    dry_run: "DryRun | None" = None
+    """With ``dry_run``: the work that would be done; nothing was."""
 
     @property
     def classifier(self) -> Path:
@@ -132,8 +132,8 @@ class TrainResult(Result):
     photographs: int
     left_out: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
-    plan: "Plan | None" = None
-    """With ``dry_run``: what would be done; nothing was."""
+    dry_run: "DryRun | None" = None
+    """With ``dry_run``: the work that would be done; nothing was."""
     use: str = ""
     """Options that use the file."""
 
