@@ -15,6 +15,7 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import ClassTable, DataSet, Problem
 from dhr.errors import DhrError
 from dhr.records.item import read_item
+from dhr.shards import find
 from dhr.words import counted
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class MaskResult(Result):
         """Return one row per mask: its photograph, tags, size and quality; the most doubtful first."""
         found = []
         for name in self.masks:
-            record = read_item(self.out / "items" / f"{name}.json")
+            record = read_item(find(self.out / "items", name, ".json"))
             if record is not None:
                 row = {"name": name, "quality": record.quality, "tags": list(record.tags or ())}
                 row |= {"vanished": list(record.vanished), "width": record.width, "height": record.height}
-                found.append({**row, "photograph": record.image, "mask": str(self.out / "masks" / f"{name}.png")})
+                found.append({**row, "photograph": record.image, "mask": str(self.masks.path(name))})
         return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
 
     def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:

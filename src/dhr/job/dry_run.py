@@ -61,6 +61,7 @@ def dry_run(
     """
     device, call, folder = config.find_device(), Call(redo, keep_classifier), OutputFolder(Path(out))
     before = folder.read()
+    folder = folder.with_shards(before, ())
     now = describe_run(data, config, device, "", before)
     job = DataJob(
         folder=folder, device=device, before=before, record=same_kind(now, before, out), progress=progress,
