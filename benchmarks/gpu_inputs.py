@@ -58,8 +58,12 @@ def method_batch(size: Size, uss: int = 384, wss: int = 512) -> Batch:
 
 def moved(batch: Batch, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
     """The batch on a device."""
-    images = None if batch.images is None else batch.images.to(device, dtype)
-    return Batch(*(one.to(device, dtype) for one in (batch.cams, batch.uss_features, batch.wss_features)), images)
+
+    def there(maps: Tensor) -> Tensor:
+        return maps.to(device, dtype)
+
+    images = None if batch.images is None else there(batch.images)
+    return Batch(there(batch.cams), there(batch.uss_features), there(batch.wss_features), images)
 
 
 def write_photographs(root: Path, distinct: int, copies: int, side: int) -> Path:
