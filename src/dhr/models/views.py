@@ -40,7 +40,7 @@ def average_views(
     sums: list[Tensor] = []
     for scale in scales:
         size = (max(_SMALLEST, round(images.shape[-2] * scale)), max(_SMALLEST, round(images.shape[-1] * scale)))
-        parts = layout(size, windows)
+        parts = layout(size, windows if windows is not None and scale > windows.above else None)
         view = images
         if parts.size != images.shape[-2:]:
             view = interpolate(images, parts.size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
