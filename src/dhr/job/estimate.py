@@ -1,5 +1,6 @@
 """Time, memory and disk of the stages of a run: measured in rehearsals of a few photographs, and multiplied."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ class Estimate:
     @property
     def seconds(self) -> tuple[float, float]:
         """The range of the whole time."""
-        return sum(one.least for one in self.stages), sum(one.most for one in self.stages)
+        return sum((one.least for one in self.stages), 0.0), sum((one.most for one in self.stages), 0.0)
 
     @property
     def memory_mb(self) -> float:
@@ -213,7 +214,7 @@ def _stage(work: Work, runs: Sequence[_Scaled]) -> StageEstimate:
         line = per + max(0.0, slope) * (1 - share)
     least = (1 - spread) * line
     most = (1 + spread) * max(line, per / share ** (_POWER if work.unit == "photographs" else 1))
-    middle = line if share == 1 else (least * most) ** 0.5
+    middle = line if share == 1 else math.sqrt(least * most)
     middle, least, most = (round(work.amount * one + besides, 3) for one in (middle, least, most))
     return StageEstimate(work.name, work.amount, work.unit, middle, least, most, *_memory(work, last))
 
@@ -222,7 +223,7 @@ def _spread(rates: Sequence[float]) -> float:
     """Return the uncertainty of a mean, as a share of it: twice its standard error, within bounds."""
     if len(rates) < 2 or not sum(rates):
         return (_LEAST_SPREAD + _MOST_SPREAD) / 2
-    error = statistics.stdev(rates) / len(rates) ** 0.5 / statistics.mean(rates)
+    error = statistics.stdev(rates) / math.sqrt(len(rates)) / statistics.mean(rates)
     return min(max(2 * error, _LEAST_SPREAD), _MOST_SPREAD)
 
 
@@ -235,4 +236,4 @@ def _memory(work: Work, run: _Scaled) -> tuple[float, float]:
         before += _OPTIMISER * run.cost.trained_bytes.get(work.name, 0) / 1e6
         times *= work.batch / (STUDENT_BATCH if work.name == "student" else max(1, run.cost.photographs // 2))
     peak, gpu = row.peak_memory_mb or 0.0, row.peak_gpu_memory_mb or 0.0
-    return round(peak + (times - 1) * max(0.0, peak - before)), round(times * gpu)
+    return round(peak + (times - 1) * max(0.0, peak - before), 1), round(times * gpu, 1)
