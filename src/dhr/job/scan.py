@@ -45,7 +45,7 @@ class Scan:
     def save(self, folder: OutputFolder) -> None:
         """Write the record; the next scan skips the photographs in it."""
         if self.now != self.before:
-            write_json(folder.scan, to_json(ScanRecord(self.now)))
+            write_json(folder.scan, to_json(ScanRecord(self.now)), indent=None)  # indented, it takes long
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:

@@ -7,7 +7,7 @@ from typing import Any
 from dhr.records.members import VERSION, Count, Side, parse_record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scanned:
     """A photograph as the scan read it."""
 
