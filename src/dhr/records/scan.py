@@ -20,6 +20,16 @@ class Scanned:
     tags: tuple[str, ...] | None = None
     """Names of the tagged classes; unknown in files of dhr before 1.0."""
 
+    @property
+    def height(self) -> int:
+        """Height of a usable photograph."""
+        return 0 if self.size is None else self.size[0]
+
+    @property
+    def width(self) -> int:
+        """Width of a usable photograph."""
+        return 0 if self.size is None else self.size[1]
+
 
 @dataclass(frozen=True)
 class ScanRecord:
