@@ -14,6 +14,7 @@ import torch
 import dhr
 from dhr.data.samples import DataSet, Problem
 from dhr.job import stages
+from dhr.job.announce import announce
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.job import Stage, go
@@ -88,6 +89,7 @@ def run(
         todo = len(job.final.unfinished(job.usable))
         ready = len(job.usable.samples) - todo
         if todo:
+            announce(job)
             go(job, work(job))
         return _ended(job, ready)
 
