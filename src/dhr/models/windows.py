@@ -37,7 +37,7 @@ class Axis:
     def ramp(self) -> float:
         """Pixels from an inner border over which the weight of a window grows to 1; near borders it lacks context."""
         shared = self.length - max((late - early for early, late in pairwise(self.starts)), default=0)
-        return max(shared, 1e-6)
+        return float(max(shared, 1e-6))
 
 
 @dataclass(frozen=True)
