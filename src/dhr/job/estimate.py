@@ -20,8 +20,8 @@ _CLOSE = 1.5
 """Copies that are less than so many times smaller are skipped."""
 _LEAST_SPREAD, _MOST_SPREAD = 0.2, 0.6
 """Bounds of the uncertainty, as a share of the time."""
-_POWER = 1.25
-"""Greatest power by which the time of a photograph grows with its pixels; attention alone has 2."""
+_POWERS = (0.6, 1.1)
+"""Powers by which time grows with the pixels from a small copy on: some of it is constant, attention has 2."""
 _INNER = {"survey": "discriminants", "student": "USS features"}
 """Parts of stages that have a progress of their own; they take longer with more photographs."""
 _OPTIMISER = 6
@@ -138,7 +138,7 @@ def estimate(
     for side in sides:
         many = 1
         if runs:
-            many = _affordable(runs[-1].cost, works, limits.seconds - spent, (side / runs[-1].side) ** (2 * _POWER))
+            many = _affordable(runs[-1].cost, works, limits.seconds - spent, (side / runs[-1].side) ** 2)
         if not many:
             break
         smaller = shrunk(config, side, longest)
@@ -206,17 +206,26 @@ def _stage(work: Work, runs: Sequence[_Scaled]) -> StageEstimate:
     once = max(0.0, (row.seconds or 0.0) - clock.spent(work.name) - inner)  # such as a checkpoint
     besides = work.photographs * inner / last.cost.photographs + work.epochs * once
     per, spread, share = last.per(work), _spread(last.rates(work)), last.share(work)
-    # Part of the time does not depend on the size, so a line through two sizes is lower than the proportion.
-    line = per
-    if share < 1 and len(runs) > 1:
-        small = runs[-2]
-        slope = (per - small.per(work)) / max(share - small.share(work), 1e-9)
-        line = per + max(0.0, slope) * (1 - share)
-    least = (1 - spread) * line
-    most = (1 + spread) * max(line, per / share ** (_POWER if work.unit == "photographs" else 1))
-    middle = line if share == 1 else math.sqrt(least * most)
+    low, high = _powers(work, runs)
+    least, most = (1 - spread) * per / share**low, (1 + spread) * per / share**high
+    middle = per if share == 1 else math.sqrt(least * most)
     middle, least, most = (round(work.amount * one + besides, 3) for one in (middle, least, most))
     return StageEstimate(work.name, work.amount, work.unit, middle, least, most, *_memory(work, last))
+
+
+def _powers(work: Work, runs: Sequence[_Scaled]) -> tuple[float, float]:
+    """Return the least and the greatest power by which the time of a stage may grow with the pixels.
+
+    Small copies show a low power, because part of their time does not depend on the size.
+    """
+    if len(runs) == 1:
+        return _POWERS
+    small, large = runs[-2:]
+    low, high = _POWERS
+    if min(small.per(work), large.per(work)) > 0 and large.share(work) > small.share(work):
+        power = math.log(large.per(work) / small.per(work)) / math.log(large.share(work) / small.share(work))
+        low = min(max(power, low), high)
+    return low, high
 
 
 def _spread(rates: Sequence[float]) -> float:
