@@ -102,9 +102,9 @@ class _Scaled:
         return (mine / its) ** 2 if mine < its else 1.0
 
     def per(self, work: Work) -> float:
-        """Return the mean seconds per photograph or crop."""
+        """Return the seconds per photograph or crop: the mean; of a training the median, as one step writes a file."""
         rates = self.rates(work)
-        return statistics.mean(rates) if rates else 0.0
+        return (statistics.mean if work.unit == "photographs" else statistics.median)(rates) if rates else 0.0
 
     def rates(self, work: Work) -> list[float]:
         """Return the seconds per photograph or crop, of each step."""
@@ -203,9 +203,10 @@ def _stage(work: Work, runs: Sequence[_Scaled]) -> StageEstimate:
     if not work.amount or row is None:
         return StageEstimate(work.name, work.amount, work.unit)
     inner = clock.spent(_INNER.get(work.name, ""))
-    once = max(0.0, (row.seconds or 0.0) - clock.spent(work.name) - inner)  # such as a checkpoint
-    besides = work.photographs * inner / last.cost.photographs + work.epochs * once
     per, spread, share = last.per(work), _spread(last.rates(work)), last.share(work)
+    things = clock.count(work.name) * (STUDENT_BATCH if work.name == "student" else 1)
+    once = max(0.0, (row.seconds or 0.0) - per * things - inner)  # such as a checkpoint
+    besides = work.photographs * inner / last.cost.photographs + once
     low, high = _powers(work, runs)
     least, most = (1 - spread) * per / share**low, (1 + spread) * per / share**high
     middle = per if share == 1 else math.sqrt(least * most)

@@ -29,8 +29,6 @@ class Work:
     unit: str
     photographs: int
     """Photographs of the stage."""
-    epochs: int = 1
-    """Passes of a training over the photographs."""
     batch: int = 1
     """Crops per step of a training."""
 
@@ -66,10 +64,10 @@ def work_of(config: RunConfig, left: Sequence[LeftStage], data: DataSet) -> tupl
 def _work(name: str, count: int, config: RunConfig, data: DataSet) -> Work:
     if name in ("classifier", "affinity"):
         training: Any = getattr(config, name)
-        return Work(name, training.epochs * count, "crops", count, training.epochs, training.batch)
+        return Work(name, training.epochs * count, "crops", count, training.batch)
     if name == "student":
         student = config.student_training
-        return Work(name, student.steps * student.batch if count else 0, "crops", count, 1, student.batch)
+        return Work(name, student.steps * student.batch if count else 0, "crops", count, student.batch)
     if name == "survey":
         count = min(count, len(chosen(data.samples)))
     return Work(name, count, "photographs", count)

@@ -19,7 +19,7 @@ from dhr.records.run import StageRecord
 
 STUDENT_BATCH = 2
 """Photographs per step of a rehearsed student."""
-_STEPS = 3  # of a student
+_STEPS = 3  # of a training, at least
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Clock:
                 found.append((end - begin) / (after - before))
         return found
 
+    def count(self, stage: str) -> int:
+        """Return the number of things that were done."""
+        steps = self.steps.get(stage, [])
+        return steps[-1][1] - steps[0][1] if steps else 0
+
     def spent(self, stage: str) -> float:
         """Return the seconds from the first to the last step of a stage."""
         steps = self.steps.get(stage, [])
@@ -91,7 +96,7 @@ class Rehearsal:
 
 
 def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Rehearsal:
-    """Run on ``samples``, with one short epoch, or three steps, of each training; keep nothing but the cost.
+    """Run on ``samples``, with a few steps of each training; keep nothing but the cost.
 
     Torch's random numbers are the same afterwards.
 
@@ -113,7 +118,8 @@ def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Reh
 
 def shortened(config: RunConfig, photographs: int) -> RunConfig:
     """Return the settings of a rehearsal: trainings end after a few steps, and no store of features is touched."""
-    once: dict[str, Any] = {"epochs": 1, "batch": max(1, photographs // 2), "workers": 0}
+    batch = max(1, photographs // 2)
+    once: dict[str, Any] = {"epochs": -(-_STEPS * batch // photographs), "batch": batch, "workers": 0}
     student = replace(
         config.student_training, steps=_STEPS, batch=STUDENT_BATCH, accumulate=1, devices=1, workers=0, start=0.0,
         look_every=0, save_every=_STEPS, log_every=1,
