@@ -110,7 +110,8 @@ def test_a_rehearsal_measures_all_stages_and_leaves_nothing(
 
 def test_a_rehearsal_keeps_what_costs_and_shortens_the_rest() -> None:
     config = shortened(CONFIG, 4)
-    assert config.classifier.epochs == 1 and config.classifier.crop == CONFIG.classifier.crop
+    assert (config.classifier.epochs, config.classifier.batch) == (2, 2)  # four steps
+    assert config.classifier.crop == CONFIG.classifier.crop
     assert replace(
         config, classifier=CONFIG.classifier, affinity=CONFIG.affinity, student_training=CONFIG.student_training
     ) == CONFIG  # fmt: skip
