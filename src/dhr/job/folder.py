@@ -77,7 +77,7 @@ class OutputFolder:
         return self._file("survey.safetensors")
 
     def survey_cells(self, name: str) -> Path:
-        """Return the place of the cells of a photograph, which a survey keeps until it is finished."""
+        """Return the place of the draft of a photograph, or of its cells, which a run keeps until it is finished."""
         return self._file(f"{_CELLS}/{name}.safetensors")
 
     @property
