@@ -187,7 +187,7 @@ class OutputFolder:
         write_json(self.record, to_json(record))
 
     def remove_partial(self, stage: str | None = None) -> None:
-        """Delete the temporary files of a stage; by default those of all stages except a student's training."""
+        """Delete the temporary files of a stage; by default those of all stages."""
         names = (
             [path.name for path in (self.root / "work").glob("*.checkpoint")]
             if stage is None
@@ -197,7 +197,7 @@ class OutputFolder:
             remove(self.root, f"work/{name}")
         if stage in (None, "survey"):
             remove_tree(self.root, _CELLS)
-        if stage == "student":
+        if stage in (None, "student"):
             remove_tree(self.root, _FEATURES)
 
     def remove_features(self, name: str) -> None:
