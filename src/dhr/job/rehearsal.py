@@ -13,6 +13,7 @@ import torch
 from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
+from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
 from dhr.progress import Step
 from dhr.records.run import StageRecord
@@ -91,6 +92,8 @@ class Rehearsal:
     """Files that grow with the number of photographs."""
     trained_bytes: Mapping[str, int]
     """Trained files, whose size does not depend on it, by stage."""
+    draft_bytes: int
+    """Drafts of all photographs, which are kept from the survey until the masks are made."""
     seconds: float
     """Of the whole rehearsal."""
 
@@ -108,12 +111,22 @@ def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Reh
     clock, start = Clock(), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="dhr-plan-") as place, torch.random.fork_rng():
         out = Path(place) / "out"
-        outcome = run(Few(data, tuple(samples)), out, shortened(config, len(samples)), progress=clock)
+        kept = 0
+
+        def watch(step: Step) -> None:
+            nonlocal kept
+            if step.stage == "masks" and "masks" not in clock.steps:
+                kept = sum(path.stat().st_size for path in OutputFolder(out).all_survey_cells)
+            clock(step)
+
+        outcome = run(Few(data, tuple(samples)), out, shortened(config, len(samples)), progress=watch)
         files = [path for path in out.rglob("*") if path.is_file() and "training" not in path.parts]
         whole = sum(path.stat().st_size for path in files)
         trained = {path.stem: path.stat().st_size for path in out.glob("*.safetensors")}
     stages = {row.name: row for row in outcome.stages}
-    return Rehearsal(len(samples), clock, stages, whole - sum(trained.values()), trained, time.perf_counter() - start)
+    return Rehearsal(
+        len(samples), clock, stages, whole - sum(trained.values()), trained, kept, time.perf_counter() - start
+    )
 
 
 def shortened(config: RunConfig, photographs: int) -> RunConfig:
