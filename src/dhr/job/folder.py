@@ -30,7 +30,7 @@ from dhr.files import (
 from dhr.parsing import MAX_RECORDS, load_json
 from dhr.records.members import to_json
 from dhr.records.run import RunRecord
-from dhr.shards import in_shard, out_of_shard, too_many
+from dhr.shards import files_in, in_shard, too_many
 
 _LOCK = "run.lock"
 _FOLDERS = (
@@ -57,13 +57,8 @@ class OutputFolder:
         return replace(self, shards=(before is not None and before.shards) or too_many({*names, *self.recorded()}))
 
     def recorded(self) -> Iterator[str]:
-        """Yield the names of the photographs with a record."""
-        root = os.path.join(self._folder("items"), "")  # noqa: PTH118  many files: Path is slow
-        for place, _, files in os.walk(root):
-            relative = place[len(root) :].replace(os.sep, "/")
-            for file in files:
-                if file.endswith(".json"):
-                    yield out_of_shard(f"{relative}/{file}".removeprefix("/").removesuffix(".json"))
+        """Return the names of the photographs with a record."""
+        return (name for name, _ in files_in(self._folder("items"), ".json"))
 
     @property
     def record(self) -> Path:
@@ -94,7 +89,7 @@ class OutputFolder:
         return self._file("survey.safetensors")
 
     def survey_cells(self, name: str) -> Path:
-        """Return the place of the cells of a photograph, which a survey keeps until it is finished."""
+        """Return the place of the draft of a photograph, or of its cells, which a run keeps until it is finished."""
         return self._file(self._place(_CELLS, name, ".safetensors"))
 
     @property
@@ -187,7 +182,7 @@ class OutputFolder:
         write_json(self.record, to_json(record))
 
     def remove_partial(self, stage: str | None = None) -> None:
-        """Delete the temporary files of a stage; by default those of all stages except a student's training."""
+        """Delete the temporary files of a stage; by default those of all stages."""
         names = (
             [path.name for path in (self.root / "work").glob("*.checkpoint")]
             if stage is None
@@ -197,7 +192,7 @@ class OutputFolder:
             remove(self.root, f"work/{name}")
         if stage in (None, "survey"):
             remove_tree(self.root, _CELLS)
-        if stage == "student":
+        if stage in (None, "student"):
             remove_tree(self.root, _FEATURES)
 
     def remove_features(self, name: str) -> None:

@@ -129,7 +129,7 @@ class SegmentPhotographs:
         tags = tuple(classes.names[tag] for tag in allowed or ())
         present = Present(name, digest, frozenset(tags))
         self.items.keep_apart(present)
-        finished = self.items.finished(present) is not None
+        finished = self.items.is_finished(present)
         if finished:
             self.made.append(photograph)
         shape = working_size(*size, self.segment.long_side)
