@@ -13,7 +13,7 @@ from dhr.errors import ShapeError
 TOLERANCE = 1e-4
 """Marginal error that float32 reaches where the scores range over at most 100 eps; float64 reaches 1e-8."""
 
-_FARTHEST, _ANNEALING, _POLISHING = 100, 20, 10
+_FARTHEST, _ANNEALING, _POLISHING = 100.0, 20, 10
 """Range of the scores in eps; iterations in which eps is lowered from that range, and those at its value."""
 
 
@@ -159,7 +159,7 @@ def _span(relative: Tensor, q: Tensor, eps: float) -> Tensor:
 def _annealing(reach: float) -> int:
     """Return the number of iterations that lower eps from a range in eps, each by the same factor.
 
-    >>> _annealing(100), _annealing(5), _annealing(0.5)
+    >>> _annealing(100.0), _annealing(5.0), _annealing(0.5)
     (20, 7, 1)
     """
     return max(1, math.ceil(_ANNEALING * math.log(max(reach, 1)) / math.log(_FARTHEST)))
