@@ -32,7 +32,7 @@ from dhr.data.folder import FolderDataSet
 from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
 from dhr.files import write_bytes, write_json
-from dhr.job.masks import Maps
+from dhr.job.maps import Maps
 from dhr.job.models import Models, build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
