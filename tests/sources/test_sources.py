@@ -116,7 +116,7 @@ def test_it_sees_the_tags_and_nothing_else(given: Given) -> None:
     source, picture = build_source(given), image()
     before = picture.clone()
     for tags in (TAGS[:1], TAGS[1:], TAGS):
-        seen = source.see(picture, photograph(tags), GRID)
+        seen = source.see(picture, [photograph(tags)], GRID)
         assert seen.cams.shape == (1, len(tags), *GRID)
         found = [one for one in vars(seen).values() if one is not None]
         assert all(bool(one.isfinite().all()) and len(one) == 1 for one in found)
@@ -133,18 +133,18 @@ def test_it_sees_the_tags_and_nothing_else(given: Given) -> None:
 @every_kind
 def test_the_order_of_tags_decides_nothing(given: Given) -> None:
     source = build_source(given)
-    usual = source.see(image(), photograph(), GRID)
+    usual = source.see(image(), [photograph()], GRID)
     for order in permutations(range(len(TAGS))):
-        other = source.see(image(), photograph([TAGS[index] for index in order]), GRID)
+        other = source.see(image(), [photograph([TAGS[index] for index in order])], GRID)
         torch.testing.assert_close(other.cams, usual.cams[:, list(order)], rtol=1e-4, atol=1e-5)
 
 
 @every_kind
 def test_the_same_photograph_looks_the_same_again(given: Given) -> None:
     source = build_source(given)
-    first = source.see(image(), photograph(), GRID)
-    source.see(1 - image(), photograph(TAGS[:1]), GRID)
-    for one, other in zip(vars(first).values(), vars(source.see(image(), photograph(), GRID)).values(), strict=True):
+    first = source.see(image(), [photograph()], GRID)
+    source.see(1 - image(), [photograph(TAGS[:1])], GRID)
+    for one, other in zip(vars(first).values(), vars(source.see(image(), [photograph()], GRID)).values(), strict=True):
         assert one is other is None or torch.equal(one, other)
 
 
@@ -198,8 +198,8 @@ def test_trainings_are_done_once(given: Given, kind: str, tmp_path: Path) -> Non
         fitting.fit(SCENES, SCENES.samples, tmp_path / f"{fitting.name}.checkpoint", steps.append)
         assert {step.stage for step in steps} == {fitting.name} and steps[-1].done == steps[-1].total
         fitting.save(tmp_path / fitting.file)
-    expected = source.see(image(), photograph(), GRID)
-    found = build_source(given).see(image(), photograph(), GRID)  # reads the results
+    expected = source.see(image(), [photograph()], GRID)
+    found = build_source(given).see(image(), [photograph()], GRID)  # reads the results
     for one, other in zip(vars(expected).values(), vars(found).values(), strict=True):
         assert one is other is None or torch.equal(one, other)
     for fitting in source.fittings:

@@ -17,13 +17,24 @@ def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tens
     """
     height, width, _ = rgb.shape
     tensor = torch.from_numpy(rgb).permute(2, 0, 1)
-    scale = long_side / max(height, width)
-    if scale >= 1:
+    size = working_size(height, width, long_side)
+    if size == (height, width):
         return tensor.float() / 255
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
     # uint8 in, uint8 out: a 100-megapixel photograph as float would take 1.2 GB
     small = interpolate(tensor.unsqueeze(0), size, mode="bilinear", antialias=True, align_corners=False)
     return small.squeeze(0).float() / 255
+
+
+def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """Return rows and columns of the working image of a photograph.
+
+    >>> working_size(100, 400, 200), working_size(100, 100, 200)
+    ((50, 200), (100, 100))
+    """
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return height, width
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:

@@ -68,6 +68,8 @@ class RunRecord:
     """Whether the first class is the background."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    batch: Count | None = None
+    """Photographs that the networks take at once."""
     stages: tuple[StageRecord, ...] = ()
     redo: str | None = None
     """The first stage that an unfinished call makes again; all later ones follow."""
