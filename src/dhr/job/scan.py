@@ -18,16 +18,6 @@ from dhr.records.scan import Scanned, ScanRecord
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The facts that the scan keeps of a photograph."""
-
-    digest: str
-    """SHA-256, in hex, of its content."""
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
 class Scan:
     """The usable photographs."""
 
@@ -36,8 +26,8 @@ class Scan:
     """Photographs that were left out when they were listed or read."""
     digest: str
     """``sha256:`` and the hexadecimal digest of names, contents, tags and classes of the usable photographs."""
-    seen: Mapping[str, Seen]
-    """Facts on each usable photograph, by name."""
+    seen: Mapping[str, Scanned]
+    """Each usable photograph, by name."""
     before: Mapping[str, Scanned]
     """The photographs of the last scan of this folder, by name."""
     now: Mapping[str, Scanned]
@@ -46,7 +36,7 @@ class Scan:
     def save(self, folder: OutputFolder) -> None:
         """Write the record; the next scan skips the photographs in it."""
         if self.now != self.before:
-            write_json(folder.scan, to_json(ScanRecord(self.now)))
+            write_json(folder.scan, to_json(ScanRecord(self.now)), indent=None)  # indented, it takes long
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
@@ -57,17 +47,20 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     """
     before = _before(folder)
     now: dict[str, Scanned] = {}
-    seen: dict[str, Seen] = {}
+    seen: dict[str, Scanned] = {}
     samples, problems = [], list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
-    scanned = ahead(data.samples, lambda sample: _scanned(data, sample, before.get(sample.name)))
+    names: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for sample in data.samples:  # few of them differ
+        names.setdefault(sample.tags, tuple(data.classes.names[tag] for tag in sample.tags))
+    scanned = ahead(data.samples, lambda one: _scanned(data, one, names[one.tags], before.get(one.name)))
     for done, (sample, loaded) in enumerate(scanned, start=1):
         try:
             one = now[sample.name] = loaded.get()
         except ItemError as error:  # it took too long
-            one = now[sample.name] = Scanned("", str(error), None, _tags(data, sample))
+            one = now[sample.name] = Scanned("", str(error), None, names[sample.tags])
         if one.size is not None:
-            seen[sample.name] = Seen(one.digest, *one.size)
+            seen[sample.name] = one
             samples.append(sample)
             whole.update(json.dumps([sample.name, one.digest, sample.tags]).encode())
         else:
@@ -80,8 +73,8 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest(), seen, before, now)
 
 
-def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
-    tags, digest = _tags(data, sample), ""
+def _scanned(data: DataSet, sample: Sample, tags: tuple[str, ...], before: Scanned | None) -> Scanned:
+    digest = ""
     try:
         digest = data.digest(sample)
         if before is not None and before.digest == digest:
@@ -90,10 +83,6 @@ def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
     except ItemError as error:
         return Scanned(digest, str(error), None, tags)
     return Scanned(digest, None, (height, width), tags)
-
-
-def _tags(data: DataSet, sample: Sample) -> tuple[str, ...]:
-    return tuple(data.classes.names[tag] for tag in sample.tags)
 
 
 def _before(folder: OutputFolder) -> Mapping[str, Scanned]:
