@@ -26,10 +26,10 @@ def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tens
 
 
 def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Return rows and columns of the working image of a photograph.
+    """Return height and width of the working image of a photograph.
 
-    >>> working_size(100, 400, 200), working_size(100, 100, 200)
-    ((50, 200), (100, 100))
+    >>> working_size(100, 400, 200), working_size(100, 150, 200)
+    ((50, 200), (100, 150))
     """
     scale = long_side / max(height, width)
     if scale >= 1:

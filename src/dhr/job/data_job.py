@@ -75,7 +75,7 @@ class DataJob(Job):
             self.notes.append(f"{line[0].upper()}{line[1:]}.")
             self.save(batch=size.most)
 
-        before = self.before.batch if self.before is not None and self.before.status == "running" else None
+        before = None if self.before is None else self.before.batch
         sizes = [working_size(one.height, one.width, self.config.image.long_side) for one in self.usable.seen.values()]
         pixels = max(height * width for height, width in sizes)
         size = BatchSize(self.config.batch or before or automatic(self.device, pixels), say)

@@ -68,8 +68,6 @@ class RunRecord:
     """Whether the first class is the background."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    batch: Count | None = None
-    """Photographs that the networks take at once."""
     stages: tuple[StageRecord, ...] = ()
     redo: str | None = None
     """The first stage that an unfinished call makes again; all later ones follow."""
@@ -88,6 +86,9 @@ class RunRecord:
     """Photographs that were left out."""
     shards: bool = False
     """Whether the files of photographs are in sub-folders `shard-00` to `shard-ff`, because there are very many."""
+    batch: Count | None = None
+    """Photographs that go through the network together; a call that goes on keeps it, because the last bits depend on
+    it."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
     version: Count = VERSION

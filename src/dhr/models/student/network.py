@@ -60,6 +60,11 @@ class Student(nn.Module):
         """See :class:`~dhr.models.wss.WssModel`."""
         return True
 
+    def coarse(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c p q"]:
+        """See :class:`~dhr.models.student.StudentModel`."""
+        logits: Tensor = self.decoder(self.tagger.encode(images))
+        return logits.float().softmax(dim=1)
+
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """Compute the maps for rebalancing (``config.maps``); the mode of the network does not matter."""
