@@ -23,6 +23,7 @@ STUDENT = (
     *("--student-training.boundary", "none", "--student-training.start", "0"),
 )
 PHOTOGRAPHS = 5
+ALONE = ("--batch", "1")
 
 
 class Killed(BaseException):
@@ -55,15 +56,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-def interrupted_in_the_masks(case: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch, *more: str) -> list[Path]:
-    """Make a run that ends before its first mask; return its drafts."""
+def interrupted_in_the_masks(case: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Make a run of single photographs that ends before its first mask; return its drafts."""
 
     def killed(*_: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr("dhr.job.masks.write_json", killed)
-        dhr(case.run(*more))
+        dhr(case.run(*ALONE))
     return sorted((case.out / "work" / "survey").rglob("*.safetensors"))
 
 
@@ -94,7 +95,7 @@ def test_without_space_all_is_computed_twice_with_the_same_masks(fresh: Any, dhr
         fresh.out.rename(fresh.out.with_name("first"))
         assert dhr(fresh.run()).code == 0
     assert made(fresh.out) == expected
-    assert seen == {"source": 2 * PHOTOGRAPHS - 2, "uss": 2 * PHOTOGRAPHS - 2}
+    assert seen == {"source": 2 * PHOTOGRAPHS, "uss": 2 * PHOTOGRAPHS}, "a batch is computed as a whole"
     seen.clear()
     fresh.out.rename(fresh.out.with_name("second"))
     assert dhr(fresh.run("--work-space", "0")).code == 0
@@ -137,7 +138,7 @@ def test_a_damaged_draft_is_computed_again(
     for path in kept[:2]:
         damage(path)
     seen.clear()
-    assert dhr(fresh.run()).code == 0
+    assert dhr(fresh.run(*ALONE)).code == 0
     assert seen == {"source": 2, "uss": 2}
     expected = {name: content for name, content in made(_finished.out).items() if not name.startswith("items/")}
     assert {name: content for name, content in made(fresh.out).items() if not name.startswith("items/")} == expected
@@ -155,7 +156,7 @@ def test_a_draft_of_other_tags_or_content_is_not_used(
     first, second, *_ = sorted((fresh.data / "images").glob("*.png"))[-2:]
     first.write_bytes(second.read_bytes())
     seen.clear()
-    assert dhr(fresh.run("--keep-classifier")).code == 0
+    assert dhr(fresh.run("--keep-classifier", *ALONE)).code == 0
     assert seen == {"source": 2, "uss": 2}
 
 
