@@ -317,12 +317,13 @@ class Rings(MapSource):
     def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
         return ("rings",)
 
-    def see(self, image: Tensor, sample: Sample, grid: tuple[int, int]) -> Seen:
+    def see(self, images: Tensor, samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         assert int(self.state["photographs"]) == 5
         rows, columns = (torch.linspace(-1, 1, side) for side in grid)
         distance = (rows[:, None] ** 2 + columns[None] ** 2).sqrt()
-        places = torch.linspace(0, 1, len(sample.tags) + 1)[1:]
-        return Seen(torch.stack([(-((distance - place) ** 2) * 20).exp() for place in places])[None])
+        counts = [len(sample.tags) for sample in samples]
+        places = [torch.linspace(0, 1, count + 1)[1:].view(1, -1, 1, 1) for count in counts]
+        return Seen.together([Seen((-((distance - place) ** 2) * 20).exp()) for place in places])
 
 
 def test_a_new_source_is_a_class_and_a_line(fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,3 +337,21 @@ def test_a_new_source_is_a_class_and_a_line(fresh: Any, dhr: Any, monkeypatch: p
     next((fresh.out / "masks").glob("*.png")).unlink()
     assert dhr(fresh.run("--wss.kind", "rings", "--wss.weights", "hub")).code == 0  # trained once, read again
     assert len(list((fresh.out / "masks").rglob("*.png"))) == 5
+
+
+@every_kind
+def test_a_batch_gives_the_maps_of_each_photograph(given: Given, kind: str) -> None:
+    """Photographs with different tags share a batch; padding is 0."""
+    source = build_source(given)
+    pictures, tags = torch.cat([image(), 1 - image(), image().flip(-1)]), [TAGS, TAGS[:1], TAGS[::-1][:2]]
+    samples = [photograph(some) for some in tags]
+    together = source.see(pictures, samples, GRID)
+    for index, sample in enumerate(samples):
+        alone = source.see(pictures[index : index + 1], [sample], GRID)
+        for name, maps in vars(alone).items():
+            whole = vars(together)[name]
+            assert (whole is None) == (maps is None)
+            if maps is not None:
+                one = whole[index : index + 1]
+                torch.testing.assert_close(one[:, : maps.shape[1]], maps, rtol=1e-3, atol=1e-4)
+                assert not one[:, maps.shape[1] :].any()
