@@ -129,7 +129,8 @@ class MaskStage:
                 finish = partial(self.maker.finish, one, photograph.image[None])
                 behind.put(partial(self._write, photograph, finish, seconds), one.size + 4 * photograph.image.numel())
         elif places:
-            part = Kept.together([part.one(index, classes) for index in places])
+            if len(places) < len(part.samples):
+                part = Kept.together([part.one(index, classes) for index in places])
             whole = self.maker.finish(part, torch.stack([one.image for one in photographs]))
             seconds += (time.perf_counter() - start) / len(places)
             weight = whole.scores[0].numel() * whole.scores.element_size()
