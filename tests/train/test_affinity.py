@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
     config = AffinityConfig(epochs=4, batch=4, crop=48, radius=3, lr=1e30)
-    with pytest.raises(ConfigError, match=r"diverged in epoch .*lower --affinity\.lr"):
+    with pytest.raises(ConfigError, match=r"diverged by epoch .*lower --affinity\.lr"):
         train(fresh(), tmp_path / "a.pt", config=config)
 
 
