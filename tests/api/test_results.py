@@ -105,12 +105,12 @@ def test_the_functions_stay_where_packages_have_their_names() -> None:
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(result: Any, tmp_path: Path, dhr: Any, fresh: Any) -> None:
     planned = package.run(result.data, tmp_path / "out", config=TINY, dry_run=True)
-    assert planned.plan is not None and not (tmp_path / "out").exists()
-    assert [stage.name for stage in planned.plan.stages][-1] == "masks"
-    assert package.run(result.data, result.out, config=TINY, dry_run=True).plan.stages == ()
-    again = package.run(result.data, result.out, config=TINY, dry_run=True, redo="masks").plan
+    assert planned.dry_run is not None and not (tmp_path / "out").exists()
+    assert [stage.name for stage in planned.dry_run.stages][-1] == "masks"
+    assert package.run(result.data, result.out, config=TINY, dry_run=True).dry_run.stages == ()
+    again = package.run(result.data, result.out, config=TINY, dry_run=True, redo="masks").dry_run
     assert [(stage.name, stage.photographs) for stage in again.stages] == [("masks", 3)]
     trained = package.train(result.data, tmp_path / "student", config=TINY, dry_run=True)
-    assert [stage.name for stage in trained.plan.stages] == ["classifier", "student"]
+    assert [stage.name for stage in trained.dry_run.stages] == ["classifier", "student"]
     ended = dhr(fresh.run("--dry-run"))
     assert ended.code == 0 and "Nothing was done (--dry-run)." in ended.out and not fresh.out.exists()

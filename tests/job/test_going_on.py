@@ -13,7 +13,7 @@ import pytest
 from dhr.data import FolderDataSet
 from dhr.data.images import read_mask, write_mask
 from dhr.job.changes import ORDER, PhotographChanges
-from dhr.job.plan import plan
+from dhr.job.dry_run import dry_run
 from dhr.job.settings import RunConfig
 from dhr.models.config import UssConfig, WssConfig
 from dhr.train.config import ClassifierConfig
@@ -279,23 +279,23 @@ def test_a_correction_outlives_one_more_class(finished: Any, dhr: Any) -> None:
 # Dry runs
 
 
-def test_a_plan_writes_nothing_and_says_what_a_run_would_do(fresh: Any) -> None:
-    found = plan(FolderDataSet(fresh.data), fresh.out, CONFIG)
+def test_a_dry_run_writes_nothing_and_names_the_work(fresh: Any) -> None:
+    found = dry_run(FolderDataSet(fresh.data), fresh.out, CONFIG)
     assert [(one.name, one.photographs) for one in found.stages] == [("classifier", 5), ("survey", 5), ("masks", 5)]
     assert not fresh.out.exists()
 
 
-def test_a_plan_of_a_changed_run(fresh: Any, contents: Any) -> None:
+def test_a_dry_run_of_a_changed_run(fresh: Any, contents: Any) -> None:
     from dhr.job.run import run
 
     run(FolderDataSet(fresh.data), fresh.out, CONFIG)
     before = contents(fresh.out)
-    assert plan(FolderDataSet(fresh.data), fresh.out, CONFIG).stages == ()
+    assert dry_run(FolderDataSet(fresh.data), fresh.out, CONFIG).stages == ()
     retag(fresh, names(fresh)[0])
-    found = plan(FolderDataSet(fresh.data), fresh.out, CONFIG)
+    found = dry_run(FolderDataSet(fresh.data), fresh.out, CONFIG)
     assert [one.name for one in found.stages] == ["classifier", "survey", "masks"]
     assert found.changes is not None and found.changes.startswith("1 photograph has other tags")
-    kept = plan(FolderDataSet(fresh.data), fresh.out, CONFIG, keep_classifier=True)
+    kept = dry_run(FolderDataSet(fresh.data), fresh.out, CONFIG, keep_classifier=True)
     assert [(one.name, one.photographs) for one in kept.stages] == [("masks", 1)]
     assert contents(fresh.out) == before
 

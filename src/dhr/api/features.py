@@ -30,7 +30,7 @@ def features(
         data: the data folder.
         features: the store: a new folder, or one to add to.
         store: how features are kept.
-        config: settings; a preset, a YAML file, or single ones.
+        config: settings; a recipe or preset, a YAML file, or single ones.
         progress: called after each photograph.
 
     Returns:

@@ -19,7 +19,7 @@ def models(*, download: bool = False, json: Path | str | None = None, config: Co
     Args:
         download: download the weights that the settings need; a run then works offline.
         json: a file that gets the list, with all facts.
-        config: settings, for `download`: a preset, a YAML file, or single ones.
+        config: settings, for `download`: a recipe or preset, a YAML file, or single ones.
 
     Returns:
         One row per model, or per file that was downloaded.

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from dhr.data.images import read_mask
 from dhr.data.samples import Problem
+from dhr.shards import find, out_of_shard
 from dhr.words import counted
 
 _ROWS = 12  # rows of a view
@@ -22,15 +23,19 @@ class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def path(self, name: str) -> Path:
+        """Return the place of a mask."""
+        return find(self.folder, name, ".png")
+
     def __getitem__(self, name: str) -> UInt8[np.ndarray, "h w"]:
-        path = self.folder / f"{name}.png"
+        path = self.path(name)
         if not path.is_file():
             raise KeyError(name)
         return read_mask(path)
 
     def __iter__(self) -> Iterator[str]:
         names = (path.relative_to(self.folder).with_suffix("") for path in self.folder.rglob("*.png"))
-        return iter(sorted(name.as_posix() for name in names))
+        return iter(sorted(out_of_shard(name.as_posix()) for name in names))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -15,13 +15,14 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import ClassTable, DataSet, Problem
 from dhr.errors import DhrError
 from dhr.records.item import read_item
+from dhr.shards import find
 from dhr.words import counted
 
 if TYPE_CHECKING:
     from dhr.evaluate import Comparison
     from dhr.evaluate.adjacency import Adjacency
     from dhr.inspection import Inspection
-    from dhr.job.plan import Plan
+    from dhr.job.dry_run import DryRun
 
 _SHOWN = 6  # masks of a view
 _SIDE = 160  # pixels of a picture's longer side
@@ -58,11 +59,11 @@ class MaskResult(Result):
         """Return one row per mask: its photograph, tags, size and quality; the most doubtful first."""
         found = []
         for name in self.masks:
-            record = read_item(self.out / "items" / f"{name}.json")
+            record = read_item(find(self.out / "items", name, ".json"))
             if record is not None:
                 row = {"name": name, "quality": record.quality, "tags": list(record.tags or ())}
                 row |= {"vanished": list(record.vanished), "width": record.width, "height": record.height}
-                found.append({**row, "photograph": record.image, "mask": str(self.out / "masks" / f"{name}.png")})
+                found.append({**row, "photograph": record.image, "mask": str(self.masks.path(name))})
         return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
 
     def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -100,8 +101,8 @@ class RunResult(MaskResult):
     """Masks in which a tagged class has no pixel."""
     stages: tuple[Mapping[str, Any], ...]
     """Seconds and peak memory of each stage."""
-    plan: "Plan | None" = None
-    """With ``dry_run``: what would be done; nothing was."""
+    dry_run: "DryRun | None" = None
+    """With ``dry_run``: the work that would be done; nothing was."""
 
     @property
     def classifier(self) -> Path:
@@ -132,8 +133,8 @@ class TrainResult(Result):
     photographs: int
     left_out: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
-    plan: "Plan | None" = None
-    """With ``dry_run``: what would be done; nothing was."""
+    dry_run: "DryRun | None" = None
+    """With ``dry_run``: the work that would be done; nothing was."""
     use: str = ""
     """Options that use the file."""
 

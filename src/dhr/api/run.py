@@ -37,10 +37,10 @@ def run(
     Args:
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
-        config: settings; a preset, a YAML file, or single ones.
+        config: settings; a recipe or preset, a YAML file, or single ones.
         redo: make this stage and all later ones again; needed if settings changed: classifier, survey, masks, student.
         keep_classifier: use the trained networks although photographs or tags changed.
-        dry_run: return the plan, and do nothing.
+        dry_run: return the work that would be done, and do nothing.
         progress: called as the work goes on.
 
     Returns:
@@ -57,7 +57,7 @@ def run(
     out, show = Path(out), progress or silent
     refuse_missing(data)
     if dry_run:
-        return _planned(data, out, settings, call, show)
+        return _dry(data, out, settings, call, show)
     return _made(data, out, (settings, preset), call, show)
 
 
@@ -92,13 +92,13 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
     )
 
 
-def _planned(data: Data, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
-    """Return the result of a dry run: the plan, and the finished masks."""
-    from dhr.job.plan import plan
+def _dry(data: Data, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
+    """Return the result of a dry run: the work that is left, and the finished masks."""
+    from dhr.job.dry_run import dry_run
 
     photographs = opened(data, progress)
     refuse_among(out, data, photographs)
-    made = plan(photographs, out, settings, progress=progress, **call)
+    made = dry_run(photographs, out, settings, progress=progress, **call)
     result = RunResult(out, 0, made.skipped, tuple(photographs.notes), photographs.classes, out / "report.html",
-                       photographs, new=0, vanished=0, stages=(), plan=made)  # fmt: skip
+                       photographs, new=0, vanished=0, stages=(), dry_run=made)  # fmt: skip
     return replace(result, made=len(result.masks))

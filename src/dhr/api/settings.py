@@ -1,4 +1,4 @@
-"""Settings by name, and a config made of a preset, a YAML file and single values."""
+"""Settings by name, and a config made of a preset, a recipe, a YAML file and single values."""
 
 import ast
 import difflib
@@ -21,9 +21,11 @@ from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.models.config import HUB, NONE
 from dhr.plain_yaml import MAX_BYTES, parse_yaml
+from dhr.recipes import RECIPES, recipe
 
 Config = RunConfig | str | Path | Mapping[str, Any]
-"""All settings of a run: a preset's name, a YAML file, a mapping of names to values, or the dataclass."""
+"""All settings of a run: the name of a recipe or preset, a YAML file, a mapping of names to values, or the
+dataclass."""
 
 WEIGHTS = ("wss.weights", "uss.weights", "uss.head", "mask2former.weights")
 """Settings that may be files, beside paths."""
@@ -146,31 +148,42 @@ def changed(config: Any, given: Mapping[str, Any]) -> Any:
 def run_settings(config: Config) -> tuple[RunConfig, str]:
     """Return all settings of a run, and the name of the preset that they start from.
 
-    A mapping may name a ``preset``, and a YAML file as ``config``. Its other values override the file. The file
-    overrides the settings stored in a trained ``classifier.file``, and these override the preset.
+    A mapping may name a ``preset``, a ``recipe``, and a YAML file as ``config``, which may name a preset and a recipe
+    as well. The other values of the mapping override the file. The file overrides the settings stored in a trained
+    ``classifier.file``. These override the recipe, and the recipe overrides the preset.
 
     Raises:
-        ConfigError: a preset, file or setting that cannot be used.
+        ConfigError: a preset, recipe, file or setting that cannot be used.
     """
     if isinstance(config, RunConfig):
         return config, "default"
     if isinstance(config, str | Path):
-        config = {"preset": config} if config in PRESETS else {"config": _file(config)}
+        named = {"preset": PRESETS, "recipe": RECIPES}
+        kind = next((kind for kind, names in named.items() if config in names), None)
+        config = {"config": _file(config)} if kind is None else {kind: config}
     if not isinstance(config, Mapping):
         raise ConfigError(
-            f"config must be the name of a preset, a YAML file, a mapping of settings, or a RunConfig; got {config!r}"
+            "config must be the name of a recipe or preset, a YAML file, a mapping of settings, or a RunConfig; got "
+            f"{config!r}"
         )
     given = dict(config)
-    file, preset = given.pop("config", None), given.pop("preset", None)
+    file = given.pop("config", None)
     read = {} if file is None else read_settings(Path(file))
-    named = read.pop("preset", "default")
-    preset = preset or named
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise ConfigError(f"--preset must be one of {', '.join(PRESETS)}; got {preset!r}{_near_preset(preset)}")
+    preset, chosen = (_chosen(kind, names, given, read) for kind, names in (("preset", PRESETS), ("recipe", RECIPES)))
     values = {} if file is None else beside(flat(RunConfig, read, f"--config: {file}"), Path(file).parent)
     values |= flat(RunConfig, given, "config")
     base = replace(RunConfig(), method=PRESETS[preset])
-    return changed(base, _trained_with(values.get("classifier.file")) | values), preset
+    lower = flat(RunConfig, recipe(chosen), f"--recipe {chosen}") | _trained_with(values.get("classifier.file"))
+    return changed(base, lower | values), preset
+
+
+def _chosen(kind: str, names: Iterable[str], given: dict[str, Any], read: dict[str, Any]) -> str:
+    """Take the name of a preset or recipe out of the given settings, or else out of those of a file."""
+    mine, stored = given.pop(kind, None), read.pop(kind, "default")
+    name = mine or stored
+    if not isinstance(name, str) or name not in names:
+        raise ConfigError(f"--{kind} must be one of {', '.join(names)}; got {name!r}{nearest(str(name), names)}")
+    return name
 
 
 def _trained_with(classifier: Path | None) -> dict[str, Any]:
@@ -264,13 +277,10 @@ def _odd_keys(value: Any) -> Iterator[str]:
 
 
 def _file(config: str | Path) -> Path:
-    path = Path(config)
+    path, names = Path(config), dict.fromkeys((*RECIPES, *PRESETS))
     if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
         raise ConfigError(
-            f"config must be a preset ({', '.join(PRESETS)}) or a YAML file; got {str(config)!r}{_near_preset(config)}"
+            f"config must be a recipe or preset ({', '.join(names)}) or a YAML file; got "
+            f"{str(config)!r}{nearest(str(config), names)}"
         )
     return path
-
-
-def _near_preset(name: Any) -> str:
-    return nearest(str(name), PRESETS)

@@ -36,8 +36,8 @@ def train(
         data: the data folder.
         out: the output folder: new, empty, or of the same training.
         masks: folder of masks to begin with, NAME.png; without it the student learns from its own maps.
-        config: settings; a preset, a YAML file, or single ones.
-        dry_run: return the plan, and do nothing.
+        config: settings; a recipe or preset, a YAML file, or single ones.
+        dry_run: return the work that would be done, and do nothing.
         progress: called as the work goes on.
 
     Returns:
@@ -55,7 +55,7 @@ def train(
         raise ConfigError(f"student.kind {settings.student.kind} learns finished masks; name them with --masks DIR")
     refuse_missing(data)
     if dry_run:
-        return _planned(opened(data, show), out, settings)
+        return _dry(opened(data, show), out, settings)
     from dhr.api.weights import require_first
     from dhr.job.train import train as train_student
     from dhr.job.weights import train_weights
@@ -66,15 +66,15 @@ def train(
     return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))
 
 
-def _planned(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
+def _dry(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
     """Return the result of a dry run: the stages that are not made yet."""
+    from dhr.job.dry_run import DryRun, LeftStage
     from dhr.job.folder import OutputFolder
-    from dhr.job.plan import Plan, PlannedStage
 
     folder, many = OutputFolder(out), len(photographs.samples)
     files = {"student": folder.student}
     if settings.student.kind == "joint" and settings.classifier.file is None:
         files = {"classifier": out / "classifier.safetensors", **files}
-    stages = [PlannedStage(name, many, "not made yet") for name, file in files.items() if not file.is_file()]
-    plan = Plan(tuple(stages) if not folder.student.is_file() else (), None, (), (), tuple(photographs.problems))
-    return TrainResult(out, folder.student, many, plan.skipped, tuple(photographs.notes), plan)
+    stages = [LeftStage(name, many, "not made yet") for name, file in files.items() if not file.is_file()]
+    work = DryRun(tuple(stages) if not folder.student.is_file() else (), None, (), (), tuple(photographs.problems))
+    return TrainResult(out, folder.student, many, work.skipped, tuple(photographs.notes), work)

@@ -13,6 +13,7 @@ from dhr.api.data import DataFolder
 from dhr.api.settings import docstrings, settings_of
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
+from dhr.recipes import RECIPES
 
 _LONGEST = 40  # characters of choices that the help shows beside an option
 
@@ -117,14 +118,16 @@ def _data_options(parameter: str, text: str, required: bool) -> list[Option]:
 
 
 def _setting_options(parameter: str, kind: type, hint: Any) -> list[Option]:
-    """Return options for a file of settings, a preset, and each setting of a config dataclass."""
+    """Return options for a file of settings, a preset, a recipe, and each setting of a config dataclass."""
     found = []
     if Path in get_args(hint):
         text = "YAML file of settings; options override it, and its paths start at its folder"
         found.append(Option("--config", parameter, "config", Path, None, text))
     if kind is RunConfig:
         names = ", ".join(PRESETS)
-        found.append(Option("--preset", parameter, "preset", str, "default", f"method settings to start from: {names}"))
+        found.append(Option("--preset", parameter, "preset", str, "default", f"method: {names}"))
+        text = f"networks, sizes, lengths: {', '.join(RECIPES)}"
+        found.append(Option("--recipe", parameter, "recipe", str, "default", text))
     for setting in settings_of(kind).values():
         group = setting.name.rpartition(".")[0]
         name = f"--{setting.name.replace('_', '-')}"

@@ -10,31 +10,31 @@ from dhr.data.classes import enumeration
 from dhr.words import counted
 
 if TYPE_CHECKING:
-    from dhr.job.plan import Plan
+    from dhr.job.dry_run import DryRun
 
 
-def plan(terminal: Terminal, result: RunResult | TrainResult, planned: "Plan") -> None:
-    """Print the plan of a dry run."""
+def dry_run(terminal: Terminal, result: RunResult | TrainResult, work: "DryRun") -> None:
+    """Print the work that is left."""
     terminal.notes(result.notes)
     terminal.left_out(result.left_out)
-    if planned.changes:
-        terminal.say(planned.changes)
-    for names, what in ((planned.gone, "gone; its files would be put aside"), (planned.corrected, "corrected by hand")):
+    if work.changes:
+        terminal.say(work.changes)
+    for names, what in ((work.gone, "gone; its files would be put aside"), (work.corrected, "corrected by hand")):
         if names:
             terminal.say(f"{counted(len(names), 'photograph')} {what}: {enumeration(names)}")
     rows = table(["stage"], ["photographs"])
     rows.add_column("why", overflow="fold")
-    for stage in planned.stages:
+    for stage in work.stages:
         rows.add_row(stage.name, str(stage.photographs), escape(stage.why))
-    if planned.stages:
+    if work.stages:
         terminal.print(rows)
-    terminal.say("Nothing was done (--dry-run)." if planned.stages else "Everything is made; nothing would be done.")
+    terminal.say("Nothing was done (--dry-run)." if work.stages else "Everything is made; nothing would be done.")
 
 
 def run(terminal: Terminal, result: RunResult) -> None:
     """Print the stages, the notes, photographs that were left out, and where the report is."""
-    if result.plan is not None:
-        plan(terminal, result, result.plan)
+    if result.dry_run is not None:
+        dry_run(terminal, result, result.dry_run)
         return
     rows = table(
         ["stage"], ["seconds", "peak memory, MB"], escape(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
@@ -54,8 +54,8 @@ def run(terminal: Terminal, result: RunResult) -> None:
 
 def train(terminal: Terminal, result: TrainResult) -> None:
     """Print where the student and its losses are."""
-    if result.plan is not None:
-        plan(terminal, result, result.plan)
+    if result.dry_run is not None:
+        dry_run(terminal, result, result.dry_run)
         return
     terminal.notes(result.notes)
     terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")

@@ -15,6 +15,7 @@ from dhr.data.map_numbers import Kind, Stack, key_numbers, stack_numbers
 from dhr.data.plain_pickle import Refused
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
+from dhr.shards import find
 from dhr.words import one_line
 
 SUFFIXES = (".npz", ".npy", ".png")
@@ -35,7 +36,7 @@ def find_maps(folder: Path, name: str) -> Path:
     names = dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)))
     found: list[Path] = []
     for one in names:
-        found = found or [path for suffix in SUFFIXES if (path := folder / f"{one}{suffix}").is_file()]
+        found = found or [path for suffix in SUFFIXES if (path := find(folder, one, suffix)).is_file()]
     if len(found) != 1:
         what = " and ".join(path.name for path in found) or "no file"
         raise ItemError(f"expected its maps in {folder / name}.npz, .npy or .png, got {what}")

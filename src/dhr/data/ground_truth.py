@@ -15,6 +15,7 @@ from dhr.data.listing import key_of, list_files, name_of, printable
 from dhr.data.problems import problem_lines
 from dhr.data.samples import Problem
 from dhr.errors import ItemError
+from dhr.shards import out_of_shard
 
 _PNG = frozenset({".png"})
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
@@ -94,7 +95,7 @@ def ground_truth_files(folder: Path, names: Iterable[str]) -> GroundTruthFiles:
     stray = not_masks(listing.problems)
     for file in listing.files:
         stem = name_of(file, _PNG)
-        name = wanted.get(key_of(stem))
+        name = wanted.get(key_of(stem)) or wanted.get(key_of(out_of_shard(stem)))
         if name is None:
             reason = f"no photograph is called {printable(stem)!r}; name each mask as its photograph"
         elif name in by_name:

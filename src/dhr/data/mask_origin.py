@@ -6,6 +6,7 @@ from pathlib import Path
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
 from dhr.records.item import read_item
+from dhr.shards import find
 
 ITEMS = "items"
 """Folder of the records, one per photograph, in an output folder."""
@@ -29,7 +30,7 @@ class Origins:
 
         None if both are equal, or if there is no such record.
         """
-        item = read_item(self.items / f"{sample.name}.json")
+        item = read_item(find(self.items, sample.name, ".json"))
         if item is None or not item.digest:
             return None
         try:

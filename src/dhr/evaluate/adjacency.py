@@ -20,6 +20,7 @@ from dhr.evaluate.threads import in_order
 from dhr.evaluate.vanishing import Vanishing
 from dhr.ops.adjacency import Contact, Regions, contact_areas, contact_pairs, find_regions
 from dhr.progress import Progress, Step, silent
+from dhr.shards import find
 
 CONTACT = 5.0
 """Pixels between two regions that touch. VOC paints a line of void, five pixels wide, where objects meet."""
@@ -204,7 +205,7 @@ class _Sums:
 
 def _tagged(folder: Path, masks: Sequence[Mask]) -> list[tuple[Path, tuple[int, ...] | None]]:
     """Return the predicted masks that exist, with tags."""
-    found = ((folder / f"{mask.name}.png", mask.tags) for mask in masks)
+    found = ((find(folder, mask.name, ".png"), mask.tags) for mask in masks)
     return [(path, tags) for path, tags in found if path.is_file()]
 
 
@@ -235,7 +236,7 @@ def _look(
     regions = find_regions(truth, foreground, contact)
     pred: UInt8[np.ndarray, "h w"] | Problem | None = None
     if predictions is not None and numbers is not None:
-        path = predictions / f"{mask.name}.png"
+        path = find(predictions, mask.name, ".png")
         try:
             pred = numbers.read(path, (truth.shape[0], truth.shape[1]))
         except ItemError as error:

@@ -12,6 +12,7 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import DataError
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.ground_truth_folder import GroundTruthFolder
+from dhr.shards import out_of_shard
 
 _PNG = frozenset({".png"})
 _NAMED = 5  # names that a message spells out
@@ -46,7 +47,7 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
             class table of the folder does not fit.
     """
     listing = list_files(folder, _PNG)
-    present = {key_of(name_of(file, _PNG)): file for file in listing.files}
+    present = {key_of(out_of_shard(name_of(file, _PNG))): file for file in listing.files}
     paths = {sample.name: folder / present[key] for sample in scored if (key := key_of(sample.name)) in present}
     missing = [sample.name for sample in scored if sample.name not in paths]
     if missing and (not config.allow_missing or not paths):

@@ -17,6 +17,7 @@ from dhr.data.palettes import looks_like_voc
 from dhr.data.problems import problem_lines
 from dhr.data.samples import ClassTable, DataSet
 from dhr.errors import DataError
+from dhr.shards import out_of_shard
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def masks_in(folder: Path, classes: ClassTable, data: DataSet | None = None) -> 
     Raises:
         DataError: the folder is missing or has no PNG files, or its class table does not fit.
     """
-    names = [(name[: -len(".png")], folder / name) for name in _listed(folder)]
+    names = [(out_of_shard(name[: -len(".png")]), folder / name) for name in _listed(folder)]
     tags = {} if data is None else {key_of(sample.name): sample.tags for sample in data.samples}
     tagged = [(name, path, tags.get(key_of(name))) for name, path in names]
     numbers = numbering(classes, folder, [(path, own) for _, path, own in tagged])

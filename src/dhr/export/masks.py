@@ -17,8 +17,8 @@ from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular, write_bytes
 from dhr.progress import Progress, Step, silent
+from dhr.shards import find
 
-"""Called with (photographs done, photographs in all)."""
 MAX_MASK = 1_000_000_000
 """Largest file of a mask in bytes: four times the pixels of the largest photographs."""
 
@@ -176,7 +176,7 @@ class Masks:
         return Item(number, sample.name, sample.name + suffix, photograph, labels, digest)
 
     def _path(self, sample: Sample) -> Path:
-        return self._folder / f"{sample.name}.png"
+        return find(self._folder, sample.name, ".png")
 
     def _new_agreement(self) -> Agreement:
         return Agreement(self.classes, f"masks in {self._folder}", complete=False)

@@ -1,7 +1,8 @@
 """The output folder. One job holds it; the same job can continue in it; other jobs are refused."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,7 @@ from dhr.files import (
 from dhr.parsing import MAX_RECORDS, load_json
 from dhr.records.members import to_json
 from dhr.records.run import RunRecord
+from dhr.shards import in_shard, out_of_shard, too_many
 
 _LOCK = "run.lock"
 _FOLDERS = (
@@ -47,6 +49,21 @@ class OutputFolder:
     """
 
     root: Path
+    shards: bool = False
+    """Whether the files of photographs lie in shards (:mod:`dhr.shards`). Files of before that stay where they are."""
+
+    def with_shards(self, before: RunRecord | None, names: Iterable[str]) -> "OutputFolder":
+        """Decide whether the folder has shards: it had them, or these and its finished photographs are too many."""
+        return replace(self, shards=(before is not None and before.shards) or too_many({*names, *self.recorded()}))
+
+    def recorded(self) -> Iterator[str]:
+        """Yield the names of the photographs with a record."""
+        root = os.path.join(self._folder("items"), "")  # noqa: PTH118  many files: Path is slow
+        for place, _, files in os.walk(root):
+            relative = place[len(root) :].replace(os.sep, "/")
+            for file in files:
+                if file.endswith(".json"):
+                    yield out_of_shard(f"{relative}/{file}".removeprefix("/").removesuffix(".json"))
 
     @property
     def record(self) -> Path:
@@ -78,7 +95,7 @@ class OutputFolder:
 
     def survey_cells(self, name: str) -> Path:
         """Return the place of the cells of a photograph, which a survey keeps until it is finished."""
-        return self._file(f"{_CELLS}/{name}.safetensors")
+        return self._file(self._place(_CELLS, name, ".safetensors"))
 
     @property
     def student(self) -> Path:
@@ -93,11 +110,11 @@ class OutputFolder:
     @property
     def first(self) -> "OutputFolder":
         """The folder of the first masks of a run with recursion."""
-        return OutputFolder(self._folder("first"))
+        return OutputFolder(self._folder("first"), self.shards)
 
     def features(self, name: str) -> Path:
         """Return the place of the USS features of a photograph, for the student's training."""
-        return self._file(f"{_FEATURES}/{name}.safetensors")
+        return self._file(self._place(_FEATURES, name, ".safetensors"))
 
     @property
     def masks(self) -> Path:
@@ -106,23 +123,23 @@ class OutputFolder:
 
     def mask(self, name: str) -> Path:
         """Return the place of the final mask of a photograph."""
-        return self._file(f"masks/{name}.png")
+        return self._file(self._place("masks", name))
 
     def training_mask(self, name: str) -> Path:
         """Return the place of the final mask of a photograph without its doubtful pixels."""
-        return self._file(f"training_masks/{name}.png")
+        return self._file(self._place("training_masks", name))
 
     def stage(self, stage: str, name: str) -> Path:
         """Return the place of the mask of a photograph after a step of the method."""
-        return self._file(f"stages/{stage}/{name}.png")
+        return self._file(self._place(f"stages/{stage}", name))
 
     def cams(self, name: str) -> Path:
         """Return the place of the CAMs of a photograph."""
-        return self._file(f"cams/{name}.npz")
+        return self._file(self._place("cams", name, ".npz"))
 
     def item(self, name: str) -> Path:
         """Return the place of the record of a photograph, which is written last."""
-        return self._file(f"items/{name}.json")
+        return self._file(self._place("items", name, ".json"))
 
     def lock(self) -> IO[bytes]:
         """Make the folder and hold it until the returned file is closed, or the process ends.
@@ -185,7 +202,7 @@ class OutputFolder:
 
     def remove_features(self, name: str) -> None:
         """Delete USS features of a photograph that are damaged."""
-        remove(self.root, f"{_FEATURES}/{name}.safetensors")
+        remove(self.root, self._place(_FEATURES, name, ".safetensors"))
 
     def write_mask(self, name: str, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"]) -> bool:
         """Write the mask of a photograph; return whether another one was there, which is put aside.
@@ -193,20 +210,20 @@ class OutputFolder:
         One that ``corrected/`` holds already is overwritten.
         """
         path, content = self.mask(name), mask_bytes(labels, palette)
-        known = (sha256(content).hexdigest(), _digest(self._file(f"corrected/{name}.png")))
+        known = (sha256(content).hexdigest(), _digest(self._corrected(name)))
         aside = is_own_file(path) and _digest(path) not in known
         if aside:
-            self.put_aside(f"masks/{name}.png")
+            self.put_aside(self._place("masks", name))
         write_bytes(path, content)
         return aside
 
     def remove_mask(self, name: str) -> None:
         """Delete the mask of a photograph that is made again."""
-        remove(self.root, f"masks/{name}.png")
+        remove(self.root, self._place("masks", name))
 
     def remove_item(self, name: str) -> None:
         """Delete the record of a photograph whose mask is made again."""
-        remove(self.root, f"items/{name}.json")
+        remove(self.root, self._place("items", name, ".json"))
 
     def put_aside(self, relative: str) -> None:
         """Move a file or folder to ``gone/``, if it is there; nothing in there is overwritten."""
@@ -218,17 +235,29 @@ class OutputFolder:
         """Move everything of a photograph to ``gone/``, its record last."""
         stages = sorted(path.name for path in (self.root / "stages").glob("*"))
         kinds = ["masks", "training_masks", *(f"stages/{stage}" for stage in stages)]
-        for relative in (*(f"{kind}/{name}.png" for kind in kinds), f"cams/{name}.npz", f"items/{name}.json"):
-            self.put_aside(relative)
+        for kind in kinds:
+            self.put_aside(self._place(kind, name))
+        self.put_aside(self._place("cams", name, ".npz"))
+        self.put_aside(self._place("items", name, ".json"))
 
     def copy_corrected(self, name: str) -> None:
         """Copy the mask of a photograph to ``corrected/``; an earlier copy of another mask is put aside."""
-        content, copy = read_regular(self.mask(name)), self._file(f"corrected/{name}.png")
+        content, copy = read_regular(self.mask(name)), self._corrected(name)
         if is_own_file(copy):
             if read_regular(copy) == content:
                 return
-            self.put_aside(f"corrected/{name}.png")
+            self.put_aside(self._place("corrected", name))
         write_bytes(copy, content)
+
+    def _corrected(self, name: str) -> Path:
+        return self._file(self._place("corrected", name))
+
+    def _place(self, folder: str, name: str, suffix: str = ".png") -> str:
+        """Return the place of a photograph's file, relative to the root."""
+        plain = f"{folder}/{name}{suffix}"
+        if self.shards and not os.path.lexists(f"{self.root}/{plain}"):
+            return f"{folder}/{in_shard(name)}{suffix}"
+        return plain
 
     def _file(self, relative: str) -> Path:
         return inside(self.root, relative, may_be_link=True)  # writers refuse a link; deletion removes the link only

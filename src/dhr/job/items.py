@@ -1,6 +1,6 @@
 """The finished photographs of an output folder, and the masks in it that a person changed."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class Items:
     def gone(self, names: Collection[str]) -> list[str]:
         """Return the names of finished photographs that are not among ``names``."""
         known = set(names)
-        return sorted(name for name in self._recorded() if name not in known)
+        return sorted(name for name in self.folder.recorded() if name not in known)
 
     def make_room(self, name: str) -> None:
         """Prepare a photograph's mask to be made again.
@@ -107,11 +107,6 @@ class Items:
         if item.mask and is_own_file(mask) and not is_touched(item, mask):  # writing refuses a link or folder there
             self.folder.remove_mask(name)
         self.folder.remove_item(name)
-
-    def _recorded(self) -> Iterator[str]:
-        root = self.folder.root / "items"
-        for path in root.rglob("*.json"):
-            yield path.relative_to(root).as_posix()[: -len(".json")]
 
 
 def is_touched(item: ItemRecord | None, mask: Path) -> bool:

@@ -1,6 +1,6 @@
 """One call's work in an output folder, and the stages that it goes through."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,7 +44,12 @@ class Job:
     @classmethod
     @contextmanager
     def open(
-        cls, out: Path, describe: Callable[[RunRecord | None], RunRecord], device: torch.device, **more: Any
+        cls,
+        out: Path,
+        describe: Callable[[RunRecord | None], RunRecord],
+        device: torch.device,
+        names: Iterable[str] = (),
+        **more: Any,
     ) -> Iterator[Self]:
         """Hold the folder for the block, read its record, and write that the job is finished at the end.
 
@@ -54,6 +59,7 @@ class Job:
             out: a new or empty folder, or one of a job of the same kind.
             describe: makes the record of the job, given the record in the folder or None.
             device: the device of the networks.
+            names: names of the photographs; so many that no folder should hold the files of all get shards.
             more: further members of the job.
 
         Raises:
@@ -63,7 +69,8 @@ class Job:
         folder, leads = OutputFolder(Path(out)), more.get("leads", True)
         with closing(folder.lock()) if leads else nullcontext():
             before = folder.read()
-            now = same_kind(describe(before), before, out)
+            folder = folder.with_shards(before, names)
+            now = replace(same_kind(describe(before), before, out), shards=folder.shards)
             changes = before is None or before.status == "running"
             notes = [*before.notes] if before is not None and changes else []
             job = cls(folder=folder, device=device, before=before, record=now, changes=changes, notes=notes, **more)

@@ -30,6 +30,7 @@ from dhr.progress import Progress, Step, silent
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import to_json
 from dhr.records.run import Identity, RunRecord
+from dhr.shards import out_of_shard
 from dhr.train.student_file import read_student
 
 Tags = Mapping[str, tuple[tuple[int, ...], str | None]]
@@ -89,7 +90,8 @@ def predict(
     now = RunRecord(
         identity, kind="predict", dhr=dhr.__version__, classes=tuple(classes.names), background=classes.background
     )
-    with Job.open(out, lambda before: now, device, progress=progress) as job:
+    names = [photograph.name for photograph in listing.listed]
+    with Job.open(out, lambda before: now, device, names, progress=progress) as job:
         job.refuse_other(identity)
         job.changes = True
         job.problems += listing.problems
@@ -184,7 +186,7 @@ def _strange(folder: OutputFolder, made: Sequence[Photograph]) -> tuple[str, ...
     """Return the masks in the folder that do not belong to ``made``."""
     ours = {mask_key(photograph.name) for photograph in made}
     found = list_files(folder.root / "masks", frozenset({".png"})).files
-    return tuple(file for file in found if mask_key(name_of(file, SUFFIXES)) not in ours)
+    return tuple(file for file in found if mask_key(out_of_shard(name_of(file, SUFFIXES))) not in ours)
 
 
 def _tags(path: Path, images: Path, photographs: Sequence[Photograph], classes: ClassTable, notes: list[str]) -> Tags:

@@ -75,7 +75,8 @@ def run(
     """
     device, call = config.find_device(), Call(redo, keep_classifier)
     describe = partial(describe_run, data, config, device, preset)
-    with DataJob.open(out, describe, device, data=data, config=config, progress=progress) as job:
+    names = (sample.name for sample in data.samples)
+    with DataJob.open(out, describe, device, names, data=data, config=config, progress=progress) as job:
         job.tentative = job.before is None or not job.before.identity.settings
         refuse_settings(job, call)
         if job.before is None:

@@ -16,6 +16,7 @@ from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import digest_regular
 from dhr.job.scan import Scan
+from dhr.shards import find
 
 _SEVERAL = 3  # with so many unusable masks a training does not begin
 
@@ -54,7 +55,7 @@ class Masks:
 
     def path(self, sample: Sample) -> Path:
         """Return the place of the mask of a photograph."""
-        return self.folder / f"{sample.name}.png"
+        return find(self.folder, sample.name, ".png")
 
     def check(self, sample: Sample, size: tuple[int, int]) -> Int64[np.ndarray, "256"]:
         """Count the pixels of a mask by label; refuse a mask of another size than its photograph.

@@ -68,8 +68,9 @@ def train(
         classes=tuple(data.classes.names), background=data.classes.background,
     )  # fmt: skip
     shown = progress if leads else silent
+    names = [sample.name for sample in data.samples]
     with DataJob.open(
-        out, lambda before: now, fabric.device, data=data, config=config, leads=leads, progress=shown
+        out, lambda before: now, fabric.device, names, data=data, config=config, leads=leads, progress=shown
     ) as job:
         if leads:
             job.refuse_other(identity)

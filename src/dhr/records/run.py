@@ -84,6 +84,8 @@ class RunRecord:
     """Masks of `dhr predict` without a photograph."""
     skipped: tuple[Problem, ...] = ()
     """Photographs that were left out."""
+    shards: bool = False
+    """Whether the files of photographs are in sub-folders `shard-00` to `shard-ff`, because there are very many."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
     fitted: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from dhr.report.charts import swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
 from dhr.report.text import initial, named, percent, safe
+from dhr.shards import find
 from dhr.words import STAGE_NAMES, counted
 
 DOUBTFUL = 0.6
@@ -91,8 +92,8 @@ def _attributes(item: Item, look: Look) -> str:
 
 def _links(item: Item, sample: Sample, out: Path) -> str:
     """Return links to the files of a photograph, relative to the page."""
-    found = [("Mask", f"masks/{item.name}.png"), ("Record", f"items/{item.name}.json")]
-    found = [(title, path) for title, path in found if (out / path).is_file()]
+    files = {"Mask": find(out / "masks", item.name, ".png"), "Record": find(out / "items", item.name, ".json")}
+    found = [(title, path.relative_to(out).as_posix()) for title, path in files.items() if path.is_file()]
     try:
         if Path(sample.source).is_file():
             found.insert(0, ("Photograph", os.path.relpath(Path(sample.source).resolve(), out.resolve())))
@@ -133,7 +134,7 @@ def _photograph(item: Item, sample: Sample, look: Look) -> tuple[UInt8[np.ndarra
 
 def _stage(look: Look, stage: str, name: str) -> UInt8[np.ndarray, "h w"] | None:
     try:
-        return read_mask(stage_folder(look.out, stage) / f"{name}.png")
+        return read_mask(find(stage_folder(look.out, stage), name, ".png"))
     except DhrError:
         return None
 

@@ -9,6 +9,7 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.parsing import MAX_RECORD, load_json
 from dhr.records.item import ItemRecord
 from dhr.records.members import parse_record
+from dhr.shards import out_of_shard
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
     """Read the records of the finished photographs one by one, in no order; a damaged one comes as a problem."""
     folder = out / "items"
     for path in folder.rglob("*.json"):
-        name = path.relative_to(folder).as_posix()[: -len(".json")]
+        name = out_of_shard(path.relative_to(folder).as_posix()[: -len(".json")])
         try:
             record = parse_record(ItemRecord, load_json(path, MAX_RECORD), lenient=True)
         except (OSError, ValueError) as error:

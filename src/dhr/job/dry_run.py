@@ -1,4 +1,4 @@
-"""The plan of a run; nothing is written."""
+"""The work that a run would do; nothing is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from dhr.records.item import read_item
 
 
 @dataclass(frozen=True)
-class PlannedStage:
-    """A stage that would run."""
+class LeftStage:
+    """A stage with work left."""
 
     name: str
     photographs: int
@@ -26,10 +26,10 @@ class PlannedStage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DryRun:
     """The stages that a run would make, and the files that it would move."""
 
-    stages: tuple[PlannedStage, ...]
+    stages: tuple[LeftStage, ...]
     """Empty if everything is made."""
     changes: str | None
     """Differences of photographs, tags and classes from the last call, and their consequences."""
@@ -41,7 +41,7 @@ class Plan:
     """Photographs that cannot be used."""
 
 
-def plan(
+def dry_run(
     data: DataSet,
     out: Path,
     config: RunConfig,
@@ -49,8 +49,8 @@ def plan(
     redo: str | None = None,
     keep_classifier: bool = False,
     progress: Progress = silent,
-) -> Plan:
-    """Return the plan of :func:`~dhr.job.run.run` with the same arguments.
+) -> DryRun:
+    """Return the work that :func:`~dhr.job.run.run` would do with the same arguments.
 
     Photographs are read, as a run reads them; models are not built.
 
@@ -61,6 +61,7 @@ def plan(
     """
     device, call, folder = config.find_device(), Call(redo, keep_classifier), OutputFolder(Path(out))
     before = folder.read()
+    folder = folder.with_shards(before, ())
     now = describe_run(data, config, device, "", before)
     job = DataJob(
         folder=folder, device=device, before=before, record=same_kind(now, before, out), progress=progress,
@@ -71,7 +72,7 @@ def plan(
     decided = decision(job, call)
     job.begin_again(decided.stages)
     corrected = [one.name for one in _corrected(job)]
-    return Plan(
+    return DryRun(
         stages=tuple(_stages(job, _why(decided.note, redo), decided.stages)),
         changes=decided.note,
         gone=tuple(job.final.gone([sample.name for sample in data.samples])),
@@ -91,12 +92,12 @@ def _why(note: str | None, redo: str | None) -> str | None:
     return note.partition("; ")[0] if note else "asked for by --redo" if redo else None
 
 
-def _stages(job: DataJob, why: str | None, again: tuple[str, ...]) -> list[PlannedStage]:
+def _stages(job: DataJob, why: str | None, again: tuple[str, ...]) -> list[LeftStage]:
     samples = len(job.usable.samples)
     final, first = (len(items.unfinished(job.usable)) for items in (job.final, job.first))
     found = []
     for name in job.chain if final else ():
         count = {"masks": first, "second masks": final}.get(name, 0 if job.is_made(name) else samples)
         if count:
-            found.append(PlannedStage(name, count, why if why and name in again else "not made yet"))
+            found.append(LeftStage(name, count, why if why and name in again else "not made yet"))
     return found

@@ -1,0 +1,70 @@
+"""The batch size: given, or found out, and halved when memory runs out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from dhr.flow.loaded import Loaded
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_CPU_PIXELS = 2**20  # larger batches are no faster on a CPU, and memory is short there
+_MOST = 64  # larger batches are no faster on a GPU either
+_BYTES_PER_PIXEL = 8192  # of a network's activations for one photograph, generously
+_SHARE = 0.5  # of the free memory of a GPU
+
+
+def automatic(device: torch.device, pixels: int) -> int:
+    """Return a batch size that suits a device, for photographs of this many pixels."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        fits = int(free * _SHARE) // (pixels * _BYTES_PER_PIXEL)
+        return 1 << (max(1, min(_MOST, fits)).bit_length() - 1)  # a power of two, so that free memory seldom matters
+    return max(1, min(8, _CPU_PIXELS // pixels))
+
+
+@dataclass
+class BatchSize:
+    """The size of batches, which is halved when memory runs out.
+
+    Results of half a batch may differ in the last bits from those of the whole, so the size found belongs into the
+    record, and a call that goes on begins with it.
+    """
+
+    most: int
+    """Photographs in a batch."""
+    say: Callable[[str], object]
+    """Takes the line that says that the size was halved."""
+
+    def attempt(self, batch: Sequence[T], work: Callable[[Sequence[T]], R]) -> Iterator[tuple[Sequence[T], Loaded[R]]]:
+        """Yield a batch with the result of ``work``; if memory runs out, its halves, each with its own result.
+
+        The result of a single item for which memory runs out is that failure; the size stays then, because this item
+        is to blame. Other failures of ``work`` are raised at once.
+        """
+        parts = [batch[start : start + self.most] for start in range(0, len(batch), self.most)]
+        while parts:
+            part = parts.pop(0)
+            loaded = _result(part, work)
+            if loaded is not None:
+                yield part, loaded
+            else:
+                half = (len(part) + 1) // 2
+                parts[:0] = [part[:half], part[half:]]
+                if half < self.most:
+                    self.most = half
+                    self.say(f"batch size halved to {half}, because memory ran out")
+
+
+def _result(part: Sequence[T], work: Callable[[Sequence[T]], R]) -> Loaded[R] | None:
+    """Return the result, or the failure of a single item; None if memory ran out for several."""
+    try:
+        return Loaded(work(part))
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        failure = error.with_traceback(None)  # whose frames hold the memory
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return Loaded(_error=failure) if len(part) == 1 else None

@@ -1,0 +1,64 @@
+"""Shards: sub-folders that share the files of many photographs, so that no folder holds too many of them.
+
+The shard of a photograph depends on its name alone. So a file is found in a folder with shards and in one without, also
+in a copy of a folder of masks.
+"""
+
+import os
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+LIMIT = 10_000
+"""Largest number of photographs that have their files in one folder; with more of them, these folders get shards."""
+
+
+def shard_of(name: str) -> str:
+    """Return the shard of a photograph, one of 256.
+
+    >>> shard_of("cat")
+    'shard-a8'
+    """
+    composed = unicodedata.normalize("NFC", name)  # some systems store another form
+    return f"shard-{zlib.crc32(composed.encode('utf-8', 'surrogateescape')) & 0xFF:02x}"
+
+
+def in_shard(name: str) -> str:
+    """Return the name of a photograph with its shard before it.
+
+    >>> in_shard("trip/cat")
+    'shard-8e/trip/cat'
+    """
+    return f"{shard_of(name)}/{name}"
+
+
+def out_of_shard(place: str) -> str:
+    """Return the name of a photograph from the place of its file, without suffix, with or without a shard.
+
+    >>> out_of_shard("shard-a8/cat"), out_of_shard("trip/cat")
+    ('cat', 'trip/cat')
+    """
+    first, slash, rest = place.partition("/")
+    return rest if slash and first == shard_of(rest) else place
+
+
+def find(folder: Path, name: str, suffix: str) -> Path:
+    """Return the place of a photograph's file in a folder: in its shard if it is only there, else without a shard."""
+    path = folder / f"{name}{suffix}"
+    if not os.path.lexists(path):
+        sharded = folder / f"{in_shard(name)}{suffix}"
+        if os.path.lexists(sharded):
+            return sharded
+    return path
+
+
+def too_many(names: Iterable[str]) -> bool:
+    """Return whether the files of these photographs need shards.
+
+    Sub-folders in the names count one by one: a data set of a hundred folders with a thousand photographs each keeps
+    these folders.
+    """
+    folders = Counter(name.rpartition("/")[0] for name in names)
+    return max(folders.values(), default=0) > LIMIT
