@@ -92,7 +92,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
     model = fresh()
     before = loss(model)
-    train(model, tmp_path / "a.pt", config=ClassifierConfig(epochs=16, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
+    train(model, tmp_path / "a.pt", config=ClassifierConfig(epochs=12, batch=6, crop=32, lr=3e-3, head_lr=3e-2))
     assert not model.training
     assert loss(model) < 0.8 * before
 

@@ -104,7 +104,9 @@ class StopRule:
         if not found.object():
             return
         weights = found.object("weights")
-        shapes, expected = ({name: one.shape for name, one in of.items()} for of in (weights, network.state_dict()))
+        shapes, expected = (
+            {name: getattr(one, "shape", None) for name, one in of.items()} for of in (weights, network.state_dict())
+        )
         if shapes != expected:
             raise ValueError("the weights with the lowest loss are of another network")
         check_finite(weights)

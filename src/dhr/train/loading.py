@@ -41,6 +41,8 @@ def loaded(
                 items.append(item.get())
             except ItemError as error:
                 raise ItemError(_named(str(error), source(key))) from error
+            except MemoryError as error:
+                raise ItemError(f"{source(key)}: not enough memory to read it; lower --image.long-side") from error
         columns = [torch.stack(column) for column in zip(*items, strict=True)]
         if device.type == "cuda":  # pinned memory is copied while the device computes
             columns = [column.pin_memory() for column in columns]
