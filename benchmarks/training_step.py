@@ -7,8 +7,8 @@ crops. ``rebalance_share`` is what the latter takes of a whole step; the teacher
 import argparse
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,8 @@ def peak(device: torch.device) -> float | None:
     return most
 
 
-def main() -> None:
-    """Measure, print, write."""
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The settings of the measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--device", default="cpu")
@@ -74,11 +74,24 @@ def main() -> None:
     parser.add_argument("--d-us", type=int, default=192)
     parser.add_argument("--boundary", default="pamr", choices=("pamr", "crf", "none"))
     parser.add_argument("--output-stride", type=int, default=16)
+    parser.add_argument("--precision", default=StudentTrainingConfig.precision)
     parser.add_argument("--repetitions", type=int, default=10)
-    given = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A student, and the kinds of steps that it can take."""
+
+    student: Student
+    runs: Mapping[str, Callable[[], None]]
+
+
+def training(given: argparse.Namespace) -> Training:
+    """Build the student."""
     device = torch.device(given.device)
     wss = WssConfig(backbone=given.backbone, weights="none", output_stride=given.output_stride)
-    joint = StudentTrainingConfig(batch=given.batch, crop=given.crop)
+    joint = StudentTrainingConfig(batch=given.batch, crop=given.crop, precision=given.precision)
     torch.manual_seed(0)
     student = Student(TagClassifier(wss, given.classes), StudentConfig(width=given.width), given.classes)
     student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -108,9 +121,12 @@ def main() -> None:
         with fabric.autocast():
             teacher.module(crops.images)
 
-    runs: dict[str, Callable[[], None]] = {
-        "given": lambda: step(False), "live": lambda: step(True), "teacher": look
-    }  # fmt: skip
+    return Training(student, {"given": lambda: step(False), "live": lambda: step(True), "teacher": look})
+
+
+def figures(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure."""
+    device, runs = torch.device(given.device), training(given).runs
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     memory: dict[str, float | None] = {}
     for turn in range(given.repetitions + 2):
@@ -124,7 +140,7 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - start)
                 memory[name] = peak(device)
     medians = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
-    result: dict[str, Any] = {
+    return {
         "benchmark": "training_step",
         "rebalance_share": 100 * (medians["live"] - medians["given"]) / medians["live"],
         "ms": medians,
@@ -137,8 +153,15 @@ def main() -> None:
         "commit": commit(),
         "machine": machine(device),
     }
-    print(f"step with given masks {medians['given']:.0f} ms, with live ones {medians['live']:.0f} ms, "
-          f"the teacher's look {medians['teacher']:.0f} ms")  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print, write."""
+    given = options()
+    result = figures(given)
+    ms, memory = result["ms"], result["peak_gpu_mb"]
+    print(f"step with given masks {ms['given']:.0f} ms, with live ones {ms['live']:.0f} ms, "
+          f"the teacher's look {ms['teacher']:.0f} ms")  # fmt: skip
     print(f"rebalancing takes {result['rebalance_share']:.1f} % of a step; GPU memory {memory}")
     if given.json:
         write_json(given.json, result)

@@ -33,7 +33,7 @@ class Network(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         self.layer = nn.Conv2d(3, 5, 8, stride=8)
-        self.dim, self.calls = 5, 0
+        self.dim, self.cell, self.calls = 5, 8, 0
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1

@@ -308,7 +308,9 @@ def test_a_training_ends_when_the_loss_on_photographs_held_out_does_not_fall(
     monkeypatch.setattr(held_out, "PATIENCE", 1)
     losses = iter([0.5, 0.4, 0.6])
     monkeypatch.setattr(held_out.StopRule, "_loss", lambda self, step, result: next(losses))
-    call = arguments(learned.case, tmp_path / "out", "--student-training.steps", "9", "--student-training.held-out", "0.4")
+    call = arguments(
+        learned.case, tmp_path / "out", "--student-training.steps", "9", "--student-training.held-out", "0.4"
+    )
     call += ["--no-student-training.recursion"]
     ended = dhr(call)
     assert ended.code == 0, ended.err

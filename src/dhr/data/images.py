@@ -1,8 +1,9 @@
 """Read and write photographs and masks."""
 
 import io
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ PNG_LEVEL = 3
 
 _STRIP = 4_000_000  # pixels converted at once: conversion then needs little memory beside the photograph itself
 _ORIENTATION = 0x0112  # EXIF tag
+_HUGE = 16_000_000  # pixels; of larger photographs one is decoded at a time, whatever the number of threads
+_ONE_HUGE = threading.Lock()
 
 
 def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
@@ -37,7 +40,7 @@ def read_rgb(path: Path | Content, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
 
     Raises ItemError if the file is missing, damaged, not a photograph, of an unsupported kind, or over ``max_pixels``.
     """
-    with opened(path, max_pixels) as image, decoding(path):
+    with opened(path, max_pixels) as image, _turn(image), decoding(path):
         image.load()
         orientation = _orientation(image)  # after load(): Pillow turns TIFFs upright itself
         width, height = image.size
@@ -145,6 +148,10 @@ def as_stored(upright: Shaped[np.ndarray, "h w *c"], orientation: int) -> Shaped
     rows = -1 if orientation in (3, 4, 6, 7) else 1
     columns = -1 if orientation in (2, 3, 7, 8) else 1
     return upright[::rows, ::columns]
+
+
+def _turn(image: Image.Image) -> AbstractContextManager[object]:
+    return _ONE_HUGE if image.width * image.height > _HUGE else nullcontext()
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

@@ -5,17 +5,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dhr.data.transforms import grid_size
+from dhr.models.precision import Resolved, autocast
 from dhr.models.uss import UssConfig, UssModel
 from dhr.models.views import average_views
+from dhr.models.windows import Windows
 
 
 @torch.no_grad()
 def uss_maps(
-    image: Float[Tensor, "1 3 h w"], uss: UssModel, config: UssConfig, stride: int
-) -> Float[Tensor, "1 d u v"]:
-    """Compute features on a grid of ``stride`` pixels per cell, from all scales, flips and windows of ``config``."""
-    grid = grid_size(image.shape[-2], image.shape[-1], stride)
-    (maps,) = average_views(
-        lambda view: (uss(view),), image, [grid], config.scales, config.flip, config.window, config.overlap
-    )
+    images: Float[Tensor, "b 3 h w"], uss: UssModel, config: UssConfig, stride: int, precision: Resolved = "float32"
+) -> Float[Tensor, "b d u v"]:
+    """Compute features on a grid of ``stride`` pixels per cell, from all scales, flips and windows of ``config``.
+
+    The network computes in ``precision``; the features are float32.
+    """
+    grid = grid_size(images.shape[-2], images.shape[-1], stride)
+    windows = Windows(config.window, config.overlap, uss.cell) if config.window else None
+
+    def run(views: Tensor) -> tuple[Tensor, ...]:
+        with autocast(precision, views.device):
+            return (uss(views),)
+
+    (maps,) = average_views(run, images, [grid], config.scales, config.flip, windows)
     return maps

@@ -16,6 +16,7 @@ from dhr.features.pack import Packed, Reduction
 from dhr.features.source import Source, image_digest
 from dhr.features.store import FeatureStore
 from dhr.files import write_bytes
+from dhr.models.precision import Resolved
 from dhr.models.uss import UssConfig, UssModel
 
 
@@ -26,18 +27,26 @@ class Features:
         uss: the model, on ``device``, in evaluation mode.
         stride: pixels of the working image per cell of the grid.
         store: read first, and filled; None computes features each time.
+        precision: of the network's products.
     """
 
     def __init__(
-        self, uss: UssModel, config: UssConfig, stride: int, device: torch.device, store: FeatureStore | None = None
+        self,
+        uss: UssModel,
+        config: UssConfig,
+        stride: int,
+        device: torch.device,
+        store: FeatureStore | None = None,
+        precision: Resolved = "float32",
     ) -> None:
+        self.precision: Resolved = precision
         self.uss, self.config, self.stride, self.device, self.store = uss, config, stride, device, store
         self.read = self.computed = self.unkept = 0
 
     @cached_property
     def source(self) -> Source:
         """Source of the features without reduction."""
-        return Source.of(self.uss, self.config, self.stride)
+        return Source.of(self.uss, self.config, self.stride, self.precision)
 
     @property
     def channels(self) -> int:
@@ -96,7 +105,7 @@ class Features:
         Raises:
             ItemError: they are not finite.
         """
-        maps = uss_maps(image.to(self.device), self.uss, self.config, self.stride)
+        maps = uss_maps(image.to(self.device), self.uss, self.config, self.stride, self.precision)
         if not bool(torch.isfinite(maps).all()):
             raise ItemError("its USS features hold NaN or infinity; check the weights, or those that were trained here")
         return maps

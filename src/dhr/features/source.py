@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from xxhash import xxh3_128
 
 import dhr
+from dhr.models.precision import Resolved
 from dhr.models.uss import UssConfig, UssModel
 
-MEANING = 1
+MEANING = 2
 """Version: increased when the same settings give other features."""
 
 _LIBRARIES = ("torch", "timm")
@@ -30,11 +31,12 @@ class Source:
     """Settings, digest of the network, versions; JSON."""
 
     @staticmethod
-    def of(uss: UssModel, config: UssConfig, stride: int) -> "Source":
+    def of(uss: UssModel, config: UssConfig, stride: int, precision: Resolved = "float32") -> "Source":
         """Describe a loaded model; weights count by content, not by where they come from.
 
         Args:
             stride: pixels of the image per cell of the grid.
+            precision: of the network's products.
         """
         settings = asdict(config)
         for name in ("weights", "head"):
@@ -45,6 +47,7 @@ class Source:
             "model": type(uss).__name__,
             "network": network_digest(uss),
             "grid_stride": stride,
+            "precision": precision,
             "versions": {"dhr": dhr.__version__, **{name: version(name) for name in _LIBRARIES}},
         }
         text = json.dumps(about, sort_keys=True)

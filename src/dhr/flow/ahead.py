@@ -35,7 +35,7 @@ def ahead(
     weigh: Callable[[T], int] | None = None,
     budget: int = BUDGET,
     workers: int | None = None,
-    patience: float = PATIENCE,
+    patience: float | None = None,
 ) -> Iterator[tuple[T, Loaded[R]]]:
     """Yield items in their order, each with the result of ``load``, which threads compute ahead.
 
@@ -49,7 +49,7 @@ def ahead(
             ``budget`` waits until it is the only one.
         budget: bytes of loaded items.
         workers: threads; by default as many as there are cores, at most 8.
-        patience: seconds for one item, after which ItemError stands in for its result.
+        patience: seconds for one item, after which ItemError stands in for its result; by default :data:`PATIENCE`.
     """
     for ((item, loaded),) in ahead_in_batches(
         ((item,) for item in items), load, weigh=weigh, budget=budget, workers=workers, patience=patience
@@ -64,14 +64,14 @@ def ahead_in_batches(
     weigh: Callable[[T], int] | None = None,
     budget: int = BUDGET,
     workers: int | None = None,
-    patience: float = PATIENCE,
+    patience: float | None = None,
 ) -> Iterator[list[tuple[T, Loaded[R]]]]:
     """Yield batches in their order, each item with the result of ``load``; see :func:`ahead`.
 
     The weight of a batch counts until the next batch is asked for. A batch heavier than ``budget`` is loaded one item
     after another.
     """
-    reader = _Reader(load, weigh, budget, patience, workers or min(_cores(), 8))
+    reader = _Reader(load, weigh, budget, PATIENCE if patience is None else patience, workers or min(_cores(), 8))
     in_front, present = tee(batches)
     items = chain.from_iterable(in_front)
     try:

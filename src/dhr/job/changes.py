@@ -22,6 +22,7 @@ CONCERNS = {
     "affinity": "affinity",
     "uss": "survey",
     "features": "survey",
+    "precision": "survey",
     "method": "survey",
     "boundary": "survey",
     "boundary.kind": "masks",

@@ -7,6 +7,7 @@ from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.features import Features, FeatureStore, Filled, StoreConfig, fill
 from dhr.job.settings import RunConfig
+from dhr.models.precision import resolved
 from dhr.models.uss import build_uss
 from dhr.progress import Progress, silent
 
@@ -27,7 +28,7 @@ def build_features(config: RunConfig, device: torch.device, asked: StoreConfig |
     if isinstance(uss, nn.Module):
         uss.to(device).eval()
     store = None if config.features is None else FeatureStore.open(config.features, asked)
-    features = Features(uss, config.uss, config.image.grid_stride, device, store)
+    features = Features(uss, config.uss, config.image.grid_stride, device, store, resolved(config.precision, device))
     if asked is None:
         features.check()
     return features

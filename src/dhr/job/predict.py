@@ -26,6 +26,7 @@ from dhr.job.job import Job, Stage, go
 from dhr.job.predict_config import PredictConfig
 from dhr.job.segment import Segmenter
 from dhr.job.settings import RunConfig, plain
+from dhr.models.precision import resolved
 from dhr.progress import Progress, Step, silent
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import to_json
@@ -80,7 +81,7 @@ def predict(
         ConfigError: the device is missing.
     """
     device = RunConfig(device=config.device).find_device()
-    settings = {**plain(asdict(config)), "tags": tags is not None}
+    settings = {**plain(asdict(config)), "precision": resolved(config.precision, device), "tags": tags is not None}
     identity = Identity(dhr.__version__, settings=settings, student=student_digest(student))
     read = read_student(student)
     classes, notes = read.classes, list[str]()

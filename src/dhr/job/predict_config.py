@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dhr.errors import ConfigError
+from dhr.models.precision import Precision, check_precision
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,16 @@ class PredictConfig:
     """Correction of the masks along edges in the photograph."""
     long_side: int | None = None
     """Photographs with a longer side are shrunk to it; by default as in the student's training."""
+    precision: Precision = "auto"
+    """Numbers in which the student multiplies: `float32`, `bfloat16` or `float16`. `auto` is the fastest that is as
+    good: bfloat16 on CPUs and GPUs that have it, float16 on older GPUs, else float32."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) <= 0:
             raise ConfigError(f"scales must be positive numbers, got {self.scales}")
+        check_precision(self.precision)
         if self.boundary not in ("none", "crf", "pamr"):
             raise ConfigError(f"boundary must be none, crf or pamr; got {self.boundary!r}")
         if self.long_side is not None and self.long_side < 32:

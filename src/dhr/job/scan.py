@@ -9,6 +9,7 @@ from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
+from dhr.flow.ahead import ahead
 from dhr.job.folder import OutputFolder
 from dhr.parsing import MAX_RECORDS, load_json
 from dhr.progress import Progress, Step
@@ -49,7 +50,7 @@ class Scan:
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
-    """Decode every photograph that is new or has changed since the last scan; nothing is written.
+    """Decode every photograph that is new or has changed since the last scan, in threads; nothing is written.
 
     Raises:
         DataError: all photographs are unreadable, or the readable ones lack tags.
@@ -59,8 +60,12 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     seen: dict[str, Seen] = {}
     samples, problems = [], list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
-    for done, sample in enumerate(data.samples, start=1):
-        one = now[sample.name] = _scanned(data, sample, before.get(sample.name))
+    scanned = ahead(data.samples, lambda sample: _scanned(data, sample, before.get(sample.name)))
+    for done, (sample, loaded) in enumerate(scanned, start=1):
+        try:
+            one = now[sample.name] = loaded.get()
+        except ItemError as error:  # it took too long
+            one = now[sample.name] = Scanned("", str(error), None, _tags(data, sample))
         if one.size is not None:
             seen[sample.name] = Seen(one.digest, *one.size)
             samples.append(sample)
@@ -76,8 +81,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
 
 
 def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
-    tags = tuple(data.classes.names[tag] for tag in sample.tags)
-    digest = ""
+    tags, digest = _tags(data, sample), ""
     try:
         digest = data.digest(sample)
         if before is not None and before.digest == digest:
@@ -86,6 +90,10 @@ def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
     except ItemError as error:
         return Scanned(digest, str(error), None, tags)
     return Scanned(digest, None, (height, width), tags)
+
+
+def _tags(data: DataSet, sample: Sample) -> tuple[str, ...]:
+    return tuple(data.classes.names[tag] for tag in sample.tags)
 
 
 def _before(folder: OutputFolder) -> Mapping[str, Scanned]:

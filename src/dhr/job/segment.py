@@ -15,6 +15,7 @@ from dhr.errors import ItemError
 from dhr.job.predict_config import PredictConfig
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig
+from dhr.models.precision import autocast, resolved
 from dhr.models.views import average_views
 from dhr.ops.upsample import upsampled_labels
 
@@ -50,7 +51,13 @@ def probabilities(
         ItemError: they hold NaN or infinity, which would not be visible in a mask.
     """
     size = (image.shape[-2], image.shape[-1])
-    (scores,) = average_views(lambda view: (student.segment(view),), image, [size], config.scales, config.flip)
+    precision = resolved(config.precision, image.device)
+
+    def segment(views: Tensor) -> tuple[Tensor, ...]:
+        with autocast(precision, views.device):
+            return (student.segment(views),)
+
+    (scores,) = average_views(segment, image, [size], config.scales, config.flip)
     if not bool(scores.isfinite().all()):
         raise ItemError("the student's probabilities hold NaN or infinity")
     if allowed is not None:

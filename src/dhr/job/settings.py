@@ -14,6 +14,7 @@ from dhr.errors import ConfigError, WeightsError
 from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
+from dhr.models.precision import Precision, check_precision, resolved
 from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingConfig
 
 if TYPE_CHECKING:
@@ -52,12 +53,16 @@ class RunConfig:
     a store they are computed each time they are needed."""
     seed: int = 0
     """Seed of all random numbers."""
+    precision: Precision = "auto"
+    """Numbers in which networks multiply when they make maps: `float32`, `bfloat16` or `float16`. `auto` is the fastest
+    that is as good: bfloat16 on CPUs and GPUs that have it, float16 on older GPUs, else float32."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be 0 or more, and below 2**63; got {self.seed}")
+        check_precision(self.precision)
         if self.recursion and self.student.kind != "joint":
             raise ConfigError(
                 f"recursion needs a student with maps, student.kind joint; {self.student.kind} learns finished masks, "
@@ -129,6 +134,7 @@ class RunConfig:
         """
         settings = asdict(self)
         settings["device"] = device.type
+        settings["precision"] = resolved(self.precision, device)
         settings["affinity"].pop("workers")
         for group in ("classifier", "student_training"):
             for free in ("workers", "save_minutes"):

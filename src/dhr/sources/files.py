@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -12,6 +13,7 @@ from dhr.data.cam_files import SUFFIXES
 from dhr.data.samples import Sample
 from dhr.errors import ConfigError
 from dhr.models.config import NONE
+from dhr.models.precision import autocast, resolved
 from dhr.models.remote import Remote, wss_remote
 from dhr.models.views import average_views
 from dhr.models.wss.classifier import TagClassifier
@@ -67,5 +69,11 @@ class FilesSource(MapSource):
         network, wss = self.network, self.given.settings.wss
         if network is None:
             return None
-        views = average_views(lambda view: (network.maps(view, ()).features,), image, [grid], wss.scales, wss.flip)
-        return views[0]
+        precision = resolved(self.given.settings.precision, image.device)
+
+        def run(views: Tensor) -> tuple[Tensor, ...]:
+            with autocast(precision, views.device):
+                return (network.maps(views.contiguous(memory_format=torch.channels_last), ()).features,)
+
+        (features,) = average_views(run, image, [grid], wss.scales, wss.flip)
+        return features

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dhr.data.samples import Sample
+from dhr.models.precision import autocast, resolved
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
 from dhr.sources.protocol import MapSource, Seen, joined
@@ -26,8 +27,11 @@ class NetworkSource(MapSource):
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
         columns = [tag - self.given.classes.foreground.start for tag in sample.tags]
 
+        precision = resolved(self.given.settings.precision, image.device)
+
         def view_maps(view: Tensor) -> tuple[Tensor, ...]:
-            maps = self.network.maps(view.contiguous(memory_format=torch.channels_last), columns)
+            with autocast(precision, view.device):
+                maps = self.network.maps(view.contiguous(memory_format=torch.channels_last), columns)
             return maps.cams.relu(), maps.cams, maps.features, *(getattr(maps, name) for name in self.further)
 
         wss = self.given.settings.wss

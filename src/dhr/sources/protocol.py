@@ -15,6 +15,7 @@ from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import ConfigError
 from dhr.files import inside
 from dhr.models.config import WssConfig
+from dhr.models.precision import Precision
 from dhr.models.remote import Remote
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
@@ -40,6 +41,10 @@ class SourceSettings(Protocol):
     @property
     def affinity(self) -> AffinityConfig:
         """Training of the heads of `irn`."""
+
+    @property
+    def precision(self) -> Precision:
+        """Precision of the networks."""
 
     @property
     def seed(self) -> int:

@@ -69,9 +69,9 @@ class Mask2FormerStudent(nn.Module):
         classes, as students give probabilities.
         """
         made = self.network(pixel_values=(images - self.mean) / self.std)
-        classes = made.class_queries_logits.softmax(dim=-1)[..., :-1]
-        masks = interpolate(made.masks_queries_logits, images.shape[-2:], mode="bilinear", align_corners=False)
-        scores = torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid())
+        classes = made.class_queries_logits.float().softmax(dim=-1)[..., :-1]
+        masks = interpolate(made.masks_queries_logits.float(), images.shape[-2:], mode="bilinear", align_corners=False)
+        scores = torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid()).float()
         return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
     def groups(self) -> list[Group]:

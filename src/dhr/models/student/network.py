@@ -52,7 +52,7 @@ class Student(nn.Module):
 
     def segment(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
         """Compute probabilities of all classes for each pixel of RGB images in 0..1."""
-        logits = self.decoder(self.tagger.encode(images))
+        logits = self.decoder(self.tagger.encode(images)).float()
         return interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False).softmax(dim=1)
 
     @torch.no_grad()
@@ -62,12 +62,12 @@ class Student(nn.Module):
             seen = self(images)
         wanted = list(range(self.tagger.classifier.out_channels) if tags is None else tags)
         known = [*range(self.background), *(self.background + tag for tag in wanted)]
-        probabilities = seen.logits.softmax(dim=1)[:, known]
+        probabilities = seen.logits.float().softmax(dim=1)[:, known]
         return WssMaps(self.activation(seen)[:, wanted], seen.features, probabilities=probabilities)
 
     def activation(self, seen: StudentMaps) -> Float[Tensor, "b _ _ _"]:
         """Return A: CAMs, or the decoder's probabilities, of the classes that can be tagged."""
-        return seen.cams if self.config.maps == "cam" else seen.logits.softmax(dim=1)[:, self.background :]
+        return seen.cams if self.config.maps == "cam" else seen.logits.float().softmax(dim=1)[:, self.background :]
 
     def groups(self) -> list[Group]:
         """Return the encoder, which is pretrained, and the rest."""

@@ -24,6 +24,11 @@ class UssModel(Protocol):
         """Number of channels of the features."""
         ...
 
+    @property
+    def cell(self) -> int:
+        """Pixels per cell, each way, of an image whose sides are multiples of it; its whole cells are all alike."""
+        ...
+
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
         """Compute features of RGB images in 0..1, on the model's own grid."""
         ...

@@ -27,7 +27,7 @@ class CnnFeatures(nn.Module):
         self.network = network.eval()
         self.stages = stages
         self.dim = int(network.feature_info.channels()[-1])
-        self.stride = int(network.feature_info.reduction()[-1])
+        self.stride = self.cell = int(network.feature_info.reduction()[-1])
         mean, std = normalisation(network, config)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)

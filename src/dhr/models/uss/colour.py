@@ -22,6 +22,7 @@ class ColourFeatures:
     """
 
     dim = 2 * (3 + 3 + 4)
+    cell = STRIDE
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:

@@ -1,5 +1,6 @@
 """Patch tokens of any timm Vision Transformer (DINO, DINOv2, DINOv3, supervised ones)."""
 
+import math
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ class VitFeatures(nn.Module):
         self.dim = int(network.num_features)
         patch = network.patch_embed.patch_size
         self.patch = (int(patch[0]), int(patch[1]))
+        self.cell = math.lcm(*self.patch)
         mean, std = normalisation(network, config)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)

@@ -17,7 +17,7 @@ def averaged_attention(blocks: Sequence[Any]) -> Iterator[Callable[[], Float[Ten
     total: list[Tensor] = []
 
     def note(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        mean = given[0].detach().mean(dim=1)  # (b, n, n)
+        mean = given[0].detach().float().mean(dim=1)  # (b, n, n)
         total[:] = [total[0] + mean if total else mean]
 
     with ExitStack() as stack:

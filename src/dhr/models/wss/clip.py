@@ -115,7 +115,7 @@ def _attention(layer: Any, hidden: Tensor) -> Float[Tensor, "b n n"]:
     )  # (b, heads, n, d)
     total: Tensor = hidden.new_zeros(())
     for head in range(module.num_heads):
-        total = total + (queries[:, head] @ keys[:, head].transpose(1, 2) * module.scale).softmax(dim=2)
+        total = total + (queries[:, head] @ keys[:, head].transpose(1, 2) * module.scale).float().softmax(dim=2)
     mean: Tensor = total / module.num_heads
     return mean
 
