@@ -40,6 +40,7 @@ __all__ = [
     "onnx",
     "open_data",
     "pad_classes",
+    "plan",
     "predict",
     "rebalance",
     "refine",
@@ -50,8 +51,8 @@ __all__ = [
 ]
 
 _COMMANDS = (
-    *("adjacency", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "predict", "run", "train"),
-    "train_head",
+    *("adjacency", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "plan", "predict", "run"),
+    *("train", "train_head"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from dhr.api.inspect import inspect
     from dhr.api.models import models
     from dhr.api.onnx import onnx
+    from dhr.api.plan import plan
     from dhr.api.predict import predict
     from dhr.api.run import run
     from dhr.api.train import train

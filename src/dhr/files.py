@@ -126,9 +126,9 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     write_atomic(path, lambda file: file.write(content), durable)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented UTF-8 JSON, atomically; NaN is refused (JSON does not have it)."""
-    write_bytes(path, _json(value))
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
+    """Write ``value`` as UTF-8 JSON, atomically; NaN is refused (JSON does not have it)."""
+    write_bytes(path, _json(value, indent))
 
 
 def write_output(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -274,8 +274,8 @@ def _locked(file: IO[bytes]) -> bool:
     return True
 
 
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _json(value: Any, indent: int | None = 2) -> bytes:
+    return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _descriptor(path: Path) -> int | None:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+PLAN = "plan"
+"""Stage of the first lines of a run; each note is a line."""
+
 
 @dataclass(frozen=True)
 class Step:

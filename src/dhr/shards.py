@@ -8,7 +8,7 @@ import os
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 LIMIT = 10_000
@@ -52,6 +52,17 @@ def find(folder: Path, name: str, suffix: str) -> Path:
         if os.path.lexists(sharded):
             return sharded
     return path
+
+
+def files_in(folder: Path, suffix: str) -> Iterator[tuple[str, str]]:
+    """Yield name and path of each photograph with a file in a folder, in no order; links are not followed."""
+    root = os.path.join(folder, "")  # noqa: PTH118  many files: Path is slow
+    for place, _, files in os.walk(root):
+        above = place[len(root) :].replace(os.sep, "/")
+        for file in files:
+            if file.endswith(suffix):
+                name = f"{above}/{file}".removeprefix("/").removesuffix(suffix)
+                yield out_of_shard(name), os.path.join(place, file)  # noqa: PTH118
 
 
 def too_many(names: Iterable[str]) -> bool:

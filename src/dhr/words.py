@@ -33,6 +33,25 @@ def percent(share: float, signed: bool = False) -> str:
     return f"{100 * share:+.1f}" if signed else f"{100 * share:.1f}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> duration(28.4), duration(239.0), duration(9000.0)
+    ('28 s', '4 min', '2.5 h')
+    """
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if seconds < 100 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def megabytes(amount: float) -> str:
+    """Return an amount of memory or disk in words.
+
+    >>> megabytes(0.2), megabytes(340.0), megabytes(2340.0)
+    ('1 MB', '340 MB', '2.3 GB')
+    """
+    return f"{max(amount, 1):.0f} MB" if amount < 1000 else f"{amount / 1000:.1f} GB"
+
+
 def one_line(error: BaseException, longest: int = 300) -> str:
     """Return the message of an exception in one line, or the name of its class.
 

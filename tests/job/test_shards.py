@@ -81,6 +81,8 @@ def test_masks_in_shards_are_the_same(
     here, there = flat(made(case.out)), made(plain.out)
     assert here == there and len(here) > 20
     steps = {f"stages/{step}" for step in ("cam", "base", "seed", "inter", "intra")}
+    counts = {path: sum(one.is_file() for one in path.iterdir()) for path in case.out.rglob("*/") if path.is_dir()}
+    assert max(counts.values()) <= MOST
     assert sharded(case.out) == {"masks", "items", "cams", "training_masks", *steps} and not sharded(plain.out)
 
 

@@ -226,6 +226,27 @@ def test_the_paths_agree(k: int, dtype: torch.dtype) -> None:
     assert same_labels(refined, expected) > 0.99
 
 
+@every_count
+def test_the_paths_agree_in_half_precision(k: int) -> None:
+    """As it is on a GPU, whose lattice holds the same type of values as that of the CPU."""
+    images, scores = patches(20, 25, k, count=2), smooth_scores(k, 20, 25, k, count=2)
+    cpu, other = DenseCrf(images), TorchCrf(images.float(), NARROW, WIDE, torch.float16)
+    torch.testing.assert_close(cpu(scores, 1), other(scores, 1, CLIP).double(), rtol=0, atol=4e-3)
+    refined, expected = cpu(scores, 10), other(scores, 10, CLIP)
+    assert expected.dtype == torch.float32
+    assert mean_difference(refined, expected) < 4e-4
+    assert same_labels(refined, expected) > 0.99
+    assert torch.equal(other(scores, 10, CLIP), expected)  # sums have a fixed order
+
+
+def test_half_precision_holds_the_sums_of_one_colour() -> None:
+    """All pixels share few vertices, whose sums are the largest that there can be."""
+    images, scores = torch.full((1, 3, 150, 170), 99.0), smooth_scores(3, 150, 170, cell=16)
+    half = TorchCrf(images, NARROW, (400.0, 3.0, 4.0), torch.float16)(scores, 10, CLIP)
+    expected = TorchCrf(images.double(), NARROW, (400.0, 3.0, 4.0))(scores, 10, CLIP)
+    torch.testing.assert_close(half.double(), expected, rtol=0, atol=1e-2)
+
+
 @every_odd_size
 @pytest.mark.parametrize("k", [1, 2, 5, 21])
 def test_the_paths_agree_at_odd_sizes(k: int, size: tuple[int, int]) -> None:

@@ -17,7 +17,8 @@ from dhr.ops import crf_cpu
 from dhr.ops import crf_kernels as kernels
 from dhr.ops.crf import CLIP, Bilateral, Gaussian, dense_crf
 from dhr.ops.crf_cpu import CpuCrf
-from dhr.ops.crf_torch import TorchCrf, embed
+from dhr.ops.crf_torch import TorchCrf
+from dhr.ops.lattice_torch import embed
 from dhr.ops.permutohedral import Embedding, embed_pixels, embedding
 
 Vertex = tuple[int, ...]
@@ -253,7 +254,7 @@ def test_the_kernel_is_as_wide_as_it_is_asked_to_be(axis: int) -> None:
     if axis >= 2:
         images[:, axis - 2] = torch.arange(count)
     crf = TorchCrf(images, (1.0, 0.0), (width if axis < 2 else 1e6, width, 1.0))
-    response = crf._filter(torch.eye(count, dtype=torch.float64))
+    response = crf.lattice(torch.eye(count, dtype=torch.float64))
     middle = torch.arange(80, 160)
     distance = (torch.arange(count) - middle.view(-1, 1)).double()
     deviation = ((response[middle] * distance**2).sum() / response[middle].sum()).sqrt()

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from dhr.data.images import read_mask
 from dhr.data.samples import Problem
-from dhr.shards import find, out_of_shard
+from dhr.shards import files_in, find
 from dhr.words import counted
 
 _ROWS = 12  # rows of a view
@@ -34,8 +34,7 @@ class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
         return read_mask(path)
 
     def __iter__(self) -> Iterator[str]:
-        names = (path.relative_to(self.folder).with_suffix("") for path in self.folder.rglob("*.png"))
-        return iter(sorted(out_of_shard(name.as_posix()) for name in names))
+        return iter(sorted(name for name, _ in files_in(self.folder, ".png")))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -68,8 +68,9 @@ def train(
 
 def _dry(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
     """Return the result of a dry run: the stages that are not made yet."""
-    from dhr.job.dry_run import DryRun, LeftStage
+    from dhr.job.dry_run import DryRun
     from dhr.job.folder import OutputFolder
+    from dhr.job.left import LeftStage
 
     folder, many = OutputFolder(out), len(photographs.samples)
     files = {"student": folder.student}

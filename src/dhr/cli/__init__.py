@@ -93,6 +93,7 @@ def _run(name: str, made: dict[str, Any], values: "dict[Option, Any]", quiet: bo
     from dhr.cli.progress import Bars
     from dhr.cli.table import COMMANDS
     from dhr.cli.terminal import Terminal
+    from dhr.progress import silent
 
     command = COMMANDS[name]
     console = Terminal(file=io.StringIO(), width=10_000) if quiet else Terminal()
@@ -103,8 +104,8 @@ def _run(name: str, made: dict[str, Any], values: "dict[Option, Any]", quiet: bo
         for option, value in values.items():
             console.print(f"{option.name}: {value}", markup=False, highlight=False, soft_wrap=True)
     if "progress" in inspect.signature(command.function).parameters:
-        with Bars(console, quiet) as bars:
-            result = command.function(**made, progress=bars)
+        with Bars(console) as bars:
+            result = command.function(**made, progress=silent if quiet else bars)
     else:
         result = command.function(**made)
     command.show(console, result)

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from dhr.api.data import OPEN
 from dhr.cli.terminal import Terminal
-from dhr.progress import Step
+from dhr.progress import PLAN, Step
+from dhr.words import duration
 
 _LINE_EVERY = 15.0  # seconds between lines of a log
 
@@ -33,8 +34,8 @@ class _Rate(ProgressColumn):
 class Bars:
     """Shows each step."""
 
-    def __init__(self, console: Terminal, quiet: bool = False) -> None:
-        self._console, self._quiet = console, quiet
+    def __init__(self, console: Terminal) -> None:
+        self._console = console
         self._progress = Progress(
             TextColumn("{task.description:<13}"),
             BarColumn(),
@@ -46,7 +47,7 @@ class Bars:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
-            disable=quiet or not console.is_terminal,
+            disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
         self._begun: dict[str, tuple[float, int]] = {}
@@ -62,16 +63,18 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, step: Step) -> None:
-        """Show how far a stage is; notes of the stages that read the data set have their own lines."""
+        """Show how far a stage is; the plan, and notes of the stages that read the data set, have their own lines."""
         if step.stage in (OPEN, "scan") and step.note:
             self._console.note(step.note)
-        elif not self._quiet and self._console.is_terminal:
+        elif step.stage == PLAN:
+            self._console.say(step.note)
+        elif self._console.is_terminal:
             if step.stage not in self._tasks:
                 self._tasks[step.stage] = self._progress.add_task(step.stage, total=step.total, unit=step.unit, note="")
             self._progress.update(
                 self._tasks[step.stage], completed=step.done, total=step.total, unit=step.unit, note=step.note
             )
-        elif not self._quiet:
+        else:
             self._line(step)
 
     def _line(self, step: Step) -> None:
@@ -83,7 +86,7 @@ class Bars:
         self._last = now
         rate = (step.done - before) / max(now - first, 1e-9)
         more = step.total - step.done
-        left = f", {_rate(rate)}, {_time(more / rate)} left" if rate > 0 and more else ""
+        left = f", {_rate(rate)}, {duration(more / rate)} left" if rate > 0 and more else ""
         note = f", {step.note}" if step.note else ""
         self._console.say(f"{step.stage}: {step.done} of {step.total} {step.unit}{note}{left}")
 
@@ -95,13 +98,3 @@ def _rate(rate: float) -> str:
     ('5.4/s', '43 s each', '')
     """
     return "" if rate <= 0 else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.{0 if rate < 0.1 else 1}f} s each"
-
-
-def _time(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> _time(28.4), _time(239.0), _time(9000.0)
-    ('28 s', '4 min', '2.5 h')
-    """
-    minutes = seconds / 60
-    return f"{seconds:.0f} s" if seconds < 100 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

@@ -119,6 +119,14 @@ COMMANDS = {
             examples=("dhr inspect --data photos --out page", "dhr inspect --data VOC2012 --split train"),
         ),
         Command(
+            "plan",
+            "tell what a run would use, and its time, memory and disk",
+            "dhr.api.plan:plan",
+            "dhr.cli.show_plan:plan",
+            _RUN,
+            ("dhr plan --data photos", "dhr plan --data photos --recipe small"),
+        ),
+        Command(
             "run",
             "make masks for a folder of photographs and tags",
             "dhr.api.run:run",

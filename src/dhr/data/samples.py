@@ -40,7 +40,7 @@ class ClassTable:
         return range(int(self.background), len(self.names))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One photograph: its name, its tags."""
 
@@ -54,7 +54,7 @@ class Sample:
     has_ground_truth: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tagged:
     """The tags of one photograph, or why it has none."""
 

@@ -32,7 +32,7 @@ class Kept(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A photograph that a reader found, usable or not."""
 

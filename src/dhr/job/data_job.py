@@ -14,6 +14,13 @@ from dhr.method.survey import Survey
 from dhr.sources import source_type
 
 
+def stage_names(config: RunConfig) -> tuple[str, ...]:
+    """Return the names of the stages of a run that can be made again, in their order."""
+    survey = ("survey",) if config.method.survey > 0 else ()
+    student = ("student", "second masks") if config.recursion else ()
+    return (*source_type(config.wss.kind).trainings(config), *survey, "masks", *student)
+
+
 @dataclass(kw_only=True)
 class DataJob(Job):
     """A job with photographs and settings."""
@@ -31,9 +38,7 @@ class DataJob(Job):
     @cached_property
     def chain(self) -> tuple[str, ...]:
         """Names of the stages of a run that can be made again, in their order."""
-        survey = ("survey",) if self.config.method.survey > 0 else ()
-        student = ("student", "second masks") if self.config.recursion else ()
-        return (*source_type(self.config.wss.kind).trainings(self.config), *survey, "masks", *student)
+        return stage_names(self.config)
 
     @property
     def usable(self) -> Scan:

@@ -9,20 +9,12 @@ from dhr.job.data_job import DataJob
 from dhr.job.folder import OutputFolder
 from dhr.job.items import is_touched
 from dhr.job.job import same_kind
+from dhr.job.left import LeftStage, left_stages
 from dhr.job.run import describe_run
 from dhr.job.settings import RunConfig
 from dhr.job.settle import decision
 from dhr.progress import Progress, silent
 from dhr.records.item import read_item
-
-
-@dataclass(frozen=True)
-class LeftStage:
-    """A stage with work left."""
-
-    name: str
-    photographs: int
-    why: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ def dry_run(
     job.begin_again(decided.stages)
     corrected = [one.name for one in _corrected(job)]
     return DryRun(
-        stages=tuple(_stages(job, _why(decided.note, redo), decided.stages)),
+        stages=tuple(left_stages(job, _why(decided.note, redo), decided.stages)),
         changes=decided.note,
         gone=tuple(job.final.gone([sample.name for sample in data.samples])),
         corrected=tuple(corrected),
@@ -90,14 +82,3 @@ def _corrected(job: DataJob) -> list[Sample]:
 def _why(note: str | None, redo: str | None) -> str | None:
     """Return why stages are made again: the first part of the note, as the rest lists these stages."""
     return note.partition("; ")[0] if note else "asked for by --redo" if redo else None
-
-
-def _stages(job: DataJob, why: str | None, again: tuple[str, ...]) -> list[LeftStage]:
-    samples = len(job.usable.samples)
-    final, first = (len(items.unfinished(job.usable)) for items in (job.final, job.first))
-    found = []
-    for name in job.chain if final else ():
-        count = {"masks": first, "second masks": final}.get(name, 0 if job.is_made(name) else samples)
-        if count:
-            found.append(LeftStage(name, count, why if why and name in again else "not made yet"))
-    return found

@@ -30,7 +30,7 @@ from dhr.files import (
 from dhr.parsing import MAX_RECORDS, load_json
 from dhr.records.members import to_json
 from dhr.records.run import RunRecord
-from dhr.shards import in_shard, out_of_shard, too_many
+from dhr.shards import files_in, in_shard, too_many
 
 _LOCK = "run.lock"
 _FOLDERS = (
@@ -57,13 +57,8 @@ class OutputFolder:
         return replace(self, shards=(before is not None and before.shards) or too_many({*names, *self.recorded()}))
 
     def recorded(self) -> Iterator[str]:
-        """Yield the names of the photographs with a record."""
-        root = os.path.join(self._folder("items"), "")  # noqa: PTH118  many files: Path is slow
-        for place, _, files in os.walk(root):
-            relative = place[len(root) :].replace(os.sep, "/")
-            for file in files:
-                if file.endswith(".json"):
-                    yield out_of_shard(f"{relative}/{file}".removeprefix("/").removesuffix(".json"))
+        """Return the names of the photographs with a record."""
+        return (name for name, _ in files_in(self._folder("items"), ".json"))
 
     @property
     def record(self) -> Path:

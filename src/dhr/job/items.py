@@ -58,36 +58,50 @@ class Items:
     doubtful: bool = False
     """Whether each photograph has a training mask as well."""
     corrected: Corrected = field(default_factory=Corrected)
+    known: dict[str, bool] = field(default_factory=dict)
+    """Finished photographs that were looked at, with whether a tagged class vanished from the mask. The folder is held
+    by one process, so each record is read once."""
 
     def unfinished(self, found: Scan) -> list[Sample]:
         """Return the photographs without a mask of their present content, tags and settings."""
-        return [sample for sample in found.samples if self.finished(self.present(sample, found)) is None]
+        return [
+            sample
+            for sample in found.samples
+            if sample.name not in self.known and not self.is_finished(self.present(sample, found))
+        ]
 
     def present(self, sample: Sample, found: Scan) -> Present:
         """Describe a photograph of a data set as it is now."""
         tags = frozenset(self.classes.names[tag] for tag in sample.tags)
         return Present(sample.name, found.seen[sample.name].digest, tags)
 
-    def finished(self, photograph: Present) -> ItemRecord | None:
-        """Return the record of a photograph if its mask is finished; None if the mask has to be made."""
-        name = photograph.name
-        masks = [self.folder.mask(name), *([self.folder.training_mask(name)] if self.doubtful else [])]
-        item = read_item(self.folder.item(name))
-        if item is None or not all(map(is_own_file, masks)):
-            return None
-        made = item.turn == self.turn and _same(item, photograph)
-        return item if made or name in self.corrected.kept else None
+    def is_finished(self, photograph: Present) -> bool:
+        """Return whether the mask of a photograph is finished."""
+        return photograph.name in self.known or self._judge(photograph, read_item(self.folder.item(photograph.name)))
 
     def keep_apart(self, photograph: Present) -> None:
         """If a person changed the mask of a photograph, copy it to ``corrected/`` and note its name."""
         name = photograph.name
-        item, mask = read_item(self.folder.item(name)), self.folder.mask(name)
-        if not is_touched(item, mask):
-            return
-        assert item is not None
-        self.folder.copy_corrected(name)
-        holds = numbers_hold(item.table, self.classes.names, self.classes.background)
-        (self.corrected.kept if holds and _same(item, photograph) else self.corrected.outdated).add(name)
+        item = read_item(self.folder.item(name))
+        if item is not None and is_touched(item, self.folder.mask(name)):
+            self.folder.copy_corrected(name)
+            holds = numbers_hold(item.table, self.classes.names, self.classes.background)
+            (self.corrected.kept if holds and _same(item, photograph) else self.corrected.outdated).add(name)
+        self._judge(photograph, item)
+
+    def _judge(self, photograph: Present, item: ItemRecord | None) -> bool:
+        """Return whether the mask with this record is finished; note it if so."""
+        name = photograph.name
+        if item is None:
+            return False
+        masks = [self.folder.mask(name), *([self.folder.training_mask(name)] if self.doubtful else [])]
+        if not all(map(is_own_file, masks)):
+            return False
+        made = item.turn == self.turn and _same(item, photograph)
+        if made or name in self.corrected.kept:
+            self.known[name] = bool(item.vanished)
+            return True
+        return False
 
     def gone(self, names: Collection[str]) -> list[str]:
         """Return the names of finished photographs that are not among ``names``."""
@@ -100,6 +114,7 @@ class Items:
         A mask that is as it was written is deleted, and then its record, so that a call that is killed in between
         leaves no mask beside a record of another. Any other mask stays until the new one is written.
         """
+        self.known.pop(name, None)
         item = read_item(self.folder.item(name))
         if item is None:
             return

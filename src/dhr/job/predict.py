@@ -151,7 +151,7 @@ class SegmentPhotographs:
         digest = digest_image(path)
         present = Present(name, digest, frozenset(tags))
         self.items.keep_apart(present)
-        if self.items.finished(present) is not None:
+        if self.items.is_finished(present):
             return
         rgb = read_rgb(path)
         labels, quality = self.segment(rgb, allowed)

@@ -14,6 +14,7 @@ import torch
 import dhr
 from dhr.data.samples import DataSet, Problem
 from dhr.job import stages
+from dhr.job.announce import announce
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.job import Stage, go
@@ -88,6 +89,7 @@ def run(
         todo = len(job.final.unfinished(job.usable))
         ready = len(job.usable.samples) - todo
         if todo:
+            announce(job)
             go(job, work(job))
         return _ended(job, ready)
 
@@ -123,20 +125,19 @@ def _ended(job: DataJob, ready: int) -> Outcome:
     if job.models is not None and (store := job.models.uss.store) is not None:
         job.record = replace(job.record, features=job.models.uss.account())
         job.notes += _damaged(store.damaged)
-    items = [
-        item for sample in job.usable.samples if (item := job.final.finished(job.final.present(sample, job.usable)))
-    ]
-    vanished = sum(bool(item.vanished) for item in items)
+    samples = job.usable.samples
+    masks = len(samples) - len(job.final.unfinished(job.usable))
+    vanished = sum(job.final.known.get(sample.name, False) for sample in samples)
     rows = job.record.stages
     counts = {
-        "photographs": len(items) + len(job.problems),
-        "masks": len(items),
+        "photographs": masks + len(job.problems),
+        "masks": masks,
         "skipped": len(job.problems),
         "with a vanished class": vanished,
     }
     job.record = replace(job.record, counts=counts, seconds=round(sum(row.seconds or 0.0 for row in rows), 3))
     notes = tuple(dict.fromkeys(job.notes))
-    return Outcome(job.folder.root, len(items), len(items) - ready, tuple(job.problems), rows, vanished, notes)
+    return Outcome(job.folder.root, masks, masks - ready, tuple(job.problems), rows, vanished, notes)
 
 
 def _damaged(kept: tuple[str, ...] | list[str]) -> list[str]:

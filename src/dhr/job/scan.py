@@ -18,16 +18,6 @@ from dhr.records.scan import Scanned, ScanRecord
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The facts that the scan keeps of a photograph."""
-
-    digest: str
-    """SHA-256, in hex, of its content."""
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
 class Scan:
     """The usable photographs."""
 
@@ -36,8 +26,8 @@ class Scan:
     """Photographs that were left out when they were listed or read."""
     digest: str
     """``sha256:`` and the hexadecimal digest of names, contents, tags and classes of the usable photographs."""
-    seen: Mapping[str, Seen]
-    """Facts on each usable photograph, by name."""
+    seen: Mapping[str, Scanned]
+    """Each usable photograph, by name."""
     before: Mapping[str, Scanned]
     """The photographs of the last scan of this folder, by name."""
     now: Mapping[str, Scanned]
@@ -46,7 +36,7 @@ class Scan:
     def save(self, folder: OutputFolder) -> None:
         """Write the record; the next scan skips the photographs in it."""
         if self.now != self.before:
-            write_json(folder.scan, to_json(ScanRecord(self.now)))
+            write_json(folder.scan, to_json(ScanRecord(self.now)), indent=None)  # indented, it takes long
 
 
 def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
@@ -57,7 +47,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     """
     before = _before(folder)
     now: dict[str, Scanned] = {}
-    seen: dict[str, Seen] = {}
+    seen: dict[str, Scanned] = {}
     samples, problems = [], list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
     scanned = ahead(data.samples, lambda sample: _scanned(data, sample, before.get(sample.name)))
@@ -67,7 +57,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
         except ItemError as error:  # it took too long
             one = now[sample.name] = Scanned("", str(error), None, _tags(data, sample))
         if one.size is not None:
-            seen[sample.name] = Seen(one.digest, *one.size)
+            seen[sample.name] = one
             samples.append(sample)
             whole.update(json.dumps([sample.name, one.digest, sample.tags]).encode())
         else:

@@ -42,6 +42,7 @@ def settle(job: DataJob, call: Call) -> None:
         job.save(redo=decided.redo)
         _clear(job)
     job.usable.save(job.folder)
+    job.found = replace(job.usable, before=job.usable.now)  # the earlier scan takes memory
     for items in {id(one): one for one in (job.first, job.final)}.values():
         _keep_apart(job, items)
 

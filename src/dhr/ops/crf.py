@@ -71,8 +71,8 @@ class DenseCrf:
     classes.
 
     On the CPU, compiled kernels work on as many threads as torch uses, in float32, the lattice's values in half
-    precision. They are compiled at first use, with a message, and kept on disk. Elsewhere PyTorch computes the same in
-    float32 (float64 for images of that type), batched and without a copy to the host.
+    precision. They are compiled at first use, with a message, and kept on disk. Elsewhere PyTorch computes the same
+    with the same precision (float64 for images of that type), batched and without waiting for the device.
 
     The lattice has at most 6 vertices per pixel (photographs have 1 to 2). So memory on the CPU is bounded, in bytes
     per pixel: 620 while the kernels are made, 420 for the kernels, and while scores are refined 400, and 20 per
@@ -118,7 +118,10 @@ class DenseCrf:
         else:
             from dhr.ops.crf_torch import TorchCrf
 
-            self._torch = TorchCrf(images if images.dtype == torch.float64 else images.float(), narrow, wide)
+            if images.dtype == torch.float64:
+                self._torch = TorchCrf(images, narrow, wide)
+            else:
+                self._torch = TorchCrf(images.float(), narrow, wide, torch.float16)
 
     @torch.no_grad()
     def __call__(

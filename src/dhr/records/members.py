@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dhr.parsing import Fields, as_number, as_text, as_whole, load_json
 
@@ -53,21 +54,37 @@ def parse_record(cls: type[Record], value: Any, *, lenient: bool = False, name: 
     members = Fields(value, name).object()
     if isinstance(version := members.get("version"), int) and version > VERSION:
         raise ValueError(f"its version is {version}, of a later dhr; update dhr")
-    hints, found = get_type_hints(cls, include_extras=True), {}
-    for field in fields(cls):  # type: ignore[arg-type]
-        path = f"{name}.{field.name}" if name else field.name
-        required = field.default is MISSING and field.default_factory is MISSING
+    found = {}
+    for member in _members(cls):  # type: ignore[arg-type]
+        path = f"{name}.{member.name}" if name else member.name
         try:
-            if field.name in members:
-                found[field.name] = _parsed(hints[field.name], members[field.name], path, lenient)
-            elif required:
+            if member.name in members:
+                found[member.name] = _parsed(member.hint, members[member.name], path, lenient)
+            elif member.required:
                 raise ValueError(f"{path}: expected, but it is missing")
         except ValueError:
             if not lenient:
                 raise
-            if required:
-                found[field.name] = _nothing(hints[field.name])
+            if member.required:
+                found[member.name] = _nothing(member.hint)
     return cls(**found)
+
+
+class _Member(NamedTuple):
+    """A field of a record."""
+
+    name: str
+    hint: Any
+    required: bool
+
+
+@cache  # a data set has a record for each photograph
+def _members(cls: type) -> tuple[_Member, ...]:
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(
+        _Member(one.name, hints[one.name], one.default is MISSING and one.default_factory is MISSING)
+        for one in fields(cls)
+    )
 
 
 def to_json(record: Any) -> Any:
@@ -79,6 +96,7 @@ def to_json(record: Any) -> Any:
     return [to_json(value) for value in record] if isinstance(record, tuple | list) else record
 
 
+@cache
 def inner(hint: Any) -> tuple[Any, Limits | None, bool]:
     """Return a type without its limits and without None; its limits; whether it may be None."""
     limits, optional = None, False

@@ -7,7 +7,7 @@ from typing import Any
 from dhr.records.members import VERSION, Count, Side, parse_record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scanned:
     """A photograph as the scan read it."""
 
@@ -19,6 +19,16 @@ class Scanned:
     """Height and width; null if it cannot be used."""
     tags: tuple[str, ...] | None = None
     """Names of the tagged classes; unknown in files of dhr before 1.0."""
+
+    @property
+    def height(self) -> int:
+        """Height of a usable photograph."""
+        return 0 if self.size is None else self.size[0]
+
+    @property
+    def width(self) -> int:
+        """Width of a usable photograph."""
+        return 0 if self.size is None else self.size[1]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from dhr.report.shell import encoded
 BUDGET = 20_000_000
 """Largest size of a report, bytes."""
 
-_ROWS = 1000  # photographs in a page, however small they are: nobody looks at more
+_ROWS = 300  # photographs in a page, however small they are: nobody looks at more
 
 
 def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None = None, budget: int = BUDGET) -> Path:

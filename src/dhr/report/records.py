@@ -9,10 +9,10 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.parsing import MAX_RECORD, load_json
 from dhr.records.item import ItemRecord
 from dhr.records.members import parse_record
-from dhr.shards import out_of_shard
+from dhr.shards import files_in
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One finished photograph, ``items/<name>.json``."""
 
@@ -31,11 +31,9 @@ class Item:
 
 def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
     """Read the records of the finished photographs one by one, in no order; a damaged one comes as a problem."""
-    folder = out / "items"
-    for path in folder.rglob("*.json"):
-        name = out_of_shard(path.relative_to(folder).as_posix()[: -len(".json")])
+    for name, path in files_in(out / "items", ".json"):
         try:
-            record = parse_record(ItemRecord, load_json(path, MAX_RECORD), lenient=True)
+            record = parse_record(ItemRecord, load_json(Path(path), MAX_RECORD), lenient=True)
         except (OSError, ValueError) as error:
             yield Problem(name, f"its record cannot be read: {getattr(error, 'strerror', None) or error}")
             continue

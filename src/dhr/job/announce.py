@@ -1,0 +1,64 @@
+"""The first lines of a run: what it will do, about how long, memory, disk, and a smaller recipe if it would be long."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from dhr.errors import DhrError
+from dhr.job.advice import advice
+from dhr.job.choices import device_of, maps_of, uss_of
+from dhr.job.data_job import DataJob
+from dhr.job.estimate import Estimate, Limits, estimate, trained_in
+from dhr.job.left import Work, left_stages, work_of
+from dhr.progress import PLAN, Step, silent
+from dhr.words import counted, duration, megabytes, one_line
+
+LIMITS = Limits(2, 10.0)
+"""Of the measurement; `dhr plan` measures more."""
+_MANY, _CROPS = 60, 2000  # photographs, and crops of trainings, from which on a measurement pays
+
+
+def announce(job: DataJob) -> None:
+    """Send the first lines to the progress, before the work after the scan begins."""
+    if job.progress is silent or not job.leads:
+        return
+    for line in _lines(job, work_of(job.config, left_stages(job), job.data)):
+        job.progress(Step(PLAN, 0, 0, note=line))
+
+
+def _lines(job: DataJob, works: Sequence[Work]) -> Iterator[str]:
+    config, found = job.config, job.usable
+    side = min(config.image.long_side, max(max(one.height, one.width) for one in found.seen.values()))
+    yield (
+        f"{counted(len(found.samples), 'photograph')}, {counted(len(job.data.classes.foreground), 'class', 'classes')}"
+        f": {maps_of(config)}, USS features {uss_of(config)}, up to {side} pixels, on {device_of(job.device)}"
+    )
+    left = [f"{one.name} ({counted(one.amount, one.unit[:-1])})" for one in works if one.amount]
+    yield f"Left to do: {', '.join(left)}."
+    if is_short(works):
+        return
+    sizes = {name: (seen.height, seen.width) for name, seen in found.seen.items()}
+    try:
+        cost = estimate(job.data, sizes, trained_in(job.folder.root, config), works, LIMITS)
+    except (DhrError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+        yield f"Its time could not be measured: {one_line(error)}"
+        return
+    yield summary(cost)
+    yield from advice(config, job.device.type, cost)
+
+
+def is_short(works: Sequence[Work]) -> bool:
+    """Return whether a measurement would take long beside the work."""
+    crops = sum(one.amount for one in works if one.unit == "crops")
+    return crops < _CROPS and all(one.amount < _MANY for one in works if one.unit == "photographs")
+
+
+def summary(cost: Estimate) -> str:
+    """Return the cost of a run in a sentence."""
+    least, most = cost.seconds
+    gpu = f", {megabytes(cost.gpu_memory_mb)} of it on the GPU" if cost.gpu_memory_mb else ""
+    how = f"measured on {counted(cost.photographs, 'photograph')}{f' of {cost.side} pixels' if cost.side else ''}"
+    return (
+        f"About {duration(sum(one.seconds for one in cost.stages))} ({duration(least)} to {duration(most)}), up to "
+        f"{megabytes(cost.memory_mb)} of memory{gpu}, {megabytes(cost.disk_mb)} of disk; {how}."
+    )
