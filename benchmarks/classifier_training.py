@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
-    given, given.settings = parser.parse_known_args(arguments)
+    given, settings = parser.parse_known_args(arguments)
+    given.settings = settings
     result = measured(given)
     print(f"training takes {result['over_networks']:.2f} times its forward and backward passes "
           f"({result['over_networks_cpu']:.2f} in seconds of the processor)")  # fmt: skip
