@@ -34,9 +34,12 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
+from dhr.features.pack import pack
 from dhr.files import write_bytes, write_json
+from dhr.job.drafts import drafted, surveyed
 from dhr.job.folder import OutputFolder
-from dhr.job.masks import Maps, see, surveyed
+from dhr.job.kept import Kept, class_ids
+from dhr.job.maps import Maps, see
 from dhr.job.models import build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
@@ -218,7 +221,10 @@ class Cache:
         config = replace(self._config, method=DEFAULT)
         for done, sample in enumerate(self.samples, start=1):
             if (maps := self._read(sample)) is not None:
-                self._cells.append(draw_cells(maps, sample, self._data.classes, config, len(self.samples)))
+                classes = self._data.classes
+                ids = torch.tensor(class_ids(classes, sample))
+                kept = Kept(ids, drafted(maps, sample, classes, config), pack(maps.uss))
+                self._cells.append(draw_cells(kept, sample, len(self.samples)))
             show(Step("survey", done, len(self.samples)))
         self._survey(DEFAULT)
         return time.perf_counter() - start
@@ -236,7 +242,7 @@ class Cache:
         if not method.survey > 0:
             return method, None
         survey = self._survey(method)
-        return survey.weighed(method), surveyed(survey, maps, self._data.classes, sample)
+        return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, self._data.classes, sample)
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"

@@ -15,7 +15,7 @@ from dhr.api.settings import run_settings
 from dhr.data import ClassTable, FolderDataSet
 from dhr.data.palette import class_palette
 from dhr.job.folder import OutputFolder
-from dhr.job.masks import Maps, see
+from dhr.job.maps import Maps, see
 from dhr.job.models import build_models
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dhr.cli import call
 from dhr.data import SceneDataSet, read_mask
 
 README = Path(__file__).parents[1] / "README.md"
@@ -35,3 +36,13 @@ def test_the_script_of_the_readme_goes_from_photographs_to_exported_masks(
     assert all(np.isin(read_mask(mask), range(len(scenes.classes.names))).all() for mask in masks)
     exported = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert len(exported["images"]) == 4 and exported["annotations"]
+
+
+def test_the_commands_of_the_readme_can_be_read() -> None:
+    """All options exist, and the lines for own photographs use the recipe for CPUs."""
+    lines = re.findall(r"^ +(dhr [^#\n]*)", README.read_text(encoding="utf-8"), re.MULTILINE)
+    commands = [line.split()[1] for line in lines]
+    assert {"inspect", "plan", "run", "evaluate", "export", "predict"} <= {*commands}
+    for line in lines:
+        call(line.split()[1:])
+    assert all("--recipe small" in line for line in lines if line.split()[1] in ("plan", "run"))

@@ -1,8 +1,11 @@
 """Checks of numbers in settings, each with the message that names the setting."""
 
+import re
 from typing import Any
 
 from dhr.errors import ConfigError
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def at_least(least: float | int, group: str, settings: Any, *names: str) -> None:
@@ -46,3 +49,13 @@ def check_scale(group: str, scale: tuple[float, float]) -> None:
     """
     if not 0 < scale[0] <= scale[1]:
         raise ConfigError(f"{group}.scale must be two positive sizes, the smaller first; got {scale}")
+
+
+def byte_count(text: str) -> int | None:
+    """Return the number of bytes of a size such as `200GB` or `500MB`; None if it is not one.
+
+    >>> byte_count("1.5GB"), byte_count("many")
+    (1500000000, None)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text, re.IGNORECASE)
+    return int(float(found[1]) * _UNITS[found[2].upper()]) if found else None

@@ -18,7 +18,7 @@ from dhr.data.image_config import ImageConfig
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ConfigError, DhrError, ItemError, WeightsError
 from dhr.job.features import build_features
-from dhr.job.masks import see
+from dhr.job.maps import see
 from dhr.job.models import Models
 from dhr.job.settings import RunConfig
 from dhr.models.config import StudentConfig, UssConfig, WssConfig

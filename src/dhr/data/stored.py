@@ -45,6 +45,19 @@ class Found:
     """:class:`~dhr.data.ground_truth.NoGroundTruth` if its annotation should hold it but does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """The part of a usable photograph that a data set keeps."""
+
+    image: str | Kept
+    """A path is kept as text: a Path takes five times the memory."""
+    ground_truth: GroundTruth | None
+
+    def loaded(self) -> Path | Content:
+        """Return the path of the photograph, or its content if it is inside another file."""
+        return Path(self.image) if isinstance(self.image, str) else self.image.load()
+
+
 @dataclass
 class Draft:
     """A data set that is being read: what the caller asked for, and what the reader has found so far."""
@@ -132,7 +145,8 @@ class StoredDataSet:
         self._where = f"{folder or draft.root}" + ("" if draft.split is None else f" in split {draft.split!r}")
         self.classes = classes
         self.stray_ground_truth = tuple(draft.stray_ground_truth)
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, _Usable] = {}
+        same_tags: dict[tuple[int, ...], tuple[int, ...]] = {}
         unread: list[str] = []
         problems = draft.problems
         same: dict[str, list[Found]] = defaultdict(list)
@@ -152,10 +166,11 @@ class StoredDataSet:
                 reason = UNTAGGED
             source = printable(str(one.image))
             if reason is None:
-                self._found[one.name] = one
+                image = str(one.image) if isinstance(one.image, Path) else one.image
+                self._found[one.name] = _Usable(image, one.ground_truth)
                 truth = one.ground_truth is not None and not isinstance(one.ground_truth, NoGroundTruth)
-                tags = sorted(tag for tag in {*tagged.tags} if tag in classes.foreground)
-                samples.append(Sample(one.name, source, tuple(tags), has_ground_truth=truth))
+                tags = tuple(sorted(tag for tag in {*tagged.tags} if tag in classes.foreground))
+                samples.append(Sample(one.name, source, same_tags.setdefault(tags, tags), has_ground_truth=truth))
             else:
                 problems.append(Problem(source, reason))
         if not samples:
@@ -168,7 +183,7 @@ class StoredDataSet:
             *_negatives(self.samples),
             *background_notes(classes, self.samples),
             *_ignored(unread if draft.ignore_unknown else []),
-            *_without_ground_truth(self._found.values()),
+            *_without_ground_truth(self._found),
             *stray_notes(self.stray_ground_truth),
         )
 
@@ -179,14 +194,12 @@ class StoredDataSet:
 
     def digest(self, sample: Sample) -> str:
         """Return the SHA-256 of the photograph's bytes, in hex; raises ItemError if it cannot be read."""
-        image = self._one(sample).image
-        if not isinstance(image, Path):
-            return hashlib.sha256(image.load().data).hexdigest()
-        return digest_image(image)
+        image = self._one(sample).loaded()
+        return digest_image(image) if isinstance(image, Path) else hashlib.sha256(image.data).hexdigest()
 
     def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
         """Read the photograph: RGB, upright; see :func:`~dhr.data.images.read_rgb`."""
-        return read_rgb(_loaded(self._one(sample).image))
+        return read_rgb(self._one(sample).loaded())
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Return class ids and :data:`~dhr.data.samples.VOID`, of the size of the upright photograph.
@@ -197,9 +210,9 @@ class StoredDataSet:
         one = self._one(sample)
         if one.ground_truth is None:
             raise ItemError(f"{one.image}: it has no ground-truth mask; add one")
-        return one.ground_truth.read(read_size(_loaded(one.image)))
+        return one.ground_truth.read(read_size(one.loaded()))
 
-    def _one(self, sample: Sample) -> Found:
+    def _one(self, sample: Sample) -> _Usable:
         if sample.name not in self._found:
             raise ItemError(f"{sample.name!r} is not a photograph of {self._where}; take samples from this data set")
         return self._found[sample.name]
@@ -214,9 +227,11 @@ def _negatives(samples: Sequence[Sample]) -> list[str]:
     return [f"{many} {verbs} as background throughout, such as {bare[0].source}"]
 
 
-def _without_ground_truth(found: Iterable[Found]) -> list[str]:
+def _without_ground_truth(found: Mapping[str, _Usable]) -> list[str]:
     """Note photographs that have tags but whose ground truth is incomplete."""
-    lost = sorted((one.name, one.ground_truth.reason) for one in found if isinstance(one.ground_truth, NoGroundTruth))
+    lost = sorted(
+        (name, one.ground_truth.reason) for name, one in found.items() if isinstance(one.ground_truth, NoGroundTruth)
+    )
     if not lost:
         return []
     name, reason = lost[0]
@@ -229,7 +244,3 @@ def _ignored(unread: list[str]) -> list[str]:
     verb = "has" if len(unread) == 1 else "have"
     many = f"{counted(len(unread), 'photograph')} {verb} things in their annotations that are not read and do not count"
     return [f"{many}, such as {unread[0]}"]
-
-
-def _loaded(image: Path | Kept) -> Path | Content:
-    return image if isinstance(image, Path) else image.load()

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dhr.data.images import PNG_LEVEL
+from dhr.data.images import PNG_CODING
 from dhr.data.palette import palette as voc_palette
 from dhr.data.samples import VOID
 from dhr.errors import ConfigError
@@ -90,5 +90,5 @@ def _png(labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"] |
     if palette is not None:
         image.putpalette(palette.tobytes())
     content = io.BytesIO()
-    image.save(content, format="PNG", compress_level=PNG_LEVEL)
+    image.save(content, format="PNG", **PNG_CODING)
     return content.getvalue()

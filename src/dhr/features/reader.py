@@ -11,7 +11,7 @@ from torch import Tensor
 from dhr.data.transforms import grid_size
 from dhr.errors import ConfigError, ItemError
 from dhr.features.compute import uss_maps
-from dhr.features.entry import Shape, entry_bytes
+from dhr.features.entry import Shape, entry_bytes, read_entry
 from dhr.features.pack import Packed, Reduction
 from dhr.features.source import Source, image_digest
 from dhr.features.store import FeatureStore
@@ -81,23 +81,35 @@ class Features:
             ConfigError: see :meth:`check`.
             OutputError: the disk of the store is full.
         """
-        return self._packed(image)[0].unpacked(self.device)
+        return self.packed(image).unpacked(self.device)
 
-    def keep(self, image: Float[Tensor, "1 3 h w"], path: Path) -> None:
-        """Write the features of a working image to ``path``: a link to the file of the store, or a copy.
+    def packed(self, image: Float[Tensor, "1 3 h w"]) -> Packed:
+        """Return the features of a working image as they are kept; raises as a call."""
+        return self._packed(image)[0]
+
+    def keep(self, image: Float[Tensor, "1 3 h w"], path: Path, known: Packed | None = None) -> None:
+        """Write the features of a working image to ``path``: those that are known, else a link to the file of the
+        store, or a copy.
 
         Raises:
             OutputError: the disk refuses; other errors are those of :meth:`__call__`.
         """
-        packed, digest = self._packed(image)
-        if self.store is not None:
+        packed, digest = self._packed(image) if known is None else (known, image_digest(image.cpu()))
+        if self.store is not None and known is None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.hardlink_to(self.store.path(self._source(self.store), digest))
                 return
             except OSError:  # another disk, or the entry was deleted
                 pass
-        write_bytes(path, entry_bytes(packed, self.source.key, digest), durable=False)
+        write_bytes(path, entry_bytes(packed, self._key, digest), durable=False)
+
+    def kept(self, image: Float[Tensor, "1 3 h w"], path: Path) -> Packed | None:
+        """Read features that :meth:`keep` wrote; None if they are missing, damaged, or of another image or network."""
+        try:
+            return read_entry(path, self._key, image_digest(image.cpu()), self.shape(image))
+        except ItemError:
+            return None
 
     def compute(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 d u v"]:
         """Compute the features, on the device, before rounding.
@@ -113,7 +125,7 @@ class Features:
     def _packed(self, image: Tensor) -> tuple[Packed, str]:
         if self.store is None:
             self.computed += 1
-            return Reduction()(self.compute(image)), ""
+            return Reduction()(self.compute(image)), image_digest(image.cpu())
         source, digest = self._source(self.store), image_digest(image.cpu())
         packed = self.store.read(source, digest, self.shape(image))
         if packed is not None:
@@ -128,6 +140,10 @@ class Features:
     def shape(self, image: Float[Tensor, "1 3 h w"]) -> Shape:
         """Channels, rows and columns of the features of a working image."""
         return (self.channels, *grid_size(image.shape[-2], image.shape[-1], self.stride))
+
+    @property
+    def _key(self) -> str:
+        return self.source.key if self.store is None else self._source(self.store).key
 
     def _source(self, store: FeatureStore) -> Source:
         if store.reduction is None:

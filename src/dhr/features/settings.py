@@ -1,12 +1,10 @@
 """Settings of a feature store."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
+from dhr.bounds import byte_count
 from dhr.errors import ConfigError
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,7 @@ class StoreConfig:
         """
         if self.limit is None or self.limit.strip().lower() == "none":
             return None
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", self.limit, re.IGNORECASE)
-        size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
-        if size <= 0:
+        size = byte_count(self.limit)
+        if not size:
             raise ConfigError(f"--limit must be a size such as 200GB or 500MB, or none; got {self.limit!r}")
         return size

@@ -10,6 +10,7 @@ from dhr.job.data_job import stage_names
 from dhr.job.fingerprint import Fingerprint
 from dhr.job.settings import RunConfig
 from dhr.models.config import HUB, NONE, UssConfig, WssConfig
+from dhr.models.precision import resolved
 from dhr.words import counted
 
 
@@ -45,7 +46,8 @@ def _choices(config: RunConfig, device: torch.device, found: Fingerprint) -> Ite
     if uss.kind != "colour":
         window = f", windows of {uss.window}" if uss.window else ""
         yield Choice("views, USS", _views(uss.scales, uss.flip) + window, "uss.scales, uss.flip, uss.window")
-    yield Choice("survey", *_survey(config, found))
+    yield Choice("precision", resolved(config.precision, device), "precision")
+    yield Choice("survey", *_survey(config))
     yield Choice("boundary", config.boundary.kind, "boundary.kind")
     yield Choice("recursion", *_recursion(config))
 
@@ -99,7 +101,7 @@ def _views(scales: tuple[float, ...], flip: bool) -> str:
     return f"{', '.join(f'{scale:g}' for scale in scales)}{' and mirrored' if flip else ''}"
 
 
-def _survey(config: RunConfig, found: Fingerprint) -> tuple[str, str]:
+def _survey(config: RunConfig) -> tuple[str, str]:
     if config.method.survey == 0:
         return "skipped", "method.survey is 0"
     return f"a first pass, weight up to {config.method.survey:g}", "other photographs of a class help ambiguous ones"

@@ -89,7 +89,7 @@ class OutputFolder:
         return self._file("survey.safetensors")
 
     def survey_cells(self, name: str) -> Path:
-        """Return the place of the cells of a photograph, which a survey keeps until it is finished."""
+        """Return the place of the draft of a photograph, or of its cells, which a run keeps until it is finished."""
         return self._file(self._place(_CELLS, name, ".safetensors"))
 
     @property
@@ -182,7 +182,7 @@ class OutputFolder:
         write_json(self.record, to_json(record))
 
     def remove_partial(self, stage: str | None = None) -> None:
-        """Delete the temporary files of a stage; by default those of all stages except a student's training."""
+        """Delete the temporary files of a stage; by default those of all stages."""
         names = (
             [path.name for path in (self.root / "work").glob("*.checkpoint")]
             if stage is None
@@ -192,7 +192,7 @@ class OutputFolder:
             remove(self.root, f"work/{name}")
         if stage in (None, "survey"):
             remove_tree(self.root, _CELLS)
-        if stage == "student":
+        if stage in (None, "student"):
             remove_tree(self.root, _FEATURES)
 
     def remove_features(self, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -15,6 +14,7 @@ from dhr.features import Features
 from dhr.features.entry import read_entry
 from dhr.job.data_job import DataJob
 from dhr.job.folder import OutputFolder
+from dhr.job.kept import Keeper
 from dhr.progress import Step
 
 
@@ -37,29 +37,23 @@ class KeptFeatures:
 
 
 def keep_features(job: DataJob, samples: Sequence[Sample], uss: Features) -> dict[str, Problem]:
-    """Keep the USS features of all photographs in the folder, from the store or computed; present ones stay.
+    """Keep the USS features of all photographs in the folder: from their drafts, from the store, or computed; present
+    ones stay.
 
     Returns:
         By name, the photographs without features, and why.
     """
-    problems = {}
+    problems, drafts = {}, Keeper(job.folder, job.data.classes, uss.channels)
     for done, sample in enumerate(samples):
         job.progress(Step("USS features", done, len(samples)))
         path = job.folder.features(sample.name)
         try:
             image = working_image(job.data.read_image(sample), job.config.image.long_side).unsqueeze(0)
-            if not _kept(path, uss.shape(image)):
+            if uss.kept(image, path) is None:
                 job.folder.remove_features(sample.name)
-                uss.keep(image, path)
+                draft = drafts.read(sample, job.usable.seen[sample.name].digest)
+                uss.keep(image, path, None if draft is None else draft.uss)
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
     job.progress(Step("USS features", len(samples), len(samples)))
     return problems
-
-
-def _kept(path: Path, shape: tuple[int, int, int]) -> bool:
-    """Return whether a file holds features of this shape; False if it is missing or damaged."""
-    try:
-        return read_entry(path, shape=shape) is not None
-    except ItemError:
-        return False

@@ -1,8 +1,7 @@
-"""Makes the mask of one photograph: computes its maps, rebalances them, and writes its files."""
+"""Makes the mask of one photograph from its draft, and writes its files."""
 
 import io
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,15 +15,15 @@ from dhr.data.images import write_mask
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.data.transforms import grid_size, working_image
-from dhr.errors import ItemError
 from dhr.files import digest_regular, write_bytes, write_json
+from dhr.job.drafts import Drafts, surveyed
 from dhr.job.folder import OutputFolder
-from dhr.job.models import Models
+from dhr.job.kept import class_ids
 from dhr.job.negatives import background_alone
 from dhr.job.settings import RunConfig
-from dhr.method.rebalance import rebalance
-from dhr.method.scene import Batch
-from dhr.method.survey import Survey, agreed, survey_features
+from dhr.method.boundary import Guide, corrections
+from dhr.method.rebalance import finish
+from dhr.method.survey import Survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import to_json
@@ -32,45 +31,11 @@ from dhr.types import Rebalanced
 
 
 @dataclass(frozen=True)
-class Maps:
-    """All maps of one photograph."""
-
-    image: Float[Tensor, "1 3 h w"]
-    cams: Float[Tensor, "1 k u v"]
-    """CAMs of the tagged classes, in the order of the tags."""
-    uss: Float[Tensor, "1 d u v"]
-    wss: Float[Tensor, "1 e u v"]
-    edges: Float[Tensor, "1 1 p q"] | None = None
-    """Probability of a class boundary, from sources that learn it."""
-    probabilities: Float[Tensor, "1 _ p q"] | None = None
-    """Of the photograph's classes, the background first, from a student."""
-
-
-@torch.no_grad()
-def see(rgb: UInt8[np.ndarray, "h w 3"], sample: Sample, models: Models, config: RunConfig) -> Maps:
-    """Compute the maps of a photograph with the map source and the USS network.
-
-    Raises:
-        ItemError: the source cannot make maps of it, or they hold NaN or infinity.
-    """
-    image = working_image(rgb, config.image.long_side).unsqueeze(0)
-    uss = models.uss(image)
-    image = image.to(models.device)
-    grid = grid_size(image.shape[-2], image.shape[-1], config.image.grid_stride)
-    seen = models.source.see(image, sample, grid)
-    wss = uss if seen.features is None else seen.features
-    for name, maps in (("CAMs", seen.cams), ("WSS features", wss)):
-        if not bool(torch.isfinite(maps).all()):
-            raise ItemError(f"its {name} hold NaN or infinity; check the weights, or those that were trained here")
-    return Maps(image, seen.cams, uss, wss, seen.edges, seen.probabilities)
-
-
-@dataclass(frozen=True)
 class MaskMaker:
     """Makes the masks of a data set, and writes all files of a photograph."""
 
     data: DataSet
-    models: Models
+    drafts: Drafts
     config: RunConfig
     folder: OutputFolder
     survey: Survey | None = None
@@ -97,7 +62,7 @@ class MaskMaker:
         """
         start = time.perf_counter()
         rgb = self.data.read_image(sample)
-        result = self._rebalanced(rgb, sample)
+        result = self._rebalanced(rgb, sample, digest)
         made = _Made(sample, self.data.classes, (rgb.shape[0], rgb.shape[1]), result)
         mask = made.labels(result.scores)
         if self.config.stages:
@@ -116,23 +81,20 @@ class MaskMaker:
         write_json(self.folder.item(sample.name), to_json(record))
         return aside
 
-    def _rebalanced(self, rgb: UInt8[np.ndarray, "h w 3"], sample: Sample) -> Rebalanced:
-        config, classes, survey, device = self.config, self.data.classes, self.survey, self.models.device
+    @torch.no_grad()
+    def _rebalanced(self, rgb: UInt8[np.ndarray, "h w 3"], sample: Sample, digest: str) -> Rebalanced:
+        config, survey, device = self.config, self.survey, self.drafts.models.device
+        image = working_image(rgb, config.image.long_side).unsqueeze(0)
+        size = (image.shape[-2], image.shape[-1])
         if not sample.tags:
-            height, width = working_image(rgb, config.image.long_side).shape[-2:]
-            return background_alone(grid_size(height, width, config.image.grid_stride), (height, width), device)
-        maps = see(rgb, sample, self.models, config)
-        batch = Batch(
-            maps.cams,
-            maps.uss,
-            maps.wss,
-            maps.image,
-            edges=maps.edges,
-            background=classes.background,
-            prior=photograph_prior(classes, sample, config.method.prior, device),
-            survey=None if survey is None else surveyed(survey, maps, classes, sample),
-        )
-        return rebalance(batch, config.method if survey is None else survey.weighed(config.method), config.boundary)
+            return background_alone(grid_size(*size, config.image.grid_stride), size, device)
+        made = self.drafts(image, sample, digest)
+        uss, said = made.uss.unpacked(device), None
+        if survey is not None:
+            said = surveyed(survey, uss, made.probabilities, self.data.classes, sample)
+        _, correct = corrections(config.boundary, Guide(uss, made.edges), image.to(device), size)
+        weighed = config.method if survey is None else survey.weighed(config.method)
+        return finish(made.draft, correct, weighed, said)
 
     def _write_stages(self, made: "_Made") -> None:
         """Write the masks of all steps, and the CAMs."""
@@ -196,30 +158,3 @@ class _Made:
             moved=round(float(self.result.moved), 4),
             table=table_key(names, self.classes.background),
         )
-
-
-def class_ids(classes: ClassTable, sample: Sample) -> list[int]:
-    """Return the ids of the classes of a photograph, the background first where there is one."""
-    return [*range(classes.foreground.start), *sample.tags]
-
-
-def photograph_prior(
-    classes: ClassTable, sample: Sample, shares: Mapping[str, float], device: torch.device
-) -> Float[Tensor, "1 k"] | None:
-    """Return the given shares of a photograph's classes, the background first; None if the settings give no shares."""
-    if not shares:
-        return None
-    usual = sum(shares.values()) / len(shares)
-    names = [classes.names[label] for label in class_ids(classes, sample)]
-    return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
-
-
-def surveyed(survey: Survey, maps: Maps, classes: ClassTable, sample: Sample) -> Float[Tensor, "1 k u v"]:
-    """Return shares of the classes by evidence from other photographs: the survey's, joined with a student's."""
-    ids = torch.tensor([class_ids(classes, sample)], device=maps.uss.device)
-    valid = torch.ones_like(ids, dtype=torch.bool)
-    grid = (maps.uss.shape[-2], maps.uss.shape[-1])
-    said = survey.shares(survey_features(maps.uss), ids, valid)
-    if maps.probabilities is not None:
-        said = agreed(said, resize(maps.probabilities, grid).flatten(2))
-    return said.view(1, -1, *grid)

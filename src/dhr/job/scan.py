@@ -50,12 +50,15 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     seen: dict[str, Scanned] = {}
     samples, problems = [], list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
-    scanned = ahead(data.samples, lambda sample: _scanned(data, sample, before.get(sample.name)))
+    names: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for sample in data.samples:  # few of them differ
+        names.setdefault(sample.tags, tuple(data.classes.names[tag] for tag in sample.tags))
+    scanned = ahead(data.samples, lambda one: _scanned(data, one, names[one.tags], before.get(one.name)))
     for done, (sample, loaded) in enumerate(scanned, start=1):
         try:
             one = now[sample.name] = loaded.get()
         except ItemError as error:  # it took too long
-            one = now[sample.name] = Scanned("", str(error), None, _tags(data, sample))
+            one = now[sample.name] = Scanned("", str(error), None, names[sample.tags])
         if one.size is not None:
             seen[sample.name] = one
             samples.append(sample)
@@ -70,8 +73,8 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest(), seen, before, now)
 
 
-def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
-    tags, digest = _tags(data, sample), ""
+def _scanned(data: DataSet, sample: Sample, tags: tuple[str, ...], before: Scanned | None) -> Scanned:
+    digest = ""
     try:
         digest = data.digest(sample)
         if before is not None and before.digest == digest:
@@ -80,10 +83,6 @@ def _scanned(data: DataSet, sample: Sample, before: Scanned | None) -> Scanned:
     except ItemError as error:
         return Scanned(digest, str(error), None, tags)
     return Scanned(digest, None, (height, width), tags)
-
-
-def _tags(data: DataSet, sample: Sample) -> tuple[str, ...]:
-    return tuple(data.classes.names[tag] for tag in sample.tags)
 
 
 def _before(folder: OutputFolder) -> Mapping[str, Scanned]:

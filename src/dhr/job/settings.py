@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from dhr.bounds import byte_count
 from dhr.data.cam_files import SUFFIXES
 from dhr.data.image_config import ImageConfig
 from dhr.errors import ConfigError, WeightsError
@@ -51,6 +52,10 @@ class RunConfig:
     features: Path | None = None
     """Folder of a feature store (docs/features.md): USS features are read from it, and missing ones are added. Without
     a store they are computed each time they are needed."""
+    work_space: str = "8GB"
+    """Most disk space, such as `8GB` or `500MB`, for the drafts (Steps 1 to 3, and USS features) that a run keeps from
+    the survey for the masks, until it is finished; it takes at most half of the free space. Other photographs go
+    through the networks twice. 0 keeps nothing. Masks are the same."""
     seed: int = 0
     """Seed of all random numbers."""
     precision: Precision = "auto"
@@ -100,6 +105,7 @@ class RunConfig:
                 f"student_training.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride; "
                 f"got {self.student_training.crop}"
             )
+        self.work_bytes()
         for name, value in _leaves(asdict(self)):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name} must be a finite number, got {value}")
@@ -124,6 +130,17 @@ class RunConfig:
             ) from error
         return device
 
+    def work_bytes(self) -> int:
+        """Return ``work_space`` in bytes.
+
+        Raises:
+            ConfigError: it is not a size.
+        """
+        size = byte_count(self.work_space)
+        if size is None:
+            raise ConfigError(f"work_space must be a size such as 8GB or 500MB, or 0; got {self.work_space!r}")
+        return size
+
     def identity(self, device: "torch.device", before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """Return the identity of a run: every setting that the masks depend on, weights by content.
 
@@ -140,6 +157,7 @@ class RunConfig:
             for free in ("workers", "save_minutes"):
                 settings[group].pop(free)
         settings.pop("mask2former")  # a run does not use it
+        settings.pop("work_space")
         if not self.recursion:
             settings.pop("student")
             settings.pop("student_training")

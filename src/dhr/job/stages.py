@@ -9,8 +9,10 @@ import torch
 from dhr.data.samples import Problem
 from dhr.errors import ConfigError, ItemError
 from dhr.job.data_job import DataJob
+from dhr.job.drafts import Drafts
 from dhr.job.items import put_aside_note
 from dhr.job.job import Stage
+from dhr.job.kept import Keeper
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
 from dhr.job.scan import Scan
@@ -85,15 +87,15 @@ def survey() -> Stage[DataJob]:
         return "survey" not in job.chain or not needed
 
     def run(job: DataJob) -> None:
-        samples, progress = job.usable.samples, job.progress
-        job.survey = make_survey(job.built, job.data, samples, job.config, job.folder, progress)
+        drafts = _drafts(job, job.built)
+        job.survey = make_survey(drafts, job.data, job.usable, job.config, job.folder, job.progress)
 
     return Stage("survey", run, done)
 
 
 def masks() -> Stage[DataJob]:
     """Make the stage that makes the masks of the map source."""
-    return Stage("masks", lambda job: _make_masks(job, "masks", job.usable, job.built))
+    return Stage("masks", lambda job: _make_masks(job, "masks", job.usable, _drafts(job, job.built)))
 
 
 def student() -> Stage[DataJob]:
@@ -125,7 +127,8 @@ def second_masks() -> Stage[DataJob]:
         from dhr.sources.student import StudentSource
 
         source = StudentSource(Given(job.config, job.data.classes, job.device), job.student)
-        _make_masks(job, "second masks", _with_first(job), Models(source, job.built.uss))
+        drafts = _drafts(job, Models(source, job.built.uss), second=True)
+        _make_masks(job, "second masks", _with_first(job), drafts)
 
     return Stage("second masks", run)
 
@@ -136,11 +139,17 @@ def _with_first(job: DataJob) -> Scan:
     return replace(job.usable, samples=tuple(one for one in job.usable.samples if one.name not in missing))
 
 
-def _make_masks(job: DataJob, stage: str, found: Scan, models: Models) -> None:
+def _drafts(job: DataJob, models: Models, second: bool = False) -> Drafts:
+    """Return the maker of drafts with the maps of ``models``."""
+    classes = job.data.classes
+    return Drafts(models, classes, job.config, Keeper(job.folder, classes, models.uss.channels), second)
+
+
+def _make_masks(job: DataJob, stage: str, found: Scan, drafts: Drafts) -> None:
     """Make all unfinished masks; failures become problems of the job."""
     items = job.first if stage == "masks" else job.final
     todo, total = items.unfinished(found), len(found.samples)
-    make = MaskMaker(job.data, models, job.config, items.folder, job.survey, items.turn)
+    make = MaskMaker(job.data, drafts, job.config, items.folder, job.survey, items.turn)
     aside: list[str] = []
     for done, sample in enumerate(todo, start=total - len(todo)):
         job.progress(Step(stage, done, total))

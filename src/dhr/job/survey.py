@@ -2,21 +2,21 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
-from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.data.samples import DataSet, Sample
+from dhr.data.transforms import working_image
 from dhr.errors import ItemError, OutputError
 from dhr.files import write_bytes
+from dhr.job.drafts import Drafts
 from dhr.job.folder import OutputFolder
-from dhr.job.masks import Maps, photograph_prior, see
-from dhr.job.models import Models
+from dhr.job.kept import Kept, Room
+from dhr.job.scan import Scan
 from dhr.job.settings import RunConfig
-from dhr.method.rebalance import rebalance
-from dhr.method.scene import Batch
+from dhr.method.order import take_classes
 from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.parsing import as_number
@@ -34,15 +34,11 @@ _LEAST = 16  # cells per photograph; with less memory, fewer photographs are use
 
 
 def make_survey(
-    models: Models,
-    data: DataSet,
-    samples: Sequence[Sample],
-    config: RunConfig,
-    folder: OutputFolder,
-    progress: Progress,
+    drafts: Drafts, data: DataSet, found: Scan, config: RunConfig, folder: OutputFolder, progress: Progress
 ) -> Survey | None:
-    """Rebalance photographs, keep some cells of each, and fit the discriminants; read them if that is done.
+    """Make drafts of photographs, keep them, and fit the discriminants to their cells; read these if that is done.
 
+    Drafts are kept for the masks, as far as ``config.work_space`` allows; of other photographs only the cells are kept.
     A pass that was killed continues with the next photograph, and ends with the same bytes. Photographs that cannot be
     read are skipped here, and reported when their masks are made. Returns None and writes nothing if all fail, or if
     the memory is too small for any cell.
@@ -50,34 +46,48 @@ def make_survey(
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
-    classes = len(data.classes.names)
+    classes, uss = len(data.classes.names), drafts.models.uss
     if folder.survey.is_file():
         try:
-            return read_survey(folder.survey, classes, models.uss.channels).to(models.device)
+            return read_survey(folder.survey, classes, uss.channels).to(uss.device)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{folder.survey} is damaged ({reason}); make it again with --redo survey") from error
-    looked_at, most = plan(samples, models.uss.channels, data.classes.background)
-    cells = []
+    looked_at, most = plan(found.samples, uss.channels, data.classes.background)
+    room, cells = Room.of(folder, config.work_bytes()), []
     for done, sample in enumerate(looked_at):
         progress(Step("survey", done, len(looked_at)))
-        path = folder.survey_cells(sample.name)
         try:
-            known = read_cells(path, classes, models.uss.channels)
-            if known is None:
-                maps = see(data.read_image(sample), sample, models, config)
-                known = draw_cells(maps, sample, data.classes, config, most)
-                write_bytes(path, save({name: value.cpu() for name, value in vars(known).items()}))
+            cells.append(_cells(drafts, data, sample, found.seen[sample.name].digest, most, room))
         except (ItemError, MemoryError, torch.OutOfMemoryError):
             continue
-        cells.append(known)
     progress(Step("survey", len(looked_at), len(looked_at)))
     if not cells:
         return None
-    survey = fit_survey(cells, classes, config.method, models.device, progress)
+    survey = fit_survey(cells, classes, config.method, uss.device, progress)
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
     write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
     return survey
+
+
+def _cells(drafts: Drafts, data: DataSet, sample: Sample, digest: str, most: int, room: Room) -> SurveyCells:
+    """Return cells of a photograph: those that were kept, else computed and kept, with the draft if there is room."""
+    keeper = drafts.kept
+    path = keeper.folder.survey_cells(sample.name)
+    if known := keeper.read(sample, digest):
+        room.take(path.stat().st_size)
+        return draw_cells(known, sample, most)
+    if cells := read_cells(path, len(data.classes.names), keeper.channels):
+        return cells
+    image = working_image(data.read_image(sample), drafts.config.image.long_side).unsqueeze(0)
+    made = drafts.new(image, sample)
+    cells = draw_cells(made, sample, most)
+    content = keeper.content(made, digest)
+    if room.take(len(content)):
+        write_bytes(path, content, durable=False)
+    else:
+        write_bytes(path, save(dict(vars(cells))))
+    return cells
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
@@ -117,22 +127,17 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
         per_class //= 2
 
 
-def draw_cells(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig, most: int) -> SurveyCells:
+def draw_cells(made: Kept, sample: Sample, most: int) -> SurveyCells:
     """Draw at most ``most`` cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
-    background = classes.background
-    prior = photograph_prior(classes, sample, config.method.prior, maps.cams.device)
-    batch = Batch(
-        maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=background, prior=prior
-    )  # fmt: skip
-    result = rebalance(batch, config.method, replace(config.boundary, kind="none"))
-    features, scores = survey_features(maps.uss)[0], result.intra[0].flatten(1)
+    draft = made.draft
+    features = survey_features(made.uss.unpacked(draft.cams.device))[0]
+    scores = take_classes(draft.steps.intra, draft.order.argsort(dim=1))[0]
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
     if most < features.shape[1]:
         draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
         some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values.to(features.device)
         features, scores = features[:, some], scores[:, some]
-    ids = torch.tensor([*range(int(background)), *sample.tags])
-    return SurveyCells(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
+    return SurveyCells(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), made.ids)
 
 
 def read_survey(path: Path, classes: int, channels: int) -> Survey:

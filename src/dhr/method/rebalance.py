@@ -12,12 +12,12 @@ from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
 from dhr.method.inter import inter_class
 from dhr.method.intra import intra_class
 from dhr.method.marginal import class_marginal
-from dhr.method.order import put_back
+from dhr.method.order import put_back, take_classes
 from dhr.method.quality import mask_quality
 from dhr.method.released import released_steps
 from dhr.method.scene import Batch, Scene, make_scene, nearest
 from dhr.method.seeds import base_mask, recover, seeds
-from dhr.method.steps import Steps, same_class
+from dhr.method.steps import Draft, Steps, same_class
 from dhr.method.survey import join
 from dhr.ops.upsample import resize
 from dhr.types import Rebalanced
@@ -41,13 +41,44 @@ def rebalance(
         ShapeError: the inputs do not fit together, or ``config.marginal`` is `prior` and no prior is given.
         ConfigError: a prior is given that ``config.marginal`` does not use.
     """
+    correct, last = corrections(boundary, Guide(batch.uss_features, batch.edges), batch.images, batch.size)
+    result = finish(draft(batch, config, correct), last, config, batch.survey)
+    return result if batch.base is None else replace(result, base=nearest(batch.base, batch.size))
+
+
+@torch.no_grad()
+def draft(batch: Batch, config: MethodConfig, correct: Correction) -> Draft:
+    """Compute Steps 1 to 3; the survey has no part in them.
+
+    Args:
+        batch: the images. A survey only decides the order of classes that are equal in all else.
+        config: settings.
+        correct: correction of base mask and seeds.
+
+    Raises:
+        ShapeError: see :func:`rebalance`.
+        ConfigError: see :func:`rebalance`.
+    """
     scene, order = make_scene(batch, config)
-    correct, finish = corrections(boundary, Guide(batch.uss_features, batch.edges), batch.images, scene.size)
     steps = (released_steps if config.released else steps_1_to_3)(scene, correct, config)
-    joined = scene.maps(_with_survey(steps.intra, scene, config))
-    scores = shares(finish(joined))  # R_c(S_dhr), Eq. 5
-    result = put_back(_result(scene, steps, joined, scores), order)
-    return result if batch.base is None else replace(result, base=nearest(batch.base, scene.size))
+    return Draft(steps, scene.cams, scene.valid, order)
+
+
+@torch.no_grad()
+def finish(
+    made: Draft, correct: Correction, config: MethodConfig, survey: Float[Tensor, "b k u v"] | None = None
+) -> Rebalanced:
+    """Join S_dhr with the survey, correct its boundaries, and make masks.
+
+    Args:
+        made: the batch after Steps 1 to 3.
+        correct: correction of the result.
+        config: settings of the join.
+        survey: see :attr:`dhr.method.scene.Batch.survey`.
+    """
+    joined = made.maps(_with_survey(made, survey, config))
+    scores = shares(correct(joined))  # R_c(S_dhr), Eq. 5
+    return put_back(_result(made, joined, scores), made.order)
 
 
 def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Steps:
@@ -86,28 +117,26 @@ def _next_masks(scores: Float[Tensor, "b k n"], masks: Float[Tensor, "b k n"], s
     return torch.where(found.sum(dim=2, keepdim=True) > 0, found, masks)
 
 
-def _with_survey(scores: Float[Tensor, "b k n"], scene: Scene, config: MethodConfig) -> Float[Tensor, "b k n"]:
+def _with_survey(made: Draft, survey: Float[Tensor, "b k u v"] | None, config: MethodConfig) -> Float[Tensor, "b k n"]:
     """Join S_dhr with the survey; return S_dhr itself without a survey."""
-    if scene.survey is None:
-        return scores
-    survey = scene.survey * scene.valid[:, :, None, None]
-    return join(scores, survey.flatten(2), scene.valid, config)
+    if survey is None:
+        return made.steps.intra
+    known = take_classes(survey, made.order) * made.valid[:, :, None, None]
+    return join(made.steps.intra, known.flatten(2), made.valid, config)
 
 
-def _result(
-    scene: Scene, steps: Steps, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"]
-) -> Rebalanced:
+def _result(made: Draft, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"]) -> Rebalanced:
     """Return the record of all steps, with the mask, its confidence and its quality."""
-    valid = scene.valid
-    mask, confidence = labels(scores, valid), margin(resize(shares(joined), scene.size), valid)
-    alike = steps.alike.view(-1, *scene.grid)  # (b, u, v)
+    steps, valid = made.steps, made.valid
+    mask, confidence = labels(scores, valid), margin(resize(shares(joined), made.size), valid)
+    alike = steps.alike.view(-1, *made.cams.shape[-2:])  # (b, u, v)
     return Rebalanced(
-        activation=scene.cams,
+        activation=made.cams,
         base=steps.base,
-        seed=scene.maps(steps.seed),
-        initial=scene.maps(steps.initial),
-        inter=scene.maps(steps.inter),
-        intra=scene.maps(steps.intra),
+        seed=made.maps(steps.seed),
+        initial=made.maps(steps.initial),
+        inter=made.maps(steps.inter),
+        intra=made.maps(steps.intra),
         joined=joined,
         scores=scores,
         mask=mask,

@@ -47,6 +47,12 @@ class Batch:
     are joined with Step 3 with the weight ``config.survey``, see :meth:`~dhr.method.survey.Survey.weighed`.
     """
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Size of the masks: that of the images, or of the grid."""
+        shape = (self.uss_features if self.images is None else self.images).shape
+        return shape[-2], shape[-1]
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -66,7 +72,6 @@ class Scene:
     background: bool
     base: Int[Tensor, "b H W"] | None
     prior: Float[Tensor, "b k"] | None
-    survey: Float[Tensor, "b k u v"] | None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -95,10 +100,9 @@ def make_scene(batch: Batch, config: MethodConfig) -> tuple[Scene, Int64[Tensor,
         ShapeError: the inputs do not fit together.
         ConfigError: a prior is given that ``config.marginal`` does not use.
     """
-    uss, wss, images, background = batch.uss_features, batch.wss_features, batch.images, batch.background
+    uss, wss, background = batch.uss_features, batch.wss_features, batch.background
     _check_counts(batch)
-    grid = (uss.shape[-2], uss.shape[-1])
-    size = grid if images is None else (images.shape[-2], images.shape[-1])
+    grid, size = (uss.shape[-2], uss.shape[-1]), batch.size
     _check_classes(batch, grid, config)
     valid = torch.ones_like(batch.cams[:, :, 0, 0], dtype=torch.bool) if batch.valid is None else batch.valid
     cams = normalise_cams(resize(on_one_scale(batch.cams), grid), valid)
@@ -115,7 +119,6 @@ def make_scene(batch: Batch, config: MethodConfig) -> tuple[Scene, Int64[Tensor,
         background=background,
         base=None if base is None else take_labels(base, order.argsort(dim=1).masked_fill(~valid, NOTHING)),
         prior=None if batch.prior is None else take_classes(batch.prior, order),
-        survey=None if batch.survey is None else take_classes(batch.survey, order),
     )
     return scene, order
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 
@@ -30,6 +30,28 @@ class Steps:
     """L1 distance of the last two q; 0 after one round."""
     marginal_error: Float[Tensor, " b"]
     """Largest error of the transports."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A batch after Steps 1 to 3. Masks follow from it, the survey and the boundary correction."""
+
+    steps: Steps
+    cams: Float[Tensor, "b k u v"]
+    """A, in the order of ``steps``."""
+    valid: Bool[Tensor, "b k"]
+    """False for padding, in the order of ``steps``."""
+    order: Int64[Tensor, "b k"]
+    """The given classes in the order of ``steps`` (:mod:`dhr.method.order`)."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Size of the masks."""
+        return self.steps.base.shape[-2], self.steps.base.shape[-1]
+
+    def maps(self, values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k u v"]:
+        """Return values of positions as maps on the grid."""
+        return values.view(*values.shape[:2], *self.cams.shape[-2:])
 
 
 def same_class(uss: Float[Tensor, "b k n"], wss: Float[Tensor, "b k n"]) -> Bool[Tensor, "b n"]:

@@ -166,7 +166,8 @@ def require(remotes: Sequence[Remote | None], remedy: str = _DOWNLOAD) -> None:
         names = ", ".join(f"{one.model!r} (or a local --{one.setting} {one.local})" for one in lost)
         raise WeightsError(
             f"weights are missing on this machine, and cannot be fetched: {why}. Missing: {names}; {remedy}. No "
-            "weights are needed by `dhr demo`, nor by --uss.kind colour with --wss.weights none (rougher masks)"
+            "weights are needed by `dhr demo`, nor by --uss.kind colour with --wss.weights none (rougher masks); "
+            "--recipe small needs the smallest ones"
         )
 
 

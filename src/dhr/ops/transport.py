@@ -154,45 +154,59 @@ def _span(relative: Tensor, q: Tensor, eps: float) -> Tensor:
 
 
 def _solve(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
-    """Find the classes' potentials (b, k), in the units of the scores."""
+    """Find the classes' potentials (b, k), in the units of the scores.
+
+    A GPU takes longer to begin an operation on a few classes than to finish it, so there are as few as possible: what
+    is accepted together lies in one tensor.
+    """
+    k, limits = q.shape[1], torch.finfo(relative.dtype)
     span, real = _span(relative, q, eps), q > 0
-    limits = torch.finfo(relative.dtype)
-    eye = torch.eye(q.shape[1], dtype=q.dtype, device=q.device)
+    eye = torch.eye(k, dtype=q.dtype, device=q.device)
     # Potentials are defined up to a constant: this rank-one term fixes it, and the diagonal gives padding a pivot.
     gauge = q.unsqueeze(2) * q.unsqueeze(1) + eye * (~real).to(q.dtype).unsqueeze(2)
+    real = real.to(q.dtype)
     log_target = torch.log_softmax(q.log(), dim=1)
     target = log_target.exp()
+    log_target = log_target.masked_fill(q == 0, 0)
+    levels = _levels(span, eps)  # (turns, b, 1)
 
-    # Accepted: potentials, and at them what is missing to the targets, its logarithm, the Hessian and its diagonal.
-    best, gap, excess, weight, hessian = torch.zeros_like(q), q, q, q, gauge
-    error = torch.full_like(span, math.inf)
-    damping = torch.full_like(span, 1e-2)
-    trial, by_newton = best, torch.zeros_like(span, dtype=torch.bool)
-    for turn in range(_ANNEALING + _POLISHING + 1):
-        e = span * (eps / span) ** min(1.0, turn / _ANNEALING)  # (b, 1), from the range of the scores down to eps
+    # Accepted: potentials, and at them what is missing to the targets, the mass, and the mass that classes share.
+    accepted = relative.new_zeros(len(q), k, k + 3)
+    infinite, less, more = (torch.full_like(span, value) for value in (math.inf, 1 / 8, 8))
+    error, damping = infinite, torch.full_like(span, 1e-2)
+    trial, by_newton = torch.zeros_like(q), torch.zeros_like(span, dtype=torch.bool)
+    for turn, e in enumerate(levels):  # from the range of the scores down to eps
         if turn <= _ANNEALING:  # eps has changed, and with it the error of what was accepted
-            error = torch.full_like(error, math.inf)
+            error = infinite
         pi = torch.softmax((relative + trial.unsqueeze(2)) / e.unsqueeze(2), dim=1)
         weighted = pi * p.unsqueeze(1)
         mass = weighted.sum(dim=2)
-        found = (mass - target).abs().sum(dim=1, keepdim=True)
-        accept = (found < error) | ~by_newton  # a Sinkhorn step leads nearer, so it is taken without asking
-        best, error = torch.where(accept, trial, best), torch.where(accept, found, error)
-        gap = torch.where(accept, target - mass, gap)
-        excess = torch.where(accept & real, log_target - mass.clamp_min(limits.tiny).log(), excess)
-        weight = torch.where(accept, mass, weight)
-        shared = weighted @ pi.transpose(1, 2)
-        hessian = torch.where(accept.unsqueeze(2), torch.diag_embed(weight) - shared, hessian)
-        damping = torch.where(accept, damping / 8, damping * 8).clamp(1e-8, 1e2)
+        missing = target - mass
+        found = missing.abs().sum(dim=1, keepdim=True)
+        accept = (found < error) >= by_newton  # a Sinkhorn step leads nearer, so it is taken without asking
+        now = torch.cat([torch.stack([trial, missing, mass], dim=2), weighted @ pi.transpose(1, 2)], dim=2)
+        accepted = torch.where(accept.unsqueeze(2), now, accepted)
+        error = torch.where(accept, found, error)
+        best, gap, weight = accepted[..., 0], accepted[..., 1], accepted[..., 2]
+        damping = (damping * torch.where(accept, less, more)).clamp(1e-8, 1e2)
 
-        system = hessian + gauge + torch.diag_embed(damping * weight + limits.eps)
+        excess = (log_target - weight.clamp_min(limits.tiny).log()) * real
+        # The Hessian is diag(mass) - shared mass; damping makes its diagonal larger.
+        diagonal = torch.addcmul(weight + limits.eps, damping, weight)
+        system = torch.addcmul(gauge - accepted[..., 3:], eye, diagonal.unsqueeze(2))
         newton = torch.linalg.solve_ex(system, gap.unsqueeze(2)).result.squeeze(2).nan_to_num()
         # A long step overshoots: it is cut to its logarithm, a short one stays. Where the logarithms of mass and target
         # are far apart, however small both are, Newton's step is useless, and Sinkhorn's is right.
-        newton = torch.where(excess.abs() > 2, excess, newton.sign() * newton.abs().log1p())
-        trial = best + e * torch.where(accept, newton, excess)
+        newton = torch.where(excess.abs() > 2, excess, newton.abs().log1p().copysign(newton))
+        trial = torch.addcmul(best, e, torch.where(accept, newton, excess))
         by_newton = accept
     return best
+
+
+def _levels(span: Tensor, eps: float) -> Tensor:
+    """Return eps of each iteration, (turns, b, 1): lowered from the range of the scores, then its value."""
+    turns = torch.arange(_ANNEALING + _POLISHING + 1, device=span.device, dtype=span.dtype)
+    return span * (eps / span) ** (turns / _ANNEALING).clamp_max(1).view(-1, 1, 1)
 
 
 def _solve_compiled(relative: Tensor, q: Tensor, p: Tensor, eps: float) -> Tensor:
