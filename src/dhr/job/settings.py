@@ -152,8 +152,7 @@ class RunConfig:
         settings = asdict(self)
         settings["device"] = device.type
         settings["precision"] = resolved(self.precision, device)
-        settings["affinity"].pop("workers")
-        for group in ("classifier", "student_training"):
+        for group in ("classifier", "affinity", "student_training"):
             for free in ("workers", "save_minutes"):
                 settings[group].pop(free)
         settings.pop("mask2former")  # a run does not use it

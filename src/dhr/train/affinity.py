@@ -61,6 +61,7 @@ def train_affinity(
         config.weight_decay,
         config.workers,
         before=1,
+        minutes=config.save_minutes,
     )
     fit(
         model.heads,

@@ -74,12 +74,14 @@ class AffinityConfig:
     """Rounds of PAMR that make the CAMs follow the edges of the photograph first."""
     radius: int = 5
     """Distance within which positions are compared, in cells of the heads' grid (of 4 pixels, with most backbones)."""
+    save_minutes: float = 3.0
+    """Minutes between checkpoints."""
     workers: int = 0
     """Threads that load photographs; 0: as many as there are cores, at most 8. Results do not depend on it."""
 
     def __post_init__(self) -> None:
         at_least(1, "affinity", self, "epochs", "batch", "crop", "radius")
-        at_least(0, "affinity", self, "lr", "weight_decay", "refine", "workers")
+        at_least(0, "affinity", self, "lr", "weight_decay", "refine", "workers", "save_minutes")
         within(0, 1, "affinity", self, "margin")
         check_scale("affinity", self.scale)
         if not (0 <= self.background <= self.foreground <= 1 and self.foreground > 0):
