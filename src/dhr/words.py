@@ -49,7 +49,7 @@ def megabytes(amount: float) -> str:
     >>> megabytes(0.2), megabytes(340.0), megabytes(2340.0)
     ('1 MB', '340 MB', '2.3 GB')
     """
-    return f"{max(amount, 1):.0f} MB" if amount < 1000 else f"{amount / 1000:.1f} GB"
+    return f"{max(amount, 1):.0f} MB" if amount < 999.5 else f"{amount / 1000:.1f} GB"
 
 
 def one_line(error: BaseException, longest: int = 300) -> str:

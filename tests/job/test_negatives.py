@@ -12,12 +12,12 @@ from PIL import Image
 
 from dhr.cli import main
 from dhr.data import FolderDataSet, write_mask
-from dhr.data.samples import Tagged
+from dhr.data.samples import ClassTable, Tagged
 from dhr.data.tags import TagReader, merge
 from dhr.errors import DataError
 from dhr.job import survey as survey_pass
 from dhr.job.predict_config import PredictConfig
-from dhr.job.segment import probabilities
+from dhr.job.segment import Segmenter, Wanted
 from dhr.train.classifier import ClassifierConfig, _TagCrops
 from dhr.train.crops import TrainingSet
 
@@ -156,17 +156,22 @@ def test_recursion_and_students_take_them(mugs: Any, new_case: Any, dhr: Any, la
 
 
 @pytest.mark.parametrize("boundary", ["none", "crf", "pamr"])
-def test_probabilities_of_no_allowed_class_are_the_backgrounds(boundary: Any) -> None:
+def test_a_mask_of_no_allowed_class_is_background(boundary: Any) -> None:
     class Student:
         background = True
 
-        def segment(self, view: torch.Tensor) -> torch.Tensor:
-            return torch.softmax(torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+        def coarse(self, views: torch.Tensor) -> torch.Tensor:
+            logits = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+            return torch.softmax(logits, dim=1).expand(len(views), -1, -1, -1)
 
     config = PredictConfig(boundary=boundary, flip=False)
-    found = probabilities(Student(), torch.rand(1, 3, 16, 16), config, ())
-    assert found.shape == (1, 3, 16, 16)
-    assert (found[:, 0] == 1).all() and not found[:, 1:].any()
+    segment = Segmenter(Student(), ClassTable(("background", "cat", "dog"), True), 64, config, torch.device("cpu"))
+    wanted = [Wanted((20, 24), ()), None, Wanted((20, 24), (2,)), Wanted((20, 24))]
+    masks = [part and part()[0] for part in segment.begin(torch.rand(4, 3, 40, 48), wanted)]
+    assert masks[0] is not None and masks[0].shape == (20, 24) and not masks[0].any()
+    assert masks[1] is None
+    assert masks[2] is not None and set(np.unique(masks[2])) == {0, 2}
+    assert masks[3] is not None and set(np.unique(masks[3])) == {0, 1, 2}
 
 
 def test_other_commands_count_them(mugs: Any, dhr: Any, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dhr.job.announce import is_short
 from dhr.job.estimate import Estimate, Limits, StageEstimate, drawn, estimate, shrunk
 from dhr.job.fingerprint import fingerprint
 from dhr.job.left import Work, all_stages, work_of
+from dhr.job.multiplied import Scaled
 from dhr.job.plan import plan
 from dhr.job.rehearsal import Clock, Rehearsal, rehearse, shortened
 from dhr.job.run import run
@@ -110,7 +111,8 @@ def test_a_rehearsal_measures_all_stages_and_leaves_nothing(
 
 def test_a_rehearsal_keeps_what_costs_and_shortens_the_rest() -> None:
     config = shortened(CONFIG, 4)
-    assert config.classifier.epochs == 1 and config.classifier.crop == CONFIG.classifier.crop
+    assert (config.classifier.epochs, config.classifier.batch) == (2, 2)  # four steps
+    assert config.classifier.crop == CONFIG.classifier.crop
     assert replace(
         config, classifier=CONFIG.classifier, affinity=CONFIG.affinity, student_training=CONFIG.student_training
     ) == CONFIG  # fmt: skip
@@ -134,7 +136,7 @@ def rehearsal(seconds: float, photographs: int = 1, name: str = "masks") -> Rehe
     steps = [(number * seconds, number) for number in range(photographs + 1)]
     row = StageRecord(name, seconds=photographs * seconds + 2, peak_memory_mb=900.0)
     stages = {"models": StageRecord("models", seconds=0.0, peak_memory_mb=500.0), name: row}
-    return Rehearsal(photographs, clock(name, *steps), stages, 1000 * photographs, {"survey": 50}, 1.0)
+    return Rehearsal(photographs, clock(name, *steps), stages, 1000 * photographs, {"survey": 50}, 0, 1.0)
 
 
 def estimated(monkeypatch: pytest.MonkeyPatch, cost: Any, limits: Limits, work: Work, side: int = 640) -> Estimate:
@@ -177,6 +179,22 @@ def test_the_smallest_copy_is_measured_whatever_it_takes(monkeypatch: pytest.Mon
     assert found.side == 128 and found.seconds[0] > 0
 
 
+@pytest.mark.parametrize(("fresh", "space", "expected"), [(0, "8GB", 0), (30, "8GB", 30), (0, "4KB", 60)])
+def test_masks_without_a_draft_cost_as_the_survey_too(fresh: int, space: str, expected: int) -> None:
+    """The survey takes 3 seconds per photograph, the masks 1; a draft has 100 bytes."""
+    survey, masks = rehearsal(3.0, 2, "survey"), rehearsal(1.0, 2)
+    cost = replace(
+        survey, clock=Clock({**survey.clock.steps, **masks.clock.steps}), stages={**survey.stages, **masks.stages},
+        draft_bytes=200,
+    )  # fmt: skip
+    config = replace(CONFIG, work_space=space)
+    works = [Work("survey", 100, "photographs", 100), replace(WORK, fresh=fresh)]
+    runs = [Scaled(config, config, 640, 640, cost)]
+    _, made = module._costs(works, runs, config)
+    once = 2.0 * (1 + (expected > 0))
+    assert made.seconds == pytest.approx(100 * 1 + expected * 3 + once)
+
+
 def test_finished_work_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     done = replace(WORK, amount=0)
     found = estimated(monkeypatch, lambda side, many: rehearsal(1.0, many), Limits(1, 20.0), done)
@@ -213,7 +231,7 @@ def test_a_plan_is_of_the_rest_of_a_run_and_writes_nothing(fresh: Any, contents:
 
 
 def test_a_long_run_on_a_cpu_is_told_of_a_smaller_recipe() -> None:
-    long = Estimate((StageEstimate("masks", 1, "photographs", LONG + 1),), 1.0, 1, 1.0, 0)
+    long = Estimate((StageEstimate("masks", 1, "photographs", LONG + 1),), 1.0, 0.0, 1, 1.0, 0)
     (text,) = advice(RunConfig(), "cpu", long)
     assert "--recipe small" in text
     assert not list(advice(RunConfig(), "cuda", long)) and not list(advice(RunConfig(), "cpu", None))

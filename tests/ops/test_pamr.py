@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, one_hot
 
 from dhr.errors import ShapeError
-from dhr.ops.pamr import pamr
+from dhr.ops.pamr import Pamr, pamr
 
 SMALL = (1, 2, 4)
 
@@ -221,3 +221,24 @@ def test_a_noisy_mask_is_cleaned() -> None:
     assert (refined.argmax(1) != truth).float().mean() < 0.2 * (noisy != truth).float().mean()
     blurred = avg_pool2d(one_hot(noisy, 2).movedim(3, 1).float(), 5, 1, 2)
     assert (refined.argmax(1) != truth).sum() < (blurred.argmax(1) != truth).sum()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
+def test_half_precision_of_other_devices_is_exact_enough(scale: float) -> None:
+    """Measured after ten iterations: 2.8e-3 at most, 5e-4 of the shares of the classes, 99.95 % of the labels."""
+    images, scores = photograph(2, 40, 50), scale * some_scores(2, 4, 40, 50)
+    refine = Pamr(images.float())
+    found = refine.averaged(scores.float(), 10, torch.float16, torch.float32)
+    expected = pamr(images, scores)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=5e-3 * scale)
+    shares, wanted = (one / one.sum(dim=1, keepdim=True) for one in (found.double(), expected))
+    torch.testing.assert_close(shares, wanted, rtol=0, atol=1e-3)
+    assert (found.argmax(dim=1) == expected.argmax(dim=1)).double().mean() > 0.995
+
+
+def test_weights_are_made_once() -> None:
+    images, scores = photograph(1, 9, 8), some_scores(2, 3, 9, 8)
+    refine = Pamr(images, SMALL)
+    for one in scores:
+        expected = pamr(images, one[None], 3, SMALL)
+        assert torch.equal(refine(one[None], 3), expected)

@@ -407,3 +407,14 @@ def test_what_cannot_be_transported_is_refused(scores: Tensor, others: dict[str,
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_no_images_give_no_plans(dtype: torch.dtype) -> None:
     assert transport(torch.ones(0, 2, 3, dtype=dtype)).plan.shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("eps", [0.5, 0.2, 0.1, 0.02])
+def test_a_known_range_takes_fewer_iterations_to_the_same_solution(eps: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    scores = torch.rand(8, 5, 300, generator=random, dtype=torch.float64)
+    scores[::2] = (scores[::2] > 0.9).double()
+    q = torch.rand(8, 5, generator=random, dtype=torch.float64) ** 4
+    whole, short = transport(scores, q, eps=eps), transport(scores, q, eps=eps, reach=1.0)
+    assert short.marginal_error.max() < 1e-8
+    torch.testing.assert_close(short.assignment, whole.assignment, rtol=0, atol=1e-8)

@@ -51,6 +51,8 @@ def _data(terminal: Terminal, found: "Fingerprint") -> None:
 
 
 def _cost(terminal: Terminal, cost: "Estimate") -> None:
+    from dhr.job.announce import disk_of
+
     gpu = any(one.gpu_memory_mb for one in cost.stages)
     rows = table(["stage", "work"], ["time", "range", "memory", *(["GPU memory"] if gpu else [])])
     for one in cost.stages:
@@ -62,8 +64,7 @@ def _cost(terminal: Terminal, cost: "Estimate") -> None:
     terminal.print(rows)
     least, most = cost.seconds
     terminal.say(
-        f"Together {duration(least)} to {duration(most)}, up to {megabytes(cost.memory_mb)} of memory and "
-        f"{megabytes(cost.disk_mb)} of disk."
+        f"Together {duration(least)} to {duration(most)}, up to {megabytes(cost.memory_mb)} of memory, {disk_of(cost)}."
     )
     size = f", shrunk to {cost.side} pixels" if cost.side else ""
     terminal.say(f"Measured on {counted(cost.photographs, 'photograph')}{size}, in {duration(cost.measuring)}.")

@@ -9,16 +9,6 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
-def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Return height and width of the working image of a photograph.
-
-    >>> working_size(100, 400, 200), working_size(100, 400, 640)
-    ((50, 200), (100, 400))
-    """
-    scale = min(1.0, long_side / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 def working_pixels(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> UInt8[np.ndarray, "u v 3"]:
     """Return RGB in 0..255, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
 
@@ -41,6 +31,18 @@ def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tens
     torch.Size([3, 50, 200])
     """
     return torch.from_numpy(working_pixels(rgb, long_side)).permute(2, 0, 1).float() / 255
+
+
+def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """Return height and width of the working image of a photograph.
+
+    >>> working_size(100, 400, 200), working_size(100, 150, 200)
+    ((50, 200), (100, 150))
+    """
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return height, width
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:

@@ -22,7 +22,7 @@ def announce(job: DataJob) -> None:
     """Send the first lines to the progress, before the work after the scan begins."""
     if job.progress is silent or not job.leads:
         return
-    for line in _lines(job, work_of(job.config, left_stages(job), job.data)):
+    for line in _lines(job, work_of(job.config, left_stages(job), job.data, job.folder)):
         job.progress(Step(PLAN, 0, 0, note=line))
 
 
@@ -60,5 +60,11 @@ def summary(cost: Estimate) -> str:
     how = f"measured on {counted(cost.photographs, 'photograph')}{f' of {cost.side} pixels' if cost.side else ''}"
     return (
         f"About {duration(sum(one.seconds for one in cost.stages))} ({duration(least)} to {duration(most)}), up to "
-        f"{megabytes(cost.memory_mb)} of memory{gpu}, {megabytes(cost.disk_mb)} of disk; {how}."
+        f"{megabytes(cost.memory_mb)} of memory{gpu}, {disk_of(cost)}; {how}."
     )
+
+
+def disk_of(cost: Estimate) -> str:
+    """Return the disk space of a run in words."""
+    more = f", and {megabytes(cost.drafts_mb)} until it ends" if cost.drafts_mb else ""
+    return f"{megabytes(cost.disk_mb)} of disk{more}"

@@ -56,8 +56,8 @@ def device_of(device: torch.device) -> str:
     """Return the name of a device."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
-        return f"{device} ({torch.cuda.get_device_name(device)}, {memory / 1e9:.0f} GB)"
-    return f"{device} ({counted(torch.get_num_threads(), 'thread')})" if device.type == "cpu" else str(device)
+        return f"{device}, {torch.cuda.get_device_name(device)}, {memory / 1e9:.0f} GB"
+    return f"{device}, {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else str(device)
 
 
 def maps_of(config: RunConfig) -> str:

@@ -1,8 +1,6 @@
 """Time, memory and disk of the stages of a run: measured in rehearsals of a few photographs, and multiplied."""
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,8 @@ from typing import Any
 from dhr.data.samples import DataSet, Sample
 from dhr.job.fingerprint import Size, by_name
 from dhr.job.left import Work
-from dhr.job.rehearsal import STUDENT_BATCH, Rehearsal, rehearse
+from dhr.job.multiplied import Scaled, StageEstimate, multiplied
+from dhr.job.rehearsal import Rehearsal, rehearse
 from dhr.job.settings import RunConfig
 from dhr.sources.classifier import FILE
 
@@ -18,30 +17,6 @@ _SIDES = (128, 256)
 """Longer sides, in pixels, of small copies that are rehearsed first; so large networks never take long."""
 _CLOSE = 1.5
 """Copies that are less than so many times smaller are skipped."""
-_LEAST_SPREAD, _MOST_SPREAD = 0.2, 0.6
-"""Bounds of the uncertainty, as a share of the time."""
-_POWER = 1.25
-"""Greatest power by which the time of a photograph grows with its pixels; attention alone has 2."""
-_INNER = {"survey": "discriminants", "student": "USS features"}
-"""Parts of stages that have a progress of their own; they take longer with more photographs."""
-_OPTIMISER = 6
-"""A training holds so many copies of its weights at most: gradients, two moments, and all of it while it is written."""
-
-
-@dataclass(frozen=True)
-class StageEstimate:
-    """The cost of a stage. All numbers are 0 if its work is done."""
-
-    name: str
-    amount: int
-    unit: str
-    seconds: float = 0.0
-    least: float = 0.0
-    """Lower end of the range of the seconds."""
-    most: float = 0.0
-    memory_mb: float = 0.0
-    """Largest resident memory of the process."""
-    gpu_memory_mb: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +26,8 @@ class Estimate:
     stages: tuple[StageEstimate, ...]
     disk_mb: float
     """Files of the output folder."""
+    drafts_mb: float
+    """Further files, until the run is finished."""
     photographs: int
     """Photographs that were measured."""
     measuring: float
@@ -83,34 +60,6 @@ class Limits:
     """Nothing is begun that would most likely end later. The smallest copy is always measured."""
 
 
-@dataclass(frozen=True)
-class _Scaled:
-    """A rehearsal of smaller copies."""
-
-    config: RunConfig
-    whole: RunConfig
-    side: int
-    longest: int
-    cost: Rehearsal
-
-    def share(self, work: Work) -> float:
-        """Return the share of the pixels of a photograph, or of a crop."""
-        if work.unit == "photographs":
-            return (self.side / self.longest) ** 2
-        group = "student_training" if work.name == "student" else work.name
-        mine, its = (int(getattr(config, group).crop) for config in (self.config, self.whole))
-        return (mine / its) ** 2 if mine < its else 1.0
-
-    def per(self, work: Work) -> float:
-        """Return the mean seconds per photograph or crop."""
-        rates = self.rates(work)
-        return statistics.mean(rates) if rates else 0.0
-
-    def rates(self, work: Work) -> list[float]:
-        """Return the seconds per photograph or crop, of each step."""
-        return [rate / (STUDENT_BATCH if work.name == "student" else 1) for rate in self.cost.clock.rates(work.name)]
-
-
 def estimate(
     data: DataSet, sizes: Mapping[str, Size], config: RunConfig, works: Sequence[Work], limits: Limits
 ) -> Estimate:
@@ -134,23 +83,44 @@ def estimate(
     files = config.wss.kind == "files"  # maps have the size of their photographs
     sides = [side for side in _SIDES if side * _CLOSE <= longest and not files] + [longest]
     spent = rehearse(data, some[:1], replace(shrunk(config, sides[0], longest), recursion=False)).seconds
-    runs: list[_Scaled] = []
+    runs: list[Scaled] = []
     for side in sides:
         many = 1
         if runs:
-            many = _affordable(runs[-1].cost, works, limits.seconds - spent, (side / runs[-1].side) ** (2 * _POWER))
+            many = _affordable(runs[-1].cost, works, limits.seconds - spent, (side / runs[-1].side) ** 2)
         if not many:
             break
         smaller = shrunk(config, side, longest)
         cost = rehearse(data, some[: many if side == longest else 1], smaller)
-        runs.append(_Scaled(smaller, config, side, longest, cost))
+        runs.append(Scaled(smaller, config, side, longest, cost))
         spent += cost.seconds
     last = runs[-1]
-    left = max((work.amount for work in works if work.unit == "photographs"), default=0)
-    disk = last.cost.item_bytes / last.cost.photographs * left + sum(last.cost.trained_bytes.values())
-    stages = tuple(_stage(work, runs) for work in works)
     side = 0 if last.side == longest else last.side
-    return Estimate(stages, round(disk / 1e6, 1), last.cost.photographs, round(spent, 1), side)
+    disk, drafts = _disk(works, last.cost, config)
+    measured, costs = last.cost.photographs, tuple(_costs(works, runs, config))
+    return Estimate(costs, round(disk / 1e6, 1), round(drafts / 1e6, 1), measured, round(spent, 1), side)
+
+
+def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> Iterator[StageEstimate]:
+    """Yield the cost of each stage; masks without a draft of the survey cost as much more as the survey."""
+    survey, cost = next((work for work in works if work.name == "survey"), None), runs[-1].cost
+    for work in works:
+        made = multiplied(work, runs)
+        if work.name == "masks" and survey is not None and cost.draft_bytes and config.work_bytes():
+            room = config.work_bytes() * cost.photographs // cost.draft_bytes  # drafts
+            fresh = multiplied(replace(survey, amount=max(work.fresh, work.amount - room), photographs=0), runs)
+            made = replace(
+                made, seconds=made.seconds + fresh.seconds, least=made.least + fresh.least, most=made.most + fresh.most
+            )  # fmt: skip
+        yield made
+
+
+def _disk(works: Sequence[Work], cost: Rehearsal, config: RunConfig) -> tuple[float, float]:
+    """Return the bytes of the output, and of the drafts that are kept until it is finished."""
+    amounts = {work.name: work.amount for work in works}
+    left = max((work.amount for work in works if work.unit == "photographs"), default=0)
+    drafts = min(cost.draft_bytes / cost.photographs * amounts.get("survey", 0), config.work_bytes())
+    return cost.item_bytes / cost.photographs * left + sum(cost.trained_bytes.values()), float(drafts)
 
 
 def drawn(samples: Sequence[Sample], sizes: Mapping[str, Size], most: int) -> list[Sample]:
@@ -194,46 +164,3 @@ def _affordable(small: Rehearsal, works: Sequence[Work], seconds: float, dearer:
     """Return how many photographs can be rehearsed in these seconds, at a size that is so many times dearer."""
     each = sum(small.clock.spent(work.name) for work in works) / small.photographs
     return max(0, int((seconds - (small.seconds - each)) / max(dearer * each, 1e-9)))
-
-
-def _stage(work: Work, runs: Sequence[_Scaled]) -> StageEstimate:
-    """Multiply the cost of a stage."""
-    last = runs[-1]
-    row, clock = last.cost.stages.get(work.name), last.cost.clock
-    if not work.amount or row is None:
-        return StageEstimate(work.name, work.amount, work.unit)
-    inner = clock.spent(_INNER.get(work.name, ""))
-    once = max(0.0, (row.seconds or 0.0) - clock.spent(work.name) - inner)  # such as a checkpoint
-    besides = work.photographs * inner / last.cost.photographs + work.epochs * once
-    per, spread, share = last.per(work), _spread(last.rates(work)), last.share(work)
-    # Part of the time does not depend on the size, so a line through two sizes is lower than the proportion.
-    line = per
-    if share < 1 and len(runs) > 1:
-        small = runs[-2]
-        slope = (per - small.per(work)) / max(share - small.share(work), 1e-9)
-        line = per + max(0.0, slope) * (1 - share)
-    least = (1 - spread) * line
-    most = (1 + spread) * max(line, per / share ** (_POWER if work.unit == "photographs" else 1))
-    middle = line if share == 1 else math.sqrt(least * most)
-    middle, least, most = (round(work.amount * one + besides, 3) for one in (middle, least, most))
-    return StageEstimate(work.name, work.amount, work.unit, middle, least, most, *_memory(work, last))
-
-
-def _spread(rates: Sequence[float]) -> float:
-    """Return the uncertainty of a mean, as a share of it: twice its standard error, within bounds."""
-    if len(rates) < 2 or not sum(rates):
-        return (_LEAST_SPREAD + _MOST_SPREAD) / 2
-    error = statistics.stdev(rates) / math.sqrt(len(rates)) / statistics.mean(rates)
-    return min(max(2 * error, _LEAST_SPREAD), _MOST_SPREAD)
-
-
-def _memory(work: Work, run: _Scaled) -> tuple[float, float]:
-    """Return the memory of a stage; that of a whole batch or image is extrapolated from the measured part."""
-    row, models = run.cost.stages[work.name], run.cost.stages.get("models")
-    before = 0.0 if models is None else models.peak_memory_mb or 0.0
-    times = 1 / run.share(work)
-    if work.unit != "photographs":
-        before += _OPTIMISER * run.cost.trained_bytes.get(work.name, 0) / 1e6
-        times *= work.batch / (STUDENT_BATCH if work.name == "student" else max(1, run.cost.photographs // 2))
-    peak, gpu = row.peak_memory_mb or 0.0, row.peak_gpu_memory_mb or 0.0
-    return round(peak + (times - 1) * max(0.0, peak - before), 1), round(times * gpu, 1)

@@ -93,6 +93,11 @@ class OutputFolder:
         return self._file(self._place(_CELLS, name, ".safetensors"))
 
     @property
+    def all_survey_cells(self) -> list[Path]:
+        """The files that :meth:`survey_cells` names, of all photographs."""
+        return [*self._folder(_CELLS).rglob("*.safetensors")]
+
+    @property
     def student(self) -> Path:
         """The trained student."""
         return self._file("student.safetensors")

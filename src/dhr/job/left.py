@@ -1,11 +1,12 @@
 """The work that is left of a run, by stage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dhr.data.samples import DataSet
 from dhr.job.data_job import DataJob, stage_names
+from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
 from dhr.job.survey import chosen
 
@@ -29,10 +30,10 @@ class Work:
     unit: str
     photographs: int
     """Photographs of the stage."""
-    epochs: int = 1
-    """Passes of a training over the photographs."""
     batch: int = 1
     """Crops per step of a training."""
+    fresh: int = 0
+    """Photographs without a draft of the survey: they go through the networks in this stage."""
 
 
 def left_stages(job: DataJob, why: str | None = None, again: Sequence[str] = ()) -> list[LeftStage]:
@@ -56,20 +57,33 @@ def all_stages(config: RunConfig, data: DataSet) -> list[LeftStage]:
     return [LeftStage(name, len(data.samples), "not made yet") for name in stage_names(config)]
 
 
-def work_of(config: RunConfig, left: Sequence[LeftStage], data: DataSet) -> tuple[Work, ...]:
-    """Return the work of all stages of a run; a classifier that is given has no work."""
+def work_of(
+    config: RunConfig, left: Sequence[LeftStage], data: DataSet, folder: OutputFolder | None = None
+) -> tuple[Work, ...]:
+    """Return the work of all stages of a run; a classifier that is given has no work.
+
+    Args:
+        folder: the output folder, which may hold drafts of an interrupted run.
+    """
     counts = {one.name: one.photographs for one in left}
-    given = (Work("classifier", 0, "crops", 0),) if config.classifier.file is not None else ()
-    return (*given, *(_work(name, counts.get(name, 0), config, data) for name in stage_names(config)))
+    seen = min(counts.get("survey", 0), len(chosen(data.samples)))
+    drafts = seen or (0 if folder is None else len(folder.all_survey_cells))
+    made = {"classifier": Work("classifier", 0, "crops", 0)} if config.classifier.file is not None else {}
+    for name in stage_names(config):
+        count = counts.get(name, 0)
+        made[name] = _training(name, count, config) or Work(name, count, "photographs", count)
+    if "survey" in made:
+        made["survey"] = Work("survey", seen, "photographs", seen)
+        made["masks"] = replace(made["masks"], fresh=max(0, made["masks"].amount - drafts))
+    return tuple(made.values())
 
 
-def _work(name: str, count: int, config: RunConfig, data: DataSet) -> Work:
+def _training(name: str, count: int, config: RunConfig) -> Work | None:
+    """Return the work of a training on so many photographs; None if the stage is not a training."""
     if name in ("classifier", "affinity"):
         training: Any = getattr(config, name)
-        return Work(name, training.epochs * count, "crops", count, training.epochs, training.batch)
+        return Work(name, training.epochs * count, "crops", count, training.batch)
     if name == "student":
         student = config.student_training
-        return Work(name, student.steps * student.batch if count else 0, "crops", count, 1, student.batch)
-    if name == "survey":
-        count = min(count, len(chosen(data.samples)))
-    return Work(name, count, "photographs", count)
+        return Work(name, student.steps * student.batch if count else 0, "crops", count, student.batch)
+    return None

@@ -1,41 +1,33 @@
 """A student on photographs without tags."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 
 import dhr
-from dhr.data.image_files import digest_image
-from dhr.data.images import SUFFIXES, read_rgb
-from dhr.data.listing import list_files, mask_key, name_of, printable
+from dhr.data.images import SUFFIXES
+from dhr.data.listing import list_files, mask_key, name_of
 from dhr.data.names import Names
-from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph, UntaggedDataSet, photographs_below
 from dhr.data.samples import ClassTable, Problem
 from dhr.data.tags import match_lines, read_tags
-from dhr.errors import ItemError, WeightsError
-from dhr.files import digest_regular, write_json
+from dhr.errors import WeightsError
+from dhr.files import digest_regular
 from dhr.job.folder import OutputFolder
-from dhr.job.items import Items, Present, put_aside_note
+from dhr.job.items import Items, put_aside_note
 from dhr.job.job import Job, Stage, go
 from dhr.job.predict_config import PredictConfig
+from dhr.job.predicted_masks import SegmentPhotographs, Tags
 from dhr.job.segment import Segmenter
 from dhr.job.settings import RunConfig, plain
 from dhr.models.precision import resolved
-from dhr.progress import Progress, Step, silent
-from dhr.records.item import ItemRecord, table_key
-from dhr.records.members import to_json
+from dhr.progress import Progress, silent
 from dhr.records.run import Identity, RunRecord
 from dhr.shards import out_of_shard
 from dhr.train.student_file import read_student
-
-Tags = Mapping[str, tuple[tuple[int, ...], str | None]]
-"""Tags by name of the photograph, or why its tags cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +77,15 @@ def predict(
     identity = Identity(dhr.__version__, settings=settings, student=student_digest(student))
     read = read_student(student)
     classes, notes = read.classes, list[str]()
-    segment = Segmenter(read.student.to(device), classes, config.long_side or read.long_side, config, device)
+    student_network = read.student.to(device, memory_format=torch.channels_last)
+    segment = Segmenter(student_network, classes, config.long_side or read.long_side, config, device)
     listing = photographs_below(images)
     known = None if tags is None else _tags(tags, images, listing.listed, classes, notes)
     now = RunRecord(
         identity, kind="predict", dhr=dhr.__version__, classes=tuple(classes.names), background=classes.background
     )
     names = [photograph.name for photograph in listing.listed]
-    with Job.open(out, lambda before: now, device, names, progress=progress) as job:
+    with Job.open(out, partial(_continued, now), device, names, progress=progress) as job:
         job.refuse_other(identity)
         job.changes = True
         job.problems += listing.problems
@@ -109,64 +102,8 @@ def predict(
         return Predicted(len(masks.made), tuple(job.problems), photographs, strange, tuple(notes))
 
 
-@dataclass
-class SegmentPhotographs:
-    """Makes the masks that are not finished."""
-
-    photographs: Sequence[Photograph]
-    items: Items
-    segment: Segmenter
-    tags: Tags | None
-    made: list[Photograph] = field(default_factory=list)
-    """Photographs with a mask."""
-    aside: list[str] = field(default_factory=list)
-    """Photographs with another mask, which was put aside."""
-
-    @cached_property
-    def palette(self) -> UInt8[np.ndarray, "256 3"]:
-        """Colours of the classes."""
-        return class_palette(self.items.classes)
-
-    def __call__(self, job: Job) -> None:
-        """Make the masks; failures become problems of the job."""
-        for done, photograph in enumerate(self.photographs):
-            job.progress(Step("predict", done, len(self.photographs)))
-            source = printable(str(photograph.path))
-            try:
-                self._make(photograph)
-                self.made.append(photograph)
-            except ItemError as error:
-                job.problems.append(Problem(source, str(error)))
-            except (MemoryError, torch.OutOfMemoryError):
-                job.problems.append(Problem(source, "not enough memory to work on it; lower --long-side"))
-        job.progress(Step("predict", len(self.photographs), len(self.photographs)))
-
-    def _make(self, photograph: Photograph) -> None:
-        """Make the mask of a photograph, then its record, unless they are there."""
-        name, path, classes = photograph.name, photograph.path, self.items.classes
-        allowed, reason = (None, None) if self.tags is None else self.tags[name]
-        if reason:
-            raise ItemError(reason)
-        tags = tuple(classes.names[tag] for tag in allowed or ())
-        digest = digest_image(path)
-        present = Present(name, digest, frozenset(tags))
-        self.items.keep_apart(present)
-        if self.items.is_finished(present):
-            return
-        rgb = read_rgb(path)
-        labels, quality = self.segment(rgb, allowed)
-        self.items.make_room(name)
-        folder = self.items.folder
-        if folder.write_mask(name, labels, self.palette):
-            self.aside.append(name)
-        shares = np.bincount(labels.ravel(), minlength=256) / labels.size
-        ratios = {one: round(float(shares[index]), 5) for index, one in enumerate(classes.names) if shares[index] > 0}
-        record = ItemRecord(
-            digest=digest, width=rgb.shape[1], height=rgb.shape[0], tags=tags, ratios=ratios,
-            vanished=tuple(one for one in tags if one not in ratios), image=printable(str(path)),
-            quality=quality, mask=digest_regular(folder.mask(name)), table=table_key(classes.names, classes.background),
-        )  # fmt: skip
-        write_json(folder.item(name), to_json(record))
+def _continued(now: RunRecord, before: RunRecord | None) -> RunRecord:
+    return replace(now, batch=None if before is None else before.batch)
 
 
 def student_digest(student: Path) -> str:

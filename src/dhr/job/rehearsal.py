@@ -13,13 +13,14 @@ import torch
 from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
+from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
 from dhr.progress import Step
 from dhr.records.run import StageRecord
 
 STUDENT_BATCH = 2
 """Photographs per step of a rehearsed student."""
-_STEPS = 3  # of a student
+_STEPS = 3  # of a training, at least
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Clock:
                 found.append((end - begin) / (after - before))
         return found
 
+    def count(self, stage: str) -> int:
+        """Return the number of things that were done."""
+        steps = self.steps.get(stage, [])
+        return steps[-1][1] - steps[0][1] if steps else 0
+
     def spent(self, stage: str) -> float:
         """Return the seconds from the first to the last step of a stage."""
         steps = self.steps.get(stage, [])
@@ -86,12 +92,14 @@ class Rehearsal:
     """Files that grow with the number of photographs."""
     trained_bytes: Mapping[str, int]
     """Trained files, whose size does not depend on it, by stage."""
+    draft_bytes: int
+    """Drafts of all photographs, which are kept from the survey until the masks are made."""
     seconds: float
     """Of the whole rehearsal."""
 
 
 def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Rehearsal:
-    """Run on ``samples``, with one short epoch, or three steps, of each training; keep nothing but the cost.
+    """Run on ``samples``, with a few steps of each training; keep nothing but the cost.
 
     Torch's random numbers are the same afterwards.
 
@@ -103,17 +111,28 @@ def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Reh
     clock, start = Clock(), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="dhr-plan-") as place, torch.random.fork_rng():
         out = Path(place) / "out"
-        outcome = run(Few(data, tuple(samples)), out, shortened(config, len(samples)), progress=clock)
+        kept = 0
+
+        def watch(step: Step) -> None:
+            nonlocal kept
+            if step.stage == "masks" and "masks" not in clock.steps:
+                kept = sum(path.stat().st_size for path in OutputFolder(out).all_survey_cells)
+            clock(step)
+
+        outcome = run(Few(data, tuple(samples)), out, shortened(config, len(samples)), progress=watch)
         files = [path for path in out.rglob("*") if path.is_file() and "training" not in path.parts]
         whole = sum(path.stat().st_size for path in files)
         trained = {path.stem: path.stat().st_size for path in out.glob("*.safetensors")}
     stages = {row.name: row for row in outcome.stages}
-    return Rehearsal(len(samples), clock, stages, whole - sum(trained.values()), trained, time.perf_counter() - start)
+    return Rehearsal(
+        len(samples), clock, stages, whole - sum(trained.values()), trained, kept, time.perf_counter() - start
+    )
 
 
 def shortened(config: RunConfig, photographs: int) -> RunConfig:
     """Return the settings of a rehearsal: trainings end after a few steps, and no store of features is touched."""
-    once: dict[str, Any] = {"epochs": 1, "batch": max(1, photographs // 2), "workers": 0}
+    batch = max(1, photographs // 2)
+    once: dict[str, Any] = {"epochs": -(-_STEPS * batch // photographs), "batch": batch, "workers": 0}
     student = replace(
         config.student_training, steps=_STEPS, batch=STUDENT_BATCH, accumulate=1, devices=1, workers=0, start=0.0,
         look_every=0, save_every=_STEPS, log_every=1,

@@ -11,7 +11,7 @@ from torch import Tensor
 from dhr.errors import ConfigError
 from dhr.method.config import BoundaryConfig
 from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
-from dhr.ops.pamr import pamr
+from dhr.ops.pamr import Pamr
 from dhr.ops.random_walk import boundary_affinity, feature_affinity, random_walk, transition
 from dhr.ops.upsample import area_average, resize
 
@@ -48,9 +48,12 @@ class _Nothing:
 class _Pamr:
     def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
         self.config = config.pamr
+        self.made: Pamr | None = None
 
     def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
-        return pamr(images, scores, self.config.iterations, self.config.dilations)
+        if self.made is None or self.made.images is not images:
+            self.made = Pamr(images, self.config.dilations)
+        return self.made(scores, self.config.iterations)
 
 
 class _Crf:

@@ -43,7 +43,7 @@ def intra_class(scene: Scene, masks: Float[Tensor, "b k n"], inter: Inter, confi
     if config.combine == "mean":
         mean = wss + config.uss_weight * (uss - wss)
         return Intra(heatmaps, transported(mean, inter.ratios, scene.valid, config.eps))
-    within = transport(wss, inter.ratios, scene.valid, eps=config.eps)
+    within = transport(wss, inter.ratios, scene.valid, eps=config.eps, reach=1.0)
     shares_group = inter.groups.sum(dim=2, keepdim=True) > 1  # (b, k, 1)
     values = torch.where(shares_group, within.assignment * inter.scores.values, inter.scores.values)
     return Intra(heatmaps, Scores(values, torch.maximum(inter.scores.marginal_error, within.marginal_error)))

@@ -19,6 +19,9 @@ class Scores:
 def transported(
     scores: Float[Tensor, "b k n"], ratios: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], eps: float
 ) -> Scores:
-    """f_OT(S) * S, with the plan as shares of each position: with CAMs Eq. 2, with USS heatmaps Eq. 3."""
-    solved = transport(scores, ratios, valid, eps=eps)
+    """f_OT(S) * S, with the plan as shares of each position: with CAMs Eq. 2, with USS heatmaps Eq. 3.
+
+    Scores lie in 0..1.
+    """
+    solved = transport(scores, ratios, valid, eps=eps, reach=1.0)
     return Scores(solved.assignment * scores, solved.marginal_error)

@@ -12,8 +12,61 @@ from dhr.errors import ShapeError
 DILATIONS = (1, 2, 4, 8, 12, 24)
 """Distances, in pixels, of the neighbours."""
 
+_AROUND = 8  # neighbours at one distance
 
-@torch.no_grad()
+
+class Pamr:
+    """Refinement by the colours of a batch of images, whose weights are made once for any number of scores.
+
+    On the CPU, float32 is refined by compiled kernels. On other devices maps and weights are in half precision, and
+    their sums in single precision: reading them takes the time. Float64 is refined in float64 everywhere.
+    """
+
+    def __init__(
+        self, images: Float[Tensor, "b 3 h w"], dilations: Sequence[int] = DILATIONS, contrast: float = 0.1
+    ) -> None:
+        """Args: see :func:`pamr`."""
+        self.images, self.dilations, self.contrast = images, tuple(dilations), contrast
+        self._made: tuple[torch.dtype, Tensor] | None = None
+
+    @torch.no_grad()
+    def __call__(self, scores: Float[Tensor, "b k h w"], iterations: int = 10) -> Float[Tensor, "b k h w"]:
+        """Return refined scores. Raises ShapeError as :func:`pamr`."""
+        images = self.images
+        if images.shape[-2:] != scores.shape[-2:] or len(images) != len(scores):
+            raise ShapeError(
+                f"pamr expects images and scores of one size, got {tuple(images.shape)} and {tuple(scores.shape)}; "
+                "resize the scores to the images"
+            )
+        if iterations <= 0:
+            return scores
+        if scores.device.type == images.device.type == "cpu" and scores.dtype == torch.float32:
+            return _compiled(images, scores, iterations, self.dilations, self.contrast)
+        if scores.device.type == "cpu" or scores.dtype == torch.float64:
+            return self.averaged(scores, iterations, scores.dtype, scores.dtype)
+        return self.averaged(scores, iterations, torch.float16, torch.float32).to(scores.dtype)
+
+    def averaged(self, scores: Tensor, iterations: int, values: torch.dtype, sums: torch.dtype) -> Tensor:
+        """Compute the means in PyTorch, maps and weights of one type, sums of another."""
+        weights, margin = self._weights(values), max(self.dilations)
+        size = scores.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(torch.finfo(sums).tiny).to(sums)
+        now = scores.to(sums) / size  # half precision holds numbers up to 1 best
+        for _ in range(iterations):
+            neighbours = _shifted(pad(now.to(values), (margin,) * 4, mode="replicate"), self.dilations)
+            now = torch.zeros_like(now)
+            for start in range(0, len(neighbours), _AROUND):  # of one distance; their sum may be less exact
+                part = weights[start] * neighbours[start]
+                for index in range(start + 1, start + _AROUND):
+                    part.addcmul_(weights[index], neighbours[index])
+                now += part
+        return now * size
+
+    def _weights(self, values: torch.dtype) -> Tensor:
+        if self._made is None or self._made[0] != values:
+            self._made = values, _affinity(self.images, self.dilations, self.contrast).to(values)
+        return self._made[1]  # (n, b, 1, h, w)
+
+
 def pamr(
     images: Float[Tensor, "b 3 h w"],
     scores: Float[Tensor, "b k h w"],
@@ -33,28 +86,13 @@ def pamr(
         images: RGB in any range (only ratios count).
         scores: maps to refine, of the images' size.
         iterations: >= 0; 0 gives the scores back.
+        dilations: distances of the neighbours.
+        contrast: s.
 
     Raises:
         ShapeError: images and scores differ in size.
     """
-    if images.shape[-2:] != scores.shape[-2:] or len(images) != len(scores):
-        raise ShapeError(
-            f"pamr expects images and scores of one size, got {tuple(images.shape)} and {tuple(scores.shape)}; "
-            "resize the scores to the images"
-        )
-    if iterations <= 0:
-        return scores
-    if scores.device.type == images.device.type == "cpu" and scores.dtype == torch.float32:
-        return _compiled(images, scores, iterations, dilations, contrast)
-    weights = _affinity(images, dilations, contrast).to(scores.dtype)  # (n, b, 1, h, w)
-    margin = max(dilations)
-    for _ in range(iterations):
-        neighbours = _shifted(pad(scores, (margin,) * 4, mode="replicate"), dilations)
-        refined = torch.zeros_like(scores)
-        for weight, neighbour in zip(weights, neighbours, strict=True):
-            refined.addcmul_(weight, neighbour)
-        scores = refined
-    return scores
+    return Pamr(images, dilations, contrast)(scores, iterations)
 
 
 def _compiled(images: Tensor, scores: Tensor, iterations: int, dilations: Sequence[int], contrast: float) -> Tensor:

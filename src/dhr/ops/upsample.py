@@ -1,9 +1,12 @@
 """Masks, scores, and labels of scores at another resolution."""
 
+import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
+
+from dhr.ops.parallel import run_parallel, split
 
 
 def resize(maps: Float[Tensor, "b k u v"], size: tuple[int, int]) -> Float[Tensor, "b k h w"]:
@@ -38,6 +41,8 @@ def upsampled_labels(
         ids: what the result calls each class.
         size: height and width of the result.
     """
+    if scores.device.type == "cpu" and scores.dtype == torch.float32:
+        return _labels_cpu(scores, ids, size)
     height, width = size
     x = (torch.arange(width, device=scores.device, dtype=scores.dtype) * 2 + 1) / width - 1
     y = (torch.arange(height, device=scores.device, dtype=scores.dtype) * 2 + 1) / height - 1
@@ -49,3 +54,24 @@ def upsampled_labels(
         fine = grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)
         parts.append(ids[fine[0].argmax(dim=0)])
     return torch.cat(parts)
+
+
+def _labels_cpu(
+    scores: Float[Tensor, "k u v"], ids: UInt8[Tensor, " k"], size: tuple[int, int]
+) -> UInt8[Tensor, "h w"]:
+    from dhr.ops.upsample_kernels import label_rows
+
+    cells = np.ascontiguousarray(scores.detach().permute(1, 2, 0).numpy())  # (u, v, k)
+    best = scores.argmax(dim=0).numpy()
+    labels = np.empty(size, np.uint8)
+    places = (*_between(cells.shape[0], size[0]), *_between(cells.shape[1], size[1]))
+    parts = split(size[0], size[1])
+    run_parallel(label_rows, ((cells, best, *places, ids.numpy(), labels, *part) for part in parts))
+    return torch.from_numpy(labels)
+
+
+def _between(cells: int, side: int) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Return, for each pixel along a side, the cell before its centre, and how far it is to the next cell, 0..1."""
+    centres = ((np.arange(side) * 2 + 1) * (cells / (2 * side)) - 0.5).clip(0, cells - 1)
+    before = np.floor(centres).astype(np.int64)
+    return before, (centres - before).astype(np.float32)

@@ -86,6 +86,9 @@ class RunRecord:
     """Photographs that were left out."""
     shards: bool = False
     """Whether the files of photographs are in sub-folders `shard-00` to `shard-ff`, because there are very many."""
+    batch: Count | None = None
+    """Photographs that go through the network together; a call that goes on keeps it, because the last bits depend on
+    it."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
     fitted: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)

@@ -44,6 +44,10 @@ class StudentModel(Protocol):
         """Compute probabilities of all classes for each pixel of RGB images in 0..1."""
         ...
 
+    def coarse(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c p q"]:
+        """Compute probabilities of all classes on the network's own grid, which takes far less than for each pixel."""
+        ...
+
     def groups(self) -> list[Group]:
         """Return all trained parameters."""
         ...

@@ -69,10 +69,15 @@ class Mask2FormerStudent(nn.Module):
         classes, as students give probabilities.
         """
         made = self.network(pixel_values=(images - self.mean) / self.std)
-        classes = made.class_queries_logits.float().softmax(dim=-1)[..., :-1]
-        masks = interpolate(made.masks_queries_logits.float(), images.shape[-2:], mode="bilinear", align_corners=False)
-        scores = torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid()).float()
-        return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        masks = made.masks_queries_logits.float()
+        return _semantic(
+            made.class_queries_logits, interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
+        )
+
+    def coarse(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c p q"]:
+        """Compute the same on the grid of the masks of the queries, a quarter of the size."""
+        made = self.network(pixel_values=(images - self.mean) / self.std)
+        return _semantic(made.class_queries_logits, made.masks_queries_logits.float())
 
     def groups(self) -> list[Group]:
         """Return the backbone and the rest; neither norms nor embeddings decay, as in the authors' settings."""
@@ -107,3 +112,10 @@ class Mask2FormerStudent(nn.Module):
                 part.pop(key, None)
         mean, std = (value.flatten().tolist() for value in (self.mean, self.std))
         return {"network": config, "mean": mean, "std": std}
+
+
+def _semantic(logits: Float[Tensor, "b q c1"], masks: Float[Tensor, "b q u v"]) -> Float[Tensor, "b c u v"]:
+    """Return probabilities from logits of the classes (last of "no object") and of the masks of the queries."""
+    classes = logits.float().softmax(dim=-1)[..., :-1]
+    scores = torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid()).float()
+    return scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-12)

@@ -55,6 +55,11 @@ class Student(nn.Module):
         logits = self.decoder(self.tagger.encode(images)).float()
         return interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False).softmax(dim=1)
 
+    def coarse(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c p q"]:
+        """See :class:`~dhr.models.student.StudentModel`."""
+        logits: Tensor = self.decoder(self.tagger.encode(images))
+        return logits.float().softmax(dim=1)
+
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """Compute the maps for rebalancing (``config.maps``); the mode of the network does not matter."""
