@@ -31,28 +31,31 @@ def test_more_photographs_never_take_more_passes(photographs: int, more: int) ->
     assert fitted_classifier(config, photographs + more).epochs <= fitted_classifier(config, photographs).epochs
 
 
-@given(sizes=SIZES, device=DEVICES, accumulate=st.integers(1, 4), processes=st.integers(1, 4))
+@given(
+    count=st.integers(1, 10**6), sizes=SIZES, device=DEVICES, accumulate=st.integers(1, 4), processes=st.integers(1, 4)
+)
 def test_a_students_settings_can_be_used(
-    sizes: list[tuple[int, int]], device: str, accumulate: int, processes: int
+    count: int, sizes: list[tuple[int, int]], device: str, accumulate: int, processes: int
 ) -> None:
-    fitted = fitted_student(StudentTrainingConfig(accumulate=accumulate), sizes, device, processes)
+    fitted = fitted_student(StudentTrainingConfig(accumulate=accumulate), count, sizes, device, processes)
     fitted.check_batch(processes)
     assert 400 <= fitted.steps <= 20_000
     assert 128 <= fitted.crop <= (256 if device == "cpu" else 512) and fitted.crop % 32 == 0
-    assert fitted_student(fitted, sizes[:1], "cpu" if device == "cuda" else "cuda") == fitted  # nothing is left open
-    assert fitted_student(StudentTrainingConfig(accumulate=accumulate), sizes[::-1], device, processes) == fitted
+    assert fitted_student(fitted, 1, sizes[:1], "cpu" if device == "cuda" else "cuda") == fitted  # nothing is left open
+    again = fitted_student(StudentTrainingConfig(accumulate=accumulate), count, sizes[::-1], device, processes)
+    assert again == fitted
 
 
 @given(count=st.integers(1, 10**5), device=DEVICES)
 def test_a_student_sees_each_photograph_forty_times(count: int, device: str) -> None:
-    fitted = fitted_student(StudentTrainingConfig(), [(100, 150)] * count, device)
+    fitted = fitted_student(StudentTrainingConfig(), count, [(100, 150)], device)
     if 400 < fitted.steps < 20_000:
         assert 40 <= fitted.steps * fitted.batch / count < 40 + fitted.batch / count
 
 
 @pytest.mark.parametrize("given_values", [{"steps": 7}, {"batch": 6}, {"crop": 333}, {"steps": 3, "batch": 2}])
 def test_given_values_stay(given_values: dict[str, Any]) -> None:
-    fitted = fitted_student(StudentTrainingConfig(**given_values), [(213, 320)] * 50, "cpu")
+    fitted = fitted_student(StudentTrainingConfig(**given_values), 50, [(213, 320)], "cpu")
     assert {name: getattr(fitted, name) for name in given_values} == given_values
     assert min(fitted.steps, fitted.batch, fitted.crop) > 0
     assert fitted_classifier(ClassifierConfig(epochs=3), 10).epochs == 3

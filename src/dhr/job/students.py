@@ -99,7 +99,8 @@ def _fitted(job: DataJob, samples: Sequence[Sample], fabric: Fabric) -> StudentT
     """Choose the settings of the training that depend on the photographs, and record them."""
     seen, side = job.usable.seen, job.config.image.long_side
     sizes = [working_size(seen[one.name].height, seen[one.name].width, side) for one in samples]
-    training = fitted_student(job.config.student_training, sizes, fabric.device.type, fabric.world_size)
+    wanted, device = job.config.student_training, fabric.device.type
+    training = fitted_student(wanted, len(samples), sizes, device, fabric.world_size)
     job.config = replace(job.config, student_training=training)
     job.choose("student_training", steps=training.steps, batch=training.batch, crop=training.crop)
     return training

@@ -33,25 +33,30 @@ def fitted_classifier(config: ClassifierConfig, photographs: int) -> ClassifierC
 
 
 def fitted_student(
-    config: StudentTrainingConfig, sizes: Sequence[tuple[int, int]], device: str, processes: int = 1
+    config: StudentTrainingConfig,
+    photographs: int,
+    sizes: Sequence[tuple[int, int]],
+    device: str,
+    processes: int = 1,
 ) -> StudentTrainingConfig:
     """Choose steps, batch and crop, each if it is 0.
 
     Args:
-        sizes: height and width of the working images to train on, one or more.
+        photographs: the number to train on.
+        sizes: height and width of their working images, or of some of them.
         device: `cpu`, or the type of a GPU.
         processes: those that share a batch.
 
-    >>> few = fitted_student(StudentTrainingConfig(), [(213, 320)] * 30, "cpu")
+    >>> few = fitted_student(StudentTrainingConfig(), 30, [(213, 320)], "cpu")
     >>> few.steps, few.batch, few.crop
     (400, 8, 256)
-    >>> many = fitted_student(StudentTrainingConfig(), [(480, 640)] * 100_000, "cuda")
+    >>> many = fitted_student(StudentTrainingConfig(), 100_000, [(480, 640)], "cuda")
     >>> many.steps, many.batch, many.crop
     (20000, 16, 512)
     """
     unit = config.accumulate * processes
     batch = config.batch or math.ceil(_BATCH.get(device, _GPU_BATCH) / unit) * unit
-    steps = math.ceil(_STUDENT_EPOCHS * len(sizes) / batch)
+    steps = math.ceil(_STUDENT_EPOCHS * photographs / batch)
     steps = config.steps or min(max(steps, _STUDENT_LEAST), _STUDENT_MOST)
     side = 1.2 * median_low(min(size) for size in sizes)
     crop = math.ceil(side / _UNIT) * _UNIT
