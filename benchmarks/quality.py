@@ -182,7 +182,7 @@ class Cache:
         found.save(self.folder)
         # Without tags all methods say background, so that nothing can be learnt of them.
         self.samples = [sample for sample in found.samples if sample.has_ground_truth and sample.tags]
-        missing = [sample for sample in self.samples if self._read(sample) is None]
+        missing = [sample for sample in self.samples if self.read(sample) is None]
         if not missing:
             return 0.0, 0.0
         start = time.perf_counter()
@@ -209,7 +209,7 @@ class Cache:
     def views(self) -> Iterator[View]:
         """Every photograph with truth, one at a time."""
         for sample in self.samples:
-            maps = self._read(sample)
+            maps = self.read(sample)
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
             said = partial(self._said, maps, sample)
@@ -220,7 +220,7 @@ class Cache:
         start, show = time.perf_counter(), progress("survey")
         config = replace(self._config, method=DEFAULT)
         for done, sample in enumerate(self.samples, start=1):
-            if (maps := self._read(sample)) is not None:
+            if (maps := self.read(sample)) is not None:
                 classes = self._data.classes
                 ids = torch.tensor(class_ids(classes, sample))
                 kept = Kept(ids, drafted(maps, sample, classes, config), pack(maps.uss))
@@ -247,7 +247,8 @@ class Cache:
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"
 
-    def _read(self, sample: Sample) -> Maps | None:
+    def read(self, sample: Sample) -> Maps | None:
+        """Return the maps of a photograph; None if they are missing or damaged."""
         try:
             with np.load(self._path(sample), allow_pickle=False) as file:
                 arrays = {name: torch.from_numpy(file[name]).float() for name in file.files}

@@ -33,7 +33,7 @@ class Network(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         self.layer = nn.Conv2d(3, 5, 8, stride=8)
-        self.dim, self.cell, self.calls = 5, 8, 0
+        self.dim, self.cell, self.trained_on, self.calls = 5, 8, 0, 0
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
@@ -249,12 +249,13 @@ def test_a_file_of_ones_own_holds_the_same(tmp_path: Path) -> None:
     assert torch.equal(first.unpacked(CPU), second.unpacked(CPU))
 
 
-@pytest.mark.parametrize("window", [0, 32])
-def test_settings_of_views_reach_the_model(window: int) -> None:
+@pytest.mark.parametrize("window", [0, 32, None])
+def test_settings_of_views_reach_the_model(window: int | None) -> None:
     network = Network()
-    config = replace(CONFIG, window=window)
+    config = replace(CONFIG, window=window, scales=(1.0, 2.0))
     sizes = []
     network.register_forward_pre_hook(lambda module, given: sizes.append(tuple(given[0].shape[-2:])))
     found = uss_maps(image(size=(64, 80)), network, config, 4)
     assert found.shape == (1, 5, 16, 20)
-    assert max(max(size) for size in sizes) == (32 if window else 80)
+    assert sizes[0] == (64, 80), "the working image is seen whole"
+    assert sizes[1] == ((32, 32) if window else (128, 160))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dhr.errors import ConfigError
 from dhr.models.uss import USS_MODELS, UssConfig, UssModel, build_uss
 from dhr.models.views import average_views
+from dhr.models.windows import Windows
 from dhr.models.wss import WssConfig, WssModel
 from dhr.sources import source_type
 
@@ -132,6 +133,18 @@ def images(b: int, h: int, w: int) -> Tensor:
 def test_every_registered_model_is_tested() -> None:
     assert set(USS) == set(USS_MODELS)
     assert set(WSS) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    "config", [config for configs in USS.values() for config in configs], ids=lambda one: one.model
+)
+def test_cells_of_windows_lie_on_one_grid(config: UssConfig) -> None:
+    model = made(config)
+    windows = Windows(max(64, 2 * model.cell), 0.25, model.cell)
+    (maps,) = average_views(lambda views: (model(views),), images(2, 150, 230), [], (1.0,), False, windows)
+    assert maps.shape[:2] == (2, model.dim)
+    assert maps.isfinite().all()
+    assert model.trained_on == 0 or model.trained_on >= 32
 
 
 @every_model

@@ -58,7 +58,7 @@ def test_features_of_two_precisions_have_two_keys() -> None:
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_features_in_16_bits_are_close(precision: str) -> None:
     torch.manual_seed(0)
-    config = UssConfig(model="test_vit", weights="none", window=64)
+    config = UssConfig(model="test_vit", weights="none", window=64, scales=(1.0, 2.0))
     model = build_uss(config)
     images = torch.rand(2, 3, 70, 90, generator=torch.Generator().manual_seed(0))
     whole = uss_maps(images, model, config, 8)

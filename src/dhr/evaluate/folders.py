@@ -23,14 +23,18 @@ class Predictions:
     """A folder of masks beside a data set."""
 
     folder: Path
-    paths: Mapping[str, Path]
-    """Masks by the name of their photograph."""
+    files: Mapping[str, str]
+    """Masks by the name of their photograph, relative to the folder; a Path would take five times the memory."""
     missing: tuple[str, ...]
     """Photographs with ground truth but without a mask."""
     extra: tuple[str, ...]
     """Masks without a photograph."""
     numbering: Numbering
     """Their numbering of the classes."""
+
+    def path(self, name: str) -> Path:
+        """Return the path of a mask."""
+        return self.folder / self.files[name]
 
 
 def check_folder(folder: Path) -> None:
@@ -48,9 +52,9 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
     """
     listing = list_files(folder, _PNG)
     present = {key_of(out_of_shard(name_of(file, _PNG))): file for file in listing.files}
-    paths = {sample.name: folder / present[key] for sample in scored if (key := key_of(sample.name)) in present}
-    missing = [sample.name for sample in scored if sample.name not in paths]
-    if missing and (not config.allow_missing or not paths):
+    files = {sample.name: present[key] for sample in scored if (key := key_of(sample.name)) in present}
+    missing = [sample.name for sample in scored if sample.name not in files]
+    if missing and (not config.allow_missing or not files):
         others = problem_lines(not_masks(listing.problems), 1)
         other = f" (not used: {others[0]})" if others else ""
         raise DataError(
@@ -63,8 +67,8 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
             f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
             "set or the split of these photographs, remove the masks, or ignore them with --allow-extra"
         )
-    tagged = [(paths[sample.name], tags_of(data, sample)) for sample in scored if sample.name in paths]
-    return Predictions(folder, paths, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))
+    tagged = [(folder / files[sample.name], tags_of(data, sample)) for sample in scored if sample.name in files]
+    return Predictions(folder, files, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))
 
 
 def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:

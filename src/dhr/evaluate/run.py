@@ -90,7 +90,7 @@ def compare(
     if not samples:
         raise DataError(without_truth(data, "add ground-truth masks, NAME.png for each photograph"))
     found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
-    scored = [sample for sample in samples if all(sample.name in one.paths for one in found.values())]
+    scored = [sample for sample in samples if all(sample.name in one.files for one in found.values())]
     origins = {name: Origins.beside(folder) for name, folder in folders.items()}
     sums = _Sums(data, found, config)
     looks = in_order(partial(_look, data, found, origins), scored, config.workers)
@@ -217,13 +217,13 @@ def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str,
         try:
             if reason := others[origins[name]]:
                 raise ItemError(reason)
-            pred = predictions.numbering.read(predictions.paths[sample.name])
+            pred = predictions.numbering.read(predictions.path(sample.name))
             if pred.shape != truth.shape:
                 look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the ground truth {_size(truth)}"
                 continue
             look.counts[name] = count(pred, truth, len(data.classes.names))
         except ItemError as error:
-            look.refused[name] = str(error).removeprefix(f"{predictions.paths[sample.name]}: ")
+            look.refused[name] = str(error).removeprefix(f"{predictions.path(sample.name)}: ")
     return look
 
 

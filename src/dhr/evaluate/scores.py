@@ -73,7 +73,7 @@ class ClassScore:
         return values | _intervals(self.intervals)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageScore:
     """One photograph."""
 

@@ -20,7 +20,8 @@ def uss_maps(
     The network computes in ``precision``; the features are float32.
     """
     grid = grid_size(images.shape[-2], images.shape[-1], stride)
-    windows = Windows(config.window, config.overlap, uss.cell) if config.window else None
+    side = uss.trained_on if config.window is None else config.window
+    windows = Windows(side, config.overlap, uss.cell, above=1.0) if side else None
 
     def run(views: Tensor) -> tuple[Tensor, ...]:
         with autocast(precision, views.device):

@@ -27,6 +27,7 @@ def build_features(config: RunConfig, device: torch.device, asked: StoreConfig |
     uss = build_uss(config.uss)
     if isinstance(uss, nn.Module):
         uss.to(device).eval()
+        uss.to(memory_format=torch.channels_last)
     store = None if config.features is None else FeatureStore.open(config.features, asked)
     features = Features(uss, config.uss, config.image.grid_stride, device, store, resolved(config.precision, device))
     if asked is None:

@@ -48,12 +48,14 @@ class UssConfig:
     """RGB standard deviation that the weights expect; by default timm's."""
     scales: tuple[float, ...] = (1.0, 2.0)
     """Sizes, relative to the working image, at which features are computed; they are averaged."""
-    flip: bool = True
+    flip: bool = False
     """Average with the features of the mirrored image."""
-    window: int = 0
-    """Side in pixels of overlapping windows for larger images; 0 computes features of the whole image at once."""
-    overlap: float = 0.5
-    """Share of a window, 0..0.9, that overlaps its neighbour."""
+    window: int | None = None
+    """Side in pixels of the overlapping windows in which views larger than the working image are seen; 0 sees them
+    whole. By default a Vision Transformer sees them in windows of the size that it was trained on, a CNN sees them
+    whole."""
+    overlap: float = 0.1
+    """Least share of a window, 0..0.9, that overlaps its neighbour."""
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) <= 0:
@@ -62,8 +64,8 @@ class UssConfig:
             raise ConfigError(f"uss.std must be positive numbers, got {self.std}")
         if self.head is not None and self.kind not in HEADED:
             raise ConfigError(f"uss.head is for uss.kind {', '.join(HEADED)}; {self.kind!r} does not use it")
-        if self.window != 0 and self.window < 32:
-            raise ConfigError(f"uss.window must be 0 (the whole image), or 32 or more pixels; got {self.window}")
+        if self.window is not None and 0 != self.window < 32:
+            raise ConfigError(f"uss.window must be 0 (whole views), or 32 or more pixels; got {self.window}")
         within(0, 0.9, "uss", self, "overlap")
 
 
@@ -114,7 +116,7 @@ class WssConfig:
     """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
     scales: tuple[float, ...] = (1.0, 1.5, 2.0)
     """Sizes, relative to the working image, at which CAMs and features are computed and averaged."""
-    flip: bool = True
+    flip: bool = False
     """Average with the maps of the mirrored image."""
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ def average_views(
     sums: list[Tensor] = []
     for scale in scales:
         size = (max(_SMALLEST, round(images.shape[-2] * scale)), max(_SMALLEST, round(images.shape[-1] * scale)))
-        parts = layout(size, windows)
+        parts = layout(size, windows if windows is not None and scale > windows.above else None)
         view = images
         if parts.size != images.shape[-2:]:
             view = interpolate(images, parts.size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
@@ -93,7 +93,9 @@ def _in_chunks(
             images = slice(first - window * count, last - window * count)
             some.append(_Part(window, images, slice(first - start, last - start)))
         crops = torch.cat([view[one.images, :, *parts.pixels(one.window)] for one in some])
-        maps = tuple(one.float() for one in run(torch.cat([crops, crops.flip(-1)]) if flip else crops))
+        crops = torch.cat([crops, crops.flip(-1)]) if flip else crops
+        # Convolutions in 16 bits gain by this layout only.
+        maps = tuple(one.float() for one in run(crops.contiguous(memory_format=torch.channels_last)))
         if flip:
-            maps = tuple((one[: len(crops)] + one[len(crops) :].flip(-1)) / 2 for one in maps)
+            maps = tuple((one[: stop - start] + one[stop - start :].flip(-1)) / 2 for one in maps)
         yield some, maps

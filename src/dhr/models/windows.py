@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,8 @@ class Windows:
     cell: int = 1
     """Pixels per cell of the network's maps. Views and windows end at multiples of it, so that the cells of all windows
     lie on one grid."""
+    above: float = 0.0
+    """Views of this scale or a smaller one are seen whole."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,12 @@ class Axis:
     side: int
     length: int
     starts: tuple[int, ...]
-    ramp: float
-    """Pixels from an inner border over which the weight of a window grows to 1; near borders it lacks context."""
+
+    @property
+    def ramp(self) -> float:
+        """Pixels from an inner border over which the weight of a window grows to 1; near borders it lacks context."""
+        shared = self.length - max((late - early for early, late in pairwise(self.starts)), default=0)
+        return float(max(shared, 1e-6))
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,13 @@ def layout(size: tuple[int, int], windows: Windows | None) -> Layout:
     ((96, 304), (60, 50))
     """
     if windows is None or max(size) <= windows.side:
-        return Layout(*(Axis(side, side, (0,), 1.0) for side in size))
+        return Layout(*(Axis(side, side, (0,)) for side in size))
     cell, most = windows.cell, max(1, windows.side // windows.cell)
     axes = []
     for side in size:
         cells = max(1, round(side / cell))
         starts = tuple(cell * start for start in window_starts(cells, most, windows.overlap))
-        length = cell * min(most, cells)
-        axes.append(Axis(cell * cells, length, starts, max(windows.overlap * length, 1e-6)))
+        axes.append(Axis(cell * cells, cell * min(most, cells), starts))
     return Layout(*axes)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -73,7 +72,7 @@ class FilesSource(MapSource):
 
         def run(views: Tensor) -> tuple[Tensor, ...]:
             with autocast(precision, views.device):
-                return (network.maps(views.contiguous(memory_format=torch.channels_last), ()).features,)
+                return (network.maps(views, ()).features,)
 
         (features,) = average_views(run, image, [grid], wss.scales, wss.flip)
         return features

@@ -31,7 +31,7 @@ class NetworkSource(MapSource):
 
         def view_maps(view: Tensor) -> tuple[Tensor, ...]:
             with autocast(precision, view.device):
-                maps = self.network.maps(view.contiguous(memory_format=torch.channels_last), columns)
+                maps = self.network.maps(view, columns)
             return maps.cams.relu(), maps.cams, maps.features, *(getattr(maps, name) for name in self.further)
 
         wss = self.given.settings.wss

@@ -6,7 +6,7 @@ from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
 from dhr.models.config import HUB, NONE
 from dhr.models.student.network import Student
-from dhr.sources.network import NetworkSource
+from dhr.sources.network import NetworkSource, placed
 from dhr.sources.protocol import Given
 
 
@@ -18,7 +18,7 @@ class StudentSource(NetworkSource):
     def __init__(self, given: Given, student: Student | None = None) -> None:
         super().__init__(given)
         student = student or _read(given.settings.wss.weights, given.classes)
-        self.network = student.to(given.device).eval()
+        self.network = placed(student, given.device)
 
 
 def _read(weights: str, classes: ClassTable) -> Student:

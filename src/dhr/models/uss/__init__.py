@@ -29,6 +29,11 @@ class UssModel(Protocol):
         """Pixels per cell, each way, of an image whose sides are multiples of it; its whole cells are all alike."""
         ...
 
+    @property
+    def trained_on(self) -> int:
+        """Side in pixels of the images that a transformer was trained on; 0 for networks that see any size alike."""
+        ...
+
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
         """Compute features of RGB images in 0..1, on the model's own grid."""
         ...

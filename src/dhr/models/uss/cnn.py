@@ -28,6 +28,7 @@ class CnnFeatures(nn.Module):
         self.stages = stages
         self.dim = int(network.feature_info.channels()[-1])
         self.stride = self.cell = int(network.feature_info.reduction()[-1])
+        self.trained_on = 0
         mean, std = normalisation(network, config)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)

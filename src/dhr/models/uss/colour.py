@@ -23,6 +23,7 @@ class ColourFeatures:
 
     dim = 2 * (3 + 3 + 4)
     cell = STRIDE
+    trained_on = 0
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:

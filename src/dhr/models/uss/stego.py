@@ -49,7 +49,7 @@ class HeadedFeatures(nn.Module):
     def __init__(self, backbone: Backbone, head: nn.Module, dim: int) -> None:
         super().__init__()
         self.backbone, self.head, self.dim = backbone.eval(), head.eval(), dim
-        self.cell = backbone.cell
+        self.cell, self.trained_on = backbone.cell, backbone.trained_on
         self.requires_grad_(False)
 
     @torch.no_grad()

@@ -35,6 +35,7 @@ class VitFeatures(nn.Module):
         patch = network.patch_embed.patch_size
         self.patch = (int(patch[0]), int(patch[1]))
         self.cell = math.lcm(*self.patch)
+        self.trained_on = max(network.patch_embed.img_size or (0,))
         mean, std = normalisation(network, config)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
