@@ -60,8 +60,12 @@ def scores_of(cams: Tensor, size: tuple[int, int], background: bool) -> Tensor:
 
 def batches_of(data: DataSet, samples: Sequence[Sample], long_side: int, most: int) -> list[tuple[Sample, ...]]:
     """Photographs of one working size, as a run puts them together."""
-    sizes = {one.name: working_size(*data.read_image(one).shape[:2], long_side) for one in samples}
-    return batches(samples, lambda sample: sizes[sample.name], most)
+
+    def size(sample: Sample) -> tuple[int, int]:
+        height, width, _ = data.read_image(sample).shape
+        return working_size(height, width, long_side)
+
+    return batches(samples, size, most)
 
 
 def opened(data: DataSet, batch: Sequence[Sample], long_side: int) -> Tensor:
