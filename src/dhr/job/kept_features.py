@@ -52,7 +52,7 @@ def keep_features(job: DataJob, samples: Sequence[Sample], uss: Features) -> dic
             if uss.kept(image, path) is None:
                 job.folder.remove_features(sample.name)
                 draft = drafts.read(sample, job.usable.seen[sample.name].digest)
-                uss.keep(image, path, None if draft is None else draft.uss)
+                uss.keep(image, path, None if draft is None else draft.uss[0])
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
     job.progress(Step("USS features", len(samples), len(samples)))
