@@ -31,6 +31,7 @@ settings.load_profile("dhr")
 TINY = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
     *("--classifier.epochs", "2", "--classifier.batch", "3", "--classifier.crop", "32"),
+    *("--classifier.save-minutes", "0"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]"),
 )
 """Settings of a run that takes half a second, and needs no weights."""

@@ -20,7 +20,7 @@ from dhr.train.config import AffinityConfig, ClassifierConfig
 
 IRN = (
     *("--wss.kind", "irn", "--affinity.epochs", "2", "--affinity.batch", "3", "--affinity.crop", "32"),
-    *("--affinity.radius", "2"),
+    *("--affinity.radius", "2", "--affinity.save-minutes", "0"),
 )
 CONFIG = RunConfig(
     wss=WssConfig(kind="irn", backbone="test_resnet", weights="none", scales=(1.0,)),

@@ -98,7 +98,7 @@ def test_a_mask_that_is_gone_is_made_again(mugs: Any, new_case: Any, dhr: Any, m
 def test_the_classifier_learns_that_the_class_is_absent(mugs: Any) -> None:
     data = FolderDataSet(mugs.data)
     crops = _TagCrops(TrainingSet(data, data.samples, 64, 0), ClassifierConfig(crop=32))
-    shown = {sample.name: crops[index][1].tolist() for index, sample in enumerate(data.samples)}
+    shown = {sample.name: crops.item(0, index)[2].tolist() for index, sample in enumerate(data.samples)}
     assert shown == {name: [float(name in POSITIVE)] for name in (*POSITIVE, *NEGATIVE)}
 
 

@@ -202,7 +202,7 @@ def test_finished_work_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_crops_shrink_with_the_photographs() -> None:
-    config = shrunk(RunConfig(), 160, 640)
+    config = shrunk(RunConfig(student_training=StudentTrainingConfig(crop=512)), 160, 640)
     assert (config.image.long_side, config.classifier.crop, config.student_training.crop) == (160, 72, 128)
     assert shrunk(RunConfig(), 640, 640) == RunConfig()
     tiny = shrunk(RunConfig(), 32, 640)  # RunConfig refuses crops that are too small

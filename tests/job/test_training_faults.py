@@ -3,6 +3,7 @@
 import csv
 import errno
 import io
+import json
 import os
 import shutil
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from dhr.data import write_mask
-from dhr.train import checkpoint, student_training
+from dhr.train import checkpoint, held_out, student_training
+from dhr.train.objectives import JointObjective
 
 TINY = (
     *("--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]"),
@@ -240,6 +243,84 @@ def test_a_loss_that_is_no_number_ends_it(
     assert not (tmp_path / "out" / "student.safetensors").exists()
     for path in (tmp_path / "out" / "training" / "checkpoints").glob("*"):
         assert all(np.isfinite(value).all() for value in load_file(path).values())
+
+
+def test_a_batch_too_large_for_the_memory_is_computed_in_parts(
+    learned: Learned, dhr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, sizes = JointObjective.__call__, []
+
+    def memory_for_one(self: Any, network: Any, teacher: Any, crops: Any, step: int) -> Any:
+        sizes.append(len(crops.images))
+        if len(crops.images) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return whole(self, network, teacher, crops, step)
+
+    with monkeypatch.context() as small:
+        small.setattr(JointObjective, "__call__", memory_for_one)
+        ended = dhr(arguments(learned.case, tmp_path / "out"))
+        assert ended.code == 0, ended.err
+        assert "Memory was too small for 2 crops at once: 2 parts were used." in " ".join(ended.out.split())
+        assert sizes == [2, *[1] * 8]  # tried once
+        small.setattr(JointObjective, "__call__", lambda *args: (_ for _ in ()).throw(MemoryError()))
+        line = only_line(dhr(arguments(learned.case, tmp_path / "none")))
+        assert "not enough memory" in line and "--student-training.crop" in line
+    for mine, theirs in zip(log(tmp_path / "out"), log(learned.out), strict=True):
+        assert float(mine["L_cls"]) == pytest.approx(float(theirs["L_cls"]), abs=0.05)
+
+
+def test_ctrl_c_in_a_step_leaves_the_checkpoint(
+    learned: Learned, dhr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as pressed:
+        pressed.setattr(JointObjective, "__call__", pressing_at(3))
+        ended = dhr(arguments(learned.case, tmp_path / "out"))
+        assert ended.code == 130
+    assert checkpoints(tmp_path / "out")[-1] == "step-00000003.safetensors"
+    assert dhr(arguments(learned.case, tmp_path / "out")).code == 0
+    assert states(tmp_path / "out") == states(learned.out)
+
+
+def pressing_at(step: int) -> Callable[..., Any]:
+    """A loss during which Ctrl-C is pressed in a step."""
+    whole = JointObjective.__call__
+
+    def loss(self: Any, network: Any, teacher: Any, crops: Any, now: int) -> Any:
+        if now == step:
+            raise KeyboardInterrupt
+        return whole(self, network, teacher, crops, now)
+
+    return loss
+
+
+def test_settings_that_were_chosen_are_recorded(learned: Learned, dhr: Any, tmp_path: Path) -> None:
+    chosen = ("--student-training.steps", "0", "--student-training.crop", "0", "--student-training.batch", "0")
+    line = only_line(dhr(arguments(learned.case, tmp_path / "out", *chosen, "--student-training.lr", "1e30")))
+    assert "diverged" in line
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["fitted"]["student_training"] == {"steps": 400, "batch": 8, "crop": 128}
+
+
+def test_a_training_ends_when_the_loss_on_photographs_held_out_does_not_fall(
+    learned: Learned, dhr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_out, "_FEWEST", 2)
+    monkeypatch.setattr(held_out, "PATIENCE", 1)
+    losses = iter([0.5, 0.4, 0.6])
+    monkeypatch.setattr(held_out.StopRule, "_loss", lambda self, step, result: next(losses))
+    call = arguments(
+        learned.case, tmp_path / "out", "--student-training.steps", "9", "--student-training.held-out", "0.4"
+    )
+    call += ["--no-student-training.recursion"]
+    ended = dhr(call)
+    assert ended.code == 0, ended.err
+    text = " ".join(ended.out.split())
+    assert "weights of step 2, which have the lowest loss (0.400) on 2 photographs that are held out" in text
+    assert len(log(tmp_path / "out")) == 3
+    student = (tmp_path / "out" / "student.safetensors").read_bytes()
+    (tmp_path / "out" / "student.safetensors").unlink()
+    assert dhr(call).code == 0  # it was killed before it could write the student
+    assert (tmp_path / "out" / "student.safetensors").read_bytes() == student
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -21,7 +21,7 @@ from dhr.train.classifier import ClassifierConfig, train_classifier
 from dhr.train.crops import TrainingSet
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
-CONFIG = AffinityConfig(epochs=3, batch=4, crop=48, radius=3)
+CONFIG = AffinityConfig(epochs=3, batch=4, crop=48, radius=3, save_minutes=0.0)
 
 
 class WithBackground(SceneDataSet):
@@ -65,7 +65,7 @@ def test_only_the_heads_are_trained(tmp_path: Path) -> None:
     assert all(parameter.grad is None for parameter in model.encoder.parameters())
 
 
-@pytest.mark.parametrize("photographs", [1, 6, 7, 12, 13, 18])
+@pytest.mark.parametrize("photographs", [1, 6, 7, 12, 18])
 def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tmp_path: Path) -> None:
     whole = train(fresh(), tmp_path / "whole.pt")
 
@@ -78,7 +78,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tm
     with pytest.raises(StopError):
         train(model, tmp_path / "part.pt", progress=stop)
     saved = (tmp_path / "part.pt").exists()
-    assert saved is (photographs > 12)  # six to look at, six of the first epoch
+    assert saved is (photographs > 6)  # six to look at
     torch.manual_seed(photographs)
     resumed = fresh()
     resumed.heads.reset()  # whatever they were
@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
     config = AffinityConfig(epochs=4, batch=4, crop=48, radius=3, lr=1e30)
-    with pytest.raises(ConfigError, match=r"diverged in epoch .*lower --affinity\.lr"):
+    with pytest.raises(ConfigError, match=r"diverged by epoch .*lower --affinity\.lr"):
         train(fresh(), tmp_path / "a.pt", config=config)
 
 

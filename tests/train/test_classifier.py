@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Step, silent
 from dhr.train.checkpoint import read_state
 from dhr.train.classifier import ClassifierConfig, _TagCrops, train_classifier
+from dhr.train.colours import coloured
 from dhr.train.crops import TrainingSet
 from dhr.train.fitting import batches
 
 SCENES = SceneDataSet(6, seed=0, size=(48, 64))
-CONFIG = ClassifierConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2)
+CONFIG = ClassifierConfig(epochs=3, batch=4, crop=32, lr=1e-3, head_lr=1e-2, save_minutes=0.0)
 
 
 def fresh(seed: int = 0) -> TagClassifier:
@@ -32,7 +34,7 @@ def train(model: TagClassifier, checkpoint: Path, **more: Any) -> dict[str, Tens
     return model.state_dict()
 
 
-def _epoch(checkpoint: Path) -> int:
+def _step(checkpoint: Path) -> int:
     return read_state(checkpoint, torch.device("cpu")).step
 
 
@@ -44,7 +46,7 @@ class StopError(Exception):
     """Ends a training from its progress."""
 
 
-@pytest.mark.parametrize("photographs", [1, 6, 7, 11, 12])
+@pytest.mark.parametrize("photographs", [0, 1, 6, 7, 12])
 def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tmp_path: Path) -> None:
     whole = train(fresh(), tmp_path / "whole.pt")
 
@@ -57,21 +59,21 @@ def test_an_interrupted_training_ends_with_the_same_weights(photographs: int, tm
     with pytest.raises(StopError):
         train(model, tmp_path / "part.pt", progress=stop)
     saved = (tmp_path / "part.pt").exists()
-    assert saved is (photographs > 6)  # the checkpoint comes after the last photograph of an epoch
+    assert saved is (photographs > 0)
     resumed = fresh(seed=5 if saved else 0)  # whatever the model was, the checkpoint has all of it
     assert same(train(resumed, tmp_path / "part.pt"), whole)
 
 
-def test_a_checkpoint_holds_each_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("minutes", "written"), [(0.0, range(7)), (1000.0, [0, 0, 0, 0, 0, 0, 6])])
+def test_checkpoints_come_by_minutes_and_at_the_end(minutes: float, written: Any, tmp_path: Path) -> None:
     seen = []
 
     def note(step: Step) -> None:
         path = tmp_path / "a.pt"
-        seen.append((step.done, _epoch(path) if path.exists() else 0))
+        seen.append((step.done, _step(path) if path.exists() else 0))
 
-    train(fresh(), tmp_path / "a.pt", progress=note)
-    assert seen == [(0, 0), (4, 0), (6, 0), (6, 1), (10, 1), (12, 1), (12, 2), (16, 2), (18, 2)]
-    assert _epoch(tmp_path / "a.pt") == 3
+    train(fresh(), tmp_path / "a.pt", config=replace(CONFIG, save_minutes=minutes), progress=note)
+    assert seen == list(zip([0, 4, 6, 10, 12, 16, 18], written, strict=True))
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
@@ -83,9 +85,9 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 def test_it_learns(tmp_path: Path) -> None:
     def loss(model: TagClassifier) -> float:
         crops = _TagCrops(TrainingSet(SCENES, SCENES.samples, 64, 99), CONFIG)
-        images, tags = zip(*(crops[index] for index in range(len(crops))), strict=True)
+        pixels, colours, tags = zip(*(crops.item(0, index) for index in range(len(crops))), strict=True)
         with torch.no_grad():
-            logits = model.eval()(torch.stack(images))
+            logits = model.eval()(coloured(torch.stack(pixels), torch.stack(colours)))
         return float(torch.nn.functional.multilabel_soft_margin_loss(logits, torch.stack(tags)))
 
     model = fresh()
@@ -119,12 +121,12 @@ def test_every_photograph_is_seen_once_an_epoch_in_another_order_each() -> None:
 
 def test_crops_carry_their_tags_and_differ_by_epoch() -> None:
     crops = _TagCrops(TrainingSet(SCENES, SCENES.samples, 64, 0), CONFIG)
-    image, tags = crops[2]
-    assert image.shape == (3, 32, 32) and image.min() >= 0 and image.max() <= 1
+    pixels, colours, tags = crops.item(0, 2)
+    assert pixels.shape == (32, 32, 3)
     assert tags.nonzero().flatten().tolist() == list(SCENES.samples[2].tags)
-    assert torch.equal(crops[2][0], image)
-    crops.epoch = 1
-    assert not torch.equal(crops[2][0], image)
+    again, later = crops.item(0, 2), crops.item(1, 2)
+    assert torch.equal(again[0], pixels) and torch.equal(again[1], colours)
+    assert not torch.equal(later[0], pixels) and not torch.equal(later[1], colours)
 
 
 def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
@@ -137,19 +139,20 @@ def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"diverged in epoch .*lower --classifier\.lr"):
+    with pytest.raises(ConfigError, match=r"diverged by epoch .*lower --classifier\.lr"):
         train(fresh(), tmp_path / "a.pt", config=ClassifierConfig(epochs=4, batch=4, crop=32, lr=1e30, head_lr=1e30))
 
 
 @pytest.mark.parametrize(
     "setting",
     [
-        {"epochs": 0},
+        {"epochs": -1},
         {"batch": 0},
         {"crop": 0},
         {"scale": (0.0, 1.0)},
         {"scale": (2.0, 1.0)},
         {"workers": -1},
+        {"save_minutes": -1.0},
         {"jitter": -0.1},
         {"lr": -1.0},
         {"head_lr": -1.0},

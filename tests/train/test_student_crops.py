@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 from dhr.data import SceneDataSet
 from dhr.data.samples import VOID, ClassTable
+from dhr.data.transforms import working_pixels
 from dhr.train.config import StudentTrainingConfig
 from dhr.train.crops import Geometry, TrainingSet
+from dhr.train.kept_pixels import KeptPixels
+from dhr.train.loading import loaded
 from dhr.train.student_crops import CropDataset, EndlessBatches
 
 
@@ -28,19 +30,22 @@ def test_image_mask_and_features_show_the_same_place(height: int, width: int, si
     x = (torch.arange(width) + 0.5) / width
     y = (torch.arange(height) + 0.5) / height
     ramps = torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.zeros(height, width)])
-    image = crop.image(ramps)
+    bytes_ = (ramps * 255).round().byte().permute(1, 2, 0).numpy()
+    image = crop.pixels(bytes_).permute(2, 0, 1).float() / 255
     features = crop.features(ramps, side)
     mask = crop.mask((ramps[0] * 250).to(torch.uint8).numpy())
     inner = slice(2, -2)  # at the edges of the photograph ramps end, each resampling in its way
     step = 1.5 / min(height, width)
-    assert (image - features)[:, inner, inner].abs().max() < step
+    assert (image - features)[:, inner, inner].abs().max() < step + 1 / 255
     assert (image[0] - mask / 250)[inner, inner].abs().max() < 2 * step + 1 / 250
 
 
 def test_a_crop_is_its_mirror_image() -> None:
     image = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0))
+    photograph = (image * 255).byte().permute(1, 2, 0).numpy()
     plain, mirrored = (Geometry(60, 75, 3, 5, 32, flip) for flip in (False, True))
-    assert torch.equal(plain.image(image), mirrored.image(image).flip(-1))
+    assert torch.equal(plain.pixels(photograph), mirrored.pixels(photograph).flip(1))
+    assert torch.equal(plain.mask(photograph[..., 0]), mirrored.mask(photograph[..., 0]).flip(1))
     assert torch.allclose(plain.features(image, 8), mirrored.features(image, 8).flip(-1), atol=1e-5)
 
 
@@ -78,13 +83,13 @@ def scene_crops(mask: Any = None) -> CropDataset:
     return CropDataset(TrainingSet(data, data.samples, 64, 0), CONFIG, mask or data.read_ground_truth, features, 4)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(workers: int) -> None:
-    crops = scene_crops()
+def test_workers_change_nothing() -> None:
+    crops, cpu = scene_crops(), torch.device("cpu")
     alone, shared = (
-        list(DataLoader(crops, batch_sampler=EndlessBatches(5, 3, 0, 0, 4), num_workers=count))
-        for count in (0, workers)
+        list(loaded(EndlessBatches(5, 3, 0, 0, 4), crops.__getitem__, crops.source, device=cpu, workers=workers))
+        for workers in (1, 3)
     )
+    assert len(alone) == 4
     for one, other in zip(alone, shared, strict=True):
         for mine, theirs in zip(one, other, strict=True):
             assert torch.equal(mine, theirs)
@@ -135,3 +140,35 @@ def test_a_photograph_without_tags_is_background(masks: bool) -> None:
     crops = CropDataset(photographs, CONFIG, mask if masks else None, None, 4)
     crop = crops[0, 0]
     assert not crop.tags.any() and not crop.valid.any() and not crop.base.any()
+
+
+@given(
+    height=st.integers(20, 90), width=st.integers(20, 90), side=st.sampled_from((16, 32)), seed=st.integers(0, 2**32)
+)
+@settings(max_examples=60, deadline=None)
+def test_a_crop_is_a_part_of_the_scaled_photograph(height: int, width: int, side: int, seed: int) -> None:
+    """Also at its edges, although only its surroundings are scaled; an independent program scales the whole."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    crop = Geometry.draw((height, width), side, (0.3, 2.5), random.Random(seed), stretch=bool(seed % 2))
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    size = (crop.height, crop.width)
+    whole = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
+    expected = whole[0, :, crop.top : crop.top + side, crop.left : crop.left + side].permute(1, 2, 0)
+    expected = expected.flip(1) if crop.flip else expected
+    assert (crop.pixels(pixels).float() - expected).abs().max() <= 2  # of 255: two roundings
+
+
+def test_photographs_are_kept_up_to_a_limit() -> None:
+    data, read = SceneDataSet(4, 0, size=(48, 64)), []
+
+    class Counted(SceneDataSet):
+        def read_image(self, sample: Any) -> np.ndarray:
+            read.append(sample.name)
+            return super().read_image(sample)
+
+    kept = KeptPixels(Counted(4, 0, size=(48, 64)), 32, budget=2 * 24 * 32 * 3)
+    for _ in range(3):
+        for sample in data.samples:
+            assert np.array_equal(kept(sample), working_pixels(data.read_image(sample), 32))
+    assert [read.count(sample.name) for sample in data.samples] == [1, 1, 3, 3]

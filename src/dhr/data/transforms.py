@@ -9,20 +9,28 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
+def working_pixels(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> UInt8[np.ndarray, "u v 3"]:
+    """Return RGB in 0..255, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
+
+    >>> working_pixels(np.zeros((100, 400, 3), np.uint8), 200).shape
+    (50, 200, 3)
+    """
+    size = working_size(rgb.shape[0], rgb.shape[1], long_side)
+    if size == rgb.shape[:2]:
+        return rgb
+    # uint8 in, uint8 out: a 100-megapixel photograph as float would take 1.2 GB
+    whole = torch.from_numpy(rgb).permute(2, 0, 1).unsqueeze(0)
+    small = interpolate(whole, size, mode="bilinear", antialias=True, align_corners=False)
+    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
+
+
 def working_image(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> Float[Tensor, "3 u v"]:
-    """Return RGB in 0..1, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.
+    """Return RGB in 0..1, at the size of :func:`working_pixels`.
 
     >>> working_image(np.zeros((100, 400, 3), np.uint8), 200).shape
     torch.Size([3, 50, 200])
     """
-    height, width, _ = rgb.shape
-    tensor = torch.from_numpy(rgb).permute(2, 0, 1)
-    size = working_size(height, width, long_side)
-    if size == (height, width):
-        return tensor.float() / 255
-    # uint8 in, uint8 out: a 100-megapixel photograph as float would take 1.2 GB
-    small = interpolate(tensor.unsqueeze(0), size, mode="bilinear", antialias=True, align_corners=False)
-    return small.squeeze(0).float() / 255
+    return torch.from_numpy(working_pixels(rgb, long_side)).permute(2, 0, 1).float() / 255
 
 
 def working_size(height: int, width: int, long_side: int) -> tuple[int, int]:

@@ -9,7 +9,9 @@ from dhr.job.advice import advice
 from dhr.job.choices import device_of, maps_of, uss_of
 from dhr.job.data_job import DataJob
 from dhr.job.estimate import Estimate, Limits, estimate, trained_in
+from dhr.job.fitted import fitted
 from dhr.job.left import Work, left_stages, work_of
+from dhr.job.settings import RunConfig
 from dhr.progress import PLAN, Step, silent
 from dhr.words import counted, duration, megabytes, one_line
 
@@ -22,12 +24,14 @@ def announce(job: DataJob) -> None:
     """Send the first lines to the progress, before the work after the scan begins."""
     if job.progress is silent or not job.leads:
         return
-    for line in _lines(job, work_of(job.config, left_stages(job), job.data, job.folder)):
+    sizes = [(seen.height, seen.width) for seen in job.usable.seen.values()]
+    config = fitted(job.config, len(job.usable.samples), sizes, job.device.type)
+    for line in _lines(job, config, work_of(config, left_stages(job), job.data, job.folder)):
         job.progress(Step(PLAN, 0, 0, note=line))
 
 
-def _lines(job: DataJob, works: Sequence[Work]) -> Iterator[str]:
-    config, found = job.config, job.usable
+def _lines(job: DataJob, config: RunConfig, works: Sequence[Work]) -> Iterator[str]:
+    found = job.usable
     side = min(config.image.long_side, max(max(one.height, one.width) for one in found.seen.values()))
     yield (
         f"{counted(len(found.samples), 'photograph')}, {counted(len(job.data.classes.foreground), 'class', 'classes')}"

@@ -111,6 +111,10 @@ class Job:
             known = replace(self.record.identity, settings={}) if self.tentative else self.record.identity
             self.folder.write_record(replace(self.record, identity=known))
 
+    def choose(self, training: str, **values: int) -> None:
+        """Record the values of settings that were chosen for a training."""
+        self.save(fitted={**self.record.fitted, training: values})
+
     def stage(self, name: str) -> StageRecord | None:
         """Return the record of a stage; None if it has never begun."""
         return next((row for row in self.record.stages if row.name == name), None)
@@ -178,7 +182,7 @@ def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
         return now
     if before.identity.settings and before.kind != now.kind:
         raise OutputError(f"{out} holds results of `dhr {before.kind}`; {ANOTHER}")
-    return replace(now, stages=before.stages, redo=before.redo)
+    return replace(now, stages=before.stages, redo=before.redo, fitted=before.fitted)
 
 
 def other_run(root: Path, found: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from dhr.job.choices import Choice, choices
 from dhr.job.dry_run import dry_run
 from dhr.job.estimate import Estimate, Limits, estimate, trained_in
 from dhr.job.fingerprint import Fingerprint, fingerprint, some_sizes
+from dhr.job.fitted import fitted
 from dhr.job.folder import OutputFolder
 from dhr.job.left import LeftStage, Work, all_stages, work_of
 from dhr.job.settings import RunConfig
@@ -59,6 +60,7 @@ def plan(data: DataSet, out: Path | None, config: RunConfig, progress: Progress 
     sizes = some_sizes(data)
     if not sizes:
         raise DataError("none of the photographs that were tried can be read; `dhr inspect` names the reasons")
+    config = fitted(config, len(data.samples), [*sizes.values()], device.type)
     found, works = fingerprint(data, sizes), work_of(config, left, data, None if out is None else OutputFolder(out))
     missing, cost = None, None
     try:

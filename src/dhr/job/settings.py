@@ -100,7 +100,7 @@ class RunConfig:
                 f"affinity.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, to hold more "
                 f"than one value of a CAM each way; got {self.affinity.crop}"
             )
-        if self.student_training.crop < 2 * self.wss.output_stride:
+        if 0 < self.student_training.crop < 2 * self.wss.output_stride:
             raise ConfigError(
                 f"student_training.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride; "
                 f"got {self.student_training.crop}"
@@ -152,9 +152,9 @@ class RunConfig:
         settings = asdict(self)
         settings["device"] = device.type
         settings["precision"] = resolved(self.precision, device)
-        settings["classifier"].pop("workers")
-        settings["affinity"].pop("workers")
-        settings["student_training"].pop("workers")
+        for group in ("classifier", "affinity", "student_training"):
+            for free in ("workers", "save_minutes"):
+                settings[group].pop(free)
         settings.pop("mask2former")  # a run does not use it
         settings.pop("work_space")
         if not self.recursion:
@@ -198,7 +198,8 @@ class RunConfig:
         """
         settings = self.identity(device)
         settings["student_training"] = asdict(self.student_training)
-        settings["student_training"].pop("workers")
+        for free in ("workers", "save_minutes"):
+            settings["student_training"].pop(free)
         if self.student.kind == "mask2former":
             for name in ("wss", "classifier", "affinity", "uss", "method", "boundary", "features"):
                 settings.pop(name, None)

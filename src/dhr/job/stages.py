@@ -71,6 +71,8 @@ def training(fitting: Fitting) -> Stage[DataJob]:
     def run(job: DataJob) -> None:
         path = job.folder.fitted(fitting.file)
         if not path.is_file():  # else the call was killed before it could record the file
+            if chosen := fitting.chosen(len(job.usable.samples)):
+                job.choose(fitting.name, **chosen)
             fitting.fit(job.data, job.usable.samples, job.folder.checkpoint(fitting.name), job.progress)
             fitting.save(path)
 

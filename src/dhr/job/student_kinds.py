@@ -16,7 +16,7 @@ from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.sources import MapSource
 from dhr.train.objectives import JointObjective, SetObjective
-from dhr.train.student_training import StudentPlan
+from dhr.train.student_plan import StudentPlan
 
 
 @runtime_checkable

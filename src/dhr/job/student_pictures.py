@@ -14,10 +14,9 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import Problem, Sample
 from dhr.errors import PlaceError
 from dhr.files import inside, write_bytes
-from dhr.train.crops import Geometry
 from dhr.train.live import given_targets
 from dhr.train.objectives import Objective
-from dhr.train.student_crops import CropBatch, CropDataset
+from dhr.train.student_crops import CropDataset, LoadedCrop
 
 _SHOWN = 4  # photographs whose masks are drawn now and then
 
@@ -45,10 +44,7 @@ class Pictures:
             self.problems.append(Problem(str(path), str(error)))
 
     def _row(self, sample: Sample, student: Any) -> UInt8[np.ndarray, "h w 3"]:
-        side, image = self.crops.config.crop, self.crops.photographs.image(sample)
-        height, width = (max(side, round(side * one / min(image.shape[-2:]))) for one in image.shape[-2:])
-        middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
-        crop = CropBatch(*(self.fabric.to_device(one[None]) for one in self.crops.cut(sample, image, middle, None)))
+        crop = LoadedCrop(*(self.fabric.to_device(one[None]) for one in self.crops.middle(sample))).finished()
         given, live = given_targets(crop), self.objective.targets(student, crop)
         own = student.segment(crop.images).argmax(dim=1)
         colours = class_palette(self.crops.photographs.data.classes)

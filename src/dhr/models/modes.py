@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
+_NEED_INPUT = (nn.Hardtanh, nn.Hardswish, nn.SiLU)  # ReLU6 is a Hardtanh
+
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
@@ -26,6 +28,22 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def out_of_place(network: nn.Module) -> Iterator[None]:
+    """Let activations of ``network`` leave their input as it is in the block, where this saves time in training.
+
+    The gradients of these functions need the input, so autograd would copy it before they overwrite it.
+    """
+    changed = [one for one in network.modules() if isinstance(one, _NEED_INPUT) and one.inplace]
+    for one in changed:
+        one.inplace = False
+    try:
+        yield
+    finally:
+        for one in changed:
+            one.inplace = True
 
 
 def freeze_statistics(network: nn.Module) -> None:

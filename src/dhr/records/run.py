@@ -91,6 +91,8 @@ class RunRecord:
     it."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
+    fitted: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
+    """By training: the values of settings that were 0, chosen from the photographs and the device."""
     version: Count = VERSION
 
     @staticmethod

@@ -15,6 +15,7 @@ from dhr.sources.protocol import Given, SourceSettings, finished
 from dhr.sources.weights_file import load_classifier, write_weights
 from dhr.train.classifier import train_classifier
 from dhr.train.crops import TrainingSet
+from dhr.train.fitted import fitted_classifier
 
 FILE = "classifier.safetensors"
 """Name of the file of the trained classifier in the output folder."""
@@ -67,6 +68,11 @@ class ClassifierFitting:
     name: str = "classifier"
     file: str = FILE
     for_student: bool = True
+
+    def chosen(self, photographs: int) -> dict[str, int]:
+        """See :meth:`~dhr.sources.protocol.Fitting.chosen`."""
+        config = self.given.settings.classifier
+        return {} if config.epochs else {"epochs": fitted_classifier(config, photographs).epochs}
 
     def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
         """See :meth:`~dhr.sources.protocol.Fitting.fit`."""

@@ -43,6 +43,10 @@ class AffinityFitting:
     file: str = "affinity.safetensors"
     for_student: bool = False
 
+    def chosen(self, photographs: int) -> dict[str, int]:
+        """See :meth:`~dhr.sources.protocol.Fitting.chosen`."""
+        return {}
+
     def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
         """See :meth:`~dhr.sources.protocol.Fitting.fit`."""
         settings = self.given.settings

@@ -109,6 +109,9 @@ class Fitting(Protocol):
     def for_student(self) -> bool:
         """Whether :meth:`MapSource.begin_student` uses the result."""
 
+    def chosen(self, photographs: int) -> Mapping[str, int]:
+        """Return the values of settings that are chosen for this number of photographs."""
+
     def fit(self, data: DataSet, samples: Sequence[Sample], checkpoint: Path, progress: Progress) -> None:
         """Train on ``samples``; if ``checkpoint`` exists, continue from it and end with the same weights.
 

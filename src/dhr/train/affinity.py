@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dhr.models.wss.irn import IrnClassifier
 from dhr.progress import Progress, Step
+from dhr.train.colours import coloured
 from dhr.train.config import AffinityConfig
 from dhr.train.crops import RandomCrops, TrainingSet
 from dhr.train.fitting import Schedule, fit, mix
@@ -20,33 +21,32 @@ def train_affinity(
 ) -> None:
     """Train the heads of ``model``, whose classifier is trained already; afterwards it is in evaluation mode.
 
-    Encoder and classifier stay as they are. The heads start with random weights from the seed. After each epoch
-    ``checkpoint`` holds them, the optimiser and the epoch. If it exists already, training continues from it and ends
-    with the same weights.
+    Encoder and classifier stay as they are. The heads start with random weights from the seed. Every few
+    minutes ``checkpoint`` holds them, the optimiser and the step. If it exists already, training continues from it and
+    ends with the same weights.
 
     Args:
         progress: the first look at the photographs counts as one more epoch.
 
     Raises:
-        ConfigError: the loss became NaN or infinite.
+        ConfigError: the loss became NaN or infinite, or memory ran out.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
         ItemError: a photograph cannot be read.
     """
-    device = model.mean.device
     model.eval()
     whole = (config.epochs + 1) * len(photographs.samples)
     background = config.background if photographs.data.classes.background else None
     confidence = Confidence(config.foreground, background, config.margin, config.refine)
     peaks = _peaks(model, photographs, lambda done: progress(Step("affinity", done, whole, "crops")))
 
-    def loss(images: Tensor, highest: Tensor) -> Tensor:
-        batch = images.to(device).contiguous(memory_format=torch.channels_last)
+    def loss(pixels: Tensor, highest: Tensor) -> Tensor:
+        batch = coloured(pixels)
         with torch.no_grad():
             levels = model.encode(batch)
             cams = model.classifier(levels[-1])
         logits, displacement = model.heads(levels)
         size = (logits.shape[-2], logits.shape[-1])
-        labels = confident_labels(cams, highest.to(device), batch, size, confidence)
+        labels = confident_labels(cams, highest, batch, size, confidence)
         return boundary_loss(logits, labels, config.radius) + displacement_loss(displacement, labels, config.radius)
 
     torch.manual_seed(mix(photographs.seed, config.epochs))  # no epoch has this number
@@ -57,9 +57,11 @@ def train_affinity(
         config.batch,
         photographs.seed,
         "lower --affinity.lr",
+        "lower --affinity.batch or --affinity.crop",
         config.weight_decay,
         config.workers,
         before=1,
+        minutes=config.save_minutes,
     )
     fit(
         model.heads,
@@ -80,8 +82,8 @@ def _peaks(model: IrnClassifier, photographs: TrainingSet, progress: Callable[[i
         progress(index)
         if not sample.tags:
             continue
-        image = photographs.image(sample).unsqueeze(0).to(model.mean.device)
-        cams = model.classifier(model.encode(image.contiguous(memory_format=torch.channels_last))[-1])
+        image = coloured(torch.from_numpy(photographs.pixels(sample)[None]).to(model.mean.device))
+        cams = model.classifier(model.encode(image)[-1])
         tagged = photographs.channels(sample)
         peaks[index, tagged] = cams[0, tagged].amax(dim=(1, 2)).cpu()
     return peaks
@@ -94,6 +96,7 @@ class _PeakCrops(RandomCrops):
         super().__init__(photographs, config.crop, config.scale)
         self.peaks = peaks
 
-    def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 s s"], Float[Tensor, " c"]]:
-        image, _ = self.crop(index)
-        return image, self.peaks[index]
+    def item(self, epoch: int, index: int) -> tuple[UInt8[Tensor, "s s 3"], Float[Tensor, " c"]]:
+        """See :class:`~dhr.train.fitting.EpochDataset`."""
+        pixels, _ = self.crop(epoch, index)
+        return pixels, self.peaks[index]

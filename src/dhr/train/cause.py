@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from dhr.models.uss.cause import CauseHead, concepts_of
 from dhr.progress import Progress
 from dhr.train.fitting import Schedule, fit, mix
-from dhr.train.frozen import FrozenCrops, drawn
+from dhr.train.frozen import SMALLER, FrozenCrops, drawn
 from dhr.train.head_config import CauseConfig, HeadConfig
 
 _AT_ONCE = 2**24  # products of assignments that are in memory at the same time
@@ -163,7 +163,7 @@ def _train_codebook(
     mediator = _Codebook(config.concepts, len(centre)).to(centre.device)
 
     def negative_modularity(features: Tensor) -> Tensor:
-        cells = drawn(features.to(centre.device), config.cells) - centre
+        cells = drawn(features, config.cells) - centre
         return -modularity(cells, mediator.codebook, config.sharpness)
 
     schedule = Schedule(
@@ -172,6 +172,7 @@ def _train_codebook(
         shared.batch,
         mix(shared.seed, 1),
         "lower --cause.codebook-lr",
+        SMALLER,
         after=shared.epochs,
     )
     groups = [(mediator.parameters(), config.codebook_lr)]
@@ -194,7 +195,7 @@ def train_cause(
     The state of the codebook's own training is kept beside it.
 
     Raises:
-        ConfigError: the loss became NaN or infinite.
+        ConfigError: the loss became NaN or infinite, or memory ran out.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
     """
     centre = means.mean(dim=0).to(device)
@@ -212,7 +213,7 @@ def train_cause(
 
     def loss(features: Tensor) -> Tensor:
         both.follow()
-        value: Tensor = both(features.to(device))
+        value: Tensor = both(features)
         return value
 
     fit(
@@ -226,6 +227,7 @@ def train_cause(
             shared.batch,
             shared.seed,
             "lower --head.lr",
+            SMALLER,
             shared.weight_decay,
             before=config.codebook_epochs,
         ),

@@ -1,17 +1,18 @@
-"""Training the tag classifier (L_cls of Eq. 6) on tags alone, resumable after each epoch."""
+"""Training the tag classifier (L_cls of Eq. 6) on tags alone, resumable."""
 
 from pathlib import Path
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import multilabel_soft_margin_loss
 
-from dhr.models.modes import freeze_statistics
+from dhr.models.modes import freeze_statistics, out_of_place
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
+from dhr.train.colours import coloured, drawn_colours
 from dhr.train.config import ClassifierConfig
-from dhr.train.crops import RandomCrops, TrainingSet, jittered
+from dhr.train.crops import RandomCrops, TrainingSet
+from dhr.train.fitted import fitted_classifier
 from dhr.train.fitting import Schedule, fit
 
 
@@ -26,25 +27,24 @@ def train_classifier(
 ) -> None:
     """Train ``model`` in place; afterwards it is in evaluation mode.
 
-    After each epoch ``checkpoint`` holds model, optimiser and epoch. If it exists already, training continues from it
+    Every few minutes ``checkpoint`` holds model, optimiser and step. If it exists already, training continues from it
     and ends with the same weights.
 
     Args:
         freeze_norm: keep the statistics of batch normalisation.
 
     Raises:
-        ConfigError: the loss became NaN or infinite.
+        ConfigError: the loss became NaN or infinite, or memory ran out.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
         ItemError: a photograph cannot be read.
     """
-    device = model.mean.device
+    config = fitted_classifier(config, len(photographs.samples))
     model.train()
     if freeze_norm:
         freeze_statistics(model)
 
-    def loss(images: Tensor, tags: Tensor) -> Tensor:
-        batch = images.to(device).contiguous(memory_format=torch.channels_last)
-        return multilabel_soft_margin_loss(model(batch), tags.to(device))
+    def loss(pixels: Tensor, colours: Tensor, tags: Tensor) -> Tensor:
+        return multilabel_soft_margin_loss(model(coloured(pixels, colours)).float(), tags)
 
     schedule = Schedule(
         "classifier",
@@ -52,21 +52,28 @@ def train_classifier(
         config.batch,
         photographs.seed,
         "lower --classifier.lr and --classifier.head-lr",
+        "lower --classifier.batch or --classifier.crop",
         config.weight_decay,
         config.workers,
+        divisible=True,
+        precision=config.precision,
+        minutes=config.save_minutes,
     )
     groups = [(model.encoder.parameters(), config.lr), (model.classifier.parameters(), config.head_lr)]
-    fit(model, groups, _TagCrops(photographs, config), loss, schedule, checkpoint, progress)
+    with out_of_place(model):
+        fit(model, groups, _TagCrops(photographs, config), loss, schedule, checkpoint, progress)
     model.eval()
 
 
 class _TagCrops(RandomCrops):
-    """Crops in changed colours, with the tags of the whole photograph as 0 or 1."""
+    """Crops, with the colours that they are to get, and the tags of the whole photograph as 0 or 1."""
 
     def __init__(self, photographs: TrainingSet, config: ClassifierConfig) -> None:
         super().__init__(photographs, config.crop, config.scale)
         self.jitter = config.jitter
 
-    def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 s s"], Float[Tensor, " c"]]:
-        image, rng = self.crop(index)
-        return jittered(image, self.jitter, rng), self.photographs.tag_vector(self.photographs.samples[index])
+    def item(self, epoch: int, index: int) -> tuple[UInt8[Tensor, "s s 3"], Float[Tensor, "4"], Float[Tensor, " c"]]:
+        """See :class:`~dhr.train.fitting.EpochDataset`."""
+        pixels, rng = self.crop(epoch, index)
+        tags = self.photographs.tag_vector(self.photographs.samples[index])
+        return pixels, drawn_colours(self.jitter, rng), tags

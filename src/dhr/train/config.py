@@ -8,6 +8,9 @@ from dhr.bounds import at_least, below_one, check_scale, within
 from dhr.errors import ConfigError
 from dhr.method.config import Kind
 
+Precision = Literal["auto", "32", "bf16"]
+"""Of a training."""
+
 
 @dataclass(frozen=True)
 class ClassifierConfig:
@@ -15,8 +18,9 @@ class ClassifierConfig:
 
     file: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
-    epochs: int = 8
-    """Passes over the photographs."""
+    epochs: int = 0
+    """Passes over the photographs. 0: eight, more for a few photographs (150 steps in all), fewer for very many (10,000
+    steps in all)."""
     batch: int = 16
     """Photographs per step."""
     crop: int = 288
@@ -31,12 +35,16 @@ class ClassifierConfig:
     """Learning rate of the classifier on top of it."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW."""
+    precision: Precision = "auto"
+    """`auto`: bfloat16 on GPUs that have it, else 32 bits."""
+    save_minutes: float = 3.0
+    """Minutes between checkpoints."""
     workers: int = 0
-    """Processes that load photographs; 0 loads them in the main one. Results do not depend on it."""
+    """Threads that load photographs; 0: as many as there are cores, at most 8. Results do not depend on it."""
 
     def __post_init__(self) -> None:
-        at_least(1, "classifier", self, "epochs", "batch", "crop")
-        at_least(0, "classifier", self, "jitter", "lr", "head_lr", "weight_decay", "workers")
+        at_least(1, "classifier", self, "batch", "crop")
+        at_least(0, "classifier", self, "epochs", "jitter", "lr", "head_lr", "weight_decay", "workers", "save_minutes")
         check_scale("classifier", self.scale)
 
 
@@ -66,12 +74,14 @@ class AffinityConfig:
     """Rounds of PAMR that make the CAMs follow the edges of the photograph first."""
     radius: int = 5
     """Distance within which positions are compared, in cells of the heads' grid (of 4 pixels, with most backbones)."""
+    save_minutes: float = 3.0
+    """Minutes between checkpoints."""
     workers: int = 0
-    """Processes that load photographs; 0 loads them in the main one. Results do not depend on it."""
+    """Threads that load photographs; 0: as many as there are cores, at most 8. Results do not depend on it."""
 
     def __post_init__(self) -> None:
         at_least(1, "affinity", self, "epochs", "batch", "crop", "radius")
-        at_least(0, "affinity", self, "lr", "weight_decay", "refine", "workers")
+        at_least(0, "affinity", self, "lr", "weight_decay", "refine", "workers", "save_minutes")
         within(0, 1, "affinity", self, "margin")
         check_scale("affinity", self.scale)
         if not (0 <= self.background <= self.foreground <= 1 and self.foreground > 0):
@@ -85,23 +95,24 @@ class AffinityConfig:
 class StudentTrainingConfig:
     """Training of a student: L_cls + L_seg (Eq. 6)."""
 
-    steps: int = 20000
-    """Steps of the optimiser."""
-    batch: int = 16
-    """Photographs per step, over all processes."""
-    crop: int = 512
-    """Side in pixels of the square crops."""
+    steps: int = 0
+    """Steps of the optimiser. 0: 40 passes over the photographs, at least 400 steps, at most 20,000."""
+    batch: int = 0
+    """Photographs per step, over all processes. 0: 8 on a CPU, 16 on a GPU."""
+    crop: int = 0
+    """Side in pixels of the square crops. 0: about the shorter side of most working images, at most 256 on a CPU and
+    512 on a GPU."""
     scale: tuple[float, float] = (0.5, 2.0)
     """Range of random sizes, relative to the working image; a crop never reaches beyond the photograph."""
     jitter: float = 0.3
     """Strength of random changes of brightness, contrast and saturation; hue changes a third as much."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """`sgd` (momentum 0.9) or `adamw`."""
-    lr: float = 1e-3
+    optimiser: Literal["sgd", "adamw"] = "adamw"
+    """`sgd` (momentum 0.9) or `adamw`, which learns more in a few hundred steps."""
+    lr: float = 3e-4
     """Learning rate of the encoder, with polynomial decay of power 0.9."""
     new_lr: float = 10.0
     """Learning-rate multiplier for new layers."""
-    weight_decay: float = 4e-5
+    weight_decay: float = 1e-2
     """Weight decay."""
     clip: float = 0.0
     """Largest norm of the gradients of a step; larger ones are scaled down; 0 switches this off."""
@@ -119,25 +130,33 @@ class StudentTrainingConfig:
     """Parts of a batch that are computed one after the other, to save memory."""
     save_memory: bool = False
     """Compute the encoder's activations again in the backward pass instead of keeping them."""
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """`auto`: bfloat16 on GPUs that have it, else 32 bits."""
-    save_every: int = 500
-    """Steps between checkpoints."""
+    held_out: float = 0.1
+    """Share of the photographs, 0..0.5, that are not trained on. When the loss on them no longer falls, the training
+    ends, with the weights that had the lowest one. Below 40 photographs all are trained on. 0 switches this off."""
+    save_minutes: float = 3.0
+    """Minutes between checkpoints."""
+    save_every: int = 0
+    """Steps between further checkpoints; 0 writes no further ones."""
     look_every: int = 500
     """Steps between pictures of the masks of a few photographs; 0 draws no pictures."""
     log_every: int = 10
     """Steps between lines of the log; its column `empty` counts the crops since the previous line without a tag of
     their photograph, or without a mask, which the decoder did not learn from."""
     workers: int = 0
-    """Processes that load photographs, per training process; results do not depend on it."""
+    """Threads that load photographs, per training process; 0: as many as there are cores, at most 8. Results do not
+    depend on it."""
     devices: int = 1
     """Processes on this machine, one per GPU if there are GPUs. torchrun and SLURM override it."""
 
     def __post_init__(self) -> None:
         group = "student_training"
-        at_least(1, group, self, "steps", "batch", "crop", "accumulate", "save_every", "log_every", "devices")
-        at_least(0, group, self, "jitter", "lr", "new_lr", "weight_decay", "clip", "workers", "look_every")
+        at_least(1, group, self, "accumulate", "log_every", "devices")
+        at_least(0, group, self, "steps", "batch", "crop", "jitter", "lr", "new_lr", "weight_decay", "clip", "workers")
+        at_least(0, group, self, "save_minutes", "save_every", "look_every")
         within(0, 1, group, self, "start")
+        within(0, 0.5, group, self, "held_out")
         below_one(group, self, "ema")
         check_scale(group, self.scale)
         self.check_batch(self.devices)

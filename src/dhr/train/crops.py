@@ -1,19 +1,21 @@
-"""Random crops of photographs: their geometry, their colours, and the data sets that draw a new crop in each epoch."""
+"""Random crops of photographs: their geometry, and the data sets that draw a new crop in each epoch."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
-from torchvision.transforms.v2 import functional as tv
+from torch.nn.functional import grid_sample
 
 from dhr.data.samples import DataSet, Sample
-from dhr.data.transforms import working_image
 from dhr.train.fitting import EpochDataset, mix
+from dhr.train.kept_pixels import KeptPixels
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,10 @@ class TrainingSet:
     seed: int
     """All randomness is a function of this, the epoch and the photograph."""
 
-    def image(self, sample: Sample) -> Float[Tensor, "3 h w"]:
-        """Return the working image of a photograph.
-
-        Raises:
-            ItemError: it cannot be read.
-        """
-        return working_image(self.data.read_image(sample), self.long_side)
+    @cached_property
+    def pixels(self) -> KeptPixels:
+        """Returns the working image of a photograph, as RGB in 0..255."""
+        return KeptPixels(self.data, self.long_side)
 
     def channels(self, sample: Sample) -> list[int]:
         """Return the tags of a photograph, as indices of the classes that can be tagged."""
@@ -72,17 +71,27 @@ class Geometry:
         top, left = rng.randint(0, height - side), rng.randint(0, width - side)
         return Geometry(height, width, top, left, side, rng.random() < 0.5)
 
-    def image(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 s s"]:
-        """Cut the crop out of an image."""
-        whole = interpolate(
-            image[None], (self.height, self.width), mode="bilinear", align_corners=False, antialias=True
-        )
-        return self._cut(whole[0])
+    def pixels(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[Tensor, "s s 3"]:
+        """Cut the crop out of a photograph.
 
-    def mask(self, mask: UInt8[np.ndarray, "h w"]) -> Int[Tensor, "s s"]:
-        """Cut the crop out of a mask of any size; labels are never mixed."""
-        whole = interpolate(torch.from_numpy(mask)[None, None], (self.height, self.width), mode="nearest-exact")
-        return self._cut(whole[0, 0]).long()
+        Only the region of the crop is scaled, and the pixels around it that the filter reaches. The result is that of
+        scaling the whole photograph and cutting then.
+        """
+        rows = _source(self.top, self.side, pixels.shape[0], self.height)
+        columns = _source(self.left, self.side, pixels.shape[1], self.width)
+        part = Image.fromarray(pixels[rows.near, columns.near])
+        box = (columns.start, rows.start, columns.end, rows.end)
+        cut = np.asarray(part.resize((self.side, self.side), Image.Resampling.BILINEAR, box=box))
+        return torch.from_numpy(np.ascontiguousarray(cut[:, ::-1]) if self.flip else cut.copy())
+
+    def mask(self, mask: UInt8[np.ndarray, "h w"]) -> UInt8[Tensor, "s s"]:
+        """Cut the crop out of a mask of any size; each pixel gets the label at its centre."""
+        cells = np.arange(self.side) + 0.5
+        rows, columns = (
+            np.minimum((first + cells) * (length / scaled), length - 1).astype(np.int64)
+            for first, length, scaled in zip((self.top, self.left), mask.shape, (self.height, self.width), strict=True)
+        )
+        return torch.from_numpy(mask[np.ix_(rows, columns[::-1] if self.flip else columns)])
 
     def features(self, features: Float[Tensor, "d u v"], cells: int) -> Float[Tensor, "d c c"]:
         """Sample features of the whole photograph at the centres of ``cells`` x ``cells`` cells of the crop."""
@@ -95,9 +104,24 @@ class Geometry:
         where = torch.stack([x[None, :].expand(cells, cells), y[:, None].expand(cells, cells)], dim=-1)
         return grid_sample(features[None], where[None], padding_mode="border", align_corners=False)[0]
 
-    def _cut(self, maps: Tensor) -> Tensor:
-        part = maps[..., self.top : self.top + self.side, self.left : self.left + self.side]
-        return part.flip(-1) if self.flip else part
+
+@dataclass(frozen=True)
+class _Region:
+    """The part of a row or column of pixels that a crop shows, and the pixels that are needed for it."""
+
+    near: slice
+    start: float
+    """Relative to the first pixel of ``near``, like ``end``."""
+    end: float
+
+
+def _source(first: int, side: int, length: int, scaled: int) -> _Region:
+    """Find the part of ``length`` pixels that is at ``first`` to ``first + side`` once scaled to ``scaled``."""
+    factor = length / scaled
+    start, end = first * factor, min((first + side) * factor, float(length))
+    reach = max(1.0, factor) + 1  # of the filter, which is wider where pixels are merged
+    low, high = max(0, math.floor(start - reach)), min(length, math.ceil(end + reach))
+    return _Region(slice(low, high), start - low, min(end, float(high)) - low)
 
 
 class RandomCrops(EpochDataset):
@@ -109,25 +133,17 @@ class RandomCrops(EpochDataset):
     def __len__(self) -> int:
         return len(self.photographs.samples)
 
-    def crop(self, index: int) -> tuple[Float[Tensor, "3 s s"], random.Random]:
-        """Draw a crop, RGB in 0..1; also return the generator for the rest of its randomness.
+    def source(self, index: int) -> str:
+        """See :class:`EpochDataset`."""
+        return self.photographs.samples[index].source
+
+    def crop(self, epoch: int, index: int) -> tuple[UInt8[Tensor, "s s 3"], random.Random]:
+        """Draw a crop, RGB in 0..255; also return the generator for the rest of its randomness.
 
         Raises:
             ItemError: the photograph cannot be read.
         """
-        rng = random.Random(mix(self.photographs.seed, self.epoch, index))
-        image = self.photographs.image(self.photographs.samples[index])
-        size = (image.shape[-2], image.shape[-1])
-        return Geometry.draw(size, self.side, self.scale, rng, stretch=True).image(image), rng
-
-
-def jittered(image: Float[Tensor, "3 s s"], strength: float, rng: random.Random) -> Float[Tensor, "3 s s"]:
-    """Change brightness, contrast and saturation at random; hue changes a third as much."""
-    if strength == 0:
-        return image
-    low, high = max(0.0, 1 - strength), 1 + strength
-    image = tv.adjust_brightness(image.clamp(0, 1), rng.uniform(low, high))
-    image = tv.adjust_contrast(image, rng.uniform(low, high))
-    image = tv.adjust_saturation(image, rng.uniform(low, high))
-    changed: Tensor = tv.adjust_hue(image, rng.uniform(-1, 1) * min(0.5, strength / 3))
-    return changed
+        rng = random.Random(mix(self.photographs.seed, epoch, index))
+        pixels = self.photographs.pixels(self.photographs.samples[index])
+        geometry = Geometry.draw(pixels.shape[:2], self.side, self.scale, rng, stretch=True)
+        return geometry.pixels(pixels), rng

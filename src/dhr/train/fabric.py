@@ -9,14 +9,13 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from dhr.train.config import StudentTrainingConfig
+from dhr.train.precision import is_lower
 
 
 def make_fabric(config: StudentTrainingConfig, device: torch.device) -> Fabric:
     """Choose devices, processes and precision; the result is not launched."""
     precision: Any = "32-true"
-    if config.precision == "bf16" or (
-        config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    ):
+    if is_lower(config.precision, device):
         precision = "bf16-mixed"
     devices, nodes = _processes(config)
     if devices * nodes == 1:

@@ -1,6 +1,7 @@
-"""The loop of all trainings by epochs: resumable, its randomness a function of seed, epoch and sample."""
+"""The loop of all trainings by epochs: resumable, its randomness a function of seed, epoch, step and item."""
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,21 +10,39 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from dhr.errors import ConfigError, OutputError
+from dhr.parsing import as_whole
 from dhr.progress import Progress, Step
 from dhr.train.checkpoint import load_network, load_optimiser, read_state, write_state
+from dhr.train.config import Precision
+from dhr.train.loading import loaded
+from dhr.train.memory import TooLargeError, in_parts
+from dhr.train.precision import lower_precision
+
+MINUTES = 3.0
+"""Between checkpoints; in seconds a large network and its optimiser are written."""
+_CHECKED = 16  # steps between looks at the loss, which wait for the device
 
 
-class EpochDataset(Dataset[tuple[Tensor, ...]], ABC):
-    """Items that depend only on their index and on the epoch."""
-
-    epoch = 0
+class EpochDataset(ABC):
+    """Items that depend only on the epoch and on their index. Several threads may load them."""
 
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of items."""
+
+    @abstractmethod
+    def item(self, epoch: int, index: int) -> tuple[Tensor, ...]:
+        """Load an item, as tensors on the CPU.
+
+        Raises:
+            ItemError: it cannot be loaded.
+        """
+
+    @abstractmethod
+    def source(self, index: int) -> str:
+        """Return the name of an item in messages."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +57,21 @@ class Schedule:
     seed: int
     advice: str
     """Remedy if the training diverges, for the message."""
+    smaller: str
+    """Remedy if memory runs out, for the message."""
     weight_decay: float = 0.0
     workers: int = 0
-    """Processes that load items."""
+    """Threads that load items; 0: as many as there are cores."""
     before: int = 0
     """Epochs of the same stage that came before this training, for the progress."""
     after: int = 0
     """Epochs that follow it."""
+    divisible: bool = False
+    """Whether the loss of a batch is the mean over its items: then a batch that is too large for the memory is computed
+    in parts."""
+    precision: Precision = "32"
+    minutes: float = MINUTES
+    """Between checkpoints; there is one at the end in any case."""
 
 
 def fit(
@@ -58,68 +85,138 @@ def fit(
 ) -> None:
     """Minimise ``loss`` with AdamW; learning rates fall by a polynomial of power 0.9.
 
-    After each epoch ``checkpoint`` holds network, optimiser and epoch. If it exists already, training continues from it
-    and ends with the same weights.
+    Every few minutes, and at the end, ``checkpoint`` holds network, optimiser and step. If it exists already, training
+    continues from it and ends with the same weights.
 
     Args:
         network: its state is kept in the checkpoint; the caller has set the modes of its modules.
         groups: parameters, each group with its learning rate at the beginning.
         data: all items are seen once per epoch, in an order that differs between epochs.
-        loss: from a batch of items to a number.
+        loss: from a batch of items, on the network's device, to a number.
 
     Raises:
-        ConfigError: the loss became NaN or infinite.
+        ConfigError: the loss became NaN or infinite, or memory ran out.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
+        ItemError: an item cannot be loaded.
     """
-    groups = list(groups)
-    optimiser = torch.optim.AdamW(
-        [{"params": parameters, "lr": rate} for parameters, rate in groups], weight_decay=schedule.weight_decay
+    _Fit(network, [(list(parameters), rate) for parameters, rate in groups], loss, schedule, checkpoint).run(
+        data, progress
     )
-    count, epochs, batch, seed = len(data), schedule.epochs, schedule.batch, schedule.seed
-    steps = math.ceil(count / batch)
-
-    def tell(done: int) -> None:
-        whole = (schedule.before + epochs + schedule.after) * count
-        progress(Step(schedule.stage, schedule.before * count + done, whole, "crops"))
-
-    for epoch in range(_restore(checkpoint, network, optimiser, schedule), epochs):
-        torch.manual_seed(mix(seed, epoch))  # for networks with dropout
-        data.epoch = epoch
-        tell(epoch * count)
-        order = list(batches(count, batch, seed, epoch))
-        for step, items in enumerate(DataLoader(data, batch_sampler=order, num_workers=schedule.workers)):
-            decay = (1 - (epoch * steps + step) / (epochs * steps)) ** 0.9
-            for group, (_, rate) in zip(optimiser.param_groups, groups, strict=True):
-                group["lr"] = rate * decay
-            value = loss(*items)
-            optimiser.zero_grad()
-            if not math.isfinite(value.item()):
-                raise ConfigError(
-                    f"the training diverged in epoch {epoch + 1} (loss {value.item()}); {schedule.advice}"
-                )
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            tell(epoch * count + min((step + 1) * batch, count))
-        write_state(checkpoint, epoch + 1, {"model": network.state_dict(), "optimiser": optimiser.state_dict()}, {})
 
 
-def _restore(checkpoint: Path, network: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> int:
-    """Load the state of the last epoch, if there is one; return the number of the next epoch."""
-    if not checkpoint.exists():
-        return 0
-    try:
-        state = read_state(checkpoint, next(network.parameters()).device)
-        load_network(network, state.parts.get("model"))
-        load_optimiser(optimiser, state.parts.get("optimiser"))
-        if state.step > schedule.epochs:
-            raise ValueError(f"epoch: expected at most {schedule.epochs}, got {state.step}")
-        return state.step
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"{checkpoint} is damaged ({reason}); train again with --redo {schedule.stage}, or in a new folder "
-            "with --out"
-        ) from error
+class _Fit:
+    """All that changes from step to step."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        groups: list[tuple[list[nn.Parameter], float]],
+        loss: Callable[..., Tensor],
+        schedule: Schedule,
+        checkpoint: Path,
+    ) -> None:
+        self.network, self.loss, self.schedule, self.checkpoint = network, loss, schedule, checkpoint
+        self.rates = [rate for _, rate in groups]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": parameters, "lr": rate} for parameters, rate in groups], weight_decay=schedule.weight_decay
+        )
+        self.device = next(network.parameters()).device
+        self.parts = 1
+        """Parts of a batch that are computed one after the other."""
+        self.total = torch.zeros((), device=self.device)
+        """Sum of the losses since the last look at it."""
+        self.note = ""
+
+    def run(self, data: EpochDataset, progress: Progress) -> None:
+        """Take the steps that are left."""
+        schedule, count = self.schedule, len(data)
+        a_pass = math.ceil(count / schedule.batch)
+        steps = schedule.epochs * a_pass
+        whole = (schedule.before + schedule.epochs + schedule.after) * count
+        first = self._restore(steps)
+
+        def tell(done: int) -> None:
+            crops = schedule.before * count + done // a_pass * count + min(done % a_pass * schedule.batch, count)
+            progress(Step(schedule.stage, crops, whole, "crops", self.note))
+
+        tell(first)
+        saved = time.monotonic()
+        batches = loaded(
+            _keys(count, schedule, first, steps), lambda key: data.item(*key), lambda key: data.source(key[1]),
+            device=self.device, workers=schedule.workers,
+        )  # fmt: skip
+        for step, items in enumerate(batches, start=first):
+            for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+                group["lr"] = rate * (1 - step / steps) ** 0.9
+            self._step(mix(schedule.seed, *divmod(step, a_pass)), items)
+            done = step + 1
+            save = done == steps or time.monotonic() - saved >= 60 * schedule.minutes
+            if save or done % _CHECKED == 0:
+                self._refuse_divergence(step // a_pass, save)
+            if save:
+                self._write(done)
+                saved = time.monotonic()
+            tell(done)
+
+    def _step(self, seed: int, items: tuple[Tensor, ...]) -> None:
+        """Change the weights once."""
+
+        def gradients(parts: int) -> None:
+            torch.manual_seed(seed)  # for networks with dropout
+            self.optimiser.zero_grad()
+            size = math.ceil(len(items[0]) / parts)
+            for start in range(0, len(items[0]), size):
+                here = [one[start : start + size] for one in items]
+                with lower_precision(self.schedule.precision, self.device):
+                    value = self.loss(*here)
+                value = value * (len(here[0]) / len(items[0]))
+                value.backward()  # type: ignore[no-untyped-call]
+                self.total += value.detach()
+
+        most = len(items[0]) if self.schedule.divisible else 1
+        try:
+            parts = in_parts(gradients, self.parts, most)
+        except TooLargeError as error:
+            raise ConfigError(
+                f"not enough memory for a step of {len(items[0])} items; {self.schedule.smaller}"
+            ) from error
+        if parts != self.parts:
+            self.parts = parts
+            self.note = f"each batch is computed in {parts} parts, because memory ran out"
+        self.optimiser.step()
+
+    def _refuse_divergence(self, epoch: int, save: bool) -> None:
+        """Refuse a loss that is NaN or infinite, and weights that are before they are saved."""
+        found = self.total.item()
+        finite = math.isfinite(found)
+        if finite and save:  # the last step may have spoilt the weights after its loss was computed
+            finite = bool(torch.stack([one.isfinite().all() for one in self.network.parameters()]).all())
+        if not finite:
+            raise ConfigError(f"the training diverged by epoch {epoch + 1} (loss {found:.3g}); {self.schedule.advice}")
+        self.total.zero_()
+
+    def _write(self, done: int) -> None:
+        state = {"model": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "parts": self.parts}
+        write_state(self.checkpoint, done, state, {})
+
+    def _restore(self, steps: int) -> int:
+        """Load the last state, if there is one; return the number of the next step."""
+        if not self.checkpoint.exists():
+            return 0
+        try:
+            state = read_state(self.checkpoint, self.device)
+            load_network(self.network, state.parts.get("model"))
+            load_optimiser(self.optimiser, state.parts.get("optimiser"))
+            self.parts = as_whole(state.parts.get("parts"), 1, self.schedule.batch, "parts")
+            if state.step > steps:
+                raise ValueError(f"step: expected at most {steps}, got {state.step}")
+            return state.step
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(
+                f"{self.checkpoint} is damaged ({reason}); train again with --redo {self.schedule.stage}, or in a new "
+                "folder with --out"
+            ) from error
 
 
 def mix(*numbers: int) -> int:
@@ -132,3 +229,13 @@ def batches(count: int, size: int, seed: int, epoch: int) -> Iterator[list[int]]
     order = np.random.default_rng(mix(seed, epoch)).permutation(count).tolist()
     for start in range(0, count, size):
         yield order[start : start + size]
+
+
+def _keys(count: int, schedule: Schedule, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield the (epoch, index) of the items of steps ``first`` to ``last``."""
+    a_pass = math.ceil(count / schedule.batch)
+    for epoch in range(first // a_pass, math.ceil(last / a_pass)):
+        skipped = max(0, first - epoch * a_pass)
+        for number, batch in enumerate(batches(count, schedule.batch, schedule.seed, epoch)):
+            if number >= skipped:
+                yield [(epoch, index) for index in batch]

@@ -4,9 +4,11 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -14,13 +16,17 @@ from dhr.data.image_files import MAX_BYTES
 from dhr.data.images import read_rgb
 from dhr.data.photographs import Photograph
 from dhr.data.samples import Problem
-from dhr.data.transforms import working_image
+from dhr.data.transforms import working_pixels
 from dhr.errors import DataError, ItemError
 from dhr.files import read_regular
 from dhr.progress import Progress, Step
+from dhr.train.colours import coloured
 from dhr.train.crops import Geometry
 from dhr.train.fitting import EpochDataset, mix
 from dhr.train.head_config import HeadConfig
+
+SMALLER = "lower --head.batch or --head.side"
+"""Remedy if the memory of a device runs out."""
 
 Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b d u v"]]
 
@@ -47,12 +53,18 @@ class FrozenCrops(EpochDataset):
         self.network, self.config, self.device = network, config, device
         self._kept: dict[int, Tensor] = {}
         self._memory_left = config.memory_mb * 2**20
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self.photographs) * self.config.crops
 
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+    def item(self, epoch: int, index: int) -> tuple[Tensor, ...]:
+        """See :class:`~dhr.train.fitting.EpochDataset`; the crops are the same in all epochs."""
         return (self.features(index),)
+
+    def source(self, index: int) -> str:
+        """See :class:`~dhr.train.fitting.EpochDataset`."""
+        return str(self.photographs[index // self.config.crops].path)
 
     def features(self, index: int) -> Float[Tensor, "d u v"]:
         """Compute the features of a crop, or take them from memory.
@@ -78,7 +90,7 @@ class FrozenCrops(EpochDataset):
             try:
                 content = read_regular(photograph.path, MAX_BYTES)
                 rgb = read_rgb(photograph.path)
-                image = working_image(rgb, self.config.long_side)
+                image = working_pixels(rgb, self.config.long_side)
                 found = [self._features(first + crop, photograph, image) for crop in range(self.config.crops)]
             except (ItemError, OSError) as error:
                 problems.append(Problem(str(photograph.path), str(error).removeprefix(f"{photograph.path}: ")))
@@ -97,21 +109,21 @@ class FrozenCrops(EpochDataset):
         return Seen(torch.stack(means), tuple(problems), "sha256:" + whole.hexdigest())
 
     @torch.no_grad()
-    def _features(self, index: int, photograph: Photograph, image: Tensor | None = None) -> Tensor:
+    def _features(self, index: int, photograph: Photograph, image: UInt8[np.ndarray, "h w 3"] | None = None) -> Tensor:
         if index in self._kept:
             return self._kept[index].float()
         if image is None:
-            image = working_image(read_rgb(photograph.path), self.config.long_side)
+            image = working_pixels(read_rgb(photograph.path), self.config.long_side)
         # By name, so that the crops do not depend on the other photographs of the folder.
         name = int.from_bytes(hashlib.sha256(photograph.name.encode()).digest()[:7])
         rng = random.Random(mix(self.config.seed, name, index % self.config.crops))
-        size = (image.shape[-2], image.shape[-1])
-        crop = Geometry.draw(size, self.config.side, self.config.scale, rng).image(image).clamp(0, 1)
-        found = self.network(crop[None].to(self.device))[0].half().cpu()
+        pixels = Geometry.draw(image.shape[:2], self.config.side, self.config.scale, rng).pixels(image)
+        found = self.network(coloured(pixels[None].to(self.device)))[0].half().cpu()
         size_bytes = found.numel() * 2
-        if size_bytes <= self._memory_left:
-            self._memory_left -= size_bytes
-            self._kept[index] = found
+        with self._lock:
+            if index not in self._kept and size_bytes <= self._memory_left:
+                self._memory_left -= size_bytes
+                self._kept[index] = found
         return found.float()
 
 

@@ -38,6 +38,8 @@ class Objective(Protocol):
     """Names of the losses, for log and progress."""
     settings: dict[str, Any]
     """Settings that must be the same when a checkpoint is continued; JSON."""
+    first: int
+    """The first step with the masks of most of the training."""
 
     def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
         """Compute the losses of the student as Fabric wraps it; ``teacher`` is its moving mean, or None."""
@@ -82,7 +84,7 @@ class JointObjective:
             survey=None if survey is None else survey.to(fabric.device),
         )
         self.activation = student.activation
-        self.first = round(config.start * config.steps) if masks else 0
+        self.first = round(config.start * config.steps) if masks and config.recursion else 0
         self.settings = {"method": asdict(method)}
 
     def __call__(self, network: Any, teacher: Any, crops: CropBatch, step: int) -> Losses:
@@ -107,6 +109,7 @@ class SetObjective:
     """The losses of a Mask2Former on given masks."""
 
     names: tuple[str, ...] = ("L_class", "L_mask", "L_dice")
+    first = 0
 
     def __init__(self, student: Any, fabric: Fabric) -> None:
         """Take weights and points from transformers' settings of ``student``."""

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from dhr.models.uss.stego import StegoHead
 from dhr.progress import Progress
 from dhr.train.fitting import EpochDataset, Schedule, fit, mix
-from dhr.train.frozen import FrozenCrops, drawn, neighbours_of
+from dhr.train.frozen import SMALLER, FrozenCrops, drawn, neighbours_of
 from dhr.train.head_config import HeadConfig, StegoConfig
 
 
@@ -45,8 +45,13 @@ class _Pairs(EpochDataset):
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = random.Random(mix(self.seed, self.epoch, index))
+    def source(self, index: int) -> str:
+        """See :class:`~dhr.train.fitting.EpochDataset`."""
+        return self.crops.source(index)
+
+    def item(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        """See :class:`~dhr.train.fitting.EpochDataset`."""
+        rng = random.Random(mix(self.seed, epoch, index))
         return self.crops.features(index), self.crops.features(rng.choice(self.neighbours[index]))
 
 
@@ -66,7 +71,7 @@ def train_stego(
     authors draw points between cells.
 
     Raises:
-        ConfigError: the loss became NaN or infinite.
+        ConfigError: the loss became NaN or infinite, or memory ran out.
         OutputError: ``checkpoint`` is damaged, or cannot be written.
     """
     torch.manual_seed(mix(shared.seed))
@@ -75,7 +80,6 @@ def train_stego(
     head.to(device)
 
     def loss(first: Tensor, second: Tensor) -> Tensor:
-        first, second = first.to(device), second.to(device)
         features, again, near = drawn(first, config.cells), drawn(first, config.cells), drawn(second, config.cells)
         # (b, d, n, 1): dropout takes the same channels from all cells of a crop
         codes, codes_again, codes_near = (head(one.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
@@ -92,7 +96,9 @@ def train_stego(
         return total
 
     head.train()
-    schedule = Schedule("head", shared.epochs, shared.batch, shared.seed, "lower --head.lr", shared.weight_decay)
+    schedule = Schedule(
+        "head", shared.epochs, shared.batch, shared.seed, "lower --head.lr", SMALLER, shared.weight_decay
+    )
     pairs = _Pairs(crops, neighbours_of(means, shared.crops, config.neighbours), shared.seed)
     fit(head, [(head.parameters(), shared.lr)], pairs, loss, schedule, checkpoint, progress)
     return head.eval()

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from dhr.data.samples import VOID, Sample
+from dhr.train.colours import PLAIN, coloured, drawn_colours
 from dhr.train.config import StudentTrainingConfig
-from dhr.train.crops import Geometry, TrainingSet, jittered
+from dhr.train.crops import Geometry, TrainingSet
 from dhr.train.fitting import mix
 
 
 class CropBatch(NamedTuple):
-    """A batch of crops, or one crop without the first dimension."""
+    """A batch of crops."""
 
     images: Float[Tensor, "b 3 s s"]
     tags: Float[Tensor, "b t"]
@@ -32,7 +32,25 @@ class CropBatch(NamedTuple):
     uss: Float[Tensor, "b d u v"]
 
 
-class CropDataset(Dataset[CropBatch]):
+class LoadedCrop(NamedTuple):
+    """A crop as it is loaded, before its colours are changed; see :class:`CropBatch`. Also a batch of them."""
+
+    pixels: UInt8[Tensor, "*b s s 3"]
+    colours: Float[Tensor, "*b 4"]
+    """See :func:`~dhr.train.colours.drawn_colours`."""
+    tags: Float[Tensor, "*b t"]
+    classes: Int[Tensor, "*b k"]
+    valid: Bool[Tensor, "*b k"]
+    base: UInt8[Tensor, "*b s s"]
+    uss: Float[Tensor, "*b d u v"]
+
+    def finished(self) -> CropBatch:
+        """Return a batch with its colours changed, on the device that it is on."""
+        images = coloured(self.pixels, self.colours)
+        return CropBatch(images, self.tags, self.classes, self.valid, self.base.long(), self.uss)
+
+
+class CropDataset:
     """Crops by (epoch, index); their content depends on these and the seed, not on processes or order.
 
     A tag may be in the crop if the base mask has it in the crop, or nowhere in the photograph.
@@ -59,7 +77,7 @@ class CropDataset(Dataset[CropBatch]):
     def __len__(self) -> int:
         return len(self.photographs.samples)
 
-    def __getitem__(self, key: tuple[int, int]) -> CropBatch:
+    def __getitem__(self, key: tuple[int, int]) -> LoadedCrop:
         """Draw the crop of photograph ``index`` in ``epoch``.
 
         Raises:
@@ -67,33 +85,53 @@ class CropDataset(Dataset[CropBatch]):
         """
         epoch, index = key
         sample, rng = self.photographs.samples[index], random.Random(mix(self.photographs.seed, epoch, index))
-        image = self.photographs.image(sample)
-        geometry = Geometry.draw((image.shape[-2], image.shape[-1]), self.config.crop, self.config.scale, rng)
-        return self.cut(sample, image, geometry, rng)
+        pixels = self.photographs.pixels(sample)
+        geometry = Geometry.draw(pixels.shape[:2], self.config.crop, self.config.scale, rng)
+        return self.cut(sample, pixels, geometry, drawn_colours(self.config.jitter, rng))
 
-    def cut(self, sample: Sample, image: Tensor, geometry: Geometry, rng: random.Random | None) -> CropBatch:
-        """Cut a given crop; with ``rng``, its colours are changed."""
+    def source(self, key: tuple[int, int]) -> str:
+        """Return the name of a photograph in messages."""
+        return self.photographs.samples[key[1]].source
+
+    def middle(self, sample: Sample) -> LoadedCrop:
+        """Cut the largest square out of the middle of a photograph, in its own colours.
+
+        Raises:
+            ItemError: it cannot be read.
+        """
+        side, pixels = self.config.crop, self.photographs.pixels(sample)
+        height, width = (max(side, round(side * one / min(pixels.shape[:2]))) for one in pixels.shape[:2])
+        middle = Geometry(height, width, (height - side) // 2, (width - side) // 2, side, flip=False)
+        return self.cut(sample, pixels, middle, PLAIN)
+
+    def cut(
+        self, sample: Sample, pixels: UInt8[np.ndarray, "h w 3"], geometry: Geometry, colours: Float[Tensor, "4"]
+    ) -> LoadedCrop:
+        """Cut a given crop of a photograph.
+
+        Raises:
+            ItemError: its mask or its features cannot be read.
+        """
         indices = self.photographs.channels(sample)
         count = len(indices)
         classes = torch.zeros(self.most, dtype=torch.int64)
         classes[:count] = torch.tensor(indices, dtype=torch.int64)
         valid = torch.zeros(self.most, dtype=torch.bool)
         if self.mask is None:
-            base = torch.full((geometry.side, geometry.side), VOID if indices else 0)
+            base = torch.full((geometry.side, geometry.side), VOID if indices else 0, dtype=torch.uint8)
             valid[:count] = True
         else:
             whole = self.mask(sample)
             base = geometry.mask(whole)
-            here, anywhere = set(np.unique(base.numpy()).tolist()), set(np.unique(whole).tolist())
-            there = [tag in here or tag not in anywhere for tag in sample.tags]
+            here, anywhere = (np.bincount(one.ravel(), minlength=VOID + 1) > 0 for one in (base.numpy(), whole))
+            there = [bool(here[tag] or not anywhere[tag]) for tag in sample.tags]
             valid[:count] = torch.tensor(there, dtype=torch.bool)
-        picture = geometry.image(image)
-        if rng is not None:
-            picture = jittered(picture, self.config.jitter, rng)
         uss = torch.zeros(1, 1, 1)
         if self.features is not None:
             uss = geometry.features(self.features(sample), self.cells)
-        return CropBatch(picture, self.photographs.tag_vector(sample), classes, valid, base, uss)
+        return LoadedCrop(
+            geometry.pixels(pixels), colours, self.photographs.tag_vector(sample), classes, valid, base, uss
+        )
 
 
 class EndlessBatches:
