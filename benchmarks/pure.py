@@ -72,7 +72,7 @@ def run_seconds(data: DataSet, samples: Sequence[Sample], config: RunConfig, mod
         with NetworkTime(device) as networks:
             uss = models.uss(image)
             image = image.to(device)
-            seen = models.source.see(image, sample, grid_size(*size, config.image.grid_stride))
+            seen = models.source.see(image, [sample], grid_size(*size, config.image.grid_stride))
         found["views"] += time.perf_counter() - start
         found["networks"] += networks.seconds
         scores = scores_of(seen.cams, size, data.classes.background)

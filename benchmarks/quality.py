@@ -38,7 +38,7 @@ from dhr.features.pack import pack
 from dhr.files import write_bytes, write_json
 from dhr.job.drafts import drafted, surveyed
 from dhr.job.folder import OutputFolder
-from dhr.job.kept import Kept, class_ids
+from dhr.job.kept import Kept
 from dhr.job.maps import Maps, see
 from dhr.job.models import build_models
 from dhr.job.scan import scan
@@ -125,7 +125,7 @@ def activation(view: View) -> tuple[Tensor, Tensor]:
 
 def corrected(view: View, scores: Tensor, kind: str, config: RunConfig) -> Tensor:
     """Scores of the photograph's size after the correction, summing to one, as ``rebalance`` makes them."""
-    image = view.maps.image
+    image = view.maps.images
     fine = resize(scores, (image.shape[-2], image.shape[-1]))
     fine = BOUNDARIES[kind](config.boundary, Guide(view.maps.uss, view.maps.edges))(image, fine)
     return shares(fine)
@@ -152,7 +152,7 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
         maps = view.maps
         weighed, said = view.survey(method)
         batch = Batch(
-            maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=view.background, survey=said
+            maps.cams, maps.uss, maps.wss, maps.images, edges=maps.edges, background=view.background, survey=said
         )  # fmt: skip
         result = rebalance(batch, weighed, boundary)
         return result.joined, result.quality
@@ -199,7 +199,7 @@ class Cache:
             rgb = self._data.read_image(sample)
             maps = see(rgb, sample, models, self._config)
             kept = {name: value.half().numpy() for name, value in vars(maps).items() if value is not None}
-            kept["image"] = maps.image.numpy()
+            kept["images"] = maps.images.numpy()
             buffer = io.BytesIO()
             np.savez(buffer, **kept)
             write_bytes(self._path(sample), buffer.getvalue())
@@ -222,9 +222,8 @@ class Cache:
         for done, sample in enumerate(self.samples, start=1):
             if (maps := self.read(sample)) is not None:
                 classes = self._data.classes
-                ids = torch.tensor(class_ids(classes, sample))
-                kept = Kept(ids, drafted(maps, sample, classes, config), pack(maps.uss))
-                self._cells.append(draw_cells(kept, sample, len(self.samples)))
+                kept = Kept((sample,), drafted(maps, [sample], classes, config), (pack(maps.uss),))
+                self._cells.append(draw_cells(kept, classes, len(self.samples)))
             show(Step("survey", done, len(self.samples)))
         self._survey(DEFAULT)
         return time.perf_counter() - start
@@ -242,7 +241,7 @@ class Cache:
         if not method.survey > 0:
             return method, None
         survey = self._survey(method)
-        return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, self._data.classes, sample)
+        return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, self._data.classes, [sample])
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"
@@ -253,7 +252,7 @@ class Cache:
             with np.load(self._path(sample), allow_pickle=False) as file:
                 arrays = {name: torch.from_numpy(file[name]).float() for name in file.files}
                 edges = arrays.pop("edges", None)
-                return Maps(arrays["image"], arrays["cams"], arrays["uss"], arrays["wss"], edges)
+                return Maps(arrays["images"], arrays["cams"], arrays["uss"], arrays["wss"], edges)
         except (OSError, ValueError, KeyError):
             return None
         except Exception as error:  # zipfile and zlib have errors of their own, which share no base

@@ -102,7 +102,7 @@ def draw(maps: Maps, painter: Painter, out: Path, config: RunConfig) -> None:
     def made(preset: str = "default", rounds: int | None = None) -> Rebalanced:
         settings = PRESETS[preset]
         changed = {**vars(settings), "rounds": rounds or settings.rounds}
-        batch = Batch(maps.cams, maps.uss, maps.wss, maps.image)
+        batch = Batch(maps.cams, maps.uss, maps.wss, maps.images)
         return rebalance(batch, type(settings)(**changed), config.boundary)
 
     ours, paper = made(), made("paper")
@@ -161,7 +161,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     draw(
         maps,
-        Painter(maps.image, list(sample.tags), data.classes),
+        Painter(maps.images, list(sample.tags), data.classes),
         given.out,
         config,
     )

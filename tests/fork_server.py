@@ -106,6 +106,7 @@ def _work(job: Job, suffix: str) -> None:
             _hook(Moments(trace, job.kill_at, job.kill_by))
         elif job.watch == "audit":
             _audit(trace)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
         if job.largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest_file, job.largest_file))
         from dhr.cli import main

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from dhr.data.images import read_rgb
 
 NETWORK = ("--uss.kind", "timm", "--uss.model", "test_vit", "--uss.weights", "none", "--uss.scales", "[1.0]")
 
@@ -160,3 +164,28 @@ def test_a_full_disk_spoils_nothing(filled: Any, forks: Any, tmp_path: Path) -> 
     assert not kept(tmp_path / "store")
     assert forks(call(data, tmp_path / "store")).code == 0
     assert kept(tmp_path / "store") == kept(store)
+
+
+def test_features_of_photographs_around_bad_ones_are_kept(
+    filled: Any, dhr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, store = filled
+    shutil.copytree(data, tmp_path / "data")
+    first, hangs, narrow, *_ = sorted((tmp_path / "data" / "images").glob("*.png"))
+    first.write_bytes(first.read_bytes()[:-40])
+    Image.new("RGB", (1, 1000)).save(narrow)
+    never = threading.Event()
+
+    def read(path: Path) -> Any:
+        if path == hangs:
+            never.wait()
+        return read_rgb(path)
+
+    monkeypatch.setattr("dhr.flow.ahead.PATIENCE", 0.5)
+    monkeypatch.setattr("dhr.data.stored.read_rgb", read)
+    ended = dhr(call(tmp_path / "data", tmp_path / "store"))
+    never.set()
+    assert ended.code == 1, ended
+    assert first.name in ended.out and hangs.name in ended.out and "took longer than 0.5 seconds" in ended.out
+    found = kept(tmp_path / "store")
+    assert len(found) == 3 and len(found.items() & kept(store).items()) == 2

@@ -15,7 +15,7 @@ from dhr.features.pack import pack
 from dhr.job import drafts
 from dhr.job import survey as module
 from dhr.job.drafts import drafted, surveyed
-from dhr.job.kept import Kept, class_ids
+from dhr.job.kept import Kept
 from dhr.job.maps import Maps
 from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey, agreed
@@ -30,21 +30,21 @@ def masks_and_networks(made: dict[str, Any]) -> dict[str, Any]:
 def test_a_pass_that_was_interrupted_ends_with_the_same_bytes(
     finished: Any, dhr: Any, made: Any, new_case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = new_case(finished.data, tmp_path / "second")
+    case, alone = new_case(finished.data, tmp_path / "second"), ("--batch", "1")
     compute, calls = drafts.drafted, []
 
     def interrupted(*arguments: Any) -> Any:
-        calls.append(arguments[1].name)
+        calls.append(arguments[1][0].name)
         if len(calls) == 4:
             raise KeyboardInterrupt
         return compute(*arguments)
 
     monkeypatch.setattr(drafts, "drafted", interrupted)
-    assert dhr(case.run()).code == 130
+    assert dhr(case.run(*alone)).code == 130
     kept = sorted((case.out / "work" / "survey").rglob("*.safetensors"))
     assert len(kept) == 3 and not (case.out / "survey.safetensors").exists()
     kept[0].write_bytes(kept[0].read_bytes()[:-1])  # damaged: computed again
-    assert dhr(case.run()).code == 0
+    assert dhr(case.run(*alone)).code == 0
     assert len(calls) == 4 + 3
     assert masks_and_networks(made(case.out)) == masks_and_networks(made(finished.out))
     assert not (case.out / "work" / "survey").exists()
@@ -87,8 +87,8 @@ def test_a_student_has_a_say_beside_the_survey(background: bool) -> None:
     classes, sample = ClassTable(("a", "b", "c", "d"), background), Sample("one", "", (3, 1), False)
     survey = Survey(Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4)), trust=1.0)
     views = torch.rand(1, 2 + background, 16, 16, generator=random)  # on a finer grid
-    alone = surveyed(survey, uss, None, classes, sample)
-    both = surveyed(survey, uss, views, classes, sample)
+    alone = surveyed(survey, uss, None, classes, [sample])
+    both = surveyed(survey, uss, views, classes, [sample])
     fine = interpolate(views, (8, 8), mode="bilinear", align_corners=False)
     expected = agreed(alone.flatten(2), fine.flatten(2)).view_as(alone)
     assert both.shape == (1, 2 + background, 8, 8) and not torch.equal(both, alone)
@@ -103,11 +103,10 @@ def test_of_many_photographs_each_gives_some_cells() -> None:
     )  # fmt: skip
     classes = ClassTable(("a", "b", "c"), False)
     sample, config = Sample("one", "", (0, 2), False), RunConfig()
-    ids = torch.tensor(class_ids(classes, sample))
-    made = Kept(ids, drafted(maps, sample, classes, config), pack(maps.uss))
-    whole = module.draw_cells(made, sample, 256)
+    made = Kept((sample,), drafted(maps, [sample], classes, config), (pack(maps.uss),))
+    whole = module.draw_cells(made, classes, 256)
     assert whole.features.shape == (8, 256) and whole.ids.tolist() == [0, 2]
-    part = module.draw_cells(made, sample, 100)
+    part = module.draw_cells(made, classes, 100)
     assert part.features.shape == (8, 100) and part.scores.shape == (2, 100)
     columns = {tuple(column) for column in whole.features.T.tolist()}
     assert all(tuple(column) in columns for column in part.features.T.tolist())

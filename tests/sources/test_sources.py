@@ -116,7 +116,7 @@ def test_it_sees_the_tags_and_nothing_else(given: Given) -> None:
     source, picture = build_source(given), image()
     before = picture.clone()
     for tags in (TAGS[:1], TAGS[1:], TAGS):
-        seen = source.see(picture, photograph(tags), GRID)
+        seen = source.see(picture, [photograph(tags)], GRID)
         assert seen.cams.shape == (1, len(tags), *GRID)
         found = [one for one in vars(seen).values() if one is not None]
         assert all(bool(one.isfinite().all()) and len(one) == 1 for one in found)
@@ -133,18 +133,18 @@ def test_it_sees_the_tags_and_nothing_else(given: Given) -> None:
 @every_kind
 def test_the_order_of_tags_decides_nothing(given: Given) -> None:
     source = build_source(given)
-    usual = source.see(image(), photograph(), GRID)
+    usual = source.see(image(), [photograph()], GRID)
     for order in permutations(range(len(TAGS))):
-        other = source.see(image(), photograph([TAGS[index] for index in order]), GRID)
+        other = source.see(image(), [photograph([TAGS[index] for index in order])], GRID)
         torch.testing.assert_close(other.cams, usual.cams[:, list(order)], rtol=1e-4, atol=1e-5)
 
 
 @every_kind
 def test_the_same_photograph_looks_the_same_again(given: Given) -> None:
     source = build_source(given)
-    first = source.see(image(), photograph(), GRID)
-    source.see(1 - image(), photograph(TAGS[:1]), GRID)
-    for one, other in zip(vars(first).values(), vars(source.see(image(), photograph(), GRID)).values(), strict=True):
+    first = source.see(image(), [photograph()], GRID)
+    source.see(1 - image(), [photograph(TAGS[:1])], GRID)
+    for one, other in zip(vars(first).values(), vars(source.see(image(), [photograph()], GRID)).values(), strict=True):
         assert one is other is None or torch.equal(one, other)
 
 
@@ -198,8 +198,8 @@ def test_trainings_are_done_once(given: Given, kind: str, tmp_path: Path) -> Non
         fitting.fit(SCENES, SCENES.samples, tmp_path / f"{fitting.name}.checkpoint", steps.append)
         assert {step.stage for step in steps} == {fitting.name} and steps[-1].done == steps[-1].total
         fitting.save(tmp_path / fitting.file)
-    expected = source.see(image(), photograph(), GRID)
-    found = build_source(given).see(image(), photograph(), GRID)  # reads the results
+    expected = source.see(image(), [photograph()], GRID)
+    found = build_source(given).see(image(), [photograph()], GRID)  # reads the results
     for one, other in zip(vars(expected).values(), vars(found).values(), strict=True):
         assert one is other is None or torch.equal(one, other)
     for fitting in source.fittings:
@@ -317,12 +317,13 @@ class Rings(MapSource):
     def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
         return ("rings",)
 
-    def see(self, image: Tensor, sample: Sample, grid: tuple[int, int]) -> Seen:
+    def see(self, images: Tensor, samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         assert int(self.state["photographs"]) == 5
         rows, columns = (torch.linspace(-1, 1, side) for side in grid)
         distance = (rows[:, None] ** 2 + columns[None] ** 2).sqrt()
-        places = torch.linspace(0, 1, len(sample.tags) + 1)[1:]
-        return Seen(torch.stack([(-((distance - place) ** 2) * 20).exp() for place in places])[None])
+        counts = [len(sample.tags) for sample in samples]
+        places = [torch.linspace(0, 1, count + 1)[1:].view(1, -1, 1, 1) for count in counts]
+        return Seen.together([Seen((-((distance - place) ** 2) * 20).exp()) for place in places])
 
 
 def test_a_new_source_is_a_class_and_a_line(fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,3 +337,21 @@ def test_a_new_source_is_a_class_and_a_line(fresh: Any, dhr: Any, monkeypatch: p
     next((fresh.out / "masks").glob("*.png")).unlink()
     assert dhr(fresh.run("--wss.kind", "rings", "--wss.weights", "hub")).code == 0  # trained once, read again
     assert len(list((fresh.out / "masks").rglob("*.png"))) == 5
+
+
+@every_kind
+def test_a_batch_gives_the_maps_of_each_photograph(given: Given, kind: str) -> None:
+    """Photographs with different tags share a batch; padding is 0."""
+    source = build_source(given)
+    pictures, tags = torch.cat([image(), 1 - image(), image().flip(-1)]), [TAGS, TAGS[:1], TAGS[::-1][:2]]
+    samples = [photograph(some) for some in tags]
+    together = source.see(pictures, samples, GRID)
+    for index, sample in enumerate(samples):
+        alone = source.see(pictures[index : index + 1], [sample], GRID)
+        for name, maps in vars(alone).items():
+            whole = vars(together)[name]
+            assert (whole is None) == (maps is None)
+            if maps is not None:
+                one = whole[index : index + 1]
+                torch.testing.assert_close(one[:, : maps.shape[1]], maps, rtol=1e-3, atol=1e-4)
+                assert not one[:, maps.shape[1] :].any()

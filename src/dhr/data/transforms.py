@@ -8,6 +8,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+WORKING_BYTES = 12
+"""Bytes of a working image for each of its pixels."""
+
 
 def working_pixels(rgb: UInt8[np.ndarray, "h w 3"], long_side: int) -> UInt8[np.ndarray, "u v 3"]:
     """Return RGB in 0..255, shrunk with antialiasing if a side is longer than ``long_side``, never enlarged.

@@ -34,7 +34,7 @@ def entry_bytes(packed: Packed, source: str, image: str) -> bytes:
         source: key of the source of the features.
         image: digest of the photograph.
     """
-    about = {"source": source, "image": image}
+    packed, about = packed.to(torch.device("cpu")), {"source": source, "image": image}
     text = json.dumps({**about, "checksum": _checksum(packed, about)})
     return save({"scale": packed.scale, "values": packed.values}, {_ABOUT: text})
 

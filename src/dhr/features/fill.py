@@ -2,26 +2,24 @@
 
 import random
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dhr.data.samples import DataSet, Problem, Sample
-from dhr.data.transforms import working_image
+from dhr.data.transforms import WORKING_BYTES, working_image
 from dhr.errors import ItemError
 from dhr.features.pack import Axes
 from dhr.features.reader import Features
 from dhr.features.store import FeatureStore
+from dhr.flow.ahead import ahead
+from dhr.flow.loaded import Loaded
 from dhr.progress import Progress, Step, silent
 
 FITTED_ON = 256
 """Photographs for the fit of principal axes, drawn by name."""
-
-_AHEAD = 2  # photographs that are decoded while the network works
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,10 @@ def fill(
     problems = {}
     order = random.Random().sample(data.samples, len(data.samples))
     read, computed = features.read, features.computed
-    for done, (sample, image) in enumerate(_decoded(data, order, long_side)):
+    for done, (sample, image) in enumerate(working_images(data, order, long_side)):
         progress(Step("features", done, len(order)))
         try:
-            features(image())
+            features(image.get())
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
         except (MemoryError, torch.OutOfMemoryError):
@@ -81,32 +79,20 @@ def _fit(
     """Find the store's principal axes."""
     drawn = sorted(data.samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name))[:FITTED_ON]
     axes = Axes()
-    for done, (_, image) in enumerate(_decoded(data, drawn, long_side)):
+    for done, (_, image) in enumerate(working_images(data, drawn, long_side)):
         progress(Step("axes", done, len(drawn)))
         try:
-            axes.add(features.compute(image()))
+            axes.add(features.compute(image.get()))
         except (ItemError, MemoryError, torch.OutOfMemoryError):  # filling reports it
             continue
     progress(Step("axes", len(drawn), len(drawn)))
     store.set_basis(axes.first(store.pca), features.network)
 
 
-def _decoded(data: DataSet, samples: Sequence[Sample], long_side: int) -> Iterator[tuple[Sample, Callable[[], Tensor]]]:
-    """Yield photographs, each with a function that returns its working image (1, 3, h, w), or raises."""
+def working_images(data: DataSet, samples: Sequence[Sample], long_side: int) -> Iterator[tuple[Sample, Loaded[Tensor]]]:
+    """Yield photographs with their working images (1, 3, h, w), which threads read ahead."""
 
     def load(sample: Sample) -> Tensor:
         return working_image(data.read_image(sample), long_side).unsqueeze(0)
 
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[tuple[Sample, Future[Tensor]]] = deque()
-        try:
-            for sample in samples:
-                waiting.append((sample, pool.submit(load, sample)))
-                if len(waiting) > _AHEAD:
-                    first, future = waiting.popleft()
-                    yield first, future.result
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    return ahead(samples, load, weigh=lambda sample: WORKING_BYTES * long_side**2)

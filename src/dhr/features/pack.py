@@ -26,10 +26,15 @@ class Packed:
         """Return the features, float32, on a device."""
         return self.values.to(device).float().mul_(self.scale.to(device)).unsqueeze(0)
 
+    def to(self, device: torch.device) -> "Packed":
+        """Move it to a device."""
+        return Packed(self.values.to(device), self.scale.to(device))
+
 
 def pack(features: Float[Tensor, "1 d u v"], bits: Bits = 16) -> Packed:
     """Pack finite features in half precision (relative error up to 2**-11), or 8 bits scaled to the range of a channel.
 
+    They stay on their device.
     In half precision, which ends at 65504, the largest number is scaled to 2**14..2**15.
 
     >>> maps = torch.tensor([1e6, 3.0]).view(1, 2, 1, 1)
@@ -40,9 +45,9 @@ def pack(features: Float[Tensor, "1 d u v"], bits: Bits = 16) -> Packed:
     if bits == 16:
         exponent = torch.frexp(values.abs().amax()).exponent.clamp(-100, 126)
         scale = torch.ldexp(values.new_ones(()), exponent - 15).view(1, 1, 1)
-        return Packed((values / scale).half().cpu().contiguous(), scale.cpu())
+        return Packed((values / scale).half().contiguous(), scale)
     scale = (values.abs().amax(dim=(1, 2), keepdim=True) / 127).clamp_min(1e-30)
-    return Packed((values / scale).round().to(torch.int8).cpu().contiguous(), scale.cpu().contiguous())
+    return Packed((values / scale).round().to(torch.int8).contiguous(), scale.contiguous())
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Features of photographs, from a store or from the network; for their users both are the same."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dhr.features.pack import Packed, Reduction
 from dhr.features.source import Source, image_digest
 from dhr.features.store import FeatureStore
 from dhr.files import write_bytes
+from dhr.flow.loaded import Loaded
 from dhr.models.precision import Resolved
 from dhr.models.uss import UssConfig, UssModel
 
@@ -73,19 +75,51 @@ class Features:
         if self.store is not None:
             self._source(self.store)
 
-    def __call__(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 d u v"]:
-        """Return the features of a working image, on the device.
+    def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d u v"]:
+        """Return the features of working images, on the device.
 
         Raises:
             ItemError: they are not finite.
             ConfigError: see :meth:`check`.
             OutputError: the disk of the store is full.
         """
-        return self.packed(image).unpacked(self.device)
+        return torch.cat([one.get().unpacked(self.device) for one in self.packed(images)])
 
-    def packed(self, image: Float[Tensor, "1 3 h w"]) -> Packed:
-        """Return the features of a working image as they are kept; raises as a call."""
-        return self._packed(image)[0]
+    def packed(self, images: Float[Tensor, "b 3 h w"]) -> list[Loaded[Packed]]:
+        """Return the features of each working image as they are kept, or the reason why it has none (ItemError).
+
+        If a store lacks one of them, the network computes all, so that the results do not depend on what is there.
+
+        Raises:
+            ConfigError: see :meth:`check`.
+            OutputError: the disk of the store is full.
+        """
+        if self.store is None:
+            return self._new(images, Reduction(), range(len(images)))
+        source = self._source(self.store)
+        digests = [image_digest(one[None].cpu()) for one in images]
+        known = [self.store.read(source, digest, self.shape(images)) for digest in digests]
+        self.read += sum(one is not None for one in known)
+        if all(known):
+            return [Loaded(one) for one in known]
+        assert self.store.reduction is not None  # checked by _source
+        missing = [index for index, one in enumerate(known) if one is None]
+        found = [Loaded(one) for one in known]
+        for index, loaded in zip(missing, self._new(images, self.store.reduction, missing), strict=True):
+            found[index] = loaded
+            if packed := loaded.ready:
+                self.unkept += not self.store.add(source, digests[index], packed)
+        return found
+
+    def _new(self, images: Tensor, reduction: Reduction, wanted: Sequence[int]) -> list[Loaded[Packed]]:
+        """Compute the features of all images, and return those of some."""
+        maps = uss_maps(images.to(self.device), self.uss, self.config, self.stride, self.precision)
+        finite = maps.isfinite().all(dim=1).flatten(1).all(dim=1).tolist()
+        self.computed += sum(finite[index] for index in wanted)
+        return [
+            Loaded(reduction(maps[index : index + 1])) if finite[index] else Loaded(_error=_not_finite())
+            for index in wanted
+        ]
 
     def keep(self, image: Float[Tensor, "1 3 h w"], path: Path, known: Packed | None = None) -> None:
         """Write the features of a working image to ``path``: those that are known, else a link to the file of the
@@ -94,7 +128,8 @@ class Features:
         Raises:
             OutputError: the disk refuses; other errors are those of :meth:`__call__`.
         """
-        packed, digest = self._packed(image) if known is None else (known, image_digest(image.cpu()))
+        packed = self.packed(image)[0].get() if known is None else known
+        digest = image_digest(image.cpu())
         if self.store is not None and known is None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,23 +154,8 @@ class Features:
         """
         maps = uss_maps(image.to(self.device), self.uss, self.config, self.stride, self.precision)
         if not bool(torch.isfinite(maps).all()):
-            raise ItemError("its USS features hold NaN or infinity; check the weights, or those that were trained here")
+            raise _not_finite()
         return maps
-
-    def _packed(self, image: Tensor) -> tuple[Packed, str]:
-        if self.store is None:
-            self.computed += 1
-            return Reduction()(self.compute(image)), image_digest(image.cpu())
-        source, digest = self._source(self.store), image_digest(image.cpu())
-        packed = self.store.read(source, digest, self.shape(image))
-        if packed is not None:
-            self.read += 1
-            return packed, digest
-        assert self.store.reduction is not None  # checked by _source
-        packed = self.store.reduction(self.compute(image))
-        self.computed += 1
-        self.unkept += not self.store.add(source, digest, packed)
-        return packed, digest
 
     def shape(self, image: Float[Tensor, "1 3 h w"]) -> Shape:
         """Channels, rows and columns of the features of a working image."""
@@ -156,3 +176,7 @@ class Features:
                 f"{store.root} reduces features along axes of another model (--pca); choose another --features"
             )
         return self.source.reduced(store.reduction.name)
+
+
+def _not_finite() -> ItemError:
+    return ItemError("its USS features hold NaN or infinity; check the weights, or those that were trained here")

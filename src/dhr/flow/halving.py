@@ -23,7 +23,7 @@ def automatic(device: torch.device, pixels: int) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         fits = int(free * _SHARE) // (pixels * _BYTES_PER_PIXEL)
         return 1 << (max(1, min(_MOST, fits)).bit_length() - 1)  # a power of two, so that free memory seldom matters
-    return max(1, min(8, _CPU_PIXELS // pixels))
+    return 1 << (max(1, min(8, _CPU_PIXELS // pixels)).bit_length() - 1)
 
 
 @dataclass
@@ -40,7 +40,7 @@ class BatchSize:
     """Takes the line that says that the size was halved."""
 
     def attempt(self, batch: Sequence[T], work: Callable[[Sequence[T]], R]) -> Iterator[tuple[Sequence[T], Loaded[R]]]:
-        """Yield a batch with the result of ``work``; if memory runs out, its halves, each with its own result.
+        """Yield a batch with the result of ``work``; if memory runs out, its parts of at most half, a power of two.
 
         The result of a single item for which memory runs out is that failure; the size stays then, because this item
         is to blame. Other failures of ``work`` are raised at once.
@@ -52,7 +52,7 @@ class BatchSize:
             if loaded is not None:
                 yield part, loaded
             else:
-                half = (len(part) + 1) // 2
+                half = 1 << ((len(part) - 1).bit_length() - 1)  # so that a call that goes on makes the same parts
                 parts[:0] = [part[:half], part[half:]]
                 if half < self.most:
                     self.most = half

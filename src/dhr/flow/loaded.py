@@ -13,6 +13,16 @@ class Loaded(Generic[R]):
     _value: R | None = None
     _error: BaseException | None = None
 
+    @property
+    def ready(self) -> R | None:
+        """The result; None in the place of a failure."""
+        return self._value
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The failure; None beside a result."""
+        return self._error
+
     def get(self) -> R:
         """Return the result.
 

@@ -5,6 +5,8 @@ from functools import cached_property
 from typing import Any
 
 from dhr.data.samples import DataSet
+from dhr.data.transforms import working_size
+from dhr.flow.halving import BatchSize, automatic
 from dhr.job.items import Items
 from dhr.job.job import Job
 from dhr.job.models import Models
@@ -61,6 +63,24 @@ class DataJob(Job):
     def first(self) -> Items:
         """The masks from the source's maps; with recursion, the student is trained on them."""
         return self._items("masks") if self.config.recursion else self.final
+
+    @cached_property
+    def batch(self) -> BatchSize:
+        """The size of batches: that of the settings, else that of an interrupted call, else one that suits the device.
+
+        If memory runs out it is halved, noted and recorded, so that a call that goes on makes the same batches.
+        """
+
+        def say(line: str) -> None:
+            self.notes.append(f"{line[0].upper()}{line[1:]}.")
+            self.save(batch=size.most)
+
+        before = None if self.before is None else self.before.batch
+        sizes = [working_size(one.height, one.width, self.config.image.long_side) for one in self.usable.seen.values()]
+        pixels = max(height * width for height, width in sizes)
+        size = BatchSize(self.config.batch or before or automatic(self.device, pixels), say)
+        self.save(batch=size.most)
+        return size
 
     def scan(self) -> None:
         """Read all photographs once; those that cannot be read are problems of the job."""

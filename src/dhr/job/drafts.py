@@ -1,17 +1,22 @@
-"""Steps 1 to 3 of a photograph: computed, or read where the survey has kept them."""
+"""Drafts of photographs, Steps 1 to 3: computed in batches, or read where the survey has kept them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from dhr.data.samples import ClassTable, Sample
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.data.transforms import working_image, working_size
+from dhr.errors import ItemError
 from dhr.features.pack import Packed
+from dhr.flow.batches import batches
+from dhr.flow.loaded import Loaded
 from dhr.job.kept import Keeper, Kept, class_ids
-from dhr.job.maps import Maps, maps_of
+from dhr.job.maps import Maps, maps_of, not_finite
 from dhr.job.models import Models
+from dhr.job.scan import Scan
 from dhr.job.settings import RunConfig
 from dhr.method.boundary import Guide, corrections
 from dhr.method.rebalance import draft
@@ -20,78 +25,167 @@ from dhr.method.steps import Draft
 from dhr.method.survey import Survey, agreed, survey_features
 from dhr.ops.upsample import resize
 
+BUDGET = 64 * 2**20
+"""Bytes of photographs that are opened ahead, and of drafts that wait to be written."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph that is open."""
+
+    sample: Sample
+    size: tuple[int, int]
+    """Its rows and columns."""
+    image: Float[Tensor, "3 h w"]
+    """Its working image."""
+
 
 @dataclass(frozen=True)
 class Drafts:
     """Makes the drafts of a data set."""
 
     models: Models
-    classes: ClassTable
+    data: DataSet
+    found: Scan
     config: RunConfig
-    kept: Keeper
+    keeper: Keeper
     second: bool = False
     """Whether the source is the student of a run with recursion: then only the USS features are as they were kept."""
 
-    def __call__(self, image: Float[Tensor, "1 3 h w"], sample: Sample, digest: str) -> Kept:
-        """Return the draft of a photograph with tags, on the device.
+    def working_size(self, sample: Sample) -> tuple[int, int]:
+        """Return rows and columns of the working image of a photograph."""
+        seen = self.found.seen[sample.name]
+        return working_size(seen.height, seen.width, self.config.image.long_side)
 
-        Args:
-            image: its working image.
-            sample: its name and tags.
-            digest: digest of its content.
+    def weight(self, sample: Sample) -> int:
+        """Return the bytes that a photograph takes while it is opened."""
+        seen, (height, width) = self.found.seen[sample.name], self.working_size(sample)
+        return 3 * seen.height * seen.width + 12 * height * width
+
+    def open(self, sample: Sample) -> Photograph:
+        """Read a photograph.
 
         Raises:
-            ItemError: the source cannot make maps of it, or they hold NaN or infinity.
+            ItemError: it cannot be read, or changed after the scan.
         """
-        known = self.kept.read(sample, digest)
-        if known is not None and not self.second:
-            return known.to(self.models.device)
-        return self.new(image, sample, None if known is None else known.uss)
+        rgb = self.data.read_image(sample)
+        image = working_image(rgb, self.config.image.long_side)
+        if (image.shape[-2], image.shape[-1]) != self.working_size(sample):
+            raise ItemError("its size changed while the run was at work; start the same command again")
+        return Photograph(sample, (rgb.shape[0], rgb.shape[1]), image)
+
+    def kept(self, sample: Sample) -> Kept | None:
+        """Return the draft that the survey has kept."""
+        return self.keeper.read(sample, self.found.seen[sample.name].digest)
+
+    def batches(self, samples: Sequence[Sample], most: int) -> list[tuple[Sample, ...]]:
+        """Put photographs of one working size into batches of at most ``most``; those without tags stay apart."""
+        return batches(samples, lambda sample: (self.working_size(sample), bool(sample.tags)), most)
 
     @torch.no_grad()
-    def new(self, image: Float[Tensor, "1 3 h w"], sample: Sample, features: Packed | None = None) -> Kept:
-        """Compute the draft of a photograph, also its USS features if they are not given; raises as a call."""
+    def __call__(self, batch: Sequence[Photograph]) -> "Made":
+        """Compute the drafts of photographs of one working size, on the device."""
+        samples, images = [one.sample for one in batch], torch.stack([one.image for one in batch])
+        features = self._features(images, samples)
+        failed = {one.name: loaded.failure for one, loaded in zip(samples, features, strict=True) if loaded.failure}
+        good = [index for index, loaded in enumerate(features) if loaded.ready]
+        if not good:
+            return Made((), failed)
+        made = self._drafted(images[good], [samples[index] for index in good], [features[i].get() for i in good])
+        return Made(made.parts, {**failed, **made.failed})
+
+    def _features(self, images: Tensor, samples: Sequence[Sample]) -> list[Loaded[Packed]]:
         uss = self.models.uss
-        features = features or uss.kept(image, self.kept.folder.features(sample.name)) or uss.packed(image)
-        maps = maps_of(image, sample, self.models, self.config, features)
-        ids, made = torch.tensor(class_ids(self.classes, sample)), drafted(maps, sample, self.classes, self.config)
-        return Kept(ids, made, features, maps.edges, maps.probabilities)
+        if not self.second:
+            return uss.packed(images)
+        known: list[Packed | None] = []
+        for image, sample in zip(images, samples, strict=True):
+            draft = self.kept(sample)
+            path = self.keeper.folder.features(sample.name)
+            known.append(uss.kept(image[None], path) if draft is None else draft.uss[0])
+        if all(known):
+            return [Loaded(one) for one in known]
+        computed = uss.packed(images)
+        return [one if before is None else Loaded(before) for one, before in zip(computed, known, strict=True)]
+
+    def _drafted(self, images: Tensor, samples: Sequence[Sample], features: Sequence[Packed]) -> "Made":
+        try:
+            maps = maps_of(images, samples, self.models, self.config, features)
+        except ItemError as error:
+            if len(samples) == 1:
+                return Made((), {samples[0].name: error})
+            alone = zip(torch.split(images, 1), samples, features, strict=True)
+            found = [self._drafted(image, [sample], [uss]) for image, sample, uss in alone]
+            failed = {name: failure for one in found for name, failure in one.failed.items()}
+            return Made(tuple(part for one in found for part in one.parts), failed)
+        made = drafted(maps, samples, self.keeper.classes, self.config)
+        finite = zip(samples, maps.finite.tolist(), strict=True)
+        failed = {sample.name: not_finite() for sample, right in finite if not right}
+        return Made((Kept(tuple(samples), made, tuple(features), maps.edges, maps.probabilities),), failed)
 
 
-def drafted(maps: Maps, sample: Sample, classes: ClassTable, config: RunConfig) -> Draft:
-    """Compute Steps 1 to 3 from the maps of a photograph."""
-    prior = photograph_prior(classes, sample, config.method.prior, maps.cams.device)
+@dataclass(frozen=True)
+class Made:
+    """Drafts of a batch."""
+
+    parts: tuple[Kept, ...]
+    """One batch; several if a photograph failed and the others were computed one by one."""
+    failed: Mapping[str, BaseException]
+    """Photographs without a usable draft, by name, with the reason. They may be among ``parts``."""
+
+
+def drafted(maps: Maps, samples: Sequence[Sample], classes: ClassTable, config: RunConfig) -> Draft:
+    """Compute Steps 1 to 3 from the maps of photographs."""
+    device = maps.cams.device
     batch = Batch(
-        maps.cams, maps.uss, maps.wss, maps.image, edges=maps.edges, background=classes.background, prior=prior
-    )  # fmt: skip
+        maps.cams,
+        maps.uss,
+        maps.wss,
+        maps.images,
+        valid=padded_ids(samples, classes, device)[1][:, classes.foreground.start :],
+        edges=maps.edges,
+        background=classes.background,
+        prior=photograph_priors(classes, samples, config.method.prior, device),
+    )
     first = replace(config.boundary, kind="none")
-    correct, _ = corrections(first, Guide(maps.uss, maps.edges), maps.image, batch.size)
+    correct, _ = corrections(first, Guide(maps.uss, maps.edges), maps.images, batch.size)
     return draft(batch, config.method, correct)
 
 
-def photograph_prior(
-    classes: ClassTable, sample: Sample, shares: Mapping[str, float], device: torch.device
-) -> Float[Tensor, "1 k"] | None:
-    """Return the given shares of a photograph's classes, the background first; None if the settings give no shares."""
+def padded_ids(
+    samples: Sequence[Sample], classes: ClassTable, device: torch.device
+) -> tuple[Int64[Tensor, "b k"], Bool[Tensor, "b k"]]:
+    """Return the class ids of photographs, padded with 0, and where they are not padding."""
+    ids = [class_ids(classes, sample) for sample in samples]
+    most = max(map(len, ids))
+    padded = torch.tensor([one + [0] * (most - len(one)) for one in ids])
+    valid = torch.tensor([[True] * len(one) + [False] * (most - len(one)) for one in ids])
+    return padded.to(device), valid.to(device)
+
+
+def photograph_priors(
+    classes: ClassTable, samples: Sequence[Sample], shares: Mapping[str, float], device: torch.device
+) -> Float[Tensor, "b k"] | None:
+    """Return the given shares of the classes of photographs, padded with 0; None if the settings give no shares."""
     if not shares:
         return None
     usual = sum(shares.values()) / len(shares)
-    names = [classes.names[label] for label in class_ids(classes, sample)]
-    return torch.tensor([[shares.get(name, usual) for name in names]], device=device)
+    table = torch.tensor([shares.get(name, usual) for name in classes.names])
+    ids, valid = padded_ids(samples, classes, table.device)
+    return (table[ids] * valid).to(device)
 
 
 def surveyed(
     survey: Survey,
-    uss: Float[Tensor, "1 d u v"],
-    probabilities: Float[Tensor, "1 _ p q"] | None,
+    uss: Float[Tensor, "b d u v"],
+    probabilities: Float[Tensor, "b _ p q"] | None,
     classes: ClassTable,
-    sample: Sample,
-) -> Float[Tensor, "1 k u v"]:
+    samples: Sequence[Sample],
+) -> Float[Tensor, "b k u v"]:
     """Return shares of the classes by evidence from other photographs: the survey's, joined with a student's."""
-    ids = torch.tensor([class_ids(classes, sample)], device=uss.device)
-    valid = torch.ones_like(ids, dtype=torch.bool)
+    ids, valid = padded_ids(samples, classes, uss.device)
     grid = (uss.shape[-2], uss.shape[-1])
     said = survey.shares(survey_features(uss), ids, valid)
     if probabilities is not None:
         said = agreed(said, resize(probabilities, grid).flatten(2))
-    return said.view(1, -1, *grid)
+    return said.view(*ids.shape, *grid)

@@ -6,13 +6,14 @@ If the others change, the survey begins again, and the folder of the drafts is d
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
+from torch.nn.functional import pad
 from xxhash import xxh3_64
 
 from dhr.data.samples import ClassTable, Sample
@@ -26,28 +27,81 @@ from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 _ABOUT = "dhr"  # one entry of the metadata, since safetensors writes several in an order that changes
 _MOST = 16_000_000_000  # bytes of a file
 _VOID = 255  # in a base mask as it is kept
+_OVER_CLASSES = frozenset(
+    ("seed", "initial", "inter", "intra", "groups", "ratios", "cams", "valid", "order", "probabilities")
+)
+_FURTHER = ("edges", "probabilities")
 _SPARE = 2  # the run takes at most one part in so many of the free space
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A photograph after Steps 1 to 3, with the maps that its masks need besides."""
+    """Photographs of one working size after Steps 1 to 3, with the maps that their masks need besides."""
 
-    ids: Int64[Tensor, " k"]
-    """The class ids of its classes, the background first where there is one."""
+    samples: tuple[Sample, ...]
     draft: Draft
-    uss: Packed
-    edges: Float[Tensor, "1 1 p q"] | None = None
+    uss: tuple[Packed, ...]
+    edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability of a class boundary, from sources that learn it."""
-    probabilities: Float[Tensor, "1 _ p q"] | None = None
-    """Of the photograph's classes, the background first, from a student."""
+    probabilities: Float[Tensor, "b _ p q"] | None = None
+    """Of a photograph's classes, the background first, from a student; padded as the draft."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its tensors."""
+        tensors = [*self._tensors().values(), *(one.values for one in self.uss)]
+        return sum(one.numel() * one.element_size() for one in tensors)
 
     def to(self, device: torch.device) -> "Kept":
-        """Move the draft and the maps to a device."""
-        steps = Steps(**{name: value.to(device) for name, value in vars(self.draft.steps).items()})
-        others = {name: value.to(device) for name, value in vars(self.draft).items() if name != "steps"}
-        edges, probabilities = (None if one is None else one.to(device) for one in (self.edges, self.probabilities))
-        return Kept(self.ids, Draft(steps=steps, **others), self.uss, edges, probabilities)
+        """Move everything to a device."""
+        return self._with(
+            {name: value.to(device) for name, value in self._tensors().items()},
+            samples=self.samples, uss=tuple(one.to(device) for one in self.uss),
+        )  # fmt: skip
+
+    def one(self, index: int, classes: ClassTable) -> "Kept":
+        """Return one photograph without padding; it holds no memory of the others."""
+        count = len(class_ids(classes, self.samples[index]))
+
+        def cut(name: str, value: Tensor) -> Tensor:
+            value = value[index : index + 1]
+            if name in _OVER_CLASSES:
+                value = value[:, :count]
+            return (value[:, :, :count] if name == "groups" else value).clone()
+
+        parts = {name: cut(name, value) for name, value in self._tensors().items()}
+        return self._with(parts, samples=(self.samples[index],), uss=(self.uss[index],))
+
+    @staticmethod
+    def together(parts: Sequence["Kept"]) -> "Kept":
+        """Join photographs of one working size, each by itself, to a batch, padded to the largest number of classes."""
+        most = max(part.draft.valid.shape[1] for part in parts)
+
+        def padded(name: str, value: Tensor) -> Tensor:
+            missing = most - value.shape[1] if name in _OVER_CLASSES else 0
+            if not missing:
+                return value
+            if name == "order":
+                return torch.cat([value, torch.arange(most - missing, most, device=value.device)[None]], dim=1)
+            last = [0, missing] if name == "groups" else []
+            return pad(value, [*last, *[0] * (2 * (value.ndim - 2) - len(last)), 0, missing])
+
+        tensors = [part._tensors() for part in parts]
+        found = {name: torch.cat([padded(name, one[name]) for one in tensors]) for name in tensors[0]}
+        samples, uss = (tuple(one for part in parts for one in getattr(part, name)) for name in ("samples", "uss"))
+        return parts[0]._with(found, samples=samples, uss=uss)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by name, but the USS features."""
+        draft = self.draft
+        found = {**vars(draft.steps), "cams": draft.cams, "valid": draft.valid, "order": draft.order}
+        return found | {name: value for name in _FURTHER if (value := getattr(self, name)) is not None}
+
+    @staticmethod
+    def _with(tensors: Mapping[str, Tensor], samples: tuple[Sample, ...], uss: tuple[Packed, ...]) -> "Kept":
+        steps = Steps(**{one.name: tensors[one.name] for one in fields(Steps)})
+        draft = Draft(steps, tensors["cams"], tensors["valid"], tensors["order"])
+        return Kept(samples, draft, uss, **{name: tensors[name] for name in _FURTHER if name in tensors})
 
 
 @dataclass(frozen=True)
@@ -76,13 +130,14 @@ class Keeper:
             return None
 
     def content(self, kept: Kept, digest: str) -> bytes:
-        """Return the content of the file of a draft."""
-        steps, draft = kept.draft.steps, kept.draft
-        base = torch.where(steps.base == NOTHING, _VOID, steps.base).to(torch.uint8)
-        found = {**vars(steps), "base": base, "cams": draft.cams, "order": draft.order, "ids": kept.ids[None]}
-        found |= {name: value for name in ("edges", "probabilities") if (value := getattr(kept, name)) is not None}
+        """Return the content of the file of one photograph's draft."""
+        base = kept.draft.steps.base
+        found = {**kept._tensors(), "base": torch.where(base == NOTHING, _VOID, base).to(torch.uint8)}
+        del found["valid"]
+        (sample,), (uss,) = kept.samples, kept.uss
         tensors = {name: value[0].cpu().contiguous() for name, value in found.items()}
-        tensors |= {"uss": kept.uss.values, "scale": kept.uss.scale}
+        tensors |= {"uss": uss.values.cpu(), "scale": uss.scale.cpu()}
+        tensors["ids"] = torch.tensor(class_ids(self.classes, sample))
         return save(tensors, {_ABOUT: json.dumps({"checksum": _checksum(tensors, digest)})})
 
     def _checked(self, tensors: dict[str, Tensor], sample: Sample) -> Kept:
@@ -91,7 +146,7 @@ class Keeper:
         if cams.ndim != 3 or not cams.numel():
             raise ValueError(f"cams: expected (classes, rows, columns), got {tuple(cams.shape)}")
         k, (u, v) = len(ids), cams.shape[1:]
-        more = [name for name in ("edges", "probabilities") if name in tensors]
+        more = [name for name in _FURTHER if name in tensors]
         maps = ("seed", "initial", "inter", "intra")
         check_shapes(
             tensors,
@@ -116,11 +171,10 @@ class Keeper:
             raise ValueError("it is of other tags")
         if not base.numel() or bool(((base >= k) & (base != _VOID)).any()):
             raise ValueError("base: it holds labels that cannot be")
-        found = {name: tensors[name][None] for name in (*(one.name for one in fields(Steps)), *more, "cams", "order")}
+        found = {name: value[None] for name, value in tensors.items()}
         found["base"] = torch.where(base == _VOID, NOTHING, base)[None]
-        steps = Steps(**{one.name: found[one.name] for one in fields(Steps)})
-        draft = Draft(steps, found["cams"], torch.ones(1, k, dtype=torch.bool), found["order"])
-        return Kept(ids, draft, Packed(tensors["uss"], tensors["scale"]), **{name: found[name] for name in more})
+        found["valid"] = torch.ones(1, k, dtype=torch.bool)
+        return Kept._with(found, (sample,), (Packed(tensors["uss"], tensors["scale"]),))
 
 
 @dataclass

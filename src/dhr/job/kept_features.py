@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dhr.data.samples import Problem, Sample
-from dhr.data.transforms import working_image
 from dhr.errors import ItemError
 from dhr.features import Features
 from dhr.features.entry import read_entry
+from dhr.features.fill import working_images
 from dhr.job.data_job import DataJob
 from dhr.job.folder import OutputFolder
 from dhr.job.kept import Keeper
@@ -44,15 +44,15 @@ def keep_features(job: DataJob, samples: Sequence[Sample], uss: Features) -> dic
         By name, the photographs without features, and why.
     """
     problems, drafts = {}, Keeper(job.folder, job.data.classes, uss.channels)
-    for done, sample in enumerate(samples):
+    for done, (sample, loaded) in enumerate(working_images(job.data, samples, job.config.image.long_side)):
         job.progress(Step("USS features", done, len(samples)))
         path = job.folder.features(sample.name)
         try:
-            image = working_image(job.data.read_image(sample), job.config.image.long_side).unsqueeze(0)
+            image = loaded.get()
             if uss.kept(image, path) is None:
                 job.folder.remove_features(sample.name)
                 draft = drafts.read(sample, job.usable.seen[sample.name].digest)
-                uss.keep(image, path, None if draft is None else draft.uss)
+                uss.keep(image, path, None if draft is None else draft.uss[0])
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
     job.progress(Step("USS features", len(samples), len(samples)))

@@ -1,4 +1,4 @@
-"""Makes the mask of one photograph from its draft, and writes its files."""
+"""Makes masks from drafts, and writes all files of a photograph."""
 
 import io
 import time
@@ -13,14 +13,13 @@ from torch.nn.functional import interpolate
 
 from dhr.data.images import write_mask
 from dhr.data.palette import class_palette
-from dhr.data.samples import VOID, ClassTable, DataSet, Sample
-from dhr.data.transforms import grid_size, working_image
+from dhr.data.samples import VOID, ClassTable, Sample
+from dhr.data.transforms import grid_size
 from dhr.files import digest_regular, write_bytes, write_json
-from dhr.job.drafts import Drafts, surveyed
+from dhr.job.drafts import Drafts, Photograph, surveyed
 from dhr.job.folder import OutputFolder
-from dhr.job.kept import class_ids
+from dhr.job.kept import Kept, class_ids
 from dhr.job.negatives import background_alone
-from dhr.job.settings import RunConfig
 from dhr.method.boundary import Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.method.survey import Survey
@@ -34,9 +33,7 @@ from dhr.types import Rebalanced
 class MaskMaker:
     """Makes the masks of a data set, and writes all files of a photograph."""
 
-    data: DataSet
     drafts: Drafts
-    config: RunConfig
     folder: OutputFolder
     survey: Survey | None = None
     turn: int = 1
@@ -45,56 +42,60 @@ class MaskMaker:
     @cached_property
     def palette(self) -> UInt8[np.ndarray, "256 3"]:
         """Colours of the classes."""
-        return class_palette(self.data.classes)
+        return class_palette(self.drafts.data.classes)
 
-    def __call__(self, sample: Sample, digest: str) -> bool:
-        """Make the mask of ``sample`` and write its files, its record last.
+    @torch.no_grad()
+    def finish(self, made: Kept, images: Float[Tensor, "b 3 h w"]) -> Rebalanced:
+        """Join drafts with the survey and correct their boundaries, on their device."""
+        config, survey, device = self.drafts.config, self.survey, made.draft.cams.device
+        uss, said = torch.cat([one.unpacked(device) for one in made.uss]), None
+        if survey is not None:
+            said = surveyed(survey.to(device), uss, made.probabilities, self.drafts.data.classes, made.samples)
+        size = (images.shape[-2], images.shape[-1])
+        _, correct = corrections(config.boundary, Guide(uss, made.edges), images.to(device), size)
+        weighed = config.method if survey is None else survey.weighed(config.method)
+        return finish(made.draft, correct, weighed, said)
+
+    def background(self, photograph: Photograph) -> Rebalanced:
+        """Return the result of a photograph without tags."""
+        size = (photograph.image.shape[-2], photograph.image.shape[-1])
+        grid = grid_size(*size, self.drafts.config.image.grid_stride)
+        return background_alone(grid, size, torch.device("cpu"))
+
+    def write(self, photograph: Photograph, result: Rebalanced, start: float, before: float = 0.0) -> bool:
+        """Write the files of a photograph, its record last.
 
         Args:
-            sample: the photograph.
-            digest: digest of its content, for the record.
+            photograph: the photograph.
+            result: that of the method, for it alone.
+            start: when the work on its mask began, by ``time.perf_counter()``.
+            before: seconds of earlier work on it.
 
         Returns:
             Whether another mask was there, which was put aside.
 
         Raises:
-            ItemError: the photograph cannot be read, or its maps hold NaN or infinity.
+            ItemError: a file cannot be written because of its name or of what is in its place.
+            OutputError: the disk is full, or refuses.
         """
-        start = time.perf_counter()
-        rgb = self.data.read_image(sample)
-        result = self._rebalanced(rgb, sample, digest)
-        made = _Made(sample, self.data.classes, (rgb.shape[0], rgb.shape[1]), result)
+        sample, config = photograph.sample, self.drafts.config
+        made = _Made(sample, self.drafts.data.classes, photograph.size, result)
         mask = made.labels(result.scores)
-        if self.config.stages:
+        if config.stages:
             self._write_stages(made)
-        if self.config.doubtful > 0:
-            sure = resize(result.confidence.unsqueeze(1), made.size)[0, 0].cpu().numpy() >= self.config.doubtful
+        if config.doubtful > 0:
+            sure = resize(result.confidence.unsqueeze(1), made.size)[0, 0].cpu().numpy() >= config.doubtful
             training = np.where(sure, mask, np.uint8(VOID))
             write_mask(self.folder.training_mask(sample.name), training, self.palette)
         aside = self.folder.write_mask(sample.name, mask, self.palette)
         record = replace(
-            made.record(mask, digest),
+            made.record(mask, self.drafts.found.seen[sample.name].digest),
             mask=digest_regular(self.folder.mask(sample.name)),
             turn=self.turn,
-            seconds=round(time.perf_counter() - start, 4),
+            seconds=round(before + time.perf_counter() - start, 4),
         )
         write_json(self.folder.item(sample.name), to_json(record))
         return aside
-
-    @torch.no_grad()
-    def _rebalanced(self, rgb: UInt8[np.ndarray, "h w 3"], sample: Sample, digest: str) -> Rebalanced:
-        config, survey, device = self.config, self.survey, self.drafts.models.device
-        image = working_image(rgb, config.image.long_side).unsqueeze(0)
-        size = (image.shape[-2], image.shape[-1])
-        if not sample.tags:
-            return background_alone(grid_size(*size, config.image.grid_stride), size, device)
-        made = self.drafts(image, sample, digest)
-        uss, said = made.uss.unpacked(device), None
-        if survey is not None:
-            said = surveyed(survey, uss, made.probabilities, self.data.classes, sample)
-        _, correct = corrections(config.boundary, Guide(uss, made.edges), image.to(device), size)
-        weighed = config.method if survey is None else survey.weighed(config.method)
-        return finish(made.draft, correct, weighed, said)
 
     def _write_stages(self, made: "_Made") -> None:
         """Write the masks of all steps, and the CAMs."""

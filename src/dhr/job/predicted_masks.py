@@ -6,7 +6,7 @@ from functools import cached_property, partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from dhr.data.image_files import digest_image
@@ -15,7 +15,7 @@ from dhr.data.listing import printable
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph
 from dhr.data.samples import Problem
-from dhr.data.transforms import working_image, working_size
+from dhr.data.transforms import WORKING_BYTES, working_image, working_size
 from dhr.errors import ItemError
 from dhr.files import digest_regular, write_json
 from dhr.flow.ahead import ahead, ahead_in_batches
@@ -34,6 +34,7 @@ Tags = Mapping[str, tuple[tuple[int, ...], str | None]]
 """Tags by name of the photograph, or why its tags cannot be used."""
 
 _FLOAT = 4  # bytes
+_BAND = 1 << 20  # pixels
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class Todo:
 
     @property
     def weight(self) -> int:
-        """Bytes of its working image."""
-        return 0 if self.finished else 3 * _FLOAT * self.shape[0] * self.shape[1]
+        """Bytes that it takes while it is read: the photograph, and its working image."""
+        (height, width), (tall, wide) = self.wanted.size, self.shape
+        return 0 if self.finished else 3 * height * width + WORKING_BYTES * tall * wide
 
 
 @dataclass
@@ -198,8 +200,8 @@ class SegmentPhotographs:
         self.items.make_room(name)
         if folder.write_mask(name, labels, self.palette):
             self.aside.append(name)
-        shares = np.bincount(labels.ravel(), minlength=256) / labels.size
-        ratios = {one: round(float(shares[index]), 5) for index, one in enumerate(classes.names) if shares[index] > 0}
+        shares = _shares(labels)
+        ratios = {known: round(float(shares[id]), 5) for id, known in enumerate(classes.names) if shares[id] > 0}
         record = ItemRecord(
             digest=one.present.digest, width=labels.shape[1], height=labels.shape[0], tags=one.tags, ratios=ratios,
             vanished=tuple(tag for tag in one.tags if tag not in ratios), image=_source(one.photograph),
@@ -214,6 +216,14 @@ _NO_MEMORY = "not enough memory to work on it; lower --long-side"
 def _looked(photograph: Photograph) -> tuple[str, tuple[int, int]]:
     """Return the digest of a photograph, and its height and width."""
     return digest_image(photograph.path), read_size(photograph.path)
+
+
+def _shares(labels: UInt8[np.ndarray, "h w"]) -> Float64[np.ndarray, "256"]:
+    """Return the share of each id; bincount takes 8 bytes for each pixel that it gets."""
+    flat = labels.reshape(-1)
+    parts = (np.bincount(flat[start : start + _BAND], minlength=256) for start in range(0, flat.size, _BAND))
+    shares: Float64[np.ndarray, 256] = sum(parts, np.zeros(256)) / flat.size
+    return shares
 
 
 def _source(photograph: Photograph) -> str:

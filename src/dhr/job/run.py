@@ -117,6 +117,7 @@ def describe_run(
         background=data.classes.background,
         settings=plain(asdict(config)),
         versions={"python": platform.python_version(), **_libraries()},
+        batch=None if before is None else before.batch,
     )
 
 

@@ -52,6 +52,9 @@ class RunConfig:
     features: Path | None = None
     """Folder of a feature store (docs/features.md): USS features are read from it, and missing ones are added. Without
     a store they are computed each time they are needed."""
+    batch: int = 0
+    """Photographs that the networks take at once; 0: found from the device and the sizes. It is halved if memory runs
+    out."""
     work_space: str = "8GB"
     """Most disk space, such as `8GB` or `500MB`, for the drafts (Steps 1 to 3, and USS features) that a run keeps from
     the survey for the masks, until it is finished; it takes at most half of the free space. Other photographs go
@@ -88,6 +91,8 @@ class RunConfig:
                 "recursion rebalances crops, whose class shares are unknown: set method.marginal to estimated, or "
                 "recursion to false"
             )
+        if self.batch < 0:
+            raise ConfigError(f"batch must be a number of photographs, or 0; got {self.batch}")
         if not 0 <= self.doubtful <= 1:
             raise ConfigError(f"doubtful is a confidence, 0..1; got {self.doubtful}")
         if self.classifier.crop < 2 * self.wss.output_stride:
@@ -157,6 +162,7 @@ class RunConfig:
                 settings[group].pop(free)
         settings.pop("mask2former")  # a run does not use it
         settings.pop("work_space")
+        settings.pop("batch")
         if not self.recursion:
             settings.pop("student")
             settings.pop("student_training")

@@ -4,20 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import torch
-
-from dhr.data.samples import Problem
-from dhr.errors import ConfigError, ItemError
+from dhr.data.samples import Sample
+from dhr.errors import ConfigError
 from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
 from dhr.job.items import put_aside_note
 from dhr.job.job import Stage
 from dhr.job.kept import Keeper
+from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
 from dhr.job.scan import Scan
-from dhr.job.survey import make_survey
-from dhr.progress import Step
+from dhr.job.survey import make_survey, plan
 from dhr.records.members import to_json
 from dhr.sources import Fitting, Given
 
@@ -87,15 +85,14 @@ def survey() -> Stage[DataJob]:
         return "survey" not in job.chain or not needed
 
     def run(job: DataJob) -> None:
-        drafts = _drafts(job, job.built)
-        job.survey = make_survey(drafts, job.data, job.usable, job.config, job.folder, job.progress)
+        job.survey = make_survey(_drafts(job, job.built, job.usable), job.batch, job.progress)
 
     return Stage("survey", run, done)
 
 
 def masks() -> Stage[DataJob]:
     """Make the stage that makes the masks of the map source."""
-    return Stage("masks", lambda job: _make_masks(job, "masks", job.usable, _drafts(job, job.built)))
+    return Stage("masks", lambda job: _make_masks(job, "masks", _drafts(job, job.built, job.usable)))
 
 
 def student() -> Stage[DataJob]:
@@ -127,8 +124,7 @@ def second_masks() -> Stage[DataJob]:
         from dhr.sources.student import StudentSource
 
         source = StudentSource(Given(job.config, job.data.classes, job.device), job.student)
-        drafts = _drafts(job, Models(source, job.built.uss), second=True)
-        _make_masks(job, "second masks", _with_first(job), drafts)
+        _make_masks(job, "second masks", _drafts(job, Models(source, job.built.uss), _with_first(job), second=True))
 
     return Stage("second masks", run)
 
@@ -139,27 +135,25 @@ def _with_first(job: DataJob) -> Scan:
     return replace(job.usable, samples=tuple(one for one in job.usable.samples if one.name not in missing))
 
 
-def _drafts(job: DataJob, models: Models, second: bool = False) -> Drafts:
+def _drafts(job: DataJob, models: Models, found: Scan, second: bool = False) -> Drafts:
     """Return the maker of drafts with the maps of ``models``."""
-    classes = job.data.classes
-    return Drafts(models, classes, job.config, Keeper(job.folder, classes, models.uss.channels), second)
+    keeper = Keeper(job.folder, job.data.classes, models.uss.channels)
+    return Drafts(models, job.data, found, job.config, keeper, second)
 
 
-def _make_masks(job: DataJob, stage: str, found: Scan, drafts: Drafts) -> None:
-    """Make all unfinished masks; failures become problems of the job."""
-    items = job.first if stage == "masks" else job.final
-    todo, total = items.unfinished(found), len(found.samples)
-    make = MaskMaker(job.data, drafts, job.config, items.folder, job.survey, items.turn)
-    aside: list[str] = []
-    for done, sample in enumerate(todo, start=total - len(todo)):
-        job.progress(Step(stage, done, total))
-        try:
-            items.make_room(sample.name)
-            if make(sample, found.seen[sample.name].digest):
-                aside.append(sample.name)
-        except ItemError as error:
-            job.problems.append(Problem(sample.source, str(error)))
-        except (MemoryError, torch.OutOfMemoryError):
-            job.problems.append(Problem(sample.source, "not enough memory to work on it; lower --image.long-side"))
-    job.notes += put_aside_note(aside, items.folder.root / "gone" / "masks")
-    job.progress(Step(stage, total, total))
+def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
+    """Make all unfinished masks; failures become problems of the job.
+
+    Batches are those of the survey, then those of the other photographs. So a draft has the same bytes whether the
+    survey has kept it or it is computed again.
+    """
+    items, samples = job.first if stage == "masks" else job.final, drafts.found.samples
+    seen: list[Sample] = []
+    if "survey" in job.chain:
+        seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
+    names = {sample.name for sample in seen}
+    others = [sample for sample in samples if sample.name not in names]
+    batches = [*drafts.batches(seen, job.batch.most), *drafts.batches(others, job.batch.most)]
+    masks = MaskStage(MaskMaker(drafts, items.folder, job.survey, items.turn), items, job.batch)
+    job.problems += masks.run(batches, stage, job.progress)
+    job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

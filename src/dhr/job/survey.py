@@ -1,21 +1,24 @@
 """The survey: a first pass over a data set, which fits discriminants of the classes (dhr.method.survey)."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
 
-from dhr.data.samples import DataSet, Sample
-from dhr.data.transforms import working_image
+from dhr.data.samples import ClassTable, Sample
 from dhr.errors import ItemError, OutputError
 from dhr.files import write_bytes
-from dhr.job.drafts import Drafts
-from dhr.job.folder import OutputFolder
-from dhr.job.kept import Kept, Room
-from dhr.job.scan import Scan
-from dhr.job.settings import RunConfig
+from dhr.flow.ahead import ahead_in_batches
+from dhr.flow.behind import Behind
+from dhr.flow.halving import BatchSize
+from dhr.flow.loaded import Loaded
+from dhr.job.drafts import BUDGET, Drafts, Photograph
+from dhr.job.kept import Kept, Room, class_ids
 from dhr.method.order import take_classes
 from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
@@ -33,61 +36,103 @@ gives a part of its cells. The fit takes some ten matrices of channels by channe
 _LEAST = 16  # cells per photograph; with less memory, fewer photographs are used
 
 
-def make_survey(
-    drafts: Drafts, data: DataSet, found: Scan, config: RunConfig, folder: OutputFolder, progress: Progress
-) -> Survey | None:
+def make_survey(drafts: Drafts, size: BatchSize, progress: Progress) -> Survey | None:
     """Make drafts of photographs, keep them, and fit the discriminants to their cells; read these if that is done.
 
-    Drafts are kept for the masks, as far as ``config.work_space`` allows; of other photographs only the cells are kept.
-    A pass that was killed continues with the next photograph, and ends with the same bytes. Photographs that cannot be
+    Drafts are kept for the masks, as far as the setting `work_space` allows; of other photographs only the cells are
+    kept. A pass that was killed continues with the next batch, and ends with the same bytes. Photographs that cannot be
     read are skipped here, and reported when their masks are made. Returns None and writes nothing if all fail, or if
     the memory is too small for any cell.
 
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
     """
-    classes, uss = len(data.classes.names), drafts.models.uss
-    if folder.survey.is_file():
+    classes, uss, path = len(drafts.data.classes.names), drafts.models.uss, drafts.keeper.folder.survey
+    if path.is_file():
         try:
-            return read_survey(folder.survey, classes, uss.channels).to(uss.device)
+            return read_survey(path, classes, uss.channels).to(uss.device)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{folder.survey} is damaged ({reason}); make it again with --redo survey") from error
-    looked_at, most = plan(found.samples, uss.channels, data.classes.background)
-    room, cells = Room.of(folder, config.work_bytes()), []
-    for done, sample in enumerate(looked_at):
-        progress(Step("survey", done, len(looked_at)))
-        try:
-            cells.append(_cells(drafts, data, sample, found.seen[sample.name].digest, most, room))
-        except (ItemError, MemoryError, torch.OutOfMemoryError):
-            continue
-    progress(Step("survey", len(looked_at), len(looked_at)))
+            raise OutputError(f"{path} is damaged ({reason}); make it again with --redo survey") from error
+    looked_at, most = plan(drafts.found.samples, uss.channels, drafts.data.classes.background)
+    found = Pass(drafts, most).run(looked_at, size, progress)
+    cells = [found[sample.name] for sample in looked_at if sample.name in found]
     if not cells:
         return None
-    survey = fit_survey(cells, classes, config.method, uss.device, progress)
+    survey = fit_survey(cells, classes, drafts.config.method, uss.device, progress)
     kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
-    write_bytes(folder.survey, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
+    write_bytes(path, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
     return survey
 
 
-def _cells(drafts: Drafts, data: DataSet, sample: Sample, digest: str, most: int, room: Room) -> SurveyCells:
-    """Return cells of a photograph: those that were kept, else computed and kept, with the draft if there is room."""
-    keeper = drafts.kept
-    path = keeper.folder.survey_cells(sample.name)
-    if known := keeper.read(sample, digest):
-        room.take(path.stat().st_size)
-        return draw_cells(known, sample, most)
-    if cells := read_cells(path, len(data.classes.names), keeper.channels):
-        return cells
-    image = working_image(data.read_image(sample), drafts.config.image.long_side).unsqueeze(0)
-    made = drafts.new(image, sample)
-    cells = draw_cells(made, sample, most)
-    content = keeper.content(made, digest)
-    if room.take(len(content)):
-        write_bytes(path, content, durable=False)
-    else:
-        write_bytes(path, save(dict(vars(cells))))
-    return cells
+class Pass:
+    """The pass over the photographs: it draws cells of each, and keeps them with the draft, or alone."""
+
+    def __init__(self, drafts: Drafts, most: int) -> None:
+        """Take the maker of the drafts, and the number of cells of a photograph."""
+        self.drafts, self.most = drafts, most
+        self.cells: dict[str, SurveyCells] = {}
+        self.room = Room.of(drafts.keeper.folder, drafts.config.work_bytes())
+
+    def run(self, samples: Sequence[Sample], size: BatchSize, progress: Progress) -> dict[str, SurveyCells]:
+        """Return the cells of photographs by name; photographs that fail are left out."""
+        drafts, done = self.drafts, 0
+        batches = drafts.batches(samples, size.most)
+        with Behind(budget=BUDGET) as behind:
+            for batch in ahead_in_batches(batches, self._look, weigh=drafts.weight, budget=BUDGET):
+                progress(Step("survey", done, len(samples)))
+                done += len(batch)
+                photographs = self._missing(batch)
+                for _, loaded in size.attempt(photographs, drafts) if photographs else ():
+                    if (made := loaded.ready) is None:
+                        continue
+                    for kept in made.parts:
+                        self._put(kept, made.failed, behind)
+        progress(Step("survey", len(samples), len(samples)))
+        return self.cells
+
+    def _look(self, sample: Sample) -> "Photograph | tuple[SurveyCells, int]":
+        """Return the cells that an earlier call has kept, with the bytes of their draft; else open the photograph."""
+        keeper = self.drafts.keeper
+        if known := self.drafts.kept(sample):
+            return draw_cells(known, keeper.classes, self.most), known.size
+        cells = read_cells(keeper.folder.survey_cells(sample.name), len(keeper.classes.names), keeper.channels)
+        return self.drafts.open(sample) if cells is None else (cells, 0)
+
+    def _missing(self, batch: Sequence[tuple[Sample, Loaded[Any]]]) -> list[Photograph]:
+        """Note the cells that are known; if any are not, return all photographs of the batch."""
+        photographs, known = [], []
+        for sample, loaded in batch:
+            with suppress(ItemError, MemoryError, torch.OutOfMemoryError):
+                found = loaded.get()
+                if isinstance(found, Photograph):
+                    photographs.append(found)
+                else:
+                    self.cells[sample.name], taken = found
+                    self.room.take(taken)
+                    known.append(sample)
+        if not photographs:
+            return []
+        for sample in known:  # the same batch gives the same bytes
+            with suppress(ItemError, MemoryError):
+                photographs.append(self.drafts.open(sample))
+        order = [sample for sample, _ in batch]
+        return sorted(photographs, key=lambda one: order.index(one.sample))
+
+    def _put(self, kept: Kept, failed: Container[str], behind: Behind) -> None:
+        """Have the cells of a batch drawn and kept behind the computation."""
+        kept = kept.to(torch.device("cpu"))
+        for index, sample in enumerate(kept.samples):
+            if sample.name not in failed and sample.name not in self.cells:
+                one = kept.one(index, self.drafts.keeper.classes)
+                behind.put(partial(self._keep, one, self.room.take(one.size)), one.size)
+
+    def _keep(self, one: Kept, whole: bool) -> None:
+        keeper, (sample,) = self.drafts.keeper, one.samples
+        path, digest = keeper.folder.survey_cells(sample.name), self.drafts.found.seen[sample.name].digest
+        cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
+        content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
+        write_bytes(path, content, durable=not whole)
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
@@ -127,17 +172,18 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
         per_class //= 2
 
 
-def draw_cells(made: Kept, sample: Sample, most: int) -> SurveyCells:
+def draw_cells(one: Kept, classes: ClassTable, most: int) -> SurveyCells:
     """Draw at most ``most`` cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
-    draft = made.draft
-    features = survey_features(made.uss.unpacked(draft.cams.device))[0]
+    (sample,), (uss,), draft = one.samples, one.uss, one.draft
+    features = survey_features(uss.unpacked(draft.cams.device))[0]
     scores = take_classes(draft.steps.intra, draft.order.argsort(dim=1))[0]
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
     if most < features.shape[1]:
         draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
         some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values.to(features.device)
         features, scores = features[:, some], scores[:, some]
-    return SurveyCells(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), made.ids)
+    ids = torch.tensor(class_ids(classes, sample))
+    return SurveyCells(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
 
 
 def read_survey(path: Path, classes: int, channels: int) -> Survey:

@@ -102,6 +102,10 @@ BOUNDARIES: Mapping[str, Callable[[BoundaryConfig, Guide], Refine]] = {
 """Makers of corrections by the name in `boundary.kind`."""
 
 
+_APART = frozenset(("pamr", "none"))
+"""Kinds that correct each map by itself."""
+
+
 @dataclass(frozen=True)
 class Correction:
     """R_c for one batch: scores get the size of the images and follow their edges; without images, the size alone."""
@@ -109,11 +113,22 @@ class Correction:
     refine: Refine
     images: Float[Tensor, "b 3 h w"] | None
     size: tuple[int, int]
+    apart: bool = False
+    """Whether each map is corrected by itself."""
 
     def __call__(self, scores: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k H W"]:
         """Corrected scores."""
         resized = resize(scores, self.size)
         return resized if self.images is None else self.refine(self.images, resized)
+
+    def both(
+        self, first: Float[Tensor, "b k u v"], second: Float[Tensor, "b k u v"]
+    ) -> tuple[Float[Tensor, "b k H W"], Float[Tensor, "b k H W"]]:
+        """Return two kinds of corrected scores. If possible they are corrected together, which takes less time."""
+        if not self.apart:
+            return self(first), self(second)
+        together = self(torch.cat([first, second], dim=1))
+        return together[:, : first.shape[1]], together[:, first.shape[1] :]
 
 
 def corrections(
@@ -121,7 +136,8 @@ def corrections(
 ) -> tuple[Correction, Correction]:
     """Make the corrections of base mask and seeds, and of the result; two of one kind share their work."""
     made = {kind: BOUNDARIES[kind](config, guide) for kind in dict.fromkeys((config.base, config.kind))}
-    return Correction(made[config.base], images, size), Correction(made[config.kind], images, size)
+    base, last = (Correction(made[kind], images, size, kind in _APART) for kind in (config.base, config.kind))
+    return base, last
 
 
 def probabilities(scores: Float[Tensor, "b k h w"]) -> tuple[Float[Tensor, "b k h w"], Bool[Tensor, "b k"]]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from dhr.method.base import NOTHING
 from dhr.types import Rebalanced
 
-_OVER_CLASSES = ("activation", "seed", "initial", "inter", "intra", "joined", "scores", "kept", "ratios", "valid")
+OVER_CLASSES = ("activation", "seed", "initial", "inter", "intra", "joined", "scores", "kept", "ratios", "valid")
+"""Members of :class:`~dhr.types.Rebalanced` with one value or map per class."""
 _UNIT = 1 << 20  # parts of 1 in which maps are summed: as integers, whose sums are exact
 _MIX = -0x61C8864680B583EB, -0x40A7B892E31B1A47  # odd: multiplying by them loses nothing
 
@@ -62,7 +63,7 @@ def take_labels(mask: Int[Tensor, "b h w"], names: Int64[Tensor, "b k"]) -> Int[
 def put_back(result: Rebalanced, order: Int64[Tensor, "b k"]) -> Rebalanced:
     """Return a result with its classes in the original order instead of ``order``."""
     place = order.argsort(dim=1)
-    over = {name: take_classes(getattr(result, name), place) for name in _OVER_CLASSES}
+    over = {name: take_classes(getattr(result, name), place) for name in OVER_CLASSES}
     groups = take_classes(take_classes(result.groups, place).mT, place).mT
     base, mask = (take_labels(one, order) for one in (result.base, result.mask))
     return replace(result, **over, groups=groups, base=base, mask=mask, order=order)

@@ -16,7 +16,7 @@ from dhr.method.order import put_back, take_classes
 from dhr.method.quality import mask_quality
 from dhr.method.released import released_steps
 from dhr.method.scene import Batch, Scene, make_scene, nearest
-from dhr.method.seeds import base_mask, recover, seeds
+from dhr.method.seeds import corrected, recover, seeds
 from dhr.method.steps import Draft, Steps, same_class
 from dhr.method.survey import join
 from dhr.ops.upsample import resize
@@ -83,9 +83,9 @@ def finish(
 
 def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Steps:
     """Compute Steps 1 to 3; Steps 2 and 3 are repeated ``config.rounds`` times, from masks of the round before."""
-    base = base_mask(scene, correct)  # M_base (Eq. 1)
     seed = seeds(scene, config)  # Step 1 (Eq. 2)
-    initial = scene.cells(recover(base, correct(scene.maps(seed.values)), scene.valid))  # M_init
+    base, seeded = corrected(scene, seed, correct)  # M_base (Eq. 1), R_c(f_OT(A) * A)
+    initial = scene.cells(recover(base, seeded, scene.valid))  # M_init
     masks, errors, ratios = initial, [seed.marginal_error], []
     inter, intra = None, None
     for _ in range(config.rounds):

@@ -30,6 +30,14 @@ def seeds(scene: Scene, config: MethodConfig) -> Scores:
     return transported(cams, ratios, scene.valid, config.eps)
 
 
+def corrected(scene: Scene, seed: Scores, correct: Correction) -> tuple[Int[Tensor, "b H W"], Float[Tensor, "b k H W"]]:
+    """Return M_base (:func:`base_mask`) and the corrected seeds."""
+    if scene.base is not None:
+        return scene.base, correct(scene.maps(seed.values))
+    cams, seeded = correct.both(scene.cams, scene.maps(seed.values))
+    return scored_labels(cams, scene.valid), seeded
+
+
 def recover(
     base: Int[Tensor, "b H W"], seeded: Float[Tensor, "b k H W"], valid: Bool[Tensor, "b k"]
 ) -> Int[Tensor, "b H W"]:

@@ -56,23 +56,27 @@ class FilesSource(MapSource):
         self.maps, checked = check_maps(self.maps, samples, sizes, progress)
         return checked
 
-    def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
+    def see(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
-        maps = self.maps.read(sample).to(image.device)
-        positive, signed = (
-            interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True) for one in (maps.relu(), maps)
-        )
-        return Seen(joined(positive, signed), self._features(image, grid))
+        found = []
+        for sample in samples:
+            maps = self.maps.read(sample).to(images.device)
+            positive, signed = (
+                interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True)
+                for one in (maps.relu(), maps)
+            )
+            found.append(Seen(joined(positive, signed)))
+        return replace(Seen.together(found), features=self._features(images, grid))
 
-    def _features(self, image: Tensor, grid: tuple[int, int]) -> Float[Tensor, "1 d u v"] | None:
+    def _features(self, images: Tensor, grid: tuple[int, int]) -> Float[Tensor, "b d u v"] | None:
         network, wss = self.network, self.given.settings.wss
         if network is None:
             return None
-        precision = resolved(self.given.settings.precision, image.device)
+        precision = resolved(self.given.settings.precision, images.device)
 
         def run(views: Tensor) -> tuple[Tensor, ...]:
             with autocast(precision, views.device):
                 return (network.maps(views, ()).features,)
 
-        (features,) = average_views(run, image, [grid], wss.scales, wss.flip)
+        (features,) = average_views(run, images, [grid], wss.scales, wss.flip)
         return features

@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from dhr.data.image_config import ImageConfig
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
@@ -69,17 +70,30 @@ class Given:
 
 @dataclass(frozen=True)
 class Seen:
-    """Maps of one photograph."""
+    """Maps of a batch of photographs."""
 
-    cams: Float[Tensor, "1 k u v"]
-    """One map per tag, in the order of the tags, on the grid. Values above 0 are evidence for the class. A map without
-    such values holds the values before the ReLU, so that places can still be compared."""
-    features: Float[Tensor, "1 d u v"] | None = None
+    cams: Float[Tensor, "b k u v"]
+    """One map per tag, in the order of each photograph's tags, on the grid; then 0, up to the largest number of tags.
+    Values above 0 are evidence for the class. A map without such values holds the values before the ReLU, so that
+    places can still be compared."""
+    features: Float[Tensor, "b d u v"] | None = None
     """WSS features on the grid; None if USS features serve as both."""
-    edges: Float[Tensor, "1 1 p q"] | None = None
+    edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability, 0..1, of a class boundary, on a grid of its own; None without class boundaries."""
-    probabilities: Float[Tensor, "1 _ p q"] | None = None
-    """Of a student: the probability of each class in each cell, the background first where there is one."""
+    probabilities: Float[Tensor, "b _ p q"] | None = None
+    """Of a student: the probability of each class in each cell, the background first where there is one; then 0 as in
+    ``cams``."""
+
+    @staticmethod
+    def together(parts: Sequence["Seen"]) -> "Seen":
+        """Join the maps of several photographs, padded to the largest number of tags."""
+        found: dict[str, Tensor | None] = {}
+        for one in fields(Seen):
+            maps = [value for part in parts if (value := getattr(part, one.name)) is not None]
+            most = max((value.shape[1] for value in maps), default=0)
+            padded = [pad(value, (0, 0, 0, 0, 0, most - value.shape[1])) for value in maps]
+            found[one.name] = torch.cat(padded) if padded else None
+        return Seen(**found)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -175,16 +189,17 @@ class MapSource(Protocol):
         return Checked(tuple(samples))
 
     @abstractmethod
-    def see(self, image: Float[Tensor, "1 3 h w"], sample: Sample, grid: tuple[int, int]) -> Seen:
-        """Make the maps of the tags of a photograph.
+    def see(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
+        """Make the maps of the tags of a batch of photographs.
 
         Args:
-            image: its working image on the device, RGB in 0..1.
-            sample: its name and its tags, one or more.
+            images: their working images on the device, RGB in 0..1.
+            samples: the name and the tags of each, one or more.
             grid: rows and columns of the maps.
 
         Raises:
-            ItemError: the maps are missing, or cannot be used.
+            ItemError: the maps of a photograph are missing, or cannot be used. The caller then gives each photograph by
+                itself.
         """
 
     def begin_student(self) -> TagClassifier:

@@ -55,6 +55,11 @@ class Student(nn.Module):
         logits = self.decoder(self.tagger.encode(images)).float()
         return interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False).softmax(dim=1)
 
+    @property
+    def tags_apart(self) -> bool:
+        """See :class:`~dhr.models.wss.WssModel`."""
+        return True
+
     def coarse(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c p q"]:
         """See :class:`~dhr.models.student.StudentModel`."""
         logits: Tensor = self.decoder(self.tagger.encode(images))

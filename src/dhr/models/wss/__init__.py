@@ -35,11 +35,16 @@ class WssModel(Protocol):
         """Number of channels of the features."""
         ...
 
+    @property
+    def tags_apart(self) -> bool:
+        """Whether the CAM of a class is the same whatever other classes are asked for, and further ones cost little."""
+        ...
+
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """Compute maps of RGB images in 0..1; no gradient.
 
         Args:
-            images: views of one photograph if ``tags`` are given.
+            images: views of one photograph if ``tags`` are given, or of several if :attr:`tags_apart`.
             tags: the classes of the CAMs, 0 the first that can be tagged; by default all.
         """
         ...

@@ -35,6 +35,11 @@ class TagClassifier(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 
+    @property
+    def tags_apart(self) -> bool:
+        """See :class:`~dhr.models.wss.WssModel`: gradients and attention take their time per class."""
+        return self.config.cam == "cam"
+
     def tag_state(self) -> dict[str, Tensor]:
         """Parameters of encoder and classifier, the same with heads and without."""
         return dict(self.state_dict())

@@ -54,6 +54,11 @@ class ClipMaps(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.requires_grad_(False)
 
+    @property
+    def tags_apart(self) -> bool:
+        """See :class:`~dhr.models.wss.WssModel`: the tags of a photograph compete."""
+        return False
+
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """Compute maps in 0..1 and features of RGB images in 0..1; the tags of a photograph compete."""
