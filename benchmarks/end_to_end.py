@@ -9,7 +9,8 @@ both are trained first, apart from all measurements, by the earlier commit, whos
 
 ``speedup`` is the earlier commit's seconds over this one's, for the whole commands. ``over_networks`` is, for `run` and
 `predict`, the whole command over the pure time of networks, boundary correction and PNG coding (``pure.py``, on the
-same photographs), and for `training` a training of the classifier over its forward and backward passes. ``commands``
+same photographs and batches), with `, stages` without the seconds that the process takes to start and to write its
+report; and for `training` a training of the classifier over its forward and backward passes. ``commands``
 has the seconds of each stage and the peak memory of the process, ``agreement`` the share of equal pixels, and the
 scores of both folders of masks where there is ground truth. All seconds are medians of the repetitions; ``spread`` has
 the least and the most.
@@ -233,22 +234,27 @@ class Work:
         arguments: list[str | Path] = ["--data", self.data, "--config", tree.config, "--only", what, "--json", found]
         arguments += ["--classifier", self.classifier, "--masks", self.masks(tree, what)]
         arguments += [] if self.student is None else ["--student", self.student]
+        if what != "training":
+            record = json.loads((self.out(tree, what) / "run.json").read_bytes())
+            arguments += ["--batch", str(record.get("batch") or 1)]
         tree.call(*arguments, script=ROOT / "benchmarks/pure.py")
         content: dict[str, float] = json.loads(found.read_bytes())
         return content
 
 
-def over_networks(now: Tree, pure: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, float | None]:
-    """Whole commands over what they cannot do without."""
+def over_networks(now: Tree, pure: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, float]:
+    """Commands over what they cannot do without: whole, and their stages alone."""
 
     def least(what: str, *names: str) -> float:
         return statistics.median(sum(one[name] for name in names) for one in pure[what])
 
-    found: dict[str, float | None] = {}
-    if "run" in pure:
-        found["run"] = now.median("run") / least("run", "networks", "crf", "png")
-    if "predict" in pure:
-        found["predict"] = now.median("predict") / least("predict", "predict_networks", "predict_png")
+    needed = {"run": ("networks", "crf", "png"), "predict": ("predict_networks", "predict_png")}
+    found: dict[str, float] = {}
+    for what, names in needed.items():
+        if what in pure:
+            found[what] = now.median(what) / least(what, *names)
+            stages = statistics.median(sum(one.values()) for one in now.stages[what])
+            found[f"{what}, stages"] = stages / least(what, *names)
     if "training" in pure and all(pure["training"]):
         found["training"] = statistics.median(one["training"] / one["training_networks"] for one in pure["training"])
     return found

@@ -61,12 +61,12 @@ def resnet101_vit_base(device: torch.device, small: bool) -> dict[str, Any]:
 
 
 def pair_settings(pair: Pair, side: int, device: torch.device) -> RunConfig:
-    """Default settings with these networks, their weights random."""
+    """Default settings with these networks, their weights random; the classifier sees three scales and mirrors them."""
     settings = RunConfig(device=str(device), stages=False)
     return replace(
         settings,
         image=ImageConfig(long_side=max(32, side)),
-        wss=replace(settings.wss, backbone=pair.wss, weights="none"),
+        wss=replace(settings.wss, backbone=pair.wss, weights="none", scales=(1.0, 1.5, 2.0), flip=True),
         uss=replace(settings.uss, model=pair.uss, weights="none"),
     )
 

@@ -35,12 +35,12 @@ def test_the_recipe_default_changes_nothing() -> None:
 
 def test_a_small_run_costs_less_and_a_best_one_more() -> None:
     small, default, best = (run_settings(name)[0] for name in RECIPES)
-    for cost in (
-        lambda one: one.image.long_side,
-        lambda one: sum(scale**2 for scale in one.wss.scales) * (1 + one.wss.flip),
-        lambda one: sum(scale**2 for scale in one.uss.scales) * (1 + one.uss.flip),
-    ):
-        assert cost(small) < cost(default) < cost(best)
+    for views in (lambda one: one.wss, lambda one: one.uss):
+        costs = [
+            sum((scale * one.image.long_side) ** 2 for scale in views(one).scales) * (1 + views(one).flip)
+            for one in (small, default, best)
+        ]
+        assert costs[0] < costs[1] < costs[2]
 
 
 def test_a_recipe_is_below_files_and_options_and_above_presets(tmp_path: Path, dhr: Any) -> None:

@@ -146,7 +146,7 @@ def test_a_yaml_that_is_not_there_is_one_line(fresh: Any, dhr: Any, tmp_path: Pa
         ("--preset", "papre"),
         ("--seed", "-1"),
         ("--seed", str(2**70)),
-        ("--classifier.epochs", "0"),
+        ("--classifier.epochs", "-1"),
         ("--classifier.crop", "16"),
         ("--classifier.lr", "nan"),
         ("--classifier.head-lr", "inf"),

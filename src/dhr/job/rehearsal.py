@@ -135,7 +135,7 @@ def shortened(config: RunConfig, photographs: int) -> RunConfig:
     once: dict[str, Any] = {"epochs": -(-_STEPS * batch // photographs), "batch": batch, "workers": 0}
     student = replace(
         config.student_training, steps=_STEPS, batch=STUDENT_BATCH, accumulate=1, devices=1, workers=0, start=0.0,
-        look_every=0, save_every=_STEPS, log_every=1,
+        look_every=0, held_out=0.0, log_every=1,
     )  # fmt: skip
     return replace(
         config, classifier=replace(config.classifier, **once), affinity=replace(config.affinity, **once),

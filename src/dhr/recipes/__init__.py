@@ -12,9 +12,9 @@ from dhr.plain_yaml import parse_yaml
 
 RECIPES: Mapping[str, str] = MappingProxyType(
     {
-        "small": "small networks, smaller images and one view: for a CPU",
+        "small": "small networks, smaller images and fewer views: for a CPU",
         "default": "the defaults of all settings",
-        "best": "the default networks, larger images and all views: for a GPU, and time",
+        "best": "mirrored views as well, and a student that makes the final masks: for a GPU, and time",
     }
 )
 """What each recipe is for, by name."""
