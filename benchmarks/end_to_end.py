@@ -234,6 +234,9 @@ class Work:
         arguments: list[str | Path] = ["--data", self.data, "--config", tree.config, "--only", what, "--json", found]
         arguments += ["--classifier", self.classifier, "--masks", self.masks(tree, what)]
         arguments += [] if self.student is None else ["--student", self.student]
+        if what != "training":
+            record = json.loads((self.out(tree, what) / "run.json").read_bytes())
+            arguments += ["--batch", str(record.get("batch") or 1)]
         tree.call(*arguments, script=ROOT / "benchmarks/pure.py")
         content: dict[str, float] = json.loads(found.read_bytes())
         return content

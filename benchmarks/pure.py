@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from dhr.api.settings import run_settings
 from dhr.data.images import mask_bytes
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Sample
-from dhr.data.transforms import grid_size, working_image
+from dhr.data.transforms import grid_size, working_image, working_size
 from dhr.files import write_json
+from dhr.flow.batches import batches
 from dhr.job.folder import OutputFolder
 from dhr.job.models import Models, build_models
 from dhr.job.predict_config import PredictConfig
@@ -56,28 +58,48 @@ def scores_of(cams: Tensor, size: tuple[int, int], background: bool) -> Tensor:
     return torch.cat([torch.full_like(maps[:, :1], 0.3), maps], dim=1) if background else maps
 
 
+def batches_of(data: DataSet, samples: Sequence[Sample], long_side: int, most: int) -> list[tuple[Sample, ...]]:
+    """Photographs of one working size, as a run puts them together."""
+
+    def size(sample: Sample) -> tuple[int, int]:
+        height, width, _ = data.read_image(sample).shape
+        return working_size(height, width, long_side)
+
+    return batches(samples, size, most)
+
+
+def opened(data: DataSet, batch: Sequence[Sample], long_side: int) -> Tensor:
+    """Working images of a batch."""
+    return torch.stack([working_image(data.read_image(sample), long_side) for sample in batch])
+
+
 @torch.no_grad()
-def run_seconds(data: DataSet, samples: Sequence[Sample], config: RunConfig, models: Models) -> dict[str, float]:
-    """Seconds of networks and boundary correction for all photographs of a run."""
+def run_seconds(
+    data: DataSet, samples: Sequence[tuple[Sample, ...]], config: RunConfig, models: Models
+) -> dict[str, float]:
+    """Seconds of networks and boundary correction for all batches of a run."""
     device = models.device
     found = dict.fromkeys(("decode", "networks", "views", "crf"), 0.0)
-    for sample in samples:
+    for batch in samples:
         start = time.perf_counter()
-        image = working_image(data.read_image(sample), config.image.long_side).unsqueeze(0)
+        images = opened(data, batch, config.image.long_side)
         found["decode"] += time.perf_counter() - start
-        if not sample.tags:
-            continue
-        size = (image.shape[-2], image.shape[-1])
+        size = (images.shape[-2], images.shape[-1])
         start = time.perf_counter()
         with NetworkTime(device) as networks:
-            uss = models.uss(image)
-            image = image.to(device)
-            seen = models.source.see(image, [sample], grid_size(*size, config.image.grid_stride))
+            images = images.to(device)
+            uss = models.uss.compute(images)
+            seen = models.source.see(images, batch, grid_size(*size, config.image.grid_stride))
         found["views"] += time.perf_counter() - start
         found["networks"] += networks.seconds
         scores = scores_of(seen.cams, size, data.classes.background)
-        refine = BOUNDARIES[config.boundary.kind](config.boundary, Guide(uss, seen.edges))
-        found["crf"] += seconds_of(lambda refine=refine, image=image, scores=scores: refine(image, scores), device)  # type: ignore[misc]
+        for index, sample in enumerate(batch):  # as many classes as each of them has
+            one = slice(index, index + 1)
+            refine = BOUNDARIES[config.boundary.kind](
+                config.boundary, Guide(uss[one], None if seen.edges is None else seen.edges[one])
+            )
+            given = images[one], scores[one, : len(sample.tags) + data.classes.background]
+            found["crf"] += seconds_of(partial(refine, *given), device)
     return found
 
 
@@ -94,16 +116,19 @@ def png_seconds(masks: Path, data: DataSet) -> float:
 
 
 @torch.no_grad()
-def predict_seconds(data: DataSet, samples: Sequence[Sample], student: Path, device: torch.device) -> float:
+def predict_seconds(
+    data: DataSet, samples: Sequence[Sample], student: Path, device: torch.device, most: int
+) -> dict[str, float]:
     """Seconds of a student's forward passes for all photographs."""
     read = read_student(student)
-    network, config, total = read.student.to(device, memory_format=torch.channels_last), PredictConfig(), 0.0
-    for sample in samples:
-        image = working_image(data.read_image(sample), config.long_side or read.long_side).unsqueeze(0).to(device)
+    network, config, total = read.student.to(device), PredictConfig(), 0.0
+    long_side = config.long_side or read.long_side
+    for batch in batches_of(data, samples, long_side, most):
+        images = opened(data, batch, long_side).to(device)
         with NetworkTime(device) as networks:
-            probabilities(network, image, config)
+            probabilities(network, images, config)
         total += networks.seconds
-    return total
+    return {"predict_networks": total}
 
 
 def training_seconds(
@@ -134,6 +159,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path)
     parser.add_argument("--student", type=Path)
     parser.add_argument("--masks", type=Path, help="masks to code")
+    parser.add_argument("--batch", type=int, default=1, help="photographs in a batch")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--photographs", type=int, default=64, help="most photographs of the training")
     parser.add_argument("--json", type=Path, required=True)
@@ -146,12 +172,14 @@ def main() -> None:
         config = replace(config, classifier=replace(config.classifier, file=given.classifier))
         with tempfile.TemporaryDirectory() as name:
             models = build_models(data, config, OutputFolder(Path(name)), device)
-            run_seconds(data, samples[:1], config, models)  # kernels are compiled, memory is taken
-            found = run_seconds(data, samples, config, models)
+            tagged = [sample for sample in samples if sample.tags]
+            together = batches_of(data, tagged, config.image.long_side, given.batch)
+            run_seconds(data, together[:1], config, models)  # kernels are compiled, memory is taken
+            found = run_seconds(data, together, config, models)
         found["png"] = png_seconds(given.masks, data)
     elif given.only == "predict":
-        predict_seconds(data, samples[:1], given.student, device)
-        found = {"predict_networks": predict_seconds(data, samples, given.student, device)}
+        predict_seconds(data, samples[:1], given.student, device, given.batch)
+        found = predict_seconds(data, samples, given.student, device, given.batch)
         found["predict_png"] = png_seconds(given.masks, data)
     else:
         config = replace(config, classifier=replace(config.classifier, epochs=given.epochs))
