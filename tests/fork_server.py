@@ -13,7 +13,6 @@ import resource
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,7 +205,7 @@ def _hook(moments: Moments) -> None:
         return _Torn(handle, moments) if "w" in mode else fdopen(handle, mode)
 
     os.fdopen = opened  # type: ignore[assignment]
-    moments.around(tempfile, "mkstemp", "making the temporary file")
+    moments.around(files, "_new_file", "making the temporary file")
     moments.around(os, "fsync", "flushing to the disk")
     moments.around(Path, "mkdir", "making a folder")
     moments.around(Path, "unlink", "deleting a file")

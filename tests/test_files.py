@@ -119,6 +119,13 @@ def test_permissions_follow_the_umask(umask: int, mode: int, tmp_path: Path) -> 
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
 
 
+def test_writing_leaves_the_umask_of_the_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that both set it and put it back can leave it at 0: then everybody may write all later files."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask is that of all threads"))
+    write_bytes(tmp_path / "folder" / "file", b"content")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+
+
 def test_a_folder_that_is_a_file_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot write"):

@@ -12,10 +12,10 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -97,17 +97,17 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object], durable: bool
     try:
         refuse_special_target(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=TEMPORARY_SUFFIX, prefix=".", dir=path.parent)
+        temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        handle = _new_file(temporary)
         try:
             with os.fdopen(handle, "wb") as file:
                 write(file)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -261,6 +261,15 @@ def hold(root: Path, name: str) -> IO[bytes]:
     return file
 
 
+def _new_file(path: Path) -> int:
+    """Make a file and open it for writing.
+
+    The system applies the umask. A program could only read it by changing it for a moment, for all threads.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags, 0o666)
+
+
 def _locked(file: IO[bytes]) -> bool:
     try:
         import fcntl
@@ -291,9 +300,3 @@ def _descriptor(path: Path) -> int | None:
         return names[str(path)]
     found = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d{1,6})", str(path))
     return int(found[1]) if found else None
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the only portable way to read it is to set it
-    os.umask(mask)
-    return mask
