@@ -38,6 +38,17 @@ def test_photographs_are_split_by_name(count: int, share: float) -> None:
         assert len({one.name for one in held} - more) <= 1
 
 
+@given(classes=st.integers(1, 60), count=st.integers(40, 120))
+@settings(max_examples=20)
+def test_every_class_is_trained_on(classes: int, count: int) -> None:
+    photographs = [
+        Sample(f"p{number}", "", tuple({number % classes, number * 7 % classes}), False) for number in range(count)
+    ]
+    taught, held = held_out(photographs, 0.5)
+    known = ({tag for one in some for tag in one.tags} for some in (taught, photographs))
+    assert len({*map(frozenset, known)}) == 1 and len(taught) + len(held) == count
+
+
 class Steered:
     """An objective whose loss on photographs held out is given for each look."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,12 +27,18 @@ PATIENCE = 5
 
 
 def held_out(samples: Sequence[Sample], share: float) -> tuple[list[Sample], list[Sample]]:
-    """Split photographs into those that are trained on and those held out; the choice depends on their names alone."""
+    """Split photographs into those that are trained on and those held out.
+
+    They are drawn by their names. The last photograph of a class is trained on: else the student could not know it.
+    """
     if share == 0 or len(samples) < _FEWEST:
         return list(samples), []
-    count = min(_MOST, round(share * len(samples)))
-    drawn = sorted(samples, key=lambda sample: hashlib.sha256(sample.name.encode()).digest())[:count]
-    names = {sample.name for sample in drawn}
+    count, names = min(_MOST, round(share * len(samples))), set[str]()
+    left = Counter(tag for sample in samples for tag in sample.tags)
+    for sample in sorted(samples, key=lambda sample: hashlib.sha256(sample.name.encode()).digest()):
+        if len(names) < count and all(left[tag] > 1 for tag in sample.tags):
+            names.add(sample.name)
+            left.subtract(sample.tags)
     return [one for one in samples if one.name not in names], [one for one in samples if one.name in names]
 
 
