@@ -46,23 +46,35 @@ def out_of_shard(place: str) -> str:
 
 def find(folder: Path, name: str, suffix: str) -> Path:
     """Return the place of a photograph's file in a folder: in its shard if it is only there, else without a shard."""
-    path = folder / f"{name}{suffix}"
-    if not os.path.lexists(path):
-        sharded = folder / f"{in_shard(name)}{suffix}"
-        if os.path.lexists(sharded):
-            return sharded
-    return path
+    plain, sharded = (folder / f"{place}{suffix}" for place in (name, in_shard(name)))
+    places = [sharded, plain] if like_a_shard(name) else [plain, sharded]
+    return next((path for path in places if os.path.lexists(path)), plain)
 
 
-def files_in(folder: Path, suffix: str) -> Iterator[tuple[str, str]]:
-    """Yield name and path of each photograph with a file in a folder, in no order; links are not followed."""
+def like_a_shard(name: str) -> bool:
+    """Tell whether the name of a photograph is the place of another one in its shard.
+
+    >>> like_a_shard("shard-a8/cat"), like_a_shard("shard-a8/dog")
+    (True, False)
+    """
+    return out_of_shard(name) != name
+
+
+def files_in(folder: Path, suffix: str, shards: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield name and path of each photograph with a file in a folder, in no order; links are not followed.
+
+    Args:
+        folder: the folder.
+        suffix: of the files.
+        shards: whether the folder may have shards; else its sub-folders are those of the photographs.
+    """
     root = os.path.join(folder, "")  # noqa: PTH118  many files: Path is slow
     for place, _, files in os.walk(root):
         above = place[len(root) :].replace(os.sep, "/")
         for file in files:
             if file.endswith(suffix):
                 name = f"{above}/{file}".removeprefix("/").removesuffix(suffix)
-                yield out_of_shard(name), os.path.join(place, file)  # noqa: PTH118
+                yield out_of_shard(name) if shards else name, os.path.join(place, file)  # noqa: PTH118
 
 
 def too_many(names: Iterable[str]) -> bool:

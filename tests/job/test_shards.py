@@ -125,6 +125,30 @@ def test_results_give_the_places_of_masks(fresh: Any, dhr: Any, many: None) -> N
         assert masks[name].shape == (48, 64)
 
 
+def test_folders_of_photographs_may_be_called_as_shards(fresh: Any, dhr: Any) -> None:
+    old = next((fresh.data / "images").glob("*.png"))
+    new = in_shard(old.stem)
+    for kind in ("images", "truth"):
+        (fresh.data / kind / f"{new}.png").parent.mkdir()
+        (fresh.data / kind / old.name).rename(fresh.data / kind / f"{new}.png")
+    table = fresh.data / "tags.csv"
+    table.write_text(table.read_text().replace(f"\n{old.name}", f"\n{new}.png"))
+    assert dhr(fresh.run()).code == 0
+    ended = dhr(fresh.run())
+    assert ended.code == 0 and "gone" not in ended.out
+    assert (fresh.out / "items" / f"{new}.json").is_file() and not (fresh.out / "gone").exists()
+
+
+def test_a_photograph_called_as_the_place_of_another_has_its_own_files(tmp_path: Path) -> None:
+    folder, names = OutputFolder(tmp_path, shards=True), ("cat", in_shard("cat"), in_shard(in_shard("cat")))
+    for name in names:
+        folder.item(name).parent.mkdir(parents=True, exist_ok=True)
+        folder.item(name).write_text(name)
+    for name in names:
+        assert folder.item(name).read_text() == find(tmp_path / "items", name, ".json").read_text() == name
+    assert {*folder.recorded()} == {*names}
+
+
 def test_a_run_that_grows_gets_shards_for_its_new_files(
     finished: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from dhr.files import (
 from dhr.parsing import MAX_RECORDS, load_json
 from dhr.records.members import to_json
 from dhr.records.run import RunRecord
-from dhr.shards import files_in, in_shard, too_many
+from dhr.shards import files_in, in_shard, like_a_shard, too_many
 
 _LOCK = "run.lock"
 _FOLDERS = (
@@ -58,7 +58,7 @@ class OutputFolder:
 
     def recorded(self) -> Iterator[str]:
         """Return the names of the photographs with a record."""
-        return (name for name, _ in files_in(self._folder("items"), ".json"))
+        return (name for name, _ in files_in(self._folder("items"), ".json", self.shards))
 
     @property
     def record(self) -> Path:
@@ -255,7 +255,7 @@ class OutputFolder:
     def _place(self, folder: str, name: str, suffix: str = ".png") -> str:
         """Return the place of a photograph's file, relative to the root."""
         plain = f"{folder}/{name}{suffix}"
-        if self.shards and not os.path.lexists(f"{self.root}/{plain}"):
+        if self.shards and (like_a_shard(name) or not os.path.lexists(f"{self.root}/{plain}")):
             return f"{folder}/{in_shard(name)}{suffix}"
         return plain
 
