@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 
 from dhr.data import FolderDataSet
 from dhr.data.samples import ClassTable, Sample
-from dhr.errors import OutputError
+from dhr.errors import DataError, OutputError
 from dhr.job import estimate as module
 from dhr.job.advice import LONG, advice
 from dhr.job.announce import is_short
 from dhr.job.estimate import Estimate, Limits, StageEstimate, drawn, estimate, shrunk
-from dhr.job.fingerprint import fingerprint
+from dhr.job.fingerprint import fingerprint, some_sizes
 from dhr.job.left import Work, all_stages, work_of
 from dhr.job.multiplied import Scaled
 from dhr.job.plan import plan
@@ -57,6 +58,15 @@ def test_a_fingerprint_counts() -> None:
     assert found.tags == 18 / 16 and found.most_tags == 2
     assert found.per_class == (3, 9, 15) and found.few == {"dog": 3} and found.absent == ("owl",)
     assert (found.smallest, found.median, found.largest, found.sizes_of) == ((50, 60), (100, 200), (300, 100), 3)
+
+
+def test_photographs_with_tags_are_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Any = Tags(("background", "cat"), True, [()] * 150 + [(1,)])
+    monkeypatch.setattr(data, "read_image", lambda sample: np.zeros((3, 4, 3), np.uint8), raising=False)
+    sizes = some_sizes(data)
+    assert "150" in sizes
+    with pytest.raises(DataError, match="with tags"):
+        estimate(data, {"000": (3, 4)}, CONFIG, [WORK], Limits(2, 1.0))
 
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.integers(1, 500)), min_size=1, max_size=30), st.integers(1, 6))

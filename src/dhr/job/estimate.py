@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dhr.data.samples import DataSet, Sample
+from dhr.errors import DataError
 from dhr.job.fingerprint import Size, by_name
 from dhr.job.left import Work
 from dhr.job.multiplied import Scaled, StageEstimate, multiplied
@@ -79,6 +80,8 @@ def estimate(
         DhrError: the run cannot work.
     """
     some = drawn([one for one in data.samples if one.name in sizes and one.tags], sizes, limits.photographs)
+    if not some:
+        raise DataError("none of the photographs with tags that were tried can be read")
     longest = min(max(sizes[some[0].name]), config.image.long_side)
     files = config.wss.kind == "files"  # maps have the size of their photographs
     sides = [side for side in _SIDES if side * _CLOSE <= longest and not files] + [longest]

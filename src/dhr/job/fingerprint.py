@@ -81,10 +81,13 @@ def by_name(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def some_sizes(data: DataSet) -> dict[str, Size]:
-    """Read some photographs, drawn by name, and return the size of each; those that cannot be read are passed over."""
+    """Read some photographs and return the size of each; those that cannot be read are passed over.
+
+    They are drawn by name, those with tags first, because a run is measured on photographs with tags.
+    """
     found: dict[str, Size] = {}
     start = time.perf_counter()
-    for sample in by_name(data.samples)[:_READ]:
+    for sample in sorted(by_name(data.samples), key=lambda one: not one.tags)[:_READ]:
         if found and time.perf_counter() - start > _PATIENCE:
             break
         try:

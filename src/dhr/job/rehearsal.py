@@ -109,7 +109,7 @@ def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Reh
     from dhr.job.run import run
 
     clock, start = Clock(), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="dhr-plan-") as place, torch.random.fork_rng():
+    with tempfile.TemporaryDirectory(prefix="dhr-plan-", ignore_cleanup_errors=True) as place, torch.random.fork_rng():
         out = Path(place) / "out"
         kept = 0
 
