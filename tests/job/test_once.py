@@ -169,6 +169,21 @@ def test_a_draft_of_other_tags_or_content_is_not_used(
     assert seen == {"source": 2, "uss": 2}
 
 
+def test_a_run_without_a_survey_does_not_use_drafts_of_other_settings(
+    fresh: Any, dhr: Any, made: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ("--method.survey", "0", "--method.eps", "0.4", *ALONE)
+    assert dhr(fresh.run(*other)).code == 0
+    expected = made(fresh.out)
+    fresh.out.rename(fresh.out.with_name("other"))
+    interrupted_in_the_masks(fresh, dhr, monkeypatch)
+    seen.clear()
+    assert dhr(fresh.run(*other, "--redo", "masks")).code == 0
+    assert seen == {"source": PHOTOGRAPHS, "uss": PHOTOGRAPHS}
+    masks = {name: content for name, content in made(fresh.out).items() if name.startswith(("masks/", "stages/"))}
+    assert masks and all(content == expected[name] for name, content in masks.items())
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

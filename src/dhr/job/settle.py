@@ -57,6 +57,8 @@ def _clear(job: DataJob) -> None:
         job.folder.remove_partial(row.name)
         if row.name == "student":
             job.folder.put_aside("training")
+    if unclear and "survey" not in job.chain:  # drafts of settings with a survey
+        job.folder.remove_partial("survey")
     for row in unclear:
         job.put(replace(row, begun=True))
     if unclear:
