@@ -31,6 +31,28 @@ def test_the_size_is_halved_until_the_batch_fits(count: int, most: int, fits: in
         assert len(said) == len(set(said))
 
 
+@pytest.mark.parametrize(("given", "failures"), [(6, 1), (16, 2), (12, 2), (8, 1)])
+def test_a_call_that_begins_with_the_halved_size_makes_the_same_parts(given: int, failures: int) -> None:
+    """Memory runs out in the second batch, and suffices again afterwards."""
+    count, left = 3 * given + 1, [0]
+
+    def work(part: Sequence[int]) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError
+
+    def parts(size: BatchSize, first: int) -> list[list[int]]:
+        batches = [range(start, min(start + size.whole, count)) for start in range(first, count, size.whole)]
+        return [[*part] for batch in batches for part, _ in size.attempt(batch, work)]
+
+    size = BatchSize(given, lambda line: None)
+    assert parts(size, 0)[0] == [*range(given)]
+    left[0] = failures
+    found = parts(size, given)
+    assert size.most < given == size.whole
+    assert found == parts(BatchSize(size.most, lambda line: None, given), given)
+
+
 @pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
 def test_an_item_that_never_fits_fails_alone(kind: type[Exception]) -> None:
     def work(part: Sequence[int]) -> int:

@@ -10,9 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dhr.errors import OutputError
+from dhr.errors import OutputError, PlaceError
 from dhr.file_checks import cannot_write
 from dhr.job import folder as folders
+from dhr.job import masks, survey
+from dhr.job.mask_stage import MaskStage
+from dhr.job.masks import MaskMaker
 from dhr.sources.classifier import ClassifierSource
 
 
@@ -71,12 +74,12 @@ def test_a_photograph_that_changes_during_the_run_is_named(
 def test_a_disk_that_is_full_ends_the_run_and_keeps_what_is_finished(
     fresh: Any, _finished: Any, dhr: Any, made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, masks = folders.write_bytes, []
+    write, written = folders.write_bytes, []
 
     def full(path: Path, content: bytes, durable: bool = True) -> None:
         if "masks" in path.parts:
-            masks.append(path)
-            if len(masks) > 2:
+            written.append(path)
+            if len(written) > 2:
                 raise cannot_write(path, OSError(errno.ENOSPC, "No space left on device"))
         write(path, content, durable)
 
@@ -178,3 +181,93 @@ def test_a_photograph_that_is_too_large_by_itself_is_named(
 def test_a_batch_that_is_not_a_number_of_photographs_is_refused(number: str, fresh: Any, dhr: Any) -> None:
     ended = dhr(fresh.run("--batch", number))
     assert ended.code == 2 and "batch" in ended.err and ended.err.count("\n") <= 3
+
+
+def test_a_call_that_goes_on_divides_the_batches_of_its_setting_alike(
+    fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory suffices again, but the last bits depend on the size of batches."""
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        Small(patch, 2)
+        patch.setattr("dhr.job.survey.fit_survey", stopped)
+        assert dhr(fresh.run("--work-space", "0", "--batch", "3")).code == 130
+    assert fresh.record()["batch"] == 2
+    small = Small(monkeypatch, 8)
+    assert dhr(fresh.run("--work-space", "0", "--batch", "3")).code == 0
+    assert small.sizes == [2, 1, 2], "3 photographs are 2 and 1, the other 2 fit"
+    small.sizes.clear()
+    assert dhr(fresh.run("--work-space", "0", "--batch", "5", "--redo", "masks")).code == 0
+    assert small.sizes == [5], "another setting counts"
+
+
+@pytest.mark.parametrize("space", ["8GB", "0"])
+def test_a_file_of_the_survey_that_cannot_have_its_name_costs_nothing(
+    space: str, fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = survey.write_bytes
+
+    def taken(path: Path, content: bytes, durable: bool = True) -> None:
+        if path.name.startswith("scene-000002"):
+            raise PlaceError("a folder has this name")
+        write(path, content, durable)
+
+    monkeypatch.setattr(survey, "write_bytes", taken)
+    ended = dhr(fresh.run("--work-space", space))
+    assert ended.code == 0, ended.err
+    assert fresh.record()["counts"]["masks"] == 5 and (fresh.out / "survey.safetensors").is_file()
+
+
+class Together:
+    """Has batches finished together, as on a GPU, with memory for so many photographs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 64) -> None:
+        begin, finish = MaskStage.__init__, MaskMaker.finish
+        self.sizes: list[int] = []
+
+        def begun(stage: Any, *arguments: Any) -> None:
+            begin(stage, *arguments)
+            stage.together = True
+
+        def limited(maker: Any, made: Any, images: Any) -> Any:
+            self.sizes.append(len(images))
+            if len(images) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return finish(maker, made, images)
+
+        monkeypatch.setattr(MaskStage, "__init__", begun)
+        monkeypatch.setattr(MaskMaker, "finish", limited)
+
+
+@pytest.mark.parametrize("space", ["8GB", "0"])
+def test_a_batch_that_is_finished_together_has_the_same_members_in_a_call_that_goes_on(
+    space: str, fresh: Any, dhr: Any, made: Any, _finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Together(monkeypatch)
+    write, written = masks.write_json, []
+
+    def stopped(*arguments: Any) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(arguments)
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(masks, "write_json", stopped)
+        assert dhr(fresh.run("--work-space", space)).code == 130
+    assert dhr(fresh.run("--work-space", space)).code == 0
+    assert together.sizes == [5, 5]
+    assert pixels(made(fresh.out)).keys() == pixels(made(_finished.out)).keys()
+
+
+@pytest.mark.parametrize("space", ["8GB", "0"])
+def test_if_memory_runs_out_for_the_finish_batches_are_halved(
+    space: str, fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Together(monkeypatch, 2)
+    ended = dhr(fresh.run("--work-space", space))
+    assert ended.code == 0, ended.err
+    assert together.sizes == [5, 4, 2, 2, 1] and fresh.record()["counts"]["masks"] == 5

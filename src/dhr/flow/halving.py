@@ -20,6 +20,7 @@ _SHARE = 0.5  # of the free memory of a GPU
 def automatic(device: torch.device, pixels: int) -> int:
     """Return a batch size that suits a device, for photographs of this many pixels."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # what earlier work has left to PyTorch is free as well
         free, _ = torch.cuda.mem_get_info(device)
         fits = int(free * _SHARE) // (pixels * _BYTES_PER_PIXEL)
         return 1 << (max(1, min(_MOST, fits)).bit_length() - 1)  # a power of two, so that free memory seldom matters
@@ -38,6 +39,12 @@ class BatchSize:
     """Photographs in a batch."""
     say: Callable[[str], object]
     """Takes the line that says that the size was halved."""
+    whole: int = 0
+    """The size before it was halved, by default ``most``. Batches are made of so many photographs, and then divided: so
+    their parts are the same in a call that begins with the halved size."""
+
+    def __post_init__(self) -> None:
+        self.whole = self.whole or self.most
 
     def attempt(self, batch: Sequence[T], work: Callable[[Sequence[T]], R]) -> Iterator[tuple[Sequence[T], Loaded[R]]]:
         """Yield a batch with the result of ``work``; if memory runs out, its parts of at most half, a power of two.
@@ -45,18 +52,19 @@ class BatchSize:
         The result of a single item for which memory runs out is that failure; the size stays then, because this item
         is to blame. Other failures of ``work`` are raised at once.
         """
-        parts = [batch[start : start + self.most] for start in range(0, len(batch), self.most)]
+        parts = [batch]
         while parts:
             part = parts.pop(0)
+            if len(part) > self.most:  # also what is left of a batch after it was halved: see ``whole``
+                parts[:0] = [part[: self.most], part[self.most :]]
+                continue
             loaded = _result(part, work)
             if loaded is not None:
                 yield part, loaded
             else:
-                half = 1 << ((len(part) - 1).bit_length() - 1)  # so that a call that goes on makes the same parts
-                parts[:0] = [part[:half], part[half:]]
-                if half < self.most:
-                    self.most = half
-                    self.say(f"batch size halved to {half}, because memory ran out")
+                self.most = 1 << ((len(part) - 1).bit_length() - 1)  # so that smaller parts lie within larger ones
+                parts.insert(0, part)
+                self.say(f"batch size halved to {self.most}, because memory ran out")
 
 
 def _result(part: Sequence[T], work: Callable[[Sequence[T]], R]) -> Loaded[R] | None:

@@ -66,7 +66,7 @@ class DataJob(Job):
 
     @cached_property
     def batch(self) -> BatchSize:
-        """The size of batches: that of the settings, else that of an interrupted call, else one that suits the device.
+        """The size of batches: what a call with this setting found, else the setting, else what suits the device.
 
         If memory runs out it is halved, noted and recorded, so that a call that goes on makes the same batches.
         """
@@ -75,10 +75,12 @@ class DataJob(Job):
             self.notes.append(f"{line[0].upper()}{line[1:]}.")
             self.save(batch=size.most)
 
-        before = None if self.before is None else self.before.batch
+        given, known = self.config.batch, None
+        if self.before is not None and given in (0, self.before.settings.get("batch", given)):
+            known = self.before.batch
         sizes = [working_size(one.height, one.width, self.config.image.long_side) for one in self.usable.seen.values()]
         pixels = max(height * width for height, width in sizes)
-        size = BatchSize(self.config.batch or before or automatic(self.device, pixels), say)
+        size = BatchSize(known or given or automatic(self.device, pixels), say, given)
         self.save(batch=size.most)
         return size
 

@@ -1,11 +1,12 @@
 """The making of all masks: photographs are opened ahead, batches are computed, and files are written behind."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from dhr.data.samples import Problem, Sample
 from dhr.errors import ItemError
@@ -13,7 +14,7 @@ from dhr.flow.ahead import ahead_in_batches
 from dhr.flow.behind import Behind
 from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
-from dhr.job.drafts import BUDGET, Drafts, Made, Photograph
+from dhr.job.drafts import BUDGET, Drafts, Photograph
 from dhr.job.items import Items
 from dhr.job.kept import Kept, class_ids
 from dhr.job.masks import MaskMaker
@@ -35,6 +36,9 @@ class MaskStage:
         self.maker, self.items, self.size = maker, items, size
         self.drafts: Drafts = maker.drafts
         self.device = self.drafts.models.device
+        self.together = self.device.type != "cpu"
+        """Whether the photographs of a batch are finished together, so that the bytes of a mask depend on all of them;
+        on a CPU each is finished by itself, behind the networks."""
         self.failed: dict[str, str] = {}
         """Photographs without a mask, by name, and the reason."""
         self.aside: list[str] = []
@@ -90,53 +94,63 @@ class MaskStage:
 
     def _make(self, opened: Sequence[Opened], names: set[str], behind: Behind) -> None:
         """Make the masks of ``names`` among the photographs of a batch."""
-        wanted = {one.sample.name: (one, known) for one, known in opened if one.sample.name in names}
-        if all(known is not None or not one.sample.tags for one, known in wanted.values()):
-            parts = [known for _, known in wanted.values() if known is not None]
-            for one, _ in wanted.values():
-                if not one.sample.tags:
-                    behind.put(partial(self._write, one, partial(self.maker.background, one), 0.0))
-            if parts and self.device.type != "cpu":
-                parts = [Kept.together(parts).to(self.device)]
-            for part in parts:
-                self._finish(part, wanted, 0.0, behind)
-            return
-        for some, loaded in self.size.attempt([one for one, _ in opened], self._timed):
-            try:
-                made, seconds = loaded.get()
-            except (MemoryError, torch.OutOfMemoryError):
-                self._fail(names, some[0].sample, _MEMORY)
-                continue
-            for sample in (one.sample for one in some if one.sample.name in made.failed):
-                self._fail(names, sample, str(made.failed[sample.name]))
-            there = {name: one for name, one in wanted.items() if name not in made.failed}
-            for part in made.parts:
-                self._finish(part, there, seconds / len(some), behind)
+        wanted = [one for one in opened if one[0].sample.name in names]
+        if wanted and not wanted[0][0].sample.tags:
+            for one, _ in wanted:
+                behind.put(partial(self._write, one, partial(self.maker.background, one), 0.0))
+        elif wanted:
+            needed = opened if self.together else wanted
+            known = all(draft is not None for _, draft in needed)
+            for some, loaded in self.size.attempt(needed if known else opened, partial(self._computed, known)):
+                try:
+                    computed = loaded.get()
+                except (MemoryError, torch.OutOfMemoryError):
+                    self._fail(names, some[0][0].sample, _MEMORY)
+                    continue
+                for one, _ in some:
+                    if one.sample.name in computed.failed:
+                        self._fail(names, one.sample, str(computed.failed[one.sample.name]))
+                self._put(computed, [one for one, _ in some if one.sample.name in names], behind)
 
-    def _timed(self, batch: Sequence[Photograph]) -> tuple[Made, float]:
-        start = time.perf_counter()
-        made = self.drafts(batch)
-        return made, time.perf_counter() - start
+    def _computed(self, known: bool, batch: Sequence[Opened]) -> "_Computed":
+        """Return drafts of a batch, those that are ``known`` or new ones; together they are finished, too."""
+        start, failed = time.perf_counter(), {}
+        parts = [draft for _, draft in batch if draft is not None]
+        if not known:
+            made = self.drafts([one for one, _ in batch])
+            parts, failed = [*made.parts], {**made.failed}
+        elif self.together:
+            parts = [Kept.together(parts).to(self.device)]
+        good = {one.sample.name: one.image for one, _ in batch if one.sample.name not in failed}
+        finished = [self._finished(part, good) for part in parts] if self.together else []
+        return _Computed(parts, failed, finished, (time.perf_counter() - start) / len(batch))
 
-    def _finish(self, part: Kept, wanted: dict[str, Opened], seconds: float, behind: Behind) -> None:
-        """Have drafts finished: on a CPU photograph by photograph behind the networks, else together before writing."""
-        classes, start = self.drafts.data.classes, time.perf_counter()
-        places = [index for index, sample in enumerate(part.samples) if sample.name in wanted]
-        photographs = [wanted[part.samples[index].name][0] for index in places]
-        if self.device.type == "cpu":
-            for index, photograph in zip(places, photographs, strict=True):
-                one = part.one(index, classes)
-                finish = partial(self.maker.finish, one, photograph.image[None])
-                behind.put(partial(self._write, photograph, finish, seconds), one.size + 4 * photograph.image.numel())
-        elif places:
-            if len(places) < len(part.samples):
-                part = Kept.together([part.one(index, classes) for index in places])
-            whole = self.maker.finish(part, torch.stack([one.image for one in photographs]))
-            seconds += (time.perf_counter() - start) / len(places)
-            weight = whole.scores[0].numel() * whole.scores.element_size()
-            for index, photograph in enumerate(photographs):
-                finish = partial(alone, whole, index, len(class_ids(classes, photograph.sample)))
-                behind.put(partial(self._write, photograph, finish, seconds), weight)
+    def _finished(self, part: Kept, good: Mapping[str, Tensor]) -> "_Finished | None":
+        """Finish the photographs of a part for which there are images."""
+        places = [index for index, sample in enumerate(part.samples) if sample.name in good]
+        if not places:
+            return None
+        if len(places) < len(part.samples):
+            part = Kept.together([part.one(index, self.drafts.data.classes) for index in places])
+        result = self.maker.finish(part, torch.stack([good[sample.name] for sample in part.samples]))
+        return _Finished([sample.name for sample in part.samples], result)
+
+    def _put(self, computed: "_Computed", wanted: Sequence[Photograph], behind: Behind) -> None:
+        """Have the masks of photographs written; if they are not finished yet, each is finished before."""
+        classes = self.drafts.data.classes
+        photographs = {one.sample.name: one for one in wanted if one.sample.name not in computed.failed}
+        for whole in filter(None, computed.finished):
+            weight = whole.result.scores[0].numel() * whole.result.scores.element_size()
+            for index, name in enumerate(whole.names):
+                if photograph := photographs.get(name):
+                    finish = partial(alone, whole.result, index, len(class_ids(classes, photograph.sample)))
+                    behind.put(partial(self._write, photograph, finish, computed.seconds), weight)
+        for part in () if self.together else computed.parts:
+            for index, sample in enumerate(part.samples):
+                if photograph := photographs.get(sample.name):
+                    one, image = part.one(index, classes), photograph.image
+                    write = partial(self._write, photograph, partial(self.maker.finish, one, image[None]))
+                    behind.put(partial(write, computed.seconds), one.size + 4 * image.numel())
 
     def _write(self, photograph: Photograph, finish: Callable[[], Rebalanced], before: float) -> None:
         """Finish a mask and write it; failures that concern the photograph are noted."""
@@ -148,6 +162,27 @@ class MaskStage:
             self.failed[name] = str(error)
         except (MemoryError, torch.OutOfMemoryError):
             self.failed[name] = _MEMORY
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The result of some photographs."""
+
+    names: Sequence[str]
+    result: Rebalanced
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """What was computed of a batch."""
+
+    parts: Sequence[Kept]
+    failed: Mapping[str, BaseException]
+    """Photographs without a usable draft, by name."""
+    finished: Sequence[_Finished | None]
+    """The results of the parts, if they are finished together."""
+    seconds: float
+    """For each photograph."""
 
 
 def alone(result: Rebalanced, index: int, classes: int) -> Rebalanced:

@@ -153,7 +153,7 @@ def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
         seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
     names = {sample.name for sample in seen}
     others = [sample for sample in samples if sample.name not in names]
-    batches = [*drafts.batches(seen, job.batch.most), *drafts.batches(others, job.batch.most)]
+    batches = [*drafts.batches(seen, job.batch.whole), *drafts.batches(others, job.batch.whole)]
     masks = MaskStage(MaskMaker(drafts, items.folder, job.survey, items.turn), items, job.batch)
     job.problems += masks.run(batches, stage, job.progress)
     job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

@@ -77,7 +77,7 @@ class Pass:
     def run(self, samples: Sequence[Sample], size: BatchSize, progress: Progress) -> dict[str, SurveyCells]:
         """Return the cells of photographs by name; photographs that fail are left out."""
         drafts, done = self.drafts, 0
-        batches = drafts.batches(samples, size.most)
+        batches = drafts.batches(samples, size.whole)
         with Behind(budget=BUDGET) as behind:
             for batch in ahead_in_batches(batches, self._look, weigh=drafts.weight, budget=BUDGET):
                 progress(Step("survey", done, len(samples)))
@@ -128,11 +128,13 @@ class Pass:
                 behind.put(partial(self._keep, one, self.room.take(one.size)), one.size)
 
     def _keep(self, one: Kept, whole: bool) -> None:
+        """Note the cells of a photograph, and write its file; without one, a call that goes on computes it again."""
         keeper, (sample,) = self.drafts.keeper, one.samples
-        path, digest = keeper.folder.survey_cells(sample.name), self.drafts.found.seen[sample.name].digest
-        cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
-        content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
-        write_bytes(path, content, durable=not whole)
+        with suppress(ItemError, MemoryError):  # such as a name that is taken
+            digest = self.drafts.found.seen[sample.name].digest
+            cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
+            content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
+            write_bytes(keeper.folder.survey_cells(sample.name), content, durable=not whole)
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
