@@ -34,7 +34,7 @@ def percent(share: float, signed: bool = False) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words.
+    """Return an estimated time in words, rounded.
 
     >>> duration(28.4), duration(239.0), duration(9000.0)
     ('28 s', '4 min', '2.5 h')

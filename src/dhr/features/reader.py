@@ -122,8 +122,8 @@ class Features:
         ]
 
     def keep(self, image: Float[Tensor, "1 3 h w"], path: Path, known: Packed | None = None) -> None:
-        """Write the features of a working image to ``path``: those that are known, else a link to the file of the
-        store, or a copy.
+        """Write the features of a working image to ``path``: the known ones, else a link to the file of the store, or a
+        copy.
 
         Raises:
             OutputError: the disk refuses; other errors are those of :meth:`__call__`.

@@ -66,7 +66,7 @@ class DataJob(Job):
 
     @cached_property
     def batch(self) -> BatchSize:
-        """The size of batches: that of the settings, else that of an interrupted call, else one that suits the device.
+        """The size of batches: from the settings, else from an interrupted call, else one that suits the device.
 
         If memory runs out it is halved, noted and recorded, so that a call that goes on makes the same batches.
         """

@@ -1,4 +1,4 @@
-"""The making of all masks: photographs are opened ahead, batches are computed, and files are written behind."""
+"""Makes all masks: photographs are opened ahead, batches are computed, and files are written behind."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -119,7 +119,7 @@ class MaskStage:
         return made, time.perf_counter() - start
 
     def _finish(self, part: Kept, wanted: dict[str, Opened], seconds: float, behind: Behind) -> None:
-        """Have drafts finished: on a CPU photograph by photograph behind the networks, else together before writing."""
+        """Finish drafts: on a CPU each photograph in a thread, beside the networks; elsewhere a whole batch at once."""
         classes, start = self.drafts.data.classes, time.perf_counter()
         places = [index for index, sample in enumerate(part.samples) if sample.name in wanted]
         photographs = [wanted[part.samples[index].name][0] for index in places]
