@@ -43,7 +43,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
-def megabytes(amount: float) -> str:
+def megabytes(amount: float | int) -> str:
     """Return an amount of memory or disk in words.
 
     >>> megabytes(0.2), megabytes(340.0), megabytes(2340.0)
