@@ -157,9 +157,9 @@ class Features:
             raise _not_finite()
         return maps
 
-    def shape(self, image: Float[Tensor, "1 3 h w"]) -> Shape:
-        """Channels, rows and columns of the features of a working image."""
-        return (self.channels, *grid_size(image.shape[-2], image.shape[-1], self.stride))
+    def shape(self, images: Float[Tensor, "b 3 h w"]) -> Shape:
+        """Channels, rows and columns of the features of each working image."""
+        return (self.channels, *grid_size(images.shape[-2], images.shape[-1], self.stride))
 
     @property
     def _key(self) -> str:

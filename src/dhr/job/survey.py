@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from dhr.data.samples import ClassTable, Sample, in_random_order
-from dhr.errors import ItemError, OutputError
+from dhr.errors import ItemError, OutputError, PlaceError
 from dhr.files import write_bytes
 from dhr.flow.ahead import ahead_in_batches
 from dhr.flow.behind import Behind
@@ -132,7 +132,8 @@ class Pass:
         path, digest = keeper.folder.survey_cells(sample.name), self.drafts.found.seen[sample.name].digest
         cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
         content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
-        write_bytes(path, content, durable=not whole)
+        with suppress(PlaceError):  # something else has its place: it is computed again
+            write_bytes(path, content, durable=not whole)
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
