@@ -61,7 +61,7 @@ def measure(run: Callable[[], object], repetitions: int, warm_up: int, device: t
 
 
 def bandwidth(device: torch.device, megabytes: int) -> float:
-    """Bytes a second at which the memory can be read."""
+    """Bytes per second at which the memory can be read."""
     values = torch.ones(megabytes * 2**20 // 4, device=device)
     seconds = measure(lambda: values.sum(), repetitions=7, warm_up=2, device=device)
     return values.numel() * 4 / min(seconds)

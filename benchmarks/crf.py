@@ -18,7 +18,7 @@ neighbours); for each update P (100 G + 8 K) for the lattice's pixels and weight
 precision written and read, and V (52 G + 28 K) for the neighbours and seven passes over the lattice's values; and
 12 P K to read the scores and write the energies and the result.
 
-``--device cuda`` adds the images a second that a batch on the GPU takes, kernels and inference together.
+``--device cuda`` adds the images per second that a batch on the GPU takes, kernels and inference together.
 """
 
 import argparse

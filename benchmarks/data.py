@@ -3,7 +3,7 @@
 DIR holds indexed PNGs of class ids, such as VOC's SegmentationClass. A data folder is made around them in a temporary
 place: photographs of their sizes, all of one grey, and DIR as truth. Every command runs in a process of its own, as
 users call it, so that the seconds include those that the process takes to start; ``started`` says how many these are.
-Masks a second are of the whole. Commands that this version of dhr does not have are left out.
+Masks per second are of the whole. Commands that this version of dhr does not have are left out.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Everything that needs a GPU to be measured, in at most 8 minutes: ``python benchmarks/gpu.py --json F``.
 
 It needs this folder, the packages of dhr and nothing else: photographs are generated, and networks have random weights.
-Each part is a process of its own with a limit of seconds. A part that fails or takes too long is reported with its
+Each part is a process of its own with a time limit. A part that fails or takes too long is reported with its
 error, and the others go on. ``--small`` takes tiny networks and photographs, also on a CPU.
 
     if dhr is not installed: PYTHONPATH=src python benchmarks/gpu.py --json F
@@ -11,10 +11,10 @@ Fields of the result:
 - ``agreement``: GPU and CPU on the same input. `masks`, `crf`: share of equal labels. `pamr`, `transport`: largest
   difference. `gradients`: difference of the gradients of a training step, relative to their length. `crf_q`: mean
   difference of the CRF's probabilities. On a CPU the paths in PyTorch are compared with the compiled ones.
-- ``run_per_second``, ``predict_per_second``: photographs a second by pair of networks, of the stages that make masks.
+- ``run_per_second``, ``predict_per_second``: photographs per second by pair of networks, of the stages that make masks.
 - ``busy``: share of the time in which the card computes, by pair, as its driver tells it; null without NVIDIA's driver.
 - ``crf_per_second``, ``pamr_per_second``, ``steps_per_second`` (Steps 1 to 3), ``rebalance_per_second`` (all of them):
-  images a second; ``read_bandwidth``: bytes a second at which the memory can be read.
+  images per second; ``read_bandwidth``: bytes per second at which the memory can be read.
 - ``rebalance_share``: per cent of a training step that rebalancing takes; ``training_memory``: its peak memory over
   that of a step with given masks.
 - ``same_bytes``: whether two runs made the same bytes.

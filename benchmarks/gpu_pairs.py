@@ -90,7 +90,7 @@ def run_once(data: DataSet, out: Path, config: RunConfig) -> Outcome:
 
 
 def pair_figures(name: str, device: torch.device, small: bool) -> dict[str, Any]:
-    """Photographs a second of run and predict, and how busy the card is meanwhile."""
+    """Photographs per second of run and predict, and how busy the card is meanwhile."""
     pair, side = (SMALL if small else PAIRS[name]), Size.of(small).side
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +136,7 @@ def _same(wss: WssConfig) -> dict[str, Any]:
 
 @dataclass
 class Busy:
-    """Ask the card's driver several times a second what share of the time it computes, 0..1."""
+    """Ask the card's driver several times per second what share of the time it computes, 0..1."""
 
     device: torch.device
     shares: list[float] = field(default_factory=list)

@@ -16,7 +16,7 @@ from dhr.ops.pamr import pamr
 
 
 def crf(device: torch.device, small: bool) -> dict[str, Any]:
-    """Images a second of the CRF, PAMR, and Steps 1 to 3."""
+    """Images per second of the CRF, PAMR, and Steps 1 to 3."""
     size = Size.of(small)
     images, scores = scene_images(size).to(device), smooth_scores(size).to(device)
     batch = moved(method_batch(size), device)

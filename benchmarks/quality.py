@@ -270,7 +270,7 @@ def progress(stage: str) -> Progress:
         passed = time.perf_counter() - start
         left = passed / max(done, 1) * (total - done)
         end = "\n" if done == total else ""
-        print(f"\r{stage}: {done} of {total}, {done / max(passed, 1e-9):.2f} a second, {left:.0f} s left ", end=end,
+        print(f"\r{stage}: {done} of {total}, {done / max(passed, 1e-9):.2f} per second, {left:.0f} s left ", end=end,
               file=sys.stderr, flush=True)  # fmt: skip
 
     return show

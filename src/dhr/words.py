@@ -34,7 +34,7 @@ def percent(share: float, signed: bool = False) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words.
+    """Return an estimated time in words, rounded.
 
     >>> duration(28.4), duration(239.0), duration(9000.0)
     ('28 s', '4 min', '2.5 h')
@@ -43,7 +43,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
-def megabytes(amount: float) -> str:
+def megabytes(amount: float | int) -> str:
     """Return an amount of memory or disk in words.
 
     >>> megabytes(0.2), megabytes(340.0), megabytes(2340.0)

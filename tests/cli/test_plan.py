@@ -92,4 +92,4 @@ def test_a_measurement_that_fails_does_not_end_the_run(fresh: Any, dhr: Any, mon
     monkeypatch.setattr("dhr.job.announce._MANY", 5)
     monkeypatch.setattr("dhr.job.announce.estimate", full)
     ended = dhr(fresh.run())
-    assert ended.code == 0 and "Its time could not be measured: no space left" in ended.out
+    assert ended.code == 0 and "The time could not be measured: no space left" in ended.out

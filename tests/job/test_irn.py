@@ -61,6 +61,7 @@ def test_heads_are_a_stage_and_a_file_of_their_own(irn: Any, made: Any) -> None:
     assert [stage["name"] for stage in record["stages"]] == [
         "models",
         "scan",
+        "plan",
         "classifier",
         "affinity",
         "survey",
@@ -173,6 +174,7 @@ def test_run_from_python(irn: Any, tmp_path: Path) -> None:
     )
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
         "scan",
+        "plan",
         "classifier",
         "affinity",
         "survey",

@@ -1,11 +1,9 @@
 """A run may be killed at any moment; the same command goes on, and ends with the same masks."""
 
 import json
-import os
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -176,35 +174,4 @@ def test_a_run_killed_again_and_again_gets_to_its_end(
         kills += 1
         assert kills < 200
     assert kills >= 6
-    check_finished(case, undisturbed, made)
-
-
-def holders(file: Path) -> list[int]:
-    """Processes that have the file open."""
-    found = []
-    for descriptors in Path("/proc").glob("[0-9]*/fd"):
-        with suppress(OSError):  # it has ended, or is of somebody else
-            if any(link.readlink() == file for link in descriptors.iterdir()):
-                found.append(int(descriptors.parent.name))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc, to find what a killed run leaves behind")
-def test_processes_that_load_photographs_do_not_hold_a_killed_run_back(
-    undisturbed: Undisturbed, forks: Any, made: Any, new_case: Any, tmp_path: Path
-) -> None:
-    case = new_case(undisturbed.data, tmp_path / "out")
-    step = 1 + undisturbed.moments.index("after a training step")
-    assert forks(case.run("--classifier.workers", "2"), watch="moments", kill_at=step).code == -signal.SIGKILL
-    loaders = holders((case.out / "run.lock").resolve())
-    try:
-        for loader in loaders:
-            os.kill(loader, signal.SIGSTOP)  # so that they never notice that their run is gone
-        assert loaders, "a killed run leaves its loaders behind, with all that they inherited"
-        resumed = forks(case.run())
-        assert resumed.code == 0, resumed.err
-        assert set(loaders) <= set(holders((case.out / "run.lock").resolve()))
-    finally:
-        for loader in loaders:
-            os.kill(loader, signal.SIGKILL)
     check_finished(case, undisturbed, made)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from dhr.cli import main
 from dhr.features import reader
-from dhr.job.kept import Keeper, Room
+from dhr.job.kept import Keeper, Space
 from dhr.job.settings import RunConfig
 from dhr.sources.classifier import ClassifierSource
 from dhr.sources.student import StudentSource
@@ -100,7 +100,7 @@ def test_without_space_all_is_computed_twice_with_the_same_masks(fresh: Any, dhr
     seen.clear()
     with pytest.MonkeyPatch.context() as patch:
         turns = itertools.count()
-        patch.setattr(Room, "take", lambda self, size: next(turns) < 2)
+        patch.setattr(Space, "take", lambda self, size: next(turns) < 2)
         fresh.out.rename(fresh.out.with_name("first"))
         assert dhr(fresh.run()).code == 0
     assert made(fresh.out) == expected
@@ -226,6 +226,6 @@ def test_a_space_that_is_not_a_size_is_refused(space: str, fresh: Any, dhr: Any)
     assert RunConfig(work_space="1.5 GB").work_bytes() == 1_500_000_000
 
 
-def test_room_is_given_until_it_is_full() -> None:
-    room = Room(10)
-    assert [room.take(size) for size in (6, 5, 4, 1)] == [True, False, True, False]
+def test_space_is_given_until_it_is_full() -> None:
+    space = Space(10)
+    assert [space.take(size) for size in (6, 5, 4, 1)] == [True, False, True, False]

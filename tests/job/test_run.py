@@ -466,6 +466,7 @@ def test_run_from_python(fresh: Any) -> None:
     assert (outcome.out, outcome.masks, outcome.new, outcome.skipped) == (fresh.out, 5, 5, ())
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
         "scan",
+        "plan",
         "classifier",
         "survey",
         "discriminants",

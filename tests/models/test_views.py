@@ -67,7 +67,7 @@ def test_a_mirrored_photograph_gives_mirrored_maps(run: Run, scales: tuple[float
 
 @every_run
 def test_one_view_is_the_model_itself(run: Run) -> None:
-    picture = image(48, 64)
+    picture = image(48, 64).contiguous(memory_format=torch.channels_last)  # as the views are laid out
     result = averaged(run, picture, (10, 15), (1.0,), flip=False)
     for one, maps in zip(result, run(picture), strict=True):
         expected = interpolate(maps, (10, 15), mode="bilinear", align_corners=False)

@@ -13,11 +13,12 @@ from torch import nn
 
 from dhr import files
 from dhr.errors import OutputError
+from dhr.progress import silent
 from dhr.train.checkpoint import Checkpoints, load_network, load_optimiser, write_state
-from dhr.train.fitting import Schedule, _restore
+from dhr.train.fitting import EpochDataset, Schedule, fit
 
 CPU = torch.device("cpu")
-THREE = Schedule("classifier", epochs=3, batch=4, seed=0, advice="")
+THREE = Schedule("classifier", epochs=3, batch=4, seed=0, advice="", smaller="", weight_decay=0.0)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
@@ -123,10 +124,33 @@ def test_a_checkpoint_of_other_kinds_is_damaged(name: str, tmp_path: Path) -> No
 def trained() -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
     network = nn.Linear(3, 2)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.0)
     network(torch.rand(4, 3)).sum().backward()
     optimiser.step()
     return network, optimiser
+
+
+class Rows(EpochDataset):
+    def __len__(self) -> int:
+        return 4
+
+    def item(self, epoch: int, index: int) -> tuple[torch.Tensor, ...]:
+        return (torch.full((3,), float(index)),)
+
+    def source(self, index: int) -> str:
+        return str(index)
+
+
+def steps_of(checkpoint: Path) -> int:
+    """Go on from a checkpoint to the end of three steps; return how many were left."""
+    network, losses = trained()[0], []
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        losses.append(network(rows).square().mean())
+        return losses[-1]
+
+    fit(network, [(network.parameters(), 0.1)], Rows(), loss, THREE, checkpoint, silent)
+    return len(losses)
 
 
 def nan(state: dict[str, Any]) -> None:
@@ -174,33 +198,35 @@ def test_a_state_that_is_none_is_refused(state: Any) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"epoch": 99},
-        {"epoch": -1},
+        {"step": 99},
+        {"step": -1},
         {"model": 5},
         {"optimiser": {}},
+        {"parts": 0},
         {"model": {"weight": torch.full((2, 3), float("nan")), "bias": torch.ones(2)}},
         5,
     ],
 )
-def test_the_state_after_an_epoch_is_checked(content: Any, tmp_path: Path) -> None:
+def test_the_state_of_an_interrupted_training_is_checked(content: Any, tmp_path: Path) -> None:
     network, optimiser = trained()
     path = tmp_path / "work.pt"
-    sound: dict[str, Any] = {"model": network.state_dict(), "optimiser": optimiser.state_dict()}
+    sound: dict[str, Any] = {"model": network.state_dict(), "optimiser": optimiser.state_dict(), "parts": 1}
     write_state(path, 1, sound, {})
-    assert _restore(path, *trained(), THREE) == 1
+    assert steps_of(path) == 2
+    write_state(path, 1, sound, {})
     if isinstance(content, dict):
-        write_state(path, content.get("epoch", 1), {**sound, **content}, {})
+        write_state(path, content.get("step", 1), {**sound, **content}, {})
     else:
         torch.save(content, path)
     with pytest.raises(OutputError, match=r"work\.pt is damaged") as error:
-        _restore(path, *trained(), THREE)
+        steps_of(path)
     assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_pipe_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "work.pt")
     with pytest.raises(OutputError, match="named pipe"):
-        _restore(tmp_path / "work.pt", *trained(), THREE)
+        steps_of(tmp_path / "work.pt")
     os.mkfifo(tmp_path / "step-00000001.safetensors")
     with pytest.raises(OutputError, match="named pipe"):
         Checkpoints(tmp_path, 2).read({}, CPU)

@@ -50,7 +50,7 @@ def test_every_class_is_trained_on(classes: int, count: int) -> None:
 
 
 class Steered:
-    """An objective whose loss on photographs held out is given for each look."""
+    """An objective whose loss on held-out photographs is given for each look."""
 
     names, settings, first = ("L",), {}, 0
 
@@ -107,7 +107,7 @@ def test_a_loss_that_no_longer_falls_ends_the_training() -> None:
     rule, step = trained([1.0, 0.5, 0.4, *[0.4] * (LOOKS - 3)])
     assert (step, rule.step, rule.stopped) == (3 + PATIENCE, 3, True)
     assert rule.weights["weight"].item() == 3 and rule.lowest == pytest.approx(0.4)
-    assert "step 3" in rule.note and "3 photographs that are held out" in rule.note
+    assert "step 3" in rule.note and "3 held-out photographs" in rule.note
 
 
 @given(st.lists(st.floats(0, 1, width=16), min_size=LOOKS, max_size=LOOKS), st.integers(1, LOOKS), st.integers(0, 8))

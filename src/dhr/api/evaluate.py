@@ -66,7 +66,7 @@ def evaluate(
     settings, files = part_settings(EvaluateConfig, config), outputs or Outputs()
     _check(data, ground_truth, files)
     from dhr.evaluate import compare, stage_folders
-    from dhr.evaluate.threads import processors
+    from dhr.flow.ahead import cores
 
     paths, show = [Path(folder) for folder in folders], progress or silent
     named = dict(zip(labels(paths), paths, strict=True))
@@ -79,7 +79,7 @@ def evaluate(
         stages=of_run,
         left_out=tuple(photographs.problems),
         notes=() if data is None else tuple(photographs.notes),
-        threads=settings.workers or processors(),
+        threads=settings.workers or cores(),
     )
     return _with_files(result, files, photographs, out)
 

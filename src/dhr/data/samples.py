@@ -1,6 +1,7 @@
 """The interface of data sets: a class table, and photographs with their tags."""
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -65,6 +66,11 @@ class Tagged:
     unread: str | None = None
     """A thing in its annotation that the reader does not understand, by place and kind. The photograph is left out
     unless the user ignores such things."""
+
+
+def in_random_order(samples: Iterable[Sample]) -> list[Sample]:
+    """Return photographs in a random order that depends on their names alone."""
+    return sorted(samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name))
 
 
 @runtime_checkable

@@ -1,10 +1,11 @@
 """Work on many photographs at once, results in their order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from dhr.flow.ahead import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,7 +19,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
     >>> list(in_order(abs, [-1, 2, -3], workers=2))
     [1, 2, 3]
     """
-    workers = processors() if workers is None else workers
+    workers = cores() if workers is None else workers
     if workers == 1:
         yield from map(function, items)
         return
@@ -34,8 +35,3 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,14 +1,13 @@
 """Filling a store with the features of a data set; the next photographs are decoded while the network works."""
 
 import random
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dhr.data.samples import DataSet, Problem, Sample
+from dhr.data.samples import DataSet, Problem, Sample, in_random_order
 from dhr.data.transforms import WORKING_BYTES, working_image
 from dhr.errors import ItemError
 from dhr.features.pack import Axes
@@ -77,7 +76,7 @@ def _fit(
     progress: Progress,
 ) -> None:
     """Find the store's principal axes."""
-    drawn = sorted(data.samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name))[:FITTED_ON]
+    drawn = in_random_order(data.samples)[:FITTED_ON]
     axes = Axes()
     for done, (_, image) in enumerate(working_images(data, drawn, long_side)):
         progress(Step("axes", done, len(drawn)))

@@ -122,8 +122,8 @@ class Features:
         ]
 
     def keep(self, image: Float[Tensor, "1 3 h w"], path: Path, known: Packed | None = None) -> None:
-        """Write the features of a working image to ``path``: those that are known, else a link to the file of the
-        store, or a copy.
+        """Write the features of a working image to ``path``: the known ones, else a link to the file of the store, or a
+        copy.
 
         Raises:
             OutputError: the disk refuses; other errors are those of :meth:`__call__`.
@@ -157,9 +157,9 @@ class Features:
             raise _not_finite()
         return maps
 
-    def shape(self, image: Float[Tensor, "1 3 h w"]) -> Shape:
-        """Channels, rows and columns of the features of a working image."""
-        return (self.channels, *grid_size(image.shape[-2], image.shape[-1], self.stride))
+    def shape(self, images: Float[Tensor, "b 3 h w"]) -> Shape:
+        """Channels, rows and columns of the features of each working image."""
+        return (self.channels, *grid_size(images.shape[-2], images.shape[-1], self.stride))
 
     @property
     def _key(self) -> str:

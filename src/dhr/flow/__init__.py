@@ -1,1 +1,1 @@
-"""Work in a flow: what comes next is read ahead, batches are computed, results are written behind."""
+"""Work in a flow: the next items are read ahead, batches are computed, results are written behind."""

@@ -22,7 +22,7 @@ R = TypeVar("R")
 BUDGET = 256 * 2**20
 """Bytes of loaded items that wait for the caller, or that it works on."""
 PATIENCE = 120.0
-"""Seconds that the load of one item may take; longer means that a disk or a network hangs."""
+"""Most seconds for the load of one item. Longer loads mean that a disk or network hangs."""
 
 _COUNT = 64  # items that are loaded, or being loaded, at most
 _GOODBYE = 2.0  # seconds that leaving the loop waits for loads in progress, so that few are cut off
@@ -43,7 +43,7 @@ def ahead(
     depend on timing. A loop may be left at any time: loads that hang are left behind.
 
     Args:
-        items: they are taken one by one, as there is room.
+        items: taken one by one, as the budget allows.
         load: called in a thread.
         weigh: bytes that an item takes when it is loaded; called in a thread before ``load``. An item heavier than
             ``budget`` waits until it is the only one.
@@ -71,18 +71,19 @@ def ahead_in_batches(
     The weight of a batch counts until the next batch is asked for. A batch heavier than ``budget`` is loaded one item
     after another.
     """
-    reader = _Reader(load, weigh, budget, PATIENCE if patience is None else patience, workers or min(_cores(), 8))
+    reader = _Reader(load, weigh, budget, PATIENCE if patience is None else patience, workers or min(cores(), 8))
     in_front, present = tee(batches)
     items = chain.from_iterable(in_front)
     try:
         for batch in present:
             yield [reader.take(items) for _ in batch]
-            reader.let_go()
+            reader.release()
     finally:
         reader.close()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -93,7 +94,7 @@ class _Job(Generic[T, R]):
     item: T
     weight: int = 0
     admitted: bool = False
-    """Whether its weight counts."""
+    """Whether its weight counts towards the budget."""
     since: float | None = None
     """When its work began; None before, and while it waits to be admitted."""
     loaded: Loaded[R] | None = None
@@ -143,8 +144,8 @@ class _Reader(Generic[T, R]):
             assert job.loaded is not None
             return job.item, job.loaded
 
-    def let_go(self) -> None:
-        """Count the weight of the taken items no longer."""
+    def release(self) -> None:
+        """Free the weight of the taken items."""
         with self.changed:
             self.held.clear()
             self.changed.notify_all()
@@ -211,13 +212,13 @@ class _Reader(Generic[T, R]):
         try:
             weight = 0 if self.weigh is None else self.weigh(job.item)
             if not self._admitted(job, weight):
-                return Loaded(_error=ItemError("it is not needed any more"))
+                return Loaded(_error=ItemError("it is no longer needed"))
             return Loaded(self.load(job.item))
         except BaseException as error:  # the caller raises it when it asks for the result
             return Loaded(_error=error)
 
     def _admitted(self, job: _Job[T, R], weight: int) -> bool:
-        """Wait until there is room for an item; False if nobody waits for it any more."""
+        """Wait until an item fits into the budget; return False if its result is no longer needed."""
         with self.changed:
             job.since = None
             while not (self.closed or job.loaded or self._has_room(job, weight)):
@@ -227,7 +228,7 @@ class _Reader(Generic[T, R]):
             return not (self.closed or job.loaded)
 
     def _has_room(self, job: _Job[T, R], weight: int) -> bool:
-        """Tell whether an item may be loaded: in order and within the budget, but never wait for each other."""
+        """Return whether an item may be loaded: in order, within the budget, and always if the caller waits for it."""
         if job is self.ready[0] and (self.waiting or not self.held):
             return True
         before = []

@@ -1,4 +1,4 @@
-"""The batch size: given, or found out, and halved when memory runs out."""
+"""The batch size: given or chosen, and halved when memory runs out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ def automatic(device: torch.device, pixels: int) -> int:
 class BatchSize:
     """The size of batches, which is halved when memory runs out.
 
-    Results of half a batch may differ in the last bits from those of the whole, so the size found belongs into the
-    record, and a call that goes on begins with it.
+    Results of half a batch may differ in the last bits from those of the whole, so the last size is recorded, and
+    a call that goes on begins with it.
     """
 
     most: int
@@ -49,8 +49,8 @@ class BatchSize:
     def attempt(self, batch: Sequence[T], work: Callable[[Sequence[T]], R]) -> Iterator[tuple[Sequence[T], Loaded[R]]]:
         """Yield a batch with the result of ``work``; if memory runs out, its parts of at most half, a power of two.
 
-        The result of a single item for which memory runs out is that failure; the size stays then, because this item
-        is to blame. Other failures of ``work`` are raised at once.
+        If memory runs out for a single item, its result is that failure, and the size stays, because the item is the
+        cause. Other failures of ``work`` are raised at once.
         """
         parts = [batch]
         while parts:

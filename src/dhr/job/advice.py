@@ -1,4 +1,4 @@
-"""Proposals where a run would take long on a CPU, or weights cannot be had."""
+"""Proposals for a run that would take long on a CPU, and for weights that cannot be had."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from dhr.job.settings import RunConfig
 from dhr.recipes import recipe
 
 LONG = 3600.0
-"""Seconds from which on a CPU should have a smaller recipe."""
+"""Seconds of a run on a CPU above which a smaller recipe is proposed."""
 SMALL = "small"
 """The recipe for CPUs."""
 
@@ -33,7 +33,7 @@ def advice(config: RunConfig, device: str, cost: Estimate | None, missing: bool 
 
 
 def uses(config: RunConfig, name: str) -> bool:
-    """Return whether settings have the networks of a recipe, and images of its size or smaller ones."""
+    """Return whether settings have the networks of a recipe, and its image size or a smaller one."""
     given = recipe(name)
     networks = (config.wss.backbone, config.uss.model) == (given["wss"]["backbone"], given["uss"]["model"])
     return networks and config.image.long_side <= given["image"]["long_side"]

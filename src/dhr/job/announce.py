@@ -1,4 +1,4 @@
-"""The first lines of a run: what it will do, about how long, memory, disk, and a smaller recipe if it would be long."""
+"""The first lines of a run: its work, time, memory and disk, and a smaller recipe if it would take long."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,8 +16,8 @@ from dhr.progress import PLAN, Step, silent
 from dhr.words import counted, duration, megabytes, one_line
 
 LIMITS = Limits(2, 10.0)
-"""Of the measurement; `dhr plan` measures more."""
-_MANY, _CROPS = 60, 2000  # photographs, and crops of trainings, from which on a measurement pays
+"""Limits of the measurement; `dhr plan` measures more."""
+_MANY, _CROPS = 60, 2000  # photographs, and crops of trainings: with fewer, a measurement takes too long
 
 
 def announce(job: DataJob) -> None:
@@ -45,14 +45,14 @@ def _lines(job: DataJob, config: RunConfig, works: Sequence[Work]) -> Iterator[s
     try:
         cost = estimate(job.data, sizes, trained_in(job.folder.root, config), works, LIMITS)
     except (DhrError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-        yield f"Its time could not be measured: {one_line(error)}"
+        yield f"The time could not be measured: {one_line(error)}"
         return
     yield summary(cost)
     yield from advice(config, job.device.type, cost)
 
 
 def is_short(works: Sequence[Work]) -> bool:
-    """Return whether a measurement would take long beside the work."""
+    """Return whether the work is too short for a measurement."""
     crops = sum(one.amount for one in works if one.unit == "crops")
     return crops < _CROPS and all(one.amount < _MANY for one in works if one.unit == "photographs")
 

@@ -44,7 +44,7 @@ def _choices(config: RunConfig, device: torch.device, found: Fingerprint) -> Ite
     if config.wss.kind != "files":
         yield Choice("views, maps", _views(config.wss.scales, config.wss.flip), "wss.scales, wss.flip")
     if uss.kind != "colour":
-        window = f", windows of {uss.window}" if uss.window else ""
+        window = f", above 1 in windows of {uss.window} pixels" if uss.window and max(uss.scales) > 1 else ""
         yield Choice("views, USS", _views(uss.scales, uss.flip) + window, "uss.scales, uss.flip, uss.window")
     yield Choice("precision", resolved(config.precision, device), "precision")
     yield Choice("survey", *_survey(config))

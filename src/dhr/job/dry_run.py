@@ -22,7 +22,7 @@ class DryRun:
     """The stages that a run would make, and the files that it would move."""
 
     stages: tuple[LeftStage, ...]
-    """Empty if everything is made."""
+    """Empty if all stages are finished."""
     changes: str | None
     """Differences of photographs, tags and classes from the last call, and their consequences."""
     gone: tuple[str, ...]

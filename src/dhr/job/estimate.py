@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dhr.data.samples import DataSet, Sample
+from dhr.data.samples import DataSet, Sample, in_random_order
 from dhr.errors import DataError
-from dhr.job.fingerprint import Size, by_name
+from dhr.job.fingerprint import Size
 from dhr.job.left import Work
 from dhr.job.multiplied import Scaled, StageEstimate, multiplied
 from dhr.job.rehearsal import Rehearsal, rehearse
@@ -17,7 +17,7 @@ from dhr.sources.classifier import FILE
 _SIDES = (128, 256)
 """Longer sides, in pixels, of small copies that are rehearsed first; so large networks never take long."""
 _CLOSE = 1.5
-"""Copies that are less than so many times smaller are skipped."""
+"""A copy is rehearsed only if the whole size is at least this many times its size."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Estimate:
     measuring: float
     """Seconds that the measurement took."""
     side: int
-    """Longer side at which they were measured, in pixels, if the whole size would have taken long; else 0."""
+    """Longer side of the copies that were measured, in pixels; 0 if the whole size was measured."""
 
     @property
     def seconds(self) -> tuple[float, float]:
@@ -58,7 +58,7 @@ class Limits:
 
     photographs: int
     seconds: float
-    """Nothing is begun that would most likely end later. The smallest copy is always measured."""
+    """No rehearsal is begun that would most likely end later. The smallest copy is always measured."""
 
 
 def estimate(
@@ -66,9 +66,8 @@ def estimate(
 ) -> Estimate:
     """Rehearse the run, and multiply.
 
-    A small copy of one photograph is rehearsed twice. The first time compiles what is compiled at the first use. Larger
-    copies and more photographs follow as far as the time reaches. If that ends below the whole size, the rest is
-    extrapolated.
+    A small copy of one photograph is rehearsed twice, because kernels are compiled the first time. Larger copies and
+    more photographs follow while there is time. If the whole size is not reached, its cost is extrapolated.
 
     Args:
         data: photographs.
@@ -105,13 +104,13 @@ def estimate(
 
 
 def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> Iterator[StageEstimate]:
-    """Yield the cost of each stage; masks without a draft of the survey cost as much more as the survey."""
+    """Yield the cost of each stage. For masks without a draft the cost of the survey is added."""
     survey, cost = next((work for work in works if work.name == "survey"), None), runs[-1].cost
     for work in works:
         made = multiplied(work, runs)
         if work.name == "masks" and survey is not None and cost.draft_bytes and config.work_bytes():
-            room = config.work_bytes() * cost.photographs // cost.draft_bytes  # drafts
-            fresh = multiplied(replace(survey, amount=max(work.fresh, work.amount - room), photographs=0), runs)
+            kept = config.work_bytes() * cost.photographs // cost.draft_bytes  # drafts
+            fresh = multiplied(replace(survey, amount=max(work.fresh, work.amount - kept), photographs=0), runs)
             made = replace(
                 made, seconds=made.seconds + fresh.seconds, least=made.least + fresh.least, most=made.most + fresh.most
             )  # fmt: skip
@@ -127,11 +126,11 @@ def _disk(works: Sequence[Work], cost: Rehearsal, config: RunConfig) -> tuple[fl
 
 
 def drawn(samples: Sequence[Sample], sizes: Mapping[str, Size], most: int) -> list[Sample]:
-    """Draw photographs that stand for all: one of each part of equal length in the order of their sizes.
+    """Draw photographs that stand for all: they are sorted by size and cut into equal parts, and each part gives one.
 
     The one in the middle comes first, so that the first few stand for all as well.
     """
-    ranked = sorted(by_name(samples), key=lambda one: sizes[one.name][0] * sizes[one.name][1])
+    ranked = sorted(in_random_order(samples), key=lambda one: sizes[one.name][0] * sizes[one.name][1])
     count = min(most, len(ranked))
     places = [(2 * part + 1) * len(ranked) // (2 * count) for part in range(count)]
     return [ranked[place] for place in sorted(places, key=lambda place: abs(2 * place - len(ranked)))]
@@ -164,6 +163,6 @@ def trained_in(out: Path | None, config: RunConfig) -> RunConfig:
 
 
 def _affordable(small: Rehearsal, works: Sequence[Work], seconds: float, dearer: float) -> int:
-    """Return how many photographs can be rehearsed in these seconds, at a size that is so many times dearer."""
+    """Return how many photographs can be rehearsed in these seconds, at a size that takes ``dearer`` times as long."""
     each = sum(small.clock.spent(work.name) for work in works) / small.photographs
     return max(0, int((seconds - (small.seconds - each)) / max(dearer * each, 1e-9)))

@@ -2,12 +2,11 @@
 
 import statistics
 import time
-import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dhr.data.samples import DataSet, Sample
+from dhr.data.samples import DataSet, in_random_order
 from dhr.errors import ItemError
 from dhr.inspection.words import FEW
 
@@ -75,11 +74,6 @@ def fingerprint(data: DataSet, sizes: Mapping[str, Size]) -> Fingerprint:
     )
 
 
-def by_name(samples: Sequence[Sample]) -> list[Sample]:
-    """Return photographs in an order that is drawn by their names."""
-    return sorted(samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name))
-
-
 def some_sizes(data: DataSet) -> dict[str, Size]:
     """Read some photographs and return the size of each; those that cannot be read are passed over.
 
@@ -87,7 +81,7 @@ def some_sizes(data: DataSet) -> dict[str, Size]:
     """
     found: dict[str, Size] = {}
     start = time.perf_counter()
-    for sample in sorted(by_name(data.samples), key=lambda one: not one.tags)[:_READ]:
+    for sample in sorted(in_random_order(data.samples), key=lambda one: not one.tags)[:_READ]:
         if found and time.perf_counter() - start > _PATIENCE:
             break
         try:

@@ -1,4 +1,4 @@
-"""Settings of the trainings of a run that are 0, chosen from the photographs and the device."""
+"""Values for settings of trainings that are 0, chosen from the photographs and the device."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dhr.train.fitted import fitted_classifier, fitted_student
 
 
 def fitted(config: RunConfig, photographs: int, sizes: Sequence[tuple[int, int]], device: str) -> RunConfig:
-    """Choose what the trainings of a run will choose; see :mod:`dhr.train.fitted`.
+    """Choose the values that the trainings of a run will choose; see :mod:`dhr.train.fitted`.
 
     Args:
         photographs: their number.

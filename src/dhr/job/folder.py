@@ -50,7 +50,7 @@ class OutputFolder:
 
     root: Path
     shards: bool = False
-    """Whether the files of photographs lie in shards (:mod:`dhr.shards`). Files of before that stay where they are."""
+    """Whether files of photographs are written into shards (:mod:`dhr.shards`). Files without a shard stay in place."""
 
     def with_shards(self, before: RunRecord | None, names: Iterable[str]) -> "OutputFolder":
         """Decide whether the folder has shards: it had them, or these and its finished photographs are too many."""

@@ -31,7 +31,7 @@ _OVER_CLASSES = frozenset(
     ("seed", "initial", "inter", "intra", "groups", "ratios", "cams", "valid", "order", "probabilities")
 )
 _FURTHER = ("edges", "probabilities")
-_SPARE = 2  # the run takes at most one part in so many of the free space
+_SPARE = 2  # the run takes at most one part of the free space in this many
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Kept:
     edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability of a class boundary, from sources that learn it."""
     probabilities: Float[Tensor, "b _ p q"] | None = None
-    """Of a photograph's classes, the background first, from a student; padded as the draft."""
+    """Probabilities of a student for the classes of a photograph, the background first; padded as the draft."""
 
     @property
     def size(self) -> int:
@@ -178,7 +178,7 @@ class Keeper:
 
 
 @dataclass
-class Room:
+class Space:
     """The disk space for drafts."""
 
     limit: int
@@ -186,9 +186,9 @@ class Room:
     taken: int = 0
 
     @staticmethod
-    def of(folder: OutputFolder, limit: int) -> "Room":
+    def of(folder: OutputFolder, limit: int) -> "Space":
         """Return the space for the drafts of a run: ``limit`` bytes, but at most half of the free space."""
-        return Room(min(limit, shutil.disk_usage(folder.root).free // _SPARE))
+        return Space(min(limit, shutil.disk_usage(folder.root).free // _SPARE))
 
     def take(self, size: int) -> bool:
         """Take this many bytes if they are left; return whether they are."""

@@ -22,7 +22,7 @@ class LeftStage:
 
 @dataclass(frozen=True)
 class Work:
-    """The work of a stage, in things that take equally long."""
+    """The work of a stage, counted in photographs or crops."""
 
     name: str
     amount: int
@@ -60,7 +60,7 @@ def all_stages(config: RunConfig, data: DataSet) -> list[LeftStage]:
 def work_of(
     config: RunConfig, left: Sequence[LeftStage], data: DataSet, folder: OutputFolder | None = None
 ) -> tuple[Work, ...]:
-    """Return the work of all stages of a run; a classifier that is given has no work.
+    """Return the work of all stages of a run; a given classifier has no work.
 
     Args:
         folder: the output folder, which may hold drafts of an interrupted run.

@@ -1,4 +1,4 @@
-"""The making of all masks: photographs are opened ahead, batches are computed, and files are written behind."""
+"""Makes all masks: photographs are opened ahead, batches are computed, and files are written behind."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

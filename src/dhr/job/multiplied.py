@@ -12,11 +12,11 @@ from dhr.job.settings import RunConfig
 _LEAST_SPREAD, _MOST_SPREAD = 0.2, 0.6
 """Bounds of the uncertainty, as a share of the time."""
 _POWERS = (0.6, 1.1)
-"""Powers by which time grows with the pixels from a small copy on: some of it is constant, attention has 2."""
+"""Range of the power with which time grows with the pixels. Constant parts lower it; attention alone has 2."""
 _INNER = {"survey": "discriminants", "student": "USS features"}
-"""Parts of stages that have a progress of their own; they take longer with more photographs."""
+"""Parts of stages that report their own progress; they take longer with more photographs."""
 _OPTIMISER = 6
-"""A training holds so many copies of its weights at most: gradients, two moments, and all of it while it is written."""
+"""Most copies of its weights that a training holds: gradients, two moments, and all of these while they are written."""
 
 
 @dataclass(frozen=True)

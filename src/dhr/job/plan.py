@@ -20,7 +20,7 @@ from dhr.models.remote import require
 from dhr.progress import Progress, silent
 
 LIMITS = Limits(4, 20.0)
-"""Of the measurement."""
+"""Limits of the measurement."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class PredictConfig:
     long_side: int | None = None
     """Photographs with a longer side are shrunk to it; by default as in the student's training."""
     precision: Precision = "auto"
-    """Numbers in which the student multiplies: `float32`, `bfloat16` or `float16`. `auto` is the fastest that is as
-    good: bfloat16 on CPUs and GPUs that have it, float16 on older GPUs, else float32."""
+    """Type of numbers in which the student computes: `float32`, `bfloat16` or `float16`. `auto`: bfloat16 on CPUs and
+    GPUs that compute faster with it, float16 on older GPUs, else float32."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 

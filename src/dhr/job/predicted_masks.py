@@ -79,8 +79,8 @@ class SegmentPhotographs:
     def __call__(self, job: Job) -> None:
         """Make the masks; failures become problems of the job, in the order of the photographs.
 
-        Batches hold all photographs of one working size, finished or not. In the place of a finished photograph, or of
-        one that fails, the network gets an empty one. So a call that goes on computes the same bytes as one that was
+        Batches hold all photographs of one working size, finished or not. In place of a finished photograph, or of one
+        that fails, the network gets an empty image. So a call that goes on computes the same bytes as one that was
         never interrupted.
         """
         try:
@@ -119,7 +119,7 @@ class SegmentPhotographs:
         return found
 
     def _refused(self, photograph: Photograph) -> bool:
-        """Tell whether the tags of a photograph forbid its use; that is a problem then."""
+        """Return whether the tags of a photograph forbid its use, and note the reason."""
         reason = None if self.tags is None else self.tags[photograph.name][1]
         if reason:
             self.problems[photograph.name] = reason

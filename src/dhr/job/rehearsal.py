@@ -1,4 +1,4 @@
-"""A rehearsal: the same run on a few photographs, in a temporary folder that is thrown away."""
+"""A rehearsal: the same run on a few photographs, in a temporary folder that is deleted."""
 
 import itertools
 import tempfile
@@ -55,7 +55,7 @@ class Clock:
     """Takes the time of each step of the progress."""
 
     steps: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    """By stage: the moment, in seconds, and the number of things done."""
+    """By stage: the time of each step, in seconds, and the number of things done."""
 
     def __call__(self, step: Step) -> None:
         """See :data:`~dhr.progress.Progress`."""
@@ -87,15 +87,15 @@ class Rehearsal:
     photographs: int
     clock: Clock
     stages: Mapping[str, StageRecord]
-    """By name."""
+    """Records of the stages, by name."""
     item_bytes: int
-    """Files that grow with the number of photographs."""
+    """Bytes of files that grow with the number of photographs."""
     trained_bytes: Mapping[str, int]
-    """Trained files, whose size does not depend on it, by stage."""
+    """Bytes of trained files, which do not grow with it, by stage."""
     draft_bytes: int
-    """Drafts of all photographs, which are kept from the survey until the masks are made."""
+    """Bytes of the drafts of all photographs."""
     seconds: float
-    """Of the whole rehearsal."""
+    """Seconds of the whole rehearsal."""
 
 
 def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Rehearsal:

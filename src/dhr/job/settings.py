@@ -51,19 +51,19 @@ class RunConfig:
     less confidence are void (255). Training on it avoids wrong labels."""
     features: Path | None = None
     """Folder of a feature store (docs/features.md): USS features are read from it, and missing ones are added. Without
-    a store they are computed each time they are needed."""
+    a store each run computes them."""
     batch: int = 0
-    """Photographs that the networks take at once; 0: found from the device and the sizes. It is halved if memory runs
-    out."""
+    """Photographs that go through the networks together. 0: chosen for the device and the sizes. It is halved if memory
+    runs out."""
     work_space: str = "8GB"
-    """Most disk space, such as `8GB` or `500MB`, for the drafts (Steps 1 to 3, and USS features) that a run keeps from
-    the survey for the masks, until it is finished; it takes at most half of the free space. Other photographs go
-    through the networks twice. 0 keeps nothing. Masks are the same."""
+    """Most disk space for drafts, such as `8GB` or `500MB`, and at most half of the free space. Drafts are the results
+    of Steps 1 to 3 and the USS features. The survey keeps them for the masks, and the end of the run deletes them.
+    Photographs without a kept draft go through the networks twice, with the same masks. 0 keeps no drafts."""
     seed: int = 0
     """Seed of all random numbers."""
     precision: Precision = "auto"
-    """Numbers in which networks multiply when they make maps: `float32`, `bfloat16` or `float16`. `auto` is the fastest
-    that is as good: bfloat16 on CPUs and GPUs that have it, float16 on older GPUs, else float32."""
+    """Type of numbers in which networks compute maps: `float32`, `bfloat16` or `float16`. `auto`: bfloat16 on CPUs and
+    GPUs that compute faster with it, float16 on older GPUs, else float32. Trainings have their own `precision`."""
     device: str = "auto"
     """`auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
 

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from dhr.data.samples import ClassTable, Sample
-from dhr.errors import ItemError, OutputError
+from dhr.data.samples import ClassTable, Sample, in_random_order
+from dhr.errors import ItemError, OutputError, PlaceError
 from dhr.files import write_bytes
 from dhr.flow.ahead import ahead_in_batches
 from dhr.flow.behind import Behind
 from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph
-from dhr.job.kept import Kept, Room, class_ids
+from dhr.job.kept import Kept, Space, class_ids
 from dhr.method.order import take_classes
 from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
@@ -72,7 +72,7 @@ class Pass:
         """Take the maker of the drafts, and the number of cells of a photograph."""
         self.drafts, self.most = drafts, most
         self.cells: dict[str, SurveyCells] = {}
-        self.room = Room.of(drafts.keeper.folder, drafts.config.work_bytes())
+        self.space = Space.of(drafts.keeper.folder, drafts.config.work_bytes())
 
     def run(self, samples: Sequence[Sample], size: BatchSize, progress: Progress) -> dict[str, SurveyCells]:
         """Return the cells of photographs by name; photographs that fail are left out."""
@@ -109,7 +109,7 @@ class Pass:
                     photographs.append(found)
                 else:
                     self.cells[sample.name], taken = found
-                    self.room.take(taken)
+                    self.space.take(taken)
                     known.append(sample)
         if not photographs:
             return []
@@ -125,27 +125,27 @@ class Pass:
         for index, sample in enumerate(kept.samples):
             if sample.name not in failed and sample.name not in self.cells:
                 one = kept.one(index, self.drafts.keeper.classes)
-                behind.put(partial(self._keep, one, self.room.take(one.size)), one.size)
+                behind.put(partial(self._keep, one, self.space.take(one.size)), one.size)
 
     def _keep(self, one: Kept, whole: bool) -> None:
         """Note the cells of a photograph, and write its file; without one, a call that goes on computes it again."""
         keeper, (sample,) = self.drafts.keeper, one.samples
-        with suppress(ItemError, MemoryError):  # such as a name that is taken
-            digest = self.drafts.found.seen[sample.name].digest
-            cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
-            content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
-            write_bytes(keeper.folder.survey_cells(sample.name), content, durable=not whole)
+        path, digest = keeper.folder.survey_cells(sample.name), self.drafts.found.seen[sample.name].digest
+        cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
+        content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
+        with suppress(PlaceError):  # something else has its place: it is computed again
+            write_bytes(path, content, durable=not whole)
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
-    """Choose photographs, in an order drawn by name: each with a class that has too few photographs so far.
+    """Choose photographs, in random order: each with a class that has too few photographs so far.
 
     Those without tags are left out. All their cells would count as certain background, and outweigh the cells of
     photographs in which the background stands beside a class.
     """
     counts: dict[int, int] = {}
     found = []
-    for sample in sorted(samples, key=lambda sample: (zlib.crc32(sample.name.encode()), sample.name)):
+    for sample in in_random_order(samples):
         if any(counts.get(tag, 0) < per_class for tag in sample.tags):
             found.append(sample)
             for tag in sample.tags:

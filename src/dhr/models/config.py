@@ -51,11 +51,10 @@ class UssConfig:
     flip: bool = False
     """Average with the features of the mirrored image."""
     window: int | None = None
-    """Side in pixels of the overlapping windows in which views larger than the working image are seen; 0 sees them
-    whole. By default a Vision Transformer sees them in windows of the size that it was trained on, a CNN sees them
-    whole."""
+    """Side in pixels of overlapping windows. Views larger than the working image go through the network window by
+    window; with 0, whole. Default: the size that a Vision Transformer was trained on, and 0 for a CNN."""
     overlap: float = 0.1
-    """Least share of a window, 0..0.9, that overlaps its neighbour."""
+    """Least share of a window, 0..0.9, that it has in common with its neighbour."""
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) <= 0:

@@ -1,4 +1,4 @@
-"""The precision of the networks: 32 bits, or 16 where the device gains by it."""
+"""The precision of the networks: 32 bits, or 16 where the device is faster with them."""
 
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, get_args

@@ -15,14 +15,14 @@ class Windows:
     """Overlapping windows of large views."""
 
     side: int
-    """Side in pixels; views with a longer side are seen in windows."""
+    """Side in pixels; views with a longer side are cut into windows."""
     overlap: float
-    """Least share of a window, 0..1, that overlaps its neighbour."""
+    """Least share of a window, 0..1, that it has in common with its neighbour."""
     cell: int = 1
     """Pixels per cell of the network's maps. Views and windows end at multiples of it, so that the cells of all windows
     lie on one grid."""
     above: float = 0.0
-    """Views of this scale or a smaller one are seen whole."""
+    """Views of this scale or a smaller one stay whole."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Layout:
-    """The windows of a view: a grid of rows and columns. A view that is seen whole is one window."""
+    """The windows of a view: a grid of rows and columns. A whole view is one window."""
 
     down: Axis
     across: Axis

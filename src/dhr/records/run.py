@@ -85,10 +85,11 @@ class RunRecord:
     skipped: tuple[Problem, ...] = ()
     """Photographs that were left out."""
     shards: bool = False
-    """Whether the files of photographs are in sub-folders `shard-00` to `shard-ff`, because there are very many."""
+    """Whether the files of photographs are in sub-folders `shard-00` to `shard-ff`, because more than 10,000 of them
+    would be in one folder."""
     batch: Count | None = None
-    """Photographs that go through the network together; a call that goes on keeps it, because the last bits depend on
-    it."""
+    """Photographs that go through the networks together. A call that goes on keeps it, because the last bits of masks
+    depend on it."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
     fitted: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 import html
 import math
 
+from dhr.words import megabytes
+
 DASH = "\u2013"
 """Stands for an unknown number."""
 
@@ -43,7 +45,7 @@ def percent(fraction: float | int, digits: int = 1) -> str:
 
 
 def duration(seconds: float | int) -> str:
-    """Return seconds for a reader, a dash for NaN.
+    """Return a measured time in words, a dash for NaN.
 
     >>> duration(3.21), duration(75), duration(7260)
     ('3.2 s', '1 min 15 s', '2 h 1 min')
@@ -56,12 +58,10 @@ def duration(seconds: float | int) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def memory(megabytes: float | int) -> str:
-    """Return megabytes for a reader, a dash for NaN.
+def memory(amount: float | int) -> str:
+    """Return megabytes in words, a dash for NaN.
 
     >>> memory(512.4), memory(2048)
     ('512 MB', '2.0 GB')
     """
-    if math.isnan(megabytes):
-        return DASH
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+    return DASH if math.isnan(amount) else megabytes(amount)

@@ -9,7 +9,7 @@ from dhr.errors import ConfigError
 from dhr.method.config import Kind
 
 Precision = Literal["auto", "32", "bf16"]
-"""Of a training."""
+"""Precision of a training."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class ClassifierConfig:
     file: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
     epochs: int = 0
-    """Passes over the photographs. 0: eight, more for a few photographs (150 steps in all), fewer for very many (10,000
-    steps in all)."""
+    """Passes over the photographs. 0: eight; more if they are fewer than 150 steps, fewer if more than 10,000."""
     batch: int = 16
     """Photographs per step."""
     crop: int = 288
@@ -36,7 +35,7 @@ class ClassifierConfig:
     weight_decay: float = 1e-2
     """Weight decay of AdamW."""
     precision: Precision = "auto"
-    """`auto`: bfloat16 on GPUs that have it, else 32 bits."""
+    """`32` (float32), `bf16` (bfloat16), or `auto`: bf16 on GPUs that have it, else 32."""
     save_minutes: float = 3.0
     """Minutes between checkpoints."""
     workers: int = 0
@@ -100,8 +99,8 @@ class StudentTrainingConfig:
     batch: int = 0
     """Photographs per step, over all processes. 0: 8 on a CPU, 16 on a GPU."""
     crop: int = 0
-    """Side in pixels of the square crops. 0: about the shorter side of most working images, at most 256 on a CPU and
-    512 on a GPU."""
+    """Side in pixels of the square crops. 0: 1.2 times the median of the shorter sides of working images, at most 256
+    on a CPU and 512 on a GPU."""
     scale: tuple[float, float] = (0.5, 2.0)
     """Range of random sizes, relative to the working image; a crop never reaches beyond the photograph."""
     jitter: float = 0.3
@@ -131,10 +130,11 @@ class StudentTrainingConfig:
     save_memory: bool = False
     """Compute the encoder's activations again in the backward pass instead of keeping them."""
     precision: Precision = "auto"
-    """`auto`: bfloat16 on GPUs that have it, else 32 bits."""
+    """`32` (float32), `bf16` (bfloat16), or `auto`: bf16 on GPUs that have it, else 32."""
     held_out: float = 0.1
-    """Share of the photographs, 0..0.5, that are not trained on. When the loss on them no longer falls, the training
-    ends, with the weights that had the lowest one. Below 40 photographs all are trained on. 0 switches this off."""
+    """Share of the photographs, 0..0.5, that are held out: not trained on, at most 100. When the loss on them no longer
+    falls, the training ends. The result is the weights with the lowest loss. With fewer than 40 photographs, or with 0,
+    all are trained on."""
     save_minutes: float = 3.0
     """Minutes between checkpoints."""
     save_every: int = 0

@@ -74,8 +74,8 @@ class Geometry:
     def pixels(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[Tensor, "s s 3"]:
         """Cut the crop out of a photograph.
 
-        Only the region of the crop is scaled, and the pixels around it that the filter reaches. The result is that of
-        scaling the whole photograph and cutting then.
+        Only the region of the crop is scaled, and the pixels around it that the filter reaches. The result is the same
+        as if the whole photograph were scaled, and then cut.
         """
         rows = _source(self.top, self.side, pixels.shape[0], self.height)
         columns = _source(self.left, self.side, pixels.shape[1], self.width)

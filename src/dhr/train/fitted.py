@@ -1,4 +1,4 @@
-"""Settings of trainings that are 0: chosen from the photographs and the kind of device.
+"""Values for settings of trainings that are 0, chosen from the photographs and the kind of device.
 
 The choice depends on nothing else, such as free memory, so a training that goes on makes the same one.
 """

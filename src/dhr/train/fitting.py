@@ -21,7 +21,7 @@ from dhr.train.memory import TooLargeError, in_parts
 from dhr.train.precision import lower_precision
 
 MINUTES = 3.0
-"""Between checkpoints; in seconds a large network and its optimiser are written."""
+"""Minutes between checkpoints. It takes seconds to write a large network and its optimiser."""
 _CHECKED = 16  # steps between looks at the loss, which wait for the device
 
 
@@ -61,7 +61,7 @@ class Schedule:
     """Remedy if memory runs out, for the message."""
     weight_decay: float = 0.0
     workers: int = 0
-    """Threads that load items; 0: as many as there are cores."""
+    """Threads that load items; 0: as many as there are cores, at most 8."""
     before: int = 0
     """Epochs of the same stage that came before this training, for the progress."""
     after: int = 0
@@ -71,7 +71,7 @@ class Schedule:
     in parts."""
     precision: Precision = "32"
     minutes: float = MINUTES
-    """Between checkpoints; there is one at the end in any case."""
+    """Minutes between checkpoints; there is one at the end in any case."""
 
 
 def fit(
@@ -186,7 +186,7 @@ class _Fit:
         self.optimiser.step()
 
     def _refuse_divergence(self, epoch: int, save: bool) -> None:
-        """Refuse a loss that is NaN or infinite, and weights that are before they are saved."""
+        """Refuse a loss that is NaN or infinite; before saving, also such weights."""
         found = self.total.item()
         finite = math.isfinite(found)
         if finite and save:  # the last step may have spoilt the weights after its loss was computed

@@ -1,4 +1,4 @@
-"""The stop rule of a student's training: it ends when the loss on photographs that are held out no longer falls."""
+"""The stop rule of a student's training: it ends when the loss on held-out photographs no longer falls."""
 
 import hashlib
 import math
@@ -18,10 +18,10 @@ from dhr.train.fitting import mix
 from dhr.train.objectives import Objective
 from dhr.train.student_crops import CropDataset, LoadedCrop
 
-_FEWEST = 40  # photographs; of fewer, none is held out
-_MOST = 100  # held out: more would tell little more, and cost time
+_FEWEST = 40  # photographs; with fewer, all are trained on
+_MOST = 100  # held-out photographs: more would cost time, and hardly make the loss more exact
 LOOKS = 20
-"""At the photographs held out, evenly over a training."""
+"""Looks at the held-out photographs, evenly over a training."""
 PATIENCE = 5
 """Looks without a lower loss, after which a training ends."""
 
@@ -43,10 +43,10 @@ def held_out(samples: Sequence[Sample], share: float) -> tuple[list[Sample], lis
 
 
 class StopRule:
-    """Keeps the weights with the lowest loss on photographs held out."""
+    """Keeps the weights with the lowest loss on held-out photographs."""
 
     def __init__(self, crops: CropDataset, objective: Objective, fabric: Fabric) -> None:
-        """Take the photographs held out, and the loss."""
+        """Take the held-out photographs, and the loss."""
         self.crops, self.objective, self.fabric = crops, objective, fabric
         config = crops.config
         self.steps, self.size = config.steps, max(1, config.batch // config.accumulate)
@@ -61,12 +61,12 @@ class StopRule:
 
     @property
     def note(self) -> str:
-        """Say which weights are the result, and why."""
+        """The weights that are the result, and the reason."""
         why = f"it did not fall in {PATIENCE} looks, so the training ended" if self.stopped else "all steps were taken"
         count = len(self.crops.photographs.samples)
         return (
             f"The student has the weights of step {self.step}, which have the lowest loss ({self.lowest:.3f}) on "
-            f"{count} photographs that are held out; {why}."
+            f"{count} held-out photographs; {why}."
         )
 
     def due(self, done: int) -> bool:

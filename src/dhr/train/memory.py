@@ -1,4 +1,4 @@
-"""A step that is too large for the memory is taken again in parts."""
+"""Repeats a step in parts if it is too large for the memory."""
 
 from collections.abc import Callable
 

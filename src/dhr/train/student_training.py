@@ -43,7 +43,7 @@ def train_student(
 
     Args:
         crops: photographs with base masks, and with USS features if the objective needs them.
-        held: the same of photographs that are held out, for the :class:`~dhr.train.held_out.StopRule`.
+        held: the same of held-out photographs, for the :class:`~dhr.train.held_out.StopRule`.
         config: with numbers for steps, batch and crop (:func:`~dhr.train.fitted.fitted_student`).
 
     Raises:
@@ -104,7 +104,7 @@ class _Training:
         self.log = Log(place.folder, self.first, plan.objective.names) if self.fabric.is_global_zero else None
         self.student.set_modes(plan.freeze_norm)
         self.losses = torch.zeros(len(plan.objective.names), device=self.fabric.device)
-        """Of the last step."""
+        """Losses of the last step."""
         self.empty = torch.zeros((), device=self.fabric.device)
         """Crops without a segmentation loss since the last line of the log."""
         self.saved = time.monotonic()
@@ -185,7 +185,7 @@ class _Training:
         self.empty += empty
 
     def report(self, done: int, batch: LoadedCrop) -> None:
-        """Write log, checkpoint and pictures, and look at the photographs held out, if it is time.
+        """Write log, checkpoint and pictures, and look at the held-out photographs, if it is time.
 
         Raises:
             ConfigError: the loss became NaN or infinite.
