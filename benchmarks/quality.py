@@ -43,7 +43,7 @@ from dhr.job.maps import Maps, see
 from dhr.job.models import build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
-from dhr.job.survey import draw_cells
+from dhr.job.survey import draw_cells, plan
 from dhr.method.base import add_background, normalise_cams, scored_labels, shares
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, MethodConfig
@@ -223,7 +223,8 @@ class Cache:
             if (maps := self.read(sample)) is not None:
                 classes = self._data.classes
                 kept = Kept((sample,), drafted(maps, [sample], classes, config), (pack(maps.uss),))
-                self._cells.append(draw_cells(kept, classes, len(self.samples)))
+                _, most = plan(self.samples, maps.uss.shape[1], classes.background)
+                self._cells.append(draw_cells(kept, classes, most))
             show(Step("survey", done, len(self.samples)))
         self._survey(DEFAULT)
         return time.perf_counter() - start

@@ -15,9 +15,9 @@ from dhr.job.settings import RunConfig
 from dhr.progress import PLAN, Step, silent
 from dhr.words import counted, duration, megabytes, one_line
 
-LIMITS = Limits(2, 10.0)
+LIMITS = Limits(2, 10.0, share=0.02)
 """Limits of the measurement; `dhr plan` measures more."""
-_MANY, _CROPS = 60, 2000  # photographs, and crops of trainings: with fewer, a measurement takes too long
+_MANY, _CROPS = 200, 4000  # photographs, and crops of trainings: with fewer, a measurement takes too long
 
 
 def announce(job: DataJob) -> None:

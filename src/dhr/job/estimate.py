@@ -1,5 +1,6 @@
 """Time, memory and disk of the stages of a run: measured in rehearsals of a few photographs, and multiplied."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +60,8 @@ class Limits:
     photographs: int
     seconds: float
     """No rehearsal is begun that would most likely end later. The smallest copy is always measured."""
+    share: float = math.inf
+    """The same, as a share of the time that the whole work is expected to take."""
 
 
 def estimate(
@@ -89,7 +92,9 @@ def estimate(
     for side in sides:
         many = 1
         if runs:
-            many = _affordable(runs[-1].cost, works, limits.seconds - spent, (side / runs[-1].side) ** 2)
+            expected = sum(multiplied(work, runs).seconds for work in works)
+            seconds = min(limits.seconds, limits.share * expected)
+            many = _affordable(runs[-1].cost, works, seconds - spent, (side / runs[-1].side) ** 2)
         if not many:
             break
         smaller = shrunk(config, side, longest)
