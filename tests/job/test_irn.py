@@ -61,7 +61,6 @@ def test_heads_are_a_stage_and_a_file_of_their_own(irn: Any, made: Any) -> None:
     assert [stage["name"] for stage in record["stages"]] == [
         "models",
         "scan",
-        "plan",
         "classifier",
         "affinity",
         "survey",

@@ -315,7 +315,7 @@ def test_a_training_ends_when_the_loss_on_photographs_held_out_does_not_fall(
     ended = dhr(call)
     assert ended.code == 0, ended.err
     text = " ".join(ended.out.split())
-    assert "weights of step 2, which have the lowest loss (0.400) on 2 held-out photographs" in text
+    assert "weights of step 2, which have the lowest loss (0.400) on 1 held-out photograph" in text
     assert len(log(tmp_path / "out")) == 3
     student = (tmp_path / "out" / "student.safetensors").read_bytes()
     (tmp_path / "out" / "student.safetensors").unlink()

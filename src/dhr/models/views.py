@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from dhr.models.windows import Layout, Windows, layout
 
 _SMALLEST = 32  # least side of a view in pixels; smaller views are enlarged to it
-_PIXELS, _PIXELS_GPU = 1 << 20, 1 << 22
+_PIXELS, _PIXELS_GPU = 1 << 19, 1 << 22
 """Pixels that go through a network at once. More gain nothing, and memory is bounded by them."""
 
 Run = Callable[[Tensor], tuple[Tensor, ...]]
