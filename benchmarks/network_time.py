@@ -7,9 +7,11 @@ steps of a training in the same way, and takes them again without anything else 
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from common import wait_for
@@ -17,17 +19,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 
-@dataclass
-class NetworkTime:
-    """A context that adds up the seconds of the outermost modules."""
+class Watch(ABC):
+    """A context in which the calls of all modules are seen."""
 
-    device: torch.device
-    seconds: float = 0.0
-    calls: int = 0
-    _inside: threading.local = field(default_factory=threading.local)
-    _handles: list[Any] = field(default_factory=list)
+    _handles: Sequence[Any] = ()
 
-    def __enter__(self) -> "NetworkTime":
+    def __enter__(self) -> Self:
         self._handles = [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
@@ -37,6 +34,24 @@ class NetworkTime:
     def __exit__(self, *error: object) -> None:
         for handle in self._handles:
             handle.remove()
+
+    @abstractmethod
+    def _enter(self, module: nn.Module, given: Any) -> None:
+        """See a module that is called."""
+
+    @abstractmethod
+    def _leave(self, module: nn.Module, given: Any, result: Any) -> None:
+        """See a module that returns."""
+
+
+@dataclass
+class NetworkTime(Watch):
+    """A context that adds up the seconds of the outermost modules."""
+
+    device: torch.device
+    seconds: float = 0.0
+    calls: int = 0
+    _inside: threading.local = field(default_factory=threading.local)
 
     def _enter(self, module: nn.Module, given: Any) -> None:
         depth = getattr(self._inside, "depth", 0)
@@ -64,24 +79,12 @@ class Step:
 
 
 @dataclass
-class Steps:
+class Steps(Watch):
     """A context that notes the steps of a training: the outermost modules that are called in training mode."""
 
     device: torch.device
     found: Counter[Step] = field(default_factory=Counter)
     _depth: int = 0
-    _handles: list[Any] = field(default_factory=list)
-
-    def __enter__(self) -> "Steps":
-        self._handles = [
-            register_module_forward_pre_hook(self._enter),
-            register_module_forward_hook(self._leave, always_call=True),
-        ]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self._handles:
-            handle.remove()
 
     def _enter(self, module: nn.Module, given: Any) -> None:
         self._depth += 1
