@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from dhr.errors import ItemError
 from dhr.flow.loaded import Loaded
+from dhr.flow.threads import start
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -171,9 +172,7 @@ class _Reader(Generic[T, R]):
             self._hire()
 
     def _hire(self) -> None:
-        thread = threading.Thread(target=self._work, name="dhr-ahead", daemon=True)
-        self.threads[thread] = None
-        thread.start()
+        self.threads[start(self._work, "dhr-ahead")] = None
 
     def _abandon(self, job: _Job[T, R]) -> None:
         """Give up on a job that takes too long, and on its thread."""

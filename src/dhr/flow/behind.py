@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from dhr.flow.ahead import BUDGET, PATIENCE
+from dhr.flow.threads import start
 
 _COUNT = 64  # writes that wait, or are in progress, at most
 
@@ -37,7 +38,7 @@ class Behind:
 
     def __enter__(self) -> "Behind":
         for _ in range(self.workers):
-            threading.Thread(target=self._work, name="dhr-behind", daemon=True).start()
+            start(self._work, "dhr-behind")
         return self
 
     def put(self, write: Callable[[], None], weight: int = 0) -> None:

@@ -11,5 +11,5 @@ def make_deterministic() -> None:
     An operation without a deterministic version is used with a warning of torch.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms(True) imports the compiler, in a second
     torch.backends.cudnn.benchmark = False

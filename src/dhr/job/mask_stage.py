@@ -23,7 +23,7 @@ from dhr.progress import Progress, Step
 from dhr.types import Rebalanced
 
 _MEMORY = "not enough memory to work on it; lower --image.long-side"
-_WRITERS = 4  # threads at most; on a CPU they also correct boundaries
+_WRITERS, _FINISHERS = 4, 16  # threads at most; on a CPU they also correct boundaries, each on one core
 
 Opened = tuple[Photograph, Kept | None]
 """A photograph with the draft that the survey has kept."""
@@ -59,7 +59,7 @@ class MaskStage:
         total = sum(map(len, batches))
         done = total - len(todo)
         wanted = [batch for batch in batches if any(sample.name in todo for sample in batch)]
-        workers = min(_WRITERS, torch.get_num_threads())
+        workers = min(_WRITERS if self.together else _FINISHERS, torch.get_num_threads())
         with Behind(workers=workers, budget=BUDGET) as behind:
             for batch in ahead_in_batches(wanted, self._open, weigh=self.drafts.weight, budget=BUDGET):
                 progress(Step(name, done, total))

@@ -11,6 +11,7 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.evaluate.scores import Scores
 from dhr.files import write_bytes
+from dhr.flow.ahead import ahead
 from dhr.records.run import read_run_leniently
 from dhr.report.card import Look, card
 from dhr.report.page import Overview, page
@@ -110,13 +111,18 @@ class _Census:
 
 def _rows(items: list[Item], samples: Mapping[str, Sample], look: Look, limit: int) -> list[str]:
     rows = []
-    for item in items:
-        row = card(item, samples[item.name], look)
+    for _, loaded in ahead(items, lambda item: card(item, samples[item.name], look), weigh=_bytes):
+        row = loaded.get()
         limit -= len(encoded(row))
         if limit < 0:  # a smaller one further down would fit, but then the page would not show the first ones
             break
         rows.append(row)
     return rows
+
+
+def _bytes(item: Item) -> int:
+    """Return the bytes that the pictures of a photograph take at once."""
+    return 16 * (item.width or 1) * (item.height or 1)
 
 
 def _last(value: float) -> float:

@@ -16,6 +16,7 @@ _TINT = 0.55  # weight of the class colour over the photograph
 _DIM = 0.45  # weight of black over the background, which then recedes behind the classes
 _HATCH = 6  # period of the lines over void, pixels
 _QUALITY = 75  # of JPEG
+_FEW = 256  # colours; pictures with more are photographs, which are never smaller as PNG
 
 # Anchors of the "inferno" colour map: its lightness grows evenly, so it reads without hue as well.
 _HEAT = np.array(
@@ -110,16 +111,18 @@ def heat_colours(values: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 3"]:
 
 
 def data_uri(picture: UInt8[np.ndarray, "h w 3"]) -> str:
-    """Return the picture as a ``data:`` URI, PNG or JPEG, whichever is smaller."""
+    """Return the picture as a ``data:`` URI: JPEG, or PNG if it has few colours and is smaller as PNG."""
     image = Image.fromarray(picture)
-    best: tuple[str, bytes] | None = None
-    for kind, options in (("jpeg", {"quality": _QUALITY}), ("png", {"compress_level": 6})):
-        buffer = io.BytesIO()
-        image.save(buffer, kind, **options)
-        if best is None or len(buffer.getvalue()) < len(best[1]):
-            best = kind, buffer.getvalue()
-    assert best is not None
-    return f"data:image/{best[0]};base64,{base64.b64encode(best[1]).decode('ascii')}"
+    kind, best = "jpeg", _encoded(image, "jpeg", quality=_QUALITY)
+    if image.getcolors(_FEW) is not None and len(png := _encoded(image, "png", compress_level=6)) < len(best):
+        kind, best = "png", png
+    return f"data:image/{kind};base64,{base64.b64encode(best).decode('ascii')}"
+
+
+def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def _picture(values: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
