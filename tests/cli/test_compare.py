@@ -217,7 +217,7 @@ def test_a_folder_of_something_else_is_left_alone(call: Any, finished: Any, dhr:
 
 def test_a_data_set_without_ground_truth_is_refused(call: Any, finished: Any, dhr: Any) -> None:
     shutil.rmtree(finished.data / "truth")
-    one_line(dhr(call("--rows", "DHR")), "ground truth")
+    one_line(dhr(call("--rows", "DHR")), "has a ground-truth mask")
     assert not (finished.out.parent / "compare" / "rows").exists()
 
 

@@ -87,7 +87,7 @@ def compare(
 
     A row is written 'NAME: SETTING=VALUE SETTING=VALUE', such as 'IRN: wss.kind=irn'. Its other keys are preset and
     recipe; step=cam, which scores the CAMs alone; and masks=DIR, a folder of masks. A YAML file holds rows by name, and
-    perhaps settings of all rows and published figures; configs/rivals/ has examples.
+    perhaps settings of all rows and published figures; docs/evaluate.md shows one.
 
     The output folder gets rows/NAME/ (a run each), compare.json, compare.csv and compare.html. The same command
     continues, and does not run finished rows again. A row that fails is named with the reason; the others go on.
@@ -134,6 +134,11 @@ def _refuse_other_folder(folder: Path) -> None:
         raise OutputError(f"--out {folder} cannot be written ({error.strerror}); choose another folder") from error
 
 
+def _seconds(stages: Sequence[Mapping[str, Any]]) -> float:
+    """Return the time of a run without the scan, which each call repeats."""
+    return round(sum(one.get("seconds") or 0.0 for one in stages if one["name"] != "scan"), 3)
+
+
 def _with_ground_truth(photographs: DataSet) -> list[Sample]:
     samples = [sample for sample in photographs.samples if sample.has_ground_truth]
     if not samples:
@@ -177,7 +182,7 @@ class _Call:
             return replace(line, reason=f"{one_line(error)}; or delete {out}")
         except (DhrError, OSError, MemoryError, RuntimeError) as error:  # PyTorch raises RuntimeError
             return replace(line, reason=one_line(error))
-        seconds = sum(one.get("seconds") or 0.0 for one in result.stages) if row.step == "mask" else None
+        seconds = _seconds(result.stages) if row.step == "mask" else None
         return self._checked(replace(line, masks=stage_folder(out, row.step), seconds=seconds), result.left_out)
 
     def _checked(self, line: Line, left_out: Sequence[Problem] = ()) -> Line:
