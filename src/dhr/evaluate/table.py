@@ -42,8 +42,8 @@ class Line:
     masks: Path | None = None
     """The folder that was scored."""
     seconds: float | None = None
-    """Time of the run, trainings included, the scan of the photographs not. None if its masks were given, or are those of
-    a step."""
+    """Time of the run with its trainings, without the scan of photographs. None if the masks were given, or are those
+    of a step."""
     published: Published | None = None
     reason: str = ""
     """Why the row failed."""
