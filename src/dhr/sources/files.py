@@ -18,6 +18,7 @@ from dhr.models.config import NONE, WssConfig
 from dhr.models.precision import autocast, resolved
 from dhr.models.remote import Remote, wss_remote
 from dhr.models.views import average_views
+from dhr.models.words.texts import words_of
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
 from dhr.sources.map_files import StoredMaps
@@ -90,15 +91,12 @@ def _maps(wss: WssConfig, classes: ClassTable) -> StoredMaps | ObjectMaps:
     suffixes = {path.suffix for path in folder.rglob("*")}
     found = None if suffixes & {".npz", ".npy"} else find_format(folder)
     if found is not None:
-        return ObjectMaps(folder, found.read(folder), classes, Labels(classes, _words(wss)))
+        words = words_of([classes.names[index] for index in classes.foreground], wss)
+        labels = Labels(classes, {word.name: word.names for word in words})
+        return ObjectMaps(folder, found.read(folder), classes, labels)
     if not suffixes & {*SUFFIXES}:
         raise ConfigError(
             f"--wss.maps: {folder} holds no file of maps ({', '.join(SUFFIXES)}), and no objects (docs/models.md)"
         )
     named = numbering(classes, folder) if (folder / "classes.txt").is_file() else None
     return StoredMaps(folder, classes, wss.numbering, masks=named)
-
-
-def _words(wss: WssConfig) -> dict[str, tuple[str, ...]]:
-    """Return the other names of classes."""
-    return {name: (text,) for name, text in wss.words.items()}
