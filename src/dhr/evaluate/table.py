@@ -10,26 +10,13 @@ from typing import Any
 
 from dhr.evaluate.bootstrap import NO_INTERVAL
 from dhr.evaluate.compare import Difference
+from dhr.evaluate.published import Published
 from dhr.evaluate.scores import WHOLE, Scores, percent
 from dhr.evaluate.sheet import spreadsheet_text
 from dhr.files import write_output
 
 SHOWN = ("miou", "minor_iou", "vanished", "boundary_f")
 """Scores of the table, in its order: names of :data:`~dhr.evaluate.scores.WHOLE`."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure of a publication; it was not measured here."""
-
-    miou: float
-    """Percent."""
-    source: str
-    """The publication, and how its figure differs from ours."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {"miou": self.miou, "source": self.source}
 
 
 @dataclass(frozen=True)
