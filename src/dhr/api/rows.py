@@ -13,7 +13,7 @@ from dhr.api.settings import Config, as_mapping, beside, changed, flat, nearest,
 from dhr.api.values import from_text
 from dhr.data.listing import printable
 from dhr.errors import ConfigError
-from dhr.evaluate.table import Published
+from dhr.evaluate.published import Published
 from dhr.job.settings import RunConfig
 from dhr.parsing import as_number, as_text
 from dhr.words import STAGE_NAMES

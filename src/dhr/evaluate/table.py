@@ -10,26 +10,13 @@ from typing import Any
 
 from dhr.evaluate.bootstrap import NO_INTERVAL
 from dhr.evaluate.compare import Difference
+from dhr.evaluate.published import Published
 from dhr.evaluate.scores import WHOLE, Scores, percent
 from dhr.evaluate.sheet import spreadsheet_text
 from dhr.files import write_output
 
 SHOWN = ("miou", "minor_iou", "vanished", "boundary_f")
 """Scores of the table, in its order: names of :data:`~dhr.evaluate.scores.WHOLE`."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure of a publication; it was not measured here."""
-
-    miou: float
-    """Percent."""
-    source: str
-    """The publication, and how its figure differs from ours."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {"miou": self.miou, "source": self.source}
 
 
 @dataclass(frozen=True)
@@ -42,8 +29,8 @@ class Line:
     masks: Path | None = None
     """The folder that was scored."""
     seconds: float | None = None
-    """Time of the run, trainings included, the scan of the photographs not. None if its masks were given, or are those of
-    a step."""
+    """Time of the run with its trainings, without the scan of photographs. None if the masks were given, or are those
+    of a step."""
     published: Published | None = None
     reason: str = ""
     """Why the row failed."""

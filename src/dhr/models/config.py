@@ -111,7 +111,8 @@ class WssConfig:
     refine: bool = True
     """Whether the maps of `clip` are spread by the attention of its last blocks."""
     maps: Path | None = None
-    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
+    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph; or boxes, polygons and masks of objects
+    as Grounded-SAM, Ferret, autodistill, X-AnyLabeling and others write them (docs/models.md)."""
     numbering: str = "tagged"
     """Numbers of classes in dictionaries of `files`: `tagged`, 0 is the first class that can be tagged; `table`, 0 is
     the first class of all, the background if there is one; arrays may then begin with the background."""
