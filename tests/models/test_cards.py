@@ -90,9 +90,8 @@ def test_networks_that_find_names_have_the_published_size() -> None:
     for name, (family, settings) in PUBLISHED.items():
         config = getattr(transformers, f"{family}Config")(**settings)
         with torch.device("meta"):  # shapes without numbers
-            made = getattr(transformers, f"{family}{'ForImageSegmentation' if family == 'CLIPSeg' else 'Model'}")(
-                config
-            )
+            kind = "ForImageSegmentation" if family == "CLIPSeg" else "Model"
+            made = getattr(transformers, f"{family}{kind}")(config)
         vision = config.vision_config if family != "Sam3" else config.vision_config.backbone_config
         if family == "Sam3":
             parts, width = [made], config.vision_config.fpn_hidden_size

@@ -44,18 +44,8 @@ class ModelCard:
 
 def _vit(name: str, model: str, source: str, dim: int, patch: int, parameters: float) -> ModelCard:
     licence = "DINOv3 licence" if "dinov3" in model else "Apache-2.0"
-    return ModelCard(
-        name,
-        "uss",
-        {"kind": "timm", "model": model},
-        source,
-        licence,
-        f"timm/{model}",
-        dim,
-        patch,
-        IMAGENET,
-        parameters,
-    )
+    settings = {"kind": "timm", "model": model}
+    return ModelCard(name, "uss", settings, source, licence, f"timm/{model}", dim, patch, IMAGENET, parameters)
 
 
 def _classifier(name: str, backbone: str, tag: str, source: str, dim: int, parameters: float) -> ModelCard:
@@ -146,7 +136,7 @@ CARDS: tuple[ModelCard, ...] = (
         "Tschannen et al. 2025, arXiv:2502.14786", ("Apache-2.0", 768, 16, 93.5), note="names in many languages",
     ),
     _words(
-        "TIPS v2 B/14", "tips", "google/tipsv2-b14", "Maninis et al. 2024, arXiv:2410.16512",
+        "TIPS v2 B/14", "tips", "google/tipsv2-b14", "Maninis et al. 2024, arXiv:2410.16512, version 2",
         ("Apache-2.0", 768, 14, 86.3), scaling=None, note="images are not scaled",
     ),
     _words(

@@ -54,8 +54,10 @@ class ClipSeg(nn.Module):
 
 def clipseg_place(config: WssConfig) -> Place:
     """Return where the network is."""
-    example = "CIDAS/clipseg-rd64-refined"
-    return Place(config.backbone, config.weights, "wss.backbone", "CLIPSeg", words=True, pixels=True, example=example)
+    return Place(
+        config.backbone, config.weights, "wss.backbone", "CLIPSeg",
+        words=True, pixels=True, example="CIDAS/clipseg-rd64-refined", older=True,
+    )  # fmt: skip
 
 
 def build_clipseg(config: WssConfig, names: Sequence[str], device: torch.device | None = None) -> ClipSeg:
