@@ -170,7 +170,7 @@ COMMANDS = {
             _COMPARE,
             (
                 "dhr compare --data VOC2012 --split val --out out --rows 'CAM: step=cam' 'IRN: wss.kind=irn'",
-                "dhr compare --data VOC2012 --split val --out out --rows rows.yaml",
+                "dhr compare --data VOCdevkit --split val --out out --rows configs/rivals/voc.yaml",
             ),
         ),
         Command(
