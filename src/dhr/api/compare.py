@@ -78,9 +78,9 @@ def compare(
     Each row is a run with the given settings and a few of its own, or a folder of masks. All rows are scored on the
     same photographs, and compared with the first. Rows with equal settings share one run.
 
-    A row is written 'NAME: SETTING=VALUE SETTING=VALUE', such as 'IRN: wss.kind=irn'. Its other keys are preset and
-    recipe; step=cam, which scores the CAMs alone; and masks=DIR, a folder of masks. A YAML file holds rows by name, and
-    perhaps settings of all rows and published figures; configs/rivals/ has examples.
+    A row is written 'NAME: SETTING=VALUE SETTING=VALUE', such as 'PAMR: boundary.kind=pamr'. Its other keys are preset
+    and recipe; step=cam, which scores the CAMs alone; and masks=DIR, a folder of masks. A YAML file holds rows by name,
+    and perhaps settings of all rows and published figures; configs/rivals/ has examples.
 
     The output folder gets rows/NAME/ (a run each), compare.json, compare.csv and compare.html. The same command
     continues, and does not run finished rows again. A row that fails is named with the reason; the others go on.

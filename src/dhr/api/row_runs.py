@@ -62,7 +62,7 @@ class RowRuns:
             result = run(self.photographs, out, config=row.settings, progress=progress)
         except OutputError as error:
             return replace(line, reason=f"{one_line(error, _REASON)}; or delete {out}")
-        except (DhrError, OSError, MemoryError, RuntimeError) as error:  # PyTorch raises RuntimeError
+        except (DhrError, OSError, MemoryError, RuntimeError, ImportError) as error:  # PyTorch raises RuntimeError
             return replace(line, reason=one_line(error, _REASON))
         seconds = _seconds(result.stages) if row.step == "mask" else None
         return self._checked(replace(line, masks=stage_folder(out, row.step), seconds=seconds), result.left_out)
