@@ -10,6 +10,7 @@ from dhr.api.rows import Rows, read_rows
 from dhr.api.settings import Config
 from dhr.data.samples import Problem
 from dhr.evaluate.config import EvaluateConfig
+from dhr.files import hold
 from dhr.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -104,12 +105,14 @@ def compare(
     listed, settings = read_rows(rows, config), (scoring or Scoring()).settings()
     folder, show = Path(out), progress or silent
     refuse_missing(data)
-    from dhr.api.row_runs import row_runs, write_files
+    from dhr.api.row_runs import LOCK, row_runs, write_files
 
     photographs = opened(data, show)
     refuse_among(folder, data, photographs)
-    table = row_runs(photographs, folder, settings).table(listed, show)
-    files = write_files(table, folder)
+    runs = row_runs(photographs, folder, settings)
+    with hold(folder, LOCK):
+        table = runs.table(listed, show)
+        files = write_files(table, folder)
     failed = [Problem(f"row {line.name}", line.reason) for line in table.failed]
     checks = dict.fromkeys(check.text for one in table.scored.values() for check in one.checks)
     return CompareResult(table, folder, (*photographs.problems, *failed), (*photographs.notes, *checks), files)
