@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dhr.models.config import WssConfig
-from dhr.models.folding import fold, folded
+from dhr.models.folding import folded
 from dhr.models.wss.classifier import TagClassifier
 
 
