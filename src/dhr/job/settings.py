@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dhr.bounds import byte_count
 from dhr.data.cam_files import SUFFIXES
 from dhr.data.image_config import ImageConfig
+from dhr.data.objects.record import FILES as OBJECT_FILES
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
@@ -277,7 +278,7 @@ def _digest_maps(folder: Path, before: str | None) -> str:
             return before
         raise ConfigError(f"--wss.maps: there is no folder {folder}")
     whole = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (*SUFFIXES, *OBJECT_FILES)):
         try:
             content = _digest(file, "wss.maps", None)
         except WeightsError:  # only its photograph is left out

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from dhr.bounds import at_least, within
 from dhr.errors import ConfigError
+from dhr.models.words.texts import check_words
 
 HUB = "hub"
 NONE = "none"
@@ -94,16 +95,20 @@ class WssConfig:
     """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
     blocks: tuple[int, int] = (-3, -1)
     """The two blocks of a Vision Transformer whose patch tokens are the features; the second one's are classified."""
-    prompt: str = "a clean origami {}."
-    """The text of a class for `clip`; `{}` is its name."""
-    words: dict[str, str] = field(default_factory=dict)
-    """Other names of classes for `clip`, such as `{crane: crane bird}`."""
+    prompt: str | tuple[str, ...] | None = None
+    """The text of a class for kinds that find names, or several texts, whose results are averaged; `{}` is the name. By
+    default that of the kind: `a clean origami {}.` for `clip`, `{}` for `sam3`, else `a photo of a {}.`"""
+    words: dict[str, str | tuple[str, ...] | dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
+    """Other names of classes for kinds that find names: one (`{crane: crane bird}`), several that mean the same
+    (`{crane: [crane bird, heron]}`), or also names of things that are taken for the class
+    (`{crane: {names: [crane bird], not: [construction crane]}}`)."""
     backgrounds: tuple[str, ...] = BACKGROUNDS
     """Names of other things in photographs, for `clip`; they compete with the tags, unless they are classes."""
     refine: bool = True
     """Whether the maps of `clip` are spread by the attention of its last blocks."""
     maps: Path | None = None
-    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
+    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph; or boxes, polygons and masks of objects
+    as Grounded-SAM, Ferret, autodistill, X-AnyLabeling and others write them (docs/models.md)."""
     numbering: str = "tagged"
     """Numbers of classes in dictionaries of `files`: `tagged`, 0 is the first class that can be tagged; `table`, 0 is
     the first class of all, the background if there is one; arrays may then begin with the background."""
@@ -127,8 +132,7 @@ class WssConfig:
             raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
         if self.kind == "clip" and self.cam != "cam":
             raise ConfigError(f"wss.cam is for classifiers; clip has its own maps (see wss.refine), got {self.cam!r}")
-        if "{}" not in self.prompt:
-            raise ConfigError(f"wss.prompt must hold {{}}, the place of the class's name; got {self.prompt!r}")
+        check_words(self.words, self.prompt)
         if self.numbering not in ("tagged", "table"):
             raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
         if self.maps is not None and self.kind != "files":
