@@ -35,7 +35,8 @@ class Moments:
     def add(self, features: Float[Tensor, "d n"], labels: Int[Tensor, " n"], weights: Float[Tensor, " n"]) -> None:
         """Add n features, in place: products are large. Weights are 0 or more."""
         weighted = features * weights
-        chosen = (labels == torch.arange(len(self.mass), device=labels.device).unsqueeze(1)).to(features.dtype)  # (c, n)
+        ids = torch.arange(len(self.mass), device=labels.device).unsqueeze(1)
+        chosen = (labels == ids).to(features.dtype)  # (c, n)
         # All three first: if the memory does not suffice, nothing is added.
         added = weighted @ features.T, chosen @ weighted.T, chosen @ weights
         for total, one in zip((self.products, self.sums, self.mass), added, strict=True):
