@@ -15,7 +15,7 @@ from dhr.data.objects.record import FILES as OBJECT_FILES
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import digest_regular
 from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
+from dhr.models.config import HUB, NONE, WORD_KINDS, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
 from dhr.models.precision import Precision, check_precision, resolved
 from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingConfig
 
@@ -170,7 +170,7 @@ class RunConfig:
             settings.pop("student_training")
         if self.wss.kind != "irn":
             settings.pop("affinity")
-        if self.wss.kind == "clip" and Path(self.wss.backbone).is_dir():
+        if self.wss.kind in WORD_KINDS and Path(self.wss.backbone).is_dir():
             settings["wss"]["backbone"] = _digest_folder(Path(self.wss.backbone))
         maps = settings["wss"].pop("maps")
         if maps is not None:
@@ -288,9 +288,9 @@ def _digest_maps(folder: Path, before: str | None) -> str:
 
 
 def _digest_folder(path: Path) -> str:
-    """Return the digest of the files that transformers reads in a folder: settings and weights."""
+    """Return the digest of the files that transformers reads in a folder: settings, weights and words."""
     whole = hashlib.sha256()
     for file in sorted(path.glob("*")):
-        if file.suffix in (".json", ".safetensors", ".bin"):
+        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"):
             whole.update(f"{file.name} {_digest(file, 'mask2former.model', None)}".encode())
     return _SHA256 + whole.hexdigest()

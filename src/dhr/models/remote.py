@@ -29,7 +29,8 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SHARDED = (*_WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _CONFIG = ("config.json",)
-_TOKENIZER = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+TOKENIZER = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+"""Files of the words of a tokenizer; one of them is enough."""
 _PIXELS = ("preprocessor_config.json", "processor_config.json")
 _INDEX_BYTES = 64_000_000
 """Largest list of the files that hold the weights of a large model."""
@@ -84,7 +85,7 @@ def hub_remote(
     if not _on_hub(model):
         return None
     kept = ((_SHARDED if older else _SAFE),) if weights == HUB else ()
-    groups = (_CONFIG, *kept, *((_TOKENIZER,) if tokenizer else ()), *((_PIXELS,) if pixels else ()))
+    groups = (_CONFIG, *kept, *((TOKENIZER,) if tokenizer else ()), *((_PIXELS,) if pixels else ()))
     return Remote(setting, model, "DIR", model, groups, whole=True)
 
 

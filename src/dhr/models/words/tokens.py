@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from dhr.errors import ConfigError, WeightsError
 from dhr.models.pretrained import Place
+from dhr.models.remote import TOKENIZER
 
-_LEAST = 3  # words of an empty tokenizer: beginning, end, unknown
+_SPACES = " \u2581\u0120"  # in tokens
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,11 @@ class Reader:
         Raises:
             ConfigError: it has no token for a name.
         """
-        unknown = {self.tokenizer.unk_token_id}
+        unknown = self.tokenizer.unk_token_id
         for name in names:
-            found = self.tokenizer(self._cased(name), add_special_tokens=False)["input_ids"]
-            if not {*found} - unknown:
+            tokens = self.tokenizer(self._cased(name), add_special_tokens=False)["input_ids"]
+            pieces = self.tokenizer.convert_ids_to_tokens([token for token in tokens if token != unknown])
+            if not any(piece.strip(_SPACES) for piece in pieces):
                 raise ConfigError(
                     f"the tokenizer of {self.model!r} has no token for the name {name!r}; give the class another name "
                     "in wss.words"
@@ -70,11 +73,16 @@ def read_tokenizer(transformers: Any, place: Place, words: int) -> Any:
     Raises:
         WeightsError: it is missing, or of another network.
     """
-    asked = place.asked
-    tokenizer = place.had(lambda: transformers.AutoTokenizer.from_pretrained(place.name, **asked))
-    if not _LEAST < len(tokenizer) <= words:  # transformers makes an empty one of a folder without
+    asked, folder = place.asked, Path(place.name)
+    if place.local and not any((folder / name).is_file() for name in TOKENIZER):
         raise WeightsError(
-            f"the tokenizer of {place.name!r} has {len(tokenizer)} words, the network {words}; copy all files of the "
-            f"{place.what}, tokenizer.json or vocab.json and merges.txt too"
+            f"--{place.weights_setting}: {folder} holds no words of a tokenizer; copy all files of the {place.what}, "
+            f"{TOKENIZER[0]} or another of {', '.join(TOKENIZER[1:])} too"
+        )
+    tokenizer = place.had(lambda: transformers.AutoTokenizer.from_pretrained(place.name, **asked))
+    if len(tokenizer) > words:
+        raise WeightsError(
+            f"the tokenizer of {place.name!r} has {len(tokenizer)} words, the network {words}; copy all files of one "
+            f"{place.what}"
         )
     return tokenizer
