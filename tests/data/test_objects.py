@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as run_lengths
 
@@ -410,3 +410,50 @@ def test_an_object_of_no_category_is_named_with_its_photograph(tmp_path: Path) -
     with pytest.raises(ItemError, match=r"annotation 2.*the category None does not exist"):
         maps(tmp_path)
     assert maps(tmp_path, "two").max() == 0  # no object was found there
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-5, 10**20) | st.floats() | st.sampled_from(["cat", "polygon", ""])
+KEYS = (
+    *("shapes", "label", "points", "score", "shape_type", "imageHeight", "annotations", "class_name", "bbox", "mask"),
+    *("segmentation", "size", "counts", "value", "box", "logit", "text", "x_min", "x_max", "y_min", "y_max"),
+)
+ANY = st.recursive(
+    SCALARS | st.lists(st.floats(-1, 70), min_size=2, max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=ANY)
+def test_any_file_is_read_or_refused_in_one_line(value: Any, tmp_path: Path) -> None:
+    for wrapped in (value, {"shapes": [value]}, {"annotations": [value]}, [value]):
+        write(tmp_path / "one.json", wrapped)
+        try:
+            found = maps(tmp_path)
+        except ItemError as error:
+            assert "\n" not in str(error)
+        else:
+            assert found.shape == (2, *SIZE) and found.min() >= 0 and found.max() <= 1
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_bytes_are_read_or_refused_in_one_line(program: str, data: st.DataObject, tmp_path: Path) -> None:
+    PROGRAMS[program](tmp_path)
+    path = data.draw(st.sampled_from(sorted(path for path in tmp_path.rglob("*") if path.is_file())))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, max(0, len(content) - 1)))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    path.write_bytes(bytes(content))
+    try:
+        if find_format(tmp_path) is not None:
+            maps(tmp_path)
+    except (ItemError, DataError) as error:
+        assert "\n" not in str(error)
+    finally:
+        for one in [*tmp_path.rglob("*")]:
+            if one.is_file():
+                one.unlink()

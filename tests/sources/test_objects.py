@@ -140,3 +140,17 @@ def test_masks_with_a_class_table_of_their_own_are_matched_by_name(tmp_path: Pat
     assert (cams[1] > 0.5).nonzero()[:, 1].unique().tolist() == [*range(30, 50)]
     (folder / "classes.txt").write_text("background\nowl\nplant\ncat\nbus\n")
     assert "does not have these classes" in source(folder).check(tags, SIZES, silent).notes[1]
+
+
+def test_a_mask_without_its_tags_is_an_answer(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    write_mask(folder / "one.png", np.full((40, 60), 3, np.uint8))
+    write_mask(folder / "two.png", np.repeat(np.array([[1, 2]], np.uint8), 30, axis=1).repeat(40, axis=0))
+    checked = source(folder).check(SAMPLES[:2], SIZES, silent)
+    assert len(checked.samples) == 2 and not checked.problems
+    assert "1 photographs have no pixel of a class that they are tagged with: one.jpg (cat, plant)." in checked.notes
+    # Maps without values are damaged, and are left out as before.
+    np.save(folder / "three.npy", np.zeros((2, 20, 30), np.float32))
+    checked = source(folder).check(SAMPLES, SIZES, silent)
+    assert [one.source for one in checked.problems] == ["three.jpg"]

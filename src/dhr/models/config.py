@@ -102,9 +102,9 @@ class WssConfig:
     """The text of a class for kinds that find names, or several texts, whose results are averaged; `{}` is the name. By
     default that of the kind: `a clean origami {}.` for `clip`, `{}` for `sam3`, else `a photo of a {}.`"""
     words: dict[str, str | tuple[str, ...] | dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
-    """Other names of classes for kinds that find names: one (`{crane: crane bird}`), several that mean the same
-    (`{crane: [crane bird, heron]}`), or also names of things that are taken for the class
-    (`{crane: {names: [crane bird], not: [construction crane]}}`)."""
+    """Other names of classes for kinds that find names, and for the labels of objects of `files`: one (`{crane: crane
+    bird}`), several that mean the same (`{crane: [crane bird, heron]}`), or also names of things that are taken for the
+    class (`{crane: {names: [crane bird], not: [construction crane]}}`)."""
     backgrounds: tuple[str, ...] = BACKGROUNDS
     """Names of other things in photographs, unless they are classes. In `clip` they compete with the tags. In
     `maskclip` and `tips` a map is what fits the class better than these."""
