@@ -1,12 +1,15 @@
 """Cards say what the models are: compared with timm's facts, and with the models as they are built."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
+from torch import nn
 
 from dhr.models.cards import CARDS, CLIP, ModelCard, presence
+from dhr.models.config import WORD_KINDS
 from dhr.models.uss import USS_MODELS, UssConfig, build_uss
 from dhr.models.wss import WssConfig
 from dhr.sources import SOURCES
@@ -27,7 +30,7 @@ def test_every_kind_has_a_card() -> None:
 def test_facts_are_those_of_timm(card: ModelCard) -> None:
     model = card.settings.get("model", card.settings.get("backbone", ""))
     if card.file or not timm.is_model(model):
-        assert card.hub is None or card.settings["kind"] == "clip"
+        assert card.hub is None or card.settings["kind"] in WORD_KINDS
         return
     facts = timm.get_pretrained_cfg(model)
     assert facts is not None
@@ -39,7 +42,7 @@ def test_facts_are_those_of_timm(card: ModelCard) -> None:
 
 @every_card
 def test_dimensions_are_those_of_the_model(card: ModelCard) -> None:
-    if card.settings["kind"] in ("clip", "files", "stego", "cause", "hp"):
+    if card.settings["kind"] in (*WORD_KINDS, "files", "stego", "cause", "hp"):
         pytest.skip("needs its weights or maps to be built")
     with torch.device("meta"):  # shapes without numbers
         if card.role == "uss":
@@ -47,10 +50,65 @@ def test_dimensions_are_those_of_the_model(card: ModelCard) -> None:
             assert uss.dim == card.dim
             patch = getattr(uss, "patch", (4, 4))
             assert patch == (card.stride, card.stride)
+            assert card.parameters == millions(uss)
         else:
             wss = build_wss(WssConfig(**card.settings, weights="none"), ["a", "b"])  # type: ignore[arg-type]
             assert wss.dim == card.dim
+            assert card.parameters == millions(wss)
             assert wss.maps(torch.empty(1, 3, 64, 64)).cams.shape[-2:] == (64 // card.stride, 64 // card.stride)
+
+
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "CLIP B/16": ("CLIP", {"vision_config": {"patch_size": 16}, "projection_dim": 512}),
+    "MaskCLIP, CLIP B/16": ("CLIP", {"vision_config": {"patch_size": 16}, "projection_dim": 512}),
+    "MaskCLIP, MetaCLIP 2 H/14": (
+        "MetaClip2",
+        {
+            "vision_config": {
+                "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
+                "patch_size": 14,
+            },
+            "projection_dim": 1024,
+        },
+    ),
+    "MaskCLIP, SigLIP 2 B/16": ("Siglip", {"vision_config": {"image_size": 512, "patch_size": 16}}),
+    "TIPS v2 B/14": ("Tipsv2", {}),
+    "CLIPSeg rd64": (
+        "CLIPSeg",
+        {"vision_config": {"patch_size": 16}, "projection_dim": 512, "use_complex_transposed_convolution": True},
+    ),
+    "SAM 3": ("Sam3", {}),
+}  # fmt: skip
+"""Settings of the published networks that find names, where they differ from those of transformers."""
+
+
+def test_networks_that_find_names_have_the_published_size() -> None:
+    import transformers
+
+    cards = {card.name: card for card in CARDS if card.settings["kind"] in WORD_KINDS}
+    assert set(cards) == set(PUBLISHED)
+    for name, (family, settings) in PUBLISHED.items():
+        config = getattr(transformers, f"{family}Config")(**settings)
+        with torch.device("meta"):  # shapes without numbers
+            kind = "ForImageSegmentation" if family == "CLIPSeg" else "Model"
+            made = getattr(transformers, f"{family}{kind}")(config)
+        vision = config.vision_config if family != "Sam3" else config.vision_config.backbone_config
+        if family == "Sam3":
+            parts, width = [made], config.vision_config.fpn_hidden_size
+            made.text_encoder = None
+        elif family == "CLIPSeg":
+            parts, width = [made.clip.vision_model, made.decoder], vision.hidden_size
+        else:
+            parts, width = [made.vision_model, getattr(made, "visual_projection", nn.Identity())], vision.hidden_size
+        assert cards[name].parameters == round(sum(map(millions, parts)), 1), name
+        assert cards[name].stride == vision.patch_size, name
+        assert cards[name].dim == width * (2 if cards[name].settings["kind"] == "clip" else 1), name
+
+
+def millions(model: Any) -> float:
+    """Millions of parameters, as a card has them."""
+    count = sum(one.numel() for one in model.parameters()) if isinstance(model, nn.Module) else 0
+    return round(count / 1e6, 1)
 
 
 def test_clip_expects_what_transformers_says() -> None:
@@ -68,4 +126,5 @@ def test_weights_in_the_cache_are_found(no_network: None, tmp_path: Path) -> Non
     (folder / "snapshots" / "abc").mkdir(parents=True)
     (folder / "snapshots" / "abc" / "model.safetensors").touch()
     assert presence(card) == "here"
+    assert presence(next(card for card in CARDS if card.name == "SAM 3")) == "on request"
     assert {presence(card) for card in CARDS if card.hub is None} == {"none needed", "a file that you name"}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dhr.data.cam_files import SUFFIXES
+from dhr.data.objects.record import FILES as OBJECT_FILES
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import digest_regular
-from dhr.models.config import HUB, NONE, WssConfig
+from dhr.models.config import HUB, NONE, WORD_KINDS, WssConfig
 
 SHA256 = "sha256:"
 MAX_WEIGHTS = 64_000_000_000
@@ -26,7 +27,7 @@ def source_identity(wss: WssConfig, before: Mapping[str, Any]) -> dict[str, Any]
         ConfigError: the folder of maps is missing.
     """
     settings = asdict(wss)
-    if wss.kind == "clip" and Path(wss.backbone).is_dir():
+    if wss.kind in WORD_KINDS and Path(wss.backbone).is_dir():
         settings["backbone"] = digest_folder(Path(wss.backbone))
     maps = settings.pop("maps")
     if maps is not None:
@@ -67,7 +68,7 @@ def _digest_maps(folder: Path, before: str | None) -> str:
             return before
         raise ConfigError(f"--wss.maps: there is no folder {folder}")
     whole = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (*SUFFIXES, *OBJECT_FILES)):
         try:
             content = digest_file(file, "wss.maps", None)
         except WeightsError:  # only its photograph is left out
@@ -77,9 +78,9 @@ def _digest_maps(folder: Path, before: str | None) -> str:
 
 
 def digest_folder(path: Path) -> str:
-    """Return the digest of the files that transformers reads in a folder: settings and weights."""
+    """Return the digest of the files that transformers reads in a folder: settings, weights and words."""
     whole = hashlib.sha256()
     for file in sorted(path.glob("*")):
-        if file.suffix in (".json", ".safetensors", ".bin"):
+        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"):
             whole.update(f"{file.name} {digest_file(file, 'mask2former.model', None)}".encode())
     return SHA256 + whole.hexdigest()
