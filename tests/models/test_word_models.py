@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from .word_models import SIDE, WORD_MODELS, write_word_model
 NAMES = ("background", "cat", "dog", "tv_monitor", "sky", "tree", "boat", "bird", "cow")
 CLASSES = ClassTable(NAMES, background=True)
 every_model = pytest.mark.parametrize("name", WORD_MODELS)
-prompted = pytest.mark.parametrize("name", ["CLIPSegForImageSegmentation", "Sam3Model"])
+prompted = pytest.mark.parametrize("name", ["CLIPSegForImageSegmentation", "Sam3Model", "Sam3LiteTextModel"])
 
 
 @pytest.fixture(scope="session")
@@ -246,7 +247,7 @@ def test_maps_are_not_divided_by_their_peaks(name: str, folders: Callable[[str],
 def test_a_photograph_is_encoded_once_for_all_its_tags(name: str, folders: Callable[[str], Path]) -> None:
     mine = source(name, folders(name))
     network = mine.network
-    encoder, decoder = (network.vision, network.decoder) if name != "Sam3Model" else (
+    encoder, decoder = (network.vision, network.decoder) if not name.startswith("Sam3") else (
         network.network.vision_encoder, network.network.detr_decoder
     )  # fmt: skip
     seen: dict[str, list[int]] = {"images": [], "prompts": []}
@@ -260,13 +261,13 @@ def test_a_photograph_is_encoded_once_for_all_its_tags(name: str, folders: Calla
 
     encoder.register_forward_hook(count("images"), with_kwargs=True)
     decoder.register_forward_hook(count("prompts"), with_kwargs=True)
-    if name == "Sam3Model":
+    if name.startswith("Sam3"):
         assert network.network.text_encoder is None  # texts were embedded when it was built
     mine.see(images(1), [sample(*range(1, 9))], (6, 8))
     assert (sum(seen["images"]), sum(seen["prompts"])) == (1, 8)
 
 
-@prompted
+@pytest.mark.parametrize("name", ["CLIPSegForImageSegmentation", "Sam3Model"])
 def test_two_hundred_tags(name: str, folders: Callable[[str], Path]) -> None:
     letters = "abcdefghijklmnopqrst"
     names = tuple(f"{one}{other}" for one in letters for other in letters[:10])
@@ -297,7 +298,7 @@ def test_a_name_without_tokens_is_one_line(name: str, folders: Callable[[str], P
 @every_model
 @pytest.mark.usefixtures("no_network")
 def test_what_is_another_network(name: str, folders: Callable[[str], Path], tmp_path: Path) -> None:
-    other = "Sam3Model" if name != "Sam3Model" else "CLIPModel"
+    other = "CLIPModel" if name.startswith("Sam3") else "Sam3Model"
     refused(ConfigError, name, folders(other), "wss.backbone", "expected a", name)
     refused(ConfigError, name, "resnet50", "wss.backbone", "such as", "'resnet50'")
     refused(WeightsError, name, "someone/model", "'someone/model'", "--wss.weights DIR")
@@ -366,3 +367,34 @@ def test_weights_may_be_random(folders: Callable[[str], Path]) -> None:
         found = [source(name, folders(name), weights="none").see(images(1), [sample(1)], (6, 8)) for _ in range(2)]
         assert torch.equal(found[0].cams, found[1].cams)
         assert not torch.equal(found[0].cams, source(name, folders(name)).see(images(1), [sample(1)], (6, 8)).cams)
+
+
+def test_the_file_of_the_video_model_holds_that_of_images(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "video"
+    shutil.copytree(folders("Sam3Model"), folder)
+    state = {f"detector_model.{key}": value for key, value in load_file(folder / "model.safetensors").items()}
+    save_file({**state, "tracker_model.a": torch.zeros(3)}, folder / "model.safetensors", {"format": "pt"})
+    detector = json.loads((folder / "config.json").read_text())
+    video = {"model_type": "sam3_video", "architectures": ["Sam3VideoModel"], "detector_config": detector}
+    (folder / "config.json").write_text(json.dumps(video))
+    found, expected = (
+        source("Sam3Model", one).see(images(1), [sample(1)], (6, 8)).cams for one in (folder, folders("Sam3Model"))
+    )
+    assert torch.equal(found, expected)
+    random = source("Sam3Model", folder, weights="none").see(images(1), [sample(1)], (6, 8)).cams
+    assert random.shape == expected.shape and not torch.equal(random, expected)
+
+
+def test_a_model_on_request_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx
+    import transformers
+    from huggingface_hub.errors import GatedRepoError
+
+    answer = httpx.Response(403, request=httpx.Request("GET", "https://huggingface.co"))
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError("You are trying to access a gated repo.\nAsk.") from GatedRepoError("no", response=answer)
+
+    monkeypatch.setattr(sys.modules["dhr.models.pretrained"], "local_only", lambda remote: {"local_files_only": False})
+    monkeypatch.setattr(transformers.PreTrainedConfig, "get_config_dict", refuse)
+    refused(WeightsError, "Sam3Model", "facebook/sam3", "accept the licence", "huggingface.co/facebook/sam3", "DIR")

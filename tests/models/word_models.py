@@ -78,7 +78,7 @@ def _clipseg(transformers: Any) -> tuple[Any, Any, Any]:
     return transformers.CLIPSegForImageSegmentation(config), processor, tokenizer
 
 
-def _sam3(transformers: Any) -> tuple[Any, Any, Any]:
+def _sam3(transformers: Any, kind: str = "Sam3", text: str = "clip_text_model") -> tuple[Any, Any, Any]:
     tokenizer, words = _clip_tokenizer(transformers)
     backbone = {
         "model_type": "sam3_vit_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -86,19 +86,23 @@ def _sam3(transformers: Any) -> tuple[Any, Any, Any]:
         "pretrain_image_size": 28,
     }  # fmt: skip
     part = {"hidden_size": 16, "num_attention_heads": 2, "num_layers": 2, "intermediate_size": 32}
-    config = transformers.Sam3Config(
+    config = getattr(transformers, f"{kind}Config")(
         vision_config={
             "backbone_config": backbone, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]], "fpn_hidden_size": 16,
         },
         text_config={
-            "model_type": "clip_text_model", **_TOWER, "num_hidden_layers": 2, "vocab_size": words,
+            "model_type": text, **_TOWER, "num_hidden_layers": 2, "vocab_size": words,
             "projection_dim": 16, "max_position_embeddings": 32, "bos_token_id": 0, "eos_token_id": 1,
         },
         geometry_encoder_config=part, detr_encoder_config=part, detr_decoder_config={**part, "num_queries": 5},
         mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
     )  # fmt: skip
     processor = transformers.Sam3ImageProcessor(size={"height": SIDE, "width": SIDE})
-    return transformers.Sam3Model(config), processor, tokenizer
+    return getattr(transformers, f"{kind}Model")(config), processor, tokenizer
+
+
+def _sam3_lite(transformers: Any) -> tuple[Any, Any, Any]:
+    return _sam3(transformers, "Sam3LiteText", "sam3_lite_text_text_model")
 
 
 WORD_MODELS: dict[str, tuple[str, Callable[[Any], tuple[Any, Any, Any]]]] = {
@@ -109,6 +113,7 @@ WORD_MODELS: dict[str, tuple[str, Callable[[Any], tuple[Any, Any, Any]]]] = {
     "Tipsv2Model": ("tips", _tips),
     "CLIPSegForImageSegmentation": ("clipseg", _clipseg),
     "Sam3Model": ("sam3", _sam3),
+    "Sam3LiteTextModel": ("sam3", _sam3_lite),
 }
 """Classes of transformers: the kind of source that takes one, and what makes a small one."""
 

@@ -1,6 +1,7 @@
 """Images as a network reads them: their size and scaling."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -37,8 +38,13 @@ class Pixels:
 
     def scaled(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Scale RGB images in 0..1."""
-        mean, std = (torch.tensor(value).to(images.device).view(3, 1, 1) for value in (self.mean, self.std))
-        return (images - mean) / std
+        return (images - _colour(self.mean, images.device)) / _colour(self.std, images.device)
+
+
+@lru_cache(maxsize=16)
+def _colour(value: Colour, device: torch.device) -> Float[Tensor, "3 1 1"]:
+    """Return a colour on the device; it is copied there once."""
+    return torch.tensor(value).view(3, 1, 1).to(device)
 
 
 def read_pixels(transformers: Any, place: Place, config: WssConfig, *, fixed: bool) -> Pixels:
