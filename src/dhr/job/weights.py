@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dhr.job.settings import RunConfig
 from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote
-from dhr.sources import source_remote
+from dhr.sources import source_remotes
 
 
 def run_weights(config: RunConfig, out: Path | None = None) -> list[Remote]:
@@ -14,7 +14,7 @@ def run_weights(config: RunConfig, out: Path | None = None) -> list[Remote]:
         config: all settings.
         out: the output folder; if it holds a trained classifier, the backbone's weights are not needed.
     """
-    found = [source_remote(config, out), uss_remote(config.uss)]
+    found = [*source_remotes(config, out), uss_remote(config.uss)]
     return [remote for remote in found if remote is not None]
 
 
