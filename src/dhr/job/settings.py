@@ -1,6 +1,5 @@
 """All settings of a run."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,10 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from dhr.bounds import byte_count
-from dhr.data.cam_files import SUFFIXES
 from dhr.data.image_config import ImageConfig
-from dhr.errors import ConfigError, WeightsError
-from dhr.files import digest_regular
+from dhr.errors import ConfigError
+from dhr.job.digests import SHA256, digest_file, digest_folder, digest_maps
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
 from dhr.models.precision import Precision, check_precision, resolved
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 
 StageName = Literal["classifier", "affinity", "survey", "masks", "student", "second masks"]
 """The stages of runs that can be made again, in their order. A run has some of them."""
-_SHA256 = "sha256:"
-MAX_WEIGHTS = 64_000_000_000
-"""Largest file of weights, or of maps, bytes."""
 
 
 @dataclass(frozen=True)
@@ -169,20 +164,25 @@ class RunConfig:
             settings.pop("student_training")
         if self.wss.kind != "irn":
             settings.pop("affinity")
+        if self.boundary.kind != "sam":
+            settings["boundary"].pop("sam")
+        else:
+            sam = settings["boundary"]["sam"]
+            sam |= {key: digest_folder(Path(sam[key])) for key in ("model", "weights") if Path(sam[key]).is_dir()}
         if self.wss.kind == "clip" and Path(self.wss.backbone).is_dir():
-            settings["wss"]["backbone"] = _digest_folder(Path(self.wss.backbone))
+            settings["wss"]["backbone"] = digest_folder(Path(self.wss.backbone))
         maps = settings["wss"].pop("maps")
         if maps is not None:
-            settings["wss"]["maps"] = _digest_maps(maps, before.get("wss", {}).get("maps"))
+            settings["wss"]["maps"] = digest_maps(maps, before.get("wss", {}).get("maps"))
         for part in ("wss", "uss"):
             weights = settings[part]["weights"]
             if weights not in (HUB, NONE):
                 known = before.get(part, {}).get("weights")
                 place = Path(weights)
-                digest = _digest_folder(place) if place.is_dir() else _digest(place, f"{part}.weights", known)
+                digest = digest_folder(place) if place.is_dir() else digest_file(place, f"{part}.weights", known)
                 settings[part]["weights"] = digest
         if self.uss.head is not None:
-            settings["uss"]["head"] = _digest(Path(self.uss.head), "uss.head", before.get("uss", {}).get("head"))
+            settings["uss"]["head"] = digest_file(Path(self.uss.head), "uss.head", before.get("uss", {}).get("head"))
         # A store that keeps 16 bits and all channels does not change the masks.
         settings.pop("features")
         if self.features is not None:
@@ -194,7 +194,7 @@ class RunConfig:
                 settings["features"] = name
         if self.classifier.file is not None:
             known = before.get("classifier", {}).get("file")
-            settings["classifier"]["file"] = _digest(self.classifier.file, "classifier.file", known)
+            settings["classifier"]["file"] = digest_file(self.classifier.file, "classifier.file", known)
         return plain(settings)
 
     def training_identity(self, device: "torch.device") -> dict[str, Any]:
@@ -215,9 +215,9 @@ class RunConfig:
             for name in ("model", "weights"):
                 place = Path(getattr(self.mask2former, name))
                 if name == "weights" and str(place) not in (HUB, NONE):
-                    settings["mask2former"][name] = _digest(place, "mask2former.weights", None)
+                    settings["mask2former"][name] = digest_file(place, "mask2former.weights", None)
                 elif place.is_dir():
-                    settings["mask2former"][name] = _digest_folder(place)
+                    settings["mask2former"][name] = digest_folder(place)
         else:
             settings["student"] = asdict(self.student)
         return plain(settings)
@@ -244,7 +244,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            long = any(isinstance(value, Mapping) or str(value).startswith(_SHA256) for value in (before, after))
+            long = any(isinstance(value, Mapping) or str(value).startswith(SHA256) for value in (before, after))
             found.append(f"{prefix}{key} changed" if long else f"{prefix}{key} was {before}, now {after}")
     return found
 
@@ -259,37 +259,3 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(entry, name)
     else:
         yield name, value
-
-
-def _digest(path: Path, setting: str, before: str | None) -> str:
-    try:
-        return _SHA256 + digest_regular(path, MAX_WEIGHTS)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
-            return before
-        raise WeightsError(f"--{setting}: cannot read {path} ({error.strerror}); expected a file of weights") from error
-
-
-def _digest_maps(folder: Path, before: str | None) -> str:
-    """Return the digest of all files of maps, by name and content."""
-    if not folder.is_dir():
-        if before:
-            return before
-        raise ConfigError(f"--wss.maps: there is no folder {folder}")
-    whole = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
-        try:
-            content = _digest(file, "wss.maps", None)
-        except WeightsError:  # only its photograph is left out
-            content = "unreadable"
-        whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
-    return _SHA256 + whole.hexdigest()
-
-
-def _digest_folder(path: Path) -> str:
-    """Return the digest of the files that transformers reads in a folder: settings and weights."""
-    whole = hashlib.sha256()
-    for file in sorted(path.glob("*")):
-        if file.suffix in (".json", ".safetensors", ".bin"):
-            whole.update(f"{file.name} {_digest(file, 'mask2former.model', None)}".encode())
-    return _SHA256 + whole.hexdigest()
