@@ -25,6 +25,7 @@ PATIENCE = 5.0
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SHARDED = (*_WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin.index.json")
+_SAFE = ("model.safetensors", "model.safetensors.index.json")
 _CONFIG = ("config.json",)
 _TOKENIZER = ("tokenizer.json", "vocab.json")
 _TIMM = "timm/"
@@ -69,6 +70,21 @@ def clip_remote(config: "WssConfig") -> Remote | None:
     weights = (_SHARDED,) if config.weights == HUB else ()
     groups = (_CONFIG, *weights, _TOKENIZER)
     return Remote("wss.weights", config.backbone, "DIR", config.backbone, groups, whole=True)
+
+
+def hub_remote(model: str, weights: str, setting: str, *, tokenizer: bool = False) -> Remote | None:
+    """Return a model that transformers takes from its hub; None if it is a folder, or no name of the hub.
+
+    Args:
+        model: its name.
+        weights: ``hub`` or ``none``.
+        setting: the setting that can name a folder instead.
+        tokenizer: whether it has one.
+    """
+    if not _on_hub(model):
+        return None
+    groups = (_CONFIG, *((_SAFE,) if weights == HUB else ()), *((_TOKENIZER,) if tokenizer else ()))
+    return Remote(setting, model, "DIR", model, groups, whole=True)
 
 
 def mask2former_remote(config: "Mask2FormerConfig") -> Remote | None:
