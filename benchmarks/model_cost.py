@@ -1,12 +1,13 @@
 """What the listed models cost: ``python benchmarks/model_cost.py --json F``.
 
 Each network of ``dhr models``, with random weights, sees one photograph of 512 x 512 pixels, once, in a process of its
-own: time and memory do not depend on what the weights are. Heads have 90 channels; CLIP has two classes. ``mb`` is the
-most memory that the process took above what it took before there was a model.
+own: time and memory do not depend on what the weights are. Heads have 90 channels; networks that find names have two
+classes. ``mb`` is the most memory that the process took above what it took before there was a model.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ from dhr.models.uss.stego import HeadedFeatures, StegoHead
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
 from dhr.models.wss.clip_build import build_clip
+from published import PUBLISHED, network, run as see
 card = next(card for card in CARDS if card.name == sys.argv[1])
 side, repetitions = int(sys.argv[2]), int(sys.argv[3])
 image = torch.rand(1, 3, side, side)
@@ -50,6 +52,9 @@ elif card.settings["kind"] == "clip":
     transformers.CLIPTokenizer({word: index for index, word in enumerate(words)}, []).save_pretrained(folder)
     model = build_clip(WssConfig(kind="clip", backbone=folder, weights="none"), ["a", "b"])
     run = lambda: model.maps(image)
+elif card.name in PUBLISHED:
+    model = network(card.name)
+    run = lambda: see(model, image)
 elif card.role == "uss":
     model = build_uss(UssConfig(**card.settings, weights="none"))
     run = lambda: model(image)
@@ -79,14 +84,15 @@ def main() -> None:
     print(f"| {' | '.join(columns)} |\n|{len(columns) * ' --- |'}")
     for card in [card for card in CARDS if not given.models or card.name in given.models]:
         weights = f"`{card.hub}`" if card.hub else "a file" if card.file else "-"
-        facts = [card.name, card.source, weights, card.licence]
+        facts = [card.name, card.source, weights, f"{card.licence}, on request" if card.gated else card.licence]
         no_network = card.settings["kind"] == "files"
         facts += ["-" if no_network else str(card.dim or 90), str(card.stride or "-"), SCALINGS[card.scaling]]
         if no_network:
             print(f"| {' | '.join(facts)} | - | - | - |")
             continue
         call = [sys.executable, "-c", _CODE, card.name, str(given.side), str(given.repetitions)]
-        found = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+        here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+        found = json.loads(subprocess.run(call, check=True, capture_output=True, text=True, env=here).stdout)
         low, middle, high = torch.tensor(found["ms"]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
         row = {"model": card.name, "role": card.role, "ms": middle, "spread": [low, high]}
         rows.append({**row, "mb": found["mb"], "parameters": found["parameters"]})

@@ -31,6 +31,7 @@ __all__ = [
     "Rebalanced",
     "RunConfig",
     "adjacency",
+    "compare",
     "demo",
     "evaluate",
     "export",
@@ -51,8 +52,8 @@ __all__ = [
 ]
 
 _COMMANDS = (
-    *("adjacency", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "plan", "predict", "run"),
-    *("train", "train_head"),
+    *("adjacency", "compare", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "plan", "predict"),
+    *("run", "train", "train_head"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -66,6 +67,7 @@ _HOME = {
 
 if TYPE_CHECKING:
     from dhr.api.adjacency import adjacency
+    from dhr.api.compare import compare
     from dhr.api.data import DataFolder, open_data
     from dhr.api.demo import demo
     from dhr.api.evaluate import evaluate

@@ -18,7 +18,9 @@ from dhr.cli.table import COMMANDS
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 
-CONFIGS = sorted(Path(__file__).parents[2].joinpath("configs").rglob("*.yaml"))
+CONFIGS = sorted(
+    path for path in Path(__file__).parents[2].joinpath("configs").rglob("*.yaml") if path.parent.name != "rivals"
+)
 
 
 def settings_of(*arguments: str) -> tuple[RunConfig, str]:

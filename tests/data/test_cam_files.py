@@ -323,3 +323,23 @@ def test_one_file_a_photograph(tmp_path: Path) -> None:
     write_mask(tmp_path / "trip" / "a.png", np.zeros((1, 1), np.uint8))
     with pytest.raises(ItemError, match=r"got a\.npy and a\.png"):
         find_maps(tmp_path, "trip/a")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.uint16])
+def test_arrays_of_class_ids_are_masks(kind: Any, tmp_path: Path) -> None:
+    labels = np.array([[0, 1, 1], [3, 3, 255]])
+    wanted = np.stack([labels == 1, labels == 3]).astype(np.float32)
+    np.savez(tmp_path / "b.npz", seg=labels.astype(kind))
+    for path in (save(tmp_path / "a.npy", labels.astype(kind)), tmp_path / "b.npz"):
+        np.testing.assert_array_equal(read_maps(path, TAGS, VOC), wanted)
+    refused(save(tmp_path / "c.npy", (labels + 4).astype(kind)), "names class 5; the table ends at 4")
+    refused(save(tmp_path / "d.npy", labels.astype(np.float32)), "expected maps (k, u, v)")
+    refused(save(tmp_path / "e.npy", labels - 1), "names class -1")
+
+
+def test_an_array_alone_may_have_any_name_and_be_a_batch_of_one(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", logits=MAPS[None], name=np.array(3))
+    np.testing.assert_array_equal(read_maps(tmp_path / "a.npz", TAGS, VOC), MAPS)
+    np.testing.assert_array_equal(read_maps(save(tmp_path / "b.npy", {"probs": MAPS}), TAGS, VOC), MAPS)
+    refused(save(tmp_path / "c.npy", np.stack([MAPS, MAPS])), "expected maps (k, u, v)")
+    refused(save(tmp_path / "d.npy", {"probs": MAPS, "features": MAPS}), "expected keys or classes")

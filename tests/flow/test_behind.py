@@ -107,6 +107,17 @@ def test_a_block_that_fails_does_not_wait_for_a_write_that_hangs() -> None:
     never.set()
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_write_that_hangs_fails_the_block(more: int) -> None:
+    never = threading.Event()
+    block = Behind(budget=10, patience=0.05, hanging=0.05)
+    with pytest.raises(OutputError, match=r"no file could be finished for 0\.05 seconds; check the disk"), block:
+        block.put(lambda: never.wait() and None)  # type: ignore[func-returns-value]
+        for _ in range(more):
+            block.put(lambda: None, 11)  # waits for the first
+    never.set()
+
+
 def test_ctrl_c_ends_the_wait_for_a_write_that_hangs() -> None:
     program = """
 import signal, threading

@@ -144,6 +144,31 @@ def test_other_tags_make_other_maps_but_the_order_does_not_matter(tiny_clip: Pat
     assert model.maps(images(), []).cams.shape == (2, 0, 6, 8)
 
 
+def test_synonyms_share_a_score_and_negatives_compete(tiny_clip: Path, theirs: Any) -> None:
+    words = {"cat": {"names": ("cat", "kitten"), "not": ("fox",)}}
+    model = build(tiny_clip, words=words, backgrounds=("sea",), refine=False, prompt="{}")
+    alone = build(tiny_clip, words={"dog": ("dog",)}, backgrounds=("sea",), refine=False, prompt="{}")
+    expected = text_features(theirs, ["cat", "kitten", "fox", "dog", "tv monitor", "sky", "sea"])
+    torch.testing.assert_close(torch.cat([model.texts, model.surroundings]), expected, rtol=1e-4, atol=1e-5)
+    model.scale = alone.scale = 5.0  # of a tiny random network one text wins by far
+    both, before = model.maps(images(), [0, 1]).cams, alone.maps(images(), [0, 1]).cams
+    assert not torch.allclose(both, before, atol=1e-3)
+    torch.testing.assert_close(model.maps(images(), [1]).cams, alone.maps(images(), [1]).cams)  # they compete no more
+    one = build(tiny_clip, words={"cat": ("cat", "kitten")}, backgrounds=())
+    assert one.maps(images(), [0]).cams.amax() == 1
+
+
+def test_several_prompts_are_averaged(tiny_clip: Path, theirs: Any) -> None:
+    model = build(tiny_clip, prompt=("{}", "a {}."), backgrounds=())
+    parts = [text_features(theirs, [prompt.format(name) for name in ("cat", "dog")]) for prompt in ("{}", "a {}.")]
+    torch.testing.assert_close(model.texts[:2], normalize(parts[0] + parts[1]), rtol=1e-4, atol=1e-5)
+
+
+def test_names_that_cannot_be_read_are_one_line(tiny_clip: Path) -> None:
+    refused(ConfigError, tiny_clip, "no token", "猫", words={"cat": "猫"})  # this tokenizer has small letters only
+    refused(ConfigError, tiny_clip, "tokens", "reads 40", words={"cat": "cat " * 20})
+
+
 def test_one_class_without_surroundings_has_a_map(tiny_clip: Path) -> None:
     model = build(tiny_clip, backgrounds=())
     assert model.maps(images(), [0]).cams.amax() == 1

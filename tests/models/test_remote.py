@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from dhr.api.weights import require_first
 from dhr.errors import WeightsError
-from dhr.models.remote import cached, fetch, require, timm_remote
+from dhr.models.remote import cached, fetch, hub_remote, require, timm_remote
 from dhr.models.uss import UssConfig, build_uss
 from dhr.models.weights import build_timm
 
@@ -227,3 +227,39 @@ def test_weights_with_an_address_of_their_own(hub: Hub, tmp_path: Path, monkeypa
     (path,) = fetch(remote)
     assert path.read_bytes() == remote.url.encode() and path.is_relative_to(tmp_path / "torch")
     assert cached(remote) == [path]
+
+
+def test_half_a_download_is_missing(hub: Hub) -> None:
+    remote = hub_remote("someone/large", "hub", "wss.weights")
+    assert remote is not None
+    config = hub.keep("someone/large", "config.json")
+    config.write_text("{}")
+    here = config.parent
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (here / "model.safetensors.index.json").write_text(json.dumps(index))
+    (here / "model-00001-of-00002.safetensors").touch()
+    assert cached(remote) is None
+    (here / "model-00002-of-00002.safetensors").touch()
+    assert cached(remote) is not None
+    (here / "model.safetensors.index.json").write_text("{")
+    assert cached(remote) is None
+
+
+def test_a_model_on_request_names_the_licence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx
+    from huggingface_hub.errors import GatedRepoError
+
+    hub.answers = True
+    answer = httpx.Response(403, request=httpx.Request("GET", "https://huggingface.co"))
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError("cannot be read") from GatedRepoError("Cannot access gated repo", response=answer)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    remote = hub_remote("someone/asked", "hub", "wss.weights")
+    assert remote is not None
+    with pytest.raises(WeightsError) as found:
+        fetch(remote)
+    assert "\n" not in str(found.value)
+    for word in ("https://huggingface.co/someone/asked", "hf auth login", "--wss.weights DIR"):
+        assert word in str(found.value), found.value

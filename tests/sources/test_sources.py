@@ -21,7 +21,7 @@ from dhr.job.features import build_features
 from dhr.job.maps import see
 from dhr.job.models import Models
 from dhr.job.settings import RunConfig
-from dhr.models.config import StudentConfig, UssConfig, WssConfig
+from dhr.models.config import WORD_KINDS, StudentConfig, UssConfig, WssConfig
 from dhr.models.student.network import Student
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress, Step
@@ -31,6 +31,7 @@ from dhr.train.config import AffinityConfig, ClassifierConfig
 from dhr.train.student_file import write_student
 
 from ..models.conftest import write_tiny_clip
+from ..models.word_models import write_word_model
 
 SCENES = SceneDataSet(4, seed=0, size=(48, 64))
 CLASSES = SCENES.classes
@@ -54,6 +55,11 @@ def clip(kind: str, folder: Path) -> WssConfig:
     return WssConfig(kind=kind, backbone=str(write_tiny_clip(folder / "clip")), scales=(1.0,))
 
 
+def words(name: str) -> Callable[[str, Path], WssConfig]:
+    """Settings of a small random network of a class of transformers."""
+    return lambda kind, folder: WssConfig(kind=kind, backbone=str(write_word_model(name, folder / kind)), scales=(1.0,))
+
+
 def files(kind: str, folder: Path) -> WssConfig:
     random = np.random.default_rng(0)
     (folder / "maps").mkdir()
@@ -72,6 +78,8 @@ def student(kind: str, folder: Path) -> WssConfig:
 
 KINDS: dict[str, Callable[[str, Path], WssConfig]] = {
     "classifier": plain, "irn": plain, "clip": clip, "files": files, "student": student,
+    "clipseg": words("CLIPSegForImageSegmentation"), "maskclip": words("CLIPModel"), "tips": words("Tipsv2Model"),
+    "sam3": words("Sam3Model"),
 }  # fmt: skip
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -164,7 +172,7 @@ def test_a_classifier_is_taken_or_refused(given: Given, kind: str, tmp_path: Pat
     fitting.save(tmp_path / "other.safetensors")
     file = replace(given.settings.classifier, file=tmp_path / "other.safetensors")
     settings = replace(given.settings, classifier=file)  # type: ignore[type-var]
-    if kind in ("clip", "student"):
+    if kind in (*WORD_KINDS, "student"):
         with pytest.raises(ConfigError) as refused:
             build_source(replace(given, settings=settings))
         one_line(refused, "--classifier.file", kind)

@@ -12,9 +12,9 @@ from dhr.models.cards import CARDS, presence
 def models(*, download: bool = False, json: Path | str | None = None, config: Config = "default") -> TableResult:
     """List the models that masks can be made with, or download the weights that settings need.
 
-    The list has USS features and WSS maps, the settings that select each, the licence of its weights, and whether
-    these are on this machine. Nothing is asked over the network. docs/models.md has more on each, and which others
-    work.
+    The list has USS features and WSS maps, the settings that select each, the number of its parameters, the licence of
+    its weights, and whether these are on this machine or given out on request. Nothing is asked over the network.
+    docs/models.md has more on each, and which others work.
 
     Args:
         download: download the weights that the settings need; a run then works offline.

@@ -157,6 +157,23 @@ def run_settings(config: Config) -> tuple[RunConfig, str]:
     """
     if isinstance(config, RunConfig):
         return config, "default"
+    given = as_mapping(config)
+    file = given.pop("config", None)
+    read = {} if file is None else read_settings(Path(file))
+    preset, chosen = (_chosen(kind, names, given, read) for kind, names in (("preset", PRESETS), ("recipe", RECIPES)))
+    values = {} if file is None else beside(flat(RunConfig, read, f"--config: {file}"), Path(file).parent)
+    values |= flat(RunConfig, given, "config")
+    base = replace(RunConfig(), method=PRESETS[preset])
+    lower = flat(RunConfig, recipe(chosen), f"--recipe {chosen}") | _trained_with(values.get("classifier.file"))
+    return changed(base, lower | values), preset
+
+
+def as_mapping(config: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as a mapping, which may name a ``preset``, a ``recipe``, and a YAML file as ``config``.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     if isinstance(config, str | Path):
         named = {"preset": PRESETS, "recipe": RECIPES}
         kind = next((kind for kind, names in named.items() if config in names), None)
@@ -166,15 +183,7 @@ def run_settings(config: Config) -> tuple[RunConfig, str]:
             "config must be the name of a recipe or preset, a YAML file, a mapping of settings, or a RunConfig; got "
             f"{config!r}"
         )
-    given = dict(config)
-    file = given.pop("config", None)
-    read = {} if file is None else read_settings(Path(file))
-    preset, chosen = (_chosen(kind, names, given, read) for kind, names in (("preset", PRESETS), ("recipe", RECIPES)))
-    values = {} if file is None else beside(flat(RunConfig, read, f"--config: {file}"), Path(file).parent)
-    values |= flat(RunConfig, given, "config")
-    base = replace(RunConfig(), method=PRESETS[preset])
-    lower = flat(RunConfig, recipe(chosen), f"--recipe {chosen}") | _trained_with(values.get("classifier.file"))
-    return changed(base, lower | values), preset
+    return dict(config)
 
 
 def _chosen(kind: str, names: Iterable[str], given: dict[str, Any], read: dict[str, Any]) -> str:
@@ -244,8 +253,8 @@ def beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return moved
 
 
-def read_settings(file: Path) -> dict[str, Any]:
-    """Read a YAML file of settings.
+def read_settings(file: Path, option: str = "--config") -> dict[str, Any]:
+    """Read a YAML file of settings, which ``option`` names.
 
     Raises:
         ConfigError: it cannot be read, or holds something else.
@@ -253,15 +262,15 @@ def read_settings(file: Path) -> dict[str, Any]:
     try:
         settings = parse_yaml(read_regular(file, MAX_BYTES).decode()) or {}
     except OSError as error:
-        raise ConfigError(f"--config: cannot read {file} ({error.strerror}); name a YAML file") from error
+        raise ConfigError(f"{option}: cannot read {file} ({error.strerror}); name a YAML file") from error
     except ValueError as error:
-        raise ConfigError(f"--config: {file} is not a YAML file of settings ({error})") from error
+        raise ConfigError(f"{option}: {file} is not a YAML file of settings ({error})") from error
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
-        raise ConfigError(f"--config: {file} must hold settings, `name: value`; see configs/ for examples")
+        raise ConfigError(f"{option}: {file} must hold settings, `name: value`; see configs/ for examples")
     if odd := next(_odd_keys(settings), None):
-        raise ConfigError(f"--config: {file}: the name {odd} is not text; put it in quotes")
+        raise ConfigError(f"{option}: {file}: the name {odd} is not text; put it in quotes")
     if "config" in settings:
-        raise ConfigError(f"--config: {file} names another file of settings; join them")
+        raise ConfigError(f"{option}: {file} names another file of settings; join them")
     return settings
 
 

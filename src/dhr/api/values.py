@@ -51,11 +51,14 @@ def from_text(text: str, hint: Any) -> Any:
 
     >>> from_text("none", int | None), from_text("[1, 2]", tuple[float, ...])
     (None, (1.0, 2.0))
+    >>> from_text("[a, b]", str | tuple[str, ...])
+    ('a', 'b')
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if NoneType in kinds and text.lower() in (("null",) if str in kinds else ("none", "null")):
         return None
-    if any(kind in (str, Path) or get_origin(kind) is Literal for kind in kinds):
+    listed = text.startswith("[") and any(get_origin(kind) is tuple for kind in kinds)
+    if not listed and any(kind in (str, Path) or get_origin(kind) is Literal for kind in kinds):
         return fitted(text, hint)
     return fitted(parse_yaml(text), hint)
 

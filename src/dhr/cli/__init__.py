@@ -1,6 +1,7 @@
 """The command ``dhr``: runs a public function; errors become messages and exit codes."""
 
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -149,6 +150,13 @@ def _say(text: str) -> None:
     print(f"dhr: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
 
 
+_SPINS = "10000"
+"""How often a thread of GNU's OpenMP asks for more work before it sleeps: some 30 microseconds, the time between two
+operations of a network. By default it asks for milliseconds. Then, if other programs use the cores, threads that wait
+hold up those that work, and networks take many times as long (docs/measurements.md)."""
+
+
 def entry() -> None:
     """The console script."""
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # read when PyTorch is imported
     sys.exit(main())

@@ -91,8 +91,9 @@ def models(terminal: Terminal, result: TableResult) -> None:
         terminal.print(f"[bold]{title}[/bold]")
         _models(terminal, [row for row in rows if row["role"] == role])
     terminal.say(
-        "Other networks of timm work as well (docs/models.md). Only the hub's cache on this machine was searched for "
-        "weights."
+        "Other networks of timm work as well (docs/models.md). `million` is the number of parameters. Only the hub's "
+        "cache on this machine was searched for weights. `on request`: accept the licence on the model's page of the "
+        "hub, and log in with `hf auth login`."
     )
     for file in result.files:
         terminal.say(f"List: {file}")
@@ -100,11 +101,12 @@ def models(terminal: Terminal, result: TableResult) -> None:
 
 def _models(terminal: Terminal, rows: Sequence[dict[str, Any]]) -> None:
     wide = max(len(row["name"]) for row in rows)
-    terminal.say(f"{'model':<{wide}} channels stride  weights; licence")
+    terminal.say(f"{'model':<{wide}} channels stride million  weights; licence")
     for row in rows:
         channels, stride = (str(number) if number else "-" for number in (row["dim"], row["stride"]))
+        size = "-" if row["parameters"] is None else f"{row['parameters']:.1f}"
         chosen = " ".join(f"--{row['role']}.{name} {value}" for name, value in row["settings"].items())
-        terminal.say(f"{row['name']:<{wide}} {channels:>8} {stride:>6}  {row['weights']}; {row['licence']}")
+        terminal.say(f"{row['name']:<{wide}} {channels:>8} {stride:>6} {size:>7}  {row['weights']}; {row['licence']}")
         for below in filter(None, (chosen, row["note"])):
             terminal.print(f"    [dim]{escape(below)}[/dim]", highlight=False, soft_wrap=True)
     terminal.print()

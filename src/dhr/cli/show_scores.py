@@ -69,7 +69,7 @@ def whole_table(sets: Mapping[str, Scores]) -> Table:
     """Make a table of every score over all classes, one column per set of masks; 95 % intervals in brackets."""
     rows = table(["all classes"], [escape(name) for name in sets])
     for key, title in WHOLE.items():
-        cells = (percent(getattr(one, key)) + _bracket(one.intervals.get(key, _NONE)) for one in sets.values())
+        cells = (percent(getattr(one, key)) + bracket(one.intervals.get(key, _NONE)) for one in sets.values())
         rows.add_row(title, *cells)
     return rows
 
@@ -113,7 +113,7 @@ def comparison_tables(found: Comparison) -> Iterator[Table]:
     for key, title in WHOLE.items():
         changes = [one.whole[key] for one in found.differences]
         cells = (
-            percent(one.value, signed=True) + ("*" if _sure(one.interval) else "") + _bracket(one.interval, signed=True)
+            percent(one.value, signed=True) + ("*" if sure(one.interval) else "") + bracket(one.interval, signed=True)
             for one in changes
         )
         rows.add_row(title, *cells)
@@ -146,7 +146,8 @@ def _not_scored(found: Comparison, of_run: bool) -> list[str]:
     return list(lines)
 
 
-def _sure(interval: Interval) -> bool:
+def sure(interval: Interval) -> bool:
+    """Tell whether an interval of a difference does not contain 0."""
     return interval.low > 0 or interval.high < 0
 
 
@@ -156,5 +157,6 @@ def _ends(interval: Interval, signed: bool = False) -> str:
     return f"{percent(interval.low, signed)}…{percent(interval.high, signed)}"
 
 
-def _bracket(interval: Interval, signed: bool = False) -> str:
+def bracket(interval: Interval, signed: bool = False) -> str:
+    """Return the ends of an interval in brackets, after a value; empty if unknown."""
     return "" if math.isnan(interval.low) else f" ({_ends(interval, signed)})"

@@ -56,6 +56,7 @@ _WORDS = {
     "region": "part of a class, or the whole class",
     "supers": "CSV with class,supercategory",
     "tau": "groups uss: cosine that joins classes",
+    "allow_missing": "leave photographs without a mask out of all rows",
     "boundary.kind": "correction of the final mask along edges",
     "classifier.epochs": "passes over the photographs; 0: chosen",
     "classifier.file": "trained classifier.safetensors, used as it is",
@@ -65,6 +66,7 @@ _WORDS = {
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",
     "recursion": "train a student on the masks, for better masks",
+    "resamples": "resamplings for intervals; 0: none",
     "seed": "seed of all random numbers",
     "stages": "keep masks of all steps, and CAMs",
     "student.kind": "joint, or mask2former on finished masks",
@@ -80,7 +82,7 @@ _WORDS = {
     "uss.scales": "sizes that are averaged",
     "uss.weights": "hub, none, or a file",
     "wss.backbone": "network of timm that learns the tags",
-    "wss.kind": "classifier, irn, clip, files, student",
+    "wss.kind": "classifier, irn, files, clip, sam3, ...",
     "wss.weights": "hub, none, or a file",
 }
 """Settings that people change, in a few words for the short help."""
@@ -94,6 +96,7 @@ _RUN = _words(
     *("wss.kind", "wss.backbone", "wss.weights", "uss.model", "uss.weights", "classifier.file", "classifier.epochs"),
     *("image.long_side", "boundary.kind", "features", "recursion", "stages", "device", "seed"),
 )
+_COMPARE = {**_words("allow_missing", "resamples"), **_RUN}
 _TRAIN = _words(
     *("student.kind", "student_training.steps", "student_training.batch", "student_training.crop"),
     *("student_training.lr", "student_training.recursion", "student_training.devices", "classifier.file"),
@@ -157,6 +160,17 @@ COMMANDS = {
             examples=(
                 "dhr evaluate --data photos --masks out/masks",
                 "dhr evaluate --data photos --masks mine theirs --csv scores.csv",
+            ),
+        ),
+        Command(
+            "compare",
+            "compare sources and refinements on data with ground truth",
+            "dhr.api.compare:compare",
+            "dhr.cli.show_compare:compare",
+            _COMPARE,
+            (
+                "dhr compare --data VOC2012 --split val --out out --rows 'CAM: step=cam' 'IRN: wss.kind=irn'",
+                "dhr compare --data VOCdevkit --split val --out out --rows configs/rivals/voc.yaml",
             ),
         ),
         Command(

@@ -1,7 +1,7 @@
 """Read class maps of other programs: `.npz`, `.npy`, and masks in PNG."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,16 +57,17 @@ class Content:
         return frozenset(self.maps)
 
 
-def read_content(path: Path, classes: ClassTable) -> Content:
+def read_content(path: Path, classes: ClassTable, read: Callable[[Path], np.ndarray] = read_mask) -> Content:
     """Read a file of maps without executing anything; see :func:`read_maps`.
 
     Raises ItemError if it cannot be read, or holds no maps.
     """
     if path.suffix == ".png":
-        return _of_mask(path, classes)
+        return _of_mask(path, read(path), classes)
     try:
         raw = read_npz(path, MAX_BYTES) if path.suffix == ".npz" else read_npy(path, MAX_BYTES)
-        content = _of_array(raw) if isinstance(raw, np.ndarray) else _of_names(raw)
+        raw = _alone(raw)
+        content = _of_array(path, raw, classes) if isinstance(raw, np.ndarray) else _of_names(raw)
         if len({one.shape for one in content.maps.values()}) > 1:
             raise Refused("its maps differ in size")
         return content
@@ -83,13 +84,15 @@ def read_maps(
     classes: ClassTable,
     numbering: str = "tagged",
     stack: Stack | None = None,
+    read: Callable[[Path], np.ndarray] = read_mask,
 ) -> Float32[np.ndarray, "k u v"]:
     """Return one map for each of ``tags``, on the file's own grid, without executing anything.
 
     The file is one of these:
 
     - an array (k, u, v) of the tags in order, of all classes that can be tagged, or of all classes; with ``numbering``
-      `table` also of the background and the tags;
+      `table` also of the background and the tags. It may be the only array of a dictionary, or a batch of one;
+    - an array (u, v) of class ids as whole numbers, which is a mask;
     - `.npz`, or a dictionary in `.npy`, with `keys` or `classes`, and maps (k, u, v) of these; or a dictionary from
       classes to maps (u, v). `classes` are ids of the class table, as in OUT/cams; other numbers follow
       ``numbering``: `tagged`, 0 is the first class that can be tagged, as in IRN and most programs; `table`, 0 is the
@@ -97,9 +100,10 @@ def read_maps(
     - a mask: 1 where a class is, else 0.
 
     ``stack`` is the content of arrays that :func:`~dhr.data.map_numbers.find_stack` found in all files; by default this
-    file decides. Raises ItemError if the file cannot be read, is not one of these, or lacks the map of a tag.
+    file decides. ``read`` reads masks in PNG as ids of ``classes``. Raises ItemError if the file cannot be read, is not
+    one of these, or lacks the map of a tag.
     """
-    content = read_content(path, classes)
+    content = read_content(path, classes, read)
     try:
         if content.kind == "array":
             numbers = stack_numbers(len(content.maps), tags, classes, numbering, stack)
@@ -110,18 +114,29 @@ def read_maps(
         raise ItemError(f"{path}: cannot be used as maps: {error}") from error
 
 
-def _of_mask(path: Path, classes: ClassTable) -> Content:
-    mask = read_mask(path)
-    beyond = mask[(mask >= len(classes.names)) & (mask != VOID)]
+def _of_mask(path: Path, mask: np.ndarray, classes: ClassTable) -> Content:
+    beyond = mask[((mask < 0) | (mask >= len(classes.names))) & (mask != VOID)]
     if beyond.size:
         raise ItemError(f"{path} names class {beyond[0]}; the table ends at {len(classes.names) - 1}, 255 is void")
     return Content("mask", {index: mask == index for index in range(len(classes.names))})
 
 
-def _of_array(maps: np.ndarray) -> Content:
+def _of_array(path: Path, maps: np.ndarray, classes: ClassTable) -> Content:
+    if maps.ndim == 4 and len(maps) == 1:  # a batch of one
+        maps = maps[0]
+    if maps.ndim == 2 and maps.dtype.kind in "iu" and 0 not in maps.shape:
+        return _of_mask(path, maps, classes)
     if maps.ndim != 3:
         raise Refused(f"expected maps (k, u, v), got an array {maps.shape}")
     return Content("array", dict(enumerate(_numbers(maps))))
+
+
+def _alone(content: Any) -> Any:
+    """Return the array of a dictionary that holds nothing else but text and numbers; all else as it is."""
+    if not isinstance(content, Mapping) or any(str(key) in _KEYS or str(key).isdigit() for key in content):
+        return content
+    arrays = [one for one in content.values() if isinstance(one, np.ndarray) and one.ndim > 1]
+    return arrays[0] if len(arrays) == 1 else content
 
 
 def _of_names(content: Any) -> Content:

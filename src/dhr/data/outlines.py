@@ -178,3 +178,15 @@ def _nearest(outline: "Runs | Bitmap", drawn: Size, canvas: Size) -> tuple[_Line
         inside = np.flatnonzero((nearest >= 0) & (nearest < size))
         made.append(_Line(int(inside[0]) if inside.size else 0, nearest[inside]))
     return made[0], made[1]
+
+
+def union(patches: Sequence[Patch]) -> Patch:
+    """Join patches; one patch or more."""
+    top, left = min(one.top for one in patches), min(one.left for one in patches)
+    bottom = max(one.top + one.mask.shape[0] for one in patches)
+    right = max(one.left + one.mask.shape[1] for one in patches)
+    mask = np.zeros((bottom - top, right - left), bool)
+    for one in patches:
+        height, width = one.mask.shape
+        mask[one.top - top : one.top - top + height, one.left - left : one.left - left + width] |= one.mask
+    return Patch(top, left, mask)

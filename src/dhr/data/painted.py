@@ -13,7 +13,7 @@ from jaxtyping import Int32, UInt8
 from dhr.data.ground_truth import NoGroundTruth
 from dhr.data.image_files import MAX_PIXELS
 from dhr.data.images import as_stored, read_orientation
-from dhr.data.outlines import Outline, Patch, Size
+from dhr.data.outlines import Outline, Size, union
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import ItemError
 from dhr.words import one_line
@@ -109,7 +109,7 @@ def _paint(
     patches = [outline.patch(drawn, canvas) for outline in one.outlines]
     if not patches:
         return 0
-    patch = patches[0] if len(patches) == 1 else _union(patches)
+    patch = patches[0] if len(patches) == 1 else union(patches)
     height, width = patch.mask.shape
     window = np.s_[patch.top : patch.top + height, patch.left : patch.left + width]
     area = MAX_PIXELS if one.label == VOID else int(patch.mask.sum())
@@ -143,14 +143,3 @@ def _alike(drawn: Size, shape: Size) -> bool:
     """Tell whether two sizes have the same proportions, except for rounding to a pixel of the smaller."""
     (height, width), (high, wide) = sorted((drawn, shape))
     return abs(width - wide * height / high) <= 1 or abs(height - high * width / wide) <= 1
-
-
-def _union(patches: Sequence[Patch]) -> Patch:
-    top, left = min(one.top for one in patches), min(one.left for one in patches)
-    bottom = max(one.top + one.mask.shape[0] for one in patches)
-    right = max(one.left + one.mask.shape[1] for one in patches)
-    mask = np.zeros((bottom - top, right - left), bool)
-    for one in patches:
-        height, width = one.mask.shape
-        mask[one.top - top : one.top - top + height, one.left - left : one.left - left + width] |= one.mask
-    return Patch(top, left, mask)

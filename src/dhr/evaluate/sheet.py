@@ -32,9 +32,9 @@ def write_csv(path: Path, scores: Mapping[str, Scores]) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
     for masks, one in scores.items():
-        writer.writerow({"masks": _text(masks), "class": "", **_whole(one)})
+        writer.writerow({"masks": spreadsheet_text(masks), "class": "", **_whole(one)})
         for entry in one.per_class:
-            writer.writerow({"masks": _text(masks), "class": _text(entry.name), **_entry(entry)})
+            writer.writerow({"masks": spreadsheet_text(masks), "class": spreadsheet_text(entry.name), **_entry(entry)})
     write_output(path, lambda file: file.write(text.getvalue().encode("utf-8", "replace")))
 
 
@@ -67,5 +67,6 @@ def _score(name: str, value: float, interval: Interval | None) -> dict[str, Any]
     return {name: percent(value), f"{name}_low": percent(low), f"{name}_high": percent(high)}
 
 
-def _text(name: str) -> str:
+def spreadsheet_text(name: str) -> str:
+    """Put a `'` before a text that a spreadsheet would take for a formula."""
     return "'" + name if name.startswith(_FORMULA) else name

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from dhr.errors import OutputError
 from dhr.flow.ahead import BUDGET, PATIENCE
 from dhr.flow.threads import start
+
+HANGING = 600.0
+"""Most seconds in which no write ends; then the disk or network hangs. A write may hold the last step of a mask."""
 
 _COUNT = 64  # writes that wait, or are in progress, at most
 
@@ -18,7 +22,8 @@ class Behind:
 
     The first exception of a write is raised by the next :meth:`put`, or at the end of the block; later writes are then
     left out. If the block itself fails, everything that was put before is written first, so finished work is not lost.
-    Then Ctrl-C ends the wait at once, and so does a write that takes longer than ``patience``.
+    Then Ctrl-C ends the wait at once, and so does a write that takes longer than ``patience``. If no write ends for
+    ``hanging`` seconds, the block fails; the threads are left behind.
     """
 
     workers: int = 1
@@ -27,6 +32,8 @@ class Behind:
     """Bytes that waiting writes may hold."""
     patience: float = PATIENCE
     """Seconds that one write may take after the block has failed."""
+    hanging: float = HANGING
+    """Seconds without the end of a write, after which the block fails."""
     _waiting: deque[tuple[Callable[[], None], int]] = field(default_factory=deque)
     _weight: int = 0
     """Weight of the writes that wait, or are in progress."""
@@ -50,10 +57,11 @@ class Behind:
 
         Raises:
             BaseException: an earlier write failed.
+            OutputError: no write ended for a long time.
         """
         with self._changed:
             while self._count and not self._error and not self._has_room(weight):
-                self._changed.wait()
+                self._wait()
             self._raise()
             self._waiting.append((write, weight))
             self._weight += weight
@@ -66,7 +74,9 @@ class Behind:
         with self._changed:
             try:
                 while left := self._count:
-                    if not self._changed.wait(None if error is None else self.patience) and left == self._count:
+                    if error is None:
+                        self._wait()
+                    elif not self._changed.wait(self.patience) and left == self._count:
                         break
             finally:
                 self._closed = True
@@ -74,6 +84,15 @@ class Behind:
                 self._changed.notify_all()
             if error is None:
                 self._raise()
+
+    def _wait(self) -> None:
+        """Wait for a change, with the lock."""
+        left = self._count
+        if not self._changed.wait(self.hanging) and left == self._count:
+            raise OutputError(
+                f"no file could be finished for {self.hanging:g} seconds; check the disk or network of the output "
+                "folder, and start the same command again"
+            )
 
     def _has_room(self, weight: int) -> bool:
         return self._count < _COUNT and self._weight + weight <= self.budget

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from dhr.data.cam_files import SUFFIXES
+from dhr.data.objects.record import FILES as OBJECT_FILES
 from dhr.errors import ConfigError, WeightsError
 from dhr.files import digest_regular
 
@@ -33,7 +34,7 @@ def digest_maps(folder: Path, before: str | None) -> str:
             return before
         raise ConfigError(f"--wss.maps: there is no folder {folder}")
     whole = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (*SUFFIXES, *OBJECT_FILES)):
         try:
             content = digest_file(file, "wss.maps", None)
         except WeightsError:  # only its photograph is left out
@@ -43,9 +44,9 @@ def digest_maps(folder: Path, before: str | None) -> str:
 
 
 def digest_folder(path: Path) -> str:
-    """Return the digest of the files that transformers reads in a folder: settings and weights."""
+    """Return the digest of the files that transformers reads in a folder: settings, weights and words."""
     whole = hashlib.sha256()
     for file in sorted(path.glob("*")):
-        if file.suffix in (".json", ".safetensors", ".bin"):
+        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"):
             whole.update(f"{file.name} {digest_file(file, 'mask2former.model', None)}".encode())
     return SHA256 + whole.hexdigest()

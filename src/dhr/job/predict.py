@@ -23,6 +23,7 @@ from dhr.job.predict_config import PredictConfig
 from dhr.job.predicted_masks import SegmentPhotographs, Tags
 from dhr.job.segment import Segmenter
 from dhr.job.settings import RunConfig, plain
+from dhr.models.folding import fold
 from dhr.models.precision import resolved
 from dhr.progress import Progress, silent
 from dhr.records.run import Identity, RunRecord
@@ -78,6 +79,7 @@ def predict(
     read = read_student(student)
     classes, notes = read.classes, list[str]()
     student_network = read.student.to(device, memory_format=torch.channels_last)
+    fold(student_network)
     segment = Segmenter(student_network, classes, config.long_side or read.long_side, config, device)
     listing = photographs_below(images)
     known = None if tags is None else _tags(tags, images, listing.listed, classes, notes)

@@ -12,7 +12,7 @@ from dhr.data.image_config import ImageConfig
 from dhr.errors import ConfigError
 from dhr.job.digests import SHA256, digest_file, digest_folder, digest_maps
 from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
+from dhr.models.config import HUB, NONE, WORD_KINDS, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
 from dhr.models.precision import Precision, check_precision, resolved
 from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingConfig
 
@@ -169,7 +169,7 @@ class RunConfig:
         else:
             sam = settings["boundary"]["sam"]
             sam |= {key: digest_folder(Path(sam[key])) for key in ("model", "weights") if Path(sam[key]).is_dir()}
-        if self.wss.kind == "clip" and Path(self.wss.backbone).is_dir():
+        if self.wss.kind in WORD_KINDS and Path(self.wss.backbone).is_dir():
             settings["wss"]["backbone"] = digest_folder(Path(self.wss.backbone))
         maps = settings["wss"].pop("maps")
         if maps is not None:

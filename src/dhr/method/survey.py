@@ -212,8 +212,11 @@ def join(
     joined = shares(pooled * valid.unsqueeze(2) * (here + there).clamp_max(1))
     goal = (_areas(own, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
     for _ in range(_TURNS):
-        factor = torch.where(_areas(joined, valid) < goal, _least_factor(joined, goal), 1)
-        joined = shares(joined * factor.unsqueeze(2))
+        starved = _areas(joined, valid) < goal
+        if starved.device.type == "cpu" and not bool(starved.any()):  # elsewhere the question would hold up the device
+            break
+        factor = torch.where(starved, _least_factor(joined, goal), 1).unsqueeze(2)
+        joined = torch.where(starved.any(dim=1)[:, None, None], shares(joined * factor), joined)
     return joined
 
 

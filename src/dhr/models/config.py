@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 from dhr.bounds import at_least, within
 from dhr.errors import ConfigError
+from dhr.models.words.texts import check_words
 
 HUB = "hub"
 NONE = "none"
 HEADED = ("stego", "cause", "hp")
 """Kinds that are a head on top of a network of timm."""
+WORD_KINDS = ("clip", "clipseg", "maskclip", "tips", "sam3")
+"""Values of `wss.kind` that find classes by their names, with networks of transformers."""
 CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
 """Values of `wss.cam`."""
 BACKGROUNDS = (
@@ -74,17 +77,18 @@ class WssConfig:
 
     kind: str = "classifier"
     """`classifier`: a network with a 1x1 classifier, trained on the tags; `irn`: the same, and two heads that learn
-    from its CAMs where one class ends and another begins, and where the middle of a thing is; `clip`: CLIP, which finds
-    classes by their names and is not trained; `files`: the maps of another program, in `maps`; `student`: a student
-    that was trained on masks, in the file `weights`."""
+    from its CAMs where one class ends and another begins, and where the middle of a thing is; `files`: the maps of
+    another program, in `maps`; `student`: a student that was trained on masks, in the file `weights`. The following
+    find classes by their names and are not trained. `clip`: CLIP, by the gradients of its scores; `maskclip`: CLIP,
+    MetaCLIP 2 or SigLIP, by its patches; `tips`: TIPS v2; `clipseg`: CLIPSeg; `sam3`: SAM 3."""
     backbone: str = "resnet50"
-    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). With
-    `clip`, a CLIP of transformers' hub (`openai/clip-vit-base-patch16`) or a folder that holds one. With `files` it
-    only gives the WSS features, untrained, or with --classifier.file FILE as trained by another run; `none`: the USS
-    features are both."""
+    """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). For kinds
+    that find names, a network of transformers' hub (`openai/clip-vit-base-patch16`), or a folder that holds one, with
+    tokenizer and processor, as `save_pretrained` writes them. With `files` it only gives the WSS features, untrained,
+    or with --classifier.file FILE as trained by another run; `none`: the USS features are both."""
     weights: str = "hub"
-    """`hub` (they are downloaded), `none` (random), or a local file; with `clip`, a folder as `save_pretrained` writes
-    it (config.json, safetensors, tokenizer); with `student`, a `student.safetensors`."""
+    """`hub` (they are downloaded), `none` (random), or a local file; for kinds that find names, a folder as
+    `save_pretrained` writes it, with safetensors; with `student`, a `student.safetensors`."""
     output_stride: int = 16
     """Pixels of the image per cell of a convolutional encoder's last maps: 8, 16 or 32."""
     cam: str = "cam"
@@ -94,16 +98,21 @@ class WssConfig:
     """The encoder's map that `gradcam` and `layercam` read, counted from the last, -1."""
     blocks: tuple[int, int] = (-3, -1)
     """The two blocks of a Vision Transformer whose patch tokens are the features; the second one's are classified."""
-    prompt: str = "a clean origami {}."
-    """The text of a class for `clip`; `{}` is its name."""
-    words: dict[str, str] = field(default_factory=dict)
-    """Other names of classes for `clip`, such as `{crane: crane bird}`."""
+    prompt: str | tuple[str, ...] | None = None
+    """The text of a class for kinds that find names, or several texts, whose results are averaged; `{}` is the name. By
+    default that of the kind: `a clean origami {}.` for `clip`, `{}` for `sam3`, else `a photo of a {}.`"""
+    words: dict[str, str | tuple[str, ...] | dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
+    """Other names of classes for kinds that find names, and for the labels of objects of `files`: one (`{crane: crane
+    bird}`), several that mean the same (`{crane: [crane bird, heron]}`), or also names of things that are taken for the
+    class (`{crane: {names: [crane bird], not: [construction crane]}}`)."""
     backgrounds: tuple[str, ...] = BACKGROUNDS
-    """Names of other things in photographs, for `clip`; they compete with the tags, unless they are classes."""
+    """Names of other things in photographs, unless they are classes. In `clip` they compete with the tags. In
+    `maskclip` and `tips` a map is what fits the class better than these."""
     refine: bool = True
     """Whether the maps of `clip` are spread by the attention of its last blocks."""
     maps: Path | None = None
-    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph (docs/models.md)."""
+    """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph; or boxes, polygons and masks of objects
+    as Grounded-SAM, Ferret, autodistill, X-AnyLabeling and others write them (docs/models.md)."""
     numbering: str = "tagged"
     """Numbers of classes in dictionaries of `files`: `tagged`, 0 is the first class that can be tagged; `table`, 0 is
     the first class of all, the background if there is one; arrays may then begin with the background."""
@@ -114,7 +123,8 @@ class WssConfig:
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
     scales: tuple[float, ...] = (1.0, 1.5, 2.0)
-    """Sizes, relative to the working image, at which CAMs and features are computed and averaged."""
+    """Sizes, relative to the working image, at which CAMs and features are computed and averaged. `clipseg` and `sam3`
+    see each photograph at the one size that they were trained on."""
     flip: bool = False
     """Average with the maps of the mirrored image."""
 
@@ -125,10 +135,9 @@ class WssConfig:
             raise ConfigError(f"wss.scales must be positive numbers, got {self.scales}")
         if self.cam not in CAM_KINDS:
             raise ConfigError(f"wss.cam must be one of {', '.join(CAM_KINDS)}; got {self.cam!r}")
-        if self.kind == "clip" and self.cam != "cam":
-            raise ConfigError(f"wss.cam is for classifiers; clip has its own maps (see wss.refine), got {self.cam!r}")
-        if "{}" not in self.prompt:
-            raise ConfigError(f"wss.prompt must hold {{}}, the place of the class's name; got {self.prompt!r}")
+        if self.kind in WORD_KINDS and self.cam != "cam":
+            raise ConfigError(f"wss.cam is for classifiers; {self.kind} has its own maps, got {self.cam!r}")
+        check_words(self.words, self.prompt)
         if self.numbering not in ("tagged", "table"):
             raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
         if self.maps is not None and self.kind != "files":

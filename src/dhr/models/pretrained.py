@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.remote import Remote, hub_remote, local_only
+from dhr.models.remote import Remote, hub_remote, lacking, local_only, reason
 from dhr.models.weights import HUB, NONE, check_folder
-from dhr.words import one_line
 
 Read = TypeVar("Read")
 
@@ -31,6 +30,12 @@ class Place:
     """The expected network, for messages."""
     words: bool = False
     """Whether it has a tokenizer."""
+    pixels: bool = False
+    """Whether it has a file on the size and the scaling of its images."""
+    example: str = "AUTHOR/NAME"
+    """A name on the hub, for messages."""
+    older: bool = False
+    """Whether weights on the hub may be a PyTorch state dict. In a folder they are safetensors."""
 
     @property
     def weights_setting(self) -> str:
@@ -52,7 +57,10 @@ class Place:
         """What is read from the hub; None for a folder."""
         if self.weights not in (HUB, NONE):
             return None
-        return hub_remote(self.model, self.weights, self.weights_setting, tokenizer=self.words)
+        return hub_remote(
+            *(self.model, self.weights, self.weights_setting),
+            tokenizer=self.words, pixels=self.pixels, older=self.older,
+        )  # fmt: skip
 
     @cached_property
     def asked(self) -> Mapping[str, Any]:
@@ -71,7 +79,7 @@ class Place:
             check_folder(Path(self.name), self.weights_setting)
         elif self.remote is None:
             raise ConfigError(
-                f"{self.setting} must be a name of transformers' hub (AUTHOR/NAME) of a {self.what}, or a folder that "
+                f"{self.setting} must be a {self.what} on transformers' hub, such as {self.example}, or a folder that "
                 f"holds one; got {self.name!r}"
             )
         return {**local_only(self.remote), "trust_remote_code": False}
@@ -86,8 +94,8 @@ class Place:
             return read()
         except Exception as error:  # a hub's client, and parsers of damaged files, raise any exception
             raise WeightsError(
-                f"cannot read the {self.what} {self.name!r} ({one_line(error)}); it needs config.json and safetensors; "
-                f"without a network, or for a model that must be asked for, name a folder: --{self.weights_setting} DIR"
+                f"cannot read the {self.what} {self.name!r} ({reason(error, self.name)}); it needs config.json and "
+                f"safetensors; without a network, name a folder that holds them: --{self.weights_setting} DIR"
             ) from error
 
 
@@ -118,8 +126,35 @@ def model_type(transformers: Any, place: Place) -> str:
     asked = place.asked
     kept, _ = place.had(lambda: transformers.PreTrainedConfig.get_config_dict(place.name, **asked))
     if not kept:
-        raise WeightsError(f"{place.name} holds no config.json; expected a {place.what} as save_pretrained writes it")
+        raise WeightsError(
+            f"cannot read the {place.what} {place.name!r} (it has no config.json); name a folder that has all files: "
+            f"--{place.weights_setting} DIR"
+        )
     return str(kept.get("model_type", "model without a type"))
+
+
+def read_kind(transformers: Any, place: Place, kinds: Mapping[str, str]) -> str:
+    """Return the `model_type` of its config.json, which must be one of ``kinds``.
+
+    Args:
+        kinds: classes of transformers by `model_type`.
+
+    Raises:
+        ConfigError: it is of another kind, or this version of transformers lacks the class.
+        WeightsError: it cannot be read.
+    """
+    kind = model_type(transformers, place)
+    if kind not in kinds:
+        raise ConfigError(
+            f"{place.setting} {place.name!r} is a {kind} of transformers, expected a {place.what}: "
+            f"{', '.join(dict.fromkeys(kinds.values()))}"
+        )
+    if not hasattr(transformers, kinds[kind]):
+        raise ConfigError(
+            f"{place.setting} {place.name!r} needs {kinds[kind]}, which transformers {transformers.__version__} lacks; "
+            "pip install --upgrade transformers"
+        )
+    return kind
 
 
 def read_network(made: Any, place: Place) -> nn.Module:
@@ -133,14 +168,12 @@ def read_network(made: Any, place: Place) -> nn.Module:
         config = place.had(lambda: made.config_class.from_pretrained(place.name, **asked))
         random: nn.Module = place.had(lambda: made(config))
         return random.eval().float()
-    if place.local and not list(Path(place.name).glob("*.safetensors")):
-        raise WeightsError(
-            f"--{place.weights_setting}: {place.name} holds no safetensors; save it again with safe_serialization"
-        )
+    if place.local:
+        _check_files(place)
     network, info = place.had(
         lambda: made.from_pretrained(
             place.name, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32,
-            use_safetensors=True, **asked,
+            use_safetensors=None if place.older and not place.local else True, **asked,
         )
     )  # fmt: skip
     differ = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
@@ -151,3 +184,15 @@ def read_network(made: Any, place: Place) -> nn.Module:
         )
     read: nn.Module = network.eval()
     return read
+
+
+def _check_files(place: Place) -> None:
+    """Refuse a folder without safetensors, or with some of them only."""
+    folder = Path(place.name)
+    missing = next(filter(None, map(lacking, sorted(folder.glob("*.safetensors.index.json")))), None)
+    if missing is not None:
+        raise WeightsError(f"--{place.weights_setting}: {folder} lacks {missing}; copy or download all of its files")
+    if not list(folder.glob("*.safetensors")):
+        raise WeightsError(
+            f"--{place.weights_setting}: {folder} holds no safetensors; save it again with safe_serialization"
+        )

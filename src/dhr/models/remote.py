@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from dhr.errors import WeightsError
+from dhr.files import read_regular
 from dhr.models.weights import HUB, NONE
+from dhr.parsing import parse_json
 from dhr.words import one_line
 
 if TYPE_CHECKING:
@@ -27,7 +29,11 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SHARDED = (*_WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _CONFIG = ("config.json",)
-_TOKENIZER = ("tokenizer.json", "vocab.json")
+TOKENIZER = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+"""Files of the words of a tokenizer; one of them is enough."""
+_PIXELS = ("preprocessor_config.json", "processor_config.json")
+_INDEX_BYTES = 64_000_000
+"""Largest list of the files that hold the weights of a large model."""
 _TIMM = "timm/"
 
 
@@ -63,16 +69,9 @@ def timm_remote(model: str, setting: str) -> Remote | None:
     return Remote(setting, model, "FILE", url=str(facts.url or ""))
 
 
-def clip_remote(config: "WssConfig") -> Remote | None:
-    """Return the CLIP that `wss.kind clip` takes from the hub; None if it is a folder."""
-    if config.weights not in (HUB, NONE) or not _on_hub(config.backbone):
-        return None
-    weights = (_SHARDED,) if config.weights == HUB else ()
-    groups = (_CONFIG, *weights, _TOKENIZER)
-    return Remote("wss.weights", config.backbone, "DIR", config.backbone, groups, whole=True)
-
-
-def hub_remote(model: str, weights: str, setting: str, *, tokenizer: bool = False) -> Remote | None:
+def hub_remote(
+    model: str, weights: str, setting: str, *, tokenizer: bool = False, pixels: bool = False, older: bool = False
+) -> Remote | None:
     """Return a model that transformers takes from its hub; None if it is a folder, or no name of the hub.
 
     Args:
@@ -80,10 +79,13 @@ def hub_remote(model: str, weights: str, setting: str, *, tokenizer: bool = Fals
         weights: ``hub`` or ``none``.
         setting: the setting that can name a folder instead.
         tokenizer: whether it has one.
+        pixels: whether it has a file on the size and the scaling of its images.
+        older: whether its weights may be a PyTorch state dict.
     """
     if not _on_hub(model):
         return None
-    groups = (_CONFIG, *((_SAFE,) if weights == HUB else ()), *((_TOKENIZER,) if tokenizer else ()))
+    kept = ((_SHARDED if older else _SAFE),) if weights == HUB else ()
+    groups = (_CONFIG, *kept, *((TOKENIZER,) if tokenizer else ()), *((_PIXELS,) if pixels else ()))
     return Remote(setting, model, "DIR", model, groups, whole=True)
 
 
@@ -107,8 +109,6 @@ def wss_remote(config: "WssConfig") -> Remote | None:
     """Find the weights that the WSS model takes from a hub; None if it takes no weights from there."""
     from dhr.models.wss.resnet38d import NAME
 
-    if config.kind == "clip":
-        return clip_remote(config)
     if config.weights != HUB or config.backbone in (NONE, NAME):
         return None
     return timm_remote(config.backbone, "wss.weights")
@@ -137,11 +137,46 @@ def cached(remote: Remote) -> list[Path] | None:
     found = []
     for group in remote.groups:
         places = [try_to_load_from_cache(remote.repository, name) for name in group]
-        here = next((place for place in places if isinstance(place, str)), None)
-        if here is None:
+        here = next((Path(place) for place in places if isinstance(place, str)), None)
+        if here is None or lacking(here):
             return None
-        found.append(Path(here))
+        found.append(here)
     return found
+
+
+def lacking(index: Path) -> str | None:
+    """Return the first file of weights that a list of them names, and that is not beside it; None if all are there.
+
+    Args:
+        index: `model.safetensors.index.json`, or another file, which lists nothing.
+    """
+    if not index.name.endswith(".index.json"):
+        return None
+    try:
+        names = set(parse_json(read_regular(index, _INDEX_BYTES).decode())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return index.name
+    return next((name for name in sorted(map(str, names)) if not (index.parent / name).is_file()), None)
+
+
+def reason(error: BaseException, repository: str = "") -> str:
+    """Return why a model cannot be read, in one line; for a model that its authors give out on request, how to get it.
+
+    Args:
+        error: of a client of the hub, or of transformers, which wraps it.
+        repository: of the model, on the hub.
+    """
+    from huggingface_hub.errors import GatedRepoError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, GatedRepoError):
+            return (
+                f"its authors grant access on request: accept the licence at https://huggingface.co/{repository}, then "
+                "log in with `hf auth login`"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return one_line(error)
 
 
 def unreachable(remote: Remote) -> str | None:
@@ -211,7 +246,7 @@ def fetch(remote: Remote) -> list[Path]:
         return [_fetch_one(remote.repository, group) for group in remote.groups]
     except Exception as error:  # clients raise any exception
         raise WeightsError(
-            f"cannot download the weights of {remote.model!r} ({one_line(error)}); name local files: "
+            f"cannot download the weights of {remote.model!r} ({reason(error, remote.repository)}); name local files: "
             f"--{remote.setting} {remote.local} (or --{remote.setting} none for random weights)"
         ) from error
 

@@ -53,6 +53,11 @@ def average_views(
     return tuple(total / len(scales) for total in sums)
 
 
+def images_at_once(pixels: int, device: torch.device) -> int:
+    """Return how many images of so many pixels each go through a network at once."""
+    return max(1, (_PIXELS if device.type == "cpu" else _PIXELS_GPU) // pixels)
+
+
 def _maps(run: Run, view: Tensor, parts: Layout, flip: bool) -> tuple[Tensor, ...]:
     """Compute the maps of a view, as weighted means of its windows, at the network's own resolution."""
     chunks = _in_chunks(run, view, parts, flip)
@@ -84,7 +89,7 @@ def _in_chunks(
 ) -> Iterator[tuple[Sequence[_Part], tuple[Tensor, ...]]]:
     """Run all windows of all images, several at a time; yield some of them with their maps."""
     count, (tall, wide) = len(view), parts.window
-    most = max(1, (_PIXELS if view.device.type == "cpu" else _PIXELS_GPU) // (tall * wide * (1 + flip)))
+    most = images_at_once(tall * wide * (1 + flip), view.device)
     for start in range(0, count * parts.count, most):
         stop = min(start + most, count * parts.count)
         some = []

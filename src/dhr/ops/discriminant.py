@@ -35,11 +35,12 @@ class Moments:
     def add(self, features: Float[Tensor, "d n"], labels: Int[Tensor, " n"], weights: Float[Tensor, " n"]) -> None:
         """Add n features, in place: products are large. Weights are 0 or more."""
         weighted = features * weights
-        products = (weighted @ features.T).double().cpu()  # first: if the memory does not suffice, nothing is added
-        sums, where = weighted.T.double().cpu(), labels.cpu()
-        self.products.add_(products)
-        self.sums.index_add_(0, where, sums)
-        self.mass.index_add_(0, where, weights.double().cpu())
+        ids = torch.arange(len(self.mass), device=labels.device).unsqueeze(1)
+        chosen = (labels == ids).to(features.dtype)  # (c, n)
+        # All three first: if the memory does not suffice, nothing is added.
+        added = weighted @ features.T, chosen @ weighted.T, chosen @ weights
+        for total, one in zip((self.products, self.sums, self.mass), added, strict=True):
+            total.add_(one.double().cpu())
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,17 @@ def _policy() -> str:
     )
 
 
-def document(kind: str, title: str, facts: str, body: str) -> str:
-    """Return a whole page; ``facts`` and ``body`` are HTML, ``title`` is text from outside."""
+def document(kind: str, title: str, facts: str, body: str, main: str = "photographs") -> str:
+    """Return a whole page; ``facts`` and ``body`` are HTML, ``title`` is text from outside, ``main`` is the id of the
+    element that most people look for.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{safe(title)} · {kind}</title><style>{_part('style.css')}</style></head>\n<body>"
-        '<a class="skip" href="#photographs">Skip to the photographs</a>'
+        f'<a class="skip" href="#{main}">Skip to the {main}</a>'
         f'<header class="top"><p class="eyebrow">{kind}</p><h1>{named(title)}</h1><p class="facts">{facts}</p>'
         f"</header>\n<main>{body}</main><script>{_part('script.js')}</script></body></html>\n"
     )

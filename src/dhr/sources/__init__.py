@@ -37,6 +37,10 @@ SOURCES: dict[str, Callable[[], SourceClass]] = {
     "classifier": _later("classifier", "ClassifierSource"),
     "irn": _later("irn", "IrnSource"),
     "clip": _later("clip", "ClipSource"),
+    "clipseg": _later("clipseg", "ClipSegSource"),
+    "maskclip": _later("maskclip", "MaskclipSource"),
+    "tips": _later("tips", "TipsSource"),
+    "sam3": _later("sam3", "Sam3Source"),
     "files": _later("files", "FilesSource"),
     "student": _later("student", "StudentSource"),
 }

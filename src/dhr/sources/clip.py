@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dhr.models.remote import Remote, clip_remote
-from dhr.models.wss.clip_build import build_clip
+from dhr.models.remote import Remote
+from dhr.models.wss.clip_build import build_clip, clip_place
 from dhr.sources.network import NetworkSource, placed
 from dhr.sources.protocol import Given, SourceSettings
 
@@ -18,4 +18,4 @@ class ClipSource(NetworkSource):
     @classmethod
     def remote(cls, settings: SourceSettings, folder: Path | None) -> Remote | None:
         """See :meth:`~dhr.sources.protocol.MapSource.remote`."""
-        return clip_remote(settings.wss)
+        return clip_place(settings.wss).remote

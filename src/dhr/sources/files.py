@@ -9,16 +9,21 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.data.cam_files import SUFFIXES
-from dhr.data.samples import Sample
+from dhr.data.numbering import numbering
+from dhr.data.objects import find_format
+from dhr.data.objects.labels import Labels
+from dhr.data.samples import ClassTable, Sample
 from dhr.errors import ConfigError
-from dhr.models.config import NONE
+from dhr.models.config import NONE, WssConfig
 from dhr.models.precision import autocast, resolved
 from dhr.models.remote import Remote, wss_remote
 from dhr.models.views import average_views
+from dhr.models.words.texts import words_of
 from dhr.models.wss.classifier import TagClassifier
 from dhr.progress import Progress
-from dhr.sources.map_files import StoredMaps, check_maps
+from dhr.sources.map_files import StoredMaps
 from dhr.sources.network import placed
+from dhr.sources.object_maps import ObjectMaps
 from dhr.sources.protocol import Checked, Given, MapSource, Seen, SourceSettings, joined
 from dhr.sources.weights_file import load_classifier
 
@@ -31,11 +36,7 @@ class FilesSource(MapSource):
     def __init__(self, given: Given) -> None:
         super().__init__(given)
         wss, file = given.settings.wss, given.settings.classifier.file
-        if wss.maps is None or not wss.maps.is_dir():
-            raise ConfigError(f"wss.kind files needs a folder of maps: --wss.maps DIR; got {wss.maps}")
-        if not any(path.suffix in SUFFIXES for path in wss.maps.rglob("*")):
-            raise ConfigError(f"--wss.maps: {wss.maps} holds no file of maps ({', '.join(SUFFIXES)})")
-        self.maps = StoredMaps(wss.maps, given.classes, wss.numbering)
+        self.maps = _maps(wss, given.classes)
         self.network: TagClassifier | None = None
         self.takes_classifier = wss.backbone != NONE
         if wss.backbone != NONE:
@@ -53,14 +54,14 @@ class FilesSource(MapSource):
 
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
         """See :meth:`~dhr.sources.protocol.MapSource.check`; it also decides how the files are numbered."""
-        self.maps, checked = check_maps(self.maps, samples, sizes, progress)
+        self.maps, checked = self.maps.check(samples, sizes, progress)
         return checked
 
     def see(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
-        found = []
+        found, size = [], (images.shape[-2], images.shape[-1])
         for sample in samples:
-            maps = self.maps.read(sample).to(images.device)
+            maps = self.maps.read(sample, size).to(images.device)
             positive, signed = (
                 interpolate(one, grid, mode="bilinear", align_corners=False, antialias=True)
                 for one in (maps.relu(), maps)
@@ -80,3 +81,22 @@ class FilesSource(MapSource):
 
         (features,) = average_views(run, images, [grid], wss.scales, wss.flip)
         return features
+
+
+def _maps(wss: WssConfig, classes: ClassTable) -> StoredMaps | ObjectMaps:
+    """Find out what a folder holds: arrays and masks, or objects."""
+    folder = wss.maps
+    if folder is None or not folder.is_dir():
+        raise ConfigError(f"wss.kind files needs a folder of maps: --wss.maps DIR; got {folder}")
+    suffixes = {path.suffix for path in folder.rglob("*")}
+    found = None if suffixes & {".npz", ".npy"} else find_format(folder)
+    if found is not None:
+        words = words_of([classes.names[index] for index in classes.foreground], wss)
+        labels = Labels(classes, {word.name: word.names for word in words})
+        return ObjectMaps(folder, found.read(folder), classes, labels)
+    if not suffixes & {*SUFFIXES}:
+        raise ConfigError(
+            f"--wss.maps: {folder} holds no file of maps ({', '.join(SUFFIXES)}), and no objects (docs/models.md)"
+        )
+    named = numbering(classes, folder) if (folder / "classes.txt").is_file() else None
+    return StoredMaps(folder, classes, wss.numbering, masks=named)

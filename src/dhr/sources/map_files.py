@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dhr.data.cam_files import SUFFIXES, Content, find_maps, read_content, read_maps
 from dhr.data.classes import enumeration
+from dhr.data.images import read_mask
 from dhr.data.listing import key_of, list_files, name_of
 from dhr.data.map_numbers import Kind, Numbered, Stack, find_stack, key_numbers, refuse_numbering, stack_numbers
+from dhr.data.numbering import Numbering
 from dhr.data.plain_pickle import Refused
 from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, Problem, Sample
@@ -32,15 +35,34 @@ class StoredMaps:
     numbering: str
     stack: Stack | None = None
     """The classes in arrays without numbers; None before all files are checked."""
+    masks: Numbering | None = None
+    """The classes of masks in PNG, if the folder has a `classes.txt`."""
 
-    def read(self, sample: Sample) -> Float[Tensor, "1 k u v"]:
-        """Read the maps of the photograph's tags, on the file's own grid.
+    def read(self, sample: Sample, size: tuple[int, int]) -> Float[Tensor, "1 k u v"]:
+        """Read the maps of the photograph's tags, on the file's own grid, whatever the working image's ``size``.
 
         Raises:
             ItemError: the file is missing, or does not fit the tags.
         """
-        maps = read_maps(find_maps(self.folder, sample.name), sample.tags, self.classes, self.numbering, self.stack)
+        path, tags = find_maps(self.folder, sample.name), sample.tags
+        maps = read_maps(path, tags, self.classes, self.numbering, self.stack, self.read_mask)
         return torch.from_numpy(maps).unsqueeze(0)
+
+    def read_mask(self, path: Path) -> UInt8[np.ndarray, "h w"]:
+        """Read a mask in PNG as ids of the data set's classes.
+
+        Raises:
+            ItemError: it cannot be read, or shows a class that the data set lacks.
+        """
+        return read_mask(path) if self.masks is None else self.masks.read(path)
+
+    def content(self, sample: Sample) -> Content:
+        """Read the file of a photograph; raises ItemError if it cannot be read."""
+        return read_content(find_maps(self.folder, sample.name), self.classes, self.read_mask)
+
+    def check(self, samples: Sequence[Sample], sizes: Sizes, progress: Progress) -> tuple["StoredMaps", Checked]:
+        """See :func:`check_maps`."""
+        return check_maps(self, samples, sizes, progress)
 
     def numbers(self, content: "_Look") -> tuple[int, ...]:
         """Return the numbers of the maps of the tags.
@@ -88,7 +110,7 @@ def check_maps(
     looks, problems = [], dict[str, Problem]()
     for done, sample in enumerate(tagged, start=1):
         try:
-            looks.append(_Look.of(sample, read_content(find_maps(stored.folder, sample.name), stored.classes)))
+            looks.append(_Look.of(sample, stored.content(sample)))
         except ItemError as error:
             problems[sample.name] = Problem(sample.source, str(error))
         progress(Step("maps", done, len(tagged)))
@@ -101,7 +123,8 @@ def check_maps(
                 _refuse_shape(look, sizes[look.sample.name])
             if names := _empty(look, stored):
                 empty[look.sample.source] = names
-            if len(names) == len(look.sample.tags):
+            # A mask without its tags is an answer: its program found nothing. Maps without values are damaged.
+            if len(names) == len(look.sample.tags) and look.kind != "mask":
                 raise ItemError(_without_pixels(look, names, stored.classes))
         except ItemError as error:
             problems[look.sample.name] = Problem(look.sample.source, str(error))
@@ -109,7 +132,8 @@ def check_maps(
     usable = tuple(sample for sample in samples if sample.name not in problems)
     used = {sample.source for sample in usable}
     some = {source: names for source, names in empty.items() if source in used}
-    notes = (*_stretch_note(looks[0], stretched), *_empty_note(some), *_stray_note(stored, sizes))
+    named = () if stored.masks is None else stored.masks.notes
+    notes = (*named, *_stretch_note(looks[0], stretched), *_empty_note(some), *_stray_note(stored, sizes))
     return stored, Checked(usable, tuple(problems.values()), notes)
 
 

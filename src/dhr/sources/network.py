@@ -1,6 +1,7 @@
 """A source with a network: it averages the network's maps of several views."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, TypeVar
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dhr.data.samples import Sample
+from dhr.models.folding import folded
 from dhr.models.precision import autocast, resolved
 from dhr.models.views import average_views
 from dhr.models.wss import WssModel
@@ -23,6 +25,11 @@ class NetworkSource(MapSource):
     further: ClassVar[tuple[str, ...]] = ()
     """Maps of the network besides CAMs and features. They keep the grid of the first view, because class boundaries are
     thin and would be lost on a coarser grid."""
+
+    @cached_property
+    def _folded(self) -> WssModel:
+        """The network as it is now, faster; its trainings are finished when the first photograph is seen."""
+        return folded(self.network)
 
     def see(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
@@ -49,7 +56,7 @@ class NetworkSource(MapSource):
 
         def view_maps(view: Tensor) -> tuple[Tensor, ...]:
             with autocast(precision, view.device):
-                maps = self.network.maps(view, columns)
+                maps = self._folded.maps(view, columns)
             return maps.cams.relu(), maps.cams, maps.features, *(getattr(maps, name) for name in self.further)
 
         wss = self.given.settings.wss

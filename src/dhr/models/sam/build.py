@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
-from dhr.errors import ConfigError
 from dhr.models.cards import HALF, IMAGENET
 from dhr.models.precision import Resolved
-from dhr.models.pretrained import Place, model_type, read_network, transformers_for
+from dhr.models.pretrained import Place, read_kind, read_network, transformers_for
 from dhr.models.remote import Remote
 from dhr.models.sam.network import Frame, Sam
 
@@ -27,14 +26,15 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Classes of transformers by the `model_type` of a config.json. Files of video models hold those of image models."""
-_WHAT = "SAM"
+_WHAT = "network that segments what a prompt points to"
+_EXAMPLE = "facebook/sam2.1-hiera-small"
 _PADDED = {"SamModel": 1, "SamHQModel": 2}
 """Models that pad images, and the maps of their embeddings."""
 
 
 def sam_remote(model: str, weights: str, setting: str) -> Remote | None:
     """Name what a SAM takes from the hub; None if it is in a folder."""
-    return Place(model, weights, setting, _WHAT).remote
+    return Place(model, weights, setting, _WHAT, example=_EXAMPLE).remote
 
 
 def build_sam(
@@ -53,14 +53,9 @@ def build_sam(
         ConfigError: transformers is not installed, or the model is of another kind.
         WeightsError: it is missing or damaged.
     """
-    place = Place(model, weights, setting, _WHAT)
+    place = Place(model, weights, setting, _WHAT, example=_EXAMPLE)
     transformers = transformers_for(setting)
-    kind = model_type(transformers, place)
-    if kind not in KINDS:
-        raise ConfigError(
-            f"{setting} {place.name!r} is a {kind} of transformers, expected a network that segments what a "
-            f"prompt points to: {', '.join(dict.fromkeys(KINDS.values()))}"
-        )
+    kind = read_kind(transformers, place, KINDS)
     made: Any = getattr(transformers, KINDS[kind])
     torch.manual_seed(0)  # random weights are the same in each call
     network: Any = read_network(made, place)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dhr.errors import ConfigError
+from dhr.models.folding import fold
 from dhr.models.modes import evaluating
 from dhr.models.uss import UssConfig
 from dhr.models.weights import build_timm, normalisation
@@ -66,6 +67,7 @@ def build_cnn(config: UssConfig) -> CnnFeatures:
         raise ConfigError(f"uss.block must be in {-stages}..{stages - 1} for {config.model!r}, got {config.block}")
     options["out_indices"] = (config.block % stages,)
     features = CnnFeatures(build_timm(config.model, config.weights, "uss.weights", options), config, stages)
+    fold(features)
     _refuse_fixed(features, config)
     return features
 

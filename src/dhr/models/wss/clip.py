@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
+from dhr.models.words.vocabulary import Vocabulary
 from dhr.models.wss import WssConfig, WssMaps
 from dhr.models.wss.attention import doubly_stochastic
 from dhr.models.wss.boxes import in_boxes
@@ -22,9 +23,10 @@ _INSIDE = 0.4
 class ClipMaps(nn.Module):
     """Softmax Grad-CAM of an image encoder, for texts of the photograph's tags and of its likely surroundings.
 
-    The image feature is the mean of its patches; its scores for all texts compete in a softmax. Each tag's gradients
-    weight the channels of the last block's first norm. Maps are in 0..1, because the gradients of a class that wins
-    clearly are small.
+    The image feature is the mean of its patches; its scores for all texts compete in a softmax: the names of the tags,
+    of things that are taken for them, and of the surroundings. A tag's score is the sum of those of its names. Its
+    gradients weight the channels of the last block's first norm. Maps are in 0..1, because the gradients of a class
+    that wins clearly are small.
     """
 
     mean: Tensor
@@ -35,23 +37,35 @@ class ClipMaps(nn.Module):
     def __init__(
         self,
         network: Any,
-        texts: Float[Tensor, "c d"],
-        surroundings: Float[Tensor, "s d"],
+        vocabulary: Vocabulary,
+        texts: Float[Tensor, "n d"],
         mean: Float[Tensor, "3 1 1"],
         std: Float[Tensor, "3 1 1"],
         config: WssConfig,
     ) -> None:
-        """Take the image encoder of a ``CLIPModel``, and its text features of the names, of unit length."""
+        """Take the image encoder of a ``CLIPModel``, and its text features of unit length.
+
+        Args:
+            network: the ``CLIPModel``.
+            vocabulary: the names of the classes.
+            texts: features of these names, then those of the surroundings.
+            mean: that images are reduced by.
+            std: that they are divided by.
+            config: settings of the maps.
+        """
         super().__init__()
+        self.vocabulary, count = vocabulary, len(vocabulary.names)
+        self.register_buffer("texts", texts[:count], persistent=False)
+        self.register_buffer("surroundings", texts[count:], persistent=False)
         self.vision, self.projection = network.vision_model, network.visual_projection
         self.scale = float(network.logit_scale.detach().exp())
-        count = len(self.vision.encoder.layers)
-        self.blocks = tuple(block % count for block in config.blocks)
+        layers = len(self.vision.encoder.layers)
+        self.blocks = tuple(block % layers for block in config.blocks)
         self.refine = config.refine
         self.patch = int(self.vision.config.patch_size)
         self.dim = 2 * int(self.vision.config.hidden_size)
-        for name, value in (("texts", texts), ("surroundings", surroundings), ("mean", mean), ("std", std)):
-            self.register_buffer(name, value, persistent=False)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
         self.requires_grad_(False)
 
     @property
@@ -62,7 +76,7 @@ class ClipMaps(nn.Module):
     @torch.no_grad()
     def maps(self, images: Float[Tensor, "b 3 h w"], tags: Sequence[int] | None = None) -> WssMaps:
         """Compute maps in 0..1 and features of RGB images in 0..1; the tags of a photograph compete."""
-        wanted = list(range(len(self.texts)) if tags is None else tags)
+        wanted = list(range(len(self.vocabulary.asked)) if tags is None else tags)
         with torch.inference_mode(False):
             images = images.clone() if images.is_inference() else images
             size = [max(1, round(side / self.patch)) for side in images.shape[-2:]]
@@ -93,18 +107,22 @@ class ClipMaps(nn.Module):
 
     def _gradcam(self, hidden: Tensor, tags: list[int]) -> Float[Tensor, "b t n"]:
         last = self.vision.encoder.layers[-1]
-        texts = torch.cat([self.texts[tags], self.surroundings])
+        needed = self.vocabulary.needed(tags)
+        places = {index: place for place, index in enumerate(needed)}
+        texts = torch.cat([self.texts[needed], self.surroundings])
         with torch.enable_grad(), frozen(self):
             part = last.layer_norm1(hidden).detach().requires_grad_()
             after = hidden + last.self_attn(hidden_states=part, attention_mask=None)[0]
             after = after + last.mlp(last.layer_norm2(after))
             seen = self.projection(self.vision.post_layernorm(after)[:, 1:].mean(dim=1))
-            scores = self.scale * normalize(seen) @ texts.T  # (b, t + s)
-            if len(texts) > 1:  # a softmax needs a competitor
-                scores = scores.softmax(dim=1)
+            scores = self.scale * normalize(seen) @ texts.T  # (b, n + s)
+            shares = scores.softmax(dim=1)
             maps = [torch.empty(len(hidden), 0, hidden.shape[1] - 1, device=hidden.device)]
-            for index in range(len(tags)):
-                (slope,) = torch.autograd.grad(scores[:, index].sum(), part, retain_graph=True)
+            for tag in tags:
+                own = [places[index] for index in self.vocabulary.asked[tag]]
+                rivals = len(texts) > len(own)  # a softmax needs a competitor
+                score = (shares if rivals else scores)[:, own].sum()
+                (slope,) = torch.autograd.grad(score, part, retain_graph=True)
                 weights = slope[:, 1:].mean(dim=1, keepdim=True)  # (b, 1, d)
                 maps.append((part.detach()[:, 1:] * weights).sum(dim=2).relu().unsqueeze(1))
         return torch.cat(maps, dim=1)
