@@ -19,13 +19,16 @@ from dhr.errors import ConfigError
 from dhr.files import read_regular
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
-from dhr.models.config import HUB, NONE
+from dhr.models.config import HUB, NONE, WssConfig
 from dhr.plain_yaml import MAX_BYTES, parse_yaml
 from dhr.recipes import RECIPES, recipe
 
 Config = RunConfig | str | Path | Mapping[str, Any]
 """All settings of a run: the name of a recipe or preset, a YAML file, a mapping of names to values, or the
 dataclass."""
+
+OWN = "source_settings"
+"""The setting that holds settings of sources."""
 
 WEIGHTS = ("wss.weights", "uss.weights", "uss.head", "mask2former.weights")
 """Settings that may be files, beside paths."""
@@ -115,6 +118,8 @@ def flat(kind: type, given: Mapping[str, Any], place: str, ignored: Iterable[str
                 found[name] = fitted(value, known[name].hint)
             except ValueError as error:
                 raise ConfigError(f"{place}: {name} must be {error}; got {str(value)[:80]!r}") from error
+            if name == OWN:
+                found[name] = {kind: flat(WssConfig, own, f"{place}: {OWN}.{kind}") for kind, own in value.items()}
 
     for name, value in given.items():
         if not isinstance(name, str):
@@ -250,7 +255,16 @@ def beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             moved[name] = type(value)(folder / value)
         elif name == "mask2former.model" and (folder / value).is_dir():
             moved[name] = str(folder / value)
+        elif name == OWN:
+            moved[name] = {
+                kind: {one.removeprefix("wss."): found for one, found in _own_beside(own, folder).items()}
+                for kind, own in value.items()
+            }
     return moved
+
+
+def _own_beside(own: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return beside({f"wss.{name}": value for name, value in own.items()}, folder)
 
 
 def read_settings(file: Path, option: str = "--config") -> dict[str, Any]:

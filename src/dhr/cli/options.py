@@ -79,6 +79,8 @@ class Option:
 
 _FOLDERS = ("path", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data")
 _PATHS = ()
+_SEVERAL = ("sources",)
+"""Settings whose values follow the option one after another."""
 
 
 def options_of(function: Callable[..., Any], positional: Sequence[str] = ()) -> list[Option]:
@@ -132,8 +134,10 @@ def _setting_options(parameter: str, kind: type, hint: Any) -> list[Option]:
         group = setting.name.rpartition(".")[0]
         name = f"--{setting.name.replace('_', '-')}"
         default = None if setting.default is MISSING else setting.default
+        many = setting.name in _SEVERAL
+        hint = get_args(setting.hint)[0] if many else setting.hint
         found.append(
-            Option(name, parameter, setting.name, setting.hint, default, setting.text, group=group or parameter)
+            Option(name, parameter, setting.name, hint, default, setting.text, many=many, group=group or parameter)
         )
     return found
 

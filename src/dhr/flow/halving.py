@@ -11,7 +11,7 @@ from dhr.flow.loaded import Loaded
 T = TypeVar("T")
 R = TypeVar("R")
 
-_CPU_PIXELS = 2**20  # larger batches are no faster on a CPU, and memory is short there
+_CPU_PIXELS = 2**18  # larger batches are no faster on a CPU, and memory is short there
 _MOST = 64  # larger batches are no faster on a GPU either
 _BYTES_PER_PIXEL = 8192  # of a network's activations for one photograph, generously
 _SHARE = 0.5  # of the free memory of a GPU

@@ -19,6 +19,7 @@ CONCERNS = {
     "wss.flip": "survey",
     "wss.maps": "survey",
     "wss.numbering": "survey",
+    "sources.files": "calibration",
     "affinity": "affinity",
     "uss": "survey",
     "features": "survey",
@@ -26,6 +27,7 @@ CONCERNS = {
     "method": "survey",
     "boundary": "survey",
     "boundary.kind": "masks",
+    "boundary.sam": "masks",
     "stages": "masks",
     "doubtful": "masks",
     "recursion": "student",
@@ -34,8 +36,8 @@ CONCERNS = {
 }
 """The first stage that depends on a setting, or on a group of settings; the first stage depends on all others."""
 
-MAPS = "settings.wss.maps"
-"""Part of the identity that changes with the photographs: each has a file of maps."""
+MAPS = ("settings.wss.maps", "settings.sources.files.maps")
+"""Parts of the identity that change with the photographs: each has a file of maps."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def refuse_settings(job: DataJob, call: Call) -> None:
     found = [
         text for text in job.differences(job.record.identity) if text.startswith(("settings.", "libraries", "dhr "))
     ]
-    found = [text for text in found if _name(text) != MAPS]
+    found = [text for text in found if _name(text) not in MAPS]
     if found:
         refuse_unless_redone(job, call, found)
 
@@ -160,8 +162,8 @@ def decide(job: DataJob, call: Call, changes: PhotographChanges) -> Decision:
     data = "photographs and tags changed" in different
     if data:
         _refuse_unlike(job, changes)
-    if MAPS in map(_name, different) and (call.keep_classifier or not data):
-        refuse_unless_redone(job, call, [text for text in different if _name(text) == MAPS])
+    if {*MAPS} & {*map(_name, different)} and (call.keep_classifier or not data):
+        refuse_unless_redone(job, call, [text for text in different if _name(text) in MAPS])
     first = len(chain)
     redo = before.redo if before.status == "running" else None
     if call.redo is not None and (redo != call.redo or set(different) - {"photographs and tags changed"}):

@@ -31,7 +31,10 @@ def choices(config: RunConfig, device: torch.device, found: Fingerprint) -> tupl
 def _choices(config: RunConfig, device: torch.device, found: Fingerprint) -> Iterator[Choice]:
     uss = config.uss
     yield Choice("device", device_of(device), _why(config, device))
-    yield Choice("maps", maps_of(config), _why_maps(config))
+    for part in config.parts:
+        yield Choice("maps", maps_of(part), _why_maps(part))
+    if config.sources:
+        yield Choice("calibration", "joins the maps of all sources", "scales differ by source and class")
     if trains(config):
         training = config.classifier
         length = f"{training.epochs} epochs, {training.batch} crops of {training.crop} pixels per step"
@@ -41,8 +44,9 @@ def _choices(config: RunConfig, device: torch.device, found: Fingerprint) -> Ite
     side = min(longest, config.image.long_side)
     why = "image.long_side" if longest > side else "photographs are never enlarged"
     yield Choice("image size", f"up to {side} pixels, cells of {config.image.grid_stride}", why)
-    if config.wss.kind != "files":
-        yield Choice("views, maps", _views(config.wss.scales, config.wss.flip), "wss.scales, wss.flip")
+    for part in config.parts:
+        if part.wss.kind != "files":
+            yield Choice("views, maps", _views(part.wss.scales, part.wss.flip), "wss.scales, wss.flip")
     if uss.kind != "colour":
         window = f", above 1 in windows of {uss.window} pixels" if uss.window and max(uss.scales) > 1 else ""
         yield Choice("views, USS", _views(uss.scales, uss.flip) + window, "uss.scales, uss.flip, uss.window")
@@ -62,8 +66,8 @@ def device_of(device: torch.device) -> str:
 
 def maps_of(config: RunConfig) -> str:
     """Return the origin of the maps."""
-    wss = config.wss
-    return f"files in {wss.maps}" if wss.kind == "files" else f"{wss.kind} {wss.backbone}"
+    wss = [part.wss for part in config.parts]
+    return " and ".join(f"files in {one.maps}" if one.kind == "files" else f"{one.kind} {one.backbone}" for one in wss)
 
 
 def uss_of(config: RunConfig) -> str:

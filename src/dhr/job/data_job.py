@@ -18,9 +18,11 @@ from dhr.sources import source_type
 
 def stage_names(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the stages of a run that can be made again, in their order."""
+    trainings = [name for part in config.parts for name in source_type(part.wss.kind).trainings(part)]
+    calibration = ("calibration",) if config.sources else ()
     survey = ("survey",) if config.method.survey > 0 else ()
     student = ("student", "second masks") if config.recursion else ()
-    return (*source_type(config.wss.kind).trainings(config), *survey, "masks", *student)
+    return (*trainings, *calibration, *survey, "masks", *student)
 
 
 @dataclass(kw_only=True)

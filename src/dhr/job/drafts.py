@@ -86,7 +86,7 @@ class Drafts:
     def __call__(self, batch: Sequence[Photograph]) -> "Made":
         """Compute the drafts of photographs of one working size, on the device."""
         samples, images = [one.sample for one in batch], torch.stack([one.image for one in batch])
-        features = self._features(images, samples)
+        features = self.features(images, samples)
         failed = {one.name: loaded.failure for one, loaded in zip(samples, features, strict=True) if loaded.failure}
         good = [index for index, loaded in enumerate(features) if loaded.ready]
         if not good:
@@ -94,7 +94,8 @@ class Drafts:
         made = self._drafted(images[good], [samples[index] for index in good], [features[i].get() for i in good])
         return Made(made.parts, {**failed, **made.failed})
 
-    def _features(self, images: Tensor, samples: Sequence[Sample]) -> list[Loaded[Packed]]:
+    def features(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample]) -> list[Loaded[Packed]]:
+        """Return the USS features of photographs, computed or kept."""
         uss = self.models.uss
         if not self.second:
             return uss.packed(images)

@@ -85,7 +85,7 @@ def estimate(
     if not some:
         raise DataError("none of the photographs with tags that were tried can be read")
     longest = min(max(sizes[some[0].name]), config.image.long_side)
-    files = config.wss.kind == "files"  # maps have the size of their photographs
+    files = "files" in config.kinds  # maps have the size of their photographs
     sides = [side for side in _SIDES if side * _CLOSE <= longest and not files] + [longest]
     spent = rehearse(data, some[:1], replace(shrunk(config, sides[0], longest), recursion=False)).seconds
     runs: list[Scaled] = []
@@ -161,7 +161,7 @@ def shrunk(config: RunConfig, side: int, longest: int) -> RunConfig:
 
 def trained_in(out: Path | None, config: RunConfig) -> RunConfig:
     """Return settings that use the trained classifier of an output folder, if there is one."""
-    if out is None or config.classifier.file is not None or config.wss.kind not in ("classifier", "irn"):
+    if out is None or config.classifier.file is not None or not {*config.kinds} & {"classifier", "irn"}:
         return config
     file = out / FILE
     return replace(config, classifier=replace(config.classifier, file=file)) if file.is_file() else config

@@ -37,7 +37,7 @@ _FOLDERS = (
     *("masks", "items", "work", "stages", "cams", "training_masks", "training", "first"),
     *("gone", "corrected"),
 )
-_CELLS, _FEATURES = "work/survey", "work/uss"
+_CELLS, _FEATURES, _SOURCES = "work/survey", "work/uss", "work/calibration"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,15 @@ class OutputFolder:
     def head(self) -> Path:
         """The trained head of USS features."""
         return self._file("head.safetensors")
+
+    @property
+    def calibration(self) -> Path:
+        """The calibration of several map sources."""
+        return self._file("calibration.safetensors")
+
+    def source_cells(self, name: str) -> Path:
+        """Return the place of the cells of a photograph that the calibration keeps until it is finished."""
+        return self._file(self._place(_SOURCES, name, ".safetensors"))
 
     @property
     def survey(self) -> Path:
@@ -195,6 +204,8 @@ class OutputFolder:
         )
         for name in names:
             remove(self.root, f"work/{name}")
+        if stage in (None, "calibration"):
+            remove_tree(self.root, _SOURCES)
         if stage in (None, "survey"):
             remove_tree(self.root, _CELLS)
         if stage in (None, "student"):

@@ -8,7 +8,7 @@ from dhr.data.samples import DataSet
 from dhr.job.data_job import DataJob, stage_names
 from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
-from dhr.job.survey import chosen
+from dhr.job.survey import CALIBRATED, chosen
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,9 @@ def work_of(
     for name in stage_names(config):
         count = counts.get(name, 0)
         made[name] = _training(name, count, config) or Work(name, count, "photographs", count)
+    if "calibration" in made:
+        looked_at = min(counts.get("calibration", 0), len(chosen(data.samples, CALIBRATED)))
+        made["calibration"] = Work("calibration", looked_at, "photographs", looked_at)
     if "survey" in made:
         made["survey"] = Work("survey", seen, "photographs", seen)
         made["masks"] = replace(made["masks"], fresh=max(0, made["masks"].amount - drafts))

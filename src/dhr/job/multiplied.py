@@ -13,7 +13,7 @@ _LEAST_SPREAD, _MOST_SPREAD = 0.2, 0.6
 """Bounds of the uncertainty, as a share of the time."""
 _POWERS = (0.6, 1.1)
 """Range of the power with which time grows with the pixels. Constant parts lower it; attention alone has 2."""
-_INNER = {"survey": "discriminants", "student": "USS features"}
+_INNER = {"calibration": "ratios", "survey": "discriminants", "student": "USS features"}
 """Parts of stages that report their own progress; they take longer with more photographs."""
 _OPTIMISER = 6
 """Most copies of its weights that a training holds: gradients, two moments, and all of these while they are written."""

@@ -98,7 +98,7 @@ def work(job: DataJob) -> list[Stage[DataJob]]:
     """Return the stages of a run after its scan."""
     fitted = [stages.training(fitting) for fitting in job.built.source.fittings]
     student = [stages.student(), stages.second_masks()] if job.config.recursion else []
-    return [*fitted, stages.survey(), stages.masks(), *student]
+    return [*fitted, stages.calibration(), stages.survey(), stages.masks(), *student]
 
 
 def describe_run(

@@ -1,32 +1,27 @@
 """All settings of a run."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from dhr.bounds import byte_count
-from dhr.data.cam_files import SUFFIXES
 from dhr.data.image_config import ImageConfig
-from dhr.data.objects.record import FILES as OBJECT_FILES
-from dhr.errors import ConfigError, WeightsError
-from dhr.files import digest_regular
+from dhr.errors import ConfigError
+from dhr.job.digests import SHA256, digest_file, digest_folder, digest_weights, source_identity
+from dhr.job.source_settings import check_sources
 from dhr.method.config import BoundaryConfig, MethodConfig
-from dhr.models.config import HUB, NONE, WORD_KINDS, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
+from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
 from dhr.models.precision import Precision, check_precision, resolved
 from dhr.train.config import AffinityConfig, ClassifierConfig, StudentTrainingConfig
 
 if TYPE_CHECKING:
     import torch
 
-StageName = Literal["classifier", "affinity", "survey", "masks", "student", "second masks"]
+StageName = Literal["classifier", "affinity", "calibration", "survey", "masks", "student", "second masks"]
 """The stages of runs that can be made again, in their order. A run has some of them."""
-_SHA256 = "sha256:"
-MAX_WEIGHTS = 64_000_000_000
-"""Largest file of weights, or of maps, bytes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,11 @@ class RunConfig:
 
     image: ImageConfig = field(default_factory=ImageConfig)
     wss: WssConfig = field(default_factory=WssConfig)
+    sources: tuple[str, ...] = ()
+    """Two or more map sources that make the maps together, such as `classifier clip`: kinds of `wss.kind`. Their maps
+    are calibrated over the data set (docs/method.md). Without any, `wss.kind` makes them alone."""
+    source_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Settings of each of the `sources` that differ from those of `wss`, such as `{files: {maps: DIR}}`."""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     affinity: AffinityConfig = field(default_factory=AffinityConfig)
     uss: UssConfig = field(default_factory=UssConfig)
@@ -78,6 +78,8 @@ class RunConfig:
                 f"recursion needs a student with maps, student.kind joint; {self.student.kind} learns finished masks, "
                 "those of a run (dhr train --masks OUT/masks)"
             )
+        check_sources(self.sources, self.source_settings, self.recursion)
+        _ = self.parts  # the settings of each source are checked as they are made
         if self.recursion and self.wss.kind not in ("classifier", "irn"):
             raise ConfigError(
                 f"recursion needs a classifier that is trained on the tags, wss.kind classifier or irn; got "
@@ -102,7 +104,7 @@ class RunConfig:
                 f"classifier.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, for batch "
                 f"statistics; got {self.classifier.crop}"
             )
-        if self.wss.kind == "irn" and self.affinity.crop < 2 * self.wss.output_stride:
+        if "irn" in self.kinds and self.affinity.crop < 2 * self.wss.output_stride:
             raise ConfigError(
                 f"affinity.crop must be at least {2 * self.wss.output_stride}, twice wss.output_stride, to hold more "
                 f"than one value of a CAM each way; got {self.affinity.crop}"
@@ -116,6 +118,19 @@ class RunConfig:
         for name, value in _leaves(asdict(self)):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name} must be a finite number, got {value}")
+
+    @property
+    def parts(self) -> tuple["RunConfig", ...]:
+        """The settings of each map source by itself, by the name of its kind, so that their order does not matter."""
+        if not self.sources:
+            return (self,)
+        each = (replace(self.wss, kind=kind, **self.source_settings.get(kind, {})) for kind in self.kinds)
+        return tuple(replace(self, sources=(), source_settings={}, wss=wss) for wss in each)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of the map sources, in the order of :attr:`parts`."""
+        return tuple(sorted(self.sources)) or (self.wss.kind,)
 
     def find_device(self) -> "torch.device":
         """Return the device to run on.
@@ -168,22 +183,26 @@ class RunConfig:
         if not self.recursion:
             settings.pop("student")
             settings.pop("student_training")
-        if self.wss.kind != "irn":
+        if "irn" not in self.kinds:
             settings.pop("affinity")
-        if self.wss.kind in WORD_KINDS and Path(self.wss.backbone).is_dir():
-            settings["wss"]["backbone"] = _digest_folder(Path(self.wss.backbone))
-        maps = settings["wss"].pop("maps")
-        if maps is not None:
-            settings["wss"]["maps"] = _digest_maps(maps, before.get("wss", {}).get("maps"))
-        for part in ("wss", "uss"):
-            weights = settings[part]["weights"]
-            if weights not in (HUB, NONE):
-                known = before.get(part, {}).get("weights")
-                place = Path(weights)
-                digest = _digest_folder(place) if place.is_dir() else _digest(place, f"{part}.weights", known)
-                settings[part]["weights"] = digest
+        if self.boundary.kind != "sam":
+            settings["boundary"].pop("sam")
+        else:
+            sam = settings["boundary"]["sam"]
+            sam |= {key: digest_folder(Path(sam[key])) for key in ("model", "weights") if Path(sam[key]).is_dir()}
+        del settings["wss"], settings["sources"], settings["source_settings"]
+        if self.sources:
+            known = before.get("sources", {})
+            settings["sources"] = {
+                one.wss.kind: source_identity(one.wss, known.get(one.wss.kind, {})) for one in self.parts
+            }
+        else:
+            settings["wss"] = source_identity(self.wss, before.get("wss", {}))
+        uss, known = settings["uss"], before.get("uss", {})
+        if uss["weights"] not in (HUB, NONE):
+            uss["weights"] = digest_weights(uss["weights"], "uss.weights", known.get("weights"))
         if self.uss.head is not None:
-            settings["uss"]["head"] = _digest(Path(self.uss.head), "uss.head", before.get("uss", {}).get("head"))
+            uss["head"] = digest_file(Path(self.uss.head), "uss.head", known.get("head"))
         # A store that keeps 16 bits and all channels does not change the masks.
         settings.pop("features")
         if self.features is not None:
@@ -195,7 +214,7 @@ class RunConfig:
                 settings["features"] = name
         if self.classifier.file is not None:
             known = before.get("classifier", {}).get("file")
-            settings["classifier"]["file"] = _digest(self.classifier.file, "classifier.file", known)
+            settings["classifier"]["file"] = digest_file(self.classifier.file, "classifier.file", known)
         return plain(settings)
 
     def training_identity(self, device: "torch.device") -> dict[str, Any]:
@@ -209,16 +228,16 @@ class RunConfig:
         for free in ("workers", "save_minutes"):
             settings["student_training"].pop(free)
         if self.student.kind == "mask2former":
-            for name in ("wss", "classifier", "affinity", "uss", "method", "boundary", "features"):
+            for name in ("wss", "sources", "classifier", "affinity", "uss", "method", "boundary", "features"):
                 settings.pop(name, None)
             settings["student"] = {"kind": self.student.kind}
             settings["mask2former"] = asdict(self.mask2former)
             for name in ("model", "weights"):
                 place = Path(getattr(self.mask2former, name))
                 if name == "weights" and str(place) not in (HUB, NONE):
-                    settings["mask2former"][name] = _digest(place, "mask2former.weights", None)
+                    settings["mask2former"][name] = digest_file(place, "mask2former.weights", None)
                 elif place.is_dir():
-                    settings["mask2former"][name] = _digest_folder(place)
+                    settings["mask2former"][name] = digest_folder(place)
         else:
             settings["student"] = asdict(self.student)
         return plain(settings)
@@ -245,7 +264,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            long = any(isinstance(value, Mapping) or str(value).startswith(_SHA256) for value in (before, after))
+            long = any(isinstance(value, Mapping) or str(value).startswith(SHA256) for value in (before, after))
             found.append(f"{prefix}{key} changed" if long else f"{prefix}{key} was {before}, now {after}")
     return found
 
@@ -260,37 +279,3 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(entry, name)
     else:
         yield name, value
-
-
-def _digest(path: Path, setting: str, before: str | None) -> str:
-    try:
-        return _SHA256 + digest_regular(path, MAX_WEIGHTS)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and before and before.startswith(_SHA256):
-            return before
-        raise WeightsError(f"--{setting}: cannot read {path} ({error.strerror}); expected a file of weights") from error
-
-
-def _digest_maps(folder: Path, before: str | None) -> str:
-    """Return the digest of all files of maps, by name and content."""
-    if not folder.is_dir():
-        if before:
-            return before
-        raise ConfigError(f"--wss.maps: there is no folder {folder}")
-    whole = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in (*SUFFIXES, *OBJECT_FILES)):
-        try:
-            content = _digest(file, "wss.maps", None)
-        except WeightsError:  # only its photograph is left out
-            content = "unreadable"
-        whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
-    return _SHA256 + whole.hexdigest()
-
-
-def _digest_folder(path: Path) -> str:
-    """Return the digest of the files that transformers reads in a folder: settings, weights and words."""
-    whole = hashlib.sha256()
-    for file in sorted(path.glob("*")):
-        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model"):
-            whole.update(f"{file.name} {_digest(file, 'mask2former.model', None)}".encode())
-    return _SHA256 + whole.hexdigest()

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from dhr.data.samples import Sample
 from dhr.errors import ConfigError
+from dhr.job.calibration import described, make_calibration
 from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
 from dhr.job.items import put_aside_note
@@ -18,6 +20,7 @@ from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, plan
 from dhr.records.members import to_json
 from dhr.sources import Fitting, Given
+from dhr.sources.combined import CombinedSource
 
 
 def models() -> Stage[DataJob]:
@@ -77,6 +80,20 @@ def training(fitting: Fitting) -> Stage[DataJob]:
     return Stage(fitting.name, run, done)
 
 
+def calibration() -> Stage[DataJob]:
+    """Make the stage that calibrates the maps of several sources, or reads the calibration."""
+
+    def done(job: DataJob) -> bool:
+        return "calibration" not in job.chain or not job.first.unfinished(job.usable)
+
+    def run(job: DataJob) -> None:
+        found = make_calibration(_drafts(job, job.built, job.usable), job.batch, job.progress)
+        cast(CombinedSource, job.built.source).calibration = found.calibration.to(job.device)
+        job.record = replace(job.record, calibration=described(found, job.data.classes, job.config.kinds))
+
+    return Stage("calibration", run, done)
+
+
 def survey() -> Stage[DataJob]:
     """Make the stage that fits the discriminants of the classes, or reads them."""
 
@@ -124,7 +141,7 @@ def second_masks() -> Stage[DataJob]:
         from dhr.sources.student import StudentSource
 
         source = StudentSource(Given(job.config, job.data.classes, job.device), job.student)
-        _make_masks(job, "second masks", _drafts(job, Models(source, job.built.uss), _with_first(job), second=True))
+        _make_masks(job, "second masks", _drafts(job, replace(job.built, source=source), _with_first(job), second=True))
 
     return Stage("second masks", run)
 

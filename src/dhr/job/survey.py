@@ -29,6 +29,9 @@ from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 PER_CLASS = 200
 """Number of photographs per class that suffices; in large data sets the others are skipped."""
 
+CALIBRATED = 100
+"""The same for the calibration of several map sources, which learns less."""
+
 MEMORY = 1 << 30
 """Bytes that the features and scores of all these photographs may take; if all cells would take more, each photograph
 gives a part of its cells. The fit takes some ten matrices of channels by channels besides."""
@@ -153,7 +156,7 @@ def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample
     return found
 
 
-def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sample], int]:
+def plan(samples: Sequence[Sample], dim: int, background: bool, per_class: int = PER_CLASS) -> tuple[list[Sample], int]:
     """Choose photographs, and the number of cells of each, so that all cells fit into :data:`MEMORY`.
 
     The number of photographs of each class is halved until each gives at least :data:`_LEAST` cells. The list is empty
@@ -163,8 +166,8 @@ def plan(samples: Sequence[Sample], dim: int, background: bool) -> tuple[list[Sa
         samples: photographs with their tags.
         dim: channels of the features.
         background: whether each photograph has a background beside its tags.
+        per_class: number of photographs per class that suffices.
     """
-    per_class = PER_CLASS
     while True:
         found = chosen(samples, per_class)
         numbers = sum(dim + len(sample.tags) + background for sample in found)  # of one cell of each, 2 bytes each

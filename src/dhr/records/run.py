@@ -30,6 +30,25 @@ class StageRecord:
 
 
 @dataclass(frozen=True)
+class SourceRecord:
+    """What the calibration found out about a map source and a class."""
+
+    source: str
+    name: str
+    """The class."""
+    photographs: Count
+    """Photographs with the tag that were looked at."""
+    used: bool
+    """Whether its maps of the class count."""
+    why: str
+    """Why they count, or why not."""
+    follows: float
+    """Whether the maps follow the tags, -1..1; 0 is chance."""
+    agrees: float
+    """Whether the maps agree with the other evidence, -1..1; 0 is chance."""
+
+
+@dataclass(frozen=True)
 class Identity:
     """Everything that must stay the same while a job goes on."""
 
@@ -90,6 +109,8 @@ class RunRecord:
     batch: Count | None = None
     """Photographs that go through the networks together. A call that goes on keeps it, because the last bits of masks
     depend on it."""
+    calibration: tuple[SourceRecord, ...] = ()
+    """With several map sources: what their calibration found out."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
     fitted: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from dhr.records.run import RunRecord
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.shell import document, tile_row, tools
+from dhr.report.sources import sources
 from dhr.report.text import duration, memory, named, percent, safe
 from dhr.words import counted
 
@@ -52,6 +53,7 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     sections = (
         f'<div class="columns">{first}{_run(view)}</div>',
         rest,
+        sources(view.run),
         _skipped(view.skipped),
         _photographs(view, rows, shown),
     )

@@ -4,8 +4,10 @@ A source is one file with a class that derives from :class:`MapSource`, and one 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -22,9 +24,12 @@ from dhr.sources.protocol import (
     finished,
 )
 
+if TYPE_CHECKING:
+    from dhr.sources.combined import CombinedSource
+
 __all__ = [
     "SOURCES", "Checked", "Fitting", "Given", "MapSource", "Seen", "SourceClass", "SourceSettings",
-    "build_source", "source_remote", "source_type",
+    "build_source", "source_remotes", "source_type",
 ]  # fmt: skip
 
 
@@ -58,30 +63,42 @@ def source_type(kind: str) -> SourceClass:
     return SOURCES[kind]()
 
 
-def source_remote(settings: SourceSettings, folder: Path | None = None) -> Remote | None:
-    """Name the weights that the source of the settings takes from a hub; None if it takes nothing from there.
+def source_remotes(settings: SourceSettings, folder: Path | None = None) -> list[Remote]:
+    """Name the weights that the sources of the settings take from a hub.
 
     Raises:
         ConfigError: there is no such source.
     """
-    return source_type(settings.wss.kind).remote(settings, folder)
+    found = [source_type(one.wss.kind).remote(one, folder) for one in settings.parts]
+    return [remote for remote in found if remote is not None]
 
 
 def build_source(given: Given) -> MapSource:
-    """Build the source that `wss.kind` names, and read the results of its finished fittings.
+    """Build the source that `wss.kind` names, or those of `sources`, and read the results of finished fittings.
 
     Raises:
         ConfigError: there is no such source, or its settings cannot work.
         WeightsError: its weights are missing or damaged.
     """
-    torch.manual_seed(given.settings.seed)
-    wss = given.settings.wss
-    source = source_type(wss.kind)(given)
-    if given.settings.classifier.file is not None and not source.takes_classifier:
+    parts = [_part(replace(given, settings=one)) for one in given.settings.parts]
+    if given.settings.classifier.file is not None and not any(part.takes_classifier for part in parts):
+        wss = parts[0].given.settings.wss
         raise ConfigError(
             f"--classifier.file: wss.kind {wss.kind}, wss.backbone {wss.backbone} cannot use it; leave it out"
         )
+    source = parts[0] if len(parts) == 1 else _combined()(given, parts)
     for fitting in source.fittings:
         if path := finished(given.folder, fitting.file):
             fitting.load(path)
     return source
+
+
+def _part(given: Given) -> MapSource:
+    torch.manual_seed(given.settings.seed)
+    return source_type(given.settings.wss.kind)(given)
+
+
+def _combined() -> "type[CombinedSource]":
+    from dhr.sources.combined import CombinedSource
+
+    return CombinedSource

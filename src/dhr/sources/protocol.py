@@ -32,6 +32,10 @@ class SourceSettings(Protocol):
         """Kind and settings of the source."""
 
     @property
+    def parts(self) -> "tuple[SourceSettings, ...]":
+        """The settings of each source, if several make the maps together; else these alone."""
+
+    @property
     def image(self) -> ImageConfig:
         """Size of the working image and of the grid."""
 
@@ -81,8 +85,8 @@ class Seen:
     edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability, 0..1, of a class boundary, on a grid of its own; None without class boundaries."""
     probabilities: Float[Tensor, "b _ p q"] | None = None
-    """Of a student: the probability of each class in each cell, the background first where there is one; then 0 as in
-    ``cams``."""
+    """Of a student, or of several sources: the probability of each class in each cell, the background first where there
+    is one; then 0 as in ``cams``."""
 
     @staticmethod
     def together(parts: Sequence["Seen"]) -> "Seen":
