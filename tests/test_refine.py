@@ -1,6 +1,8 @@
 """dhr.refine: anyone's soft masks, of any kind of array."""
 
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,11 @@ import torch
 import dhr
 from dhr.errors import ConfigError, DhrError, ShapeError
 from dhr.method.config import CrfConfig
+from dhr.models.sam import Embedding
+from dhr.models.sam.network import Sam
+from dhr.prompts import Prompts, Proposals
+
+from .models.sams import write_tiny_sam
 
 KINDS: list[Any] = ["crf", "pamr", "random_walk", "none"]
 
@@ -128,3 +135,61 @@ def test_the_scores_say_where_the_channels_are(size: tuple[int, int]) -> None:
 def test_scores_of_the_wrong_shape_are_refused(shape: tuple[int, ...], image: np.ndarray) -> None:
     with pytest.raises(ShapeError):
         dhr.refine(image, np.ones(shape))
+
+
+# A network that segments anything
+
+
+class Square:
+    """A made network that finds the square, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def embed(self, images: torch.Tensor) -> Embedding:
+        self.embedded += len(images)
+        return Embedding((images,), (images.shape[-2], images.shape[-1]))
+
+    def masks(self, embedding: Embedding, index: int, prompts: Prompts) -> Proposals:
+        assert prompts.points is not None
+        dark = embedding.maps[0][index].mean(dim=0) < 0.5
+        x, y = prompts.points[:, 0].round().long().unbind(dim=1)
+        masks = torch.where(dark[y, x][:, None, None], dark, ~dark).float()
+        return Proposals(masks[:, None] * 12 - 6, torch.ones(len(x), 1))
+
+
+def test_a_network_of_ones_own_moves_the_edges(image: np.ndarray, scores: np.ndarray) -> None:
+    network = Square()
+    result = dhr.refine(np.repeat(image, 2, 0), np.repeat(scores, 2, 0), "sam", segmenter=network)
+    truth = np.zeros((2, 24, 32), np.int64)
+    truth[:, 6:18, 8:24] = 1
+    assert network.embedded == 2 and (result.argmax(dim=1).numpy() == truth).all()
+    torch.testing.assert_close(result.sum(dim=1), torch.ones(2, 24, 32))
+
+
+def test_a_network_of_transformers_is_kept_with_its_embeddings(
+    tmp_path: Path, image: np.ndarray, scores: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, count = write_tiny_sam(tmp_path / "sam"), 0
+    embed = Sam.embed
+
+    def counted(self: Sam, images: torch.Tensor) -> Embedding:
+        nonlocal count
+        count += 1
+        return embed(self, images)
+
+    monkeypatch.setattr(Sam, "embed", counted)
+    settings = {"kind": "sam", "sam.model": str(folder), "sam.regions": 1}
+    first = dhr.refine(image, scores, settings)
+    assert first.shape == scores.shape and first.isfinite().all()
+    hard = dhr.refine(image, (scores > 0.5).astype(np.uint8), settings)
+    assert hard.shape == scores.shape and count == 1
+    assert torch.equal(dhr.refine(image, scores, settings), first)
+    shutil.rmtree(folder)
+    with pytest.raises(DhrError, match=r"boundary\.sam\.model"):
+        dhr.refine(image, scores, settings)
+
+
+def test_rebalance_cannot_load_a_network(image: np.ndarray, scores: np.ndarray, features: np.ndarray) -> None:
+    with pytest.raises(ConfigError, match=r"dhr.refine and dhr run load one"):
+        dhr.rebalance(scores, features, features, image, boundary="sam")

@@ -2,6 +2,8 @@
 
 import csv
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,44 @@ def test_it_is_a_function_as_well(finished: Any, tmp_path: Path) -> None:
     assert "<table>" in result._repr_html_()
     with pytest.raises(DataError, match="none could be scored"):
         package.compare(finished.data, tmp_path / "table", {"x": {"masks": tmp_path / "none"}}, config=config)
+
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from dhr.files import hold
+with hold(Path(sys.argv[1]), "compare.lock"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_two_calls_do_not_write_into_one_folder(call: Any, finished: Any, dhr: Any) -> None:
+    arguments = call("--rows", f"truth: masks={finished.data / 'truth'}", "--resamples", "0")
+    assert dhr(arguments).code == 0
+    command = [sys.executable, "-c", _HOLDER, str(finished.out.parent / "compare")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin and holder.stdout and holder.stdout.readline() == "held\n"
+        one_line(dhr(arguments), "another process is writing")
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        holder.wait()
+    assert dhr(arguments).code == 0
+
+
+def test_a_call_that_was_killed_goes_on(call: Any, finished: Any, dhr: Any) -> None:
+    whole = ("--rows", "CAM: step=cam", "plain: boundary.kind=none", "--resamples", "100")
+    out = finished.out.parent / "compare"
+    assert dhr(call(*whole)).code == 0
+    expected = (out / "compare.csv").read_bytes()
+    for path in ("compare.json", "compare.csv", "compare.html"):  # as if it was killed in its first row
+        (out / path).unlink()
+    record = out / "rows" / "CAM" / "items"
+    next(record.rglob("*.json")).unlink()
+    shutil.rmtree(out / "rows" / "plain")
+    assert dhr(call(*whole)).code == 0
+    again = (out / "compare.csv").read_bytes()
+    assert [line.rsplit(b",", 5)[0] for line in again.splitlines()][1] == [
+        line.rsplit(b",", 5)[0] for line in expected.splitlines()
+    ][1]
+    assert again.count(b"\n") == expected.count(b"\n") == 3

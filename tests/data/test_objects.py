@@ -338,7 +338,12 @@ def test_photographs_of_one_name_are_not_confused(tmp_path: Path) -> None:
         maps(tmp_path)
     folder = FORMATS["YOLO"].read(tmp_path)
     assert len(folder.read("train/labels/one").found) == 2 and len(folder.read("valid/labels/one").found) == 1
-    assert folder.strays({"valid/labels/one"}) == ["one"]
+    assert folder.strays({"valid/one"}) == ["one"]
+    # Scores are those of the same split.
+    write(tmp_path / "valid" / "labels" / "confidence-one.txt", "0.25\n")
+    folder = FORMATS["YOLO"].read(tmp_path)
+    assert [one.score for one in folder.read("valid/one").found] == [0.25]
+    assert [one.score for one in folder.read("train/one").found] == [1.0, 1.0]  # no split: it may be of either
 
 
 @given(st.lists(st.sampled_from(["images", "labels", "train", "..", ".", "", "C:", "a", "b.jpg", "/"]), max_size=6))

@@ -8,7 +8,7 @@ import pytest
 from dhr.errors import ConfigError
 from dhr.job.settings import RunConfig
 from dhr.method.boundary import BOUNDARIES
-from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig, MethodConfig, PamrConfig, RandomWalkConfig
+from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig, MethodConfig, PamrConfig, RandomWalkConfig, SamConfig
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,10 @@ def test_unknown_boundaries_are_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [
+        (SamConfig, "sam.model", ""),
+        (SamConfig, "sam.regions", 0),
+        (SamConfig, "sam.agreement", 1.0),
+        (SamConfig, "sam.agreement", float("nan")),
         (PamrConfig, "pamr.iterations", -1),
         (PamrConfig, "pamr.dilations", ()),
         (PamrConfig, "pamr.dilations", (1, 0)),
@@ -98,9 +102,13 @@ def test_a_refusal_names_what_is_known(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_every_boundary_can_be_chosen() -> None:
     for kind in BOUNDARIES:
-        assert BoundaryConfig(kind=kind, base=kind).kind == kind  # type: ignore[arg-type]
+        base = "pamr" if kind == "sam" else kind  # it corrects finished scores alone
+        assert BoundaryConfig(kind=kind, base=base).kind == kind  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"boundary.base must be one of crf, pamr, random_walk, none; got 'sam'"):
+        BoundaryConfig(base="sam")  # type: ignore[arg-type]
 
 
 def test_presets_cannot_be_changed() -> None:

@@ -15,13 +15,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dhr.method.boundary import BOUNDARIES
+from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import PRESETS, BoundaryConfig, CrfConfig, Kind, PamrConfig, RandomWalkConfig
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch
 from dhr.method.survey import Survey, agreed, survey_features
 from dhr.ops.discriminant import Discriminant
 from dhr.ops.upsample import upsampled_labels
+from dhr.prompts import Prompts, Proposals
 from dhr.types import Rebalanced
 
 WAITS = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
@@ -65,7 +66,7 @@ def batch(background: bool) -> Batch:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [*BOUNDARIES])
+@pytest.mark.parametrize("kind", sorted(set(BOUNDARIES) - {"sam"}))
 def test_no_boundary_correction_waits(on_gpu: Any, kind: Kind) -> None:
     method = replace(PRESETS["released"], survey=0.5)
     boundary = BoundaryConfig(
@@ -73,6 +74,18 @@ def test_no_boundary_correction_waits(on_gpu: Any, kind: Kind) -> None:
     )
     made: Rebalanced = on_gpu(lambda: rebalance(batch(kind != "none"), method, boundary))
     assert made.mask.shape == (4, 320, 240) and made.mask.device.type == "cuda"
+
+
+def test_nothing_waits_beside_the_network_that_segments_anything(on_gpu: Any) -> None:
+    def propose(index: int, prompts: Prompts) -> Proposals:
+        assert prompts.points is not None
+        return Proposals(some(len(prompts.points), 3, 64, 48), some(len(prompts.points), 3))
+
+    config = BoundaryConfig(kind="sam", crf=CrfConfig(iterations=1))
+    made: Tensor = on_gpu(
+        lambda: BOUNDARIES["sam"](config, Guide(propose=propose))(some(4, 3, 320, 240), some(4, 3, 320, 240))
+    )
+    assert made.shape == (4, 3, 320, 240) and made.device.type == "cuda"
 
 
 @pytest.mark.parametrize("name", [*PRESETS])

@@ -10,6 +10,7 @@ from dhr.api.rows import Rows, read_rows
 from dhr.api.settings import Config
 from dhr.data.samples import Problem
 from dhr.evaluate.config import EvaluateConfig
+from dhr.files import hold
 from dhr.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def compare(
     Each row is a run with the given settings and a few of its own, or a folder of masks. All rows are scored on the
     same photographs, and compared with the first. Rows with equal settings share one run.
 
-    A row is written 'NAME: SETTING=VALUE SETTING=VALUE', such as 'IRN: wss.kind=irn'. Its other keys are preset and
-    recipe; step=cam, which scores the CAMs alone; and masks=DIR, a folder of masks. A YAML file holds rows by name, and
-    perhaps settings of all rows and published figures; configs/rivals/ has examples.
+    A row is written 'NAME: SETTING=VALUE SETTING=VALUE', such as 'PAMR: boundary.kind=pamr'. Its other keys are preset
+    and recipe; step=cam, which scores the CAMs alone; and masks=DIR, a folder of masks. A YAML file holds rows by name,
+    and perhaps settings of all rows and published figures; configs/rivals/ has examples.
 
     The output folder gets rows/NAME/ (a run each), compare.json, compare.csv and compare.html. The same command
     continues, and does not run finished rows again. A row that fails is named with the reason; the others go on.
@@ -104,12 +105,14 @@ def compare(
     listed, settings = read_rows(rows, config), (scoring or Scoring()).settings()
     folder, show = Path(out), progress or silent
     refuse_missing(data)
-    from dhr.api.row_runs import row_runs, write_files
+    from dhr.api.row_runs import LOCK, row_runs, write_files
 
     photographs = opened(data, show)
     refuse_among(folder, data, photographs)
-    table = row_runs(photographs, folder, settings).table(listed, show)
-    files = write_files(table, folder)
+    runs = row_runs(photographs, folder, settings)
+    with hold(folder, LOCK):
+        table = runs.table(listed, show)
+        files = write_files(table, folder)
     failed = [Problem(f"row {line.name}", line.reason) for line in table.failed]
     checks = dict.fromkeys(check.text for one in table.scored.values() for check in one.checks)
     return CompareResult(table, folder, (*photographs.problems, *failed), (*photographs.notes, *checks), files)

@@ -24,6 +24,8 @@ from dhr.words import counted, one_line
 
 RECORD = "compare.json"
 """The file of all scores; it also shows that a folder is one of comparisons."""
+LOCK = "compare.lock"
+"""Held while a process writes there."""
 _UNMARKED = ("open", "scan", PLAN)  # stages whose notes are printed as they are
 _REASON = 1000  # characters
 
@@ -45,12 +47,17 @@ class RowRuns:
             DataError: the ground truth cannot be used.
         """
         lines: list[Line] = []
+        self._write(lines)
         for number, row in enumerate(listed.rows, start=1):
             note = f"Row {number} of {len(listed.rows)}: {row.name}"
             progress(Step(PLAN, number, len(listed.rows), "rows", note))
             lines.append(self._line(row, _marked(progress, number)))
-            write_json(self.folder / RECORD, {"finished": False, **RowTable(tuple(lines)).to_json()})
+            self._write(lines)
         return replace(self._scored(lines, progress), elsewhere=listed.elsewhere)
+
+    def _write(self, lines: Sequence[Line]) -> None:
+        """Write the record of the rows so far."""
+        write_json(self.folder / RECORD, {"finished": False, **RowTable(tuple(lines)).to_json()})
 
     def _line(self, row: Row, progress: Progress) -> Line:
         """Make the masks of a row; a row that fails has the reason."""
@@ -62,7 +69,7 @@ class RowRuns:
             result = run(self.photographs, out, config=row.settings, progress=progress)
         except OutputError as error:
             return replace(line, reason=f"{one_line(error, _REASON)}; or delete {out}")
-        except (DhrError, OSError, MemoryError, RuntimeError) as error:  # PyTorch raises RuntimeError
+        except (DhrError, OSError, MemoryError, RuntimeError, ImportError) as error:  # PyTorch raises RuntimeError
             return replace(line, reason=one_line(error, _REASON))
         seconds = _seconds(result.stages) if row.step == "mask" else None
         return self._checked(replace(line, masks=stage_folder(out, row.step), seconds=seconds), result.left_out)
@@ -118,7 +125,8 @@ def row_runs(photographs: DataSet, folder: Path, settings: EvaluateConfig) -> Ro
     if not samples:
         raise DataError(without_truth(photographs, "rows are compared by their scores; give a split that has some"))
     try:
-        if folder.is_dir() and not (folder / RECORD).is_file() and any(folder.iterdir()):
+        ours = any((folder / name).is_file() for name in (RECORD, LOCK))
+        if folder.is_dir() and not ours and any(folder.iterdir()):
             raise OutputError(f"--out {folder} holds something other than a comparison; choose a new folder")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -19,7 +19,7 @@ from dhr.parsing import as_number, as_text
 from dhr.words import STAGE_NAMES
 
 Rows = str | os.PathLike[str] | Sequence[str] | Mapping[str, Mapping[str, Any]]
-"""A YAML file, texts such as `IRN: wss.kind=irn`, or settings by name of the row."""
+"""A YAML file, texts such as `PAMR: boundary.kind=pamr`, or settings by name of the row."""
 
 _OWN = ("masks", "step", "published")
 _NAMED = ("preset", "recipe")

@@ -13,6 +13,7 @@ from dhr.arrays.values import Array, as_edges, as_floats, as_rgb, as_tensor
 from dhr.errors import ShapeError
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, Kind
+from dhr.models.sam import Segmenter
 
 
 def refine(
@@ -21,8 +22,9 @@ def refine(
     boundary: BoundaryConfig | Kind | Mapping[str, Any] = "crf",
     features: Array | None = None,
     edges: Array | None = None,
+    segmenter: Segmenter | None = None,
 ) -> Float[Tensor, "b k h w"]:
-    """Make scores follow the edges of images, by a dense CRF, PAMR or a random walk.
+    """Make scores follow the edges of images, by a dense CRF, PAMR, a random walk, or a network like SAM.
 
     Args:
         images: (b, 3, h, w) or (b, h, w, 3), RGB, uint8, or floats in 0..1.
@@ -31,13 +33,16 @@ def refine(
         boundary: a kind, settings (their ``kind`` counts), or a dictionary of changes to the defaults.
         features: (b, d, u, v), dense features of the images, for the random walk.
         edges: (b, 1, p, q), probability of a class boundary, for the random walk.
+        segmenter: a network for `sam`, instead of the one that ``boundary`` names. That one stays in memory, with the
+            embeddings of the last images, so that more scores of the same images take little time.
 
     Returns:
         Refined scores. They sum to one over the classes where any class scores.
 
     Raises:
         ShapeError: arrays that do not fit together, hold NaN or infinity, negative scores, or one class alone.
-        ConfigError: no such kind, or a random walk without features.
+        ConfigError: no such kind, a random walk without features, or a network that is none.
+        WeightsError: the network for `sam` is missing or damaged.
 
     >>> import numpy as np
     >>> image = np.zeros((1, 8, 8, 3), np.uint8)
@@ -64,7 +69,12 @@ def refine(
             "scores to the images"
         )
     seen = None if features is None else as_floats("features", features, first)
-    guide = Guide(seen, None if edges is None else as_edges(edges, first))
+    propose = None
+    if config.kind == "sam":
+        from dhr.arrays.segments import proposer
+
+        propose = proposer(config.sam, pictures.float(), segmenter)
+    guide = Guide(seen, None if edges is None else as_edges(edges, first), propose)
     refuse_swapped({"features": guide.features, "edges": guide.edges}, "images are", pictures)
     with torch.no_grad():
         refined = BOUNDARIES[config.kind](config, guide)(pictures, maps)

@@ -171,7 +171,7 @@ COMMANDS = {
             "dhr.cli.show_compare:compare",
             _COMPARE,
             (
-                "dhr compare --data VOC2012 --split val --out out --rows 'CAM: step=cam' 'IRN: wss.kind=irn'",
+                "dhr compare --data VOC2012 --split val --out out --rows 'CAM: step=cam' 'DHR:' 'paper: preset=paper'",
                 "dhr compare --data VOCdevkit --split val --out out --rows configs/rivals/voc.yaml",
             ),
         ),

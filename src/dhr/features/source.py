@@ -60,7 +60,7 @@ class Source:
         return Source(hashlib.sha256(f"{self.key} {name}".encode()).hexdigest(), {**self.about, "reduction": name})
 
 
-def network_digest(uss: UssModel) -> str:
+def network_digest(uss: UssModel | nn.Module) -> str:
     """SHA-256, in hex, of all parameters and buffers of a network, by name."""
     if isinstance(uss, nn.Module):
         tensors = {**dict(uss.named_parameters()), **dict(uss.named_buffers())}

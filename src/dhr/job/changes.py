@@ -33,6 +33,7 @@ CONCERNS = {
     "method": "survey",
     "boundary": "survey",
     "boundary.kind": "masks",
+    "boundary.sam": "masks",
     "stages": "masks",
     "doubtful": "masks",
     "recursion": "student",

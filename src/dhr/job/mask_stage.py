@@ -19,6 +19,7 @@ from dhr.job.items import Items
 from dhr.job.kept import Kept, class_ids
 from dhr.job.masks import MaskMaker
 from dhr.method.order import OVER_CLASSES
+from dhr.models.sam import Embedding
 from dhr.progress import Progress, Step
 from dhr.types import Rebalanced
 
@@ -123,7 +124,13 @@ class MaskStage:
             parts = [Kept.together(parts).to(self.device)]
         good = {one.sample.name: one.image for one, _ in batch if one.sample.name not in failed}
         finished = [self._finished(part, good) for part in parts] if self.together else []
-        return _Computed(parts, failed, finished, (time.perf_counter() - start) / len(batch))
+        embeddings = {} if self.together else self._embedded(good)
+        return _Computed(parts, failed, finished, embeddings, (time.perf_counter() - start) / len(batch))
+
+    def _embedded(self, good: Mapping[str, Tensor]) -> dict[str, Embedding]:
+        """Return the embedding of each photograph, if the correction needs one."""
+        made = self.maker.embed(torch.stack([*good.values()])) if good else None
+        return {} if made is None else {name: made.one(index) for index, name in enumerate(good)}
 
     def _finished(self, part: Kept, good: Mapping[str, Tensor]) -> "_Finished | None":
         """Finish the photographs of a part for which there are images."""
@@ -132,7 +139,8 @@ class MaskStage:
             return None
         if len(places) < len(part.samples):
             part = Kept.together([part.one(index, self.drafts.data.classes) for index in places])
-        result = self.maker.finish(part, torch.stack([good[sample.name] for sample in part.samples]))
+        images = torch.stack([good[sample.name] for sample in part.samples])
+        result = self.maker.finish(part, images, self.maker.embed(images))
         return _Finished([sample.name for sample in part.samples], result)
 
     def _put(self, computed: "_Computed", wanted: Sequence[Photograph], behind: Behind) -> None:
@@ -149,8 +157,10 @@ class MaskStage:
             for index, sample in enumerate(part.samples):
                 if photograph := photographs.get(sample.name):
                     one, image = part.one(index, classes), photograph.image
-                    write = partial(self._write, photograph, partial(self.maker.finish, one, image[None]))
-                    behind.put(partial(write, computed.seconds), one.size + 4 * image.numel())
+                    embedding = computed.embeddings.get(sample.name)
+                    finish = partial(self.maker.finish, one, image[None], embedding)
+                    weight = one.size + 4 * image.numel() + (0 if embedding is None else embedding.bytes)
+                    behind.put(partial(self._write, photograph, finish, computed.seconds), weight)
 
     def _write(self, photograph: Photograph, finish: Callable[[], Rebalanced], before: float) -> None:
         """Finish a mask and write it; failures that concern the photograph are noted."""
@@ -181,6 +191,8 @@ class _Computed:
     """Photographs without a usable draft, by name."""
     finished: Sequence[_Finished | None]
     """The results of the parts, if they are finished together."""
+    embeddings: Mapping[str, Embedding]
+    """Of the photographs, by name, if they are finished one by one and `boundary.kind` is sam."""
     seconds: float
     """For each photograph."""
 

@@ -23,6 +23,7 @@ from dhr.job.negatives import background_alone
 from dhr.method.boundary import Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.method.survey import Survey
+from dhr.models.sam import Embedding
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import to_json
@@ -45,16 +46,29 @@ class MaskMaker:
         return class_palette(self.drafts.data.classes)
 
     @torch.no_grad()
-    def finish(self, made: Kept, images: Float[Tensor, "b 3 h w"]) -> Rebalanced:
-        """Join drafts with the survey and correct their boundaries, on their device."""
+    def finish(self, made: Kept, images: Float[Tensor, "b 3 h w"], embedding: Embedding | None = None) -> Rebalanced:
+        """Join drafts with the survey and correct their boundaries, on their device.
+
+        Args:
+            made: the drafts.
+            images: their working images.
+            embedding: that of :meth:`embed`.
+        """
         config, survey, device = self.drafts.config, self.survey, made.draft.cams.device
         uss, said = torch.cat([one.unpacked(device) for one in made.uss]), None
         if survey is not None:
             said = surveyed(survey.to(device), uss, made.probabilities, self.drafts.data.classes, made.samples)
         size = (images.shape[-2], images.shape[-1])
-        _, correct = corrections(config.boundary, Guide(uss, made.edges), images.to(device), size)
+        sam = self.drafts.models.sam
+        propose = None if sam is None or embedding is None else sam.propose(embedding)
+        _, correct = corrections(config.boundary, Guide(uss, made.edges, propose), images.to(device), size)
         weighed = config.method if survey is None else survey.weighed(config.method)
         return finish(made.draft, correct, weighed, said)
+
+    def embed(self, images: Float[Tensor, "b 3 h w"]) -> Embedding | None:
+        """Return the embedding for `boundary.kind sam`; None with another kind."""
+        sam = self.drafts.models.sam
+        return None if sam is None else sam(images)
 
     def background(self, photograph: Photograph) -> Rebalanced:
         """Return the result of a photograph without tags."""

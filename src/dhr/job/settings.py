@@ -185,6 +185,11 @@ class RunConfig:
             settings.pop("student_training")
         if "irn" not in self.kinds:
             settings.pop("affinity")
+        if self.boundary.kind != "sam":
+            settings["boundary"].pop("sam")
+        else:
+            sam = settings["boundary"]["sam"]
+            sam |= {key: digest_folder(Path(sam[key])) for key in ("model", "weights") if Path(sam[key]).is_dir()}
         del settings["wss"], settings["sources"], settings["source_settings"]
         if self.sources:
             known = before.get("sources", {})

@@ -141,7 +141,7 @@ def second_masks() -> Stage[DataJob]:
         from dhr.sources.student import StudentSource
 
         source = StudentSource(Given(job.config, job.data.classes, job.device), job.student)
-        _make_masks(job, "second masks", _drafts(job, Models(source, job.built.uss), _with_first(job), second=True))
+        _make_masks(job, "second masks", _drafts(job, replace(job.built, source=source), _with_first(job), second=True))
 
     return Stage("second masks", run)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dhr.job.settings import RunConfig
 from dhr.models.remote import COPY, Remote, fetch, mask2former_remote, require, uss_remote
+from dhr.models.sam.build import sam_remote
 from dhr.sources import source_remotes
 
 
@@ -15,6 +16,8 @@ def run_weights(config: RunConfig, out: Path | None = None) -> list[Remote]:
         out: the output folder; if it holds a trained classifier, the backbone's weights are not needed.
     """
     found = [*source_remotes(config, out), uss_remote(config.uss)]
+    if config.boundary.kind == "sam":
+        found.append(sam_remote(config.boundary.sam.model, config.boundary.sam.weights, "boundary.sam.model"))
     return [remote for remote in found if remote is not None]
 
 

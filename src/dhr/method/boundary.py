@@ -9,11 +9,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dhr.errors import ConfigError
+from dhr.method.base import shares
 from dhr.method.config import BoundaryConfig
+from dhr.method.segments import ask, claims, joined, restored, with_peaks
 from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
 from dhr.ops.pamr import Pamr
 from dhr.ops.random_walk import boundary_affinity, feature_affinity, random_walk, transition
 from dhr.ops.upsample import area_average, resize
+from dhr.prompts import Propose
 
 
 @runtime_checkable
@@ -36,6 +39,8 @@ class Guide:
     """Dense features of the images."""
     edges: Float[Tensor, "b 1 p q"] | None = None
     """Probability of a class boundary, 0..1."""
+    propose: Propose | None = None
+    """A network that segments anything, which has embedded the images."""
 
 
 class _Nothing:
@@ -93,10 +98,27 @@ class _RandomWalk:
         return feature_affinity(features, images, self.config.radius, self.config.sigma_colour)
 
 
+class _Sam:
+    def __init__(self, config: BoundaryConfig, guide: Guide) -> None:
+        if guide.propose is None:
+            raise ConfigError("boundary sam needs a network that segments anything; dhr.refine and dhr run load one")
+        self.config, self.propose, self.crf = config.sam, guide.propose, _Crf(config, guide)
+
+    def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
+        before, _ = probabilities(scores)
+        base = restored(shares(self.crf(images, scores)), before)
+        asked = ask(base, before, self.config.regions)
+        proposals = [self.propose(index, prompts) for index, prompts in enumerate(asked.prompts)]
+        size = (images.shape[-2], images.shape[-1])
+        claimed = claims(asked, proposals, self.config.agreement, size)
+        return with_peaks(joined(claimed, base, before), before)
+
+
 BOUNDARIES: Mapping[str, Callable[[BoundaryConfig, Guide], Refine]] = {
     "crf": _Crf,
     "pamr": _Pamr,
     "random_walk": _RandomWalk,
+    "sam": _Sam,
     "none": _Nothing,
 }
 """Makers of corrections by the name in `boundary.kind`."""

@@ -7,7 +7,9 @@ from typing import Literal, get_args
 
 from dhr.errors import ConfigError
 
-Kind = Literal["crf", "pamr", "random_walk", "none"]
+Base = Literal["crf", "pamr", "random_walk", "none"]
+"""Names of the boundary corrections of base mask and seeds."""
+Kind = Literal["crf", "pamr", "random_walk", "sam", "none"]
 """Names of the boundary corrections."""
 
 
@@ -71,23 +73,48 @@ class RandomWalkConfig:
 
 
 @dataclass(frozen=True)
+class SamConfig:
+    """A network that segments what prompts point to (Kirillov et al. 2023), after the CRF."""
+
+    model: str = "facebook/sam2.1-hiera-small"
+    """A SAM, SAM-HQ, SAM 2, SAM 3 tracker or EdgeTAM: a name of transformers' hub, or a folder as `save_pretrained`
+    writes it."""
+    weights: str = "hub"
+    """`hub` (those of `model`), `none` (random), or a folder as `save_pretrained` writes it."""
+    regions: int = 3
+    """Prompts per class: its largest connected regions, each with the peak of its score, its box and a coarse mask."""
+    agreement: float = 0.5
+    """Agreement with the scores, 0..1, from which a mask of the network counts. 0 is that of random masks, 1 that of
+    the region itself. Where no mask agrees, the class stays as the CRF has it."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError("boundary.sam.model must name a model; got nothing")
+        if self.regions < 1:
+            raise ConfigError(f"boundary.sam.regions must be 1 or more, got {self.regions}")
+        if not 0 <= self.agreement < 1:
+            raise ConfigError(f"boundary.sam.agreement must be at least 0 and below 1, got {self.agreement}")
+
+
+@dataclass(frozen=True)
 class BoundaryConfig:
     """Boundary correction: base mask, seeds and result follow the edges of the photograph (R_c of Eqs. 1, 2 and 5)."""
 
     kind: Kind = "crf"
     """Correction of the final mask: `crf` (dense CRF), `pamr` (pixel-adaptive mask refinement), `random_walk` (on the
-    grid of the features), or `none`."""
-    base: Kind = "pamr"
+    grid of the features), `sam` (a network that segments anything, after the CRF), or `none`."""
+    base: Base = "pamr"
     """Correction of the base mask and of the seeds. A CRF erases small classes there before Steps 2 and 3."""
     crf: CrfConfig = field(default_factory=CrfConfig)
     pamr: PamrConfig = field(default_factory=PamrConfig)
     random_walk: RandomWalkConfig = field(default_factory=RandomWalkConfig)
+    sam: SamConfig = field(default_factory=SamConfig)
 
     def __post_init__(self) -> None:
-        for name in ("kind", "base"):
+        for name, known in (("kind", get_args(Kind)), ("base", get_args(Base))):
             value = getattr(self, name)
-            if value not in get_args(Kind):
-                raise ConfigError(f"boundary.{name} must be one of {', '.join(get_args(Kind))}; got {value!r}")
+            if value not in known:
+                raise ConfigError(f"boundary.{name} must be one of {', '.join(known)}; got {value!r}")
 
 
 def _positive(part: str, config: object, *names: str) -> None:

@@ -12,6 +12,7 @@ from dhr.errors import ItemError
 _FOLDERS = frozenset(
     {"images", "labels", "annotations", "jpegimages", "train", "valid", "val", "test", "data", "predict", "imgs"}
 )
+_KINDS = frozenset({"images", "labels", "annotations", "jpegimages"})
 Entry = TypeVar("Entry")
 
 
@@ -22,6 +23,8 @@ def photograph_names(file: str, suffixes: frozenset[str] = SUFFIXES) -> list[str
 
     >>> photograph_names("images/train/a.jpg"), photograph_names("trip/a.jpg")
     (['images/train/a', 'train/a', 'a'], ['trip/a'])
+    >>> photograph_names("train/labels/a.txt", frozenset({".txt"}))
+    ['train/labels/a', 'labels/a', 'train/a', 'a']
     >>> photograph_names("/data/VOC/JPEGImages/b.jpg"), photograph_names("C:/x/c.png")
     (['b'], ['c'])
     """
@@ -31,7 +34,9 @@ def photograph_names(file: str, suffixes: frozenset[str] = SUFFIXES) -> list[str
         last = len(usual) - usual[::-1].index(True) if any(usual) else len(usual)
         return ["/".join(parts[last:])]
     count = usual.index(False) if False in usual else len(usual)
-    return ["/".join(parts[start:]) for start in range(count + 1)]
+    inner = [part for part in parts[:-1] if part.casefold() not in _KINDS]
+    cut = ["/".join(parts[start:]) for start in range(count + 1)]
+    return list(dict.fromkeys([*cut[:-1], "/".join([*inner, parts[-1]]), cut[-1]]))
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """YOLO's folders, as autodistill, supervision and Ultralytics write them, with confidence where it is written."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,15 @@ class YoloFolder:
         assert path is not None
         self._classes = _names(path)
         self._places: Places[str] = Places(root)
-        self._sure: Places[str] = Places(root)
+        self._sure: dict[str, list[str]] = defaultdict(list)
+        self._same: Counter[str] = Counter()
         for file in list_files(root, _TEXT).files:
-            folder, _, last = file.rpartition("/")
+            last = file.rpartition("/")[2]
             if last.startswith(_SURE):
-                self._sure.add(f"{folder}/{last.removeprefix(_SURE)}".lstrip("/"), file, _TEXT)
+                self._sure[last.removeprefix(_SURE)].append(file)
             elif last.casefold() not in _LISTS:
                 self._places.add(file, file, _TEXT)
+                self._same[last] += 1
 
     def strays(self, known: Collection[str]) -> list[str]:
         """See :class:`~dhr.data.objects.record.ObjectFolder`."""
@@ -46,23 +49,28 @@ class YoloFolder:
 
         A line is a class, then a box or a polygon in shares of width and height, and perhaps a confidence.
         """
-        path = self._places.root / self._places.find(name)
+        file = self._places.find(name)
+        path = self._places.root / file
         try:
             lines = [
                 (at, line.split()) for at, line in enumerate(read_text(path, _MOST).splitlines(), 1) if line.strip()
             ]
             found = [_object(words, self._classes, f"line {number}") for number, words in lines]
-            return self._with_scores(name, Objects(str(path), tuple(found)))
+            return self._with_scores(file, Objects(str(path), tuple(found)))
         except DataError as error:
             raise ItemError(str(error)) from error
         except ValueError as error:
             raise ItemError(f"{path} {error}; correct it") from error
 
-    def _with_scores(self, name: str, objects: Objects) -> Objects:
+    def _with_scores(self, file: str, objects: Objects) -> Objects:
         """Take the scores from autodistill's file, if it has a line per object."""
-        if name not in self._sure.entries:
+        last = file.rpartition("/")[2]
+        given = self._sure.get(last, [])
+        if self._same[last] > 1 or len(given) > 1:  # those of the same split
+            given = [one for one in given if one.partition("/")[0] == file.partition("/")[0]]
+        if not given:
             return objects
-        path = self._places.root / self._sure.find(name)
+        path = self._places.root / given[0]
         scores = [_score(line, path) for line in read_text(path, _MOST).split()]
         if len(scores) != len(objects.found):
             note = "files of confidence with another number of lines than the label file: all objects count fully"
