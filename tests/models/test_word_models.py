@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,18 @@ def test_photographs_of_any_shape(name: str, size: tuple[int, int], folders: Cal
 
 
 @every_model
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_sixteen_bits_are_almost_as_good(precision: Any, name: str, folders: Callable[[str], Path]) -> None:
+    usual = source(name, folders(name))
+    half = source(name, folders(name))
+    half.given = replace(half.given, settings=replace(half.given.settings, precision=precision))
+    expected, found = (one.see(images(1), [sample(1, 2)], (6, 8)) for one in (usual, half))
+    for one, other in ((expected.cams, found.cams), (expected.features, found.features)):
+        assert other.dtype == torch.float32
+        assert float((one - other).abs().mean()) < 0.1 * float(one.abs().mean())
+
+
+@every_model
 def test_maps_are_not_divided_by_their_peaks(name: str, folders: Callable[[str], Path]) -> None:
     """Maps of one class in two photographs can be compared: their peaks differ."""
     cams = source(name, folders(name)).see(images(), [sample(1), sample(1)], (6, 8)).cams
@@ -398,3 +411,28 @@ def test_a_model_on_request_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys.modules["dhr.models.pretrained"], "local_only", lambda remote: {"local_files_only": False})
     monkeypatch.setattr(transformers.PreTrainedConfig, "get_config_dict", refuse)
     refused(WeightsError, "Sam3Model", "facebook/sam3", "accept the licence", "huggingface.co/facebook/sam3", "DIR")
+
+
+# Runs
+
+
+def test_a_run_needs_no_training(
+    folders: Callable[[str], Path], fresh: Any, dhr: Any, made: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sam3"
+    shutil.copytree(folders("Sam3Model"), folder)
+    network = ("--wss.kind", "sam3", "--wss.backbone", str(folder), "--wss.weights", "hub")
+    call = fresh.run(*network, "--wss.prompt", "['a {}', 'b {}']")
+    ended = dhr(call)
+    assert ended.code == 0, ended.err
+    first = made(fresh.out)
+    assert sum(name.startswith("masks/") for name in first) == 5
+    shutil.rmtree(fresh.out)
+    assert dhr(call).code == 0 and made(fresh.out) == first
+    state = load_file(folder / "model.safetensors")
+    save_file({key: value + 1e-3 for key, value in state.items()}, folder / "model.safetensors", {"format": "pt"})
+    ended = dhr(call)  # finished, but with other weights
+    assert ended.code == 2 and "wss.backbone changed" in ended.err, ended.err
+    shutil.rmtree(fresh.out)
+    ended = dhr([*call, "--wss.words", "{nothing: crane}"])
+    assert ended.code == 2 and "no class nothing" in ended.err and ended.err.count("\n") == 1, ended.err

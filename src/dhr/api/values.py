@@ -60,7 +60,11 @@ def from_text(text: str, hint: Any) -> Any:
     listed = text.startswith("[") and any(get_origin(kind) is tuple for kind in kinds)
     if not listed and any(kind in (str, Path) or get_origin(kind) is Literal for kind in kinds):
         return fitted(text, hint)
-    return fitted(parse_yaml(text), hint)
+    try:
+        parsed = parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"{expected(hint)}; a text with signs such as {{}} stands in quotes") from error
+    return fitted(parsed, hint)
 
 
 def expected(hint: Any) -> str:

@@ -1,8 +1,9 @@
 """Networks of transformers, from its hub or from a folder that `save_pretrained` wrote; nothing that is read is run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,17 +100,26 @@ class Place:
             ) from error
 
 
-def transformers_for(setting: str) -> Any:
+def transformers_for(setting: str, extra: str = "clip", needed: Sequence[str] = ()) -> Any:
     """Import transformers, and keep it quiet: its warnings become errors here.
 
+    Args:
+        setting: what needs it, for the message.
+        extra: the extra of dhr that has it.
+        needed: further packages of this extra.
+
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: it is not installed, or another package that is needed.
     """
     try:
+        for name in needed:
+            import_module(name)
         import huggingface_hub
         import transformers
     except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed, which {setting} needs; pip install 'dhr[clip]'") from error
+        raise ConfigError(
+            f"{error.name} is not installed, which {setting} needs; pip install 'dhr[{extra}]'"
+        ) from error
     transformers.logging.set_verbosity_error()
     huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from dhr.errors import ConfigError, WeightsError
-from dhr.models.remote import local_only, mask2former_remote
+from dhr.models.pretrained import transformers_for
+from dhr.models.remote import local_only, mask2former_remote, reason
 from dhr.models.student import Mask2FormerConfig
 from dhr.models.student.mask2former import UNUSED, Mask2FormerStudent
 from dhr.models.weights import HUB, NONE, build_timm, check_folder, normalisation, read_state
@@ -105,18 +106,8 @@ def rebuild_mask2former(
 
 
 def _transformers() -> Any:
-    try:
-        import huggingface_hub
-        import scipy  # noqa: F401  transformers' loss is built with it, and ours matches with it
-        import transformers
-    except ImportError as error:
-        raise ConfigError(
-            f"{error.name} is not installed, which student.kind mask2former needs; pip install 'dhr[mask2former]'"
-        ) from error
-    transformers.logging.set_verbosity_error()  # we raise its warnings as errors
-    huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.utils.logging.disable_progress_bar()
-    return transformers
+    # transformers' loss is built with scipy, and ours matches with it
+    return transformers_for("student.kind mask2former", "mask2former", ("scipy",))
 
 
 def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
@@ -202,6 +193,6 @@ def _from_hub(place: str, load: Any) -> Any:
         return load()
     except Exception as error:  # clients, and parsers of damaged files, raise any exception
         raise WeightsError(
-            f"cannot read {place!r} ({one_line(error, 200)}); name a folder with config.json and safetensors, or a "
+            f"cannot read {place!r} ({reason(error, place)}); name a folder with config.json and safetensors, or a "
             "model of transformers' hub where there is a network (--mask2former.model)"
         ) from error
