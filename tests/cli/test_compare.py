@@ -16,6 +16,7 @@ from dhr.errors import ConfigError, DataError
 from dhr.job.settings import RunConfig
 
 from ..conftest import TINY, Ended, strict_json
+from ..sources.test_objects import boxes_of
 
 SETTINGS = {one.removeprefix("--").replace("-", "_"): value for one, value in zip(TINY[::2], TINY[1::2], strict=True)}
 
@@ -308,3 +309,18 @@ def test_a_call_that_was_killed_goes_on(call: Any, finished: Any, dhr: Any) -> N
         line.rsplit(b",", 5)[0] for line in expected.splitlines()
     ][1]
     assert again.count(b"\n") == expected.count(b"\n") == 3
+
+
+def test_a_rival_its_files_and_a_classifier_beside_it_are_compared(call: Any, finished: Any, dhr: Any) -> None:
+    boxes = finished.out.parent / "boxes"
+    boxes_of(finished.data, boxes)
+    file = write(
+        finished.out.parent / "rows.yaml",
+        "rows:\n"
+        "  rival: {wss: {kind: files, backbone: none, maps: boxes}, classifier.file: null, step: cam}\n"
+        "  both: {sources: [classifier, files], source_settings: {files: {backbone: none, maps: boxes}}}\n",
+    )
+    ended = dhr(call("--rows", "classifier:", file, "--resamples", "0"))
+    assert ended.code == 0, ended
+    found = {one["row"]: one["miou"] for one in strict_json(finished.out.parent / "compare" / "compare.json")["rows"]}
+    assert found["both"] > found["classifier"] and found["rival"] > found["classifier"]

@@ -25,10 +25,11 @@ def test_a_file_of_rivals_is_read(path: Path) -> None:
     found = read_rows(str(path), {"classifier.file": "base.safetensors"})
     for row in found.rows:
         config = row.config
-        assert config.wss.kind in SOURCES
+        assert {config.wss.kind, *config.sources} <= {*SOURCES}
         takes = config.wss.kind in ("classifier", "irn")
         assert row.masks is not None or (config.classifier.file is not None) == takes, row.name
-        for folder in (row.masks, config.wss.maps):
+        given = config.source_settings.get("files", {}).get("maps")
+        for folder in (row.masks, config.wss.maps, given):
             assert folder is None or folder.parent == path.parent / "masks" / path.stem
         assert isinstance(row.settings, dict) and row.settings["recipe"] in RECIPES
         assert row.settings.get("preset", "default") in PRESETS

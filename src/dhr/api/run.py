@@ -38,7 +38,8 @@ def run(
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
         config: settings; a recipe or preset, a YAML file, or single ones.
-        redo: make this stage and all later ones again; needed if settings changed: classifier, survey, masks, student.
+        redo: make this stage and all later ones again; needed if settings changed: classifier, calibration, survey,
+            masks, student.
         keep_classifier: use the trained networks although photographs or tags changed.
         dry_run: return the work that would be done, and do nothing.
         progress: called as the work goes on.

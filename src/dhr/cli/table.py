@@ -68,6 +68,7 @@ _WORDS = {
     "recursion": "train a student on the masks, for better masks",
     "resamples": "resamplings for intervals; 0: none",
     "seed": "seed of all random numbers",
+    "sources": "several sources of maps, calibrated",
     "stages": "keep masks of all steps, and CAMs",
     "student.kind": "joint, or mask2former on finished masks",
     "student_training.batch": "photographs per step; 0: chosen",
@@ -93,7 +94,8 @@ def _words(*names: str) -> Mapping[str, str]:
 
 
 _RUN = _words(
-    *("wss.kind", "wss.backbone", "wss.weights", "uss.model", "uss.weights", "classifier.file", "classifier.epochs"),
+    *("wss.kind", "wss.backbone", "wss.weights", "sources", "uss.model", "uss.weights", "classifier.file"),
+    *("classifier.epochs",),
     *("image.long_side", "boundary.kind", "features", "recursion", "stages", "device", "seed"),
 )
 _COMPARE = {**_words("allow_missing", "resamples"), **_RUN}
