@@ -83,7 +83,7 @@ _WORDS = {
     "uss.scales": "sizes that are averaged",
     "uss.weights": "hub, none, or a file",
     "wss.backbone": "network of timm that learns the tags",
-    "wss.kind": "classifier, irn, files, clip, sam3, ...",
+    "wss.kind": "classifier, irn, sam3 and others",
     "wss.weights": "hub, none, or a file",
 }
 """Settings that people change, in a few words for the short help."""
