@@ -85,10 +85,10 @@ def main() -> None:
     for card in [card for card in CARDS if not given.models or card.name in given.models]:
         weights = f"`{card.hub}`" if card.hub else "a file" if card.file else "-"
         facts = [card.name, card.source, weights, f"{card.licence}, on request" if card.gated else card.licence]
-        no_network = card.settings["kind"] == "files"
-        facts += ["-" if no_network else str(card.dim or 90), str(card.stride or "-"), SCALINGS[card.scaling]]
-        if no_network:
-            print(f"| {' | '.join(facts)} | - | - | - |")
+        unmeasured = card.settings["kind"] in ("files", "boxes")  # a detector needs its words
+        facts += ["-" if unmeasured else str(card.dim or 90), str(card.stride or "-"), SCALINGS[card.scaling]]
+        if unmeasured:
+            print(f"| {' | '.join(facts)} | {card.parameters or '-'} | - | - |")
             continue
         call = [sys.executable, "-c", _CODE, card.name, str(given.side), str(given.repetitions)]
         here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}

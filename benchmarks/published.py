@@ -5,6 +5,10 @@ from typing import Any
 
 import torch
 
+from dhr.models.boxes.grounding import Grounding
+from dhr.models.boxes.omdet import OmDet
+from dhr.models.boxes.owlv2 import Owlv2
+from dhr.models.boxes.protocol import Prepared, Texts
 from dhr.models.words.clipseg import ClipSeg
 from dhr.models.words.cosines import MASKCLIP, TIPS, WordCosines
 from dhr.models.words.pixels import Pixels
@@ -23,6 +27,10 @@ PUBLISHED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "TIPS v2 B/14": ("Tipsv2Model", {}),
     "CLIPSeg rd64": ("CLIPSegForImageSegmentation", {**_CLIP, "use_complex_transposed_convolution": True}),
     "SAM 3": ("Sam3Model", {}),
+    "Grounding DINO T": ("GroundingDinoForObjectDetection", {}),
+    "MM Grounding DINO T": ("MMGroundingDinoForObjectDetection", {}),
+    "OWLv2 B/16": ("Owlv2ForObjectDetection", {"vision_config": {"image_size": 960, "patch_size": 16}}),
+    "OmDet-Turbo T": ("OmDetTurboForObjectDetection", {}),
 }  # fmt: skip
 """By the name of the card: the class in transformers, and its settings."""
 _COLOURS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -37,6 +45,8 @@ def network(name: str) -> Any:
     vocabulary = Vocabulary.of([Word("a", ("a",)), Word("b", ("b",))])
     if kind == "CLIPSegForImageSegmentation":
         return ClipSeg(made, vocabulary, torch.rand(2, 512), Pixels((352, 352), False, *_COLOURS))
+    if "ObjectDetection" in kind:
+        return detector(made, vocabulary)
     if kind == "Sam3Model":
         made.text_encoder = None
         masks = torch.ones(2, 1, 32, dtype=torch.bool)
@@ -45,6 +55,16 @@ def network(name: str) -> Any:
     width = made.config.text_config.hidden_size if kind != "MetaClip2Model" else 1024
     width = 512 if kind == "CLIPModel" else width
     return WordCosines(family.tower(made), vocabulary, torch.rand(2, width), Pixels(None, False, *_COLOURS))
+
+
+def detector(made: Any, vocabulary: Vocabulary) -> Any:
+    """Build a detector that needs neither tokenizer nor processor to be counted."""
+    texts, prepared = Texts.of(vocabulary, ("{}",)), Prepared(None)
+    if hasattr(made, "owlv2"):
+        return Owlv2(made, texts, torch.rand(2, 512), prepared)
+    if hasattr(made, "language_backbone"):
+        return OmDet(made, texts, (torch.rand(1, 2, 512), torch.rand(9, 2, 512), torch.ones(2, 9).long()), prepared)
+    return Grounding(made, texts, None, prepared)
 
 
 def run(model: Any, image: torch.Tensor) -> None:

@@ -18,6 +18,7 @@ def test_every_model_is_listed(dhr: Any, tmp_path: Path) -> None:
         "here",
         "a file that you name",
         "downloaded at first use",
+        "on request",
     }
     for name in ("DINOv2", "ResNet-50", "CLIP", "colour"):
         assert name in result.out

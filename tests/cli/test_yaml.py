@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhr.api.settings import read_settings
+from dhr.api.settings_file import read_settings
 from dhr.errors import ConfigError
 from dhr.plain_yaml import check_yaml, parse_yaml
 

@@ -1,6 +1,7 @@
 """Objects that other programs write: every format gives the same maps, and damaged ones are named."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pycocotools import mask as run_lengths
 
 from dhr.data.objects import FORMATS, find_format
 from dhr.data.objects.ferret import read_ferret
+from dhr.data.objects.grounded_sam import read_grounded_sam
 from dhr.data.objects.labels import Labels
 from dhr.data.objects.paint import paint, present
 from dhr.data.objects.places import Places, photograph_names
@@ -462,3 +464,20 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(program: str, data: st.Da
         for one in [*tmp_path.rglob("*")]:
             if one.is_file():
                 one.unlink()
+
+
+def test_objects_that_cover_the_photograph_without_end_are_refused() -> None:
+    found = (Found("cat", box([0, 0, 60, 40])),) * 42_000
+    with pytest.raises(ItemError, match="cover the photograph over 1000 times"):
+        paint(Objects("x", found), [1] * len(found), (1,), SIZE, SIZE)
+
+
+def test_run_lengths_of_a_huge_picture_take_no_more_memory_than_the_maps() -> None:
+    huge = {"size": [4000, 6000], "counts": [0, 24_000_000]}
+    found = read_grounded_sam({"annotations": [{"class_name": "cat", "segmentation": huge, "score": 1}]})
+    assert found is not None
+    tracemalloc.start()
+    made = paint(Objects("x", tuple(found)), [1], (1,), SIZE, SIZE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.min() == 1 and peak < 1_000_000

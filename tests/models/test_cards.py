@@ -75,7 +75,7 @@ def test_networks_that_find_names_have_the_published_size() -> None:
             assert card.parameters == millions(model), name
             if isinstance(model, WordCosines):
                 assert (model.dim, model.tower.patch) == (card.dim, card.stride), name
-            else:
+            elif card.settings["kind"] != "boxes":  # those have no features
                 features = model.encode(torch.empty(1, 3, 64, 64)).features
                 side = model.pixels.side[0] // card.stride
                 assert features.shape == (1, card.dim, side, side), name

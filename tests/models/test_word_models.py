@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from .word_models import SIDE, WORD_MODELS, write_word_model
 
 NAMES = ("background", "cat", "dog", "tv_monitor", "sky", "tree", "boat", "bird", "cow")
 CLASSES = ClassTable(NAMES, background=True)
+FIRST = {kind: name for name, (kind, _) in reversed(WORD_MODELS.items())}
+"""One network of each kind; the others of a kind are read by the same functions."""
 every_model = pytest.mark.parametrize("name", WORD_MODELS)
 prompted = pytest.mark.parametrize("name", ["CLIPSegForImageSegmentation", "Sam3Model", "Sam3LiteTextModel"])
 
@@ -48,6 +51,19 @@ def source(name: str, folder: Path | str, **changes: Any) -> Any:
     wss = WssConfig(**{"kind": WORD_MODELS[name][0], "backbone": str(folder), "scales": (1.0,), **changes})
     settings = RunConfig(wss=wss, image=ImageConfig(long_side=64), precision="float32")
     return build_source(Given(settings, CLASSES, torch.device("cpu")))
+
+
+@pytest.fixture(scope="session")
+def usual(folders: Callable[[str], Path]) -> Callable[[str], Any]:
+    """The source of each network with settings that most tests share, built once; tests leave it as it is."""
+    made = dict[str, Any]()
+
+    def build(name: str) -> Any:
+        if name not in made:
+            made[name] = source(name, folders(name))
+        return made[name]
+
+    return build
 
 
 def images(b: int = 2, h: int = 48, w: int = 64) -> Tensor:
@@ -99,7 +115,7 @@ def test_clipseg_against_transformers(folders: Callable[[str], Path]) -> None:
     torch.testing.assert_close(mine.network.ask(encoded, 0, [0, 2]), logits.sigmoid(), rtol=1e-3, atol=1e-4)
 
 
-def test_sam3_against_transformers(folders: Callable[[str], Path]) -> None:
+def test_sam3_against_transformers(folders: Callable[[str], Path], usual: Callable[[str], Any]) -> None:
     folder = folders("Sam3Model")
     network, inputs = theirs("Sam3Model", folder, ["cat", "tv monitor"], SIDE)
     pixels = inputs["pixel_values"].expand(2, -1, -1, -1)
@@ -108,7 +124,7 @@ def test_sam3_against_transformers(folders: Callable[[str], Path]) -> None:
     scores = (made.pred_logits.sigmoid() * made.presence_logits.sigmoid())[:, :, None, None]
     instances = (made.pred_masks.sigmoid() * scores).amax(dim=1)
     area = made.semantic_seg[:, 0].sigmoid() * made.presence_logits.sigmoid()[:, :, None]
-    mine = source("Sam3Model", folder)
+    mine = usual("Sam3Model")
     found = mine.network.ask(mine.network.encode(rounded(SIDE)), 0, [0, 2])
     torch.testing.assert_close(found, torch.maximum(instances, area), rtol=1e-3, atol=1e-5)
     seen = mine.see(rounded(SIDE), [sample(1, 3)], (6, 8)).cams
@@ -117,9 +133,11 @@ def test_sam3_against_transformers(folders: Callable[[str], Path]) -> None:
 
 
 @prompted
-def test_images_are_stretched_as_the_processor_does(name: str, folders: Callable[[str], Path]) -> None:
+def test_images_are_stretched_as_the_processor_does(
+    name: str, folders: Callable[[str], Path], usual: Callable[[str], Any]
+) -> None:
     _, inputs = theirs(name, folders(name), ["a"])
-    found = source(name, folders(name)).network.pixels.sized(rounded())
+    found = usual(name).network.pixels.sized(rounded())
     torch.testing.assert_close(found, inputs["pixel_values"], rtol=0, atol=0.02)  # it rounds to 8 bits between
 
 
@@ -173,7 +191,9 @@ def test_pooled_patches_against_the_head(name: str, folders: Callable[[str], Pat
     assert large.cams.shape == (2, 1, 6, 8) and float(large.cams.std()) > 1e-3
 
 
-def test_rows_of_patches_are_those_of_the_processor(folders: Callable[[str], Path]) -> None:
+def test_rows_of_patches_are_those_of_the_processor(
+    folders: Callable[[str], Path], usual: Callable[[str], Any]
+) -> None:
     name = "Siglip2Model"
     network, inputs = theirs(name, folders(name), ["a"])
     rows, columns = inputs["spatial_shapes"][0].tolist()
@@ -182,7 +202,7 @@ def test_rows_of_patches_are_those_of_the_processor(folders: Callable[[str], Pat
     resized = transformers.SiglipImageProcessor(size={"height": 8 * rows, "width": 8 * columns}, do_normalize=False)
     picture = (images()[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     pixels = resized(images=picture, resample=2, return_tensors="pt")["pixel_values"]
-    mine = source(name, folders(name)).network
+    mine = usual(name).network
     own = mine.tower._embedded(mine.pixels.scaled(pixels))
     expected = network.vision_model.embeddings(inputs["pixel_values"], inputs["spatial_shapes"])[:, : rows * columns]
     torch.testing.assert_close(own, expected, rtol=1e-2, atol=3e-2)
@@ -228,8 +248,8 @@ def test_a_batch_is_like_each_photograph_alone(name: str, folders: Callable[[str
 
 @every_model
 @pytest.mark.parametrize("size", [(32, 2000), (2000, 32), (1, 1), (33, 47)])
-def test_photographs_of_any_shape(name: str, size: tuple[int, int], folders: Callable[[str], Path]) -> None:
-    mine: MapSource = source(name, folders(name))
+def test_photographs_of_any_shape(name: str, size: tuple[int, int], usual: Callable[[str], Any]) -> None:
+    mine: MapSource = usual(name)
     grid = (max(1, size[0] // 8), max(1, size[1] // 8))
     seen = mine.see(images(1, *size), [sample(1, 2)], grid)
     assert seen.cams.shape == (1, 2, *grid) and bool(seen.cams.isfinite().all())
@@ -238,20 +258,20 @@ def test_photographs_of_any_shape(name: str, size: tuple[int, int], folders: Cal
 
 @every_model
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_sixteen_bits_are_almost_as_good(precision: Any, name: str, folders: Callable[[str], Path]) -> None:
-    usual = source(name, folders(name))
-    half = source(name, folders(name))
+def test_sixteen_bits_are_almost_as_good(precision: Any, name: str, usual: Callable[[str], Any]) -> None:
+    exact = usual(name)
+    half = copy(exact)
     half.given = replace(half.given, settings=replace(half.given.settings, precision=precision))
-    expected, found = (one.see(images(1), [sample(1, 2)], (6, 8)) for one in (usual, half))
+    expected, found = (one.see(images(1), [sample(1, 2)], (6, 8)) for one in (exact, half))
     for one, other in ((expected.cams, found.cams), (expected.features, found.features)):
         assert other.dtype == torch.float32
         assert float((one - other).abs().mean()) < 0.1 * float(one.abs().mean())
 
 
 @every_model
-def test_maps_are_not_divided_by_their_peaks(name: str, folders: Callable[[str], Path]) -> None:
+def test_maps_are_not_divided_by_their_peaks(name: str, usual: Callable[[str], Any]) -> None:
     """Maps of one class in two photographs can be compared: their peaks differ."""
-    cams = source(name, folders(name)).see(images(), [sample(1), sample(1)], (6, 8)).cams
+    cams = usual(name).see(images(), [sample(1), sample(1)], (6, 8)).cams
     peaks = cams.relu().amax(dim=(1, 2, 3))
     assert float((peaks[0] - peaks[1]).abs()) > 1e-6
 
@@ -290,12 +310,14 @@ def test_two_hundred_tags(name: str, folders: Callable[[str], Path]) -> None:
 
 
 @every_model
-def test_words_of_the_settings_change_the_maps(name: str, folders: Callable[[str], Path]) -> None:
-    usual = source(name, folders(name)).see(images(1), [sample(1, 2)], (6, 8)).cams
+def test_words_of_the_settings_change_the_maps(
+    name: str, folders: Callable[[str], Path], usual: Callable[[str], Any]
+) -> None:
+    before = usual(name).see(images(1), [sample(1, 2)], (6, 8)).cams
     words: Any = {"cat": {"names": ("kitten",), "not": ("cow",)}}
     other = source(name, folders(name), words=words).see(images(1), [sample(1, 2)], (6, 8)).cams
-    assert not torch.allclose(usual[:, 0], other[:, 0], atol=1e-6)
-    torch.testing.assert_close(usual[:, 1], other[:, 1], rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(before[:, 0], other[:, 0], atol=1e-6)
+    torch.testing.assert_close(before[:, 1], other[:, 1], rtol=1e-4, atol=1e-6)
 
 
 @every_model
@@ -310,7 +332,9 @@ def test_a_name_without_tokens_is_one_line(name: str, folders: Callable[[str], P
 
 @every_model
 @pytest.mark.usefixtures("no_network")
-def test_what_is_another_network(name: str, folders: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_is_another_network(
+    name: str, folders: Callable[[str], Path], usual: Callable[[str], Any], tmp_path: Path
+) -> None:
     other = "CLIPModel" if name.startswith("Sam3") else "Sam3Model"
     refused(ConfigError, name, folders(other), "wss.backbone", "expected a", name)
     refused(ConfigError, name, "resnet50", "wss.backbone", "such as", "'resnet50'")
@@ -320,11 +344,17 @@ def test_what_is_another_network(name: str, folders: Callable[[str], Path], tmp_
     found = source(name, "someone/model", weights=str(folders(name)))
     assert torch.equal(
         found.see(images(1), [sample(1)], (6, 8)).cams,
-        source(name, folders(name)).see(images(1), [sample(1)], (6, 8)).cams,
+        usual(name).see(images(1), [sample(1)], (6, 8)).cams,
     )
 
 
-@every_model
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in (*FIRST.values(), "SiglipModel") else pytest.mark.slow)
+        for name in WORD_MODELS
+    ],
+)
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("damage", ["cut", "pickle only", "half", "no tokenizer", "no processor", "part", "code"])
 def test_a_folder_that_is_damaged(damage: str, name: str, folders: Callable[[str], Path], tmp_path: Path) -> None:
@@ -375,11 +405,11 @@ def test_a_size_that_the_network_cannot_take(folders: Callable[[str], Path], tmp
     refused(WeightsError, "Sam3Model", folder, "112 x 56", "56 x 56")
 
 
-def test_weights_may_be_random(folders: Callable[[str], Path]) -> None:
+def test_weights_may_be_random(folders: Callable[[str], Path], usual: Callable[[str], Any]) -> None:
     for name in ("CLIPSegForImageSegmentation", "Sam3Model", "SiglipModel"):
         found = [source(name, folders(name), weights="none").see(images(1), [sample(1)], (6, 8)) for _ in range(2)]
         assert torch.equal(found[0].cams, found[1].cams)
-        assert not torch.equal(found[0].cams, source(name, folders(name)).see(images(1), [sample(1)], (6, 8)).cams)
+        assert not torch.equal(found[0].cams, usual(name).see(images(1), [sample(1)], (6, 8)).cams)
 
 
 def test_the_file_of_the_video_model_holds_that_of_images(folders: Callable[[str], Path], tmp_path: Path) -> None:

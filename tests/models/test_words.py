@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dhr.api.settings import run_settings
+from dhr.api.values import from_text
 from dhr.errors import ConfigError
 from dhr.models.config import WssConfig
 from dhr.models.words.texts import Word, phrase, prompts_of, sentences, words_of
@@ -64,6 +65,14 @@ def test_settings_take_all_forms() -> None:
     assert found.wss.prompt == ("{}", "a {}")
     with pytest.raises(ConfigError, match=r"wss\.words must be"):
         run_settings({"wss.words": {"a": 3}})
+
+
+def test_a_list_on_the_command_line() -> None:
+    hint = str | tuple[str, ...] | None
+    assert from_text("a {}", hint) == "a {}" and from_text("null", hint) is None
+    assert from_text("['a {}', '{}']", hint) == ("a {}", "{}")
+    with pytest.raises(ValueError, match="stands in quotes"):
+        from_text("[a {}, {}]", hint)
 
 
 def test_sentences_are_those_of_the_kind() -> None:

@@ -31,6 +31,8 @@ from dhr.train.config import AffinityConfig, ClassifierConfig
 from dhr.train.student_file import write_student
 
 from ..models.conftest import write_tiny_clip
+from ..models.detectors import write_detector
+from ..models.sams import write_tiny_sam
 from ..models.word_models import write_word_model
 
 SCENES = SceneDataSet(4, seed=0, size=(48, 64))
@@ -76,10 +78,15 @@ def student(kind: str, folder: Path) -> WssConfig:
     return replace(TINY, kind=kind, weights=str(folder / "student.safetensors"))
 
 
+def boxes(kind: str, folder: Path) -> WssConfig:
+    detector, segmenter = write_detector(folder / "detector"), write_tiny_sam(folder / "sam")
+    return WssConfig(kind=kind, backbone=str(detector), segmenter=str(segmenter), scales=(1.0,))
+
+
 KINDS: dict[str, Callable[[str, Path], WssConfig]] = {
     "classifier": plain, "irn": plain, "clip": clip, "files": files, "student": student,
     "clipseg": words("CLIPSegForImageSegmentation"), "maskclip": words("CLIPModel"), "tips": words("Tipsv2Model"),
-    "sam3": words("Sam3Model"),
+    "sam3": words("Sam3Model"), "boxes": boxes,
 }  # fmt: skip
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

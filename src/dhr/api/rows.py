@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dhr.api.settings import Config, as_mapping, beside, changed, flat, nearest, read_settings, run_settings
+from dhr.api.settings import Config, as_mapping, changed, flat, nearest, run_settings
+from dhr.api.settings_file import beside, read_settings
 from dhr.api.values import from_text
 from dhr.data.listing import printable
 from dhr.errors import ConfigError

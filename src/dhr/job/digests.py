@@ -29,6 +29,10 @@ def source_identity(wss: WssConfig, before: Mapping[str, Any]) -> dict[str, Any]
     settings = asdict(wss)
     if wss.kind in WORD_KINDS and Path(wss.backbone).is_dir():
         settings["backbone"] = digest_folder(Path(wss.backbone))
+    if wss.kind != "boxes":
+        settings.pop("segmenter")
+    elif Path(wss.segmenter).is_dir():
+        settings["segmenter"] = digest_folder(Path(wss.segmenter))
     maps = settings.pop("maps")
     if maps is not None:
         settings["maps"] = _digest_maps(maps, before.get("maps"))

@@ -147,9 +147,26 @@ CARDS: tuple[ModelCard, ...] = (
         "SAM 3", "sam3", "facebook/sam3", "Carion et al. 2025, arXiv:2511.16719",
         ("SAM License", 256, 14, 486.9), gated=True, note="photographs are seen at 1008 x 1008; some uses are barred",
     ),
+    _words(
+        "Grounding DINO T", "boxes", "IDEA-Research/grounding-dino-tiny", "Liu et al. 2023, arXiv:2303.05499",
+        ("Apache-2.0", 0, 0, 172.3), scaling=IMAGENET, note="boxes, filled by wss.segmenter",
+    ),
+    _words(
+        "MM Grounding DINO T", "boxes", "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det",
+        "Zhao et al. 2024, arXiv:2401.02361", ("Apache-2.0", 0, 0, 172.3), scaling=IMAGENET,
+        note="boxes, filled by wss.segmenter",
+    ),
+    _words(
+        "OWLv2 B/16", "boxes", "google/owlv2-base-patch16-ensemble", "Minderer et al. 2023, arXiv:2306.09683",
+        ("Apache-2.0", 0, 0, 91.6), scaling=CLIP, note="boxes, filled by wss.segmenter",
+    ),
+    _words(
+        "OmDet-Turbo T", "boxes", "omlab/omdet-turbo-swin-tiny-hf", "Zhao et al. 2024, arXiv:2403.06892",
+        ("Apache-2.0", 0, 0, 52.0), scaling=IMAGENET, note="boxes, filled by wss.segmenter",
+    ),
     ModelCard(
         "maps of other programs", "wss", {"kind": "files", "backbone": "none"}, "their program", "its own", None,
-        0, 0, None, None, note="--wss.maps DIR: .npz, .npy and PNG; the WSS features are the USS features",
+        0, 0, None, None, note="--wss.maps DIR: arrays, PNG, boxes, outlines; the WSS features are the USS features",
     ),
 )  # fmt: skip
 """Models that are known to work; a test compares these facts with timm's. Other models of timm work too."""

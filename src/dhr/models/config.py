@@ -12,7 +12,7 @@ HUB = "hub"
 NONE = "none"
 HEADED = ("stego", "cause", "hp")
 """Kinds that are a head on top of a network of timm."""
-WORD_KINDS = ("clip", "clipseg", "maskclip", "tips", "sam3")
+WORD_KINDS = ("clip", "clipseg", "maskclip", "tips", "sam3", "boxes")
 """Values of `wss.kind` that find classes by their names, with networks of transformers."""
 CAM_KINDS = ("cam", "gradcam", "layercam", "attention")
 """Values of `wss.cam`."""
@@ -80,7 +80,8 @@ class WssConfig:
     from its CAMs where one class ends and another begins, and where the middle of a thing is; `files`: the maps of
     another program, in `maps`; `student`: a student that was trained on masks, in the file `weights`. The following
     find classes by their names and are not trained. `clip`: CLIP, by the gradients of its scores; `maskclip`: CLIP,
-    MetaCLIP 2 or SigLIP, by its patches; `tips`: TIPS v2; `clipseg`: CLIPSeg; `sam3`: SAM 3."""
+    MetaCLIP 2 or SigLIP, by its patches; `tips`: TIPS v2; `clipseg`: CLIPSeg; `sam3`: SAM 3;
+    `boxes`: Grounding DINO, MM Grounding DINO, OWLv2 or OmDet-Turbo, whose boxes `segmenter` fills."""
     backbone: str = "resnet50"
     """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). For kinds
     that find names, a network of transformers' hub (`openai/clip-vit-base-patch16`), or a folder that holds one, with
@@ -100,7 +101,7 @@ class WssConfig:
     """The two blocks of a Vision Transformer whose patch tokens are the features; the second one's are classified."""
     prompt: str | tuple[str, ...] | None = None
     """The text of a class for kinds that find names, or several texts, whose results are averaged; `{}` is the name. By
-    default that of the kind: `a clean origami {}.` for `clip`, `{}` for `sam3`, else `a photo of a {}.`"""
+    default that of the kind: `a clean origami {}.` for `clip`, `{}` for `sam3` and `boxes`, else `a photo of a {}.`"""
     words: dict[str, str | tuple[str, ...] | dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
     """Other names of classes for kinds that find names, and for the labels of objects of `files`: one (`{crane: crane
     bird}`), several that mean the same (`{crane: [crane bird, heron]}`), or also names of things that are taken for the
@@ -110,6 +111,9 @@ class WssConfig:
     `maskclip` and `tips` a map is what fits the class better than these."""
     refine: bool = True
     """Whether the maps of `clip` are spread by the attention of its last blocks."""
+    segmenter: str = "facebook/sam2.1-hiera-small"
+    """The network that finds the thing in each box of `boxes`: a SAM, SAM-HQ, SAM 2, SAM 3 tracker or EdgeTAM, by its
+    name on transformers' hub or as a folder; `none`: whole boxes."""
     maps: Path | None = None
     """Folder of `files`: NAME.npz, NAME.npy or NAME.png for each photograph; or boxes, polygons and masks of objects
     as Grounded-SAM, Ferret, autodistill, X-AnyLabeling and others write them (docs/models.md)."""
@@ -123,8 +127,8 @@ class WssConfig:
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of `timm.create_model`, such as `{pad_type: same}`."""
     scales: tuple[float, ...] = (1.0, 1.5, 2.0)
-    """Sizes, relative to the working image, at which CAMs and features are computed and averaged. `clipseg` and `sam3`
-    see each photograph at the one size that they were trained on."""
+    """Sizes, relative to the working image, at which CAMs and features are computed and averaged. `clipseg`, `sam3`
+    and `boxes` see each photograph at the one size that they were trained on."""
     flip: bool = False
     """Average with the maps of the mirrored image."""
 

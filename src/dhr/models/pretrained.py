@@ -37,11 +37,13 @@ class Place:
     """A name on the hub, for messages."""
     older: bool = False
     """Whether weights on the hub may be a PyTorch state dict. In a folder they are safetensors."""
+    only: bool = False
+    """Whether ``setting`` alone names the network, so that a folder is given there, too."""
 
     @property
     def weights_setting(self) -> str:
         """The setting that holds ``weights``."""
-        return f"{self.setting.rpartition('.')[0]}.weights"
+        return self.setting if self.only else f"{self.setting.rpartition('.')[0]}.weights"
 
     @property
     def name(self) -> str:

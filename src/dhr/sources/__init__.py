@@ -46,6 +46,7 @@ SOURCES: dict[str, Callable[[], SourceClass]] = {
     "maskclip": _later("maskclip", "MaskclipSource"),
     "tips": _later("tips", "TipsSource"),
     "sam3": _later("sam3", "Sam3Source"),
+    "boxes": _later("boxes", "BoxesSource"),
     "files": _later("files", "FilesSource"),
     "student": _later("student", "StudentSource"),
 }
@@ -69,7 +70,8 @@ def source_remotes(settings: SourceSettings, folder: Path | None = None) -> list
     Raises:
         ConfigError: there is no such source.
     """
-    found = [source_type(one.wss.kind).remote(one, folder) for one in settings.parts]
+    kinds = [(source_type(one.wss.kind), one) for one in settings.parts]
+    found = [remote for kind, one in kinds for remote in (kind.remote(one, folder), *kind.further_remotes(one))]
     return [remote for remote in found if remote is not None]
 
 

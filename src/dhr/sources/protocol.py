@@ -174,6 +174,11 @@ class MapSource(Protocol):
         return None
 
     @classmethod
+    def further_remotes(cls, settings: SourceSettings) -> tuple[Remote | None, ...]:
+        """Name weights of other networks that it takes from a hub."""
+        return ()
+
+    @classmethod
     def trainings(cls, settings: SourceSettings) -> tuple[str, ...]:
         """Name its fittings, in their order, before it is built."""
         return ()
@@ -229,6 +234,9 @@ class SourceClass(Protocol):
 
     def remote(self, settings: SourceSettings, folder: Path | None) -> Remote | None:
         """See :meth:`MapSource.remote`."""
+
+    def further_remotes(self, settings: SourceSettings) -> tuple[Remote | None, ...]:
+        """See :meth:`MapSource.further_remotes`."""
 
     def trainings(self, settings: SourceSettings) -> tuple[str, ...]:
         """See :meth:`MapSource.trainings`."""

@@ -34,7 +34,7 @@ _PADDED = {"SamModel": 1, "SamHQModel": 2}
 
 def sam_remote(model: str, weights: str, setting: str) -> Remote | None:
     """Name what a SAM takes from the hub; None if it is in a folder."""
-    return Place(model, weights, setting, _WHAT, example=_EXAMPLE).remote
+    return _place(model, weights, setting).remote
 
 
 def build_sam(
@@ -53,7 +53,7 @@ def build_sam(
         ConfigError: transformers is not installed, or the model is of another kind.
         WeightsError: it is missing or damaged.
     """
-    place = Place(model, weights, setting, _WHAT, example=_EXAMPLE)
+    place = _place(model, weights, setting)
     transformers = transformers_for(setting)
     kind = read_kind(transformers, place, KINDS)
     made: Any = getattr(transformers, KINDS[kind])
@@ -65,3 +65,7 @@ def build_sam(
     scaling = HALF if KINDS[kind] == "Sam3TrackerModel" else IMAGENET
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in scaling)
     return Sam(network, frame, mean, std, precision).to(device or torch.device("cpu"))
+
+
+def _place(model: str, weights: str, setting: str) -> Place:
+    return Place(model, weights, setting, _WHAT, example=_EXAMPLE, only=not setting.endswith(".model"))

@@ -20,6 +20,7 @@ from dhr.models.words.vocabulary import Vocabulary
 
 KINDS = {"sam3": "Sam3Model", "sam3_video": "Sam3Model", "sam3_lite_text": "Sam3LiteTextModel"}
 """Classes of transformers, by `model_type`. Files of the video model hold those of the image model."""
+_PROMPTS = 4  # sentences that the network is asked for together: each needs some 500 MB
 
 
 class Sam3(nn.Module):
@@ -31,7 +32,6 @@ class Sam3(nn.Module):
 
     texts: Tensor
     masks: Tensor
-    together = 4
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Sam3(nn.Module):
         """Take a ``Sam3Model``, and of each name and sentence the features of the tokens and which of them count."""
         super().__init__()
         self.network, self.vocabulary, self.pixels = network, vocabulary, pixels
+        self.together = max(1, _PROMPTS // texts.shape[1])
         self.register_buffer("texts", texts, persistent=False)
         self.register_buffer("masks", masks, persistent=False)
         self.requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Detectors of transformers that are asked for names, and answer with boxes."""
