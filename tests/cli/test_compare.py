@@ -99,6 +99,8 @@ def test_a_row_that_fails_is_named_and_the_others_go_on(call: Any, finished: Any
     assert "expected a folder of masks at nowhere" in found[2]["reason"]
     for words in ("row lost", "nowhere.safetensors", "row empty"):
         assert words in " ".join(ended.out.split()), ended.out
+    other = " ".join(dhr(call("--rows", "DHR: boundary.kind=none")).err.split())  # the folder holds the other run
+    assert "boundary.kind was" in other and "rename the row 'DHR', delete" in other and "--redo" not in other, other
     one_line(dhr(call("--rows", "empty: masks=nowhere")), "1 row, and none could be scored", "empty: expected a folder")
 
 
@@ -175,6 +177,7 @@ def test_names_on_the_page_are_text(call: Any, finished: Any, dhr: Any) -> None:
         ("a: wss.output_stride=5", "wss.output_stride must be"),
         ("a: preset=papre", "must be one of"),
         (": seed=1", "a row needs a name"),
+        ("seed=1", "expected a name and a colon before the settings"),
         ("...: seed=1", "gives no name for a folder"),
         ("rows.yml", "cannot read rows.yml"),
     ],

@@ -481,3 +481,13 @@ def test_run_lengths_of_a_huge_picture_take_no_more_memory_than_the_maps() -> No
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.min() == 1 and peak < 1_000_000
+
+
+def test_objects_of_an_image_that_is_not_listed_are_named(tmp_path: Path) -> None:
+    coco(tmp_path)
+    path = tmp_path / "train" / "_annotations.coco.json"
+    value = json.loads(path.read_text())
+    value["annotations"].append({"id": 99, "image_id": 77, "category_id": 1, "bbox": [0, 0, 5, 5]})
+    path.write_text(json.dumps(value))
+    folder = FORMATS["COCO"].read(tmp_path)
+    assert "image_id 77" in folder.strays({"one"})

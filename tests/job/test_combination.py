@@ -192,6 +192,8 @@ def test_a_source_without_maps_of_other_classes_is_judged_by_its_agreement(
         ({"sources": ["clip", "clip"]}, "each once"),
         ({"sources": ["classifier", "clip"], "recursion": True}, "recursion needs a single source"),
         ({"source_settings": {"clip": {}}}, "one of the sources"),
+        ({"sources": ["classifier", "files"]}, "--source-settings '{files: {maps: DIR}}'; got none"),
+        ({"sources": ["classifier", "files"], "wss": {"maps": "x"}}, "--source-settings '{files: {maps: DIR}}'"),
         ({"sources": ["classifier", "clip"], "source_settings": {"clip": {"promt": "a {}"}}}, "did you mean prompt?"),
         ({"sources": ["classifier", "clip"], "source_settings": {"clip": {"kind": "irn"}}}, "except kind"),
         ({"sources": ["classifier", "clip"], "source_settings": {"clip": {"scales": 1}}}, "values in brackets"),

@@ -71,7 +71,7 @@ def test_every_photograph_is_checked_first(tmp_path: Path) -> None:
     assert "2 objects with labels that are no class are ignored: 'glass oil' (1), 'a glass' (1)" in notes
     assert "1 photograph without an object of some of the tags: one.jpg (plant)." in notes
     assert "1 photograph without an object of any tag, where features alone decide: two.jpg." in notes
-    assert "1 entries of objects belong to no photograph of this run: 'four'." in notes
+    assert "1 entry of objects without a photograph in this run: 'four'." in notes
 
 
 def test_files_that_mean_nothing_are_refused(tmp_path: Path) -> None:

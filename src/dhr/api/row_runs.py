@@ -17,6 +17,7 @@ from dhr.evaluate.folders import check_folder, find_predictions
 from dhr.evaluate.masks import without_truth
 from dhr.evaluate.table import Line, RowTable, write_rows
 from dhr.files import write_json, write_output
+from dhr.job.job import ANOTHER
 from dhr.progress import PLAN, Progress, Step
 from dhr.report.comparison import comparison_page
 from dhr.report.shell import encoded
@@ -68,7 +69,7 @@ class RowRuns:
         try:
             result = run(self.photographs, out, config=row.settings, progress=progress)
         except OutputError as error:
-            return replace(line, reason=f"{one_line(error, _REASON)}; or delete {out}")
+            return replace(line, reason=_refused(one_line(error, _REASON), row.name, out))
         except (DhrError, OSError, MemoryError, RuntimeError, ImportError) as error:  # PyTorch raises RuntimeError
             return replace(line, reason=one_line(error, _REASON))
         seconds = _seconds(result.stages) if row.step == "mask" else None
@@ -150,6 +151,12 @@ def write_files(table: RowTable, folder: Path) -> tuple[Path, ...]:
         reasons = "; ".join(f"{line.name}: {line.reason}" for line in table.failed[:3])
         raise DataError(f"{counted(len(table.failed), 'row')}, and none could be scored: {reasons}")
     return files
+
+
+def _refused(reason: str, name: str, out: Path) -> str:
+    """Return why a row's folder cannot be used, with the remedies of comparisons: they have no `--redo`."""
+    differs, found, _ = reason.partition(f"; {ANOTHER}")
+    return f"{differs}; rename the row {name!r}, delete {out}, or {ANOTHER}" if found else reason
 
 
 def _seconds(stages: Sequence[Mapping[str, Any]]) -> float:

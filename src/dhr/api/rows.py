@@ -117,7 +117,12 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
 
 def _row_of_text(text: str) -> tuple[str, dict[str, Any]]:
     """Read `NAME: SETTING=VALUE SETTING=VALUE`; values are as on the command line."""
-    name, _, rest = text.partition(":")
+    name, colon, rest = text.partition(":")
+    if not colon and "=" in text:
+        raise ConfigError(
+            f"--rows {printable(text)[:80]!r}: expected a name and a colon before the settings; a row is written "
+            "'NAME: SETTING=VALUE SETTING=VALUE'"
+        )
     try:
         words = shlex.split(rest)
     except ValueError as error:

@@ -11,7 +11,7 @@ from dhr.bounds import byte_count
 from dhr.data.image_config import ImageConfig
 from dhr.errors import ConfigError
 from dhr.job.digests import SHA256, digest_file, digest_folder, digest_weights, source_identity
-from dhr.job.source_settings import check_sources
+from dhr.job.source_settings import check_sources, own_settings
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.models.config import HUB, NONE, Mask2FormerConfig, StudentConfig, UssConfig, WssConfig
 from dhr.models.precision import Precision, check_precision, resolved
@@ -124,7 +124,7 @@ class RunConfig:
         """The settings of each map source by itself, by the name of its kind, so that their order does not matter."""
         if not self.sources:
             return (self,)
-        each = (replace(self.wss, kind=kind, **self.source_settings.get(kind, {})) for kind in self.kinds)
+        each = [own_settings(self.wss, kind, self.source_settings.get(kind, {})) for kind in self.kinds]
         return tuple(replace(self, sources=(), source_settings={}, wss=wss) for wss in each)
 
     @property

@@ -1,7 +1,7 @@
 """Checks the settings of several map sources."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from dhr.errors import ConfigError
@@ -33,3 +33,17 @@ def check_sources(sources: Sequence[str], settings: Mapping[str, Mapping[str, An
             )
         if unknown := [name for name in own if name not in _OWN]:
             raise ConfigError(f"source_settings.{kind}: no setting {unknown[0]!r}; expected those of wss, except kind")
+
+
+def own_settings(wss: WssConfig, kind: str, own: Mapping[str, Any]) -> WssConfig:
+    """Return the settings of one of several sources.
+
+    Raises:
+        ConfigError: they cannot work, or a source of files has no folder of its own.
+    """
+    made = replace(wss, kind=kind, **own)
+    if kind == "files" and made.maps is None:
+        raise ConfigError(
+            "sources: files needs a folder of maps of its own: --source-settings '{files: {maps: DIR}}'; got none"
+        )
+    return made

@@ -145,7 +145,10 @@ class WssConfig:
         if self.numbering not in ("tagged", "table"):
             raise ConfigError(f"wss.numbering must be tagged or table, got {self.numbering!r}")
         if self.maps is not None and self.kind != "files":
-            raise ConfigError(f"wss.maps is for wss.kind files; the kind is {self.kind}")
+            raise ConfigError(
+                f"wss.maps is for wss.kind files; the kind is {self.kind}. Of several sources: --source-settings "
+                "'{files: {maps: DIR}}'"
+            )
         if self.std is not None and min(self.std) <= 0:
             raise ConfigError(f"wss.std must be positive numbers, got {self.std}")
 

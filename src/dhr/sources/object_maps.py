@@ -137,5 +137,7 @@ class _Look:
         notes += [f"{counted(count, 'photograph')}: {fact}." for fact, count in self._facts.items()]
         if strays:
             named = enumeration(map(printable, strays), most=_NAMED)
-            notes.append(f"{len(strays)} entries of objects belong to no photograph of this run: {named}.")
+            notes.append(
+                f"{counted(len(strays), 'entry', 'entries')} of objects without a photograph in this run: {named}."
+            )
         return tuple(notes)

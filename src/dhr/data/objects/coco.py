@@ -38,7 +38,8 @@ class CocoFolder:
 
     def strays(self, known: Collection[str]) -> list[str]:
         """See :class:`~dhr.data.objects.record.ObjectFolder`."""
-        return self._images.strays(known)
+        lost = [f"image_id {number}" for number in self._objects if number not in self._sizes]
+        return [*self._images.strays(known), *lost]
 
     def read(self, name: str) -> Objects:
         """See :class:`~dhr.data.objects.record.ObjectFolder`."""

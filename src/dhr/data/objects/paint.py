@@ -34,8 +34,8 @@ def paint(
     for one, label in zip(objects.found, classes, strict=True):
         if label not in wanted:
             continue
+        _check_size(one, objects.source, size)
         try:
-            _check_size(one.drawn or size, size)
             patch = one.outline.patch(one.drawn or size, canvas)
         except (ValueError, TypeError, OverflowError) as error:
             raise ItemError(f"{objects.source} {one.place}: {one_line(error)}; correct it") from error
@@ -54,12 +54,13 @@ def present(objects: Iterable[Found], classes: Iterable[int | None]) -> set[int]
     return {label for one, label in pairs if label is not None and one.score > 0}
 
 
-def _check_size(drawn: Size, size: Size) -> None:
+def _check_size(found: Found, source: str, size: Size) -> None:
     """Refuse a picture of other proportions than the photograph's, except for rounding to a pixel of the smaller."""
+    drawn = found.drawn or size
     (height, width), (high, wide) = sorted((drawn, size))
     if abs(width - wide * height / high) <= 1 or abs(height - high * width / wide) <= 1:
         return
-    raise ValueError(
-        f"it was drawn on a picture of {drawn[1]}x{drawn[0]} pixels, the photograph has {size[1]}x{size[0]}; take the "
-        "photograph that the program saw"
+    raise ItemError(
+        f"{source} {found.place}: it was drawn on a picture of {drawn[1]}x{drawn[0]} pixels, the photograph has "
+        f"{size[1]}x{size[0]}; take the photograph that the program saw"
     )
