@@ -182,6 +182,18 @@ def test_a_single_photograph_with_a_single_tag() -> None:
     assert torch.equal(maps, torch.ones_like(maps))
 
 
+def test_with_too_few_photographs_the_best_source_counts(made: Made) -> None:
+    """Noise whose maps of other classes are unknown, beside a source that follows the tags, in two photographs."""
+    cells = [
+        replace(one, other_peaks=torch.stack([one.other_peaks[0] - 99, torch.full_like(one.other_peaks[0], torch.nan)]))
+        for one in made.of(GOOD, NOISE)[:2]
+    ]
+    weights = learned(cells).calibration.weights
+    shared = {*cells[0].ids.tolist()} & {*cells[1].others.tolist()}
+    assert shared and all(float(weights[0, tag]) == 1 for tag in shared)
+    assert any(float(weights[1, tag]) == 0 for tag in shared)
+
+
 def test_constant_maps_are_no_evidence(made: Made) -> None:
     cells = [replace(one, maps=one.maps.clone().index_fill_(0, torch.tensor(NOISE), 7.0)) for one in made.cells]
     cells = [replace(one, peaks=one.maps.amax(dim=2)) for one in cells]
