@@ -187,6 +187,14 @@ def test_the_files_of_a_video_model_hold_its_image_model(folder_of: Any, tmp_pat
     assert torch.equal(build_sam(str(tmp_path / "video"), "hub", SETTING).embed(images()).maps[0], expected.maps[0])
 
 
+def test_an_embedding_that_is_not_finite_is_refused(build: Callable[[str], Sam]) -> None:
+    network = build("SamModel")
+    for parameter in network.parameters():
+        parameter.fill_(torch.nan)
+    with pytest.raises(WeightsError, match=r"embedding of SamModel holds NaN .*--precision float32"):
+        network.embed(images())
+
+
 # The last images
 
 

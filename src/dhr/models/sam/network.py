@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate, pad
 
+from dhr.errors import WeightsError
 from dhr.models.precision import Resolved, autocast
 from dhr.models.sam.protocol import Embedding
 from dhr.prompts import Prompts, Proposals
@@ -74,7 +75,11 @@ class Sam(nn.Module):
 
     @torch.no_grad()
     def embed(self, images: Float[Tensor, "b 3 h w"]) -> Embedding:
-        """Embed RGB images in 0..1. The maps are rounded to half precision, so that masks do not depend on a store."""
+        """Embed RGB images in 0..1. The maps are rounded to half precision, so that masks do not depend on a store.
+
+        Raises:
+            WeightsError: the embedding is not finite.
+        """
         size = (images.shape[-2], images.shape[-1])
         height, width = self.frame.within(size)
         pixels = images.to(self.device, torch.float32)
@@ -87,7 +92,13 @@ class Sam(nn.Module):
             made = [made]
         elif self.frame.levels == 2:
             made = [made[0], made[1][0]]  # the decoder reads the first of the inner maps
-        return Embedding(tuple(one.float().half() for one in made), size)
+        maps = tuple(one.float().half() for one in made)
+        if not all(bool(one.isfinite().all()) for one in maps):
+            raise WeightsError(
+                f"the embedding of {type(self.network).__name__} holds NaN or infinity; check its weights, or compute "
+                "in --precision float32"
+            )
+        return Embedding(maps, size)
 
     @torch.no_grad()
     def masks(self, embedding: Embedding, index: int, prompts: Prompts) -> Proposals:
