@@ -182,8 +182,8 @@ def score(photographs: Photographs, row: Row, kind: Kind) -> dict[str, float]:
     return columns(tally.scores())
 
 
-def calibrations(photographs: Photographs) -> dict[str, tuple[Cells, Calibrated]]:
-    """Learn the calibration of each combination, by name."""
+def calibrations(photographs: Photographs, names: Sequence[str]) -> dict[str, tuple[Cells, Calibrated]]:
+    """Learn the calibration of each combination, by name; only those of ``names``, if there are any."""
     both, blind = (CLASSIFIER, WORDS), photographs.words.unknown
     wanted: dict[str, Cells] = {
         "combination": partial(cells_of, chosen=both),
@@ -191,7 +191,8 @@ def calibrations(photographs: Photographs) -> dict[str, tuple[Cells, Calibrated]
         "combination, noise added": partial(cells_of, chosen=(*both, NOISE)),
     }
     classes, found = photographs.data.classes, dict[str, tuple[Cells, Calibrated]]()
-    for name, cells in wanted.items():
+    for name in [name for name in wanted if not names or name in names]:
+        cells = wanted[name]
         task = Task(
             [cells(one) for one in photographs], len(classes.names), classes.background, torch.device("cpu"),
             progress(name),
@@ -229,6 +230,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="a classifier.safetensors; without it one is trained")
     parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--boundary", default="crf", choices=BOUNDARIES_SCORED)
+    parser.add_argument("--rows", nargs="*", default=(), help="rows to score; all without it")
     parser.add_argument("--seed", type=int, default=0, help="of the word model")
     options = parser.parse_args()
 
@@ -238,7 +240,7 @@ def main() -> None:
     words = WordModel(data.classes, options.seed)
     photographs = Photographs(Cache(options.cache, data, config), data, config, words)
     photographs.fill()
-    found = calibrations(photographs)
+    found = calibrations(photographs, options.rows)
     rows = {
         "classifier": Row(lambda seen: seen.sources[CLASSIFIER]),
         "word model": Row(lambda seen: seen.sources[WORDS], features=False),
@@ -247,14 +249,15 @@ def main() -> None:
     }
     rows |= {name: joined(cells, one, data.classes.background) for name, (cells, one) in found.items()}
     listed = []
-    for name, row in rows.items():
+    for name in [name for name in rows if not options.rows or name in options.rows]:
+        row = rows[name]
         listed.append({"sources": name, **score(photographs, row, options.boundary)})
         print(f"{name}: mIoU {listed[-1]['miou']:.1f}, minor IoU {listed[-1]['minor_iou']:.1f}", flush=True)
     result = {
         "commit": commit(), "machine": machine(torch.device("cpu")), "photographs": len(photographs.cache.samples),
         "boundary": options.boundary, "seed": options.seed, "rows": listed,
         "unknown": [data.classes.names[tag] for tag in words.unknown],
-        "classes": known_of(found["combination"][1], data.classes),
+        "classes": known_of(found["combination"][1], data.classes) if "combination" in found else [],
     }  # fmt: skip
     write_json(options.json, result)
 

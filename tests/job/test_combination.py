@@ -222,6 +222,17 @@ def test_each_source_has_settings_of_its_own(tmp_path: Path) -> None:
     assert first.sources == second.sources == () and RunConfig().parts == (RunConfig(),)
 
 
+def test_a_dry_run_names_the_stages_that_other_settings_need(both: Any, dhr: Any) -> None:
+    case, options = both
+    *flags, own = options
+    changed = json.loads(own)
+    changed["classifier"] = {"scales": [1.0, 1.5]}
+    again = (*flags, json.dumps(changed), "--dry-run")
+    one_line(dhr(case.run(*again)), "sources.classifier.scales", "--redo calibration")
+    ended = dhr(case.run(*again, "--redo", "calibration"))
+    assert ended.code == 0 and "calibration" in ended.out and "classifier (" not in ended.out
+
+
 def test_a_plan_names_all_sources(both: Any, dhr: Any) -> None:
     case, options = both
     ended = dhr(["plan", *case.run(*options)[1:]])

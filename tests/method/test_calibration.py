@@ -1,10 +1,13 @@
 """Several sources become one: on made photographs, without ground truth."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -195,6 +198,37 @@ def test_values_beyond_the_knots_and_nan() -> None:
     values = torch.tensor([-9.0, 0.5, 1000.0, torch.nan]).view(1, 1, 1, 4)
     evidence = one.evidence(values, torch.zeros(1, 1, dtype=torch.long))
     assert evidence[0, 0, 0, :3].tolist() == [0.0, 0.125, 8.0] and bool(evidence[0, 0, 0, 3].isnan())
+
+
+def test_nothing_waits_for_the_device(both: Calibrated, made: Made, no_sync: AbstractContextManager[None]) -> None:
+    one, valid = made.of(GOOD, PARTIAL)[0], torch.ones(1, 2, dtype=torch.bool)
+    for background in (False, True):
+        with no_sync:
+            both.calibration(one.maps[None], one.ids[None], valid, background)
+
+
+NUMBERS = st.lists(st.integers(-20, 20), min_size=2, max_size=30)
+
+
+@given(NUMBERS, st.data())
+def test_measurements_depend_on_the_order_of_values_alone(values: list[int], data: st.DataObject) -> None:
+    first = torch.tensor([values], dtype=torch.float64)
+    second = first**3 + 5 * first - 1000
+    label = torch.tensor(
+        data.draw(st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=len(values), max_size=len(values)))
+    )
+    assert torch.equal(ranks(first), ranks(second))
+    assert torch.equal(agreement(first, label.double()), agreement(second, label.double()))
+    assert torch.equal(follows_tags(first, first[:, :1])[0], follows_tags(second, second[:, :1])[0])
+    torch.testing.assert_close(agreement(-first, label.double()), -agreement(first, label.double()))
+
+
+@given(NUMBERS, NUMBERS)
+def test_places_rise_with_the_values(values: list[int], knots: list[int]) -> None:
+    ordered = torch.tensor(sorted(knots), dtype=torch.float32)
+    found = places(torch.tensor(sorted(values)) / 2, ordered)
+    assert bool((found.diff() >= 0).all()) and float(found.min()) >= 0 and float(found.max()) <= len(knots) - 1
+    assert torch.equal(ordered.unique()[places(ordered.unique(), ordered.unique()).long()], ordered.unique())
 
 
 def test_equal_knots_are_one_place() -> None:

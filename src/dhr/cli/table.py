@@ -98,7 +98,10 @@ _RUN = _words(
     *("classifier.epochs",),
     *("image.long_side", "boundary.kind", "features", "recursion", "stages", "device", "seed"),
 )
-_COMPARE = {**_words("allow_missing", "resamples"), **_RUN}
+_COMPARE = {  # rows choose their sources
+    **_words("allow_missing", "resamples"),
+    **{name: text for name, text in _RUN.items() if name != "sources"},
+}
 _TRAIN = _words(
     *("student.kind", "student_training.steps", "student_training.batch", "student_training.crop"),
     *("student_training.lr", "student_training.recursion", "student_training.devices", "classifier.file"),

@@ -166,7 +166,7 @@ CARDS: tuple[ModelCard, ...] = (
     ),
     ModelCard(
         "maps of other programs", "wss", {"kind": "files", "backbone": "none"}, "their program", "its own", None,
-        0, 0, None, None, note="--wss.maps DIR: .npz, .npy and PNG; the WSS features are the USS features",
+        0, 0, None, None, note="--wss.maps DIR: arrays, PNG, boxes, outlines; the WSS features are the USS features",
     ),
 )  # fmt: skip
 """Models that are known to work; a test compares these facts with timm's. Other models of timm work too."""

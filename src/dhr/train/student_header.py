@@ -92,7 +92,7 @@ def _settings(found: dict[str, Any], group: str) -> dict[str, Any]:
     if group == "wss":
         kept = {key: value for key, value in found.items() if key not in ("weights", "maps", "kind")}
         found = {**kept, "weights": NONE}
-        for name in ("prompt", "words", "backgrounds"):  # settings of other kinds of models
+        for name in ("prompt", "words", "backgrounds", "segmenter"):  # settings of other kinds of models
             found.pop(name, None)
     return {key: plain_setting(value, f"{group}.{key}") for key, value in found.items()}
 
