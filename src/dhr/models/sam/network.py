@@ -11,6 +11,7 @@ from torch.nn.functional import grid_sample, interpolate, pad
 from dhr.errors import WeightsError
 from dhr.models.precision import Resolved, autocast
 from dhr.models.sam.protocol import Embedding
+from dhr.models.views import images_at_once
 from dhr.prompts import Prompts, Proposals
 
 _TOGETHER = 16  # prompts that go through the decoder together
@@ -80,6 +81,9 @@ class Sam(nn.Module):
         Raises:
             WeightsError: the embedding is not finite.
         """
+        most = images_at_once(self.frame.side**2, self.device)
+        if len(images) > most:
+            return Embedding.together([self.embed(part) for part in images.split(most)])
         size = (images.shape[-2], images.shape[-1])
         height, width = self.frame.within(size)
         pixels = images.to(self.device, torch.float32)
