@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from dhr.errors import ConfigError, WeightsError
+from dhr.errors import ConfigError, ItemError, WeightsError
 from dhr.models.sam import Embedding, Segmenter
 from dhr.models.sam.build import build_sam, sam_remote
 from dhr.models.sam.network import Sam
@@ -191,7 +191,7 @@ def test_an_embedding_that_is_not_finite_is_refused(build: Callable[[str], Sam])
     network = build("SamModel")
     for parameter in network.parameters():
         parameter.fill_(torch.nan)
-    with pytest.raises(WeightsError, match=r"embedding of SamModel holds NaN .*--precision float32"):
+    with pytest.raises(ItemError, match=r"embedding of SamModel holds NaN .*--precision float32"):
         network.embed(images())
 
 

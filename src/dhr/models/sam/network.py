@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate, pad
 
-from dhr.errors import WeightsError
+from dhr.errors import ItemError
 from dhr.models.precision import Resolved, autocast
 from dhr.models.sam.protocol import Embedding
 from dhr.models.views import images_at_once
@@ -79,7 +79,7 @@ class Sam(nn.Module):
         """Embed RGB images in 0..1. The maps are rounded to half precision, so that masks do not depend on a store.
 
         Raises:
-            WeightsError: the embedding is not finite.
+            ItemError: the embedding is not finite.
         """
         most = images_at_once(self.frame.side**2, self.device)
         if len(images) > most:
@@ -98,7 +98,7 @@ class Sam(nn.Module):
             made = [made[0], made[1][0]]  # the decoder reads the first of the inner maps
         maps = tuple(one.float().half() for one in made)
         if not all(bool(one.isfinite().all()) for one in maps):
-            raise WeightsError(
+            raise ItemError(
                 f"the embedding of {type(self.network).__name__} holds NaN or infinity; check its weights, or compute "
                 "in --precision float32"
             )
