@@ -83,7 +83,7 @@ class Sam(nn.Module):
         """
         most = images_at_once(self.frame.side**2, self.device)
         if len(images) > most:
-            return Embedding.together([self.embed(part) for part in images.split(most)])
+            return Embedding.together([self.embed(part) for part in torch.split(images, most)])
         size = (images.shape[-2], images.shape[-1])
         height, width = self.frame.within(size)
         pixels = images.to(self.device, torch.float32)
