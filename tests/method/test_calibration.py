@@ -154,6 +154,16 @@ def test_a_source_of_noise_changes_nothing(made: Made, both: Calibrated) -> None
     assert max(float((first - second).abs().mean()) for first, second in pairs) < 0.02
 
 
+def test_noise_without_maps_of_other_classes_changes_nothing(made: Made, both: Calibrated) -> None:
+    cells = [
+        replace(one, other_peaks=one.other_peaks.index_fill(0, torch.tensor(NOISE), torch.nan)) for one in made.cells
+    ]
+    found = learned(cells)
+    assert float(found.calibration.weights[NOISE].sum()) == 0
+    pairs = zip(joined(both, made.of(GOOD, PARTIAL)), joined(found, cells), strict=True)
+    assert max(float((first - second).abs().mean()) for first, second in pairs) < 0.02
+
+
 def test_the_order_of_the_sources_does_not_matter(made: Made, both: Calibrated) -> None:
     swapped = learned(made.of(PARTIAL, GOOD))
     assert torch.equal(swapped.calibration.weights.flip(0), both.calibration.weights)

@@ -95,11 +95,10 @@ def calibrate(task: Task) -> Calibrated:
     """Learn a calibration.
 
     The first labels are made of ranks: the higher a value among those of its map, the more evidence. Only sources count
-    that follow the tags, or whose maps for other classes are unknown.
+    that follow the tags. Those without maps of other classes join when their agreement is measured.
     """
     knots, follows = _knots(task), _follows(task)
-    unknown = torch.where(follows.errors.isfinite(), follows.errors, torch.inf)
-    weights = _counted(unknown).to(task.device)
+    weights = _counted(follows.errors.nan_to_num(0)).to(task.device)
     evidence = [_first(one.maps.to(task.device)) * weights[:, one.ids, None] for one in task.photographs]
     found, agrees = Calibration(knots, torch.zeros_like(knots), weights), follows
     for turn in range(ROUNDS):
