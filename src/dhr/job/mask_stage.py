@@ -130,8 +130,10 @@ class MaskStage:
 
     def _embedded(self, good: Mapping[str, Tensor]) -> tuple[dict[str, Embedding], dict[str, BaseException]]:
         """Return the embedding of each photograph, if the correction needs one, or the reason why it has none."""
+        if not good or self.drafts.models.sam is None:
+            return {}, {}
         try:
-            made = self.maker.embed(torch.stack([*good.values()])) if good else None
+            made = self.maker.embed(torch.stack([*good.values()]))
         except ItemError as error:
             if len(good) == 1:
                 return {}, dict.fromkeys(good, error)
