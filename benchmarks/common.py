@@ -1,5 +1,6 @@
 """What the benchmarks share: repeated measurements, and what they ran on."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -38,6 +39,17 @@ class Timing:
     def spread(self) -> list[float]:
         """The quartiles."""
         return [self.quarter, self.three_quarters]
+
+
+def maps_parser(text: str | None) -> argparse.ArgumentParser:
+    """Options of the benchmarks that compute networks and maps once and keep them in a folder."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split")
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of a run")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
+    return parser
 
 
 def wait_for(device: torch.device) -> None:

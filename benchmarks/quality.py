@@ -9,7 +9,6 @@ time of a photograph, method and correction together, the networks not counted.
 ``--classes super`` scores super-classes; ``--methods`` takes some rows only. Beside the JSON file lie three plots.
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -24,7 +23,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
-from common import commit, machine, run_config
+from common import commit, machine, maps_parser, run_config
 from scipy.stats import spearmanr
 from supers import SuperClasses
 from torch import Tensor
@@ -368,13 +367,8 @@ def plot(path: Path, rows: list[dict[str, Any]], curves: dict[str, Any], pairs: 
 
 def main() -> None:
     """Train, look, score, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file of a run")
-    parser.add_argument("--json", type=Path, required=True)
+    parser = maps_parser(__doc__)
     parser.add_argument("--classes", choices=("fine", "super"), default="fine")
-    parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--methods", nargs="*", help="rows to score; all without it")
     parser.add_argument("--boundaries", nargs="*", default=BOUNDARIES_SCORED, choices=BOUNDARIES_SCORED)
     parser.add_argument("--no-curves", action="store_true")

@@ -8,7 +8,6 @@ rectangles. ``worst`` is the largest loss of mIoU against the CRF over the seeds
 almost nothing, and good ones must help.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import commit, machine, run_config
+from common import commit, machine, maps_parser, run_config
 from predictors import bad, blobs, oracle, rectangle
 from quality import DEFAULT, Cache, View, columns, rebalanced
 from torch import Tensor
@@ -56,13 +55,8 @@ def working(truth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def main() -> None:
     """Train, look, correct, score, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file of a run")
-    parser.add_argument("--json", type=Path, required=True)
+    parser = maps_parser(__doc__)
     parser.add_argument("--classifier", type=Path, help="a trained classifier, instead of training one")
-    parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
 

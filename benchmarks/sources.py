@@ -14,7 +14,6 @@ correction. Only the word model and the scores read ground truth.
 | `combination, noise added` | both, and a third source, which is noise |
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import commit, machine, run_config
+from common import commit, machine, maps_parser, run_config
 from jaxtyping import Float
 from quality import BOUNDARIES_SCORED, Cache, columns, progress
 from torch import Tensor
@@ -222,13 +221,8 @@ def known_of(found: Calibrated, classes: ClassTable) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Look, calibrate, score, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file of a run")
-    parser.add_argument("--json", type=Path, required=True)
+    parser = maps_parser(__doc__)
     parser.add_argument("--classifier", type=Path, help="a classifier.safetensors; without it one is trained")
-    parser.add_argument("--cache", type=Path, default=Path("quality-cache"), help="folder of trained networks and maps")
     parser.add_argument("--boundary", default="crf", choices=BOUNDARIES_SCORED)
     parser.add_argument("--rows", nargs="*", default=(), help="rows to score; all without it")
     parser.add_argument("--seed", type=int, default=0, help="of the word model")

@@ -232,11 +232,11 @@ class Together:
             begin(stage, *arguments)
             stage.together = True
 
-        def limited(maker: Any, made: Any, images: Any) -> Any:
+        def limited(maker: Any, made: Any, images: Any, embedding: Any = None) -> Any:
             self.sizes.append(len(images))
             if len(images) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return finish(maker, made, images)
+            return finish(maker, made, images, embedding)
 
         monkeypatch.setattr(MaskStage, "__init__", begun)
         monkeypatch.setattr(MaskMaker, "finish", limited)

@@ -1,5 +1,6 @@
 """Runs with `boundary.kind sam`, on a small random network."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dhr.errors import ItemError
 from dhr.models.sam import Embedding
 from dhr.models.sam.network import Sam
 
@@ -83,6 +85,23 @@ def test_a_store_keeps_embeddings(
     damaged.write_bytes(damaged.read_bytes()[:-10])
     shutil.rmtree(fresh.out)
     assert dhr(kept).code == 0 and made(fresh.out) == without
+
+
+def test_a_photograph_without_an_embedding_is_left_out(
+    network: Path, fresh: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed, bad = Sam.embed, list[float]()
+
+    def some(self: Sam, images: torch.Tensor) -> Embedding:
+        bad.extend([float(images[0].mean())] if not bad else [])
+        if any(float(one.mean()) == bad[0] for one in images):
+            raise ItemError("the embedding holds NaN or infinity")
+        return embed(self, images)
+
+    monkeypatch.setattr(Sam, "embed", some)
+    ended = dhr(fresh.run("--boundary.kind", "sam", "--boundary.sam.model", str(network)))
+    assert len([*fresh.out.rglob("masks/**/*.png")]) == 4, ended.err
+    assert "the embedding holds NaN" in json.dumps(fresh.record())
 
 
 def test_a_missing_network_is_named_before_anything_is_read(fresh: Any, dhr: Any, tmp_path: Path) -> None:

@@ -154,6 +154,16 @@ def test_a_source_of_noise_changes_nothing(made: Made, both: Calibrated) -> None
     assert max(float((first - second).abs().mean()) for first, second in pairs) < 0.02
 
 
+def test_noise_without_maps_of_other_classes_changes_nothing(made: Made, both: Calibrated) -> None:
+    cells = [
+        replace(one, other_peaks=one.other_peaks.index_fill(0, torch.tensor(NOISE), torch.nan)) for one in made.cells
+    ]
+    found = learned(cells)
+    assert float(found.calibration.weights[NOISE].sum()) == 0
+    pairs = zip(joined(both, made.of(GOOD, PARTIAL)), joined(found, cells), strict=True)
+    assert max(float((first - second).abs().mean()) for first, second in pairs) < 0.02
+
+
 def test_the_order_of_the_sources_does_not_matter(made: Made, both: Calibrated) -> None:
     swapped = learned(made.of(PARTIAL, GOOD))
     assert torch.equal(swapped.calibration.weights.flip(0), both.calibration.weights)
@@ -180,6 +190,18 @@ def test_a_single_photograph_with_a_single_tag() -> None:
     assert float(found.calibration.weights[:, alone.ids].min()) == 1, "there is nothing better"
     maps = found.calibration(alone.maps[None], alone.ids[None], torch.ones(1, 1, dtype=torch.bool), False)
     assert torch.equal(maps, torch.ones_like(maps))
+
+
+def test_with_too_few_photographs_the_best_source_counts(made: Made) -> None:
+    """Noise whose maps of other classes are unknown, beside a source that follows the tags, in two photographs."""
+    cells = [
+        replace(one, other_peaks=torch.stack([one.other_peaks[0] - 99, torch.full_like(one.other_peaks[0], torch.nan)]))
+        for one in made.of(GOOD, NOISE)[:2]
+    ]
+    weights = learned(cells).calibration.weights
+    shared = {*cells[0].ids.tolist()} & {*cells[1].others.tolist()}
+    assert shared and all(float(weights[0, tag]) == 1 for tag in shared)
+    assert any(float(weights[1, tag]) == 0 for tag in shared)
 
 
 def test_constant_maps_are_no_evidence(made: Made) -> None:

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from dhr.errors import ConfigError, WeightsError
+from dhr.errors import ConfigError, ItemError, WeightsError
 from dhr.models.sam import Embedding, Segmenter
 from dhr.models.sam.build import build_sam, sam_remote
 from dhr.models.sam.network import Sam
 from dhr.models.sam.remembered import Remembered
 from dhr.prompts import Prompts, Proposals
 
+from .damaged import damaged
 from .sams import SAMS, write_tiny_sam
 
 every_kind = pytest.mark.parametrize("kind", SAMS)
@@ -187,6 +187,14 @@ def test_the_files_of_a_video_model_hold_its_image_model(folder_of: Any, tmp_pat
     assert torch.equal(build_sam(str(tmp_path / "video"), "hub", SETTING).embed(images()).maps[0], expected.maps[0])
 
 
+def test_an_embedding_that_is_not_finite_is_refused(build: Callable[[str], Sam]) -> None:
+    network = build("SamModel")
+    for parameter in network.parameters():
+        parameter.fill_(torch.nan)
+    with pytest.raises(ItemError, match=r"embedding of SamModel holds NaN .*--precision float32"):
+        network.embed(images())
+
+
 # The last images
 
 
@@ -246,20 +254,9 @@ def test_what_is_no_sam(folder_of: Any, tmp_path: Path, tiny_clip: Path) -> None
 @pytest.mark.parametrize("damage", ["cut", "pickle only", "part", "other width", "no settings", "settings cut"])
 def test_a_folder_that_is_damaged(damage: str, folder_of: Any, tmp_path: Path) -> None:
     folder = tmp_path / "sam"
-    shutil.copytree(folder_of("SamModel"), folder)
-    weights, config, words = folder / "model.safetensors", folder / "config.json", [str(folder)]
+    words = damaged(folder_of("SamModel"), folder, damage, "mask_decoder.iou_token.weight")
+    config = folder / "config.json"
     match damage:
-        case "cut":
-            weights.write_bytes(weights.read_bytes()[:-100])
-        case "pickle only":
-            torch.save(load_file(weights), folder / "pytorch_model.bin")
-            weights.unlink()
-            words.append("no safetensors")
-        case "part":
-            state = load_file(weights)
-            del state["mask_decoder.iou_token.weight"]
-            save_file(state, weights, {"format": "pt"})
-            words += ["another architecture", "mask_decoder.iou_token.weight"]
         case "other width":
             settings = json.loads(config.read_text())
             settings["mask_decoder_config"]["mlp_dim"] = 40

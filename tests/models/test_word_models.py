@@ -24,6 +24,7 @@ from dhr.models.words.texts import Word
 from dhr.models.words.vocabulary import Vocabulary
 from dhr.sources import Given, MapSource, build_source
 
+from .damaged import damaged
 from .word_models import SIDE, WORD_MODELS, write_word_model
 
 NAMES = ("background", "cat", "dog", "tv_monitor", "sky", "tree", "boat", "bird", "cow")
@@ -358,33 +359,15 @@ def test_what_is_another_network(
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("damage", ["cut", "pickle only", "half", "no tokenizer", "no processor", "part", "code"])
 def test_a_folder_that_is_damaged(damage: str, name: str, folders: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(folders(name), folder)
+    folder, error = tmp_path / "model", WeightsError
+    words = damaged(folders(name), folder, damage, "vision")
     weights = folder / "model.safetensors"
-    words, error = [str(folder)], WeightsError
     match damage:
-        case "cut":
-            weights.write_bytes(weights.read_bytes()[:-100])
-        case "pickle only":
-            torch.save(load_file(weights), folder / "pytorch_model.bin")
-            weights.unlink()
-            words.append("no safetensors")
         case "half":
             weights.rename(folder / "model-00001-of-00002.safetensors")
             index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
             (folder / "model.safetensors.index.json").write_text(json.dumps(index))
             words.append("lacks model-00002-of-00002.safetensors")
-        case "no tokenizer":
-            for path in folder.glob("*token*"):
-                path.unlink()
-        case "no processor":
-            for path in folder.glob("*processor*"):
-                path.unlink()
-        case "part":
-            state = load_file(weights)
-            gone = next(key for key in sorted(state) if "vision" in key)
-            save_file({key: value for key, value in state.items() if key != gone}, weights, {"format": "pt"})
-            words += ["another architecture", gone.split(".")[-1], "1 of"]
         case "code":
             settings = json.loads((folder / "config.json").read_text())
             marker = tmp_path / "marker"

@@ -187,7 +187,9 @@ def described(found: Calibrated, classes: ClassTable, kinds: Sequence[str]) -> t
             )
             count, used = int(found.photographs[tag]), bool(found.calibration.weights[index, tag] > 0)
             known = (follows[1] > ENOUGH, agrees[1] > ENOUGH)
-            why = _WHY[known] + (", but those of no other source do" if used and not any(known) else "")
+            why = _WHY[known] + (
+                ", but those of no source do, and these come nearest" if used and not any(known) else ""
+            )
             why = why if count else "no photograph has this tag"
             rows.append(
                 SourceRecord(kind, classes.names[tag], count, used, why, round(follows[0], 3), round(agrees[0], 3))

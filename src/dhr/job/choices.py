@@ -52,7 +52,8 @@ def _choices(config: RunConfig, device: torch.device, found: Fingerprint) -> Ite
         yield Choice("views, USS", _views(uss.scales, uss.flip) + window, "uss.scales, uss.flip, uss.window")
     yield Choice("precision", resolved(config.precision, device), "precision")
     yield Choice("survey", *_survey(config))
-    yield Choice("boundary", config.boundary.kind, "boundary.kind")
+    sam = f" {config.boundary.sam.model}" if config.boundary.kind == "sam" else ""
+    yield Choice("boundary", f"{config.boundary.kind}{sam}", "boundary.kind")
     yield Choice("recursion", *_recursion(config))
 
 

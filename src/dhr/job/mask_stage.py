@@ -123,25 +123,38 @@ class MaskStage:
         elif self.together:
             parts = [Kept.together(parts).to(self.device)]
         good = {one.sample.name: one.image for one, _ in batch if one.sample.name not in failed}
-        finished = [self._finished(part, good) for part in parts] if self.together else []
-        embeddings = {} if self.together else self._embedded(good)
+        embeddings, lost = self._embedded(good)
+        failed, good = {**failed, **lost}, {name: image for name, image in good.items() if name not in lost}
+        finished = [self._finished(part, good, embeddings) for part in parts] if self.together else []
         return _Computed(parts, failed, finished, embeddings, (time.perf_counter() - start) / len(batch))
 
-    def _embedded(self, good: Mapping[str, Tensor]) -> dict[str, Embedding]:
-        """Return the embedding of each photograph, if the correction needs one."""
-        made = self.maker.embed(torch.stack([*good.values()])) if good else None
-        return {} if made is None else {name: made.one(index) for index, name in enumerate(good)}
+    def _embedded(self, good: Mapping[str, Tensor]) -> tuple[dict[str, Embedding], dict[str, BaseException]]:
+        """Return the embedding of each photograph, if the correction needs one, or the reason why it has none."""
+        if not good or self.drafts.models.sam is None:
+            return {}, {}
+        try:
+            made = self.maker.embed(torch.stack([*good.values()]))
+        except ItemError as error:
+            if len(good) == 1:
+                return {}, dict.fromkeys(good, error)
+            parts = [self._embedded({name: image}) for name, image in good.items()]
+            return {k: v for one, _ in parts for k, v in one.items()}, {
+                k: v for _, one in parts for k, v in one.items()
+            }
+        return ({} if made is None else {name: made.one(index) for index, name in enumerate(good)}), {}
 
-    def _finished(self, part: Kept, good: Mapping[str, Tensor]) -> "_Finished | None":
+    def _finished(
+        self, part: Kept, good: Mapping[str, Tensor], embeddings: Mapping[str, Embedding]
+    ) -> "_Finished | None":
         """Finish the photographs of a part for which there are images."""
         places = [index for index, sample in enumerate(part.samples) if sample.name in good]
         if not places:
             return None
         if len(places) < len(part.samples):
             part = Kept.together([part.one(index, self.drafts.data.classes) for index in places])
-        images = torch.stack([good[sample.name] for sample in part.samples])
-        result = self.maker.finish(part, images, self.maker.embed(images))
-        return _Finished([sample.name for sample in part.samples], result)
+        names = [sample.name for sample in part.samples]
+        embedding = Embedding.together([embeddings[name] for name in names]) if embeddings else None
+        return _Finished(names, self.maker.finish(part, torch.stack([good[name] for name in names]), embedding))
 
     def _put(self, computed: "_Computed", wanted: Sequence[Photograph], behind: Behind) -> None:
         """Have the masks of photographs written; if they are not finished yet, each is finished before."""
@@ -192,7 +205,7 @@ class _Computed:
     finished: Sequence[_Finished | None]
     """The results of the parts, if they are finished together."""
     embeddings: Mapping[str, Embedding]
-    """Of the photographs, by name, if they are finished one by one and `boundary.kind` is sam."""
+    """Of the photographs, by name, if `boundary.kind` is sam."""
     seconds: float
     """For each photograph."""
 

@@ -95,15 +95,15 @@ def calibrate(task: Task) -> Calibrated:
     """Learn a calibration.
 
     The first labels are made of ranks: the higher a value among those of its map, the more evidence. Only sources count
-    that follow the tags, or whose maps for other classes are unknown.
+    that follow the tags. Those without maps of other classes join when their agreement is measured.
     """
     knots, follows = _knots(task), _follows(task)
-    weights = _counted((follows.errors > ENOUGH) | ~follows.errors.isfinite()).to(task.device)
+    weights = _counted(follows.errors.nan_to_num(0)).to(task.device)
     evidence = [_first(one.maps.to(task.device)) * weights[:, one.ids, None] for one in task.photographs]
     found, agrees = Calibration(knots, torch.zeros_like(knots), weights), follows
     for turn in range(ROUNDS):
         ratios, agrees = _learn(task, knots, evidence, turn)
-        weights = _counted((follows.errors > ENOUGH) | (agrees.errors > ENOUGH)).to(task.device)
+        weights = _counted(torch.maximum(follows.errors.nan_to_num(0), agrees.errors)).to(task.device)
         found = Calibration(knots, ratios, weights)
         evidence = [found.evidence(*_on(task.device, one.maps, one.ids))[0] for one in task.photographs]
     ids = torch.cat([one.ids for one in task.photographs])
@@ -111,9 +111,15 @@ def calibrate(task: Task) -> Calibrated:
     return Calibrated(found, follows, agrees, torch.bincount(ids.cpu(), minlength=task.classes))
 
 
-def _counted(known: Bool[Tensor, "s c"]) -> Float[Tensor, "s c"]:
-    """Return the weights of the sources: of a class that is known to none of them, all count."""
-    return (known | ~known.any(dim=0)).float()
+def _counted(errors: Float[Tensor, "s c"]) -> Float[Tensor, "s c"]:
+    """Return the weights of the sources, by their standard errors above chance.
+
+    Of a class with too few photographs for :data:`ENOUGH`, those count that reach half of the best; if all are at
+    chance, all count.
+    """
+    errors = errors.clamp_min(0)
+    best = errors.amax(dim=0)
+    return (errors >= torch.where(best >= ENOUGH, ENOUGH, best / 2)).float()
 
 
 def _first(maps: Float[Tensor, "s k m"]) -> Float[Tensor, "s k m"]:

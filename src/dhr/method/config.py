@@ -83,7 +83,7 @@ class SamConfig:
     """`hub` (those of `model`), `none` (random), or a folder as `save_pretrained` writes it."""
     regions: int = 3
     """Prompts per class: its largest connected regions, each with the peak of its score, its box and a coarse mask."""
-    agreement: float = 0.5
+    agreement: float = 0.6
     """Agreement with the scores, 0..1, from which a mask of the network counts. 0 is that of random masks, 1 that of
     the region itself. Where no mask agrees, the class stays as the CRF has it."""
 

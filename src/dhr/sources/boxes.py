@@ -16,14 +16,16 @@ from dhr.models.precision import autocast, resolved
 from dhr.models.remote import Remote
 from dhr.models.sam.build import build_sam, sam_remote
 from dhr.models.sam.protocol import Embedding
+from dhr.models.views import images_at_once
 from dhr.ops.boxes import filled_boxes
 from dhr.prompts import Prompts
 from dhr.sources.network import placed
-from dhr.sources.protocol import Given, MapSource, Seen, SourceSettings
+from dhr.sources.protocol import Given, MapSource, Seen, SourceSettings, joined
 
 BEST = 10
 """Boxes per text that count, those with the highest scores."""
 _SETTING = "wss.segmenter"
+_PIXELS = 1024 * 1024  # of an image, about, that a detector sees
 
 
 class BoxesSource(MapSource):
@@ -56,12 +58,18 @@ class BoxesSource(MapSource):
 
     def see(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
+        most = images_at_once(_PIXELS, images.device)
+        if len(images) > most:
+            starts = range(0, len(images), most)
+            return Seen.together([self.see(images[i : i + most], samples[i : i + most], grid) for i in starts])
         views = [self._view(images, samples, grid)]
         if self.given.settings.wss.flip:
             views.append([one.flip(-1) for one in self._view(images.flip(-1), samples, grid)])
-        return Seen.together([Seen(torch.stack(maps).mean(dim=0)) for maps in zip(*views, strict=True)])
+        signed = [torch.stack(maps) for maps in zip(*views, strict=True)]  # (views, 1, k, u, v) each
+        return Seen.together([Seen(joined(maps.relu().mean(dim=0), maps.mean(dim=0))) for maps in signed])
 
     def _view(self, images: Tensor, samples: Sequence[Sample], grid: tuple[int, int]) -> list[Tensor]:
+        """Return the maps of each photograph, before the ReLU."""
         start, texts = self.given.classes.foreground.start, self.detector.texts
         embedding = None if self.segmenter is None else self.segmenter.embed(images)
         with autocast(resolved(self.given.settings.precision, images.device), images.device):
@@ -72,7 +80,7 @@ class BoxesSource(MapSource):
             names = texts.vocabulary.needed(classes)
             maps = self._maps(encoded, embedding, index, texts.of_names(names), grid)
             means = maps.view(1, len(names), texts.each, *grid).mean(dim=2)
-            found.append(texts.vocabulary.joined(means, names, classes).relu())
+            found.append(texts.vocabulary.joined(means, names, classes))
         return found
 
     def _maps(

@@ -8,8 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate, pad
 
+from dhr.errors import ItemError
 from dhr.models.precision import Resolved, autocast
 from dhr.models.sam.protocol import Embedding
+from dhr.models.views import images_at_once
 from dhr.prompts import Prompts, Proposals
 
 _TOGETHER = 16  # prompts that go through the decoder together
@@ -74,7 +76,14 @@ class Sam(nn.Module):
 
     @torch.no_grad()
     def embed(self, images: Float[Tensor, "b 3 h w"]) -> Embedding:
-        """Embed RGB images in 0..1. The maps are rounded to half precision, so that masks do not depend on a store."""
+        """Embed RGB images in 0..1. The maps are rounded to half precision, so that masks do not depend on a store.
+
+        Raises:
+            ItemError: the embedding is not finite.
+        """
+        most = images_at_once(self.frame.side**2, self.device)
+        if len(images) > most:
+            return Embedding.together([self.embed(part) for part in torch.split(images, most)])
         size = (images.shape[-2], images.shape[-1])
         height, width = self.frame.within(size)
         pixels = images.to(self.device, torch.float32)
@@ -87,7 +96,13 @@ class Sam(nn.Module):
             made = [made]
         elif self.frame.levels == 2:
             made = [made[0], made[1][0]]  # the decoder reads the first of the inner maps
-        return Embedding(tuple(one.float().half() for one in made), size)
+        maps = tuple(one.float().half() for one in made)
+        if not all(bool(one.isfinite().all()) for one in maps):
+            raise ItemError(
+                f"the embedding of {type(self.network).__name__} holds NaN or infinity; check its weights, or compute "
+                "in --precision float32"
+            )
+        return Embedding(maps, size)
 
     @torch.no_grad()
     def masks(self, embedding: Embedding, index: int, prompts: Prompts) -> Proposals:
