@@ -16,6 +16,9 @@ from dhr.api.settings import run_settings
 from dhr.data import FolderDataSet
 from dhr.errors import ConfigError
 from dhr.job import calibration as module
+from dhr.job.estimate import drawn
+from dhr.job.fingerprint import some_sizes
+from dhr.job.plan import LIMITS
 from dhr.job.run import run
 from dhr.job.settings import RunConfig
 from dhr.models.config import WssConfig
@@ -239,6 +242,16 @@ def test_a_plan_names_all_sources(both: Any, dhr: Any) -> None:
     case, options = both
     ended = dhr(["plan", *case.run(*options)[1:]])
     assert ended.code == 0 and "calibration" in ended.out and "files in" in ended.out and "classifier" in ended.out
+
+
+def test_a_plan_leaves_out_a_photograph_without_maps_as_a_run_does(both: Any, dhr: Any) -> None:
+    case, options = both
+    some = some_sizes(found := FolderDataSet(case.data))
+    first = drawn([one for one in found.samples if one.tags], some, LIMITS.photographs)[0]
+    (case.data.parent / "maps" / f"{first.name}.npz").unlink()
+    arguments = ["plan", "--data", case.data, *case.run(*options)[5:]]
+    ended = dhr(arguments)
+    assert ended.code == 0 and "calibration" in ended.out, ended
 
 
 def test_a_run_from_python_has_the_same_masks(both: Any, made: Any, tmp_path: Path) -> None:

@@ -84,10 +84,12 @@ def estimate(
     some = drawn([one for one in data.samples if one.name in sizes and one.tags], sizes, limits.photographs)
     if not some:
         raise DataError("none of the photographs with tags that were tried can be read")
-    longest = min(max(sizes[some[0].name]), config.image.long_side)
     files = "files" in config.kinds  # maps have the size of their photographs
+    some, spent = _usable(data, some, config) if files else (some, 0.0)
+    longest = min(max(sizes[some[0].name]), config.image.long_side)
     sides = [side for side in _SIDES if side * _CLOSE <= longest and not files] + [longest]
-    spent = rehearse(data, some[:1], replace(shrunk(config, sides[0], longest), recursion=False)).seconds
+    if not files:
+        spent = rehearse(data, some[:1], replace(shrunk(config, sides[0], longest), recursion=False)).seconds
     runs: list[Scaled] = []
     for side in sides:
         many = 1
@@ -106,6 +108,21 @@ def estimate(
     disk, drafts = _disk(works, last.cost, config)
     measured, costs = last.cost.photographs, tuple(_costs(works, runs, config))
     return Estimate(costs, round(disk / 1e6, 1), round(drafts / 1e6, 1), measured, round(spent, 1), side)
+
+
+def _usable(data: DataSet, some: list[Sample], config: RunConfig) -> tuple[list[Sample], float]:
+    """Rehearse the first photograph whose files of maps can be used; return it with all after it, and the seconds.
+
+    Raises:
+        DhrError: the run cannot work with any of them.
+    """
+    while True:
+        try:
+            return some, rehearse(data, some[:1], replace(config, recursion=False)).seconds
+        except DataError:  # a run leaves this photograph out
+            if len(some) == 1:
+                raise
+            some = some[1:]
 
 
 def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> Iterator[StageEstimate]:
