@@ -163,7 +163,7 @@ def test_files_of_no_photograph_and_photographs_without_a_file_are_named(case: A
     ended = dhr(run(case, maps))
     assert ended.code == 1, ended
     assert "p1.png: expected its maps in" in ended.out and "got no file" in ended.out
-    assert "1 files of maps belong to no photograph of this run: 'gone.npy'" in ended.out
+    assert "1 file of maps without a photograph in this run: 'gone.npy'" in ended.out
     assert (case.out / "masks" / "p0.png").is_file()
 
 

@@ -358,7 +358,7 @@ def test_a_network_of_the_wrong_kind_is_a_wrong_setting() -> None:
 def test_an_unknown_kind_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match=r"uss\.kind must be one of .*colour.*; got 'nonsense'"):
         build_uss(UssConfig(kind="nonsense"))
-    with pytest.raises(ConfigError, match=r"wss\.kind must be one of classifier.*; got 'nonsense'"):
+    with pytest.raises(ConfigError, match=r"no map source 'nonsense'; wss\.kind and sources take classifier"):
         source_type("nonsense")
 
 

@@ -60,7 +60,7 @@ def source_type(kind: str) -> SourceClass:
         ConfigError: there is no such source.
     """
     if kind not in SOURCES:
-        raise ConfigError(f"wss.kind must be one of {', '.join(SOURCES)}; got {kind!r}")
+        raise ConfigError(f"there is no map source {kind!r}; wss.kind and sources take {', '.join(SOURCES)}")
     return SOURCES[kind]()
 
 

@@ -21,6 +21,7 @@ from dhr.data.samples import VOID, ClassTable, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.progress import Progress, Step
 from dhr.sources.protocol import Checked
+from dhr.words import counted
 
 Sizes = Mapping[str, tuple[int, int]]
 """Height and width of photographs, by name."""
@@ -232,4 +233,5 @@ def _stray_note(stored: StoredMaps, sizes: Sizes) -> list[str]:
     stray = [file for file in files if key_of(name_of(file, frozenset(SUFFIXES))) not in known]
     if not stray:
         return []
-    return [f"{len(stray)} files of maps belong to no photograph of this run: {enumeration(stray, most=3)}."]
+    files_of_maps = counted(len(stray), "file of maps", "files of maps")
+    return [f"{files_of_maps} without a photograph in this run: {enumeration(stray, most=3)}."]
