@@ -4,11 +4,18 @@ Its maps are ground truth, blurred, with noise. Each class's maps have a scale a
 are negative everywhere. A third of the classes are unknown to it: their maps are noise. Half of all objects under 5 %
 of their photograph are missed. All of it follows from the seed. It stands for models whose weights cannot be had here,
 in benchmarks and tests of combinations.
+
+    python benchmarks/word_model.py --data DIR --split val --out MAPS
+
+writes its maps of all classes, for `--wss.kind files --wss.maps MAPS`. There each class's lowest value is subtracted,
+because values above 0 count as evidence.
 """
 
+import argparse
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +23,9 @@ from jaxtyping import Float, UInt8
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from dhr.api.data import open_data
 from dhr.data.samples import ClassTable
+from dhr.data.transforms import grid_size
 from dhr.ops.upsample import area_average
 
 BLUR = 2.0
@@ -71,3 +80,31 @@ class WordModel:
         own = np.random.default_rng([self.seed, 3, tag])
         scale = np.exp(own.standard_normal())
         return torch.from_numpy(scale * (seen + 2 * own.standard_normal())).float()
+
+
+def main() -> None:
+    """Write the maps of a data set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split")
+    parser.add_argument("--stride", type=int, default=8, help="pixels per cell of the maps")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    data = open_data(given.data, split=given.split)
+    model, ids = WordModel(data.classes, given.seed), list(data.classes.foreground)
+    found = {}
+    for sample in data.samples:
+        truth = data.read_ground_truth(sample)
+        grid = grid_size(truth.shape[0], truth.shape[1], given.stride)
+        found[sample.name] = model.maps(sample.name, truth, ids, grid).numpy()
+    lowest = np.min([maps.min(axis=(1, 2)) for maps in found.values()], axis=0)[:, None, None]
+    for name, maps in found.items():
+        path = given.out / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, cams=(maps - lowest).astype(np.float32), classes=np.array(ids))
+    print(f"{len(found)} files of maps in {given.out}; unknown: {[data.classes.names[one] for one in model.unknown]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -79,7 +79,7 @@ def mean_agreement(values: Float[Tensor, "p s"]) -> tuple[Float[Tensor, " s"], F
     """Return the mean over photographs, and its standard errors above chance; both 0 without photographs.
 
     >>> mean_agreement(torch.tensor([[0.4], [0.6]]))
-    (tensor([0.5000]), tensor([3.5355]))
+    (tensor([0.5000]), tensor([1.9245]))
     """
     count = len(values)
     if not count:
