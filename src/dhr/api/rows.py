@@ -221,7 +221,8 @@ def _with_folders(rows: Iterable[Row]) -> list[Row]:
     for row in rows:
         if any(row.name.casefold() == one.name.casefold() for one in found):
             raise ConfigError(f"--rows: {row.name!r} is the name of two rows; rename one")
-        same = next((one for one in found if row.masks is one.masks is None and one.config == row.config), None)
+        runs = [one for one in found if one.masks is None] if row.masks is None else []
+        same = next((one for one in runs if one.config == row.config), None)
         name = folder_of(row.name) if same is None else same.folder
         taken = next((one for one in found if one.folder.casefold() == name.casefold()), None)
         if taken is not None and same is None:

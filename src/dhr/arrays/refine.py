@@ -41,7 +41,7 @@ def refine(
 
     Raises:
         ShapeError: arrays that do not fit together, hold NaN or infinity, negative scores, or one class alone.
-        ConfigError: no such kind, a random walk without features, or a network that is none.
+        ConfigError: no such kind, a random walk without features, or a folder without such a network.
         WeightsError: the network for `sam` is missing or damaged.
 
     >>> import numpy as np
