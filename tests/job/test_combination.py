@@ -210,7 +210,7 @@ def test_settings_that_cannot_work_are_one_line(settings: dict[str, Any], words:
 
 
 def test_sources_that_cannot_work_are_one_line(fresh: Any, dhr: Any) -> None:
-    one_line(dhr(fresh.run("--sources", "classifier", "nonsense")), "nonsense", "must be one of")
+    one_line(dhr(fresh.run("--sources", "classifier", "nonsense")), "nonsense", "wss.kind and sources take classifier")
     one_line(dhr(fresh.run("--sources", "classifier", "irn")), "cannot be used together", "classifier")
 
 
