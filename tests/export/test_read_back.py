@@ -120,8 +120,10 @@ def check(data: DataSet, given: Any, case: Case, holds_void: bool) -> None:
 
 HARDEST = ("hard names", "hard names without background", "one class without background", "sixty")
 
+READ = [to for to in FORMATS if to not in ONE_WAY | BY_IMPORT | {"datumaro", "png"}]
+
 WAYS = [
-    *((to, None, False, name) for to in FORMATS if to not in ONE_WAY | BY_IMPORT | {"datumaro", "png"} for name in CASES),
+    *((to, None, False, name) for to in READ for name in CASES),
     *(("yolo", None, True, name) for name in CASES),
     *(("datumaro", kind, False, name) for kind in DATUMARO_FORMATS for name in HARDEST),
     *(("datumaro", kind, True, name) for kind in DATUMARO_FORMATS for name in HARDEST[1:3]),
