@@ -33,6 +33,7 @@ from dhr.files import (
     write_json_output,
     write_output,
 )
+from dhr.locks import hold
 
 
 def files(folder: Path) -> list[str]:

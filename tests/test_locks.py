@@ -21,7 +21,7 @@ def test_one_process_holds_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_second_try_in_one_process_does_not_let_go_of_the_lock(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from dhr.locks import try_hold; print(try_hold(Path(sys.argv[1]), 'lock'))"
+    code = "import sys, pathlib; from dhr.locks import try_hold; print(try_hold(pathlib.Path(sys.argv[1]), 'lock'))"
     with hold(tmp_path, "lock"):
         assert try_hold(tmp_path, "lock") is None
         with pytest.raises(OutputError, match="another process"):
