@@ -78,11 +78,19 @@ def as_png(path: Path, shape: Size) -> Content:
                 f"{image.width}x{image.height}; resize it without interpolation, or check that it is the right one"
             )
         with decoding(path):
-            if getattr(image, "n_frames", 1) > 1:
-                raise ItemError(f"{path}: expected one picture, got {image.n_frames}; save the mask alone")
+            if _has_more(image):
+                raise ItemError(f"{path}: expected one picture, got several; save the mask alone")
             file = io.BytesIO()
             _storable(path, image).save(file, format="PNG", **PNG_CODING)
     return Content(str(path), file.getvalue())
+
+
+def _has_more(image: ImageFile.ImageFile) -> bool:
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _storable(path: Path, image: ImageFile.ImageFile) -> Image.Image:
