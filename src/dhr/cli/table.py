@@ -143,6 +143,13 @@ COMMANDS = {
             ("dhr run --data photos --out out", "dhr run --data photos --out out --preset paper --method.tau 0.7"),
         ),
         Command(
+            "update",
+            "let a run learn from corrections, and make its other masks again",
+            "dhr.api.update:update",
+            "dhr.cli.show_run:run",
+            examples=("dhr update --run out", "dhr update --run out --dry-run"),
+        ),
+        Command(
             "train",
             "train a student: a network that segments photographs without tags",
             "dhr.api.train:train",

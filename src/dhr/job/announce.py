@@ -70,5 +70,5 @@ def summary(cost: Estimate) -> str:
 
 def disk_of(cost: Estimate) -> str:
     """Return the disk space of a run in words."""
-    more = f", and {megabytes(cost.drafts_mb)} until it ends" if cost.drafts_mb else ""
+    more = f", and {megabytes(cost.drafts_mb)} for drafts" if cost.drafts_mb else ""
     return f"{megabytes(cost.disk_mb)} of disk{more}"

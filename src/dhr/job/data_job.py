@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from dhr.corrections import Corrections
 from dhr.data.samples import DataSet
 from dhr.data.transforms import working_size
 from dhr.flow.halving import BatchSize, automatic
@@ -12,6 +13,7 @@ from dhr.job.job import Job
 from dhr.job.models import Models
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig
+from dhr.job.teaching import Teaching
 from dhr.method.survey import Survey
 from dhr.sources import source_type
 
@@ -55,6 +57,11 @@ class DataJob(Job):
         """The map source and the USS features."""
         assert self.models is not None
         return self.models
+
+    @property
+    def teaching(self) -> Teaching:
+        """The corrections that the survey learns from."""
+        return Teaching(Corrections.of(self.folder.root), self.data.classes)
 
     @cached_property
     def final(self) -> Items:

@@ -29,7 +29,7 @@ class Estimate:
     disk_mb: float
     """Files of the output folder."""
     drafts_mb: float
-    """Further files, until the run is finished."""
+    """Further files, which `dhr update` uses."""
     photographs: int
     """Photographs that were measured."""
     measuring: float
@@ -140,7 +140,7 @@ def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> 
 
 
 def _disk(works: Sequence[Work], cost: Rehearsal, config: RunConfig) -> tuple[float, float]:
-    """Return the bytes of the output, and of the drafts that are kept until it is finished."""
+    """Return the bytes of the output, and of the drafts that are kept."""
     amounts = {work.name: work.amount for work in works}
     left = max((work.amount for work in works if work.unit == "photographs"), default=0)
     drafts = min(cost.draft_bytes / cost.photographs * amounts.get("survey", 0), config.work_bytes())

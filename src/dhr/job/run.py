@@ -135,6 +135,8 @@ def describe_run(
 
 def _ended(job: DataJob, ready: int) -> Outcome:
     """Return the result of a run, and write it into the record; ``ready`` masks were finished before."""
+    if job.changes and not job.config.work_bytes():
+        job.folder.remove_partial("survey")
     if job.models is not None and (store := job.models.uss.store) is not None:
         job.record = replace(job.record, features=job.models.uss.account())
         job.notes += _damaged(store.damaged)
