@@ -47,7 +47,7 @@ _WORDS = {
     "groups": "super-classes: given, or uss (from features)",
     "holes": "yolo: keep or fill the holes of polygons",
     "image_prefix": "labelstudio: beginning of the photographs' paths",
-    "images": "yolo, datumaro: link, copy, none",
+    "images": "yolo, fiftyone, datumaro: link, copy, none",
     "instances": "one annotation per connected part",
     "min_area": "smallest part that is exported, in pixels",
     "pca": "channels that are kept, by PCA; 0: all",
@@ -185,6 +185,14 @@ COMMANDS = {
             "dhr.cli.show_data:export",
             _EXPORT,
             examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
+        ),
+        Command(
+            "import",
+            "take masks that people mended in CVAT, Label Studio, QuPath, ...",
+            "dhr.api.import_masks:import_masks",
+            "dhr.cli.show_import:show",
+            examples=("dhr import --run out --from cvat annotations.xml",),
+            positional=("file",),
         ),
         Command(
             "adjacency",
