@@ -45,6 +45,7 @@ __all__ = [
     "predict",
     "rebalance",
     "refine",
+    "review",
     "run",
     "settings",
     "train",
@@ -53,7 +54,7 @@ __all__ = [
 
 _COMMANDS = (
     *("adjacency", "compare", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "plan", "predict"),
-    *("run", "train", "train_head"),
+    *("review", "run", "train", "train_head"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from dhr.api.onnx import onnx
     from dhr.api.plan import plan
     from dhr.api.predict import predict
+    from dhr.api.review import review
     from dhr.api.run import run
     from dhr.api.train import train
     from dhr.api.train_head import train_head

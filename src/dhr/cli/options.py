@@ -77,7 +77,7 @@ class Option:
         return name if not value else f"{name} {value}{f' [{value} ...]' if self.many else ''}"
 
 
-_FOLDERS = ("path", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data")
+_FOLDERS = ("path", "run", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data")
 _PATHS = ()
 _SEVERAL = ("sources",)
 """Settings whose values follow the option one after another."""
