@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from starlette.requests import Request
 
@@ -45,8 +45,9 @@ class Lanes:
         """
         future = asyncio.wrap_future(self._pools[lane].submit(work))
         gone = asyncio.ensure_future(_left(request))
+        either: set[asyncio.Future[Any]] = {future, gone}
         try:
-            await asyncio.wait({future, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 future.cancel()  # does nothing to work that has begun
                 raise LeftError
