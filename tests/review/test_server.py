@@ -117,25 +117,3 @@ def test_the_command_serves_until_ctrl_c(
     assert seen["url"].split("/")[3] not in seen["address"]  # others may read the browser's command line
     refused = dhr(["review", "--run", finished.data, "--no-open-browser"])
     assert refused.code == 2 and refused.err.count("\n") == 1 and "run.json" in refused.err
-
-
-def test_the_networks_of_a_run_refine_a_mask(finished: Any) -> None:
-    """What was drawn stays in the mask that comes back; the rest has tagged classes only."""
-    with library.review(finished.out, open_browser=False) as session:
-        session.server.desk.mending.prepare("trip/4")
-        found = json.loads(fetched(session.url + "api/photographs/0")[1])
-        size, tags = found["width"] * found["height"], found["tags"]
-        held = bytearray([254]) * size
-        held[: found["width"] * 4] = bytes([tags[0]]) * (found["width"] * 4)
-        status, made = fetched(
-            session.url + "api/photographs/0/refine", bytes(held),
-            {"X-Review": "1", "X-Decision": json.dumps({"tags": tags})},
-        )  # fmt: skip
-        assert status == 200 and len(made) == size
-        assert made[: found["width"] * 4] == held[: found["width"] * 4]
-        assert {*made} <= {0, *tags, 255}
-        status, heat = fetched(session.url + f"api/photographs/0/cam/{tags[0]}")
-        assert status == 200 and max(heat) > 0
-        body = json.dumps({"points": [[1, 1, True]], "box": None}).encode()
-        status, answer = fetched(session.url + "api/photographs/0/click", body, {"X-Review": "1"})
-        assert status == 409 and "boundary.kind sam" in json.loads(answer)["error"]

@@ -53,7 +53,7 @@ def session(desk: Desk, asked: Asked) -> Response:
             ],
             "void": {"id": VOID, "colour": _colour(palette[VOID])},
             "background": classes.background,
-            "tools": {**desk.mending.tools, "superpixels": True},
+            "tools": {"refine": False, "sam": False, "superpixels": True},
             "ready": photographs.ready,
             "counts": photographs.counts(),
         }
@@ -83,7 +83,7 @@ def photograph(desk: Desk, asked: Asked) -> Response:
             "given": list(found.sample.tags),
             "scale": scale(found),
             "layers": layers_of(photographs.run.folder, found.sample.name),
-            "cams": stored_tags(photographs, found) or list(found.tags),
+            "cams": stored_tags(photographs, found),
             "outdated": "" if found.decision is None else found.decision.outdated,
             "problem": photographs.problem(found),
         }
@@ -132,8 +132,6 @@ def cam(desk: Desk, asked: Asked) -> Response:
     if tag not in desk.photographs.classes.foreground:
         raise RefusedError(404, f"expected the id of a class that can be tagged; got {text[:40]!r}")
     values = stored_cam(desk.photographs, found, tag)
-    if values is None and desk.mending.tools["refine"]:
-        values = desk.mending.cam(found.sample.name, tag)
     if values is None:
         raise RefusedError(404, f"there is no CAM of {desk.photographs.classes.names[tag]} for this photograph")
     return as_map(values, packed(asked))
