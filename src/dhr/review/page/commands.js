@@ -35,6 +35,7 @@ export class Commands {
       button.title = `${label} (${shown(keys[0])})`;
       button.setAttribute("aria-keyshortcuts", keys[0].replace("Ctrl", "Control"));
     } else button.title = label;
+    button.querySelector("kbd")?.setAttribute("aria-hidden", "true");
     if (!button.textContent.trim()) button.setAttribute("aria-label", label);
   }
 

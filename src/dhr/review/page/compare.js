@@ -16,7 +16,7 @@ export class Compare {
 
   constructor(desk, { pane, canvas, select }) {
     Object.assign(this, { desk, pane, select });
-    this.surface = new Surface(canvas, desk.view.camera, () => this.draw());
+    this.surface = new Surface(canvas, desk.view.camera, () => this.#paint());
     this.heat = heat();
     desk.view.camera.watchers.add(() => this.draw());
     select.addEventListener("change", () => this.choose(select.value));
@@ -88,6 +88,7 @@ export class Compare {
   }
 
   #paint() {
+    cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     const { desk, surface } = this, { drawing } = desk;
     surface.context.clearRect(0, 0, surface.canvas.width, surface.canvas.height);

@@ -64,7 +64,7 @@ function listen(actions) {
   document.addEventListener("keyup", (event) => { if (event.key === " ") desk.pointer.space = false; });
   window.addEventListener("blur", () => { desk.pointer.space = false; });
   window.addEventListener("focus", () => desk.check());
-  window.addEventListener("beforeunload", (event) => { if (desk.saver.busy) event.preventDefault(); });
+  window.addEventListener("beforeunload", (event) => { if (!desk.saver.whole) event.preventDefault(); });
 }
 
 function showSession(session) {

@@ -70,7 +70,7 @@ export function showCounts(counts) {
 /** Whether everything is saved. */
 export function showSaves(desk) {
   const { saver, opening, drawing } = desk, conflict = conflicted.size > 0;
-  const kind = saver.trouble ? "lost" : conflict ? "conflict" : saver.busy ? "saving" : "saved";
+  const kind = saver.trouble ? "lost" : conflict ? "conflict" : saver.busy ? "saving" : saver.whole ? "saved" : "lost";
   const text = { lost: "Not saved", conflict: "Not saved: choose below", saving: "Saving…", saved: "Saved" }[kind];
   const place = $("#saves");
   if (place.dataset.kind !== kind) {

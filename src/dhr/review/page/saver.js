@@ -8,6 +8,7 @@ const equal = (one, other) => one.length === other.length && one.every((value, i
 
 export class Saver {
   #waiting = new Map(); // id -> drawing
+  #refused = new Set(); // drawings that the server does not take as they are
   #working = false;
 
   /** `tell` hears: saved(drawing, answer), status(), conflict(drawing), failed(error, drawing), refused(). */
@@ -18,8 +19,10 @@ export class Saver {
   }
 
   get busy() { return this.#waiting.size > 0; }
+  get whole() { return !this.busy && !this.#refused.size; } // whether the server has everything
 
   add(drawing) {
+    this.#refused.delete(drawing);
     if (!drawing.conflict) this.#waiting.set(drawing.id, drawing);
     this.tell.status();
     this.#work();
@@ -54,6 +57,8 @@ export class Saver {
     const isFinal = error instanceof api.Refused && error.status < 500 && error.status !== 403;
     if (isFinal) {
       this.#waiting.delete(drawing.id); // the next step is a new try
+      this.#refused.add(drawing);
+      this.trouble = null;
       this.tell.failed(error, drawing);
       return true;
     }

@@ -24,7 +24,8 @@ export class View {
 
   #resized() {
     if (this.drawing && this.camera.fitted) this.camera.fit(this.drawing, this.surface.canvas);
-    this.#ask(true);
+    this.#all = true;
+    this.#paint(); // at once: a canvas of another size is empty
   }
 
   /** Shows another photograph, at once: the old one must not take strokes. */
@@ -75,6 +76,7 @@ export class View {
 
   #paint() {
     const { drawing } = this, all = this.#all;
+    cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     this.#all = false;
     const { context, canvas } = this.above;
