@@ -36,6 +36,7 @@ __all__ = [
     "evaluate",
     "export",
     "features",
+    "import_masks",
     "inspect",
     "models",
     "onnx",
@@ -52,8 +53,8 @@ __all__ = [
 ]
 
 _COMMANDS = (
-    *("adjacency", "compare", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "plan", "predict"),
-    *("run", "train", "train_head"),
+    *("adjacency", "compare", "demo", "evaluate", "export", "features", "import_masks", "inspect", "models", "onnx"),
+    *("plan", "predict", "run", "train", "train_head"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from dhr.api.explain import settings
     from dhr.api.export import export
     from dhr.api.features import features
+    from dhr.api.import_masks import import_masks
     from dhr.api.inspect import inspect
     from dhr.api.models import models
     from dhr.api.onnx import onnx

@@ -187,6 +187,14 @@ COMMANDS = {
             examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
         ),
         Command(
+            "import",
+            "take masks that people mended in CVAT, Label Studio, QuPath, ...",
+            "dhr.api.import_masks:import_masks",
+            "dhr.cli.show_import:show",
+            examples=("dhr import --run out --from cvat annotations.xml",),
+            positional=("file",),
+        ),
+        Command(
             "adjacency",
             "measure which classes touch, and which disappear beside others",
             "dhr.api.adjacency:adjacency",
