@@ -48,6 +48,7 @@ def test_masks_come_back_pixel_by_pixel(to: str, background: bool, request: Any,
     file = as_if_mended(case.export(to, drawn), to, labelled, list(drawn))
     found = case.take(file, (LOSSLESS | SHAPES)[to])
     assert found.left_out == () and case.states() == dict.fromkeys(sorted(drawn), "mended")
+    assert not any("void" in note for note in found.notes)  # nothing becomes void
     for name, one in drawn.items():
         record = case.corrections.read(name)
         assert (case.corrections.mask(name) == one).all()
