@@ -46,6 +46,7 @@ __all__ = [
     "predict",
     "rebalance",
     "refine",
+    "review",
     "run",
     "settings",
     "train",
@@ -55,7 +56,7 @@ __all__ = [
 
 _COMMANDS = (
     *("adjacency", "compare", "demo", "evaluate", "export", "features", "import_masks", "inspect", "models", "onnx"),
-    *("plan", "predict", "run", "train", "train_head", "update"),
+    *("plan", "predict", "review", "run", "train", "train_head", "update"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from dhr.api.onnx import onnx
     from dhr.api.plan import plan
     from dhr.api.predict import predict
+    from dhr.api.review import review
     from dhr.api.run import run
     from dhr.api.train import train
     from dhr.api.train_head import train_head
