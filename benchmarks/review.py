@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 from common import commit, machine, run_config
-from dhr.review.order import Doubt, queue_order
 
 import dhr
 from dhr.cli.progress import Bars
@@ -46,6 +45,7 @@ from dhr.job.settings import RunConfig
 from dhr.job.survey import read_survey
 from dhr.method.rebalance import finish
 from dhr.records.item import read_item
+from dhr.review.order import Doubt, queue_order
 from dhr.tensors import read_tensors
 
 Counted = Mapping[str, Counts]

@@ -1,11 +1,14 @@
 """Corrections go back into a run: ``dhr.update``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dhr.api.data import Data, data_record
 from dhr.api.results import RunResult
 from dhr.progress import Progress, silent
+
+_NOTHING = "The setting method.survey is 0, so other masks learn nothing from the corrections."
 
 
 def update(
@@ -48,4 +51,7 @@ def update(
         return dry(found.data, out, found.config, call, show)
     known = found.record.data if data is None else data_record(data)
     call["origin"] = Origin(found.record.preset or "default", known)
-    return made(found.data, out, found.config, call, show)
+    result = made(found.data, out, found.config, call, show)
+    if found.config.method.survey == 0:
+        result = replace(result, notes=(*result.notes, _NOTHING))
+    return result

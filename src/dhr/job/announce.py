@@ -54,7 +54,7 @@ def _lines(job: DataJob, config: RunConfig, works: Sequence[Work]) -> Iterator[s
 def is_short(works: Sequence[Work]) -> bool:
     """Return whether the work is too short for a measurement."""
     crops = sum(one.amount for one in works if one.unit == "crops")
-    return crops < _CROPS and all(one.amount < _MANY for one in works if one.unit == "photographs")
+    return crops < _CROPS and all(one.long < _MANY for one in works if one.unit == "photographs")
 
 
 def summary(cost: Estimate) -> str:

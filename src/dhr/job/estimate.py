@@ -129,7 +129,7 @@ def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> 
     """Yield the cost of each stage. For masks without a draft the cost of the survey is added."""
     survey, cost = next((work for work in works if work.name == "survey"), None), runs[-1].cost
     for work in works:
-        made = multiplied(work, runs)
+        made = multiplied(replace(work, amount=work.fresh) if work.name == "survey" else work, runs)
         if work.name == "masks" and survey is not None and cost.draft_bytes and config.work_bytes():
             kept = config.work_bytes() * cost.photographs // cost.draft_bytes  # drafts
             fresh = multiplied(replace(survey, amount=max(work.fresh, work.amount - kept), photographs=0), runs)

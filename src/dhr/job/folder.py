@@ -231,6 +231,10 @@ class OutputFolder:
         write_bytes(path, content)
         return aside
 
+    def remove_mask(self, name: str) -> None:
+        """Delete the mask of a photograph that is made again."""
+        remove(self.root, self._place("masks", name))
+
     def replaced(self, name: str) -> Path:
         """Return the place of a mask that is made again, until all are made: it shows what changed."""
         return self._file(self._place(_BEFORE, name))

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -14,6 +15,7 @@ from dhr.data.samples import ClassTable, Sample
 from dhr.job.kept import class_ids
 from dhr.ops.upsample import area_average
 from dhr.records.run import TaughtRecord
+from dhr.words import counted
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,13 @@ class Teaching:
         shares = torch.stack([area_average((mask == id).float()[None, None], grid)[0, 0] for id in ids.tolist()])
         return shares.flatten(1), ids
 
-    def _mask(self, name: str) -> UInt8[Tensor, "h w"]:
+    def _mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
         return in_classes(self.store.mask(name), self.held[name], self.classes)
+
+    def __str__(self) -> str:
+        """Return how the survey learns from it, in words."""
+        masks = sum(one.certain for one in self.held.values())
+        return f"the survey learns from {counted(masks, 'corrected mask')}" if masks else "corrections were withdrawn"
 
     @property
     def record(self) -> TaughtRecord | None:
