@@ -105,11 +105,9 @@ def test_classes_that_the_run_does_not_have_are_named(to: str, run: Any, labelle
 
 def test_pictures_of_other_programs(run: Any) -> None:
     """RGB by palette, grey, 16 bits, a sorted palette; TIFF of 8, 16 and 32 bits, of RGB, and two pictures in one."""
-    run.masks = {
-        name: np.where(one == 2, 3, one) for name, one in run.masks.items()
-    }  # the tags tell the palettes apart
+    run.masks = {"a": np.where(run.masks["a"] == 2, 3, run.masks["a"])}  # tags tell palettes apart
     file, drawn = run.root / "pictures", changed(run)
-    (file / "trip").mkdir(parents=True)
+    file.mkdir()
     colours = class_palette(FolderDataSet(run.data).classes)
     makers = {
         "rgb.png": lambda one: Image.fromarray(colours[one]),
@@ -270,7 +268,7 @@ def test_damaged_files_end_in_one_line(to: str, run: Any, labelled: Any) -> None
     random = np.random.default_rng(len(to))
     words = (b"null", b"1e999", b"-1", b"[]", b'""', b"99999999999", b"\xff\xfe", b"}", b"NaN")
     paths = [path for path in file.rglob("*") if path.suffix not in (".jsonl", ".txt") and path.is_file()] or [file]
-    for number in range(10):
+    for number in range(5):
         path = paths[number % len(paths)]
         whole = path.read_bytes()
         at = int(random.integers(len(whole)))
