@@ -47,7 +47,7 @@ _WORDS = {
     "groups": "super-classes: given, or uss (from features)",
     "holes": "yolo: keep or fill the holes of polygons",
     "image_prefix": "labelstudio: beginning of the photographs' paths",
-    "images": "yolo, datumaro: link, copy, none",
+    "images": "yolo, fiftyone, datumaro: link, copy, none",
     "instances": "one annotation per connected part",
     "min_area": "smallest part that is exported, in pixels",
     "pca": "channels that are kept, by PCA; 0: all",
