@@ -1,6 +1,6 @@
 """Makes the mask of one photograph of a finished run again, with pixels that a person has drawn held fixed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
@@ -148,23 +148,44 @@ class Mender:
             return set()
         if held.shape != prepared.photograph.size:
             (height, width), (rows, columns) = prepared.photograph.size, held.shape
-            raise ItemError(
-                f"expected drawn labels of {width}x{height} pixels, as the photograph; got {columns}x{rows}"
-            )
+            raise ItemError(f"expected drawn labels of {width}x{height} pixels, got {columns}x{rows}; draw them again")
         counts = np.bincount(held.ravel(), minlength=256)
         return {int(label) for label in np.flatnonzero(counts) if label not in (FREE, VOID)}
 
-    def _maps(self, prepared: Prepared, tags: tuple[int, ...], drawn: set[int] = frozenset()) -> Maps:  # type: ignore[assignment]
-        """Return the maps of a photograph for some tags; they are made once."""
-        if tags not in prepared.seen:
-            sample = replace(prepared.photograph.sample, tags=tags)
-            drafts = self.drafts
+    def _maps(self, prepared: Prepared, tags: tuple[int, ...], drawn: Collection[int] = ()) -> Maps:
+        """Return the maps of a photograph for some tags; they are made once.
+
+        A drawn class gets a map of zeros if the source has no map of it, such as files of maps.
+        """
+        known, first = prepared.seen, prepared.photograph.sample.tags
+        if tags in known:
+            return known[tags]
+        drafts, sample = self.drafts, replace(prepared.photograph.sample, tags=tags)
+        try:
             with self.lock:
                 maps = maps_of(prepared.images, [sample], drafts.models, drafts.config, [prepared.uss])
-            if not bool(maps.finite):
-                raise not_finite()
-            prepared.seen[tags] = maps
-        return prepared.seen[tags]
+        except ItemError:
+            if first not in known or not {*tags} <= {*first, *drawn}:
+                raise
+            return chosen_maps(known[first], [first.index(tag) if tag in first else None for tag in tags])
+        if not bool(maps.finite):
+            raise not_finite()
+        known[tags] = maps
+        return maps
+
+
+def chosen_maps(maps: Maps, places: Sequence[int | None]) -> Maps:
+    """Return the maps of the tags at some places; None stands for a class with a map of zeros."""
+    count = maps.cams.shape[1]
+    chosen = [count if place is None else place for place in places]
+
+    def of(values: Float[Tensor, "b _ u v"]) -> Float[Tensor, "b _ u v"]:
+        before = values.shape[1] - count  # the background
+        rows = [*range(before), *(before + place for place in chosen)]
+        return torch.cat([values, torch.zeros_like(values[:, :1])], dim=1)[:, rows]
+
+    probabilities = None if maps.probabilities is None else of(maps.probabilities)
+    return replace(maps, cams=of(maps.cams), probabilities=probabilities)
 
 
 def drawn_shares(held: UInt8[np.ndarray, "h w"], ids: Sequence[int], size: tuple[int, int]) -> Float[Tensor, "1 k u v"]:

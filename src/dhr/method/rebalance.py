@@ -9,7 +9,6 @@ from torch import Tensor
 from dhr.method.base import labels, shares
 from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
-from dhr.method.held import fixed
 from dhr.method.inter import inter_class
 from dhr.method.intra import intra_class
 from dhr.method.marginal import class_marginal
@@ -119,12 +118,12 @@ def _next_masks(scores: Float[Tensor, "b k n"], masks: Float[Tensor, "b k n"], s
 
 
 def _with_survey(made: Draft, survey: Float[Tensor, "b k u v"] | None, config: MethodConfig) -> Float[Tensor, "b k n"]:
-    """Join S_dhr with the survey; return S_dhr itself without a survey."""
-    if survey is None:
-        return made.steps.intra
-    known = take_classes(survey, made.order) * made.valid[:, :, None, None]
-    joined = join(made.steps.intra, known.flatten(2), made.valid, config)
-    return fixed(joined, None if made.held is None else made.held.cells)
+    """Join S_dhr with the survey, and with what was drawn; return S_dhr itself without both."""
+    joined = made.steps.intra
+    if survey is not None:
+        known = take_classes(survey, made.order) * made.valid[:, :, None, None]
+        joined = join(joined, known.flatten(2), made.valid, config)
+    return joined if made.held is None else made.held.joined(joined)
 
 
 def _result(made: Draft, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"]) -> Rebalanced:

@@ -131,15 +131,16 @@ def make_scene(batch: Batch, config: MethodConfig) -> tuple[Scene, Int64[Tensor,
     base = None if batch.base is None else nearest(batch.base, size)
     order = class_order(cams, valid, background, base, batch.prior, batch.survey, batch.held)
     cams = take_classes(cams, order)
-    held = None  # taken in this order, because sums over the classes depend on it
+    present, features = take_classes(valid, order), (Features.of(uss), Features.of(resize(wss, grid)))
+    held = None
     if batch.held is not None:
-        held = Held.of(take_classes(batch.held, order), take_classes(valid, order), grid, size)
+        held = Held.of(take_classes(batch.held, order), present, (grid, size), features, config.uss_weight)
         cams = fixed(cams, held.cells.view_as(cams))
     scene = Scene(
         cams=cams,
-        valid=take_classes(valid, order),
-        uss=Features.of(uss),
-        wss=Features.of(resize(wss, grid)),
+        valid=present,
+        uss=features[0],
+        wss=features[1],
         size=size,
         background=background,
         base=None if base is None else take_labels(base, order.argsort(dim=1).masked_fill(~valid, NOTHING)),
