@@ -143,6 +143,13 @@ COMMANDS = {
             ("dhr run --data photos --out out", "dhr run --data photos --out out --preset paper --method.tau 0.7"),
         ),
         Command(
+            "review",
+            "review and mend the masks of a run in the browser",
+            "dhr.api.review:review",
+            "dhr.cli.show_review:review",
+            examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
+        ),
+        Command(
             "train",
             "train a student: a network that segments photographs without tags",
             "dhr.api.train:train",
@@ -185,6 +192,14 @@ COMMANDS = {
             "dhr.cli.show_data:export",
             _EXPORT,
             examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
+        ),
+        Command(
+            "import",
+            "take masks that people mended in CVAT, Label Studio, QuPath, ...",
+            "dhr.api.import_masks:import_masks",
+            "dhr.cli.show_import:show",
+            examples=("dhr import --run out --from cvat annotations.xml",),
+            positional=("file",),
         ),
         Command(
             "adjacency",
