@@ -105,7 +105,7 @@ def _point(value: Any, width: int, height: int) -> tuple[float, float, bool]:
     return x, y, bool(value[2])
 
 
-def _numbers(values: Any, most: tuple[float, ...], name: str) -> list[float]:
+def _numbers(values: Any, most: tuple[int, ...], name: str) -> list[float]:
     if len(values) != len(most):
         raise ValueError(f"{name}: expected {len(most)} numbers, got {len(values)}")
     return [as_number(value, 0, limit, name) for value, limit in zip(values, most, strict=True)]
