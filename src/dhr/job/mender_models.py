@@ -1,5 +1,6 @@
 """Builds the networks of a finished run again, as they made its masks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def _models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torc
     return models
 
 
-def _check_files(source: MapSource, samples: "tuple[Sample, ...] | list[Sample]", folder: OutputFolder) -> None:
+def _check_files(source: MapSource, samples: Sequence[Sample], folder: OutputFolder) -> None:
     """Read the files of maps once, as the run did."""
     items = {sample.name: read_item(folder.item(sample.name)) for sample in samples}
     sizes = {name: (item.height, item.width) for name, item in items.items() if item is not None}

@@ -164,7 +164,7 @@ class Correction:
         if self.images is None:
             return resized
         together = self.refine(self.images, resized[0] if len(resized) == 1 else torch.cat(resized, dim=1))
-        return [fixed(one, self.held) for one in together.split(maps[0].shape[1], dim=1)]
+        return [fixed(one, self.held) for one in torch.split(together, maps[0].shape[1], dim=1)]
 
 
 def corrections(
