@@ -7,13 +7,14 @@ from threading import Lock
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from dhr.data.samples import VOID, ClassTable, Sample
 from dhr.data.transforms import working_image
 from dhr.errors import ItemError
 from dhr.features.pack import Packed
+from dhr.job.clicks import Click, clicked
 from dhr.job.drafts import Drafts, Photograph, drafted
 from dhr.job.kept import Kept, class_ids
 from dhr.job.maps import Maps, maps_of, not_finite
@@ -134,6 +135,18 @@ class Mender:
             values = (cams * 255).round().to(torch.uint8).cpu().numpy()
             found = {**dict(zip(tags, values, strict=True)), **found}  # those of the run's tags come first
         return found
+
+    def click(self, prepared: Prepared, click: Click) -> Bool[np.ndarray, "h w"]:
+        """Return the thing that a click shows.
+
+        Raises:
+            ItemError: the run has no network that segments anything.
+        """
+        sam, embedding = self.drafts.models.sam, prepared.embedding
+        if sam is None or embedding is None:
+            raise ItemError("clicks need a network that segments anything: run with --boundary.kind sam")
+        with self.lock:
+            return clicked(sam.propose(embedding), click, embedding.size, prepared.photograph.size)
 
     def _tags(self, tags: set[int]) -> tuple[int, ...]:
         """Return tags in their order, without the background."""
