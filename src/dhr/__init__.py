@@ -46,6 +46,7 @@ __all__ = [
     "predict",
     "rebalance",
     "refine",
+    "review",
     "run",
     "settings",
     "train",
@@ -54,7 +55,7 @@ __all__ = [
 
 _COMMANDS = (
     *("adjacency", "compare", "demo", "evaluate", "export", "features", "import_masks", "inspect", "models", "onnx"),
-    *("plan", "predict", "run", "train", "train_head"),
+    *("plan", "predict", "review", "run", "train", "train_head"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from dhr.api.onnx import onnx
     from dhr.api.plan import plan
     from dhr.api.predict import predict
+    from dhr.api.review import review
     from dhr.api.run import run
     from dhr.api.train import train
     from dhr.api.train_head import train_head

@@ -143,6 +143,13 @@ COMMANDS = {
             ("dhr run --data photos --out out", "dhr run --data photos --out out --preset paper --method.tau 0.7"),
         ),
         Command(
+            "review",
+            "review and mend the masks of a run in the browser",
+            "dhr.api.review:review",
+            "dhr.cli.show_review:review",
+            examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
+        ),
+        Command(
             "train",
             "train a student: a network that segments photographs without tags",
             "dhr.api.train:train",
