@@ -363,6 +363,30 @@ def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
         server.wait()
 
 
+def test_refining_keeps_what_was_drawn(world: World) -> None:
+    name = "scene-000000"
+    tab = world.open(name)
+    before = tab.ids()
+    set_size(tab, 9)
+    value = tab.desk("desk.drawing.tags.find((tag) => tag !== desk.drawing.ids[20 * 96 + 45])")
+    tab.desk(f"desk.choose({value})")
+    tab.drag((20.5, 20.5), (70.5, 20.5))
+    drawn = stroke(before, value, 9, (20.5, 20.5), (70.5, 20.5))
+    tab.wait()
+    tab.keys("r")
+    tab.wait_for("#said", "Refined")
+    tab.wait()
+    after = tab.ids()
+    held = stroke(np.zeros_like(before), 1, 9, (20.5, 20.5), (70.5, 20.5)) == 1
+    assert (after[held] == value).all() and (after != drawn).any() and (world.saved(name) == after).all()
+    tab.keys("Control+z")
+    assert (tab.ids() == drawn).all()
+    tab.keys("Control+z")
+    tab.wait()
+    assert tab.text("#state") == "undecided" and (world.saved(name, "masks") == before).all()
+    tab.close()
+
+
 COUNT = 10_000
 SIDE = 24
 NAMES = ("left", "right")

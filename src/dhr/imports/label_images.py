@@ -1,7 +1,6 @@
 """Folders of masks as images: PNG of any kind, and TIFF label images of napari, QuPath and Fiji."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +42,9 @@ def read_mask_images(file: Path, target: Target, progress: Progress) -> Drawings
             reason = f"{' and '.join(map(printable, files[:3]))} are masks of it; keep one of them"
             found.problems.append(Problem(target.samples[photograph].name, reason))
     examples = [(file / one, target.samples[photograph].tags) for photograph, one in masks.items()]
-    numbers = numbering(target.classes, file, examples)
+    numbers = numbering(target.classes, file, examples, FREE)
     found.notes += numbers.all_notes
     found.by_number = numbers.own is target.classes
-    if numbers.own.background and not target.classes.background:
-        numbers = replace(numbers, ids=(FREE, *numbers.ids[1:]))
     for photograph, one in masks.items():
         found.found.append(Drawing(target.samples[photograph], _Reader(file / one, numbers).read, "unknown"))
     return found

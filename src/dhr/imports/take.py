@@ -27,6 +27,10 @@ _OLDER = (
     "nobody changed its shapes, and they are not those of the run's mask, so they are of another program or an older "
     "mask; export the masks again, and mend those"
 )
+_MISSING = (
+    "nobody changed its shapes, but small ones of the run's mask are missing: deleted by a person, or never exported "
+    "(--min-area); --accept takes it as it is"
+)
 
 State = Literal["mended", "accepted", "there", "untouched", "equal"]
 """What became of a mask. ``there``: the same mask is a correction already. ``untouched``: no person changed it.
@@ -86,18 +90,15 @@ class Taker:
         mask = self._whole(drawn, machine, drawing.holds_void)
         pixels = int(np.count_nonzero(mask != machine))
         share = pixels / mask.size
-        if drawing.by == "program":
-            if not pixels:
-                return Taken(sample.name, "untouched")
-            if (drawn != machine)[drawn != FREE].any():
-                raise ItemError(_OLDER)
+        if drawing.by == "program" and pixels:
+            _refuse_foreign(drawn, machine, mask, self.accept)
         if before is not None and before.state != "skipped":
             if self._is(before, corrections, sample, mask):
                 return Taken(sample.name, "there", pixels, share)
             if not self.replace:
                 raise ItemError(f"it is {before.state} already, by a person; --replace takes this mask instead")
         if not pixels and not (self.accept or drawing.by == "person"):
-            return Taken(sample.name, "equal")
+            return Taken(sample.name, "untouched" if drawing.by == "program" else "equal")
         correction = self._correction(sample, mask, machine)
         expected = 0 if before is None else before.revision
         corrections.save(sample.name, correction, mask, class_palette(self.data.classes), expected=expected)
@@ -177,6 +178,23 @@ class Taker:
         seen = set(np.unique(machine[mask != VOID]).tolist()) - set(np.unique(machine[mask == VOID]).tolist())
         kept = {tag for tag in sample.tags if tag in shown or tag not in seen}
         return tuple(sorted(kept | shown))
+
+
+def _refuse_foreign(
+    drawn: UInt8[np.ndarray, "h w"], machine: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], accept: bool
+) -> None:
+    """Check shapes that nobody changed: they must be the machine's, and what is missing must have been deleted.
+
+    Exports leave out small connected parts on request. So a deletion is certain only if all of a class is missing, and
+    it is not smaller than what is left. Raises ItemError.
+    """
+    if (drawn != machine)[drawn != FREE].any():
+        raise ItemError(_OLDER)
+    left = np.bincount(drawn[drawn != FREE], minlength=VOID + 1)
+    gone = np.bincount(machine[mask != machine], minlength=VOID + 1)
+    certain = not left[gone > 0].any() and gone[gone > 0].min() >= left[left > 0].min(initial=0)
+    if not (certain or accept):
+        raise ItemError(_MISSING)
 
 
 def _digest(path: Path) -> str:
