@@ -176,7 +176,7 @@ def _code(text: str) -> str:
     """Change the code of a docstring (``x``) into that of Markdown, keep ``<`` and ``*`` of plain text, link pages."""
     parts = re.split(r"(`[^`]+`)", text.replace("``", "`"))
     plain = [re.sub(r"([*_<\[])", r"\\\1", part) if not part.startswith("`") else part for part in parts]
-    return re.sub(r"docs/(\w+)\.md", lambda found: link(found, "[{0}](../{0}.md)"), "".join(plain))
+    return re.sub(r"docs/(\w+)\.md", lambda found: link(found, "[](../{0}.md)"), "".join(plain))
 
 
 def link(found: re.Match[str], form: str) -> str:
