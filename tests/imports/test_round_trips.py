@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dhr.data import read_mask
 from dhr.data.geojson import rings
 from dhr.errors import DataError
 from dhr.export.geojson import outline
@@ -52,6 +53,8 @@ def test_masks_come_back_pixel_by_pixel(to: str, background: bool, request: Any,
     for name, one in drawn.items():
         record = case.corrections.read(name)
         assert (case.corrections.mask(name) == one).all()
+        assert (read_mask(case.out / "masks" / f"{name}.png") == one).all()  # training and export see it
+        assert (read_mask(case.corrections.machine(name)) == case.masks[name]).all()
         assert record.source == f"import:{(LOSSLESS | SHAPES)[to]}"
         assert set(record.tags) == {case.names[label] for label in np.unique(one) if label != 255} - {"background"}
         row = next(row for row in found.rows() if row["name"] == name)

@@ -32,7 +32,7 @@ def test_the_session_describes_the_run(same_page: Any) -> None:
     assert [one["name"] for one in found["classes"]] == list(same_page.classes)
     assert [bytes.fromhex(one["colour"][1:]) for one in found["classes"]] == [one.tobytes() for one in colours[:4]]
     assert found["void"] == {"id": VOID, "colour": "#e0e0c0"}
-    assert found["tools"] == {"refine": False, "sam": False, "superpixels": True}
+    assert found["tools"] == {"refine": True, "sam": False, "superpixels": True}
     assert found["counts"] == {"all": 4, "undecided": 4, "accepted": 0, "mended": 0, "rejected": 0, "skipped": 0}
 
 

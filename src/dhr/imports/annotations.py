@@ -6,7 +6,8 @@ from pathlib import Path
 from dhr.data.cvat import cvat_annotations, cvat_files
 from dhr.data.geojson import IGNORED, read_geojson
 from dhr.data.label_studio import label_studio_files, read_tasks
-from dhr.data.listing import list_files, name_of
+from dhr.data.listing import list_files, name_of, printable
+from dhr.data.samples import Problem
 from dhr.errors import DataError
 from dhr.imports.drawing import Drawings
 from dhr.imports.shapes import Rules, add_annotations
@@ -52,7 +53,14 @@ def read_geojson_masks(file: Path, target: Target, progress: Progress) -> Drawin
     if not files or not (file.is_dir() or file.is_file()):
         raise DataError(f"{file}: expected a GeoJSON file, or a folder of them, found none; check the path")
     folder = file if file.is_dir() else file.parent
-    annotations = [read_geojson(folder / one, name_of(one, _GEOJSON)) for one in files]
+    annotations = []
+    for one in files:
+        try:
+            annotations.append(read_geojson(folder / one, name_of(one, _GEOJSON)))
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            found.problems.append(Problem(printable(one), str(error)))
     add_annotations(found, annotations, names, target, Rules(frozenset({IGNORED}), by="unknown", holds_void=True))
     return found
 
