@@ -227,6 +227,10 @@ def test_calls_that_cannot_work_are_one_line(run: Any, dhr: Any) -> None:
     for source in SOURCES:
         with pytest.raises(DataError, match="nowhere"):
             run.take(run.root / "nowhere", source)
+    (run.root / "task.zip").write_bytes(b"PK")
+    for source in ("cvat", "labelstudio", "png"):
+        with pytest.raises(DataError, match="unpack"):
+            run.take(run.root / "task.zip", source)
     with pytest.raises(ConfigError, match="--from must be one of"):
         run.take(run.root, "tiff")
     with pytest.raises(OutputError, match=r"no run\.json"):

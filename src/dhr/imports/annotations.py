@@ -23,7 +23,7 @@ def read_cvat_masks(file: Path, target: Target, progress: Progress) -> Drawings:
     An image without shapes is untouched. So is one whose shapes are those that ``dhr export`` wrote: CVAT keeps the
     source ``auto`` of a shape until a person changes it.
     """
-    files = _files(file, cvat_files, "annotations.xml; export the task as 'CVAT for images 1.1', and unpack it")
+    files = _files(file, cvat_files, "annotations.xml of an export 'CVAT for images 1.1'")
     found, names = Drawings(), target.names()
     given = cvat_annotations(files, names)
     found.notes += given.notes
@@ -67,6 +67,8 @@ def read_geojson_masks(file: Path, target: Target, progress: Progress) -> Drawin
 
 def _files(file: Path, inside: Callable[[Path], Sequence[Path]], wanted: str) -> Sequence[Path]:
     """Return the file, or those that a folder holds."""
+    if file.suffix.lower() == ".zip" and file.is_file():
+        raise DataError(f"{file}: expected {wanted}; got an archive, unpack it")
     found = inside(file) if file.is_dir() else [file] if file.is_file() else []
     if not found:
         raise DataError(f"{file}: expected {wanted}; found none")
