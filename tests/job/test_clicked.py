@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhr.job.clicks import Click, clicked
+from dhr.job.click import Click
+from dhr.job.clicked import clicked
 from dhr.prompts import Prompts, Proposals
 
 
