@@ -59,7 +59,10 @@ def check_regular(path: Path, most: int | None = None) -> int:
 def read_regular(path: Path, most: int | None = None) -> bytes:
     """Return the content of a regular file; raises as :func:`open_regular`."""
     with open_regular(path, most) as file:
-        return file.read() if most is None else file.read(most + 1)
+        if most is None:
+            return file.read()
+        size = os.fstat(file.fileno()).st_size  # a buffer of ``most`` bytes would take longer than a small file
+        return file.read(min(size, most) + 1)
 
 
 def digest_regular(path: Path, most: int | None = None) -> str:

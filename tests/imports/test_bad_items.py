@@ -105,11 +105,9 @@ def test_classes_that_the_run_does_not_have_are_named(to: str, run: Any, labelle
 
 def test_pictures_of_other_programs(run: Any) -> None:
     """RGB by palette, grey, 16 bits, a sorted palette; TIFF of 8, 16 and 32 bits, of RGB, and two pictures in one."""
-    run.masks = {
-        name: np.where(one == 2, 3, one) for name, one in run.masks.items()
-    }  # the tags tell the palettes apart
+    run.masks = {"a": np.where(run.masks["a"] == 2, 3, run.masks["a"])}  # tags tell palettes apart
     file, drawn = run.root / "pictures", changed(run)
-    (file / "trip").mkdir(parents=True)
+    file.mkdir()
     colours = class_palette(FolderDataSet(run.data).classes)
     makers = {
         "rgb.png": lambda one: Image.fromarray(colours[one]),
@@ -212,6 +210,9 @@ def test_geojson_that_cannot_be_used(run: Any) -> None:
             run.take(folder, "geojson")
         assert len(str(error.value).splitlines()) == 1
     assert run.states() == {}
+    run.export("geojson", changed(run)).joinpath("trip/b.geojson").rename(folder / "b.geojson")
+    (one,) = run.take(folder, "geojson").left_out  # the others are taken
+    assert one.source == "a.geojson" and run.states() == {"trip/b": "mended"}
 
 
 def test_pictures_of_another_size_are_refused(run: Any, labelled: Any) -> None:
@@ -226,6 +227,10 @@ def test_calls_that_cannot_work_are_one_line(run: Any, dhr: Any) -> None:
     for source in SOURCES:
         with pytest.raises(DataError, match="nowhere"):
             run.take(run.root / "nowhere", source)
+    (run.root / "task.zip").write_bytes(b"PK")
+    for source in ("cvat", "labelstudio", "png"):
+        with pytest.raises(DataError, match="unpack"):
+            run.take(run.root / "task.zip", source)
     with pytest.raises(ConfigError, match="--from must be one of"):
         run.take(run.root, "tiff")
     with pytest.raises(OutputError, match=r"no run\.json"):
@@ -255,3 +260,27 @@ def test_tags_follow_what_a_person_drew(run: Any) -> None:
     write_mask(file / "a.png", drawn)
     run.take(file, "png", replace=True)
     assert set(run.corrections.read("a").tags) == {"cat", "Dog", run.names[3]}
+
+
+@pytest.mark.parametrize("to", ["cvat", "labelstudio", "coco", "geojson", "png", "labels"])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on TIFFs with damaged tags
+def test_damaged_files_end_in_one_line(to: str, run: Any, labelled: Any) -> None:
+    """Bytes are changed, inserted, removed; nothing but an error of dhr's own comes of it."""
+    file = run.export(to, changed(run))
+    if to == "labelstudio":
+        file = labelled(file, {name: lambda regions: regions for name in run.masks})
+    random = np.random.default_rng(len(to))
+    words = (b"null", b"1e999", b"-1", b"[]", b'""', b"99999999999", b"\xff\xfe", b"}", b"NaN")
+    paths = [path for path in file.rglob("*") if path.suffix not in (".jsonl", ".txt") and path.is_file()] or [file]
+    for number in range(5):
+        path = paths[number % len(paths)]
+        whole = path.read_bytes()
+        at = int(random.integers(len(whole)))
+        change = (whole[at : at + 1], words[number % len(words)], b"", bytes([at % 256]))[number % 4]
+        path.write_bytes(whole[:at] + change + whole[at + int(random.integers(20)) :])
+        try:
+            problems = run.take(file, "png" if to == "labels" else to, replace=True).left_out
+            assert all(len(one.reason.splitlines()) == 1 for one in problems)
+        except DataError as error:
+            assert len(str(error).splitlines()) == 1
+        path.write_bytes(whole)

@@ -177,3 +177,32 @@ def test_a_student_is_trained_on_the_mask_of_a_person(fresh: Any, dhr: Any) -> N
     assert np.array_equal(read_mask(fresh.out / "first" / "masks" / f"{first}.png"), machines)
     for place in ("masks", "training_masks", "first/training_masks"):
         assert not np.array_equal(read_mask(fresh.out / place / f"{first}.png"), mask), place
+
+
+def test_export_evaluate_report_and_train_take_decisions(finished: Any, dhr: Any, tmp_path: Path) -> None:
+    first, second, third, *_ = names(finished)
+    decide(finished, first, "mended", drawn(finished, first))
+    decide(finished, second, "rejected")
+    decide(finished, third, "skipped")
+    masks = finished.out / "masks"
+    data = ("--data", finished.data, "--masks", masks)
+    ended = dhr(["export", *data, "--to", "png", "--out", tmp_path / "png"])
+    assert ended.code == 1 and "rejected in review" in told(ended)
+    assert (tmp_path / "png" / f"{first}.png").is_file() and not (tmp_path / "png" / f"{second}.png").exists()
+    assert np.array_equal(read_mask(tmp_path / "png" / f"{first}.png"), shown(finished, first))
+    ended = dhr(["evaluate", *data, "--json", tmp_path / "scores.json"])
+    assert "1 of 5 is that of a person (1 mended); the score is not that of the machine alone" in told(ended)
+    checks = json.loads((tmp_path / "scores.json").read_text())["checks"]
+    assert "people" in [check["kind"] for check in checks]
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    for text in ("Machine&#x27;s mask", "mended in review", "rejected in review", "data-mended", "data-skipped"):
+        assert text in page, text
+    call = [
+        *finished.run()[1:], "--student.width", "16", "--student.low-level", "8", "--student.rates", "[1,2]",
+        "--student-training.steps", "1", "--student-training.batch", "2", "--student-training.crop", "32",
+        "--student-training.boundary", "none", "--no-student-training.recursion", "--masks", str(masks),
+        "--classifier.file", str(finished.out / "classifier.safetensors"),
+    ]  # fmt: skip
+    call[call.index("--out") + 1] = str(tmp_path / "student")
+    ended = dhr(["train", *call])
+    assert ended.code == 1 and "rejected in review" in told(ended) and "Student of 4 photographs" in told(ended)

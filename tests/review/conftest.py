@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dhr.job.opened_run import OpenedRun
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -19,6 +18,7 @@ from dhr.data import write_mask
 from dhr.data.samples import VOID
 from dhr.files import digest_regular, write_json
 from dhr.job.folder import OutputFolder
+from dhr.job.opened_run import OpenedRun
 from dhr.job.settings import RunConfig
 from dhr.progress import silent
 from dhr.records.item import ItemRecord, table_key

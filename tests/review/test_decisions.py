@@ -148,3 +148,8 @@ def test_counts_follow_any_decisions(page: Any, number: int, state: str, tags: s
     counts = page.get("api/session").json()["counts"]
     assert counts == {"all": 4, **{one: states.count(one) for one in counts if one != "all"}}
     json.dumps(counts)
+
+
+def test_clicks_need_a_network_for_them(page: Any) -> None:
+    answer = page.post("api/photographs/0/click", json={"points": [[1, 1, True]]})
+    assert answer.status_code == 409 and "boundary.kind sam" in answer.json()["error"]

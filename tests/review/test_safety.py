@@ -18,7 +18,7 @@ ADDRESSES = (
     *("api/photographs/0/thumb", "api/photographs/0/mask", "api/photographs/0/machine"),
     *("api/photographs/0/layer/cam", "api/photographs/0/cam/1", "api/photographs/0/superpixels"),
 )
-CHANGES = tuple(f"api/photographs/0/{name}" for name in ("save", "decide"))
+CHANGES = tuple(f"api/photographs/0/{name}" for name in ("save", "decide", "prepare", "refine", "click"))
 
 
 @pytest.mark.parametrize("token", ["", "/secre", "/secrets", "/SECRET", "/%73ecre", "/null", "//secret"])

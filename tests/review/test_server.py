@@ -16,6 +16,8 @@ from dhr.api.review import ReviewSession
 from dhr.errors import ConfigError, OutputError
 from dhr.review.server import Server
 
+from ..models.sams import write_tiny_sam
+
 
 def fetched(url: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
     request = urllib.request.Request(url, data, headers or {})
@@ -117,3 +119,30 @@ def test_the_command_serves_until_ctrl_c(
     assert seen["url"].split("/")[3] not in seen["address"]  # others may read the browser's command line
     refused = dhr(["review", "--run", finished.data, "--no-open-browser"])
     assert refused.code == 2 and refused.err.count("\n") == 1 and "run.json" in refused.err
+
+
+def test_the_networks_of_a_run_refine_a_mask(fresh: Any, dhr: Callable[..., Any], tmp_path: Path) -> None:
+    """What was drawn stays in the mask that comes back; a click gives a thing."""
+    network = write_tiny_sam(tmp_path)
+    assert dhr(fresh.run("--boundary.kind", "sam", "--boundary.sam.model", str(network), "--no-stages")).code == 0
+    with library.review(fresh.out, open_browser=False) as session:
+        address = session.url + "api/photographs/0"
+        assert json.loads(fetched(session.url + "api/session")[1])["tools"]["sam"] is True
+        assert fetched(address + "/prepare", b"", {"X-Review": "1"})[0] == 202
+        found = json.loads(fetched(address)[1])
+        width, tags = found["width"], found["tags"]
+        held = bytearray([254]) * (width * found["height"])
+        held[: width * 4] = bytes([tags[0]]) * (width * 4)
+        wish = {"X-Review": "1", "X-Decision": json.dumps({"tags": tags})}
+        status, made = fetched(address + "/refine", bytes(held), wish)
+        assert status == 200 and len(made) == len(held) and made[: width * 4] == held[: width * 4]
+        assert {*made} <= {0, *tags, 255}
+        assert found["cams"] == tags
+        status, heat = fetched(address + f"/cam/{tags[0]}")
+        assert status == 200 and max(heat) > 0
+        for body in ({"points": [[1, 1, True]], "box": None}, {"points": [], "box": [0, 0, 9.5, 9]}):
+            status, thing = fetched(address + "/click", json.dumps(body).encode(), {"X-Review": "1"})
+            assert status == 200 and len(thing) == len(held) and {*thing} <= {0, 1}
+        for points in ([], [[1, 1]], [[-1, 0, True]], [[1e9, 0, True]], [[0, 0, "yes"]], "all"):
+            status, answer = fetched(address + "/click", json.dumps({"points": points}).encode(), {"X-Review": "1"})
+            assert status == 422 and "points" in json.loads(answer)["error"]

@@ -84,7 +84,7 @@ def made(photographs: DataSet, out: Path, settings: RunConfig, call: dict[str, A
     """
     from dhr.job.run import run as run_job
     from dhr.records.members import to_json
-    from dhr.report import write_report
+    from dhr.report.build import write_report
 
     outcome = run_job(photographs, out, settings, progress=progress, **call)
     report = out / "report.html"

@@ -6,7 +6,8 @@ from pathlib import Path
 from dhr.data.cvat import cvat_annotations, cvat_files
 from dhr.data.geojson import IGNORED, read_geojson
 from dhr.data.label_studio import label_studio_files, read_tasks
-from dhr.data.listing import list_files, name_of
+from dhr.data.listing import list_files, name_of, printable
+from dhr.data.samples import Problem
 from dhr.errors import DataError
 from dhr.imports.drawing import Drawings
 from dhr.imports.shapes import Rules, add_annotations
@@ -22,7 +23,7 @@ def read_cvat_masks(file: Path, target: Target, progress: Progress) -> Drawings:
     An image without shapes is untouched. So is one whose shapes are those that ``dhr export`` wrote: CVAT keeps the
     source ``auto`` of a shape until a person changes it.
     """
-    files = _files(file, cvat_files, "annotations.xml; export the task as 'CVAT for images 1.1', and unpack it")
+    files = _files(file, cvat_files, "annotations.xml of an export 'CVAT for images 1.1'")
     found, names = Drawings(), target.names()
     given = cvat_annotations(files, names)
     found.notes += given.notes
@@ -52,13 +53,22 @@ def read_geojson_masks(file: Path, target: Target, progress: Progress) -> Drawin
     if not files or not (file.is_dir() or file.is_file()):
         raise DataError(f"{file}: expected a GeoJSON file, or a folder of them, found none; check the path")
     folder = file if file.is_dir() else file.parent
-    annotations = [read_geojson(folder / one, name_of(one, _GEOJSON)) for one in files]
+    annotations = []
+    for one in files:
+        try:
+            annotations.append(read_geojson(folder / one, name_of(one, _GEOJSON)))
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            found.problems.append(Problem(printable(one), str(error)))
     add_annotations(found, annotations, names, target, Rules(frozenset({IGNORED}), by="unknown", holds_void=True))
     return found
 
 
 def _files(file: Path, inside: Callable[[Path], Sequence[Path]], wanted: str) -> Sequence[Path]:
     """Return the file, or those that a folder holds."""
+    if file.suffix.lower() == ".zip" and file.is_file():
+        raise DataError(f"{file}: expected {wanted}; got an archive, unpack it")
     found = inside(file) if file.is_dir() else [file] if file.is_file() else []
     if not found:
         raise DataError(f"{file}: expected {wanted}; found none")

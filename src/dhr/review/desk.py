@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from dhr.job.opened_run import OpenedRun
 from dhr.review.lanes import Lane, Lanes
+from dhr.review.mending import Mending
 from dhr.review.photographs import Photographs
 from dhr.review.pictures import Pictures
 
@@ -17,13 +18,14 @@ class Desk:
 
     photographs: Photographs
     pictures: Pictures
+    mending: Mending
     lanes: Lanes
 
     @staticmethod
     def of(run: OpenedRun) -> "Desk":
         """Open a run for review; its records are not yet read."""
         photographs, lanes = Photographs(run), Lanes()
-        return Desk(photographs, Pictures(photographs), lanes)
+        return Desk(photographs, Pictures(photographs), Mending(run, lambda work: lanes.start("network", work)), lanes)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dhr.review.entries import Decision
 from dhr.review.layers import layers_of, step_mask, stored_cam, stored_tags
 from dhr.review.photographs import Photograph, Photographs
 from dhr.review.pictures import scale
-from dhr.review.queue import Wanted, chosen, reason, state_of
+from dhr.review.queue import Wanted, reason, state_of
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -53,7 +53,7 @@ def session(desk: Desk, asked: Asked) -> Response:
             ],
             "void": {"id": VOID, "colour": _colour(palette[VOID])},
             "background": classes.background,
-            "tools": {"refine": False, "sam": False, "superpixels": True},
+            "tools": {**desk.mending.tools, "superpixels": True},
             "ready": photographs.ready,
             "counts": photographs.counts(),
         }
@@ -64,8 +64,7 @@ def queue(desk: Desk, asked: Asked) -> Response:
     """List a part of the queue; waits until the records are read."""
     photographs = desk.photographs
     wanted = Wanted.parse(asked.query, photographs.classes)
-    entries, decisions = photographs.entries, photographs.decisions
-    found = list(chosen(wanted, entries, decisions, photographs.samples))
+    found, decisions = photographs.listed(wanted), photographs.decisions
     part = found[wanted.offset : wanted.offset + wanted.limit]
     shown = [_entry(desk, number, decisions.get(number)) for number in part]
     return as_json({"total": len(found), "entries": shown})
@@ -83,7 +82,7 @@ def photograph(desk: Desk, asked: Asked) -> Response:
             "given": list(found.sample.tags),
             "scale": scale(found),
             "layers": layers_of(photographs.run.folder, found.sample.name),
-            "cams": stored_tags(photographs, found),
+            "cams": stored_tags(photographs, found) or list(found.sample.tags),
             "outdated": "" if found.decision is None else found.decision.outdated,
             "problem": photographs.problem(found),
         }
@@ -132,6 +131,8 @@ def cam(desk: Desk, asked: Asked) -> Response:
     if tag not in desk.photographs.classes.foreground:
         raise RefusedError(404, f"expected the id of a class that can be tagged; got {text[:40]!r}")
     values = stored_cam(desk.photographs, found, tag)
+    if values is None:
+        values = desk.mending.cam(found.sample.name, tag)
     if values is None:
         raise RefusedError(404, f"there is no CAM of {desk.photographs.classes.names[tag]} for this photograph")
     return as_map(values, packed(asked))

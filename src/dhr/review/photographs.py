@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,7 +19,10 @@ from dhr.progress import Progress
 from dhr.records.item import ItemRecord, numbers_hold, read_item
 from dhr.review.answers import RefusedError
 from dhr.review.entries import Decision, Entries, Entry, read_decision, read_decisions, read_entries
-from dhr.review.queue import STATES, state_of
+from dhr.review.kept import Kept
+from dhr.review.queue import STATES, Wanted, chosen, state_of
+
+_LISTS = 4  # filters whose photographs are kept
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Photographs:
         self._entries: Future[Entries] = Future()
         self._decisions: dict[int, Decision] = {}
         self._counts = Counter[str]()
+        self._changes = 0
+        self._lists = Kept[list[int]](_LISTS, lambda _: 1)
         self._lock = threading.Lock()
 
     def read(self, progress: Progress) -> None:
@@ -105,6 +110,13 @@ class Photographs:
         """A copy of the decisions that are known."""
         with self._lock:
             return dict(self._decisions)
+
+    def listed(self, wanted: Wanted) -> list[int]:
+        """Return the places of all photographs of a filter, in order; scrolling asks for them again and again."""
+        part = replace(wanted, offset=0, limit=0)
+        with self._lock:
+            key = (part, self._changes)
+        return self._lists.get(key, lambda: [*chosen(part, self.entries, self.decisions, self.samples)])
 
     def counts(self) -> dict[str, int]:
         """Count the photographs by state; zeros until all records are read."""
@@ -203,6 +215,7 @@ class Photographs:
             if before != decision:
                 self._counts[state_of(before)] -= 1
                 self._counts[state_of(decision)] += 1
+                self._changes += 1
                 if decision is None:
                     del self._decisions[number]
                 else:
