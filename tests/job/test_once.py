@@ -85,7 +85,8 @@ def test_a_run_computes_every_photograph_once(fresh: Any, dhr: Any, made: Any, _
     for path in (fresh.out / "masks").rglob("*.png"):
         path.unlink()
     assert dhr(fresh.run()).code == 0
-    assert made(fresh.out) == made(_finished.out)
+    again, expected = (made(out) for out in (fresh.out, _finished.out))
+    assert all(again[name] == content for name, content in expected.items() if not name.startswith("items/"))
     assert seen == {"source": PHOTOGRAPHS, "uss": PHOTOGRAPHS}, "masks are made from the drafts that a run keeps"
 
 
