@@ -62,7 +62,7 @@ class Resampled:
         """Read a photograph, and resample it."""
         image = Image.fromarray(self.data.read_image(sample))
         turned = self.size if image.width >= image.height else self.size[::-1]
-        return np.asarray(image.resize(turned))
+        return np.array(image.resize(turned))
 
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Return the ground truth of the original photograph."""
@@ -109,13 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="output folder of dhr run")
+    parser.add_argument("--data", type=Path, help="its data folder, if it has moved")
     parser.add_argument("--size", default="640x480", help="width and height of the photographs")
     parser.add_argument("--count", type=int, default=10, help="photographs")
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args(arguments)
     width, height = map(int, given.size.split("x"))
     start = time.perf_counter()
-    run = opened_run(given.run, None, silent)
+    run = opened_run(given.run, given.data, silent)
     mender = Mender.open(replace(run, data=Resampled(run.data, (width, height))))
     opened = time.perf_counter() - start
     rows = measure(mender, given.count)

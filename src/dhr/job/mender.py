@@ -95,7 +95,9 @@ class Mender:
             uss = self.drafts.models.uss.packed(image[None])[0].get()
             embedding = self.maker.embed(image[None])
             prepared = Prepared(Photograph(sample, (rgb.shape[0], rgb.shape[1]), image), uss, embedding)
-            if sample.tags:
+            if self.drafts.models.source.tags_apart:  # of all classes at once, for whatever tags may follow
+                self._maps(prepared, (*self.classes.foreground,))
+            elif sample.tags:
                 self._maps(prepared, sample.tags)
         return prepared
 
@@ -188,9 +190,11 @@ class Mender:
 
         A drawn class gets a map of zeros if the source has no map of it, such as files of maps.
         """
-        known, first = prepared.seen, prepared.photograph.sample.tags
+        known, first, whole = prepared.seen, prepared.photograph.sample.tags, (*self.classes.foreground,)
         if tags in known:
             return known[tags]
+        if whole in known and self.drafts.models.source.tags_apart:
+            return chosen_maps(known[whole], [whole.index(tag) for tag in tags])
         drafts, sample = self.drafts, replace(prepared.photograph.sample, tags=tags)
         try:
             maps = maps_of(prepared.images, [sample], drafts.models, drafts.config, [prepared.uss])
