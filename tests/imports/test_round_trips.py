@@ -193,6 +193,26 @@ def test_cvat_without_small_parts_is_not_taken_for_mended(run: Any) -> None:
     assert run.take(file, "cvat", accept=True).counts["mended"] == len(found.left_out)
 
 
+def test_corrections_go_out_and_come_back(run: Any) -> None:
+    """What a person mended is exported like any mask; it is there already, and can be mended again."""
+    drawn = {"a": np.roll(run.masks["a"], 2), "trip/b": np.roll(run.masks["trip/b"], 5)}
+    drawn["a"][:4, :4] = 255  # which CVAT cannot hold
+    run.take(run.export("png", drawn), "png")
+
+    def change(root: ElementTree.Element) -> None:
+        second = image(root, "trip/b")
+        second.remove(second[0])
+
+    file = cvat(run, change)
+    found = run.take(file, "cvat")
+    assert (found.counts["there"], found.counts["untouched"]) == (1, 1)
+    (one,) = found.left_out
+    assert one.source == "trip/b" and "--replace" in one.reason
+    assert run.take(file, "cvat", replace=True).counts["mended"] == 1
+    assert (run.corrections.mask("a") == drawn["a"]).all()
+    assert (run.corrections.mask("trip/b") == np.where(drawn["trip/b"] == 1, 0, drawn["trip/b"])).all()
+
+
 def test_cvat_images_without_shapes_are_untouched(run: Any) -> None:
     def change(root: ElementTree.Element) -> None:
         for name in ("a", "trip/C"):
