@@ -1,14 +1,15 @@
 # make demo    set up, then the whole way on generated scenes
 # make test    set up, then linters, types, import order and the test suite, in two processes (JOBS=8 for eight)
 # make setup   a virtual environment in .venv with the project in it
-.PHONY: setup demo test test-all lint clean
+.PHONY: setup demo test test-all lint style types suite clean
 
 PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-# Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py).
-PYTEST := GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
+# Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py). They also
+# share bytecode: some hundred processes import the same modules.
+PYTEST := PYTHONDONTWRITEBYTECODE= GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
 
 setup: $(VENV)/ready
 
@@ -22,14 +23,22 @@ $(VENV)/ready: pyproject.toml
 demo: setup
 	$(BIN)/dhr demo --out demo
 
-lint: setup
+lint: style types
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+suite: setup
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal -m "not slow"
+
+# Types are checked beside the tests: mypy keeps one core busy for a minute.
+test: style
+	$(MAKE) --jobs 2 types suite
 
 test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
