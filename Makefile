@@ -1,12 +1,16 @@
 # make demo    set up, then the whole way on generated scenes
 # make test    set up, then linters, types, import order and the test suite, in two processes (JOBS=8 for eight)
+# make docs    set up, then the documentation site in docs/_build; warnings are errors
+# make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
-.PHONY: setup demo test test-all lint style types suite clean
+# More: suite (the tests alone), lowest, newest; dist-check, tag-check, sbom, licences; image, image-cuda; clean
+.PHONY: setup demo docs test test-all lint style types suite lowest newest dist dist-check tag-check sbom licences image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py). They also
 # share bytecode: some hundred processes import the same modules.
 PYTEST := PYTHONDONTWRITEBYTECODE= GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
@@ -17,11 +21,19 @@ $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): torch and the rest are about 5 GB, some minutes the first time"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev,docs]'
+	touch $@
+
+$(VENV)/release: $(VENV)/ready
+	$(INSTALL) --editable '.[release]'
 	touch $@
 
 demo: setup
 	$(BIN)/dhr demo --out demo
+
+# Links between pages are checked; nothing is asked of a server.
+docs: setup
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
 
 lint: style types
 
@@ -43,5 +55,47 @@ test: style
 test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
 
+# The suite with the lowest versions of the libraries that pyproject.toml allows, in an environment of its own.
+lowest:
+	test -x .venv-lowest/bin/uv || { $(PYTHON) -m venv .venv-lowest && .venv-lowest/bin/python -m pip install --quiet uv; }
+	$(MAKE) suite VENV=.venv-lowest \
+		INSTALL='.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct'
+
+# The suite with the newest ones.
+newest:
+	$(MAKE) suite VENV=.venv-newest \
+		INSTALL='.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager'
+
+# Files get the time of the last commit, so the same commit gives the same bytes.
+dist: $(VENV)/release
+	rm -rf dist build/again
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir build/again
+	diff --recursive dist build/again && ls -l dist
+
+# The wheel in an empty environment, without extras: demo, and the program of the README.
+dist-check: dist
+	rm -rf build/empty && $(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	build/empty/bin/python packaging/check_wheel.py
+
+# The tag of a release names the version of the package.
+tag-check: setup
+	test "$(GITHUB_REF_NAME)" = "v$$($(BIN)/python -c 'import dhr; print(dhr.__version__)')"
+
+# What the wheel installs, as CycloneDX has it.
+sbom: $(VENV)/release dist-check
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json build/empty
+
+# Licences of everything that is installed. Those of the models: dhr models.
+licences: $(VENV)/release
+	$(BIN)/pip-licenses --with-urls --order license
+
+image:
+	docker build --target cpu --tag dhr .
+
+image-cuda:
+	docker build --target cuda --tag dhr:cuda .
+
 clean:
-	rm -rf $(VENV) demo .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lowest .venv-newest demo dist build docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -21,7 +21,6 @@ from dhr.files import (
     check_output,
     check_regular,
     digest_regular,
-    hold,
     inside,
     open_regular,
     read_regular,
@@ -34,6 +33,7 @@ from dhr.files import (
     write_json_output,
     write_output,
 )
+from dhr.locks import hold
 
 
 def files(folder: Path) -> list[str]:
@@ -365,15 +365,6 @@ def test_an_output_below_a_file_is_known_before(tmp_path: Path) -> None:
         check_output(tmp_path / "file" / "a" / "b.json")
     check_output(tmp_path / "new" / "folder" / "b.json")
     assert files(tmp_path) == ["file"]
-
-
-def test_one_process_holds_a_folder(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from dhr.files import hold; hold(Path(sys.argv[1]), 'lock')"
-    call = [sys.executable, "-c", code, str(tmp_path)]
-    with hold(tmp_path, "lock"):
-        loser = subprocess.run(call, capture_output=True, text=True, check=False)
-        assert "another process is writing to" in loser.stderr
-    assert subprocess.run(call, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe", "broken link"])

@@ -19,9 +19,13 @@ from dhr.job.settings import RunConfig
 from dhr.method import survey
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+]
 CODE_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-FILES = (".py", ".md", ".pt", ".json", ".csv", ".safetensors", ".yaml", ".txt", ".log")
+FILES = (".py", ".md", ".pt", ".json", ".csv", ".safetensors", ".yaml", ".txt", ".log", ".onnx")
 
 
 def settings(config: object, prefix: str = "") -> Iterator[str]:
@@ -66,7 +70,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if link.startswith("https://"):
@@ -77,7 +81,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_settings_that_a_page_names_exist(page: Path) -> None:
     for option, name in re.findall(r"(?<![\w./])(--(?:no-)?)?([a-z_0-9-]+\.[a-z_0-9.-]*[a-z0-9])", prose(page)):
         known = name.replace("-", "_") if option else name

@@ -36,6 +36,7 @@ __all__ = [
     "evaluate",
     "export",
     "features",
+    "import_masks",
     "inspect",
     "models",
     "onnx",
@@ -45,6 +46,7 @@ __all__ = [
     "predict",
     "rebalance",
     "refine",
+    "review",
     "run",
     "settings",
     "train",
@@ -52,8 +54,8 @@ __all__ = [
 ]
 
 _COMMANDS = (
-    *("adjacency", "compare", "demo", "evaluate", "export", "features", "inspect", "models", "onnx", "plan", "predict"),
-    *("run", "train", "train_head"),
+    *("adjacency", "compare", "demo", "evaluate", "export", "features", "import_masks", "inspect", "models", "onnx"),
+    *("plan", "predict", "review", "run", "train", "train_head"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -74,11 +76,13 @@ if TYPE_CHECKING:
     from dhr.api.explain import settings
     from dhr.api.export import export
     from dhr.api.features import features
+    from dhr.api.import_masks import import_masks
     from dhr.api.inspect import inspect
     from dhr.api.models import models
     from dhr.api.onnx import onnx
     from dhr.api.plan import plan
     from dhr.api.predict import predict
+    from dhr.api.review import review
     from dhr.api.run import run
     from dhr.api.train import train
     from dhr.api.train_head import train_head

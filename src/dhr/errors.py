@@ -37,3 +37,12 @@ class PlaceError(OutputError, ItemError):
     """One file that cannot be written: its name is too long, or taken by something else.
 
     If it belongs to one photograph, that photograph is reported and skipped, as with any ItemError."""
+
+
+class ConflictError(OutputError):
+    """Something that was changed elsewhere since it was read."""
+
+    def __init__(self, message: str, revision: int) -> None:
+        super().__init__(message)
+        self.revision = revision
+        """The present revision; 0 if it is gone."""

@@ -3,7 +3,7 @@
 Every reader of files from outside opens them with :func:`open_regular`, or calls :func:`check_regular` before a library
 opens them. Every writer uses :func:`write_atomic` (files in a folder of dhr) or :func:`write_output` (a file that the
 user named), every deletion :func:`remove`, :func:`remove_tree` or :func:`remove_temporaries`. One process at a time
-works in an output folder: :func:`hold`.
+works in an output folder: :mod:`dhr.locks`.
 """
 
 import errno
@@ -59,7 +59,10 @@ def check_regular(path: Path, most: int | None = None) -> int:
 def read_regular(path: Path, most: int | None = None) -> bytes:
     """Return the content of a regular file; raises as :func:`open_regular`."""
     with open_regular(path, most) as file:
-        return file.read() if most is None else file.read(most + 1)
+        if most is None:
+            return file.read()
+        size = os.fstat(file.fileno()).st_size  # a buffer of ``most`` bytes would take longer than a small file
+        return file.read(min(size, most) + 1)
 
 
 def digest_regular(path: Path, most: int | None = None) -> str:
@@ -242,25 +245,6 @@ def remove_temporaries(folder: Path) -> None:
                     os.unlink(os.path.join(place, name))  # noqa: PTH108, PTH118  many files: Path is slow
 
 
-def hold(root: Path, name: str) -> IO[bytes]:
-    """Hold a folder for this process by its lock file ``name``, until the returned file is closed.
-
-    Raises OutputError if another process holds it, the lock is not a regular file, or the folder refuses.
-    """
-    path = inside(root, name, may_be_link=True)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        refuse_special_target(path)
-        file = os.fdopen(os.open(path, flags, 0o666), "r+b")
-        refuse_irregular(path, os.fstat(file.fileno()), None)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    if not _locked(file):
-        file.close()
-        raise OutputError(f"another process is writing to {root}; wait for it, or choose another --out")
-    return file
-
-
 def _new_file(path: Path) -> int:
     """Make a file and open it for writing.
 
@@ -268,19 +252,6 @@ def _new_file(path: Path) -> int:
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     return os.open(path, flags, 0o666)
-
-
-def _locked(file: IO[bytes]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes in one folder are not caught there
-        return True
-    try:
-        # Not flock: processes that load photographs would inherit it, and hold it for seconds after a SIGKILL.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _json(value: Any, indent: int | None = 2) -> bytes:

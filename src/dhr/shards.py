@@ -85,3 +85,19 @@ def too_many(names: Iterable[str]) -> bool:
     """
     folders = Counter(name.rpartition("/")[0] for name in names)
     return max(folders.values(), default=0) > LIMIT
+
+
+def place(root: Path, folder: str, name: str, suffix: str, shards: bool) -> str:
+    """Return the place of a photograph's file in a folder of a run, relative to the run's ``root``.
+
+    Args:
+        root: the output folder of the run.
+        folder: a folder in it, such as ``masks``.
+        name: the photograph.
+        suffix: of the file.
+        shards: whether the run has shards. Files without one stay in place.
+    """
+    plain = f"{folder}/{name}{suffix}"
+    if shards and (like_a_shard(name) or not os.path.lexists(f"{root}/{plain}")):
+        return f"{folder}/{in_shard(name)}{suffix}"
+    return plain

@@ -30,7 +30,7 @@ def _options(command: Command) -> list[Option]:
 
 def test_it_is_a_public_function(command: Command) -> None:
     if command.name not in OURS:
-        assert getattr(package, command.name.replace("-", "_")) is command.function
+        assert getattr(package, command.place.partition(":")[2]) is command.function
     parameters = inspect.signature(command.function).parameters.values()
     assert len(parameters) <= 7
     assert {one.name for one in parameters} - {*HIDDEN} == {option.parameter for option in _options(command)}

@@ -276,7 +276,7 @@ def test_it_is_a_function_as_well(finished: Any, tmp_path: Path) -> None:
 _HOLDER = """
 import sys
 from pathlib import Path
-from dhr.files import hold
+from dhr.locks import hold
 with hold(Path(sys.argv[1]), "compare.lock"):
     print("held", flush=True)
     sys.stdin.readline()

@@ -16,7 +16,10 @@ from dhr.export import FORMATS, export
 from dhr.export.ledger import LEDGER
 from dhr.files import TEMPORARY_SUFFIX
 
-NEEDS = {"coco": "pycocotools", "yolo": "cv2", "labelstudio": "label_studio_sdk", "datumaro": "datumaro"}
+NEEDS = {
+    **{"coco": "pycocotools", "yolo": "cv2", "labelstudio": "label_studio_sdk", "datumaro": "datumaro"},
+    "geojson": "shapely",
+}
 ANY = [name for name in FORMATS if not name.endswith("-server")]
 
 
@@ -72,7 +75,7 @@ def test_the_same_masks_give_the_same_bytes(to: str, small: Any, tmp_path: Path)
     assert not list(tmp_path.rglob(f"*{TEMPORARY_SUFFIX}"))
 
 
-@pytest.mark.parametrize("to", ["png", "yolo"])
+@pytest.mark.parametrize("to", ["png", "yolo", "fiftyone", "labels", "geojson"])
 def test_it_goes_on_where_it_stopped(to: str, small: Any, tmp_path: Path) -> None:
     needed(to)
     small.export(to, tmp_path / "whole")
@@ -95,7 +98,7 @@ def test_a_folder_of_something_else_is_refused(small: Any, tmp_path: Path) -> No
     pytest.importorskip("cv2")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
-    for to in ("png", "yolo", "labelstudio", "cvat", "datumaro"):
+    for to in ("png", "yolo", "labelstudio", "cvat", "datumaro", "fiftyone", "labels", "geojson"):
         needed(to)
         with pytest.raises(OutputError, match="mine"):
             small.export(to, tmp_path / "mine")
@@ -105,7 +108,7 @@ def test_a_folder_of_something_else_is_refused(small: Any, tmp_path: Path) -> No
         small.export("yolo", tmp_path / "png")
 
 
-@pytest.mark.parametrize("to", ["coco", "voc-server"])
+@pytest.mark.parametrize("to", ["coco", "lightly", "voc-server"])
 def test_a_file_of_something_else_is_refused(to: str, small: Any, tmp_path: Path) -> None:
     needed(to)
     before = (small.root / "tags.csv").read_bytes()

@@ -15,7 +15,7 @@ import pytest
 from dhr.data import write_mask
 from dhr.errors import OutputError
 from dhr.export.ledger import LEDGER, Ledger
-from dhr.files import hold
+from dhr.locks import hold
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_one_export_at_a_time(small: Any, tmp_path: Path) -> None:
     small.export("png", out)
     content = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     code = (
-        "import sys, time; from pathlib import Path; from dhr.files import hold; from dhr.export.ledger import LEDGER\n"
+        "import sys, time; from pathlib import Path; from dhr.locks import hold; from dhr.export.ledger import LEDGER\n"
         "lock = hold(Path(sys.argv[1]), LEDGER); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -173,7 +173,7 @@ def test_one_export_at_a_time(small: Any, tmp_path: Path) -> None:
 
 
 def test_a_ledger_is_held_while_it_is_used(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from dhr.files import hold; hold(Path(sys.argv[1]), sys.argv[2])"
+    code = "import sys; from pathlib import Path; from dhr.locks import hold; hold(Path(sys.argv[1]), sys.argv[2])"
     call = [sys.executable, "-c", code, str(tmp_path / "out"), LEDGER]
     with Ledger(tmp_path / "out", {"format": "png"}, "") as ledger:
         ledger.add("a", "1", ["a.png"])

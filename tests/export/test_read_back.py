@@ -19,7 +19,10 @@ from dhr.export.through_datumaro import DATUMARO_FORMATS
 ONE_WAY = {"voc-server", "ade-server"}
 """Archives for test servers: they hold numbers, and neither names of classes nor sizes of photographs."""
 
-HOLDS_VOID = {"png", "coco"}
+BY_IMPORT = {"fiftyone", "labels", "geojson"}
+"""Formats that `dhr import` reads, not `--data` (tests/imports)."""
+
+HOLDS_VOID = {"png", "coco", "lightly"}
 """Formats in which void comes back as void beside a background; in others it comes back as background."""
 
 NEEDS = {"yolo": "cv2", "labelstudio": "label_studio_sdk.converter.brush", "datumaro": "datumaro"}
@@ -86,8 +89,8 @@ def made(plain: Callable[..., Any], case: Case) -> Any:
 
 def layout(given: Any, out: Path, to: str, kind: str | None, copied: bool) -> Path:
     """The export as a folder for ``--data``, as the manual tells."""
-    if to == "coco":
-        given.export("coco", out / "masks.json")
+    if to in ("coco", "lightly"):
+        given.export(to, out / "masks.json")
     else:
         more: dict[str, Any] = {"datumaro_format": kind} if kind else {}
         how = {"images": "none"} if kind or to == "yolo" else {}
@@ -117,8 +120,10 @@ def check(data: DataSet, given: Any, case: Case, holds_void: bool) -> None:
 
 HARDEST = ("hard names", "hard names without background", "one class without background", "sixty")
 
+READ = [to for to in FORMATS if to not in ONE_WAY | BY_IMPORT | {"datumaro", "png"}]
+
 WAYS = [
-    *((to, None, False, name) for to in FORMATS if to not in ONE_WAY | {"datumaro", "png"} for name in CASES),
+    *((to, None, False, name) for to in READ for name in CASES),
     *(("yolo", None, True, name) for name in CASES),
     *(("datumaro", kind, False, name) for kind in DATUMARO_FORMATS for name in HARDEST),
     *(("datumaro", kind, True, name) for kind in DATUMARO_FORMATS for name in HARDEST[1:3]),
@@ -172,6 +177,6 @@ def test_ground_truth_is_matched_by_the_names_of_its_own_classes(plain: Callable
 
 
 def test_archives_for_servers_are_the_only_formats_that_are_not_read() -> None:
-    assert {to for to, *_ in WAYS} | {"png"} | ONE_WAY == set(FORMATS)
+    assert {to for to, *_ in WAYS} | {"png"} | BY_IMPORT | ONE_WAY == set(FORMATS)
     manual = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     assert all(f"`{to}`" in manual for to in ONE_WAY) and "are not read again" in manual

@@ -232,6 +232,80 @@ def test_ade_server(plain: Callable[..., Any], tmp_path: Path, background: bool)
             assert image.mode == "L" and np.array(image).tolist() == [[1, 150, 0]]
 
 
+def test_lightly_is_read_by_the_rules_of_labelformat(masks: Any, tmp_path: Path) -> None:
+    """labelformat: run lengths are numbers, column by column, of annotations with ``iscrowd`` 1."""
+    masks.export("lightly", tmp_path / "masks.json")
+    content = json.loads((tmp_path / "masks.json").read_text(encoding="utf-8"))
+    names = {one["id"]: one["name"] for one in content["categories"]}
+    found = {one["id"]: np.zeros((one["height"], one["width"]), np.uint8) for one in content["images"]}
+    for one in content["annotations"]:
+        assert one["iscrowd"] == 1 and all(type(length) is int for length in one["segmentation"]["counts"])
+        counts, size = np.array(one["segmentation"]["counts"]), one["segmentation"]["size"]
+        shape = found[one["image_id"]]
+        assert tuple(size) == shape.shape
+        inside = np.repeat(np.arange(counts.size) % 2, counts).reshape(size, order="F").astype(bool)
+        shape[inside] = masks.names.index(names[one["category_id"]])
+        rows, columns = np.nonzero(inside)
+        assert one["bbox"][:2] == [columns.min(), rows.min()]
+    for one in content["images"]:
+        assert (found[one["id"]] == masks.held(one["file_name"].removesuffix(".jpg"))).all()
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_fiftyone_and_labels_are_grey_and_have_nothing_at_0(
+    background: bool, plain: Callable[..., Any], tmp_path: Path
+) -> None:
+    """OpenCV, with which FiftyOne reads masks, gives their numbers; a TIFF of napari has the same."""
+    cv2 = pytest.importorskip("cv2")
+    names = ("background", "cat", "dog") if background else ("sky", "sea", "dog")
+    labels = np.random.default_rng(0).choice([0, 1, 2, 255], (20, 30)).astype(np.uint8)
+    given = plain({"trip/a": labels}, names)
+    given.export("fiftyone", tmp_path / "one")
+    given.export("labels", tmp_path / "two")
+    wanted = labels if background else np.where(labels == 255, 255, labels + 1)
+    mask = cv2.imread(str(tmp_path / "one" / "labels" / "trip" / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert mask.dtype == np.uint8 and (mask == wanted).all()
+    with Image.open(tmp_path / "two" / "trip" / "a.tif") as image:
+        assert image.mode == "L" and (np.array(image) == wanted).all()
+    targets = json.loads((tmp_path / "one" / "mask_targets.json").read_text())
+    table = names if background else ("background", *names)
+    assert targets == {str(number): name for number, name in enumerate(table)} | {"255": "void"}
+    photograph = tmp_path / "one" / "data" / "trip" / "a.jpg"
+    assert photograph.is_symlink() and photograph.resolve() == (given.root / "images" / "trip" / "a.jpg").resolve()
+    assert [path.suffix for path in (tmp_path / "one" / "labels").rglob("*.*")] == [".png"]  # FiftyOne takes all files
+    assert (tmp_path / "two" / "classes.txt").read_text().split() == list(table)
+
+
+def test_grey_formats_hold_254_classes_without_a_background(plain: Callable[..., Any], tmp_path: Path) -> None:
+    given = plain({"a": np.full((2, 2), 254, np.uint8)}, tuple(f"class {number}" for number in range(255)))
+    for to in ("fiftyone", "labels"):
+        with pytest.raises(ConfigError, match="254 classes"):
+            given.export(to, tmp_path / to)
+
+
+@pytest.mark.parametrize("instances", [False, True])
+def test_geojson_outlines_are_the_edges_of_pixels(masks: Any, tmp_path: Path, instances: bool) -> None:
+    """Each pixel whose centre lies in a polygon and in none of its holes is of the class, and no other pixel."""
+    shapely = pytest.importorskip("shapely")
+    geometry = pytest.importorskip("shapely.geometry")
+    pytest.importorskip("cv2")
+    masks.export("geojson", tmp_path / "out", instances=instances)
+    for name, labels in masks.labels.items():
+        content = json.loads((tmp_path / "out" / f"{name}.geojson").read_text(encoding="utf-8"))
+        assert content["type"] == "FeatureCollection"
+        assert len({one["id"] for one in content["features"]}) == len(content["features"])
+        rows, columns = np.indices(labels.shape)
+        found = np.zeros_like(labels)
+        for feature in content["features"]:
+            shape = geometry.shape(feature["geometry"])
+            assert shape.is_valid and feature["properties"]["objectType"] == "annotation"
+            called = feature["properties"]["classification"]["name"]
+            inside = shapely.contains_xy(shape, columns + 0.5, rows + 0.5)
+            assert inside.sum() == shape.area and not found[inside].any()
+            found[inside] = 255 if called == "Ignore*" else masks.names.index(called)
+        assert (found == labels).all()
+
+
 def test_yolo_files(masks: Any, tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     masks.export("yolo", tmp_path / "out")

@@ -90,14 +90,19 @@ def test_permuted_classes_give_the_permuted_result(data: st.DataObject) -> None:
     survey = draw(2, classes, side, side, zeros=0.3) if data.draw(st.booleans()) else None
     base = torch.randint(-1, classes + 1, (2, 5, 6), generator=random) if data.draw(st.booleans()) else None
 
+    held = None
+    if data.draw(st.booleans()):
+        drawn = torch.randint(-3, classes, (2, 1, 2 * side, 3 * side), generator=random)
+        held = (drawn == torch.arange(classes).view(-1, 1, 1)).to(dtype)
+
     tags = data.draw(st.permutations(range(k)))
     order = torch.tensor([*range(background), *(tag + background for tag in tags)])
     place = torch.cat([order.argsort(), torch.tensor([-1, -1])])  # of labels that are no class
-    expected = rebalance(cams, **inputs, valid=valid, prior=prior, survey=survey, base=base)
+    expected = rebalance(cams, **inputs, valid=valid, prior=prior, survey=survey, base=base, held=held)
     result = rebalance(
         cams[:, tags], **inputs, valid=valid[:, tags],
         prior=None if prior is None else prior[:, order], survey=None if survey is None else survey[:, order],
-        base=None if base is None else place[base],
+        base=None if base is None else place[base], held=None if held is None else held[:, order],
     )  # fmt: skip
     expected, result = named_only(expected), named_only(result)
     for index in range(2):
@@ -105,7 +110,7 @@ def test_permuted_classes_give_the_permuted_result(data: st.DataObject) -> None:
         mine, theirs = (
             replace(of, **{part.name: getattr(of, part.name)[one] for part in fields(of)}) for of in (result, expected)
         )
-        contents = [theirs.activation[0], *(of[index] for of in (prior, survey) if of is not None)]
+        contents = [theirs.activation[0], *(of[index] for of in (prior, survey, held) if of is not None)]
         if base is not None:
             contents.append(theirs.base == torch.arange(classes)[:, None, None])
         there = theirs.valid[0]  # nothing else of padding counts

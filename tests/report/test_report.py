@@ -263,7 +263,7 @@ def test_cams_are_unpacked_only_if_they_are_small(tmp_path: Path, monkeypatch: p
     """A file of some kilobytes can stand for gigabytes."""
     data = Pictures({"a": picture()})
     finish(tmp_path, data, ())
-    monkeypatch.setattr("dhr.report.card._MAX_CAMS", 100_000)
+    monkeypatch.setattr("dhr.report.cams._MOST", 100_000)
     path = tmp_path / "cams" / "a.npz"
     for size, pictures in ((100, 2), (1000, 1)):
         np.savez_compressed(path, cams=np.zeros((1, size, 400), np.float16), classes=np.array([0]))

@@ -10,7 +10,7 @@ from dhr.api.rows import Rows, read_rows
 from dhr.api.settings import Config
 from dhr.data.samples import Problem
 from dhr.evaluate.config import EvaluateConfig
-from dhr.files import hold
+from dhr.locks import hold
 from dhr.progress import Progress, silent
 
 if TYPE_CHECKING:

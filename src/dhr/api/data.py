@@ -12,6 +12,7 @@ from dhr.data.open import open_data as open_folder
 from dhr.data.samples import DataSet
 from dhr.errors import ConfigError, OutputError
 from dhr.progress import Progress, Step, silent
+from dhr.records.run import DataRecord
 
 OPEN = "open"
 """The stage in which a data set is opened; its notes are whole sentences."""
@@ -111,6 +112,14 @@ def folder_of(data: Data) -> Path | None:
     if isinstance(data, DataFolder):
         return data.path
     return Path(data) if isinstance(data, str | os.PathLike) else None
+
+
+def data_record(data: Data) -> DataRecord | None:
+    """Return the facts from which the same data set can be opened again; None if it is not read from a folder."""
+    if isinstance(data, DataFolder):
+        return DataRecord(str(data.path.resolve()), data.format, data.split, data.ignore_unknown)
+    root = folder_of(data)
+    return None if root is None else DataRecord(str(root.resolve()))
 
 
 def split_of(data: Data) -> str | None:

@@ -43,6 +43,7 @@ def demo(
     """
     from dhr.data.scenes import SceneDataSet
     from dhr.evaluate import evaluate_stages
+    from dhr.job.run import Origin
     from dhr.job.run import run as run_job
     from dhr.report import write_report
 
@@ -54,7 +55,7 @@ def demo(
         if preset != "default":
             file = out / "default" / "classifier.safetensors"
             chosen = replace(chosen, classifier=replace(config.classifier, file=file))
-        run_job(data, out / preset, chosen, progress=progress or silent, preset=preset)
+        run_job(data, out / preset, chosen, progress=progress or silent, origin=Origin(preset))
         stages = evaluate_stages(data, out / preset)
         reports.append(write_report(out / preset, data, stages))
         for stage, name in STAGE_NAMES.items():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dhr.api.data import Data, opened, refuse_among, refuse_missing
+from dhr.api.data import Data, data_record, opened, refuse_among, refuse_missing
 from dhr.api.results import RunResult
 from dhr.api.settings import Config, run_settings
 from dhr.job.settings import RunConfig, StageName
@@ -65,6 +65,7 @@ def run(
 def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, Any], progress: Progress) -> RunResult:
     """Run, and write the report."""
     from dhr.api.weights import require_first
+    from dhr.job.run import Origin
     from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
     from dhr.records.members import to_json
@@ -74,7 +75,8 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
     require_first(run_weights(settings, out), data, out)
     photographs = opened(data, progress)
     refuse_among(out, data, photographs)
-    outcome = run_job(photographs, out, settings, preset=preset, progress=progress, **call)
+    origin = Origin(preset, data_record(data))
+    outcome = run_job(photographs, out, settings, origin=origin, progress=progress, **call)
     report = out / "report.html"
     # A run that was already finished keeps its report, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:

@@ -30,6 +30,7 @@ def rebalance(
     background: bool = False,
     prior: Array | None = None,
     survey: Array | None = None,
+    held: Array | None = None,
     config: MethodConfig | str | Mapping[str, Any] = "default",
     boundary: BoundaryConfig | Kind | Mapping[str, Any] = BOUNDARY,
 ) -> Rebalanced:
@@ -57,6 +58,8 @@ def rebalance(
         survey: (b, k, u, v) on the grid of ``uss_features``, with ``background`` (b, k + 1, u, v), the background
             first: shares of the classes in each cell by other photographs, 0 or more, all 0 where they are unknown.
             They are joined with the scores of Step 3 with the weight ``config.survey`` (0.6 in `default`).
+        held: (b, h, w), pixels that a person has drawn, of any size: labels as in ``base``; other labels are free.
+            Drawn pixels keep their label, and guide the other pixels (:mod:`dhr.method.held`).
         config: a preset by name, settings, or a dictionary of changes: ``{"tau": 0.7}``, ``{"preset": "paper", ...}``.
         boundary: correction along the edges of ``images``: a kind, settings, or a dictionary of changes.
 
@@ -83,22 +86,29 @@ def rebalance(
         wss_features=uss if wss_features is None else as_floats("wss_features", wss_features, first),
         images=None if images is None else as_rgb(images, first),
         valid=as_valid(present, maps),
-        base=None if base is None else _base(base, first),
+        base=None if base is None else _labels("base", base, first),
         edges=None if edges is None else as_edges(edges, first),
         background=bool(background),
         prior=None if prior is None else as_prior(prior, maps, background),
         survey=None if survey is None else _survey(survey, first),
+        held=None if held is None else _held(held, maps, bool(background)),
     )
     _refuse_senseless(batch)
     return rebalance_batch(batch, settings, correction)
 
 
-def _base(value: Array, like: Tensor) -> Tensor:
-    """Check and convert the base masks."""
-    mask = as_labels("base", value).to(like.device)
+def _labels(name: str, value: Array, like: Tensor) -> Tensor:
+    """Check and convert masks."""
+    mask = as_labels(name, value).to(like.device)
     if mask.ndim != 3 or 0 in mask.shape:
-        raise ShapeError(f"base must have 3 dimensions (images, height, width), none empty, got {tuple(mask.shape)}")
+        raise ShapeError(f"{name} must have 3 dimensions (images, height, width), none empty, got {tuple(mask.shape)}")
     return mask
+
+
+def _held(value: Array, maps: Tensor, background: bool) -> Tensor:
+    """Return the drawn share of each pixel, 0 or 1, by class."""
+    ids = torch.arange(maps.shape[1] + background, device=maps.device).view(1, -1, 1, 1)
+    return (_labels("held", value, maps).unsqueeze(1) == ids).to(maps.dtype)
 
 
 def _survey(value: Array, like: Tensor) -> Tensor:
@@ -111,7 +121,7 @@ def _survey(value: Array, like: Tensor) -> Tensor:
 
 def _refuse_senseless(batch: Batch) -> None:
     """Refuse arrays that fit together, but are surely a mistake."""
-    names = ("cams", "uss_features", "wss_features", "edges", "base")
+    names = ("cams", "uss_features", "wss_features", "edges", "base", "held")
     given = {name: getattr(batch, name) for name in names}
     if batch.images is None:
         refuse_swapped(given, "the grid is", batch.uss_features)

@@ -17,6 +17,8 @@ from dhr.recipes import RECIPES
 
 _LONGEST = 40  # characters of choices that the help shows beside an option
 
+_NAMES = {"source_format": "from"}  # which Python reserves
+
 HIDDEN = ("progress",)
 """Parameters that a command fills itself."""
 
@@ -77,7 +79,7 @@ class Option:
         return name if not value else f"{name} {value}{f' [{value} ...]' if self.many else ''}"
 
 
-_FOLDERS = ("path", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data")
+_FOLDERS = ("path", "out", "masks", "ground_truth", "images", "features", "plots", "wss.maps", "data", "run")
 _PATHS = ()
 _SEVERAL = ("sources",)
 """Settings whose values follow the option one after another."""
@@ -101,11 +103,8 @@ def options_of(function: Callable[..., Any], positional: Sequence[str] = ()) -> 
             dashes = "" if name in positional else "--"
             default = None if must else parameter.default
             many = any(get_origin(one) is not None and get_origin(one) is not Literal for one in get_args(hint))
-            found.append(
-                Option(
-                    dashes + name.replace("_", "-"), name, name, _plain(hint), default, texts[name], must, many
-                )
-            )  # fmt: skip
+            shown = dashes + _NAMES.get(name, name).replace("_", "-")
+            found.append(Option(shown, name, name, _plain(hint), default, texts[name], must, many))
     return found
 
 

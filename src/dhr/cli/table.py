@@ -47,7 +47,7 @@ _WORDS = {
     "groups": "super-classes: given, or uss (from features)",
     "holes": "yolo: keep or fill the holes of polygons",
     "image_prefix": "labelstudio: beginning of the photographs' paths",
-    "images": "yolo, datumaro: link, copy, none",
+    "images": "yolo, fiftyone, datumaro: link, copy, none",
     "instances": "one annotation per connected part",
     "min_area": "smallest part that is exported, in pixels",
     "pca": "channels that are kept, by PCA; 0: all",
@@ -143,6 +143,13 @@ COMMANDS = {
             ("dhr run --data photos --out out", "dhr run --data photos --out out --preset paper --method.tau 0.7"),
         ),
         Command(
+            "review",
+            "review and mend the masks of a run in the browser",
+            "dhr.api.review:review",
+            "dhr.cli.show_review:review",
+            examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
+        ),
+        Command(
             "train",
             "train a student: a network that segments photographs without tags",
             "dhr.api.train:train",
@@ -185,6 +192,14 @@ COMMANDS = {
             "dhr.cli.show_data:export",
             _EXPORT,
             examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
+        ),
+        Command(
+            "import",
+            "take masks that people mended in CVAT, Label Studio, QuPath, ...",
+            "dhr.api.import_masks:import_masks",
+            "dhr.cli.show_import:show",
+            examples=("dhr import --run out --from cvat annotations.xml",),
+            positional=("file",),
         ),
         Command(
             "adjacency",

@@ -48,6 +48,8 @@ class Thing:
     """For a choice: its control. Choices are attributes if ``classes.txt`` has no choice of the control."""
     region: bool = False
     """Whether it covers a part of the photograph."""
+    by_program: bool = False
+    """Whether the file says that a program made it, and that no person changed it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Annotation:
     """Why it cannot be used."""
     chosen: bool = False
     """Whether somebody marked it as ground truth."""
+    undone: bool = False
+    """Whether nobody has annotated the photograph, or somebody skipped it; ``wrong`` says so."""
 
     @property
     def where(self) -> str:

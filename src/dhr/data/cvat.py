@@ -1,7 +1,7 @@
 """CVAT's XML exports ("CVAT for images"): tags and ground truth."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,11 @@ _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")
 _BARE = ("tag", "box", "polyline", "points", "cuboid", "skeleton")
 _SIDE, _LAYER = re.compile("[0-9]{1,6}"), re.compile("-?[0-9]{1,9}")
+_BY_PROGRAM = ("auto", "file")  # CVAT writes semi-auto or manual as soon as a person changes a shape
 _EXPORT = "export it as 'CVAT for images 1.1'"
 
 
-def _files(root: Path) -> list[Path]:
+def cvat_files(root: Path) -> list[Path]:
     """Return ``annotations.xml`` and others of its kind: several jobs or subsets may be in one folder."""
     found = [root / _FILE] if (root / _FILE).is_file() else []
     for path in sorted(root.glob("*.xml")):
@@ -43,11 +44,18 @@ def read_cvat(draft: Draft) -> StoredDataSet:
     skeletons only tag. An image without annotations shows none of the classes.
     """
     root = draft.root
-    files = _files(root)
+    files = cvat_files(root)
     if not files:
         raise DataError(f"{root}: expected CVAT's {_FILE} in it, found none; {_EXPORT}")
     images = first_folder(root, "images") or root
-    names = Names(list_files(images, SUFFIXES).files)
+    return annotated_data(draft, images, cvat_annotations(files, Names(list_files(images, SUFFIXES).files)))
+
+
+def cvat_annotations(files: Sequence[Path], names: Names) -> Annotated:
+    """Read the annotations of all images; ``names`` are the existing photographs.
+
+    Raises DataError if a file cannot be read, or is not an export of images.
+    """
     annotations: list[Annotation] = []
     labels: dict[str, None] = {}
     notes = []
@@ -68,7 +76,7 @@ def read_cvat(draft: Draft) -> StoredDataSet:
                 others[printable(one.tag)[:60]] = None
         if others:
             notes.append(f"{path.name} has elements beside its images that are not read: {enumeration(others, most=4)}")
-    return annotated_data(draft, images, Annotated(files[0], annotations, [*labels], tuple(notes)))
+    return Annotated(files[0], annotations, [*labels], tuple(notes))
 
 
 def _labels(meta: Element) -> list[str]:
@@ -121,6 +129,7 @@ def _thing(shape: Element, label: str, what: str, drawn: Size | None) -> Thing:
     return Thing(
         label, what, outline, None if outline else missing, drawn,
         int(layer) if _LAYER.fullmatch(layer) else 0, region=shape.tag != "tag",
+        by_program=shape.attributes.get("source") in _BY_PROGRAM,
     )  # fmt: skip
 
 
@@ -152,4 +161,4 @@ def _mask(given: dict[str, str]) -> Outline:
 _OUTLINES: dict[str, Callable[[dict[str, str]], Outline]] = {"polygon": _polygon, "ellipse": _ellipse, "mask": _mask}
 
 
-CVAT = Reader("annotations.xml", lambda root: bool(_files(root)), read_cvat)
+CVAT = Reader("annotations.xml", lambda root: bool(cvat_files(root)), read_cvat)

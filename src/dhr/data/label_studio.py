@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from dhr.data.names import Names
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.errors import DataError
+from dhr.progress import Progress, silent
 
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
 _TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')
 _MALFORMED = "expected annotations as Label Studio writes them; export it again"
 
 
-def _files(root: Path) -> list[Path]:
+def label_studio_files(root: Path) -> list[Path]:
     """Return the exports: JSON lists of tasks. One export may have several files."""
     found = []
     for path in sorted(root.glob("*.json")):
@@ -43,21 +44,30 @@ def read_label_studio(draft: Draft) -> StoredDataSet:
     ellipses and bitmasks are ground truth; boxes, points, lines and choices only tag.
     """
     root = draft.root
-    files = _files(root)
+    files = label_studio_files(root)
     if not files:
         raise DataError(f"{root}: expected a JSON export of Label Studio in it, a list of tasks; found none")
     images = first_folder(root, "images", "upload") or root
-    reader = _Reader(ImageFinder(Names(list_files(images, SUFFIXES).files, uploads=True)))
-    for path in files:
-        for key, line, task in members(path, read_text(path), draft.progress):
-            if not key:
-                reader.task(path, line, task)
+    tasks = read_tasks(files, Names(list_files(images, SUFFIXES).files, uploads=True), draft.progress)
     own = class_file(root)
-    annotations, notes = reader.finished(None if own is None else own.names)
+    annotations, notes = tasks.finished(None if own is None else own.names)
     return annotated_data(draft, images, Annotated(files[0], annotations, None, notes, uploads=True))
 
 
-class _Reader:
+def read_tasks(files: Sequence[Path], names: Names, progress: Progress = silent) -> "Tasks":
+    """Read the tasks of all files; ``names`` are the existing photographs, found by names of uploads, too.
+
+    Raises DataError if a file cannot be read, or is not JSON.
+    """
+    tasks = Tasks(ImageFinder(names))
+    for path in files:
+        for key, line, task in members(path, read_text(path), progress):
+            if not key:
+                tasks.task(path, line, task)
+    return tasks
+
+
+class Tasks:
     """Takes tasks apart, one at a time; some decisions need all of them."""
 
     def __init__(self, find: ImageFinder) -> None:
@@ -84,20 +94,32 @@ class _Reader:
         else:
             self._row(blank, task)
 
+    @property
+    def predicted(self) -> int:
+        """Number of predictions of tasks that nobody has annotated."""
+        return len(self._predicted)
+
     def finished(self, classes: tuple[str, ...] | None) -> tuple[list[Annotation], tuple[str, ...]]:
-        """Return all annotations and notes; ``classes`` are those of ``classes.txt``."""
+        """Return all annotations and notes; predictions count if there is no annotation.
+
+        ``classes`` are those of ``classes.txt``.
+        """
+        found, told = self.annotated(classes)
+        if self._looked_at or self._rows:
+            wrong = "there is no annotation, only predictions; accept or correct them in Label Studio"
+            return [*found, *(replace(one, things=(), unread=None, wrong=wrong) for one in self._predicted)], told
+        if not self._predicted:
+            return found, told
+        noted = "there are predictions and no annotations, so the predictions count"
+        return [*found, *self._predicted], (*told, noted)
+
+    def annotated(self, classes: tuple[str, ...] | None) -> tuple[list[Annotation], tuple[str, ...]]:
+        """Return the annotations of persons, and notes; ``classes`` are all that there can be, if known."""
         rows = [row for _, row in self._rows]
         labelled = any(one.things for one in self._seen) or any(one.things for one, _ in self._rows)
         choices = plain_choices(rows, labelled, classes)
         found = [*self._seen, *(_with_choices(one, row, choices) for one, row in self._rows)]
         notes = list(choices.notes)
-        if self._looked_at or self._rows:
-            wrong = "there is no annotation, only predictions; accept or correct them in Label Studio"
-            found += [replace(one, things=(), unread=None, wrong=wrong) for one in self._predicted]
-        else:
-            found += self._predicted
-            if self._predicted:
-                notes.append("there are predictions and no annotations, so the predictions count")
         if classes is None and any(one.region for each in found for one in each.things):
             beside = sorted({one.control for each in found for one in each.things if one.control is not None})
             if beside:
@@ -136,7 +158,8 @@ class _Reader:
             remedy = "submit the draft" if drafts else "annotate it, or remove it from the export"
             wrong = wrong or f"{state}; {remedy}"
         if wrong or sound is None:
-            yield from (replace(blank, image=image, wrong=wrong) for image in images or [""])
+            undone = sound == [] and not drafts
+            yield from (replace(blank, image=image, wrong=wrong, undone=undone) for image in images or [""])
             return
         for number, one in enumerate(sound, start=1):
             place = f"{blank.place}, {what} {_id(one.get('id', number))}"
@@ -172,7 +195,9 @@ def _with_choices(one: Annotation, row: Row, choices: Choices) -> Annotation:
         if row.texts.get(name)
     ]
     nothing = None if row.annotated or chosen else "there is no annotation; annotate it, or remove it from the export"
-    return replace(one, things=(*one.things, *chosen), wrong=one.wrong or choices.wrong or nothing)
+    wrong = one.wrong or choices.wrong or nothing
+    undone = wrong is not None and wrong == nothing
+    return replace(one, things=(*one.things, *chosen), wrong=wrong, undone=undone)
 
 
 def _counted(counts: Counter[str]) -> str:
@@ -183,4 +208,4 @@ def _id(value: Any) -> str:
     return printable(str(value))[:40]
 
 
-LABEL_STUDIO = Reader("a JSON file of tasks", lambda root: bool(_files(root)), read_label_studio)
+LABEL_STUDIO = Reader("a JSON file of tasks", lambda root: bool(label_studio_files(root)), read_label_studio)

@@ -44,8 +44,8 @@ class Numbering:
     own: ClassTable
     """Of the folder; that of the data set where none is known."""
     ids: tuple[int, ...]
-    """Class id of each of ``own``; :data:`~dhr.data.samples.VOID` for a background that the data set does not have, -1
-    for a class that it does not have."""
+    """Class id of each of ``own``; :data:`~dhr.data.samples.VOID` or ``rest`` for a background that the data set does
+    not have, -1 for a class that it does not have."""
     source: str
     """The file that names them, for messages."""
     notes: tuple[str, ...] = ()
@@ -121,20 +121,24 @@ class MatchedMask:
 
 
 def numbering(
-    classes: ClassTable, folder: Path, masks: Iterable[tuple[Path, tuple[int, ...] | None]] = ()
+    classes: ClassTable,
+    folder: Path,
+    masks: Iterable[tuple[Path, tuple[int, ...] | None]] = (),
+    rest: int = VOID,
 ) -> Numbering:
     """Match the classes of ``folder`` by name with those of a data set; by number if its table is unknown.
 
     Names are compared in Unicode's composed form; case counts only if it tells two names apart. ``folder`` need not
     exist. ``masks`` are files of it with the tags of their photographs (None if unknown); some are opened when the
-    first mask is read. Raises DataError if the two share no class, or the folder's table is damaged.
+    first mask is read. ``rest`` is the number of a background that the data set does not have. Raises DataError if the
+    two share no class, or the folder's table is damaged.
     """
     found, examples = _found(folder) if folder.is_dir() else None, tuple(masks)
     examples = examples[:: max(1, len(examples) // MOST)][:MOST]  # from all parts of the folder
     if found is None:
         return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", (), examples, folder)
     own, path = found
-    ids = [_index(own, name, index, classes) for index, name in enumerate(own.names)]
+    ids = [_index(own, name, index, classes, rest) for index, name in enumerate(own.names)]
     shared = [ids[index] for index in own.foreground if ids[index] >= 0]
     if not shared:
         raise DataError(
@@ -142,16 +146,16 @@ def numbering(
             f"{enumeration(own.names, 4)}; give the masks of this data set, or put their classes.txt into the folder"
         )
     if classes.colours is not None:
-        colours = [classes.colours[index] if 0 <= index < VOID else (0, 0, 0) for index in ids]
+        colours = [classes.colours[index] if 0 <= index < len(classes.colours) else (0, 0, 0) for index in ids]
         own = replace(own, colours=tuple(colours))
     notes = tuple(_notes(classes, own, ids, path, folder))
     source = path.name if path.name == "classes.txt" else str(path)
     return Numbering(classes, own, tuple(ids), source, notes, examples, folder)
 
 
-def _index(own: ClassTable, name: str, index: int, classes: ClassTable) -> int:
+def _index(own: ClassTable, name: str, index: int, classes: ClassTable, rest: int) -> int:
     if index == 0 and own.background:
-        return 0 if classes.background else VOID
+        return 0 if classes.background else rest
     names = [class_of(one) for one in classes.names]
     name = class_of(name)
     if name in names:
@@ -167,7 +171,7 @@ def _notes(classes: ClassTable, own: ClassTable, ids: Sequence[int], path: Path,
     known = [(index, number) for index, number in enumerate(ids) if number >= 0]
     if any(index != number for index, number in known):
         notes.append(f"{folder}: its classes are those of {path}, and are matched with the data set's by name")
-    if own.background and not classes.background:
+    if own.background and not classes.background and ids[0] == VOID:
         notes.append(f"{folder}: its background is read as void, because the data set has no background")
     lacking = [own.names[index] for index, number in enumerate(ids) if number < 0]
     if lacking:

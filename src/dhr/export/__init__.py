@@ -11,7 +11,11 @@ from dhr.errors import ConfigError
 from dhr.export.coco import write_coco
 from dhr.export.config import ExportConfig
 from dhr.export.cvat import write_cvat
+from dhr.export.fiftyone import write_fiftyone
+from dhr.export.geojson import write_geojson
+from dhr.export.labels import write_labels
 from dhr.export.labelstudio import write_labelstudio
+from dhr.export.lightly import write_lightly
 from dhr.export.masks import Item, Masks
 from dhr.export.png import write_png
 from dhr.export.servers import write_ade_server, write_voc_server
@@ -39,6 +43,10 @@ FORMATS: Mapping[str, Format] = {
         write_labelstudio, "DIR/config.xml for the labelling interface, DIR/tasks-*.json: predictions to correct"
     ),
     "cvat": Format(write_cvat, "DIR/labels.json for the task, DIR/annotations.xml (CVAT for images 1.1)"),
+    "fiftyone": Format(write_fiftyone, "DIR/data, DIR/labels, DIR/mask_targets.json: FiftyOne's image segmentation"),
+    "lightly": Format(write_lightly, "FILE: COCO's JSON as LightlyStudio reads it", True),
+    "labels": Format(write_labels, "DIR/NAME.tif: label images, for napari, QuPath and Fiji"),
+    "geojson": Format(write_geojson, "DIR/NAME.geojson: outlines, for QuPath"),
     "datumaro": Format(write_datumaro, "DIR: any format that datumaro writes, named with --datumaro-format"),
     "voc-server": Format(write_voc_server, "FILE: the .tgz for the test server of PASCAL VOC 2012", True),
     "ade-server": Format(write_ade_server, "FILE: the .zip for the test server of ADE20K", True),

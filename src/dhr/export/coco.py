@@ -1,7 +1,7 @@
 """COCO's JSON of instances; masks are compressed run lengths, which keep holes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,17 +17,36 @@ from dhr.export.masks import Item, Masks
 from dhr.export.new_output import write_file
 from dhr.export.parts import parts
 
+Coding = Callable[[Bool[np.ndarray, "h w"]], dict[str, Any]]
+"""Makes ``segmentation`` of a mask."""
+
 
 def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None) -> Path:
+    """Write one file, with compressed run lengths; see :func:`write_instances`."""
+    library("pycocotools.mask")
+    return write_instances(masks, out, config, _run_lengths)
+
+
+def write_instances(
+    masks: Masks, out: Path, config: ExportConfig, code: Coding, crowd: int = 0, made: str = "made by dhr"
+) -> Path:
     """Write one file, photograph by photograph.
 
     The id of an image is its place in the data set. There is one annotation per class and photograph (with
     ``config.instances``, per connected part). Ids of categories begin with 1: class id with a background, class id + 1
     without. Background and void have no annotation. Two more keys, which other programs ignore, tell how to read them
     again: whether there is a background, and where void is.
+
+    Args:
+        masks: the masks.
+        out: the file.
+        config: settings.
+        code: makes the run lengths.
+        crowd: ``iscrowd`` of all annotations.
+        made: the description, by which an earlier export is recognised.
     """
     head = {
-        "info": {"description": "made by dhr"},
+        "info": {"description": made},
         RECORD: class_record(masks.classes),
         "licenses": [],
         "categories": categories(masks.classes),
@@ -40,17 +59,16 @@ def write_coco(masks: Masks, out: Path, config: ExportConfig, split: str | None)
         number, comma = 0, b"\n"
         for item in masks:
             images.append({"id": item.number, "file_name": item.file, "width": item.width, "height": item.height})
-            for annotation in annotations(item, masks.classes, config):
+            for annotation in annotations(item, masks.classes, config, code):
                 number += 1
-                file.write(comma + _text({"id": number, "image_id": item.number, **annotation}))
+                file.write(comma + _text({"id": number, "image_id": item.number, **annotation, "iscrowd": crowd}))
                 comma = b",\n"
             if masks.classes.background and (item.labels == VOID).any():
-                void.append(_text({"image_id": item.number, "segmentation": _run_lengths(item.labels == VOID)}))
+                void.append(_text({"image_id": item.number, "segmentation": code(item.labels == VOID)}))
         for key, entries in (("images", [_text(image) for image in images]), (VOID_KEY, void)):
             file.write(f'\n],\n"{key}": [\n'.encode() + b",\n".join(entries))
         file.write(b"\n]}\n")
 
-    library("pycocotools.mask")
     write_file(out, _text({"info": head["info"]})[:-1], write)
     return out
 
@@ -73,16 +91,15 @@ def category(label: int, classes: ClassTable) -> int:
     return label + (not classes.background)
 
 
-def annotations(item: Item, classes: ClassTable, config: ExportConfig) -> Iterator[dict[str, Any]]:
+def annotations(item: Item, classes: ClassTable, config: ExportConfig, code: Coding) -> Iterator[dict[str, Any]]:
     """Yield the annotation of each part of a mask."""
     for part in parts(item.labels, classes, config.instances, config.min_area):
         height, width = part.mask.shape
         yield {
             "category_id": category(part.label, classes),
-            "segmentation": _run_lengths(part.whole(item.height, item.width)),
+            "segmentation": code(part.whole(item.height, item.width)),
             "area": int(part.mask.sum()),
             "bbox": [part.left, part.top, width, height],
-            "iscrowd": 0,
         }
 
 

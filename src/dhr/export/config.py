@@ -17,12 +17,13 @@ class ExportConfig:
     """
 
     instances: bool = False
-    """coco, labelstudio, cvat, datumaro: one annotation per connected part, not one per class"""
+    """coco, lightly, labelstudio, cvat, geojson, datumaro: one annotation per connected part, not one per class"""
     min_area: int = 1
     """yolo, and others with instances: leave out connected parts of fewer pixels"""
     images: Images | None = None
-    """yolo, datumaro: put photographs into the folder too (link, copy) or not (none). By default yolo gets links,
-    because it finds labels only beside images. datumaro gets none by default, and can copy, not link"""
+    """yolo, fiftyone, datumaro: put photographs into the folder too (link, copy) or not (none). By default yolo and
+    fiftyone get links, because they find labels only beside images. datumaro gets none by default, and can copy, not
+    link"""
     holes: Literal["keep", "fill"] = "keep"
     """yolo: whether a polygon goes around holes, over a bridge of no width, or across them"""
     image_prefix: str = "/data/local-files/?d=images/"

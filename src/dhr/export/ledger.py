@@ -11,7 +11,8 @@ from dhr.data.listing import escapes
 from dhr.data.samples import Problem
 from dhr.errors import ItemError, OutputError, PlaceError
 from dhr.export.masks import Item, Masks
-from dhr.files import hold, inside, remove, remove_temporaries
+from dhr.files import inside, remove, remove_temporaries
+from dhr.locks import hold
 from dhr.parsing import MAX_RECORDS, Fields, parse_json
 
 LEDGER = ".dhr-export.jsonl"

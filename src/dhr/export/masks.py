@@ -98,13 +98,18 @@ class Masks:
         """Remarks on the masks that were read, one sentence each."""
         return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()))
 
-    def write_class_names(self, folder: Path) -> None:
+    def write_class_names(self, folder: Path, classes: ClassTable | None = None) -> None:
         """Write ``classes.txt``, so that ``--data`` reads the same ids: few formats tell whether there is a background.
+
+        Args:
+            folder: its folder.
+            classes: the table whose numbers the masks bear, if it is not that of the data set.
 
         Raises:
             OutputError: the folder or the disk refuses.
         """
-        write_bytes(folder / "classes.txt", "".join(f"{name}\n" for name in self.classes.names).encode())
+        names = (classes or self.classes).names
+        write_bytes(folder / "classes.txt", "".join(f"{name}\n" for name in names).encode())
 
     def refuse_untagged(self) -> None:
         """Check that at least one mask shows a class that its photograph is tagged with.

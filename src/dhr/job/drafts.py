@@ -135,8 +135,14 @@ class Made:
     """Photographs without a usable draft, by name, with the reason. They may be among ``parts``."""
 
 
-def drafted(maps: Maps, samples: Sequence[Sample], classes: ClassTable, config: RunConfig) -> Draft:
-    """Compute Steps 1 to 3 from the maps of photographs."""
+def drafted(
+    maps: Maps,
+    samples: Sequence[Sample],
+    classes: ClassTable,
+    config: RunConfig,
+    held: Float[Tensor, "b k _ _"] | None = None,
+) -> Draft:
+    """Compute Steps 1 to 3 from the maps of photographs, with what a person has drawn on them."""
     device = maps.cams.device
     batch = Batch(
         maps.cams,
@@ -147,6 +153,7 @@ def drafted(maps: Maps, samples: Sequence[Sample], classes: ClassTable, config: 
         edges=maps.edges,
         background=classes.background,
         prior=photograph_priors(classes, samples, config.method.prior, device),
+        held=held,
     )
     first = replace(config.boundary, kind="none")
     correct, _ = corrections(first, Guide(maps.uss, maps.edges), maps.images, batch.size)

@@ -10,7 +10,7 @@ from dhr.job.folder import OutputFolder
 from dhr.job.items import is_touched
 from dhr.job.job import same_kind
 from dhr.job.left import LeftStage, left_stages
-from dhr.job.run import describe_run
+from dhr.job.run import Origin, describe_run
 from dhr.job.settings import RunConfig
 from dhr.job.settle import decision
 from dhr.progress import Progress, silent
@@ -54,7 +54,7 @@ def dry_run(
     device, call, folder = config.find_device(), Call(redo, keep_classifier), OutputFolder(Path(out))
     before = folder.read()
     folder = folder.with_shards(before, ())
-    now = describe_run(data, config, device, "", before)
+    now = describe_run(data, config, device, Origin(), before)
     job = DataJob(
         folder=folder, device=device, before=before, record=same_kind(now, before, out), progress=progress,
         leads=False, data=data, config=config,

@@ -1,25 +1,23 @@
 """The output folder. One job holds it; the same job can continue in it; other jobs are refused."""
 
-import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.corrections.places import LOCK, ROOT, RUN_LOCK
 from dhr.data.images import mask_bytes
 from dhr.errors import OutputError
 from dhr.files import (
     TEMPORARY_SUFFIX,
     digest_regular,
-    hold,
     inside,
     is_own_file,
-    move,
     read_regular,
     remove,
     remove_temporaries,
@@ -27,12 +25,13 @@ from dhr.files import (
     write_bytes,
     write_json,
 )
+from dhr.gone import put_aside
+from dhr.locks import exclusive, hold
 from dhr.parsing import MAX_RECORDS, load_json
 from dhr.records.members import to_json
 from dhr.records.run import RunRecord
-from dhr.shards import files_in, in_shard, like_a_shard, too_many
+from dhr.shards import files_in, place, too_many
 
-_LOCK = "run.lock"
 _FOLDERS = (
     *("masks", "items", "work", "stages", "cams", "training_masks", "training", "first"),
     *("gone", "corrected"),
@@ -170,8 +169,10 @@ class OutputFolder:
             raise OutputError(
                 f"cannot write to the output folder {self.root} ({error.strerror}); choose another with --out"
             ) from error
-        file = hold(self.root, _LOCK)
-        remove_temporaries(self.root)  # only now: until then they may be another process's
+        corrections = self._folder(ROOT).is_dir()
+        with exclusive(self.root, LOCK) if corrections else nullcontext():  # else a save could hold the run just now
+            file = hold(self.root, RUN_LOCK)
+            remove_temporaries(self.root)  # only now: until then they may be another process's
         return file
 
     def read(self) -> RunRecord | None:
@@ -238,9 +239,7 @@ class OutputFolder:
 
     def put_aside(self, relative: str) -> None:
         """Move a file or folder to ``gone/``, if it is there; nothing in there is overwritten."""
-        if os.path.lexists(self._file(relative)):
-            places = (f"gone/{'' if number == 1 else f'{number}/'}{relative}" for number in count(1))
-            move(self.root, relative, next(place for place in places if not os.path.lexists(self._file(place))))
+        put_aside(self.root, relative)
 
     def put_photograph_aside(self, name: str) -> None:
         """Move everything of a photograph to ``gone/``, its record last."""
@@ -265,10 +264,7 @@ class OutputFolder:
 
     def _place(self, folder: str, name: str, suffix: str = ".png") -> str:
         """Return the place of a photograph's file, relative to the root."""
-        plain = f"{folder}/{name}{suffix}"
-        if self.shards and (like_a_shard(name) or not os.path.lexists(f"{self.root}/{plain}")):
-            return f"{folder}/{in_shard(name)}{suffix}"
-        return plain
+        return place(self.root, folder, name, suffix, self.shards)
 
     def _file(self, relative: str) -> Path:
         return inside(self.root, relative, may_be_link=True)  # writers refuse a link; deletion removes the link only
@@ -286,4 +282,4 @@ def _digest(path: Path) -> str | None:
 
 
 def _foreign(name: str) -> bool:
-    return name != _LOCK and not (name.startswith(".") and name.endswith(TEMPORARY_SUFFIX))
+    return name != RUN_LOCK and not (name.startswith(".") and name.endswith(TEMPORARY_SUFFIX))

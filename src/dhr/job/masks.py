@@ -76,6 +76,10 @@ class MaskMaker:
         grid = grid_size(*size, self.drafts.config.image.grid_stride)
         return background_alone(grid, size, torch.device("cpu"))
 
+    def labels(self, photograph: Photograph, result: Rebalanced) -> UInt8[np.ndarray, "h w"]:
+        """Return the mask of a photograph, in its own size."""
+        return _Made(photograph.sample, self.drafts.data.classes, photograph.size, result).labels(result.scores)
+
     def write(self, photograph: Photograph, result: Rebalanced, start: float, before: float = 0.0) -> bool:
         """Write the files of a photograph, its record last.
 

@@ -21,7 +21,7 @@ from dhr.job.job import Stage, go
 from dhr.job.settings import RunConfig, plain
 from dhr.job.settle import settle
 from dhr.progress import Progress, silent
-from dhr.records.run import Identity, RunRecord, StageRecord
+from dhr.records.run import DataRecord, Identity, RunRecord, StageRecord
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
@@ -44,12 +44,22 @@ class Outcome:
     """Facts on the masks, one sentence each."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Facts on a call, for `run.json`."""
+
+    preset: str = "default"
+    """Name of the settings."""
+    data: DataRecord | None = None
+    """The data folder; None for a data set in memory."""
+
+
 def run(
     data: DataSet,
     out: Path,
     config: RunConfig,
     *,
-    preset: str = "default",
+    origin: Origin = Origin(),
     redo: str | None = None,
     keep_classifier: bool = False,
     progress: Progress = silent,
@@ -63,7 +73,7 @@ def run(
         data: photographs with tags; ground truth is never read.
         out: a new or empty folder, or one that holds a run.
         config: all settings.
-        preset: name of the settings, for run.json only.
+        origin: facts on the call, for run.json only.
         redo: the first stage that is made again, one of :data:`~dhr.job.changes.ORDER`; needed if settings changed.
         keep_classifier: keep all trained networks although photographs or tags changed.
         progress: called as the work goes on.
@@ -75,7 +85,7 @@ def run(
         ConfigError: a setting cannot work.
     """
     device, call = config.find_device(), Call(redo, keep_classifier)
-    describe = partial(describe_run, data, config, device, preset)
+    describe = partial(describe_run, data, config, device, origin)
     names = (sample.name for sample in data.samples)
     with DataJob.open(out, describe, device, names, data=data, config=config, progress=progress) as job:
         job.tentative = job.before is None or not job.before.identity.settings
@@ -102,7 +112,7 @@ def work(job: DataJob) -> list[Stage[DataJob]]:
 
 
 def describe_run(
-    data: DataSet, config: RunConfig, device: torch.device, preset: str, before: RunRecord | None
+    data: DataSet, config: RunConfig, device: torch.device, origin: Origin, before: RunRecord | None
 ) -> RunRecord:
     """Return the record of a run that begins, in the folder of the run ``before`` if there is one."""
     known: Mapping[str, Any] = {} if before is None else before.identity.settings
@@ -110,11 +120,13 @@ def describe_run(
         Identity(dhr.__version__, _libraries(), config.identity(device, known)),
         dhr=dhr.__version__,
         command=tuple(sys.argv),
-        preset=preset,
+        preset=origin.preset,
         seed=config.seed,
         device=_describe(device),
         classes=tuple(data.classes.names),
         background=data.classes.background,
+        data=origin.data,
+        directory=str(Path.cwd()),
         settings=plain(asdict(config)),
         versions={"python": platform.python_version(), **_libraries()},
         batch=None if before is None else before.batch,

@@ -1,7 +1,7 @@
 """Boundary correction R_c (paper, Eqs. 1, 2 and 5): one protocol, one entry per kind."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from dhr.errors import ConfigError
 from dhr.method.base import shares
 from dhr.method.config import BoundaryConfig
+from dhr.method.held import Held, fixed
 from dhr.method.segments import ask, claims, joined, restored, with_peaks
 from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
 from dhr.ops.pamr import Pamr
@@ -137,11 +138,16 @@ class Correction:
     size: tuple[int, int]
     apart: bool = False
     """Whether each map is corrected by itself."""
+    held: Float[Tensor, "b k H W"] | None = None
+    """Shares of pixels that were drawn: certain before the correction, and afterwards."""
+
+    def holding(self, held: Held | None) -> "Correction":
+        """Return the same with drawn parts that it keeps."""
+        return replace(self, held=None if held is None else held.pixels)
 
     def __call__(self, scores: Float[Tensor, "b k u v"]) -> Float[Tensor, "b k H W"]:
         """Corrected scores."""
-        resized = resize(scores, self.size)
-        return resized if self.images is None else self.refine(self.images, resized)
+        return self._refined([scores])[0]
 
     def both(
         self, first: Float[Tensor, "b k u v"], second: Float[Tensor, "b k u v"]
@@ -149,8 +155,16 @@ class Correction:
         """Return two kinds of corrected scores. If possible they are corrected together, which takes less time."""
         if not self.apart:
             return self(first), self(second)
-        together = self(torch.cat([first, second], dim=1))
-        return together[:, : first.shape[1]], together[:, first.shape[1] :]
+        one, other = self._refined([first, second])
+        return one, other
+
+    def _refined(self, maps: Sequence[Float[Tensor, "b k u v"]]) -> list[Float[Tensor, "b k H W"]]:
+        """Correct maps of the same classes at once."""
+        resized = [fixed(resize(one, self.size), self.held) for one in maps]
+        if self.images is None:
+            return resized
+        together = self.refine(self.images, resized[0] if len(resized) == 1 else torch.cat(resized, dim=1))
+        return [fixed(one, self.held) for one in torch.split(together, maps[0].shape[1], dim=1)]
 
 
 def corrections(

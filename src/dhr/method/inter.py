@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dhr.method.config import MethodConfig
-from dhr.method.heatmaps import Heatmaps, centroid_heatmaps
+from dhr.method.heatmaps import Heatmaps
 from dhr.method.scene import Scene
 from dhr.method.transported import Scores, transported
 from dhr.ops.similarity import correlated_groups
@@ -45,6 +45,6 @@ def inter_class(
         ratios: q, the class marginal.
         config: ``centring`` (c of :func:`~dhr.ops.centroids.centroids_and_heatmaps`), ``tau`` and ``eps``.
     """
-    heatmaps = centroid_heatmaps(scene.uss, masks, config.centring)
+    heatmaps = scene.heatmaps(scene.uss, masks, config.centring)
     groups = correlated_groups(heatmaps.centroids, scene.valid, config.tau)
     return Inter(heatmaps, groups, ratios, scene.valid, config.eps)

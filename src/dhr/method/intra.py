@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dhr.method.config import MethodConfig
-from dhr.method.heatmaps import Heatmaps, centroid_heatmaps
+from dhr.method.heatmaps import Heatmaps
 from dhr.method.inter import Inter
 from dhr.method.scene import Scene
 from dhr.method.transported import Scores, transported
@@ -38,7 +38,7 @@ def intra_class(scene: Scene, masks: Float[Tensor, "b k n"], inter: Inter, confi
         inter: Step 2 with the same masks.
         config: ``combine``, ``uss_weight`` (w), ``centring`` and ``eps``.
     """
-    heatmaps = centroid_heatmaps(scene.wss, masks, config.centring)
+    heatmaps = scene.heatmaps(scene.wss, masks, config.centring)
     uss, wss = inter.heatmaps.scores, heatmaps.scores
     if config.combine == "mean":
         mean = wss + config.uss_weight * (uss - wss)

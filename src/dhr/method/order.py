@@ -26,6 +26,7 @@ def class_order(
     base: Int[Tensor, "b h w"] | None = None,
     prior: Float[Tensor, "b k"] | None = None,
     survey: Float[Tensor, "b k u v"] | None = None,
+    held: Float[Tensor, "b k _ _"] | None = None,
 ) -> Int64[Tensor, "b k"]:
     """Sort the classes of each image: the background, then by the sum of their CAM, largest first, padding last.
 
@@ -41,7 +42,7 @@ def class_order(
         sums[:, 0] = torch.iinfo(sums.dtype).max
     given = [maps.flatten(2)]
     given += [] if prior is None else [prior.unsqueeze(2).to(maps.dtype)]
-    given += [] if survey is None else [survey.flatten(2).to(maps.dtype)]
+    given += [one.flatten(2).to(maps.dtype) for one in (survey, held) if one is not None]
     digest = _digest(torch.cat(given, dim=2))
     if base is not None:
         digest = digest + _mask_digest(base, valid.shape[1])

@@ -60,8 +60,8 @@ def draft(batch: Batch, config: MethodConfig, correct: Correction) -> Draft:
         ConfigError: see :func:`rebalance`.
     """
     scene, order = make_scene(batch, config)
-    steps = (released_steps if config.released else steps_1_to_3)(scene, correct, config)
-    return Draft(steps, scene.cams, scene.valid, order)
+    steps = (released_steps if config.released else steps_1_to_3)(scene, correct.holding(scene.held), config)
+    return Draft(steps, scene.cams, scene.valid, order, scene.held)
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def finish(
         survey: see :attr:`dhr.method.scene.Batch.survey`.
     """
     joined = made.maps(_with_survey(made, survey, config))
-    scores = shares(correct(joined))  # R_c(S_dhr), Eq. 5
+    scores = shares(correct.holding(made.held)(joined))  # R_c(S_dhr), Eq. 5
     return put_back(_result(made, joined, scores), made.order)
 
 
@@ -85,13 +85,13 @@ def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Ste
     """Compute Steps 1 to 3; Steps 2 and 3 are repeated ``config.rounds`` times, from masks of the round before."""
     seed = seeds(scene, config)  # Step 1 (Eq. 2)
     base, seeded = corrected(scene, seed, correct)  # M_base (Eq. 1), R_c(f_OT(A) * A)
-    initial = scene.cells(recover(base, seeded, scene.valid))  # M_init
+    initial = scene.fixed(scene.cells(recover(base, seeded, scene.valid)))  # M_init
     masks, errors, ratios = initial, [seed.marginal_error], []
     inter, intra = None, None
     for _ in range(config.rounds):
         if intra is not None:
-            masks = _next_masks(intra.scores.values, masks, scene)
-        ratios.append(class_marginal(masks, scene.valid, config, scene.prior))
+            masks = scene.fixed(_next_masks(intra.scores.values, masks, scene))
+        ratios.append(class_marginal(masks, scene.valid, config, scene.prior, scene.drawn))
         inter = inter_class(scene, masks, ratios[-1], config)  # Step 2 (Eq. 3)
         intra = intra_class(scene, masks, inter, config)  # Step 3 (Eq. 4)
         errors.append(intra.scores.marginal_error)
@@ -102,7 +102,7 @@ def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Ste
         seed=seed.values,
         initial=initial,
         inter=inter.scores.values,
-        intra=intra.scores.values,
+        intra=scene.fixed(intra.scores.values),
         alike=same_class(inter.heatmaps.scores, intra.heatmaps.scores),
         groups=inter.groups,
         ratios=ratios[-1],
@@ -118,11 +118,12 @@ def _next_masks(scores: Float[Tensor, "b k n"], masks: Float[Tensor, "b k n"], s
 
 
 def _with_survey(made: Draft, survey: Float[Tensor, "b k u v"] | None, config: MethodConfig) -> Float[Tensor, "b k n"]:
-    """Join S_dhr with the survey; return S_dhr itself without a survey."""
-    if survey is None:
-        return made.steps.intra
-    known = take_classes(survey, made.order) * made.valid[:, :, None, None]
-    return join(made.steps.intra, known.flatten(2), made.valid, config)
+    """Join S_dhr with the survey, and with what was drawn; return S_dhr itself without both."""
+    joined = made.steps.intra
+    if survey is not None:
+        known = take_classes(survey, made.order) * made.valid[:, :, None, None]
+        joined = join(joined, known.flatten(2), made.valid, config)
+    return joined if made.held is None else made.held.joined(joined)
 
 
 def _result(made: Draft, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"]) -> Rebalanced:

@@ -14,6 +14,7 @@ from dhr.method.base import scored_labels
 from dhr.method.boundary import Correction
 from dhr.method.config import MethodConfig
 from dhr.method.heatmaps import centroid_heatmaps
+from dhr.method.marginal import lifted
 from dhr.method.scene import Scene
 from dhr.method.seeds import base_mask
 from dhr.method.steps import Steps, same_class
@@ -29,28 +30,29 @@ def released_steps(scene: Scene, correct: Correction, config: MethodConfig) -> S
     base, cams = base_mask(scene, correct), scene.cams.flatten(2)
     ids = torch.arange(scene.valid.shape[1], device=scene.valid.device)
     seeded = scene.valid & (ids >= int(scene.background))  # in Step 1 there is no background
-    first = _transport(cams, seeded, config.eps)
+    first = _transport(cams, _ratios(scene, seeded), seeded, config.eps)
     seed = first.assignment * cams
     labels = scored_labels(correct(scene.maps(seed)), seeded)
-    masks = majority(scene.cells(torch.where(labels >= 0, labels, base)))
+    masks = scene.fixed(majority(scene.cells(torch.where(labels >= 0, labels, base))))
 
     seen, known = (centroid_heatmaps(features, masks) for features in (scene.uss, scene.wss))
     groups = correlated_groups(seen.centroids, scene.valid, config.tau)
-    uss, wss = stretched(seen.scores), stretched(known.scores)
-    within = _transport(wss, scene.valid, config.eps)
+    uss, wss = (scene.fixed(stretched(one.scores)) for one in (seen, known))
+    ratios = _ratios(scene, scene.valid)
+    within = _transport(wss, ratios, scene.valid, config.eps)
     shares_group = groups.sum(dim=2, keepdim=True) > 1  # (b, k, 1)
     scores = torch.where(shares_group, within.assignment * uss, uss)
-    last, inter = (_transport(one, scene.valid, config.eps) for one in (scores, uss))
+    last, inter = (_transport(one, ratios, scene.valid, config.eps) for one in (scores, uss))
     errors = torch.stack([one.marginal_error for one in (first, within, last, inter)])
     return Steps(
         base=base,
         seed=seed,
         initial=masks,
         inter=inter.assignment * uss,
-        intra=last.assignment * scores,
+        intra=scene.fixed(last.assignment * scores),
         alike=same_class(uss, wss),
         groups=groups,
-        ratios=_equal(scene.valid, cams.dtype),
+        ratios=ratios,
         moved=torch.zeros_like(errors[0]),
         marginal_error=errors.amax(dim=0),
     )
@@ -68,13 +70,16 @@ def stretched(values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
     return (values - low) / (high - low).clamp_min(1e-12)
 
 
-def _transport(scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"], eps: float) -> Transport:
-    """Run a few iterations towards equal shares, and stretch the plan."""
-    found = sinkhorn(scores, _equal(valid, scores.dtype), valid, eps, ITERATIONS)
+def _transport(
+    scores: Float[Tensor, "b k n"], ratios: Float[Tensor, "b k"], valid: Bool[Tensor, "b k"], eps: float
+) -> Transport:
+    """Run a few iterations towards the shares, and stretch the plan."""
+    found = sinkhorn(scores, ratios, valid, eps, ITERATIONS)
     return Transport(found.plan, stretched(found.assignment), found.marginal_error)
 
 
-def _equal(valid: Bool[Tensor, "b k"], dtype: torch.dtype) -> Float[Tensor, "b k"]:
-    """Return the same share for every valid class."""
-    ratios = valid.to(dtype)
-    return ratios / ratios.sum(dim=1, keepdim=True).clamp_min(1e-12)
+def _ratios(scene: Scene, valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+    """Return the same share for every valid class, or more if more was drawn for it."""
+    ratios = valid.to(scene.cams.dtype)
+    drawn = None if scene.drawn is None else scene.drawn * valid
+    return lifted(ratios / ratios.sum(dim=1, keepdim=True).clamp_min(1e-12), valid, 0.0, drawn)

@@ -1,6 +1,6 @@
 """A batch as it is given, and as Steps 1 to 3 use it: on the grid of the USS features, its classes in a fixed order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, Int64, Integer
@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 from dhr.errors import ConfigError, ShapeError
 from dhr.method.base import NOTHING, add_background, normalise_cams, on_one_scale, scored_labels
 from dhr.method.config import MethodConfig
-from dhr.method.heatmaps import Features
+from dhr.method.heatmaps import Features, Heatmaps, centroid_heatmaps
+from dhr.method.held import Held, fixed
 from dhr.method.order import class_order, take_classes, take_labels
 from dhr.ops.upsample import area_average, resize
 
@@ -46,6 +47,9 @@ class Batch:
     (:class:`dhr.method.survey.Survey`), all 0 where they are unknown; with ``background``, the background's first. They
     are joined with Step 3 with the weight ``config.survey``, see :meth:`~dhr.method.survey.Survey.weighed`.
     """
+    held: Float[Tensor, "b _ _ _"] | None = None
+    """Share of each pixel that a person has drawn as each class, on a grid of its own, at most 1 in sum over the
+    classes; with ``background``, the background's first. Drawn pixels are held fixed (:mod:`dhr.method.held`)."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,6 +76,22 @@ class Scene:
     background: bool
     base: Int[Tensor, "b H W"] | None
     prior: Float[Tensor, "b k"] | None
+    held: Held | None = None
+    """The drawn parts; ``cams`` have them already."""
+
+    @property
+    def drawn(self) -> Float[Tensor, "b k"] | None:
+        """Share of the image that was drawn for each class."""
+        return None if self.held is None else self.held.shares
+
+    def fixed(self, values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
+        """Return values of positions with the drawn parts in their place."""
+        return fixed(values, None if self.held is None else self.held.cells)
+
+    def heatmaps(self, features: Features, masks: Float[Tensor, "b k n"], centring: float = 0.0) -> Heatmaps:
+        """Return centroids of ``masks`` and their heatmaps, certain where something is drawn."""
+        found = centroid_heatmaps(features, masks, centring)
+        return replace(found, scores=self.fixed(found.scores))
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -109,16 +129,23 @@ def make_scene(batch: Batch, config: MethodConfig) -> tuple[Scene, Int64[Tensor,
     if background:
         cams, valid = add_background(cams, valid, config.background_level)
     base = None if batch.base is None else nearest(batch.base, size)
-    order = class_order(cams, valid, background, base, batch.prior, batch.survey)
+    order = class_order(cams, valid, background, base, batch.prior, batch.survey, batch.held)
+    cams = take_classes(cams, order)
+    present, features = take_classes(valid, order), (Features.of(uss), Features.of(resize(wss, grid)))
+    held = None
+    if batch.held is not None:
+        held = Held.of(take_classes(batch.held, order), present, (grid, size), features, config.uss_weight)
+        cams = fixed(cams, held.cells.view_as(cams))
     scene = Scene(
-        cams=take_classes(cams, order),
-        valid=take_classes(valid, order),
-        uss=Features.of(uss),
-        wss=Features.of(resize(wss, grid)),
+        cams=cams,
+        valid=present,
+        uss=features[0],
+        wss=features[1],
         size=size,
         background=background,
         base=None if base is None else take_labels(base, order.argsort(dim=1).masked_fill(~valid, NOTHING)),
         prior=None if batch.prior is None else take_classes(batch.prior, order),
+        held=held,
     )
     return scene, order
 
@@ -131,7 +158,7 @@ def nearest(mask: Integer[Tensor, "b _ _"], size: tuple[int, int]) -> Int64[Tens
 
 
 def _check_counts(batch: Batch) -> None:
-    names = ("cams", "uss_features", "wss_features", "images", "base", "prior")
+    names = ("cams", "uss_features", "wss_features", "images", "base", "prior", "held")
     counts = {name: len(value) for name in names if (value := getattr(batch, name)) is not None}
     if len(set(counts.values())) > 1:
         raise ShapeError(f"all inputs must hold the same number of images; got {counts}")
@@ -142,7 +169,7 @@ def _check_counts(batch: Batch) -> None:
 
 
 def _check_classes(batch: Batch, grid: tuple[int, int], config: MethodConfig) -> None:
-    prior, survey = batch.prior, batch.survey
+    prior, survey, held = batch.prior, batch.survey, batch.held
     expected = (batch.cams.shape[0], batch.cams.shape[1] + batch.background)
     if prior is not None and config.marginal != "prior":
         raise ConfigError(
@@ -156,3 +183,5 @@ def _check_classes(batch: Batch, grid: tuple[int, int], config: MethodConfig) ->
             f"survey must be {(*expected, *grid)} (images, classes, the grid of uss_features), got "
             f"{tuple(survey.shape)}"
         )
+    if held is not None and held.shape[:2] != expected:
+        raise ShapeError(f"held must be {expected} (images, classes), rows and columns, got {tuple(held.shape)}")

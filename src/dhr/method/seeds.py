@@ -26,7 +26,7 @@ def seeds(scene: Scene, config: MethodConfig) -> Scores:
     Shares are estimated from the CAMs: the base mask may have lost a class, but the CAMs have not.
     """
     cams = scene.cams.flatten(2)
-    ratios = class_marginal(scene.cells_of(cams, scene.valid), scene.valid, config, scene.prior)
+    ratios = class_marginal(scene.cells_of(cams, scene.valid), scene.valid, config, scene.prior, scene.drawn)
     return transported(cams, ratios, scene.valid, config.eps)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
+from dhr.method.held import Held
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -43,6 +45,8 @@ class Draft:
     """False for padding, in the order of ``steps``."""
     order: Int64[Tensor, "b k"]
     """The given classes in the order of ``steps`` (:mod:`dhr.method.order`)."""
+    held: Held | None = None
+    """Drawn parts, which the boundary correction keeps, in the order of ``steps``."""
 
     @property
     def size(self) -> tuple[int, int]:

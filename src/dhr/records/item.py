@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dhr.parsing import MAX_RECORD
+from dhr.records.correction import State
 from dhr.records.members import VERSION, Amount, Count, Share, Side, parse_record, read_record
 
 
@@ -39,6 +40,8 @@ class ItemRecord:
     """The class table of the mask's class ids, see `table_key`."""
     turn: Count = 1
     """How many times the masks of the run were begun, from 1."""
+    person: State | None = None
+    """The state of the photograph's correction, if the mask is that of a person."""
     version: Count = VERSION
 
     @staticmethod

@@ -49,6 +49,17 @@ class SourceRecord:
 
 
 @dataclass(frozen=True)
+class DataRecord:
+    """A data folder, and how it was read; see `dhr.DataFolder`."""
+
+    path: str
+    """The absolute path, without links."""
+    format: str = "auto"
+    split: str | None = None
+    ignore_unknown: bool = False
+
+
+@dataclass(frozen=True)
 class Identity:
     """Everything that must stay the same while a job goes on."""
 
@@ -85,6 +96,10 @@ class RunRecord:
     """Names of the classes; ids are places in this list."""
     background: bool | None = None
     """Whether the first class is the background."""
+    data: DataRecord | None = None
+    """The data folder of the last call; null for photographs in memory."""
+    directory: str | None = None
+    """The working directory of the last call: relative paths in `settings` begin there."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[StageRecord, ...] = ()

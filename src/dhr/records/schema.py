@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dhr.files import write_json
+from dhr.records.correction import Correction
 from dhr.records.item import ItemRecord
 from dhr.records.members import inner
 from dhr.records.run import RunRecord
 
-SCHEMAS = {"run.schema.json": RunRecord, "item.schema.json": ItemRecord}
+SCHEMAS = {"run.schema.json": RunRecord, "item.schema.json": ItemRecord, "correction.schema.json": Correction}
 """The dataclass of each file."""
 _SIMPLE = {str: "string", bool: "boolean", int: "integer", float: "number"}
 

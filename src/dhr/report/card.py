@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
-from dhr.data.array_files import read_npz
 from dhr.data.images import read_mask
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.errors import DhrError
 from dhr.evaluate.run import stage_folder
+from dhr.report.cams import stored_cams
 from dhr.report.charts import swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
@@ -29,7 +29,6 @@ _CAMS = 12  # heat maps of one photograph; with 60 tags they would fill a screen
 _CAM_SIDE = 120  # pixels
 _CHIPS = 40  # tags of one photograph
 _SPOKEN = 6  # classes that the alternative text of a mask names
-_MAX_CAMS = 500_000_000  # bytes, packed and unpacked; 254 CAMs on a grid of 500 by 500 cells have a quarter
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,8 @@ def _share(ratio: float) -> str:
 
 def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str:
     """Return heat maps, the classes in danger first: those that vanished, then the smallest."""
-    pairs = _stored_cams(look.out / "cams" / f"{item.name}.npz", look.data.classes)
+    names = look.data.classes.names
+    pairs = [(names[index], cam) for index, cam in stored_cams(look.out / "cams", item.name, look.data.classes).items()]
     pairs.sort(key=lambda pair: (pair[0] not in item.vanished, item.ratios.get(pair[0], 0.0)))
     small = thumbnail(photograph, _CAM_SIDE)
     figures = "".join(
@@ -186,23 +186,6 @@ def _cams(item: Item, photograph: UInt8[np.ndarray, "h w 3"], look: Look) -> str
     )
     rest = f'<p class="note">and {counted(len(pairs) - _CAMS, "CAM")} more</p>' if len(pairs) > _CAMS else ""
     return f'<div class="cams">{figures}{rest}</div>' if figures else ""
-
-
-def _stored_cams(path: Path, table: ClassTable) -> list[tuple[str, Float[np.ndarray, "h w"]]]:
-    try:
-        stored = read_npz(path, _MAX_CAMS, ("cams", "classes"))
-        cams, classes = stored["cams"], stored["classes"]
-    except (OSError, ValueError, KeyError, MemoryError):  # no file, or a damaged one
-        return []
-    if classes.ndim != 1 or classes.dtype.kind not in "iu" or cams.dtype.kind != "f" or cams.ndim != 3:
-        return []
-    if not np.isfinite(cams).all():
-        return []
-    if len(cams) != len(classes) or 0 in cams.shape:
-        return []
-    return [
-        (table.names[index], cam) for index, cam in zip(classes, cams, strict=True) if 0 <= index < len(table.names)
-    ]
 
 
 def figure(

@@ -4,7 +4,7 @@ import base64
 import io
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, UInt, UInt8
 from PIL import Image
 
 from dhr.data.samples import VOID
@@ -50,11 +50,11 @@ def shrunk(height: int, width: int, side: int = SIDE) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def shrink_labels(labels: UInt8[np.ndarray, "h w"], height: int, width: int) -> UInt8[np.ndarray, "h2 w2"]:
+def shrink_labels(labels: UInt[np.ndarray, "h w"], height: int, width: int) -> UInt[np.ndarray, "h2 w2"]:
     """Resize a label map by the nearest pixel."""
     rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(np.intp)
-    small: UInt8[np.ndarray, "h2 w2"] = labels[rows[:, None], columns[None, :]]
+    small: UInt[np.ndarray, "h2 w2"] = labels[rows[:, None], columns[None, :]]
     return small
 
 

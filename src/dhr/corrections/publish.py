@@ -1,0 +1,60 @@
+"""Put corrections in the place of the machine's masks, so that training, export and other programs use them.
+
+The machine's mask and its record are kept in ``corrections/machine`` while a person's mask may be in their place. The
+mask is copied last and removed first: where it is, the record is as well. Callers hold the locks of the corrections and
+of the run.
+"""
+
+from dhr.corrections.places import JSON, MACHINE, MASKS, PNG, Places
+from dhr.records.correction import Correction
+from dhr.records.item import read_item
+
+
+def publish(places: Places, name: str, record: Correction) -> None:
+    """Put the mask of a correction in the place of the machine's; a skipped one has no effect."""
+    if record.state == "skipped":
+        restore_machine(places, name, record)
+    elif record.mask:
+        keep_machine(places, name)
+        places.copy(MASKS, "masks", name)
+
+
+def keep_machine(places: Places, name: str) -> None:
+    """Copy the machine's mask and its record, unless that is done, or a person has replaced the mask already."""
+    if places.has(MACHINE, name):
+        return
+    item = read_item(places.path("items", name, JSON))
+    if item is not None and (item.person or (item.mask and item.mask != places.digest("masks", name))):
+        return
+    places.copy("items", MACHINE, name, JSON)
+    places.copy("masks", MACHINE, name)
+
+
+def machine_digest(places: Places, name: str, before: Correction | None) -> str:
+    """Return the SHA-256 of the machine's mask, in hex; empty if it is unknown."""
+    if places.has(MACHINE, name):
+        return places.digest(MACHINE, name)
+    if before is not None:
+        return before.machine
+    item = read_item(places.path("items", name, JSON))
+    return item.mask if item is not None and item.mask else places.digest("masks", name)
+
+
+def restore_machine(places: Places, name: str, record: Correction) -> None:
+    """Take the mask of a correction out of ``masks/``: put the machine's mask and its record back.
+
+    If the machine's mask was lost, because another program has overwritten it, the next run makes it again.
+    """
+    if places.has(MACHINE, name):
+        places.copy(MACHINE, "masks", name)
+        places.copy(MACHINE, "items", name, JSON)
+        forget_machine(places, name)
+    elif record.mask and record.mask != record.machine and places.digest("masks", name) == record.mask:
+        places.remove("masks", name)
+        places.remove("items", name, JSON)
+
+
+def forget_machine(places: Places, name: str) -> None:
+    """Remove the copies of the machine's mask and its record."""
+    for suffix in (PNG, JSON):
+        places.remove(MACHINE, name, suffix)

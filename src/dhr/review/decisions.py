@@ -1,0 +1,130 @@
+"""What a person decides: checked, and stored as a correction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.corrections import Correction, State
+from dhr.data.samples import VOID
+from dhr.parsing import Fields, as_whole
+from dhr.review.answers import RefusedError
+from dhr.review.photographs import Photograph, Photographs, present_ids
+from dhr.review.queue import UNDECIDED, state_of
+
+_LAST = (1 << 40) - 1  # revision
+_STATES: Mapping[str, State] = {
+    "accepted": "accepted", "mended": "mended", "rejected": "rejected", "skipped": "skipped"
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A decision as the page sends it."""
+
+    state: str
+    revision: int
+    """The revision that the page has seen; 0 for undecided."""
+    tags: tuple[int, ...] | None
+    """Class ids, sorted; None for the present ones."""
+
+    @staticmethod
+    def parse(fields: Fields, photographs: Photographs, states: Sequence[str]) -> "Wish":
+        """Read a decision.
+
+        Raises:
+            RefusedError: a member is missing or wrong.
+        """
+        try:
+            state = fields.text("state", 40)
+            if state not in states:
+                raise ValueError(f"state: expected one of {', '.join(states)}; got {state!r}")
+            return Wish(state, fields.whole("revision", 0, _LAST), parse_tags(fields, photographs))
+        except ValueError as failure:
+            raise RefusedError(422, str(failure)) from failure
+
+
+def parse_tags(fields: Fields, photographs: Photographs) -> tuple[int, ...] | None:
+    """Read the member `tags`, a list of class ids; None if it is missing.
+
+    Raises:
+        RefusedError: it is something else, or holds what is no class that can be tagged.
+    """
+    if "tags" not in fields:
+        return None
+    classes = photographs.classes
+    low, high = classes.foreground.start, classes.foreground.stop - 1
+    try:
+        tags = tuple(sorted({as_whole(one, low, high, "tags") for one in fields.entries("tags", VOID)}))
+    except ValueError as failure:
+        raise RefusedError(422, str(failure)) from failure
+    if not tags and not classes.background:
+        raise RefusedError(422, "tags: expected at least one class, because there is no background; reject it instead")
+    return tags
+
+
+def decide(photographs: Photographs, number: int, wish: Wish) -> dict[str, Any]:
+    """Store a decision without a new mask; return the answer for the page.
+
+    Raises:
+        RefusedError: the photograph is gone or changed, or the decision does not fit the mask.
+        ConflictError: it was decided elsewhere meanwhile.
+    """
+    if wish.state == UNDECIDED:
+        photograph = photographs.find(number)
+        photographs.corrections.withdraw(photograph.sample.name, expected=wish.revision)
+        return _answer(photographs, number)
+    photograph = photographs.reviewable(number)
+    mask = photographs.mask(photograph) if wish.state == "accepted" else None
+    return _save(photographs, photograph, wish, mask)
+
+
+def save(photographs: Photographs, number: int, wish: Wish, body: bytes) -> dict[str, Any]:
+    """Store a mask that the page sends, row by row; return the answer for the page; raises as :func:`decide`."""
+    photograph = photographs.reviewable(number)
+    mask = drawn(photographs, photograph, body, ())
+    return _save(photographs, photograph, wish, mask)
+
+
+def drawn(
+    photographs: Photographs, photograph: Photograph, body: bytes, more: Sequence[int]
+) -> UInt8[np.ndarray, "h w"]:
+    """Return a map that the page sends, which holds class ids, void and ``more``.
+
+    Raises:
+        RefusedError: it has another size, or holds other numbers.
+    """
+    height, width = photograph.size
+    if len(body) != height * width:
+        raise RefusedError(422, f"expected {width}x{height} pixels, {height * width} bytes; got {len(body)} bytes")
+    found: UInt8[np.ndarray, "h w"] = np.frombuffer(body, np.uint8).reshape(height, width)  # (h, w)
+    if strange := present_ids(found) - {*range(len(photographs.classes.names)), VOID, *more}:
+        raise RefusedError(422, f"expected class ids and {VOID} for void, got {min(strange)}, which is no class")
+    return found
+
+
+def _save(
+    photographs: Photographs, photograph: Photograph, wish: Wish, mask: UInt8[np.ndarray, "h w"] | None
+) -> dict[str, Any]:
+    names, sample = photographs.classes.names, photograph.sample
+    tags = photograph.tags if wish.tags is None else wish.tags
+    shown = set() if mask is None else present_ids(mask) - {VOID}
+    if untagged := sorted(shown - {*tags, *range(photographs.classes.foreground.start)}):
+        lost = ", ".join(names[one] for one in untagged)
+        raise RefusedError(422, f"the mask of {sample.name} holds {lost} without the tag; add the tag, or erase it")
+    correction = Correction(
+        state=_STATES[wish.state],
+        digest=photograph.item.digest,
+        given=tuple(names[tag] for tag in sample.tags),
+        tags=tuple(names[tag] for tag in tags),
+        labels={names[one]: one for one in sorted(shown | {*tags})},
+    )
+    photographs.corrections.save(sample.name, correction, mask, photographs.palette, expected=wish.revision)
+    return _answer(photographs, photograph.number)
+
+
+def _answer(photographs: Photographs, number: int) -> dict[str, Any]:
+    found = photographs.find(number)
+    return {"state": state_of(found.decision), "revision": found.revision, "counts": photographs.counts()}

@@ -1,0 +1,264 @@
+// The desk: the open photograph, the present tool and class, and all that can be done with them.
+import * as api from "./api.js";
+import { Computed } from "./computed.js";
+import { VOID } from "./drawing.js";
+import { goOn } from "./moved.js";
+import { Photographs } from "./photographs.js";
+import { Saver } from "./saver.js";
+import { cross, giveRegion, named, toolsOf } from "./tools.js";
+import { View } from "./view.js";
+
+const AHEAD = 2; // photographs of the queue that are loaded before they are asked for
+
+export class Desk {
+  drawing = null;
+  value = null; // the class that tools give
+  size = 20; // width of the brush, pixels of the photograph
+  cursor = null; // a point of the photograph
+  opening = null; // id of the photograph that is being loaded
+
+  /** `page` hears: refresh, say, warn, menu, opened, empty, status, counted, conflicts, pointed, extra. */
+  constructor(session, page, queue, [canvas, marks]) {
+    Object.assign(this, { session, page, queue });
+    this.view = new View(canvas, marks, session);
+    this.view.marks = (context, surface) => this.#marks(context, surface);
+    this.photographs = new Photographs();
+    this.saver = new Saver({
+      saved: (drawing, answer) => this.#saved(drawing, answer),
+      status: () => page.status(),
+      refused: () => goOn(this.saver),
+      conflict: (drawing) => page.conflicts(drawing),
+      failed: (error, drawing) => page.warn(`${drawing.name} is not saved: ${error.message}`),
+    });
+    this.computed = new Computed(this);
+    this.tools = toolsOf(this);
+    this.tool = this.tools.brush;
+  }
+
+  say(text) { this.page.say(text); }
+  touch() { this.view.touch(); }
+  regionMenu(point, x, y) { this.page.menu(point, x, y); }
+  name(value = this.value) { return named(this.session, value); }
+
+  /** Whether two points of the photograph are at most so many pixels of the page apart. */
+  nearby([x0, y0], [x1, y1], most) {
+    const { camera, ratio } = this.view.surface;
+    return (Math.hypot(x1 - x0, y1 - y0) * camera.scale) / ratio <= most;
+  }
+
+  #marks(context, surface) {
+    this.tool.marks(context, surface);
+    if (this.pointer?.keyed && this.cursor) cross(context, surface, this.cursor);
+  }
+
+  /** Moves the cursor; null: it left the photograph. */
+  point(to) {
+    this.cursor = to;
+    this.page.pointed(to);
+    this.touch();
+  }
+
+  // ---- photographs
+
+  /** Opens a photograph. What was drawn on the one before is saved already. */
+  async open(id) {
+    if (this.drawing?.id === id && this.opening === null) return;
+    this.pointer.cancel();
+    this.opening = id;
+    this.page.status();
+    try {
+      const drawing = await this.photographs.get(id);
+      if (this.opening !== id) return;
+      this.#show(drawing);
+      this.#check(drawing);
+      this.#expect();
+    } catch (error) {
+      if (this.opening !== id) return;
+      this.#show(null);
+      this.page.empty(error instanceof api.Lost ? "The server does not answer. Open the photograph again later." : error.message);
+    }
+    this.queue.mark(id);
+  }
+
+  #show(drawing) {
+    this.opening = null;
+    this.drawing = drawing;
+    this.cursor = null;
+    if (drawing && !this.#usable(this.value)) this.value = this.#first(drawing);
+    this.view.show(drawing);
+    this.page.opened();
+  }
+
+  /** The class to begin with: one that vanished from the mask, else the first tag. */
+  #first({ vanished, tags }) {
+    return tags.find((id) => vanished.includes(this.name(id))) ?? tags[0] ?? this.choices()[0].value;
+  }
+
+  #usable(value) { return this.choices().some((choice) => choice.value === value); }
+
+  /** Loads the photograph again if another window changed it and nothing was drawn here. */
+  async #check(drawing) {
+    if (!drawing.clean) return;
+    const { revision } = drawing, info = await api.photograph(drawing.id).catch(() => null); // the next save tells
+    const isOld = info && info.revision !== drawing.revision && revision === drawing.revision && drawing.clean;
+    if (!isOld) return;
+    this.photographs.forget(drawing.id);
+    this.queue.update(drawing.id, { state: info.state, revision: info.revision });
+    if (this.drawing !== drawing) return;
+    this.drawing = null;
+    await this.open(drawing.id);
+    this.say("This photograph was changed in another window. Its present mask is shown.");
+  }
+
+  check() {
+    if (this.drawing) this.#check(this.drawing);
+  }
+
+  async #expect() {
+    const { index } = this.queue;
+    for (let i = 1; i <= AHEAD; i++) {
+      const entry = await this.queue.at(index + i).catch(() => null); // `go` tells
+      if (this.queue.index !== index || !entry) return;
+      this.photographs.expect(entry.id);
+    }
+  }
+
+  /** Goes on in the list; behind its end there is a word about it. */
+  async go(step) {
+    try {
+      const { index } = this.queue, entry = await this.queue.at(index < 0 ? 0 : index + step);
+      if (entry) await this.open(entry.id);
+      else this.say(step > 0 ? "That was the last photograph of this list. Choose another list on the left." : "This is the first photograph.");
+    } catch (error) {
+      this.page.warn(`The list cannot be read: ${error.message}`);
+    }
+  }
+
+  // ---- steps
+
+  /** Ends a step: the mask becomes mended, gets the tags of all its classes, and is saved. */
+  keep(change = {}, drawing = this.drawing) {
+    if (!drawing) return false;
+    const counts = drawing.counts(), tags = [...(change.tags ?? drawing.tags)];
+    for (const { id } of this.session.classes) {
+      const isTag = !(this.session.background && id === 0);
+      if (isTag && counts[id] && !tags.includes(id)) tags.push(id);
+    }
+    tags.sort((a, b) => a - b);
+    const kept = drawing.keep({ state: "mended", ...change, tags });
+    if (kept) this.#changed(drawing);
+    return kept;
+  }
+
+  #changed(drawing = this.drawing) {
+    if (drawing === this.drawing) this.computed.prepare();
+    this.saver.add(drawing);
+    this.touch();
+    this.page.refresh();
+  }
+
+  abandon() {
+    this.drawing?.abandon();
+    this.touch();
+  }
+
+  undo(back = true) {
+    const { drawing } = this;
+    if (!drawing) return;
+    this.pointer.cancel();
+    if (!drawing[back ? "undo" : "redo"]()) return this.say(back ? "There is nothing to take back." : "There is nothing to do again.");
+    this.say(back ? "Taken back." : "Done again.");
+    this.#changed();
+  }
+
+  #saved(drawing, { state, revision, counts }) {
+    this.queue.update(drawing.id, { state, revision, tags: drawing.tags });
+    if (counts) this.page.counted(counts);
+    this.page.status();
+  }
+
+  /** Decides on the photograph, and goes on. "accepted" keeps a mask that a person changed as mended. */
+  async decide(state) {
+    const { drawing } = this;
+    if (!drawing || this.opening !== null) return;
+    this.pointer.cancel();
+    const isDecided = drawing.state !== "undecided" && drawing.state !== "skipped";
+    if (state === "skipped" && isDecided) this.say(`It stays ${drawing.state}.`);
+    else {
+      const isMended = state === "accepted" && drawing.distance(drawing.machine) > 0;
+      const kept = isMended ? "mended" : state;
+      if (drawing.keep({ state: kept })) this.#changed();
+      this.say(`${drawing.name}: ${kept}.`);
+    }
+    await this.go(1);
+  }
+
+  /** Takes the decision back: the machine's mask, the tags of the data set, undecided. */
+  withdraw() {
+    const { drawing } = this;
+    if (!drawing) return;
+    this.pointer.cancel();
+    drawing.replace(drawing.machine, { forget: true });
+    if (drawing.keep({ state: "undecided", tags: drawing.given })) this.#changed();
+    this.say("The machine's mask is back, and nothing is decided.");
+  }
+
+  /** Ends a conflict. Theirs comes as a step, so that undo brings mine back. */
+  settle(drawing, takeTheirs) {
+    const { info, mask, revision } = drawing.conflict;
+    drawing.conflict = null;
+    drawing.revision = takeTheirs ? info.revision : revision;
+    if (takeTheirs) {
+      drawing.replace(mask, { forget: true });
+      drawing.keep({ state: info.state, tags: info.tags });
+      drawing.saved = drawing.version;
+    } else this.saver.add(drawing);
+    this.queue.update(drawing.id, { state: drawing.state, revision: drawing.revision });
+    this.touch();
+    this.page.refresh();
+  }
+
+  // ---- classes
+
+  /** What can be painted: the background, the tags in order, void. */
+  choices() {
+    const { background, classes, void: empty } = this.session, tags = this.drawing?.tags ?? [];
+    const of = (id, key) => ({ value: id, key, ...classes.find((one) => one.id === id) });
+    return [
+      ...(background ? [of(0, "0")] : []),
+      ...tags.map((id, i) => of(id, i < 9 ? String(i + 1) : "")),
+      { value: VOID, key: "v", name: "void", colour: empty.colour },
+    ];
+  }
+
+  choose(value) {
+    this.value = value;
+    this.say(`Class ${this.name(value)}.`);
+    this.page.refresh();
+    this.touch();
+  }
+
+  addClass(id) {
+    const { drawing } = this;
+    if (!drawing) return;
+    if (!drawing.tags.includes(id)) this.keep({ tags: [...drawing.tags, id] });
+    this.choose(id);
+  }
+
+  /** Removes a class of the photograph. Its pixels become void; "refine again" fills them. */
+  removeClass(id) {
+    const { drawing } = this;
+    if (!drawing?.tags.includes(id)) return this.say(`${this.name(id)} is not a class of this photograph.`);
+    const ids = drawing.ids.map((value) => (value === id ? VOID : value));
+    drawing.free(id);
+    drawing.replace(ids);
+    this.keep({ tags: drawing.tags.filter((tag) => tag !== id) });
+    if (!this.#usable(this.value)) this.value = this.choices()[0].value;
+    this.say(`${this.name(id)} is removed; its pixels are void now.${this.session.tools.refine ? " R fills them." : ""}`);
+    this.page.refresh();
+  }
+
+  giveRegion(point, value) {
+    if (giveRegion(this.drawing, point, value)) this.keep();
+  }
+}

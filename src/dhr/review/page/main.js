@@ -1,0 +1,114 @@
+// Starts the page: asks for the session, and joins desk, queue and panels.
+import { Actions } from "./actions.js";
+import * as api from "./api.js";
+import { Commands } from "./commands.js";
+import { Compare } from "./compare.js";
+import { Desk } from "./desk.js";
+import { $, el, number } from "./elements.js";
+import { keymap } from "./keymap.js";
+import { followRestarts } from "./moved.js";
+import { Page } from "./page.js";
+import { menuKey, showCounts } from "./panels.js";
+import { Pointer } from "./pointer.js";
+import { Queue } from "./queue.js";
+import { named } from "./tools.js";
+
+export let desk = null;
+
+/** The list on the left and its filters. */
+function makeQueue(session, page) {
+  const queue = new Queue($("#list"), {
+    source: api.queue,
+    open: (entry) => {
+      document.body.classList.remove("queue-open");
+      desk.open(entry.id);
+    },
+    failed: (error) => page.warn(`The list cannot be read: ${error.message}`),
+    changed: () => {
+      $("#found").textContent = queue.total === 1 ? "1 photograph" : `${number(queue.total)} photographs`;
+    },
+    tags: (entry) => entry.tags.map((id) => named(session, id)).join(", "),
+  });
+  const filter = (values) => queue.reload(values).catch(queue.failed);
+  const on = (selector, name) => $(selector).addEventListener("change", () => filter({ [name]: $(selector).value }));
+  on("#filter-state", "state");
+  on("#filter-class", "class");
+  on("#order", "order");
+  let timer = 0;
+  $("#search").addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => filter({ search: $("#search").value.trim() }), 200);
+  });
+  $("#filters").addEventListener("submit", (event) => event.preventDefault());
+  $("#filter-class").append(...session.classes.map(({ id, name }) => el("option", { value: id }, name)));
+  return queue;
+}
+
+/** Sliders, lists and forms; buttons have commands. */
+function listen(actions) {
+  $("#size").addEventListener("input", () => actions.setSize(Number($("#size").value)));
+  $("#opacity").addEventListener("input", () => actions.setOpacity($("#opacity").value / 100));
+  $("#style").addEventListener("change", () => actions.style(Number($("#style").value)));
+  $("#classes").addEventListener("click", (event) => {
+    const { value, remove } = event.target.closest("button")?.dataset ?? {};
+    if (value !== undefined) desk.choose(Number(value));
+    if (remove !== undefined) desk.removeClass(Number(remove));
+  });
+  $("#add").addEventListener("submit", (event) => {
+    event.preventDefault();
+    actions.addClass($("#add-class").value);
+  });
+  $("#region").addEventListener("keydown", menuKey);
+  $("#region").addEventListener("toggle", (event) => { if (event.newState === "closed") $("#canvas").focus(); });
+  $("#canvas").addEventListener("blur", () => desk.pointer.letGo());
+  document.addEventListener("keyup", (event) => { if (event.key === " ") desk.pointer.space = false; });
+  window.addEventListener("blur", () => { desk.pointer.space = false; });
+  window.addEventListener("focus", () => desk.check());
+  window.addEventListener("beforeunload", (event) => { if (!desk.saver.whole) event.preventDefault(); });
+}
+
+function showSession(session) {
+  const { tools, background, classes, run } = session;
+  $("#run").textContent = run;
+  $("#run").title = run;
+  for (const name of ["refine", "superpixels"]) if (!tools[name]) $(`[data-command=${name}]`).remove();
+  if (!tools.sam) $("[data-command=click]").remove();
+  const choices = classes.filter(({ id }) => !(background && id === 0));
+  $("#names").append(...choices.map(({ name }) => el("option", { value: name })));
+  showCounts(session.counts);
+}
+
+/** Opens the photograph that the address names, else the first that is not decided. */
+async function openFirst(queue, page) {
+  const [, id] = /^#(\d+)$/.exec(location.hash) ?? [];
+  if (id !== undefined) desk.open(Number(id));
+  await queue.reload();
+  const entry = await queue.at(0);
+  if (id !== undefined) queue.mark(Number(id));
+  else if (entry) await desk.open(entry.id);
+  else page.empty("Every photograph is decided. Choose another list on the left to look at them again.");
+}
+
+async function start() {
+  const page = new Page();
+  try {
+    const session = await api.session();
+    const queue = makeQueue(session, page);
+    desk = page.desk = new Desk(session, page, queue, [$("#canvas"), $("#marks")]);
+    desk.pointer = new Pointer(desk, $("#canvas"));
+    page.compare = new Compare(desk, { pane: $("#beside"), canvas: $("#beside-canvas"), select: $("#layer") });
+    const actions = new Actions(desk, page, page.compare);
+    showSession(session);
+    $("#keys").append(...new Commands(keymap(desk, actions)).help());
+    listen(actions);
+    page.refresh();
+    followRestarts(session, desk.saver);
+    await openFirst(queue, page);
+    page.counted((await api.session()).counts);
+  } catch (error) {
+    page.empty(`The review cannot begin: ${error.message} Look at the terminal of dhr review, then load this page again.`);
+    throw error;
+  }
+}
+
+start();

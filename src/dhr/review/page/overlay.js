@@ -1,0 +1,48 @@
+// An id map as a picture: one canvas of the map's size, of which only what changed is painted again.
+import { EDGE, STRIPE } from "./colours.js";
+import { VOID } from "./drawing.js";
+
+const STRIP = 64; // rows at a time: the whole picture would take four bytes per pixel once more
+
+export class Overlay {
+  constructor(width, height) {
+    this.canvas = document.createElement("canvas");
+    Object.assign(this.canvas, { width, height });
+    this.context = this.canvas.getContext("2d");
+    this.stripe = Math.max(2, Math.round(Math.max(width, height) / 160));
+  }
+
+  /** Paints a box of ids. With `edges`, pixels beside another id take the colours of edges. */
+  colour(ids, box, table, edges) {
+    const { width, height } = this.canvas;
+    const left = Math.max(box.left - 1, 0), right = Math.min(box.right + 1, width);
+    const bottom = Math.min(box.bottom + 1, height);
+    for (let top = Math.max(box.top - 1, 0); top < bottom; top += STRIP) {
+      const picture = new ImageData(right - left, Math.min(STRIP, bottom - top));
+      this.#fill(new Uint32Array(picture.data.buffer), ids, { left, top, right, bottom: top + picture.height }, table, edges);
+      this.context.putImageData(picture, left, top);
+    }
+  }
+
+  #fill(out, ids, { left, top, right, bottom }, table, edges) {
+    const { width, height } = this.canvas, { stripe } = this;
+    let place = 0;
+    for (let y = top; y < bottom; y++) {
+      for (let x = left, at = y * width + left; x < right; x++, at++) {
+        const id = ids[at];
+        const isEdge = edges && (
+          (x > 0 && ids[at - 1] !== id) || (x + 1 < width && ids[at + 1] !== id)
+          || (y > 0 && ids[at - width] !== id) || (y + 1 < height && ids[at + width] !== id));
+        if (isEdge) out[place++] = table[EDGE + id];
+        else out[place++] = table[id === VOID && ((x + y) / stripe) & 1 ? STRIPE : id];
+      }
+    }
+  }
+}
+
+/** A heat map on its grid as a canvas. */
+export function heatPicture({ data, width, height }, table) {
+  const overlay = new Overlay(width, height);
+  overlay.colour(data, { left: 0, top: 0, right: width, bottom: height }, table, false);
+  return overlay.canvas;
+}

@@ -1,0 +1,58 @@
+// Photographs that are open or were, and the next ones, which are loaded before they are asked for.
+import * as api from "./api.js";
+import { Drawing } from "./drawing.js";
+
+const PIXELS = 60_000_000; // of all photographs that are kept; each takes about 15 bytes per pixel
+const FEWEST = 4;
+const UNTOUCHED = ["undecided", "skipped"]; // their mask is the machine's
+
+export class Photographs {
+  #kept = new Map(); // id -> { promise, drawing }; the one used last is at the end
+
+  /** The photograph with this id, loaded if it is not here. */
+  get(id) {
+    const found = this.#kept.get(id) ?? this.#load(id);
+    this.#kept.delete(id);
+    this.#kept.set(id, found);
+    this.#drop();
+    return found.promise;
+  }
+
+  /** Loads a photograph for later. If that fails, opening it tells why. */
+  expect(id) {
+    if (!this.#kept.has(id)) this.get(id).catch(() => this.forget(id));
+  }
+
+  forget(id) {
+    this.#kept.get(id)?.drawing?.image.close();
+    this.#kept.delete(id);
+  }
+
+  #load(id) {
+    const found = { drawing: null };
+    found.promise = load(id).then((drawing) => (found.drawing = drawing), (error) => {
+      this.forget(id);
+      throw error;
+    });
+    return found;
+  }
+
+  #drop() {
+    let pixels = 0;
+    const entries = [...this.#kept].reverse();
+    entries.forEach(([id, { drawing }], place) => {
+      if (!drawing) return;
+      pixels += drawing.width * drawing.height;
+      if (place >= FEWEST && pixels > PIXELS && drawing.clean) this.forget(id);
+    });
+  }
+}
+
+async function load(id) {
+  for (;;) {
+    const [info, image, mask] = await Promise.all([api.photograph(id), api.image(id), api.mask(id)]);
+    const machine = UNTOUCHED.includes(info.state) ? mask : await api.machine(id);
+    if (mask.revision === info.revision) return new Drawing(info, image, mask.data, machine.data);
+    image.close(); // it was saved between the two requests
+  }
+}

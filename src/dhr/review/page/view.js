@@ -1,0 +1,100 @@
+// The picture in the middle: photograph, mask over it, and above both the marks of the tools.
+import { table } from "./colours.js";
+import { Overlay } from "./overlay.js";
+import { Camera, Surface } from "./surface.js";
+
+export const STYLES = ["fill and outlines", "fill", "outlines"];
+
+export class View {
+  opacity = 0.5;
+  style = 0;
+  shown = true; // whether the mask is
+  drawing = null;
+  marks = () => {}; // draws the marks of the present tool: (context, surface)
+  #all = true;
+  #frame = 0;
+
+  constructor(canvas, marks, session) {
+    this.session = session;
+    this.camera = new Camera();
+    this.surface = new Surface(canvas, this.camera, () => this.#resized());
+    this.above = new Surface(marks, this.camera, () => this.#resized());
+    this.camera.watchers.add(() => this.#ask(true));
+  }
+
+  #resized() {
+    if (this.drawing && this.camera.fitted) this.camera.fit(this.drawing, this.surface.canvas);
+    this.#all = true;
+    this.#paint(); // at once: a canvas of another size is empty
+  }
+
+  /** Shows another photograph, at once: the old one must not take strokes. */
+  show(drawing) {
+    this.drawing = drawing;
+    this.overlay = drawing && new Overlay(drawing.width, drawing.height);
+    if (drawing) {
+      this.camera.fit(drawing, this.surface.canvas);
+      this.recolour();
+    }
+    this.#ask(true);
+  }
+
+  fit() {
+    if (this.drawing) this.camera.fit(this.drawing, this.surface.canvas);
+  }
+
+  /** Zooms around a point of the photograph, or around the middle. */
+  zoom(factor, around = [this.camera.x, this.camera.y]) {
+    if (this.drawing) this.camera.zoom(factor, around, this.drawing);
+  }
+
+  pan(dx, dy) {
+    if (this.drawing) this.camera.pan(dx, dy, this.drawing);
+  }
+
+  /** Takes over new colours: opacity, outlines, shown or not. */
+  recolour() {
+    this.colours = table(this.session, this.style === 2 ? 0 : this.opacity);
+    if (this.drawing) this.drawing.dirty = this.drawing.box;
+    this.touch();
+  }
+
+  /** Draws the whole picture with the next frame. */
+  all() {
+    this.#ask(true);
+  }
+
+  /** Draws with the next frame what changed of the mask, and the marks of the tool. */
+  touch() {
+    this.#ask(false);
+  }
+
+  #ask(all) {
+    this.#all ||= all;
+    this.#frame ||= requestAnimationFrame(() => this.#paint());
+  }
+
+  #paint() {
+    const { drawing } = this, all = this.#all;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#all = false;
+    const { context, canvas } = this.above;
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    if (!drawing) {
+      this.surface.context.clearRect(0, 0, this.surface.canvas.width, this.surface.canvas.height);
+      return;
+    }
+    const box = drawing.dirty;
+    drawing.dirty = null;
+    if (box) this.overlay.colour(drawing.ids, box, this.colours, this.style !== 1);
+    if (box || all) this.surface.draw(drawing, this.pictures(), all ? null : box);
+    this.marks(context, this.above);
+  }
+
+  pictures() {
+    const found = [{ picture: this.drawing.image }];
+    if (this.shown) found.push({ picture: this.overlay.canvas, smooth: false });
+    return found;
+  }
+}

@@ -1,0 +1,231 @@
+"""The photographs of a run under review: what is known of each, and what was decided."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.corrections import Corrections, in_classes
+from dhr.data.images import read_mask
+from dhr.data.palette import class_palette
+from dhr.data.samples import VOID, Sample
+from dhr.errors import DhrError
+from dhr.job.opened_run import OpenedRun
+from dhr.progress import Progress
+from dhr.records.item import ItemRecord, numbers_hold, read_item
+from dhr.review.answers import RefusedError
+from dhr.review.entries import Decision, Entries, Entry, read_decision, read_decisions, read_entries
+from dhr.review.kept import Kept
+from dhr.review.queue import STATES, Wanted, chosen, state_of
+
+_LISTS = 4  # filters whose photographs are kept
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph as it is stored now."""
+
+    number: int
+    """Its place in the data set."""
+    sample: Sample
+    item: ItemRecord
+    entry: Entry
+    decision: Decision | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.item.height, self.item.width
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        """Ids of the tags that are now valid."""
+        return self.sample.tags if self.decision is None else self.decision.tags
+
+    @property
+    def revision(self) -> int:
+        """The revision of the decision; 0 without one."""
+        return 0 if self.decision is None else self.decision.revision
+
+    @property
+    def has_own_mask(self) -> bool:
+        """Whether a person made or accepted its mask, and this holds."""
+        return state_of(self.decision) in ("accepted", "mended")
+
+
+class Photographs:
+    """The photographs of a run that have a mask. Many threads may use it.
+
+    Args:
+        run: the run.
+    """
+
+    def __init__(self, run: OpenedRun) -> None:
+        self.run = run
+        self.classes = run.data.classes
+        self.palette = class_palette(self.classes)
+        self.corrections = Corrections.of(run.folder.root)
+        self.samples = run.data.samples
+        self._entries: Future[Entries] = Future()
+        self._decisions: dict[int, Decision] = {}
+        self._counts = Counter[str]()
+        self._changes = 0
+        self._lists = Kept[list[int]](_LISTS, lambda _: 1)
+        self._lock = threading.Lock()
+
+    def read(self, progress: Progress) -> None:
+        """Read all records and decisions, once; a failure is raised where they are asked for."""
+        try:
+            entries = read_entries(self.run.folder, self.samples, self.classes, progress)
+            by_name = {entry.name: (number, self.samples[number]) for number, entry in entries.of.items()}
+            for number, decision in read_decisions(self.corrections, self.run.folder, by_name, self.classes):
+                self._decisions[number] = decision
+            self._counts.update(state_of(self._decisions.get(number)) for number in entries.of)
+        except BaseException as failure:
+            self._entries.set_exception(failure)
+            raise
+        self._entries.set_result(entries)
+
+    @property
+    def entries(self) -> Entries:
+        """The queue; waits until all records are read."""
+        return self._entries.result()
+
+    @property
+    def read_all(self) -> "Future[Entries]":
+        """Done when all records are read."""
+        return self._entries
+
+    @property
+    def ready(self) -> bool:
+        """Whether all records are read."""
+        return self._entries.done()
+
+    @property
+    def decisions(self) -> Mapping[int, Decision]:
+        """A copy of the decisions that are known."""
+        with self._lock:
+            return dict(self._decisions)
+
+    def listed(self, wanted: Wanted) -> list[int]:
+        """Return the places of all photographs of a filter, in order; scrolling asks for them again and again."""
+        part = replace(wanted, offset=0, limit=0)
+        with self._lock:
+            key = (part, self._changes)
+        return self._lists.get(key, lambda: [*chosen(part, self.entries, self.decisions, self.samples)])
+
+    def counts(self) -> dict[str, int]:
+        """Count the photographs by state; zeros until all records are read."""
+        with self._lock:
+            found = {state: self._counts[state] if self.ready else 0 for state in STATES}
+        return {"all": sum(found.values()), **found}
+
+    def find(self, number: int) -> Photograph:
+        """Read the record of a photograph and the decision on it.
+
+        Raises:
+            RefusedError: there is no such photograph, or its record is gone.
+            OutputError: the record of the decision is damaged.
+        """
+        entry = self.entries.of.get(number)
+        if entry is None:
+            raise RefusedError(404, f"there is no photograph {number} with a mask in this run")
+        sample = self.samples[number]
+        item = read_item(self.run.folder.item(sample.name))
+        if item is None:
+            raise RefusedError(409, f"the record of {sample.name} is gone or damaged; run `dhr run` again")
+        decision = read_decision(self.corrections, sample, item, self.classes)
+        self._note(number, decision)
+        return Photograph(number, sample, item, entry, decision)
+
+    def problem(self, photograph: Photograph) -> str:
+        """Return why a photograph cannot be reviewed, in one line; empty if it can."""
+        sample, item = photograph.sample, photograph.item
+        if item.table and not numbers_hold(item.table, self.classes.names, self.classes.background):
+            return f"the mask of {sample.name} has the classes of another class table; run `dhr run` again"
+        try:
+            digest = self.run.data.digest(sample)
+        except DhrError as failure:
+            return str(failure)
+        if digest != item.digest:
+            return f"{sample.name} changed after its mask was made; `dhr run` makes a new mask"
+        return ""
+
+    def reviewable(self, number: int) -> Photograph:
+        """Find a photograph, which must be as it was when its mask was made.
+
+        Raises:
+            RefusedError: it is gone, or it changed.
+        """
+        photograph = self.find(number)
+        if problem := self.problem(photograph):
+            raise RefusedError(409, problem)
+        return photograph
+
+    def mask(self, photograph: Photograph) -> UInt8[np.ndarray, "h w"]:
+        """Return the present mask: that of the decision, else the one in the folder of masks.
+
+        Raises:
+            DhrError: it is missing or damaged, or does not fit the photograph.
+        """
+        name = photograph.sample.name
+        if photograph.has_own_mask and (correction := self.corrections.read(name)) is not None:
+            mask = in_classes(self.corrections.mask(name), correction, self.classes)
+            return self.checked(photograph, mask)
+        return self.checked(photograph, read_mask(self.run.folder.mask(name), photograph.size))
+
+    def mask_key(self, photograph: Photograph) -> str:
+        """Return a text that changes whenever the present mask does."""
+        if photograph.has_own_mask:
+            return f"r{photograph.revision}"
+        try:
+            status = self.run.folder.mask(photograph.sample.name).stat()
+        except OSError:
+            return ""
+        return f"m{status.st_mtime_ns:x}-{status.st_size:x}"
+
+    def machine(self, photograph: Photograph) -> UInt8[np.ndarray, "h w"]:
+        """Return the machine's mask; raises as :meth:`mask`."""
+        path = self.corrections.machine(photograph.sample.name)
+        return self.checked(photograph, read_mask(path, photograph.size))
+
+    def checked(self, photograph: Photograph, mask: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+        """Return a mask of the photograph's size with ids of the class table.
+
+        Raises:
+            RefusedError: it has another size, or other ids.
+        """
+        name, (height, width) = photograph.sample.name, photograph.size
+        if mask.shape != (height, width):
+            got = f"{mask.shape[1]}x{mask.shape[0]}"
+            raise RefusedError(409, f"the mask of {name}: expected {width}x{height} pixels, got {got}; run it again")
+        strange = present_ids(mask) - {*range(len(self.classes.names)), VOID}
+        if strange:
+            raise RefusedError(409, f"the mask of {name} holds {min(strange)}, which is no class; run it again")
+        return mask
+
+    def _note(self, number: int, decision: Decision | None) -> None:
+        """Remember the decision on a photograph."""
+        with self._lock:
+            before = self._decisions.get(number)
+            if before != decision:
+                self._counts[state_of(before)] -= 1
+                self._counts[state_of(decision)] += 1
+                self._changes += 1
+                if decision is None:
+                    del self._decisions[number]
+                else:
+                    self._decisions[number] = decision
+
+
+def present_ids(mask: UInt8[np.ndarray, "h w"]) -> set[int]:
+    """Return the numbers that occur in a mask.
+
+    >>> present_ids(np.array([[3, 3, 255]], np.uint8))
+    {3, 255}
+    """
+    return {int(one) for one in np.flatnonzero(np.bincount(mask.ravel(), minlength=256))}

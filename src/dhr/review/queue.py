@@ -1,0 +1,97 @@
+"""The queue: which photographs, in which order, and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from dhr.data.samples import ClassTable, Sample
+from dhr.review.answers import RefusedError
+from dhr.review.entries import Decision, Entries, Entry
+from dhr.words import counted
+
+UNDECIDED = "undecided"
+STATES = (UNDECIDED, "accepted", "mended", "rejected", "skipped")
+Order = Literal["doubtful", "name"]
+_MOST = 500  # photographs of one answer
+_FAR = 1_000_000_000
+_SEARCH = 200  # characters
+_LOW = (0.05, 0.1, 0.2, 0.4)  # shares that the reason names
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The part of the queue that a page asks for."""
+
+    offset: int = 0
+    limit: int = 100
+    state: str = ""
+    """One of :data:`STATES`; empty for all."""
+    tag: int | None = None
+    """Only photographs with this tag."""
+    search: str = ""
+    """Only photographs whose name contains it."""
+    order: Order = "doubtful"
+
+    @staticmethod
+    def parse(query: Mapping[str, str], classes: ClassTable) -> "Wanted":
+        """Read the query of an address.
+
+        Raises:
+            RefusedError: a value cannot be used.
+        """
+        state, order, search = query.get("state", ""), query.get("order", "doubtful"), query.get("search", "")
+        if state and state not in STATES:
+            raise RefusedError(422, f"state: expected one of {', '.join(STATES)}; got {state[:40]!r}")
+        if order not in get_args(Order):
+            raise RefusedError(422, f"order: expected {' or '.join(get_args(Order))}; got {order[:40]!r}")
+        if len(search) > _SEARCH:
+            raise RefusedError(422, f"search: expected at most {_SEARCH} characters, got {len(search)}")
+        return Wanted(
+            _whole(query, "offset", 0, _FAR, 0),
+            _whole(query, "limit", 0, _MOST, 100),
+            state,
+            _whole(query, "class", 0, len(classes.names) - 1, 0) if query.get("class") else None,
+            search.casefold(),
+            "name" if order == "name" else "doubtful",
+        )
+
+
+def chosen(
+    wanted: Wanted, entries: Entries, decisions: Mapping[int, Decision], samples: Sequence[Sample]
+) -> Iterator[int]:
+    """Yield the places of the photographs that a filter keeps, in order, without touching files."""
+    for number in entries.by_name if wanted.order == "name" else entries.by_doubt:
+        decision = decisions.get(number)
+        if wanted.state and state_of(decision) != wanted.state:
+            continue
+        if wanted.tag is not None and wanted.tag not in (decision or samples[number]).tags:
+            continue
+        if wanted.search and wanted.search not in entries.of[number].name.casefold():
+            continue
+        yield number
+
+
+def state_of(decision: Decision | None) -> str:
+    """Return the state of a photograph; an outdated decision counts as undecided."""
+    return UNDECIDED if decision is None or decision.outdated else decision.state
+
+
+def reason(entry: Entry, classes: ClassTable) -> str:
+    """Tell in a few plain words why a mask is worth a look."""
+    words = []
+    if entry.vanished:
+        names = ", ".join(classes.names[number] for number in entry.vanished)
+        words.append(f"{counted(len(entry.vanished), 'class', 'classes')} vanished: {names}")
+    if entry.below is not None:
+        low = next((share for share in _LOW if entry.below < share), None)
+        words.append(f"quality among the lowest {low:.0%}".replace("%", " %") if low else "quality not low")
+    return "; ".join(words)
+
+
+def _whole(query: Mapping[str, str], name: str, low: int, high: int, default: int) -> int:
+    text = query.get(name, "")
+    if not text:
+        return default
+    if not (len(text) <= len(str(high)) and text.isascii() and text.isdecimal() and low <= int(text) <= high):
+        raise RefusedError(422, f"{name}: expected a whole number, {low} to {high}; got {text[:40]!r}")
+    return int(text)
