@@ -85,7 +85,7 @@ tag-check: setup
 
 # What the wheel installs, as CycloneDX has it.
 sbom: $(VENV)/release dist-check
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json build/empty
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible --output-file build/sbom.json build/empty
 
 # Licences of everything that is installed. Those of the models: dhr models.
 licences: $(VENV)/release

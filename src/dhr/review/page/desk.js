@@ -13,7 +13,7 @@ const AHEAD = 2; // photographs of the queue that are loaded before they are ask
 export class Desk {
   drawing = null;
   value = null; // the class that tools give
-  size = 20; // width of the brush, pixels of the photograph
+  size = 0; // width of the brush, pixels of the photograph; 0: chosen with the first one
   cursor = null; // a point of the photograph
   opening = null; // id of the photograph that is being loaded
 
@@ -85,6 +85,7 @@ export class Desk {
     this.drawing = drawing;
     this.cursor = null;
     if (drawing && !this.#usable(this.value)) this.value = this.#first(drawing);
+    if (drawing) this.size ||= Math.max(Math.round(Math.max(drawing.width, drawing.height) / 40), 2);
     this.view.show(drawing);
     this.page.opened();
   }

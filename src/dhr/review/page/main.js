@@ -71,11 +71,13 @@ function showSession(session) {
   const { tools, background, classes, run } = session;
   $("#run").textContent = run;
   $("#run").title = run;
-  for (const name of ["refine", "superpixels"]) if (!tools[name]) $(`[data-command=${name}]`).remove();
-  if (!tools.sam) $("[data-command=click]").remove();
+  for (const [command, able] of [["refine", tools.refine], ["superpixels", tools.superpixels], ["click", tools.sam]]) {
+    if (!able) $(`[data-command=${command}]`).remove();
+  }
   const choices = classes.filter(({ id }) => !(background && id === 0));
   $("#names").append(...choices.map(({ name }) => el("option", { value: name })));
-  showCounts(session.counts);
+  if (session.ready) showCounts(session.counts);
+  else $("#progress-text").textContent = "Reading the records…";
 }
 
 /** Opens the photograph that the address names, else the first that is not decided. */

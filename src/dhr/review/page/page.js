@@ -52,7 +52,8 @@ export class Page {
     if (!trouble) return;
     $("#lost-text").textContent = trouble instanceof api.Refused
       ? `Not saved: ${trouble.message}. What you drew is kept in this page, and saved as soon as that works.`
-      : "The server does not answer. What you drew is kept in this page, and saved as soon as it answers.";
+      : "The server does not answer. What you drew is kept in this page, and saved as soon as it answers. "
+        + `If dhr review has ended, start it again with --port ${location.port}, and open the address that it prints.`;
   }
 
   menu(point, x, y) { panels.regionMenu(this.desk, point, x, y); }

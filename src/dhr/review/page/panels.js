@@ -43,7 +43,7 @@ export function showFacts(desk) {
     $(`[data-command=${selector}]`).disabled = !possible;
   }
   for (const button of document.querySelectorAll(".needs-photograph")) button.disabled = !drawing;
-  $("[data-command=refine]").disabled = !drawing || desk.computed.refining;
+  for (const button of document.querySelectorAll("[data-command=refine]")) button.disabled = !drawing || desk.computed.refining;
 }
 
 export function showTool(desk) {

@@ -9,7 +9,7 @@ export class Pointer {
   #panning = null;
   #pinch = null;
   #penSeen = false;
-  #last = 0;
+  #last = null; // the press before
   space = false;
   keyed = false; // the arrow keys were used last
   pressed = false; // by the keyboard
@@ -55,12 +55,19 @@ export class Pointer {
       this.#panning = event;
       event.preventDefault();
     } else if (!this.#busy) {
-      const twice = event.timeStamp - this.#last < 350;
-      this.#last = event.timeStamp;
+      const twice = this.#isSecond(event);
+      this.#last = event;
       this.#busy = { id: event.pointerId, tool: event.buttons & PEN_ERASER ? desk.tools.eraser : desk.tool };
       desk.point(this.#point(event));
       this.#busy.tool.down(this.#point(event), this.#more(event, twice));
     }
+  }
+
+  /** Whether a press ends a double click. */
+  #isSecond(event) {
+    const last = this.#last;
+    if (!last || event.timeStamp - last.timeStamp > 350) return false;
+    return Math.hypot(event.clientX - last.clientX, event.clientY - last.clientY) < NEAR;
   }
 
   #startPinch() {
