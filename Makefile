@@ -3,8 +3,8 @@
 # make docs    set up, then the documentation site in docs/_build; warnings are errors
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
-# More: suite (the tests alone), lowest, newest; dist-check, tag-check, sbom, licences; image, image-cuda; clean
-.PHONY: setup demo docs test test-all lint style types suite lowest newest dist dist-check tag-check sbom licences image image-cuda clean
+# More: suite (the tests alone), lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
+.PHONY: setup demo docs test test-all lint suite lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -35,6 +35,7 @@ demo: setup
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
 
+.PHONY: style types
 lint: style types
 
 style: setup
@@ -65,6 +66,10 @@ lowest:
 newest:
 	$(MAKE) suite VENV=.venv-newest \
 		INSTALL='.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager'
+
+# Weaknesses of the workflows.
+audit: $(VENV)/release
+	$(BIN)/zizmor --offline --quiet .github
 
 # Files get the time of the last commit, so the same commit gives the same bytes.
 dist: $(VENV)/release
