@@ -247,7 +247,7 @@ def _run(task: dict[str, Any], clock: Clock) -> None:
 
 
 def _report(task: dict[str, Any], clock: Clock) -> None:
-    from dhr.report import write_report
+    from dhr.report.build import write_report
 
     data = dhr.open_data(task["data"])
     clock.enter("report")

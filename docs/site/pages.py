@@ -70,7 +70,7 @@ def _escape(_app: "Sphinx", what: str, _name: str, _object: Any, _options: Any, 
     text = re.sub(r"(?<![`:\w])`([^`]+)`(?!`)", r"``\1``", "\n".join(lines))
     parts = re.split(r"(``[^`]+``|^ *>>> .*$)", text, flags=re.MULTILINE)
     text = "".join(part if place % 2 else part.replace("*", r"\*") for place, part in enumerate(parts))
-    text = re.sub(r"docs/(\w+)\.md", r":doc:`/\1`", text)
+    text = re.sub(r"docs/(\w+)\.md", lambda found: reference.link(found, ":doc:`/{0}`"), text)
     lines[:] = (text.replace(":", _COLON) if what in ("attribute", "property", "data") else text).split("\n")
 
 

@@ -5,6 +5,7 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import dhr
@@ -16,6 +17,7 @@ from dhr.cli.options import Option, description_of, options_of
 from dhr.cli.table import COMMANDS, Command
 from dhr.job.settings import RunConfig
 
+_DOCS = Path(__file__).parents[1]
 _RUN = frozenset(settings_of(RunConfig))
 _EVERYWHERE = (
     ("--help", "Shows the help of the command. `--help-all` shows all of its settings, too."),
@@ -174,7 +176,12 @@ def _code(text: str) -> str:
     """Change the code of a docstring (``x``) into that of Markdown, keep ``<`` and ``*`` of plain text, link pages."""
     parts = re.split(r"(`[^`]+`)", text.replace("``", "`"))
     plain = [re.sub(r"([*_<\[])", r"\\\1", part) if not part.startswith("`") else part for part in parts]
-    return re.sub(r"docs/(\w+)\.md", r"[\1](../\1.md)", "".join(plain))
+    return re.sub(r"docs/(\w+)\.md", lambda found: link(found, "[](../{0}.md)"), "".join(plain))
+
+
+def link(found: re.Match[str], form: str) -> str:
+    """Return a link to a page that a docstring names, in the given form, if there is such a page."""
+    return form.format(found[1]) if (_DOCS / f"{found[1]}.md").is_file() else found[0]
 
 
 def _group(name: str) -> str:

@@ -136,6 +136,8 @@ def cvat(run: Any, change: Callable[[ElementTree.Element], None]) -> Path:
     """CVAT's export after a person has worked on it."""
     path: Path = run.export("cvat") / "annotations.xml"
     tree = ElementTree.parse(path)
+    for one in tree.getroot().iter("mask"):
+        one.set("source", "file")  # so does CVAT when it takes the file
     change(tree.getroot())
     tree.write(path, encoding="utf-8")
     return path
@@ -152,7 +154,7 @@ def test_cvat_as_people_use_it(run: Any) -> None:
         labels = root.find("meta/task/labels")
         labels[:] = labels[::-1]
         first = image(root, "a")
-        first[0].set("source", "semi-auto")
+        first[0].set("source", "manual")
         runs = [int(one) for one in first[0].get("rle").split(",")]
         first[0].set("rle", f"{sum(runs)}")  # all of it is erased
         ElementTree.SubElement(
@@ -191,6 +193,26 @@ def test_cvat_without_small_parts_is_not_taken_for_mended(run: Any) -> None:
         "nobody changed its shapes, but small ones of the run's mask are missing"
     }
     assert run.take(file, "cvat", accept=True).counts["mended"] == len(found.left_out)
+
+
+def test_corrections_go_out_and_come_back(run: Any) -> None:
+    """What a person mended is exported like any mask; it is there already, and can be mended again."""
+    drawn = {"a": np.roll(run.masks["a"], 2), "trip/b": np.roll(run.masks["trip/b"], 5)}
+    drawn["a"][:4, :4] = 255  # which CVAT cannot hold
+    run.take(run.export("png", drawn), "png")
+
+    def change(root: ElementTree.Element) -> None:
+        second = image(root, "trip/b")
+        second.remove(second[0])
+
+    file = cvat(run, change)
+    found = run.take(file, "cvat")
+    assert (found.counts["there"], found.counts["untouched"]) == (1, 1)
+    (one,) = found.left_out
+    assert one.source == "trip/b" and "--replace" in one.reason
+    assert run.take(file, "cvat", replace=True).counts["mended"] == 1
+    assert (run.corrections.mask("a") == drawn["a"]).all()
+    assert (run.corrections.mask("trip/b") == np.where(drawn["trip/b"] == 1, 0, drawn["trip/b"])).all()
 
 
 def test_cvat_images_without_shapes_are_untouched(run: Any) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dhr.corrections import Correction, Corrections
 from dhr.data import FolderDataSet
 from dhr.data.images import read_mask, write_mask
+from dhr.data.palette import palette
 from dhr.job.changes import ORDER, PhotographChanges
 from dhr.job.dry_run import dry_run
 from dhr.job.settings import RunConfig
@@ -62,14 +64,24 @@ def add(case: Any, name: str) -> None:
     (case.data / "tags.csv").write_text(f"{table}{line.replace(old, name, 1)}\n")
 
 
-def correct(case: Any, name: str) -> bytes:
-    """Change a mask as a person would; its new content."""
+def correct(case: Any, name: str) -> np.ndarray:
+    """Change a mask as a person would with another program; its new labels."""
     path = case.out / "masks" / f"{name}.png"
     labels = read_mask(path).copy()
     labels[:4, :4] = labels.max()
     labels[4:8, :4] = labels.min()
     write_mask(path, np.flipud(labels))
-    return bytes(path.read_bytes())
+    return np.flipud(labels)
+
+
+def reject(case: Any, name: str) -> None:
+    """Reject a photograph in review."""
+    data = FolderDataSet(case.data)
+    sample = next(one for one in data.samples if one.name == name)
+    given = tuple(data.classes.names[tag] for tag in sample.tags)
+    labels = {tag: data.classes.names.index(tag) for tag in given}
+    made = Correction("rejected", data.digest(sample), given, given, labels)
+    Corrections.of(case.out).save(name, made, None, palette(), expected=0)
 
 
 def written(folder: Path) -> dict[str, tuple[int, int]]:
@@ -237,17 +249,20 @@ def test_touched_masks_stay(finished: Any, dhr: Any) -> None:
     first, second, *_ = names(finished)
     content = correct(finished, first)
     ended = dhr(finished.run())
-    assert ended.code == 0 and "1 mask was changed by a person and stays as it is" in " ".join(ended.out.split())
-    copy = finished.out / "corrected" / f"{first}.png"
-    assert copy.read_bytes() == content
+    assert ended.code == 0 and "1 mask was changed by another program, and became a corr" in " ".join(ended.out.split())
+    store, mask = Corrections.of(finished.out), finished.out / "masks" / f"{first}.png"
+    saved = store.read(first)
+    assert saved is not None and (saved.state, saved.source, saved.revision) == ("mended", "edited", 1)
+    assert np.array_equal(store.mask(first), content) and np.array_equal(read_mask(mask), content)
+    again = dhr(finished.run())
+    assert again.code == 0 and "1 mask of a person stays as it is (1 mended)" in " ".join(again.out.split())
     retag(finished, second)
     assert dhr(finished.run()).code == 0
     assert dhr(finished.run("--redo", "classifier")).code == 0
-    assert (finished.out / "masks" / f"{first}.png").read_bytes() == content and copy.read_bytes() == content
+    assert np.array_equal(read_mask(mask), content) and store.read(first) == saved
     later = correct(finished, first)
     assert dhr(finished.run()).code == 0
-    assert copy.read_bytes() == later
-    assert (finished.out / "gone" / "corrected" / f"{first}.png").read_bytes() == content
+    assert np.array_equal(store.mask(first), later) and np.array_equal(read_mask(mask), later)
 
 
 def test_a_correction_of_a_changed_photograph_is_kept_apart(finished: Any, dhr: Any) -> None:
@@ -255,9 +270,11 @@ def test_a_correction_of_a_changed_photograph_is_kept_apart(finished: Any, dhr: 
     content = correct(finished, first)
     retag(finished, first)
     ended = dhr(finished.run(KEEP))
-    assert ended.code == 0 and "made again, with the correction in" in " ".join(ended.out.split())
-    assert (finished.out / "corrected" / f"{first}.png").read_bytes() == content
-    assert (finished.out / "masks" / f"{first}.png").read_bytes() != content
+    told = " ".join(ended.out.split())
+    assert ended.code == 0 and "1 correction is outdated and not used" in told
+    assert f"{first} (the tags in the data set changed)" in told
+    assert np.array_equal(Corrections.of(finished.out).mask(first), content)
+    assert not np.array_equal(read_mask(finished.out / "masks" / f"{first}.png"), content)
     settled = written(finished.out)
     assert dhr(finished.run()).code == 0 and written(finished.out) == settled
 
@@ -268,12 +285,14 @@ def test_a_correction_outlives_one_more_class(finished: Any, dhr: Any) -> None:
     table = finished.data / "classes.txt"
     table.write_text(table.read_text() + "unicorn\n")
     assert dhr(finished.run()).code == 0
-    assert (finished.out / "masks" / f"{first}.png").read_bytes() == content
+    assert np.array_equal(read_mask(finished.out / "masks" / f"{first}.png"), content)
     lines = table.read_text().split()
-    table.write_text("\n".join([*lines[:-2], lines[-1], lines[-2]]) + "\n")  # ids mean other classes now
+    now = [*lines[::-1]]
+    table.write_text("\n".join(now) + "\n")  # ids mean other classes now
     assert dhr(finished.run()).code == 0
-    assert (finished.out / "masks" / f"{first}.png").read_bytes() != content
-    assert (finished.out / "corrected" / f"{first}.png").read_bytes() == content
+    shown = read_mask(finished.out / "masks" / f"{first}.png")
+    assert np.array_equal(np.array(now)[shown], np.array(lines)[content])
+    assert np.array_equal(Corrections.of(finished.out).mask(first), content)
 
 
 # Dry runs
@@ -305,7 +324,7 @@ def test_a_dry_run_of_a_changed_run(fresh: Any, contents: Any) -> None:
 CHANGES: dict[str, tuple[Callable[[Any], object], tuple[str, ...]]] = {
     "tags": (lambda case: retag(case, names(case)[0]), ()),
     "kept": (lambda case: (add(case, "more"), remove(case, names(case)[-2])), (KEEP,)),
-    "redo": (lambda case: correct(case, names(case)[1]), ("--redo", "survey")),
+    "redo": (lambda case: (correct(case, names(case)[1]), reject(case, names(case)[0])), ("--redo", "survey")),
 }
 
 
@@ -318,7 +337,8 @@ def test_killed_while_it_goes_on_it_ends_the_same(
     begun = tmp_path / "begun"
     shutil.copytree(finished.out, begun)
     whole = forks(finished.run(*options), watch="moments")
-    assert whole.code == 0, whole.err
+    ends = 1 if change == "redo" else 0  # a photograph is left out
+    assert whole.code == ends, whole.err
     expected, moments = everything(finished.out, made), len(whole.trace)
     assert moments > 20
     for index in range(7):
@@ -328,12 +348,14 @@ def test_killed_while_it_goes_on_it_ends_the_same(
         killed = forks(case.run(*options), watch="moments", kill_at=number)
         assert killed.code == -signal.SIGKILL, killed.err
         resumed = forks(case.run(*options))
-        assert resumed.code == 0, f"killed {killed.trace[-1]}: {resumed.err}"
+        assert resumed.code == ends, f"killed {killed.trace[-1]}: {resumed.err}"
         assert everything(case.out, made) == expected, f"killed {killed.trace[-1]}"
         assert case.record()["status"] == "finished"
 
 
 def everything(out: Path, made: Any) -> dict[str, Any]:
     """What a run made, and what it kept apart."""
-    apart = {path.relative_to(out).as_posix() for part in ("gone", "corrected") for path in (out / part).rglob("*.png")}
+    apart = {
+        path.relative_to(out).as_posix() for part in ("gone", "corrections") for path in (out / part).rglob("*.png")
+    }
     return {**made(out), "apart": apart, **{name: (out / name).read_bytes() for name in apart}}

@@ -79,7 +79,7 @@ def test_a_finished_run_opens_three_files_per_photograph(runs: Any, dhr: Any, op
 @pytest.mark.parametrize("work", ["run", "report", "evaluate", "export", "open"])
 def test_work_is_linear(work: str, runs: Any, dhr: Any, calls: Any, unchecked: None, tmp_path: Path) -> None:
     """Function calls from some to many photographs are at most twice those from few to some."""
-    from dhr.report import write_report
+    from dhr.report.build import write_report
 
     def function(case: Any) -> Callable[[], object]:
         data, masks, out = str(case.data), case.out / "masks", tmp_path / "export"

@@ -22,8 +22,8 @@ def test_another_mask_is_put_aside(tmp_path: Path) -> None:
     assert (tmp_path / "gone" / "masks" / "a.png").read_bytes() == b"of a person"
     assert folder.mask("a").read_bytes() == mask_bytes(LABELS, palette())
     folder.mask("a").write_bytes(b"kept already")
-    (tmp_path / "corrected").mkdir()
-    (tmp_path / "corrected" / "a.png").write_bytes(b"kept already")
+    (tmp_path / "corrections" / "masks").mkdir(parents=True)
+    (tmp_path / "corrections" / "masks" / "a.png").write_bytes(b"kept already")
     assert not folder.write_mask("a", LABELS, palette())
 
 

@@ -16,7 +16,7 @@ from dhr.data.images import write_mask
 from dhr.data.samples import ClassTable, Problem, Sample
 from dhr.errors import ItemError
 from dhr.evaluate import STAGES, EvaluateConfig, evaluate_stages, stage_folder
-from dhr.report import write_report
+from dhr.report.build import write_report
 
 EVIL = "<script>alert('x')</script>\"&amp;"
 

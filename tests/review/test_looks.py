@@ -105,27 +105,41 @@ def test_cams_that_the_run_kept_come_on_their_grid(same_page: Any) -> None:
     assert same_page.get("api/photographs/0/cam/٣").status_code == 404
 
 
+def of_one_photograph(run: Any, pixels: np.ndarray, stored: Image.Image, **options: Any) -> Any:
+    """The run with another first photograph, of class 1 everywhere; its pixels and the image as it is stored."""
+    path = Path(run.data.samples[0].source)
+    stored.save(path, **options)
+    data = MemoryDataSet([path], [["cat"]], run.record.classes)
+    height, width = pixels.shape[:2]
+    item = read_item(run.folder.item("p0"))
+    item = replace(item, digest=data.digest(data.samples[0]), width=width, height=height)
+    write_json(run.folder.item("p0"), to_json(item))
+    write_mask(run.folder.mask("p0"), np.ones((height, width), np.uint8))
+    return replace(run, data=data)
+
+
 def test_photographs_come_upright(open_page: Callable[..., Any]) -> None:
     """A photograph that is stored on its side has the size of its mask."""
-
-    def turned(run: Any) -> Any:
-        path = Path(run.data.samples[0].source)
-        pixels = np.zeros((32, 24, 3), np.uint8)
-        pixels[:8, :, 0] = 255  # red above
-        stored = Image.fromarray(np.rot90(pixels, 1).copy())  # as a camera on its side stores it
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        stored.save(path, exif=exif)
-        data = MemoryDataSet([path], [["cat"]], run.record.classes)
-        item = replace(read_item(run.folder.item("p0")), digest=data.digest(data.samples[0]), width=24, height=32)
-        write_json(run.folder.item("p0"), to_json(item))
-        write_mask(run.folder.mask("p0"), np.ones((32, 24), np.uint8))
-        return replace(run, data=data)
-
-    page = open_page(turned)
+    pixels = np.zeros((32, 24, 3), np.uint8)
+    pixels[:8, :, 0] = 255  # red above
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(np.rot90(pixels, 1).copy())  # as a camera on its side stores it
+    page = open_page(lambda run: of_one_photograph(run, pixels, turned, exif=exif))
     shown = Image.open(io.BytesIO(page.get("api/photographs/0/image").content)).convert("RGB")
     assert shown.size == (24, 32) == page.mask(0).shape[::-1]
     assert np.asarray(shown)[2, 12, 0] > 200 > 100 > np.asarray(shown)[28, 12, 0]
+
+
+def test_a_large_photograph_is_shown_smaller_and_its_mask_whole(open_page: Callable[..., Any]) -> None:
+    pixels = np.zeros((10, 8192, 3), np.uint8)
+    page = open_page(lambda run: of_one_photograph(run, pixels, Image.fromarray(pixels)))
+    found = page.get("api/photographs/0").json()
+    shown = Image.open(io.BytesIO(page.get("api/photographs/0/image").content))
+    assert shown.size == (4096, 5) and found["scale"] == 0.5 and page.mask(0).shape == (10, 8192)
+    assert len(page.get("api/photographs/0/superpixels").content) == 2 * 10 * 8192
+    saved = page.post("api/photographs/0/save", content=bytes(10 * 8192), decision={"state": "mended", "revision": 0})
+    assert saved.status_code == 200 and not page.mask(0).any()
 
 
 def test_pictures_are_not_sent_twice(page: Any) -> None:

@@ -45,7 +45,7 @@ def demo(
     from dhr.evaluate import evaluate_stages
     from dhr.job.run import Origin
     from dhr.job.run import run as run_job
-    from dhr.report import write_report
+    from dhr.report.build import write_report
 
     data, config, out = SceneDataSet(scenes, seed), demo_settings(seed), Path(out)
     rows: dict[str, dict[str, str]] = {}

@@ -131,7 +131,7 @@ def _with_files(result: EvaluateResult, files: Outputs, photographs: DataSet, ou
 
         written += write_plots(files.plots, shown, () if result.stages else found.differences)
     if result.stages:
-        from dhr.report import write_report
+        from dhr.report.build import write_report
 
         written.append(write_report(out, photographs, found.scores))
     return replace(result, files=tuple(written))

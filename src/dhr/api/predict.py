@@ -46,7 +46,7 @@ def predict(
     from dhr.job.folder import OutputFolder
     from dhr.job.predict import predict as segment
     from dhr.records.run import read_run
-    from dhr.report import write_report
+    from dhr.report.build import write_report
 
     out = Path(out)
     made = segment(

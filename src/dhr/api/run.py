@@ -69,7 +69,7 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
     from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
     from dhr.records.members import to_json
-    from dhr.report import write_report
+    from dhr.report.build import write_report
 
     settings, preset = config
     require_first(run_weights(settings, out), data, out)

@@ -77,5 +77,5 @@ def _dry(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
     if settings.student.kind == "joint" and settings.classifier.file is None:
         files = {"classifier": out / "classifier.safetensors", **files}
     stages = [LeftStage(name, many, "not made yet") for name, file in files.items() if not file.is_file()]
-    work = DryRun(tuple(stages) if not folder.student.is_file() else (), None, (), (), tuple(photographs.problems))
+    work = DryRun(tuple(stages) if not folder.student.is_file() else (), None, (), (), (), tuple(photographs.problems))
     return TrainResult(out, folder.student, many, work.skipped, tuple(photographs.notes), work)

@@ -19,7 +19,11 @@ def dry_run(terminal: Terminal, result: RunResult | TrainResult, work: "DryRun")
     terminal.left_out(result.left_out)
     if work.changes:
         terminal.say(work.changes)
-    for names, what in ((work.gone, "gone; its files would be put aside"), (work.corrected, "corrected by hand")):
+    for names, what in (
+        (work.gone, "gone; its files would be put aside"),
+        (work.corrected, "with the mask of a person, which stays"),
+        (work.outdated, "with an outdated correction, which is not used"),
+    ):
         if names:
             terminal.say(f"{counted(len(names), 'photograph')} {what}: {enumeration(names)}")
     rows = table(["stage"], ["photographs"])

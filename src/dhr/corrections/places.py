@@ -33,6 +33,8 @@ class Places:
     """
 
     root: Path
+    shards: bool | None = None
+    """Whether the folder has shards; by default its `run.json` tells."""
 
     def run(self) -> RunRecord:
         """Return the record of the run, as far as it can be read."""
@@ -45,7 +47,7 @@ class Places:
 
     def relative(self, folder: str, name: str, suffix: str = PNG) -> str:
         """Return the place of a photograph's file, relative to the output folder."""
-        return place(self.root, folder, name, suffix, self.run().shards)
+        return place(self.root, folder, name, suffix, self.run().shards if self.shards is None else self.shards)
 
     def path(self, folder: str, name: str, suffix: str = PNG) -> Path:
         """Return the place of a photograph's file."""

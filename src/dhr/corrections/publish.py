@@ -13,7 +13,7 @@ from dhr.records.item import read_item
 def publish(places: Places, name: str, record: Correction) -> None:
     """Put the mask of a correction in the place of the machine's; a skipped one has no effect."""
     if record.state == "skipped":
-        restore_machine(places, name, record)
+        take_back(places, name, record)
     elif record.mask:
         keep_machine(places, name)
         places.copy(MASKS, "masks", name)
@@ -40,16 +40,23 @@ def machine_digest(places: Places, name: str, before: Correction | None) -> str:
     return item.mask if item is not None and item.mask else places.digest("masks", name)
 
 
-def restore_machine(places: Places, name: str, record: Correction) -> None:
-    """Take the mask of a correction out of ``masks/``: put the machine's mask and its record back.
+def restore_machine(places: Places, name: str) -> bool:
+    """Put the machine's mask and its record back, and remove their copies; return whether they were kept."""
+    if not places.has(MACHINE, name):
+        return False
+    places.copy(MACHINE, "masks", name)
+    places.copy(MACHINE, "items", name, JSON)
+    forget_machine(places, name)
+    return True
+
+
+def take_back(places: Places, name: str, record: Correction) -> None:
+    """Take the mask of a correction out of ``masks/``, for the machine's.
 
     If the machine's mask was lost, because another program has overwritten it, the next run makes it again.
     """
-    if places.has(MACHINE, name):
-        places.copy(MACHINE, "masks", name)
-        places.copy(MACHINE, "items", name, JSON)
-        forget_machine(places, name)
-    elif record.mask and record.mask != record.machine and places.digest("masks", name) == record.mask:
+    restored = restore_machine(places, name)
+    if not restored and record.mask and record.mask != record.machine and places.digest("masks", name) == record.mask:
         places.remove("masks", name)
         places.remove("items", name, JSON)
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.corrections.places import ITEMS, JSON, LOCK, MACHINE, MASKS, NEXT, PNG, ROOT, RUN_LOCK, Places
-from dhr.corrections.publish import forget_machine, keep_machine, machine_digest, publish, restore_machine
+from dhr.corrections.publish import forget_machine, keep_machine, machine_digest, publish, take_back
 from dhr.data.image_files import Content
 from dhr.data.images import mask_bytes, read_mask
 from dhr.data.samples import VOID
@@ -78,7 +78,7 @@ class Corrections:
         Raises:
             OutputError: there is none, or it is damaged.
         """
-        record, content = self._pair(name)
+        record, content = self.pair(name)
         where = str(self.places.path(MASKS, name))
         try:
             mask = read_mask(Content(where, content))
@@ -154,12 +154,16 @@ class Corrections:
                 raise OutputError(f"a job works in {self.root}; make {name} undecided again when it has ended")
             revision = max(before.revision, self._withdrawn())
             write_json(inside(self.root, _WITHDRAWN), {"revision": revision})
-            restore_machine(self.places, name, before)
+            take_back(self.places, name, before)
             self.places.remove(ITEMS, name, JSON)
             self.places.put_aside(MASKS, name)
 
-    def _pair(self, name: str) -> tuple[Correction, bytes]:
-        """Return the record of a correction, and the file of its mask."""
+    def pair(self, name: str) -> tuple[Correction, bytes]:
+        """Return the record of a correction, and the content of the file of its mask.
+
+        Raises:
+            OutputError: there is no mask, or it is not that of the record.
+        """
         for _ in range(_TRIES):
             record = self.read(name)
             if record is None or not record.mask:

@@ -1,5 +1,7 @@
 """Whether a correction still holds, and what it says in the class table of now."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from jaxtyping import UInt8
 
@@ -19,9 +21,14 @@ def valid(correction: Correction, sample: Sample, digest: str, classes: ClassTab
         digest: SHA-256 of its content now.
         classes: the class table now.
     """
+    return outdated(correction, digest, [classes.names[tag] for tag in sample.tags], classes)
+
+
+def outdated(correction: Correction, digest: str, given: Iterable[str], classes: ClassTable) -> str | None:
+    """Return the reason as :func:`valid` does; ``given`` are the names of the tags that the data set gives."""
     if digest != correction.digest:
         return "the photograph changed"
-    if {classes.names[tag] for tag in sample.tags} != {*correction.given}:
+    if {*given} != {*correction.given}:
         return "the tags in the data set changed"
     if lost := [name for name in correction.labels if name not in classes.names]:
         return f"the class {lost[0]} is gone"

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.corrections.beside import made_by_people
+from dhr.corrections.decisions import states
 from dhr.data.agreement import Agreement, Check
 from dhr.data.ground_truth import ListsGroundTruth, stray_notes
 from dhr.data.mask_origin import Origins
@@ -202,7 +204,18 @@ class _Sums:
             *(Check("classes", line) for line in (*notes, *found.numbering.all_notes)),
             *self._ground_truth.checks(),
             *masks.checks(),
+            *_people(found),
         )
+
+
+def _people(found: Predictions) -> list[Check]:
+    """Tell of masks that a person made: a score over those is not the machine's."""
+    made = made_by_people(found.folder, found.files)
+    if not made:
+        return []
+    are = "is that of a person" if len(made) == 1 else "are those of people"
+    text = f"masks in {found.folder}: {len(made)} of {len(found.files)} {are} ({states(made)})"
+    return [Check("people", f"{text}; the score is not that of the machine alone")]
 
 
 def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.corrections.beside import corrections_beside
+from dhr.corrections.decisions import REJECTED, DecisionReader, decided, outdated_note
 from dhr.data.agreement import Agreement
 from dhr.data.images import SUFFIXES, read_size
 from dhr.data.listing import escapes
@@ -78,6 +80,7 @@ class Masks:
             )
         self._data, self._folder, self._progress = data, folder, progress
         self._origins = Origins.beside(folder)
+        self._decisions = DecisionReader(corrections_beside(folder))
         self.palette = palette
         self.problems: list[Problem] = []
         self.read_names: set[str] = set()
@@ -96,7 +99,8 @@ class Masks:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on the masks that were read, one sentence each."""
-        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()))
+        outdated = outdated_note(self._decisions.decisions.outdated)
+        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()), *outdated)
 
     def write_class_names(self, folder: Path, classes: ClassTable | None = None) -> None:
         """Write ``classes.txt``, so that ``--data`` reads the same ids: few formats tell whether there is a background.
@@ -169,7 +173,12 @@ class Masks:
             raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
         if reason := self._origins.mismatch(self._data, sample):
             raise ItemError(f"{path}: {reason}")
-        made_of = f"{mask} {self._numbering.key} {self._data.digest(sample)}"
+        content = self._data.digest(sample)
+        if correction := self._decisions.decide(sample, content, self.classes):
+            if correction.state == "rejected":
+                raise ItemError(REJECTED)
+            sample = decided(sample, correction, self.classes)
+        made_of = f"{mask} {self._numbering.key} {content}"
         digest = hashlib.sha256(made_of.encode()).hexdigest()
         if finished(sample.name, digest):
             return None

@@ -86,23 +86,23 @@ class Taker:
         shape = size_of(self.data, sample)
         before = self._before(corrections, sample)
         machine = self._machine(corrections, sample, before, shape)
+        present = self._present(corrections, sample, before, machine)
         drawn = drawing.read(shape)
-        mask = self._whole(drawn, machine, drawing.holds_void)
-        pixels = int(np.count_nonzero(mask != machine))
-        share = pixels / mask.size
-        if drawing.by == "program" and pixels:
-            _refuse_foreign(drawn, machine, mask, self.accept)
-        if before is not None and before.state != "skipped":
-            if self._is(before, corrections, sample, mask):
-                return Taken(sample.name, "there", pixels, share)
-            if not self.replace:
-                raise ItemError(f"it is {before.state} already, by a person; --replace takes this mask instead")
+        mask = self._whole(drawn, present, drawing.holds_void)
+        pixels, same = int(np.count_nonzero(mask != machine)), np.array_equal(mask, present)
+        decided = before is not None and before.state != "skipped"
+        if decided and same and present is not machine:
+            return Taken(sample.name, "there", pixels, pixels / mask.size)
+        if drawing.by == "program" and not same:
+            _refuse_foreign(drawn, present, mask, self.accept)
+        if before is not None and decided and not self.replace:
+            raise ItemError(f"it is {before.state} already, by a person; --replace takes this mask instead")
         if not pixels and not (self.accept or drawing.by == "person"):
             return Taken(sample.name, "untouched" if drawing.by == "program" else "equal")
         correction = self._correction(sample, mask, machine)
         expected = 0 if before is None else before.revision
         corrections.save(sample.name, correction, mask, class_palette(self.data.classes), expected=expected)
-        return Taken(sample.name, "mended" if pixels else "accepted", pixels, share)
+        return Taken(sample.name, "mended" if pixels else "accepted", pixels, pixels / mask.size)
 
     def _before(self, corrections: Corrections, sample: Sample) -> Correction | None:
         try:
@@ -110,13 +110,21 @@ class Taker:
         except OutputError as error:  # only this one is damaged
             raise ItemError(str(error)) from error
 
-    def _is(self, before: Correction, corrections: Corrections, sample: Sample, mask: UInt8[np.ndarray, "h w"]) -> bool:
-        """Tell whether a correction that holds has the same mask."""
+    def _present(
+        self,
+        corrections: Corrections,
+        sample: Sample,
+        before: Correction | None,
+        machine: UInt8[np.ndarray, "h w"],
+    ) -> UInt8[np.ndarray, "h w"]:
+        """Return the mask that exports show: that of a correction that holds, else the machine's."""
         classes = self.data.classes
-        if not before.certain or valid(before, sample, self.data.digest(sample), classes) is not None:
-            return False
+        if before is None or not before.certain:
+            return machine
+        if valid(before, sample, self.data.digest(sample), classes) is not None:
+            return machine
         try:
-            return np.array_equal(in_classes(corrections.mask(sample.name), before, classes), mask)
+            return in_classes(corrections.mask(sample.name), before, classes)
         except OutputError as error:
             raise ItemError(str(error)) from error
 
@@ -138,15 +146,15 @@ class Taker:
         return read_mask(path, shape)
 
     def _whole(
-        self, drawn: UInt8[np.ndarray, "h w"], machine: UInt8[np.ndarray, "h w"], holds_void: bool
+        self, drawn: UInt8[np.ndarray, "h w"], present: UInt8[np.ndarray, "h w"], holds_void: bool
     ) -> UInt8[np.ndarray, "h w"]:
-        """Fill pixels without annotation: the background, or the machine's label where the run has none.
+        """Fill pixels without annotation: with the background, or with the present label where the run has none.
 
-        Void of the machine's mask stays where the format cannot hold it.
+        Void of the present mask stays where the format cannot hold it.
         """
-        rest = machine
+        rest = present
         if self.data.classes.background:
-            rest = np.zeros_like(machine) if holds_void else np.where(machine == VOID, machine, np.uint8(0))
+            rest = np.zeros_like(present) if holds_void else np.where(present == VOID, present, np.uint8(0))
         found: UInt8[np.ndarray, "h w"] = np.where(drawn == FREE, rest, drawn)
         return found
 
@@ -181,17 +189,17 @@ class Taker:
 
 
 def _refuse_foreign(
-    drawn: UInt8[np.ndarray, "h w"], machine: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], accept: bool
+    drawn: UInt8[np.ndarray, "h w"], present: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], accept: bool
 ) -> None:
-    """Check shapes that nobody changed: they must be the machine's, and what is missing must have been deleted.
+    """Check shapes that nobody changed: they must be those of the present mask, and missing ones must be deleted ones.
 
     Exports leave out small connected parts on request. So a deletion is certain only if all of a class is missing, and
     it is not smaller than what is left. Raises ItemError.
     """
-    if (drawn != machine)[drawn != FREE].any():
+    if (drawn != present)[drawn != FREE].any():
         raise ItemError(_OLDER)
     left = np.bincount(drawn[drawn != FREE], minlength=VOID + 1)
-    gone = np.bincount(machine[mask != machine], minlength=VOID + 1)
+    gone = np.bincount(present[mask != present], minlength=VOID + 1)
     certain = not left[gone > 0].any() and gone[gone > 0].min() >= left[left > 0].min(initial=0)
     if not (certain or accept):
         raise ItemError(_MISSING)

@@ -55,6 +55,10 @@ class PhotographChanges:
     retagged: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     """Those with other content."""
+    rejected: tuple[str, ...] = ()
+    """Those that a person has rejected since."""
+    returned: tuple[str, ...] = ()
+    """Those that are not rejected any more."""
     classes: bool = False
     """Whether the class table changed."""
     common: int = 0
@@ -70,6 +74,8 @@ class PhotographChanges:
             gone=tuple(name for name in before if name not in now),
             retagged=tuple(name for name, old, new in tags if old is not None and {*old} != {*(new or ())}),
             replaced=tuple(name for name in both if before[name].digest != now[name].digest),
+            rejected=tuple(name for name in both if now[name].rejected and not before[name].rejected),
+            returned=tuple(name for name in both if before[name].rejected and not now[name].rejected),
             classes=classes,
             common=len(both),
         )
@@ -83,6 +89,8 @@ class PhotographChanges:
         parts = [
             (self.retagged, "has other tags", "have other tags"),
             (self.replaced, "has other content", "have other content"),
+            (self.rejected, "was rejected in review", "were rejected in review"),
+            (self.returned, "is not rejected any more", "are not rejected any more"),
             (self.new, "is new", "are new"),
             (self.gone, "is gone", "are gone"),
         ]

@@ -1,15 +1,18 @@
 """A job on the photographs of a data set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from dhr.data.samples import DataSet
+from dhr.corrections import Correction, Corrections
+from dhr.data.samples import ClassTable, DataSet
 from dhr.data.transforms import working_size
 from dhr.flow.halving import BatchSize, automatic
 from dhr.job.items import Items
 from dhr.job.job import Job
 from dhr.job.models import Models
+from dhr.job.person_masks import PersonMasks
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig
 from dhr.method.survey import Survey
@@ -38,6 +41,8 @@ class DataJob(Job):
     survey: Survey | None = None
     student: Any = None
     """The trained student of a run with recursion."""
+    reviewed: Corrections | None = None
+    """The corrections of the photographs, if they are those of another folder."""
 
     @cached_property
     def chain(self) -> tuple[str, ...]:
@@ -55,6 +60,11 @@ class DataJob(Job):
         """The map source and the USS features."""
         assert self.models is not None
         return self.models
+
+    @property
+    def corrections(self) -> Mapping[str, Correction]:
+        """The corrections that hold, by the name of the photograph."""
+        return self.usable.decisions.held
 
     @cached_property
     def final(self) -> Items:
@@ -88,10 +98,17 @@ class DataJob(Job):
 
     def scan(self) -> None:
         """Read all photographs once; those that cannot be read are problems of the job."""
-        self.found = scan(self.data, self.folder, self.progress)
+        self.found = scan(self.data, self.folder, self.progress, self.reviewed)
         self.problems = [*self.found.problems]
         self.record = replace(self.record, identity=replace(self.record.identity, data=self.found.digest))
 
     def _items(self, stage: str) -> Items:
         folder = self.folder.first if self.config.recursion and stage == "masks" else self.folder
-        return Items(folder, self.data.classes, self.turn(stage), self.config.doubtful > 0)
+        turn, doubtful = self.turn(stage), self.config.doubtful > 0
+        earlier = None
+        if self.before is not None and self.before.classes is not None:
+            earlier = ClassTable(self.before.classes, bool(self.before.background))
+        person = PersonMasks(
+            Corrections.of(self.folder.root), folder, self.data.classes, self.usable.decisions, earlier, turn, doubtful
+        )
+        return Items(folder, self.data.classes, person, turn, doubtful)

@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dhr.data.samples import DataSet, Problem, Sample
+from dhr.data.samples import DataSet, Problem
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.folder import OutputFolder
-from dhr.job.items import is_touched
 from dhr.job.job import same_kind
 from dhr.job.left import LeftStage, left_stages
 from dhr.job.run import Origin, describe_run
 from dhr.job.settings import RunConfig
 from dhr.job.settle import decision
 from dhr.progress import Progress, silent
-from dhr.records.item import read_item
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,9 @@ class DryRun:
     gone: tuple[str, ...]
     """Photographs that are gone; their files would be put aside."""
     corrected: tuple[str, ...]
-    """Photographs with a mask that a person changed. It is copied, and stays if the photograph has not changed."""
+    """Photographs with the mask of a person, which stays."""
+    outdated: tuple[str, ...]
+    """Photographs with a correction that is not used."""
     skipped: tuple[Problem, ...]
     """Photographs that cannot be used."""
 
@@ -63,20 +63,24 @@ def dry_run(
     job.scan()
     decided = decision(job, call)
     job.begin_again(decided.stages)
-    corrected = [one.name for one in _corrected(job)]
+    corrected = _corrected(job)
     return DryRun(
         stages=tuple(left_stages(job, _why(decided.note, redo), decided.stages)),
         changes=decided.note,
         gone=tuple(job.final.gone([sample.name for sample in data.samples])),
         corrected=tuple(corrected),
+        outdated=tuple(sorted(job.usable.decisions.outdated)),
         skipped=tuple(job.problems),
     )
 
 
-def _corrected(job: DataJob) -> list[Sample]:
-    """Return the photographs with a mask that a person changed."""
-    folder = job.final.folder
-    return [one for one in job.usable.samples if is_touched(read_item(folder.item(one.name)), folder.mask(one.name))]
+def _corrected(job: DataJob) -> list[str]:
+    """Look at the masks of people, and return the names of their photographs."""
+    for items in {id(one): one for one in (job.first, job.final)}.values():
+        items.person.acts = False
+        for sample in (*job.usable.samples, *job.usable.rejected):
+            items.settle(items.present(sample, job.usable))
+    return sorted(job.final.person.given_back)
 
 
 def _why(note: str | None, redo: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.corrections.places import LOCK, ROOT, RUN_LOCK
+from dhr.corrections.places import LOCK, MASKS, ROOT, RUN_LOCK
 from dhr.data.images import mask_bytes
 from dhr.errors import OutputError
 from dhr.files import (
@@ -18,7 +18,6 @@ from dhr.files import (
     digest_regular,
     inside,
     is_own_file,
-    read_regular,
     remove,
     remove_temporaries,
     remove_tree,
@@ -34,7 +33,7 @@ from dhr.shards import files_in, place, too_many
 
 _FOLDERS = (
     *("masks", "items", "work", "stages", "cams", "training_masks", "training", "first"),
-    *("gone", "corrected"),
+    *("gone", ROOT),
 )
 _CELLS, _FEATURES, _SOURCES = "work/survey", "work/uss", "work/calibration"
 
@@ -219,10 +218,10 @@ class OutputFolder:
     def write_mask(self, name: str, labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 3"]) -> bool:
         """Write the mask of a photograph; return whether another one was there, which is put aside.
 
-        One that ``corrected/`` holds already is overwritten.
+        One that is a correction is overwritten.
         """
         path, content = self.mask(name), mask_bytes(labels, palette)
-        known = (sha256(content).hexdigest(), _digest(self._corrected(name)))
+        known = (sha256(content).hexdigest(), _digest(self._file(self._place(MASKS, name))))
         aside = is_own_file(path) and _digest(path) not in known
         if aside:
             self.put_aside(self._place("masks", name))
@@ -249,18 +248,6 @@ class OutputFolder:
             self.put_aside(self._place(kind, name))
         self.put_aside(self._place("cams", name, ".npz"))
         self.put_aside(self._place("items", name, ".json"))
-
-    def copy_corrected(self, name: str) -> None:
-        """Copy the mask of a photograph to ``corrected/``; an earlier copy of another mask is put aside."""
-        content, copy = read_regular(self.mask(name)), self._corrected(name)
-        if is_own_file(copy):
-            if read_regular(copy) == content:
-                return
-            self.put_aside(self._place("corrected", name))
-        write_bytes(copy, content)
-
-    def _corrected(self, name: str) -> Path:
-        return self._file(self._place("corrected", name))
 
     def _place(self, folder: str, name: str, suffix: str = ".png") -> str:
         """Return the place of a photograph's file, relative to the root."""

@@ -1,4 +1,4 @@
-"""The finished photographs of an output folder, and the masks in it that a person changed."""
+"""The finished photographs of an output folder."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -7,44 +7,9 @@ from pathlib import Path
 from dhr.data.samples import ClassTable, Sample
 from dhr.files import digest_regular, is_own_file
 from dhr.job.folder import OutputFolder
+from dhr.job.person_masks import PersonMasks, Present
 from dhr.job.scan import Scan
 from dhr.records.item import ItemRecord, numbers_hold, read_item
-
-
-@dataclass(frozen=True)
-class Present:
-    """A photograph as it is now."""
-
-    name: str
-    digest: str
-    tags: frozenset[str]
-    """Names of the tagged classes."""
-
-
-@dataclass
-class Corrected:
-    """Names of photographs with a mask that a person changed."""
-
-    kept: set[str] = field(default_factory=set)
-    """The photographs have not changed: these masks stay."""
-    outdated: set[str] = field(default_factory=set)
-    """Their content, tags or classes changed: these masks are made again."""
-
-    def notes(self, place: Path) -> list[str]:
-        """Return one sentence per kind; ``place`` holds the copies."""
-        found = []
-        if self.kept:
-            were, stay = ("1 mask was", "stays as it is")
-            if len(self.kept) > 1:
-                were, stay = f"{len(self.kept)} masks were", "stay as they are"
-            found.append(f"{were} changed by a person and {stay}; copy in {place}: {told_of(self.kept)}.")
-        if self.outdated:
-            were = "1 mask was" if len(self.outdated) == 1 else f"{len(self.outdated)} masks were"
-            found.append(
-                f"{were} changed by a person before photograph, tags or classes changed: made again, with the "
-                f"correction in {place}: {told_of(self.outdated)}."
-            )
-        return found
 
 
 @dataclass(frozen=True)
@@ -53,11 +18,12 @@ class Items:
 
     folder: OutputFolder
     classes: ClassTable
+    person: PersonMasks
+    """The masks of people among them."""
     turn: int = 1
     """Masks of an earlier turn are made again."""
     doubtful: bool = False
     """Whether each photograph has a training mask as well."""
-    corrected: Corrected = field(default_factory=Corrected)
     known: dict[str, bool] = field(default_factory=dict)
     """Finished photographs that were looked at, with whether a tagged class vanished from the mask. The folder is held
     by one process, so each record is read once."""
@@ -72,33 +38,32 @@ class Items:
 
     def present(self, sample: Sample, found: Scan) -> Present:
         """Describe a photograph of a data set as it is now."""
-        tags = frozenset(self.classes.names[tag] for tag in sample.tags)
-        return Present(sample.name, found.seen[sample.name].digest, tags)
+        tags = tuple(self.classes.names[tag] for tag in sample.tags)
+        correction = found.decisions.held.get(sample.name)
+        given = tags if correction is None else correction.given
+        return Present(sample.name, found.now[sample.name].digest, tags, given, sample.source)
 
     def is_finished(self, photograph: Present) -> bool:
         """Return whether the mask of a photograph is finished."""
         return photograph.name in self.known or self._judge(photograph, read_item(self.folder.item(photograph.name)))
 
-    def keep_apart(self, photograph: Present) -> None:
-        """If a person changed the mask of a photograph, copy it to ``corrected/`` and note its name."""
-        name = photograph.name
-        item = read_item(self.folder.item(name))
-        if item is not None and is_touched(item, self.folder.mask(name)):
-            self.folder.copy_corrected(name)
-            holds = numbers_hold(item.table, self.classes.names, self.classes.background)
-            (self.corrected.kept if holds and _same(item, photograph) else self.corrected.outdated).add(name)
-        self._judge(photograph, item)
+    def settle(self, photograph: Present) -> bool:
+        """Handle the mask of a person, if the photograph has one; return whether its mask is finished."""
+        return self._judge(photograph, self.person.settle(photograph))
 
     def _judge(self, photograph: Present, item: ItemRecord | None) -> bool:
         """Return whether the mask with this record is finished; note it if so."""
         name = photograph.name
+        if name in self.person.given_back:
+            self.known[name] = item is not None and bool(item.vanished)
+            return True
         if item is None:
             return False
         masks = [self.folder.mask(name), *([self.folder.training_mask(name)] if self.doubtful else [])]
-        if not all(map(is_own_file, masks)):
+        if not all(map(is_own_file, masks)) or not _same(item, photograph):
             return False
-        made = item.turn == self.turn and _same(item, photograph)
-        if made or name in self.corrected.kept:
+        stays = name in self.person.unreadable and numbers_hold(item.table, self.classes.names, self.classes.background)
+        if item.turn == self.turn or stays:
             self.known[name] = bool(item.vanished)
             return True
         return False
@@ -135,18 +100,4 @@ def is_touched(item: ItemRecord | None, mask: Path) -> bool:
 
 
 def _same(item: ItemRecord, photograph: Present) -> bool:
-    return item.digest == photograph.digest and frozenset(item.tags) == photograph.tags
-
-
-def put_aside_note(names: Collection[str], place: Path) -> list[str]:
-    """A sentence about masks that were there without a record; ``place`` holds them."""
-    if not names:
-        return []
-    were = "1 mask was" if len(names) == 1 else f"{len(names)} masks were"
-    return [f"{were} there without a record of who made it: made again, the old one is in {place}: {told_of(names)}."]
-
-
-def told_of(names: Collection[str], most: int = 3) -> str:
-    """List a few names, and the number of the others."""
-    shown = ", ".join(sorted(names)[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    return item.digest == photograph.digest and {*item.tags} == {*photograph.tags}

@@ -14,7 +14,8 @@ from dhr.data.samples import VOID, ClassTable, Sample
 from dhr.data.transforms import working_image
 from dhr.errors import ItemError
 from dhr.features.pack import Packed
-from dhr.job.clicks import Click, clicked
+from dhr.job.click import Click
+from dhr.job.clicked import clicked
 from dhr.job.drafts import Drafts, Photograph, drafted
 from dhr.job.kept import Kept, class_ids
 from dhr.job.maps import Maps, maps_of, not_finite

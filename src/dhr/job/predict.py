@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 import dhr
+from dhr.corrections import Corrections
+from dhr.corrections.decisions import DecisionReader
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import list_files, mask_key, name_of
 from dhr.data.names import Names
@@ -17,8 +19,10 @@ from dhr.data.tags import match_lines, read_tags
 from dhr.errors import WeightsError
 from dhr.files import digest_regular
 from dhr.job.folder import OutputFolder
-from dhr.job.items import Items, put_aside_note
+from dhr.job.items import Items
 from dhr.job.job import Job, Stage, go
+from dhr.job.notes import person_notes, put_aside_note
+from dhr.job.person_masks import PersonMasks
 from dhr.job.predict_config import PredictConfig
 from dhr.job.predicted_masks import SegmentPhotographs, Tags
 from dhr.job.segment import Segmenter
@@ -92,11 +96,14 @@ def predict(
         job.changes = True
         job.problems += listing.problems
         job.notes += notes
-        masks = SegmentPhotographs(listing.listed, Items(job.folder, classes), segment, known)
+        reader = DecisionReader(Corrections.of(job.folder.root))
+        person = PersonMasks(Corrections.of(job.folder.root), job.folder, classes, reader.decisions)
+        items = Items(job.folder, classes, person)
+        masks = SegmentPhotographs(listing.listed, items, reader, segment, known)
         job.save()
         go(job, [Stage("predict", masks)])
         strange = _strange(job.folder, masks.made)
-        job.notes += masks.items.corrected.notes(job.folder.root / "corrected")
+        job.notes += person_notes(person)
         job.notes += put_aside_note(masks.aside, job.folder.root / "gone" / "masks")
         job.record = replace(job.record, masks=len(masks.made), strange=strange)
         photographs = UntaggedDataSet(classes, listing.listed)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
+from dhr.corrections.decisions import DecisionReader
+from dhr.corrections.validity import outdated
 from dhr.data.image_files import digest_image
 from dhr.data.images import read_rgb, read_size
 from dhr.data.listing import printable
@@ -23,8 +25,9 @@ from dhr.flow.batches import batches
 from dhr.flow.behind import Behind
 from dhr.flow.halving import BatchSize, automatic
 from dhr.flow.loaded import Loaded
-from dhr.job.items import Items, Present
+from dhr.job.items import Items
 from dhr.job.job import Job
+from dhr.job.person_masks import Present
 from dhr.job.segment import Segmented, Segmenter, Wanted
 from dhr.progress import Step
 from dhr.records.item import ItemRecord, table_key
@@ -62,6 +65,7 @@ class SegmentPhotographs:
 
     photographs: Sequence[Photograph]
     items: Items
+    reader: DecisionReader
     segment: Segmenter
     tags: Tags | None
     made: list[Photograph] = field(default_factory=list)
@@ -129,9 +133,9 @@ class SegmentPhotographs:
         classes, name = self.items.classes, photograph.name
         allowed = None if self.tags is None else self.tags[name][0]
         tags = tuple(classes.names[tag] for tag in allowed or ())
-        present = Present(name, digest, frozenset(tags))
-        self.items.keep_apart(present)
-        finished = self.items.is_finished(present)
+        correction = self.reader.read(name, partial(outdated, digest=digest, given=tags, classes=classes))
+        present = Present(name, digest, tags if correction is None else correction.tags, tags, _source(photograph))
+        finished = self.items.settle(present)
         if finished:
             self.made.append(photograph)
         shape = working_size(*size, self.segment.long_side)

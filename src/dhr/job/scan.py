@@ -3,8 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from dhr.corrections import Corrections
+from dhr.corrections.decisions import REJECTED, DecisionReader, Decisions, decided
 from dhr.data.problems import summary
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
@@ -32,6 +34,10 @@ class Scan:
     """The photographs of the last scan of this folder, by name."""
     now: Mapping[str, Scanned]
     """All photographs, by name."""
+    decisions: Decisions = field(default_factory=Decisions)
+    """People's decisions on them."""
+    rejected: tuple[Sample, ...] = ()
+    """Photographs that can be read, but were rejected in review."""
 
     def save(self, folder: OutputFolder) -> None:
         """Write the record; the next scan skips the photographs in it."""
@@ -39,8 +45,16 @@ class Scan:
             write_json(folder.scan, to_json(ScanRecord(self.now)), indent=None)  # indented, it takes long
 
 
-def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
+def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: Corrections | None = None) -> Scan:
     """Decode every photograph that is new or has changed since the last scan, in threads; nothing is written.
+
+    Tags that a person corrected replace those of the data set. Photographs that a person rejected are left out.
+
+    Args:
+        data: the photographs.
+        folder: has the record of the last scan.
+        progress: called after each photograph.
+        corrections: by default those of the folder.
 
     Raises:
         DataError: all photographs are unreadable, or the readable ones lack tags.
@@ -48,18 +62,27 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
     before = _before(folder)
     now: dict[str, Scanned] = {}
     seen: dict[str, Scanned] = {}
-    samples, problems = [], list(data.problems)
+    samples, rejected, problems = [], list[Sample](), list(data.problems)
     whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
     names: dict[tuple[int, ...], tuple[str, ...]] = {}
     for sample in data.samples:  # few of them differ
         names.setdefault(sample.tags, tuple(data.classes.names[tag] for tag in sample.tags))
+    reader = DecisionReader(corrections or Corrections.of(folder.root))
     scanned = ahead(data.samples, lambda one: _scanned(data, one, names[one.tags], before.get(one.name)))
     for done, (sample, loaded) in enumerate(scanned, start=1):
         try:
             one = now[sample.name] = loaded.get()
         except ItemError as error:  # it took too long
             one = now[sample.name] = Scanned("", str(error), None, names[sample.tags])
-        if one.size is not None:
+        correction = None if one.size is None else reader.decide(sample, one.digest, data.classes)
+        if correction is not None:
+            sample = decided(sample, correction, data.classes)
+            tags = tuple(data.classes.names[tag] for tag in sample.tags)
+            one = now[sample.name] = replace(one, tags=tags, rejected=correction.state == "rejected" or None)
+        if one.rejected:
+            rejected.append(sample)
+            problems.append(Problem(sample.source, REJECTED))
+        elif one.size is not None:
             seen[sample.name] = one
             samples.append(sample)
             whole.update(json.dumps([sample.name, one.digest, sample.tags]).encode())
@@ -70,7 +93,16 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress) -> Scan:
         raise DataError(f"none of the {len(data.samples)} photographs can be read: {summary(problems, 3)}")
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
-    return Scan(tuple(samples), tuple(problems), "sha256:" + whole.hexdigest(), seen, before, now)
+    return Scan(
+        tuple(samples),
+        tuple(problems),
+        "sha256:" + whole.hexdigest(),
+        seen,
+        before,
+        now,
+        reader.decisions,
+        tuple(rejected),
+    )
 
 
 def _scanned(data: DataSet, sample: Sample, tags: tuple[str, ...], before: Scanned | None) -> Scanned:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from dhr.job.changes import Call, Decision, PhotographChanges, decide
 from dhr.job.data_job import DataJob
-from dhr.job.items import Items, told_of
+from dhr.job.items import Items
+from dhr.job.notes import gone_note, person_notes
 from dhr.progress import Step
 
 
@@ -25,7 +26,7 @@ def decision(job: DataJob, call: Call) -> Decision:
 
 
 def settle(job: DataJob, call: Call) -> None:
-    """Record the stages to make again, copy masks that a person changed, and put aside files of missing photographs.
+    """Record the stages to make again, give the masks of people back, and put aside files of missing photographs.
 
     Each step can be repeated, so a call that is killed in between does no harm.
     """
@@ -44,7 +45,7 @@ def settle(job: DataJob, call: Call) -> None:
     job.usable.save(job.folder)
     job.found = replace(job.usable, before=job.usable.now)  # the earlier scan takes memory
     for items in {id(one): one for one in (job.first, job.final)}.values():
-        _keep_apart(job, items)
+        _settle_masks(job, items)
 
 
 def _clear(job: DataJob) -> None:
@@ -65,15 +66,15 @@ def _clear(job: DataJob) -> None:
         job.save()
 
 
-def _keep_apart(job: DataJob, items: Items) -> None:
-    """Copy corrected masks, move photographs that are gone, and note both."""
-    for sample in job.usable.samples:
-        items.keep_apart(items.present(sample, job.usable))
-    job.notes += items.corrected.notes(items.folder.root / "corrected")
+def _settle_masks(job: DataJob, items: Items) -> None:
+    """Give the masks of people back, move photographs that are gone, and note both."""
+    for sample in (*job.usable.samples, *job.usable.rejected):
+        items.settle(items.present(sample, job.usable))
+    job.notes += person_notes(items.person)
+    job.changes = job.changes or items.person.changed
     gone = items.gone([sample.name for sample in job.data.samples])
     for name in gone:
         items.folder.put_photograph_aside(name)
     if gone:
         job.changes = True
-        are = "1 photograph is" if len(gone) == 1 else f"{len(gone)} photographs are"
-        job.notes.append(f"{are} gone: all files of each are in {items.folder.root / 'gone'}: {told_of(gone)}.")
+        job.notes.append(gone_note(gone, items.folder.root / "gone"))

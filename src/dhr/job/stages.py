@@ -10,12 +10,12 @@ from dhr.errors import ConfigError
 from dhr.job.calibration import described, make_calibration
 from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
-from dhr.job.items import put_aside_note
 from dhr.job.job import Stage
 from dhr.job.kept import Keeper
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
+from dhr.job.notes import put_aside_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, plan
 from dhr.records.members import to_json

@@ -7,6 +7,8 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 import dhr
+from dhr.corrections.beside import corrections_beside
+from dhr.corrections.decisions import outdated_note
 from dhr.data.samples import DataSet, Problem
 from dhr.errors import ConfigError
 from dhr.job.data_job import DataJob
@@ -69,9 +71,11 @@ def train(
     )  # fmt: skip
     shown = progress if leads else silent
     names = [sample.name for sample in data.samples]
+    reviewed = None if masks is None else corrections_beside(masks)
     with DataJob.open(
-        out, lambda before: now, fabric.device, names, data=data, config=config, leads=leads, progress=shown
-    ) as job:
+        out, lambda before: now, fabric.device, names, data=data, config=config, leads=leads, progress=shown,
+        reviewed=reviewed,
+    ) as job:  # fmt: skip
         if leads:
             job.refuse_other(identity)
         go(job, [_weights(), _photographs(fabric), _learn(masks, fabric)])
@@ -109,7 +113,7 @@ def _learn(folder: Path | None, fabric: Fabric) -> Stage[DataJob]:
         found = job.usable
         masks = None if folder is None else Masks(folder, job.data.classes, found.samples)
         samples, job.problems, notes = usable_masks(job.data, found, masks)
-        job.notes += notes
+        job.notes += [*notes, *outdated_note(found.decisions.outdated)]
         about = {"photographs": found.digest, "masks": None if masks is None else masks_digest(found, masks)}
         if job.leads:
             job.refuse_other(replace(job.record.identity, masks=about["masks"]))

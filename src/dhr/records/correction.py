@@ -53,6 +53,8 @@ class Correction:
         """
         record = parse_record(Correction, value)
         record.check()
+        if record.certain and not record.mask:
+            raise ValueError(f"mask: expected the digest of a mask that is {record.state}")
         return record
 
     def check(self) -> None:

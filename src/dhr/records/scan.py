@@ -18,7 +18,9 @@ class Scanned:
     size: tuple[Side, Side] | None = None
     """Height and width; null if it cannot be used."""
     tags: tuple[str, ...] | None = None
-    """Names of the tagged classes; unknown in files of dhr before 1.0."""
+    """Names of the tagged classes, those of its correction if it has one; unknown in files of dhr before 1.0."""
+    rejected: bool | None = None
+    """Whether a person rejected it."""
 
     @property
     def height(self) -> int:

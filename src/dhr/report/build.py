@@ -21,6 +21,7 @@ from dhr.report.shell import encoded
 BUDGET = 20_000_000
 """Largest size of a report, bytes."""
 
+_MENDED = 100  # of them
 _ROWS = 300  # photographs in a page, however small they are: nobody looks at more
 
 
@@ -54,6 +55,10 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
 
     census = _Census()
     items = heapq.nsmallest(_ROWS, census.count(read_items(out, data.classes), samples), key=urgency)
+    mended = heapq.nsmallest(_MENDED, census.mended, key=lambda item: item.name)  # so that the page shows what changed
+    known = {item.name for item in mended}
+    items = [*[item for item in items if item.name not in known][: _ROWS - len(mended)], *mended]
+    items.sort(key=urgency)
     run, colours = read_run_leniently(out / "run.json"), class_palette(data.classes)
     overview = Overview(
         title=out.resolve().name,
@@ -68,6 +73,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         tagged=census.tagged,
         present=census.present,
         vanished=census.vanished,
+        states=census.states,
     )
     look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
     # Bytes without a row, with the longest sentence about how many are shown.
@@ -90,6 +96,8 @@ class _Census:
     present: Counter[str] = field(default_factory=Counter)
     vanished: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    mended: list[Item] = field(default_factory=list)
 
     def count(self, records: Iterator[Item | Problem], samples: Mapping[str, Sample]) -> Iterator[Item]:
         """Yield the records of ``samples``."""
@@ -103,6 +111,9 @@ class _Census:
                 self.tagged.update(record.tags)
                 self.present.update(name for name, ratio in record.ratios.items() if ratio > 0)
                 self.vanished.update(record.vanished)
+                self.states.update([record.state] if record.state else [])
+                if record.state == "mended":
+                    self.mended.append(record)
                 if not math.isnan(record.quality):
                     self.judged += 1
                     self.quality_sum += record.quality

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.corrections import Corrections
 from dhr.data.images import read_mask
 from dhr.data.samples import VOID, ClassTable, DataSet, Sample
 from dhr.errors import DhrError
@@ -58,6 +59,9 @@ def card(item: Item, sample: Sample, look: Look) -> str:
         labels = _stage(look, stage, item.name)
         if labels is not None:
             blend(labels, initial(title), look.mious.get(stage, {}).get(item.name, math.nan))
+    machine = _machine(look, item)
+    if machine is not None:
+        blend(machine, "Machine's mask")
     truth = _truth(look, sample)
     if truth is not None:
         blend(truth, "Ground truth")
@@ -86,6 +90,7 @@ def _attributes(item: Item, look: Look) -> str:
         + (f' data-gone="{ids(item.vanished)}"' if item.vanished else "")
         + ("" if math.isnan(item.quality) else f' data-quality="{item.quality:.4g}"')
         + (" data-doubtful" if item.quality < DOUBTFUL else "")
+        + (f" data-{item.state}" if item.state else "")
     )
 
 
@@ -138,6 +143,14 @@ def _stage(look: Look, stage: str, name: str) -> UInt8[np.ndarray, "h w"] | None
         return None
 
 
+def _machine(look: Look, item: Item) -> UInt8[np.ndarray, "h w"] | None:
+    """Return the machine's mask of a photograph that a person mended."""
+    try:
+        return read_mask(Corrections.of(look.out).machine(item.name)) if item.state == "mended" else None
+    except DhrError:
+        return None
+
+
 def _truth(look: Look, sample: Sample) -> UInt8[np.ndarray, "h w"] | None:
     try:
         return look.data.read_ground_truth(sample) if look.mious and sample.has_ground_truth else None
@@ -147,6 +160,8 @@ def _truth(look: Look, sample: Sample) -> UInt8[np.ndarray, "h w"] | None:
 
 def _facts(item: Item, look: Look) -> str:
     facts = [f"{item.width}\u2009\u00d7\u2009{item.height}"] if item.width and item.height else []
+    if item.state:
+        facts.append(f"<b>{item.state}</b> in review")
     if not math.isnan(item.quality):
         facts.append(f"quality <b>{percent(item.quality, 0)}</b>")
     miou = look.mious.get("mask", {}).get(item.name, math.nan)

@@ -4,12 +4,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable, Problem
 from dhr.evaluate.scores import Scores
+from dhr.records.correction import State
 from dhr.records.run import RunRecord
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
@@ -18,6 +20,8 @@ from dhr.report.sources import sources
 from dhr.report.text import duration, memory, named, percent, safe
 from dhr.words import counted
 
+STATES = get_args(State)
+"""A person's decisions, in the order of the page."""
 _SKIPPED = 200  # skipped photographs in the list
 _SETTINGS = 20_000  # characters of settings
 
@@ -44,6 +48,8 @@ class Overview:
     """Masks by class name."""
     vanished: Mapping[str, int]
     """Photographs by class name."""
+    states: Mapping[str, int]
+    """Photographs by a person's decision."""
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
@@ -94,6 +100,7 @@ def _tiles(view: Overview) -> str:
         (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
         *([] if view.run.seconds is None else [(duration(view.run.seconds), "in all")]),
         (percent(view.mean_quality, 0), "mean quality"),
+        *((f"{view.states[state]:,}", state) for state in STATES if view.states.get(state)),
     ]
     final = view.scores.get("mask")
     if final is not None:
@@ -197,9 +204,11 @@ def _photographs(view: Overview, rows: Sequence[str], shown: int) -> str:
     if view.elsewhere:
         text += f" The run has {counted(view.elsewhere, 'more photograph')} outside this data set."
     vanished = [("gone", "a class vanished")] if view.tagged else []
+    doubtful = ("doubtful", f"quality under {percent(DOUBTFUL, 0)}")
+    decided = [(state, f"{state} in review") for state in STATES if view.states.get(state)]
     choices = {
         "class": ("Class", [("", "all"), *_options(view)]),
-        "state": ("State", [("", "all"), *vanished, ("doubtful", f"quality under {percent(DOUBTFUL, 0)}")]),
+        "state": ("State", [("", "all"), *vanished, doubtful, *decided]),
         "sort": ("Order", _orders(order)),
     }
     head = f'<section><h2>Photographs</h2><p class="lead">{text}</p>'

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dhr.corrections import Corrections, State
 from dhr.data.samples import ClassTable, Problem
+from dhr.errors import OutputError
 from dhr.parsing import MAX_RECORD, load_json
 from dhr.records.item import ItemRecord
 from dhr.records.members import parse_record
@@ -27,16 +29,25 @@ class Item:
     """Share of the mask, 0..1, by class name."""
     vanished: tuple[str, ...]
     """Names of tagged classes without a pixel in the mask."""
+    state: State | None = None
+    """A person's decision on the photograph."""
 
 
 def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
     """Read the records of the finished photographs one by one, in no order; a damaged one comes as a problem."""
+    store = Corrections.of(out)
+    decided = {*store.names()}
     for name, path in files_in(out / "items", ".json"):
         try:
             record = parse_record(ItemRecord, load_json(Path(path), MAX_RECORD), lenient=True)
         except (OSError, ValueError) as error:
             yield Problem(name, f"its record cannot be read: {getattr(error, 'strerror', None) or error}")
             continue
+        try:
+            correction = store.read(name) if name in decided else None
+        except OutputError as error:
+            yield Problem(name, str(error))
+            correction = None
         yield Item(
             name=name,
             tags=record.tags,
@@ -45,4 +56,5 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
             quality=math.nan if record.quality is None else record.quality,
             ratios=record.ratios,
             vanished=record.vanished,
+            state=None if correction is None else correction.state,
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dhr.job.clicks import Click
+from dhr.job.click import Click
 from dhr.parsing import Fields, as_number
 from dhr.review.answers import RefusedError, as_json, as_map
 from dhr.review.bodies import MOST_JSON, parse_object

@@ -134,7 +134,7 @@ def _doubts(folder: OutputFolder, samples: Sequence[Sample], progress: Progress)
                 signs = read_record(_Signs, Path(path), MAX_RECORD)
             except (OSError, ValueError):
                 continue
-            yield number, Doubt(name, signs.quality, signs.vanished, signs.tags, signs.ratios, None)
+            yield number, Doubt(name, signs.quality, signs.vanished, signs.tags, signs.ratios)
     progress(Step("read", len(samples), len(samples), unit="records"))
 
 

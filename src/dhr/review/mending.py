@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from dhr.errors import DhrError
-from dhr.job.clicks import Click
+from dhr.job.click import Click
 from dhr.job.opened_run import OpenedRun
 from dhr.review.answers import RefusedError
 from dhr.review.kept import Kept

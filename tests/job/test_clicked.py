@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhr.job.clicks import Click, clicked
+from dhr.job.click import Click
+from dhr.job.clicked import clicked
 from dhr.prompts import Prompts, Proposals
 
 
@@ -19,6 +20,7 @@ def disc(place: int, prompts: Prompts) -> Proposals:
     return Proposals(logits[None], torch.tensor([[0.2, 0.8, torch.nan]]))
 
 
+@settings(max_examples=20)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 3))
 def test_the_thing_lies_where_the_photograph_was_clicked(across: float, down: float, factor: int) -> None:
     size = (60 * factor, 80 * factor)

@@ -1,26 +1,14 @@
 """Clicks on a photograph: the thing that they show, by a network that segments anything."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Bool
 
+from dhr.job.click import Click
 from dhr.ops.upsample import resize
 from dhr.prompts import Prompts, Propose
 
 _OUTSIDE, _WORST = -20.0, -1.0  # logit and score that take the place of NaN
-
-
-@dataclass(frozen=True)
-class Click:
-    """Points and a box on one thing, in pixels of the photograph."""
-
-    points: Sequence[tuple[float, float, bool]] = ()
-    """Column, row, and whether it is on the thing (else beside it)."""
-    box: tuple[float, float, float, float] | None = None
-    """Left, top, right and bottom."""
 
 
 def clicked(propose: Propose, click: Click, working: tuple[int, int], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

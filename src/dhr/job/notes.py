@@ -1,0 +1,48 @@
+"""Notes on the masks of a folder, a sentence each."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from dhr.corrections.decisions import outdated_note, states
+from dhr.job.person_masks import PersonMasks
+
+
+def told_of(names: Collection[str], most: int = 3) -> str:
+    """List a few names, and the number of the others."""
+    shown = ", ".join(sorted(names)[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def put_aside_note(names: Collection[str], place: Path) -> list[str]:
+    """Tell of masks that were there without a record; ``place`` holds them."""
+    if not names:
+        return []
+    were = "1 mask was" if len(names) == 1 else f"{len(names)} masks were"
+    return [f"{were} there without a record of who made it: made again, the old one is in {place}: {told_of(names)}."]
+
+
+def gone_note(names: Collection[str], place: Path) -> str:
+    """Tell of photographs that are gone; ``place`` holds their files."""
+    are = "1 photograph is" if len(names) == 1 else f"{len(names)} photographs are"
+    return f"{are} gone: all files of each are in {place}: {told_of(names)}."
+
+
+def person_notes(masks: PersonMasks) -> list[str]:
+    """Tell of the masks of people: those that are kept, new, outdated, or cannot be read."""
+    found, place = [], masks.store.root / "corrections"
+    kept, new, lost = masks.given_back, masks.edited, masks.unreadable
+    outdated = {name: why for name, why in masks.decisions.outdated.items() if name not in lost}
+    if new:
+        were, they = ("1 mask was", "a correction") if len(new) == 1 else (f"{len(new)} masks were", "corrections")
+        found.append(f"{were} changed by another program, and became {they} in {place}: {told_of(new)}.")
+    if kept:
+        stay = (
+            "1 mask of a person stays as it is" if len(kept) == 1 else f"{len(kept)} masks of people stay as they are"
+        )
+        found.append(f"{stay} ({states(kept)}).")
+    found += outdated_note(outdated)
+    if lost:
+        many = "1 mask" if len(lost) == 1 else f"{len(lost)} masks"
+        told = told_of([f"{name} ({why})" for name, why in lost.items()])
+        found.append(f"{many} that a person changed cannot be read, and nothing was changed: {told}.")
+    return found

@@ -1,0 +1,73 @@
+"""The order of the queue: every photograph once, the most doubtful first, and those that are alike apart."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dhr.review.order import ALIKE, RECENT, Doubt, queue_order
+
+TAGS = ("cat", "dog", "cup")
+
+
+@st.composite
+def doubts(draw: st.DrawFn) -> list[Doubt]:
+    count = draw(st.integers(0, 40))
+    quality = st.one_of(st.none(), st.sampled_from([0.13, 0.5, 0.55, 0.9]))
+    tags = st.lists(st.sampled_from(TAGS), max_size=2, unique=True)
+    rows = []
+    for index in range(count):
+        mine = tuple(draw(tags))
+        rows.append(
+            Doubt(f"{index}", draw(quality), (), mine, {tag: draw(st.sampled_from([0.1, 0.6])) for tag in mine})
+        )
+    return rows
+
+
+@settings(max_examples=40)
+@given(doubts(), st.randoms())
+def test_every_row_once_whatever_their_order(rows: list[Doubt], random: Any) -> None:
+    order = queue_order(rows)
+    assert sorted(order) == list(range(len(rows)))
+    mixed = random.sample(rows, len(rows))
+    assert [rows[place].name for place in order] == [mixed[place].name for place in queue_order(mixed)]
+
+
+@settings(max_examples=40)
+@given(doubts())
+def test_each_place_goes_to_the_most_doubt_without_what_its_kind_loses(rows: list[Doubt]) -> None:
+    """As by its definition, which looks at all rows for each place."""
+    left, expected = list(range(len(rows))), list[int]()
+    while left:
+        recent = [rows[place].kind for place in expected[-RECENT:]]
+
+        def worth(place: int, recent: Any = recent) -> tuple[float, float, str]:
+            row = rows[place]
+            return -round(row.value - ALIKE * recent.count(row.kind) / RECENT, 9), -row.value, row.name
+
+        expected.append(min(left, key=worth))
+        left.remove(expected[-1])
+    assert queue_order(rows) == expected
+
+
+def test_ten_alike_are_not_asked_in_a_row_but_certain_masks_stay_behind() -> None:
+    cats = [Doubt(f"cat {index}", 0.2, (), ("cat",), {"cat": 1.0}) for index in range(20)]
+    dogs = [Doubt(f"dog {index}", 0.3, (), ("dog",), {"dog": 1.0}) for index in range(20)]
+    cups = [Doubt(f"cup {index}", 0.95, (), ("cup",), {"cup": 1.0}) for index in range(20)]
+    rows = [*cups, *dogs, *cats]
+    order = [rows[place].tags[0] for place in queue_order(rows)]
+    assert order[0] == "cat" and order[40:] == 20 * ["cup"]
+    assert max(order[at : at + 10].count("cat") for at in range(12)) < 10
+    assert {*order[:8]} == {"cat", "dog"}
+
+
+def test_many_take_no_more_for_each_than_a_few(calls: Callable[[Callable[[], Any]], int]) -> None:
+    def rows(count: int) -> list[Doubt]:
+        return [
+            Doubt(f"{index}", index * 7919 % count / count, (), (f"c{index % 20}",), {f"c{index % 20}": index % 3 / 3})
+            for index in range(count)
+        ]
+
+    few, many = rows(300), rows(3_000)
+    assert calls(lambda: queue_order(many)) < 12 * calls(lambda: queue_order(few))
