@@ -3,16 +3,17 @@
 # make docs    set up, then the documentation site in docs/_build; warnings are errors
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
-# More: suite (the tests alone), lowest, newest; dist-check, tag-check, sbom, licences; image, image-cuda; clean
-.PHONY: setup demo docs test test-all lint suite lowest newest dist dist-check tag-check sbom licences image image-cuda clean
+# More: suite (the tests alone), lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
+.PHONY: setup demo docs test test-all lint suite lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py).
-PYTEST := GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
+# Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py). They also
+# share bytecode: some hundred processes import the same modules.
+PYTEST := PYTHONDONTWRITEBYTECODE= GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
 
 setup: $(VENV)/ready
 
@@ -34,16 +35,23 @@ demo: setup
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
 
-lint: setup
+.PHONY: style types
+lint: style types
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 suite: setup
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal -m "not slow"
 
-test: lint suite
+# Types are checked beside the tests: mypy keeps one core busy for a minute.
+test: style
+	$(MAKE) --jobs 2 types suite
 
 test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
@@ -58,6 +66,10 @@ lowest:
 newest:
 	$(MAKE) suite VENV=.venv-newest \
 		INSTALL='.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager'
+
+# Weaknesses of the workflows.
+audit: $(VENV)/release
+	$(BIN)/zizmor --offline --quiet .github
 
 # Files get the time of the last commit, so the same commit gives the same bytes.
 dist: $(VENV)/release
@@ -78,7 +90,7 @@ tag-check: setup
 
 # What the wheel installs, as CycloneDX has it.
 sbom: $(VENV)/release dist-check
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json build/empty
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible --output-file build/sbom.json build/empty
 
 # Licences of everything that is installed. Those of the models: dhr models.
 licences: $(VENV)/release

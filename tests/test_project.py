@@ -46,14 +46,15 @@ def test_steps_of_a_workflow_are_make_targets(workflow: Path) -> None:
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_has_few_rights_and_fixed_actions(workflow: Path) -> None:
     read_only = {"contents": "read"}
-    whole = read(workflow)
+    whole, text = read(workflow), workflow.read_text(encoding="utf-8")
     assert whole["permissions"] == read_only
     for job in whole["jobs"].values():
         assert job["timeout-minutes"] <= 60
         assert "write" not in job.get("permissions", {}).get("contents", "")
     for step in steps(workflow):
         if action := step.get("uses"):
-            assert re.fullmatch(r"[\w-]+/[\w-]+@(v\d+(\.\d+)*|[0-9a-f]{40})", action), action
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action), action
+            assert re.search(rf"{action} # v\d+\.\d+\.\d+$", text, re.MULTILINE), f"{action} lacks its version"
             assert "checkout" not in action or step["with"]["persist-credentials"] is False
         assert "${{" not in step.get("run", ""), "text of others must not become a command"
 

@@ -136,6 +136,8 @@ def cvat(run: Any, change: Callable[[ElementTree.Element], None]) -> Path:
     """CVAT's export after a person has worked on it."""
     path: Path = run.export("cvat") / "annotations.xml"
     tree = ElementTree.parse(path)
+    for one in tree.getroot().iter("mask"):
+        one.set("source", "file")  # so does CVAT when it takes the file
     change(tree.getroot())
     tree.write(path, encoding="utf-8")
     return path
@@ -152,7 +154,7 @@ def test_cvat_as_people_use_it(run: Any) -> None:
         labels = root.find("meta/task/labels")
         labels[:] = labels[::-1]
         first = image(root, "a")
-        first[0].set("source", "semi-auto")
+        first[0].set("source", "manual")
         runs = [int(one) for one in first[0].get("rle").split(",")]
         first[0].set("rle", f"{sum(runs)}")  # all of it is erased
         ElementTree.SubElement(

@@ -64,7 +64,7 @@ def import_masks(
     Photographs and classes are matched by name. Masks that differ from the machine's become mended. Equal ones are
     accepted if the file shows that a person decided on them: Label Studio's annotations, and shapes of CVAT that a
     person drew or changed. All others stay undecided. Predictions are never taken. Masks of another size, with an
-    unknown class, or of a photograph with another correction are named and left out. docs/review.md tells more.
+    unknown class, or of a photograph with another correction are named and left out. docs/export.md tells more.
 
     Args:
         run: the output folder of dhr run.

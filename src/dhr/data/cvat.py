@@ -23,7 +23,7 @@ _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")
 _BARE = ("tag", "box", "polyline", "points", "cuboid", "skeleton")
 _SIDE, _LAYER = re.compile("[0-9]{1,6}"), re.compile("-?[0-9]{1,9}")
-_BY_PROGRAM = ("auto", "file")  # CVAT writes semi-auto or manual as soon as a person changes a shape
+_BY_PROGRAM = ("auto", "file")  # of shapes that were uploaded; changed ones become semi-auto or manual
 _EXPORT = "export it as 'CVAT for images 1.1'"
 
 

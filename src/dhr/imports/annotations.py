@@ -20,8 +20,8 @@ _GEOJSON = frozenset({".geojson", ".json"})
 def read_cvat_masks(file: Path, target: Target, progress: Progress) -> Drawings:
     """Read "CVAT for images 1.1".
 
-    An image without shapes is untouched. So is one whose shapes are those that ``dhr export`` wrote: CVAT keeps the
-    source ``auto`` of a shape until a person changes it.
+    An image without shapes is untouched. So is one whose shapes are those that ``dhr export`` wrote: CVAT gives shapes
+    that were uploaded the source ``file`` (older versions keep ``auto``), until a person changes them.
     """
     files = _files(file, cvat_files, "annotations.xml of an export 'CVAT for images 1.1'")
     found, names = Drawings(), target.names()
