@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from dhr.job.folder import OutputFolder
 from dhr.job.kept import Keeper
 from dhr.job.settings import RunConfig
 from dhr.job.survey import read_survey
+from dhr.method.boundary import Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.records.item import read_item
 from dhr.review.order import Doubt, queue_order
@@ -60,14 +61,14 @@ class Person:
 
     def mend(self, run: Path, names: Sequence[str]) -> None:
         """Save a correction for each photograph."""
-        corrections, classes = Corrections.of(run), self.data.classes
+        store, classes = Corrections.of(run), self.data.classes
         for sample in self.data.samples:
             if sample.name not in names:
                 continue
             made = read_mask(OutputFolder(run).mask(sample.name))
             truth = self.data.read_ground_truth(sample)
             mask = np.where(truth == VOID, made, truth)
-            ids = sorted({*sample.tags, *(int(one) for one in np.unique(mask)) & {*classes.foreground}})
+            ids = sorted({*sample.tags, *({*np.unique(mask).tolist()} & {*classes.foreground})})
             tags = tuple(classes.names[one] for one in ids)
             labels = {name: index for index, name in enumerate(classes.names)}
             correction = Correction(
@@ -77,7 +78,7 @@ class Person:
                 tags=tags,
                 labels=labels,
             )
-            corrections.save(sample.name, correction, mask, class_palette(classes), expected=0)
+            store.save(sample.name, correction, mask, class_palette(classes), expected=0)
 
 
 def counted(run: Path, data: DataSet) -> Counted:
@@ -117,8 +118,10 @@ def by_margin(run: Path, data: DataSet, config: RunConfig) -> list[str]:
     for sample in data.samples:
         kept = keeper.read(sample, data.digest(sample))
         assert kept is not None, f"{sample.name} has no draft; its space is work_space"
-        said = surveyed(survey, kept.uss[0].unpacked(cpu), kept.probabilities, classes, kept.samples)
-        result = finish(kept.draft, lambda scores: scores, survey.weighed(config.method), said)
+        uss = kept.uss[0].unpacked(cpu)
+        said = surveyed(survey, uss, kept.probabilities, classes, kept.samples)
+        _, correct = corrections(replace(config.boundary, kind="none"), Guide(uss, None), None, kept.draft.size)
+        result = finish(kept.draft, correct, survey.weighed(config.method), said)
         margins[sample.name] = float(result.confidence.mean())
     return sorted(margins, key=lambda name: (margins[name], name))
 

@@ -44,10 +44,11 @@ class Teaching:
         Raises:
             OutputError: the mask is damaged.
         """
-        mask = torch.from_numpy(self._mask(sample.name))
-        found = [id for id in mask.unique().tolist() if id < len(self.classes.names)]
+        mask = self._mask(sample.name)
+        found = [id for id in np.unique(mask).tolist() if id < len(self.classes.names)]
+        labels = torch.from_numpy(mask)
         ids = torch.tensor(sorted({*class_ids(self.classes, sample), *found}))
-        shares = torch.stack([area_average((mask == id).float()[None, None], grid)[0, 0] for id in ids.tolist()])
+        shares = torch.stack([area_average((labels == id).float()[None, None], grid)[0, 0] for id in ids.tolist()])
         return shares.flatten(1), ids
 
     def _mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
