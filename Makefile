@@ -11,8 +11,9 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py).
-PYTEST := GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
+# Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py). They also
+# share bytecode: some hundred processes import the same modules.
+PYTEST := PYTHONDONTWRITEBYTECODE= GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
 
 setup: $(VENV)/ready
 
@@ -34,16 +35,23 @@ demo: setup
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
 
-lint: setup
+.PHONY: style types
+lint: style types
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 suite: setup
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal -m "not slow"
 
-test: lint suite
+# Types are checked beside the tests: mypy keeps one core busy for a minute.
+test: style
+	$(MAKE) --jobs 2 types suite
 
 test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal

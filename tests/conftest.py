@@ -8,9 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial, wraps
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import jaxtyping
 import numpy as np
@@ -20,9 +23,61 @@ from hypothesis import settings
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dhr.cli import main
-from dhr.data import SceneDataSet, write_mask
-from dhr.files import TEMPORARY_SUFFIX
+
+def _keep_bytecode_of_others() -> None:
+    """Let jaxtyping's import hook change where the bytecode of ``dhr`` lies, and of ``dhr`` alone.
+
+    The hook changes it while a module is executed, so for all that the module imports too. PyTorch and the rest, 2,500
+    files, would be compiled from their source by each test process.
+    """
+    hook = sys.modules.get("jaxtyping._import_hook")
+    loader, place = getattr(hook, "_JaxtypingLoader", None), getattr(hook, "_optimized_cache_from_source", None)
+    if loader is None or place is None:  # another version of jaxtyping: slower, and as right
+        return
+
+    def get_code(self: Any, name: str) -> Any:
+        with patch("importlib._bootstrap_external.cache_from_source", partial(place, self._typechecker.get_hash())):
+            return SourceFileLoader.get_code(self, name)
+
+    loader.get_code, loader.exec_module = get_code, SourceFileLoader.exec_module
+
+
+def _check_types_at_once() -> None:
+    """Let functions without shapes be checked by the type checker itself.
+
+    jaxtyping's wrapper prepares a check of shapes for every call of every function: half of the time of a tiny run.
+    """
+    shaped = jaxtyping.jaxtyped
+
+    def jaxtyped(function: Any = None, *, typechecker: Any) -> Any:
+        if function is None:
+            return partial(jaxtyped, typechecker=typechecker)
+        hints = getattr(function, "__annotations__", {}).values()
+        if not isinstance(function, FunctionType) or not all(map(plain, hints)):
+            return shaped(function, typechecker=typechecker)
+        checked = typechecker(function)
+
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return (function if jaxtyping.config.jaxtyping_disable else checked)(*args, **kwargs)
+
+        return call
+
+    def plain(hint: Any) -> bool:
+        """Whether a hint has neither shapes nor names in quotes, which jaxtyping looks up."""
+        text = repr(hint)
+        return "jaxtyping" not in text and (isinstance(hint, type) or not {"'", '"'} & set(text))
+
+    jaxtyping.jaxtyped = jaxtyped
+
+
+# Before the first module of dhr.
+_keep_bytecode_of_others()
+_check_types_at_once()
+
+from dhr.cli import main  # noqa: E402
+from dhr.data import SceneDataSet, write_mask  # noqa: E402
+from dhr.files import TEMPORARY_SUFFIX  # noqa: E402
 
 # An example that is slow because the machine is busy is no failure.
 settings.register_profile("dhr", deadline=None)
@@ -190,9 +245,13 @@ def _contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def calls() -> Callable[[Callable[[], Any]], int]:
     """How many functions a function calls, in Python and C, once its caches are filled: a cost that no other program
-    changes."""
+    changes. Shapes are not checked, as it is for users."""
 
     def count(function: Callable[[], Any]) -> int:
+        with patch.object(jaxtyping.config, "jaxtyping_disable", True):
+            return counted(function)
+
+    def counted(function: Callable[[], Any]) -> int:
         function()
         found = 0
 

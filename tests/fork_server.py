@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -47,11 +48,21 @@ class Job:
 def main() -> None:
     """Serve until the input ends."""
     import lightning_fabric  # noqa: F401
+    import numba
     import timm  # noqa: F401
     import torch
     import torch._dynamo  # optimisers import it at their first step
     import torch.utils.tensorboard
 
+    import dhr
+    from dhr.api.settings import settings_of
+    from dhr.job import RunConfig
+
+    for module in pkgutil.walk_packages(dhr.__path__, "dhr."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    numba.njit(lambda: 0)()  # the first compilation imports the rest of numba
+    settings_of(RunConfig)  # kept by the process: reads the docstrings of all settings
     torch.set_num_threads(1)  # no tensor has been touched: there are no threads, so forking is safe
     for line in sys.stdin:
         job = Job(**json.loads(line))

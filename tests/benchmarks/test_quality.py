@@ -1,16 +1,12 @@
 """The table of methods, from generated scenes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = """
 wss: {backbone: test_resnet, weights: none, scales: [1.0]}
 classifier: {epochs: 2, batch: 3, crop: 32}
@@ -20,17 +16,15 @@ COLUMNS = {"miou", "pixel_accuracy", "mfpr", "mfnr", "minor_iou", "vanished", "b
 
 
 @pytest.fixture
-def quality(tmp_path: Path, scenes: Any) -> Any:
+def quality(tmp_path: Path, scenes: Any, benchmark: Any) -> Any:
     """Runs the benchmark on five scenes; gives what it wrote and printed."""
     data = scenes(tmp_path / "data")
     (tmp_path / "c.yaml").write_text(SETTINGS)
 
     def call(*more: str) -> tuple[dict[str, Any], str]:
-        command = [sys.executable, str(ROOT / "benchmarks/quality.py"), "--data", str(data), "--config", "c.yaml"]
-        command += ["--cache", "cache", "--json", "out.json", *more]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        return json.loads((tmp_path / "out.json").read_bytes()), ended.stdout
+        options = ("--data", data, "--config", "c.yaml", "--cache", "cache", "--json", "out.json", *more)
+        printed = benchmark("quality", *options)
+        return json.loads((tmp_path / "out.json").read_bytes()), printed
 
     return call
 

@@ -1,10 +1,7 @@
 """Sources alone and together, from generated scenes; and the made word model."""
 
 import json
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +25,14 @@ ROWS = (
 )
 
 
-def test_every_combination_is_scored(tmp_path: Path, scenes: Any) -> None:
+def test_every_combination_is_scored(tmp_path: Path, scenes: Any, benchmark: Any) -> None:
     data = scenes(tmp_path / "data", count=6)
     (tmp_path / "c.yaml").write_text(SETTINGS)
-    command = [sys.executable, str(ROOT / "benchmarks/sources.py"), "--data", str(data), "--config", "c.yaml"]
-    command += ["--cache", "cache", "--json", "out.json", "--boundary", "none"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    options = ("--data", data, "--config", "c.yaml", "--cache", "cache", "--json", "out.json", "--boundary", "none")
+    printed = benchmark("sources", *options)
     found = json.loads((tmp_path / "out.json").read_bytes())
     rows = {row["sources"]: row for row in found["rows"]}
-    assert tuple(rows) == ROWS and all(f"{name}: mIoU" in ended.stdout for name in ROWS)
+    assert tuple(rows) == ROWS and all(f"{name}: mIoU" in printed for name in ROWS)
     assert all(0 <= row[key] <= 100 for row in rows.values() for key in ("miou", "minor_iou"))
     assert rows["combination"]["miou"] > rows["classifier"]["miou"], "an untrained classifier, and the ground truth"
     tagged = {row["class"] for row in found["classes"] if row["photographs"]}

@@ -368,7 +368,7 @@ def test_the_record_of_an_export_gives_order_and_background(write: Write) -> Non
         assert len(data.problems) == len(entries) - 1
 
 
-def test_many_objects_in_one_photograph_are_read_in_bounded_memory(write: Write) -> None:
+def test_many_objects_in_one_photograph_are_read_in_bounded_memory(write: Write, unchecked: None) -> None:
     given = [thing(number, 1, 1, [[1, 1, 3, 1, 3, 3]]) for number in range(20_000)]
     data = open_data(write(annotations=given))
     assert (truth(data) == 1).sum() in range(1, 5)

@@ -254,7 +254,7 @@ def doubling() -> bytes:
         (b"", "damaged"),
     ],
 )
-def test_pickles_that_grow_are_refused(content: bytes, said: str) -> None:
+def test_pickles_that_grow_are_refused(content: bytes, said: str, unchecked: None) -> None:
     assert len(content) < 2_000_000
     with pytest.raises(Refused, match=said) as error:
         read_plain_pickle(content)

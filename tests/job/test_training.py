@@ -120,28 +120,24 @@ def test_a_training_is_deterministic(_finished: Any, dhr: Any, tmp_path: Path) -
     assert torch.are_deterministic_algorithms_enabled()
 
 
-def test_two_processes_have_the_losses_of_one(_finished: Any, tmp_path: Path) -> None:
+def test_two_processes_have_the_losses_of_one(_finished: Any, forks: Any, tmp_path: Path) -> None:
     """Twenty steps of a batch of 4, by one process and by two (gloo); the encoder's batch statistics are frozen."""
-    weights = (
-        "--wss.weights",
-        str(_finished.out / "classifier.safetensors"),
-    )  # any weights: those of --classifier.file win
-    found = []
-    for processes in (1, 2):
-        out = tmp_path / str(processes)
-        arguments = train_arguments(
-            _finished, out, *weights, "--student-training.batch", "4", "--student-training.save-every", "20", steps=20
-        )
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        done = subprocess.run(
-            [sys.executable, *launch, "-m", "dhr", *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(losses(out))
+    classifier = str(_finished.out / "classifier.safetensors")
+    more = ("--wss.weights", classifier)  # any weights: those of --classifier.file win
+    more += ("--student-training.batch", "4", "--student-training.save-every", "20")
+    one, two = (train_arguments(_finished, tmp_path / out, *more, steps=20) for out in ("one", "two"))
+    ended = forks(one)
+    assert ended.code == 0, ended.err
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", "dhr", *two],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [losses(tmp_path / out) for out in ("one", "two")]
     assert len(found[0]) == 20
     np.testing.assert_allclose(found[1], found[0], atol=1e-4)
 

@@ -140,6 +140,8 @@ def _sheet(sheet: Any) -> Table | None:
 
 def _lines(sheet: Any, columns: int) -> Iterator[Line]:
     for number, row in enumerate(sheet.iter_rows(max_row=_ROWS, max_col=columns), start=1):
+        if all(cell.value is None for cell in row):  # a far row comes with all the blank ones before it
+            continue
         texts = [_text(cell) for cell in row]
         if any(text != "" for text in texts):
             unknown = frozenset(column for column, text in enumerate(texts) if text is None)
