@@ -387,6 +387,16 @@ def test_refining_keeps_what_was_drawn(world: World) -> None:
     tab.close()
 
 
+def test_the_pictures_of_the_docs_can_be_taken(world: World, tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+    from review_pictures import take
+
+    for file in take(world.context, world.url, tmp_path):
+        with Image.open(file) as image:
+            assert image.size == (1280, 800) and np.ptp(np.array(image)) > 200
+        assert file.stat().st_size < 150_000
+
+
 COUNT = 10_000
 SIDE = 24
 NAMES = ("left", "right")
