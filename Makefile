@@ -31,9 +31,9 @@ $(VENV)/release: $(VENV)/ready
 demo: setup
 	$(BIN)/dhr demo --out demo
 
-# Links between pages are checked; nothing is asked of a server.
+# Links between pages are checked; nothing is asked of a server. Everything is built again, because pages depend on the code.
 docs: setup
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
+	$(BIN)/sphinx-build --quiet --fresh-env --write-all --fail-on-warning --keep-going --builder html docs docs/_build
 
 .PHONY: style types
 lint: style types
