@@ -72,8 +72,8 @@ def test_without_strokes_the_mask_is_that_of_the_run(
         prepared = mender.prepare(sample.name)
         expected = read_mask(masks / f"{sample.name}.png")
         assert np.array_equal(mender.refine(prepared, sample.tags), expected), sample.name
-        free = np.full(expected.shape, FREE, np.uint8)
-        assert np.array_equal(mender.refine(prepared, sample.tags, free), expected), sample.name
+    free = np.full(expected.shape, FREE, np.uint8)
+    assert np.array_equal(mender.refine(prepared, sample.tags, free), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,17 +94,18 @@ def test_drawn_pixels_stay_and_their_class_becomes_a_tag(kind: str, menders: Cal
         assert np.array_equal(mender.refine(prepared, sample.tags, void), np.where(void == 255, 255, before))
 
 
-def test_a_removed_tag_is_gone_and_maps_are_made_once(menders: Callable[[str], Mender]) -> None:
-    mender = menders("classifier")
+@pytest.mark.parametrize(("kind", "seen"), [("classifier", 1), ("sources", 2)])
+def test_a_removed_tag_is_gone_and_maps_are_made_once(kind: str, seen: int, menders: Callable[[str], Mender]) -> None:
+    """Of all classes together where they do not depend on each other."""
+    mender = menders(kind)
     sample = next(one for one in mender.drafts.data.samples if len(one.tags) > 1)
     prepared = mender.prepare(sample.name)
     assert set(np.unique(mender.refine(prepared, sample.tags[1:]))) <= {*sample.tags[1:]}
-    cams = mender.cams(prepared)
-    assert sorted(cams) == sorted(sample.tags) and all(int(one.max()) == 255 for one in cams.values())
-    assert {one.shape for one in cams.values()} == {(6, 8)}
-    assert list(prepared.seen) == [sample.tags, sample.tags[1:]]
     mender.refine(prepared, sample.tags)
-    assert len(prepared.seen) == 2
+    assert len(prepared.seen) == seen
+    cams = mender.cams(prepared)
+    assert {*cams} >= {*sample.tags} and all(int(one.max()) == 255 for one in cams.values())
+    assert {one.shape for one in cams.values()} == {(6, 8)}
 
 
 def test_what_cannot_be_is_refused(menders: Callable[[str], Mender]) -> None:

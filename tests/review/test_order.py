@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dhr.records.item import ItemRecord
 from dhr.review.order import ALIKE, RECENT, Doubt, queue_order
 
 TAGS = ("cat", "dog", "cup")
@@ -71,3 +72,10 @@ def test_many_take_no_more_for_each_than_a_few(calls: Callable[[Callable[[], Any
 
     few, many = rows(300), rows(3_000)
     assert calls(lambda: queue_order(many)) < 12 * calls(lambda: queue_order(few))
+
+
+def test_the_signs_are_those_of_the_record() -> None:
+    item = ItemRecord("", 4, 3, tags=("cat", "dog"), ratios={"cat": 1.0, "dog": 0.0}, vanished=("dog",), quality=0.25)
+    signs = Doubt.of("one", item)
+    assert signs == Doubt("one", 0.25, ("dog",), ("cat", "dog"), {"cat": 1.0, "dog": 0.0})
+    assert (signs.value, signs.kind) == (0.75, (("cat", 2), ("dog", 0)))

@@ -18,7 +18,7 @@ from dhr.job.maps import Maps, maps_of, not_finite
 from dhr.job.models import Models
 from dhr.job.scan import Scan
 from dhr.job.settings import RunConfig
-from dhr.method.boundary import Guide, corrections
+from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.rebalance import draft
 from dhr.method.scene import Batch
 from dhr.method.steps import Draft
@@ -141,8 +141,18 @@ def drafted(
     classes: ClassTable,
     config: RunConfig,
     held: Float[Tensor, "b k _ _"] | None = None,
+    correct: Correction | None = None,
 ) -> Draft:
-    """Compute Steps 1 to 3 from the maps of photographs, with what a person has drawn on them."""
+    """Compute Steps 1 to 3 from the maps of photographs.
+
+    Args:
+        maps: all maps.
+        samples: names and tags.
+        classes: the class table.
+        config: settings.
+        held: what a person has drawn, see :attr:`dhr.method.scene.Batch.held`.
+        correct: the correction of base mask and seeds, if there is one for these images already.
+    """
     device = maps.cams.device
     batch = Batch(
         maps.cams,
@@ -155,8 +165,9 @@ def drafted(
         prior=photograph_priors(classes, samples, config.method.prior, device),
         held=held,
     )
-    first = replace(config.boundary, kind="none")
-    correct, _ = corrections(first, Guide(maps.uss, maps.edges), maps.images, batch.size)
+    if correct is None:
+        first = replace(config.boundary, kind="none")
+        correct, _ = corrections(first, Guide(maps.uss, maps.edges), maps.images, batch.size)
     return draft(batch, config.method, correct)
 
 

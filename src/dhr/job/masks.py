@@ -20,7 +20,7 @@ from dhr.job.drafts import Drafts, Photograph, surveyed
 from dhr.job.folder import OutputFolder
 from dhr.job.kept import Kept, class_ids
 from dhr.job.negatives import background_alone
-from dhr.method.boundary import Guide, corrections
+from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.method.survey import Survey
 from dhr.models.sam import Embedding
@@ -46,24 +46,41 @@ class MaskMaker:
         return class_palette(self.drafts.data.classes)
 
     @torch.no_grad()
-    def finish(self, made: Kept, images: Float[Tensor, "b 3 h w"], embedding: Embedding | None = None) -> Rebalanced:
+    def finish(
+        self,
+        made: Kept,
+        images: Float[Tensor, "b 3 h w"],
+        embedding: Embedding | None = None,
+        correct: Correction | None = None,
+    ) -> Rebalanced:
         """Join drafts with the survey and correct their boundaries, on their device.
 
         Args:
             made: the drafts.
             images: their working images.
             embedding: that of :meth:`embed`.
+            correct: the second of :meth:`corrections`, if it was made for these images already.
         """
         config, survey, device = self.drafts.config, self.survey, made.draft.cams.device
         uss, said = torch.cat([one.unpacked(device) for one in made.uss]), None
         if survey is not None:
             said = surveyed(survey.to(device), uss, made.probabilities, self.drafts.data.classes, made.samples)
-        size = (images.shape[-2], images.shape[-1])
-        sam = self.drafts.models.sam
-        propose = None if sam is None or embedding is None else sam.propose(embedding)
-        _, correct = corrections(config.boundary, Guide(uss, made.edges, propose), images.to(device), size)
+        if correct is None:
+            _, correct = self.corrections(images.to(device), uss, made.edges, embedding)
         weighed = config.method if survey is None else survey.weighed(config.method)
         return finish(made.draft, correct, weighed, said)
+
+    def corrections(
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        uss: Float[Tensor, "b d u v"],
+        edges: Float[Tensor, "b 1 p q"] | None,
+        embedding: Embedding | None,
+    ) -> tuple[Correction, Correction]:
+        """Make the corrections of base mask and seeds, and of the result, for working images on the device."""
+        sam, size = self.drafts.models.sam, (images.shape[-2], images.shape[-1])
+        propose = None if sam is None or embedding is None else sam.propose(embedding)
+        return corrections(self.drafts.config.boundary, Guide(uss, edges, propose), images, size)
 
     def embed(self, images: Float[Tensor, "b 3 h w"]) -> Embedding | None:
         """Return the embedding for `boundary.kind sam`; None with another kind."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Lock
+from threading import RLock
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from dhr.job.masks import MaskMaker
 from dhr.job.mender_models import opened_maker
 from dhr.job.opened_run import OpenedRun
 from dhr.method.base import normalise_cams, on_one_scale
+from dhr.method.boundary import Correction
 from dhr.models.sam import Embedding
 from dhr.ops.upsample import area_average, resize
+from dhr.types import Rebalanced
 
 FREE = 254
 """Pixels of a held map on which nothing was drawn."""
@@ -51,8 +53,10 @@ class Mender:
     """The networks and the survey of a run. Its methods may be called in several threads."""
 
     maker: MaskMaker
-    lock: Lock = field(default_factory=Lock)
-    """Held while networks compute, so that two calls do not share the cores."""
+    lock: RLock = field(default_factory=RLock)
+    """Held by each call, so that two of them do not share the cores."""
+    last: list[tuple[Prepared, tuple[Correction, Correction]]] = field(default_factory=list)
+    """The last photograph with its boundary corrections: their data of the image take 600 bytes per pixel."""
 
     @staticmethod
     def open(run: OpenedRun) -> "Mender":
@@ -91,9 +95,11 @@ class Mender:
         with self.lock:
             uss = self.drafts.models.uss.packed(image[None])[0].get()
             embedding = self.maker.embed(image[None])
-        prepared = Prepared(Photograph(sample, (rgb.shape[0], rgb.shape[1]), image), uss, embedding)
-        if sample.tags:
-            self._maps(prepared, sample.tags)
+            prepared = Prepared(Photograph(sample, (rgb.shape[0], rgb.shape[1]), image), uss, embedding)
+            if self.drafts.models.source.tags_apart:  # of all classes at once, for whatever tags may follow
+                self._maps(prepared, (*self.classes.foreground,))
+            elif sample.tags:
+                self._maps(prepared, sample.tags)
         return prepared
 
     def refine(
@@ -113,19 +119,27 @@ class Mender:
         drawn = self._drawn(prepared, held)
         found = self._tags({*tags, *drawn})
         photograph = replace(prepared.photograph, sample=replace(prepared.photograph.sample, tags=found))
-        if not found:
-            if not self.classes.background:
-                raise ItemError("a mask needs a tag or a drawn class, because these classes have no background")
+        if found:
+            with self.lock:
+                maps = self._maps(prepared, found, drawn)
+                result = self._result(prepared, photograph.sample, maps, held if drawn else None)
+        elif self.classes.background:
             result = self.maker.background(photograph)
         else:
-            maps, ids = self._maps(prepared, found, drawn), class_ids(self.classes, photograph.sample)
-            shares = None if held is None or not drawn else drawn_shares(held, ids, _size(maps.images))
-            samples = (photograph.sample,)
-            draft = drafted(maps, samples, self.classes, self.drafts.config, shares)
-            made = Kept(samples, draft, (prepared.uss,), maps.edges, maps.probabilities)
-            result = self.maker.finish(made, maps.images, prepared.embedding)
+            raise ItemError("a mask needs a tag or a drawn class, because these classes have no background")
         mask = self.maker.labels(photograph, result)
         return mask if held is None else np.where(held == FREE, mask, held)
+
+    def _result(
+        self, prepared: Prepared, sample: Sample, maps: Maps, held: UInt8[np.ndarray, "h w"] | None
+    ) -> Rebalanced:
+        ids, shares = class_ids(self.classes, sample), None
+        if held is not None:
+            shares = drawn_shares(held, ids, _size(maps.images)).to(maps.images.device)
+        base, last = self._corrections(prepared, maps)
+        draft = drafted(maps, [sample], self.classes, self.drafts.config, shares, base)
+        made = Kept((sample,), draft, (prepared.uss,), maps.edges, maps.probabilities)
+        return self.maker.finish(made, maps.images, prepared.embedding, last)
 
     def cams(self, prepared: Prepared) -> dict[int, UInt8[np.ndarray, "u v"]]:
         """Return the CAMs that were made so far, 0..255, by class id; a larger value is more likely."""
@@ -149,6 +163,12 @@ class Mender:
         with self.lock:
             return clicked(sam.propose(embedding), click, embedding.size, prepared.photograph.size)
 
+    def _corrections(self, prepared: Prepared, maps: Maps) -> tuple[Correction, Correction]:
+        """Return the boundary corrections of a photograph, which keep data of its image."""
+        if not self.last or self.last[0][0] is not prepared:
+            self.last[:] = [(prepared, self.maker.corrections(maps.images, maps.uss, maps.edges, prepared.embedding))]
+        return self.last[0][1]
+
     def _tags(self, tags: set[int]) -> tuple[int, ...]:
         """Return tags in their order, without the background."""
         known = self.classes.foreground
@@ -171,13 +191,14 @@ class Mender:
 
         A drawn class gets a map of zeros if the source has no map of it, such as files of maps.
         """
-        known, first = prepared.seen, prepared.photograph.sample.tags
+        known, first, whole = prepared.seen, prepared.photograph.sample.tags, (*self.classes.foreground,)
         if tags in known:
             return known[tags]
+        if whole in known and self.drafts.models.source.tags_apart:
+            return chosen_maps(known[whole], [whole.index(tag) for tag in tags])
         drafts, sample = self.drafts, replace(prepared.photograph.sample, tags=tags)
         try:
-            with self.lock:
-                maps = maps_of(prepared.images, [sample], drafts.models, drafts.config, [prepared.uss])
+            maps = maps_of(prepared.images, [sample], drafts.models, drafts.config, [prepared.uss])
         except ItemError:
             if first not in known or not {*tags} <= {*first, *drawn}:
                 raise

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
+from dhr.records.item import ItemRecord
+
 RECENT = 10
 """Number of places of the queue that should not be of one kind."""
 ALIKE = 0.2
@@ -26,6 +28,11 @@ class Doubt:
     tags: tuple[str, ...]
     ratios: Mapping[str, float]
     """Share of the mask, by class."""
+
+    @staticmethod
+    def of(name: str, item: ItemRecord) -> "Doubt":
+        """Return the signs in the record of a photograph."""
+        return Doubt(name, item.quality, item.vanished, item.tags, item.ratios)
 
     @property
     def value(self) -> float:

@@ -31,6 +31,11 @@ class NetworkSource(MapSource):
         """The network as it is now, faster; its trainings are finished when the first photograph is seen."""
         return folded(self.network)
 
+    @property
+    def tags_apart(self) -> bool:
+        """See :class:`~dhr.sources.protocol.MapSource`."""
+        return self.network.tags_apart
+
     def see(self, images: Float[Tensor, "b 3 h w"], samples: Sequence[Sample], grid: tuple[int, int]) -> Seen:
         """See :meth:`~dhr.sources.protocol.MapSource.see`."""
         start = self.given.classes.foreground.start

@@ -183,6 +183,11 @@ class MapSource(Protocol):
         """Name its fittings, in their order, before it is built."""
         return ()
 
+    @property
+    def tags_apart(self) -> bool:
+        """Whether the map of a class is the same beside any other tags, and maps of further classes cost little."""
+        return False
+
     def check(self, samples: Sequence[Sample], sizes: Mapping[str, tuple[int, int]], progress: Progress) -> Checked:
         """Read all of its files once, before any mask is made.
 

@@ -8,6 +8,7 @@ import { Saver } from "./saver.js";
 import { cross, giveRegion, named, toolsOf } from "./tools.js";
 import { View } from "./view.js";
 
+const idle = window.requestIdleCallback ?? setTimeout;
 const AHEAD = 2; // photographs of the queue that are loaded before they are asked for
 
 export class Desk {
@@ -70,14 +71,15 @@ export class Desk {
       const drawing = await this.photographs.get(id);
       if (this.opening !== id) return;
       this.#show(drawing);
+      this.queue.mark(id);
       this.#check(drawing);
       this.#expect();
     } catch (error) {
       if (this.opening !== id) return;
       this.#show(null);
       this.page.empty(error instanceof api.Lost ? "The server does not answer. Open the photograph again later." : error.message);
+      this.queue.mark(id);
     }
-    this.queue.mark(id);
   }
 
   #show(drawing) {
@@ -120,7 +122,10 @@ export class Desk {
     for (let i = 1; i <= AHEAD; i++) {
       const entry = await this.queue.at(index + i).catch(() => null); // `go` tells
       if (this.queue.index !== index || !entry) return;
-      this.photographs.expect(entry.id);
+      this.photographs.expect(entry.id, (drawing) => idle(() => {
+        this.view.ready(drawing);
+        drawing.counts();
+      }));
     }
   }
 

@@ -10,6 +10,7 @@ const same = (one, other) => one.length === other.length && one.every((value, i)
 export class Drawing {
   #kept = null; // the maps after the last whole step
   #box = null; // pixels touched since
+  #counted = null; // the numbers of pixels at a version
   #past = [];
   #future = [];
 
@@ -20,6 +21,7 @@ export class Drawing {
     this.machine = machine; // the same array as `ids` until something is drawn
     this.held = null;
     this.dirty = null; // box of the pixels that the screen does not show yet
+    this.overlay = this.painted = null; // the mask as a picture, and the colours it has
     this.version = this.saved = 0; // number of the last step, and of the last one that the server has
     this.lost = null; // the last content that was sent and not answered
     this.conflict = null;
@@ -126,8 +128,10 @@ export class Drawing {
 
   /** Number of pixels of each id. */
   counts() {
-    const found = new Uint32Array(256);
-    for (const id of this.ids) found[id]++;
+    if (this.#counted?.version === this.version && !this.#box) return this.#counted.found;
+    const found = new Uint32Array(256), { ids } = this;
+    for (let at = 0; at < ids.length; at++) found[ids[at]]++;
+    if (!this.#box) this.#counted = { version: this.version, found };
     return found;
   }
 

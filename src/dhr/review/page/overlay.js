@@ -28,13 +28,15 @@ export class Overlay {
     const { width, height } = this.canvas, { stripe } = this;
     let place = 0;
     for (let y = top; y < bottom; y++) {
-      for (let x = left, at = y * width + left; x < right; x++, at++) {
-        const id = ids[at];
-        const isEdge = edges && (
-          (x > 0 && ids[at - 1] !== id) || (x + 1 < width && ids[at + 1] !== id)
-          || (y > 0 && ids[at - width] !== id) || (y + 1 < height && ids[at + width] !== id));
-        if (isEdge) out[place++] = table[EDGE + id];
-        else out[place++] = table[id === VOID && ((x + y) / stripe) & 1 ? STRIPE : id];
+      const row = y * width, above = y > 0 ? -width : 0, below = y + 1 < height ? width : 0; // 0: the pixel itself
+      let before = ids[row + Math.max(left - 1, 0)], id = ids[row + left];
+      for (let x = left; x < right; x++) {
+        const at = row + x, after = x + 1 < width ? ids[at + 1] : id;
+        if (edges && (before !== id || after !== id || ids[at + above] !== id || ids[at + below] !== id)) out[place++] = table[EDGE + id];
+        else if (id === VOID) out[place++] = table[((x + y) / stripe) & 1 ? STRIPE : VOID];
+        else out[place++] = table[id];
+        before = id;
+        id = after;
       }
     }
   }

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { Drawing } from "./drawing.js";
 
-const PIXELS = 60_000_000; // of all photographs that are kept; each takes about 15 bytes per pixel
+const PIXELS = 60_000_000; // of all photographs that are kept; each takes about 20 bytes per pixel
 const FEWEST = 4;
 const UNTOUCHED = ["undecided", "skipped"]; // their mask is the machine's
 
@@ -18,9 +18,9 @@ export class Photographs {
     return found.promise;
   }
 
-  /** Loads a photograph for later. If that fails, opening it tells why. */
-  expect(id) {
-    if (!this.#kept.has(id)) this.get(id).catch(() => this.forget(id));
+  /** Loads a photograph for later, and calls `then` with it. If that fails, opening it tells why. */
+  expect(id, then) {
+    if (!this.#kept.has(id)) this.get(id).then(then, () => this.forget(id));
   }
 
   forget(id) {

@@ -16,6 +16,7 @@ export class View {
 
   constructor(canvas, marks, session) {
     this.session = session;
+    this.colours = table(session, this.opacity);
     this.camera = new Camera();
     this.surface = new Surface(canvas, this.camera, () => this.#resized());
     this.above = new Surface(marks, this.camera, () => this.#resized());
@@ -31,12 +32,18 @@ export class View {
   /** Shows another photograph, at once: the old one must not take strokes. */
   show(drawing) {
     this.drawing = drawing;
-    this.overlay = drawing && new Overlay(drawing.width, drawing.height);
-    if (drawing) {
-      this.camera.fit(drawing, this.surface.canvas);
-      this.recolour();
-    }
+    if (drawing) this.camera.fit(drawing, this.surface.canvas);
     this.#ask(true);
+  }
+
+  /** Paints what is new of a photograph's mask. Returns its box, null if nothing is. */
+  ready(drawing) {
+    drawing.overlay ??= new Overlay(drawing.width, drawing.height);
+    if (drawing.painted !== this.colours) drawing.dirty = drawing.box;
+    const box = drawing.dirty;
+    if (box) drawing.overlay.colour(drawing.ids, box, this.colours, this.style !== 1);
+    Object.assign(drawing, { dirty: null, painted: this.colours });
+    return box;
   }
 
   fit() {
@@ -55,7 +62,6 @@ export class View {
   /** Takes over new colours: opacity, outlines, shown or not. */
   recolour() {
     this.colours = table(this.session, this.style === 2 ? 0 : this.opacity);
-    if (this.drawing) this.drawing.dirty = this.drawing.box;
     this.touch();
   }
 
@@ -85,16 +91,14 @@ export class View {
       this.surface.context.clearRect(0, 0, this.surface.canvas.width, this.surface.canvas.height);
       return;
     }
-    const box = drawing.dirty;
-    drawing.dirty = null;
-    if (box) this.overlay.colour(drawing.ids, box, this.colours, this.style !== 1);
+    const box = this.ready(drawing);
     if (box || all) this.surface.draw(drawing, this.pictures(), all ? null : box);
     this.marks(context, this.above);
   }
 
   pictures() {
     const found = [{ picture: this.drawing.image }];
-    if (this.shown) found.push({ picture: this.overlay.canvas, smooth: false });
+    if (this.shown) found.push({ picture: this.drawing.overlay.canvas, smooth: false });
     return found;
   }
 }
