@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -324,9 +323,7 @@ def start(world: World, port: int) -> tuple["subprocess.Popen[str]", str]:
 
 def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
     name = "scene-000004"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server, url = start(world, port)
+    server, url = start(world, 0)
     tab = world.open(name, url)
     before = tab.ids()
     set_size(tab, 5)
@@ -340,6 +337,7 @@ def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
     tab.wait("Not saved")
     tab.wait_for("#lost", "kept in this page")
     tab.drag((10.5, 50.5), (40.5, 50.5))
+    port = int(re.findall(r":(\d+)/", url)[0])
     server, url = start(world, port)  # the same port, with another secret
     try:
         tab.wait_for("#lost", "address")
@@ -361,6 +359,52 @@ def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
     finally:
         server.kill()
         server.wait()
+
+
+def test_fingers_and_pen(world: World) -> None:
+    """One finger draws, two zoom and draw nothing; once a pen was used, a finger moves the picture."""
+    context = world.context.browser.new_context(viewport={"width": 820, "height": 900}, has_touch=True)
+    name = "scene-000006"
+    tab = Tab(context, f"{world.url}#{next(one['id'] for one in world.entries() if one['name'] == name)}")
+    devtools = context.new_cdp_session(tab.page)
+
+    def touch(kind: str, *places: Point) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def camera() -> tuple[float, float]:
+        scale, x = tab.desk("[desk.view.camera.scale, desk.view.camera.x]")
+        return scale, x
+
+    before = tab.ids()
+    set_size(tab, 5)
+    tab.keys("v")
+    one, two = tab.places([(20.5, 20.5), (60.5, 20.5)])
+    touch("touchStart", one)
+    touch("touchMove", two)
+    touch("touchEnd")
+    tab.wait()
+    drawn = stroke(before, 255, 5, (20.5, 20.5), (60.5, 20.5))
+    assert (tab.ids() == drawn).all()
+    scale, _ = camera()
+    touch("touchStart", one)
+    touch("touchStart", one, two)
+    touch("touchMove", (one[0] - 60, one[1]), (two[0] + 60, two[1]))
+    touch("touchEnd")
+    assert camera()[0] > scale and (tab.ids() == drawn).all()
+    pen = {"x": two[0], "y": two[1] + 150, "button": "left", "pointerType": "pen", "clickCount": 1}
+    devtools.send("Input.dispatchMouseEvent", {"type": "mousePressed", "buttons": 1, **pen})
+    devtools.send("Input.dispatchMouseEvent", {"type": "mouseReleased", **pen})
+    tab.wait()
+    drawn, (_, x) = tab.ids(), camera()
+    touch("touchStart", one)
+    touch("touchMove", (one[0] + 50, one[1]))
+    touch("touchEnd")
+    assert camera()[1] < x and (tab.ids() == drawn).all()
+    tab.keys("u")
+    tab.wait()
+    tab.close()
+    context.close()
 
 
 def test_refining_keeps_what_was_drawn(world: World) -> None:

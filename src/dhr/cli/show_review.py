@@ -6,10 +6,11 @@ from dhr.words import counted
 
 
 def review(terminal: Terminal, result: ReviewSession) -> None:
-    """Print the address, and serve the page until Ctrl-C."""
+    """Print the address, also with --quiet, and serve the page until Ctrl-C."""
     with result:
-        terminal.say(f"{counted(result.photographs, 'mask')} to review at {result.url}")
-        terminal.say("Whoever has this address can change the masks. Everything is saved at once; Ctrl-C ends.")
+        terminal.say(f"{counted(result.photographs, 'mask')} to review. Whoever has this address can change them:")
+        print(result.url, flush=True)  # noqa: T201
+        terminal.say("Everything is saved at once. Ctrl-C ends.")
         try:
             result.wait()
         except KeyboardInterrupt:

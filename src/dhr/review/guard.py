@@ -80,7 +80,7 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        _, first, *rest = str(scope["path"]).split("/", 2)
+        first, *rest = str(scope["path"]).removeprefix("/").split("/", 1)
         headers = Headers(scope=scope)
         if (reason := _strange_host(headers)) is not None:
             await error(403, reason)(scope, receive, with_headers)

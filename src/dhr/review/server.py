@@ -1,5 +1,6 @@
 """Serves the page on this machine, from a thread."""
 
+import os
 import socket
 import threading
 import time
@@ -67,7 +68,7 @@ class Server:
 def _bound(port: int) -> socket.socket:
     listener = socket.socket()
     try:
-        if port:
+        if os.name == "posix":  # a server that was killed starts again on its port; on Windows it could share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOSTS[0], port))
     except OSError as failure:
