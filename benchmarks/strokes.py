@@ -47,7 +47,8 @@ def stroke(region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     line = np.vstack([line[region[line[:, 0], line[:, 1]]], middle])
     far = np.ones(region.shape, bool)
     far[line[:, 0], line[:, 1]] = False
-    return (ndimage.distance_transform_edt(far) <= _RADIUS) & region
+    drawn: Bool[np.ndarray, "h w"] = (ndimage.distance_transform_edt(far) <= _RADIUS) & region
+    return drawn
 
 
 def played(mender: Mender, sample: Sample, strokes: int) -> Iterator[tuple[UInt8[np.ndarray, "h w"], ...]]:
