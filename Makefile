@@ -3,8 +3,8 @@
 # make docs    set up, then the documentation site in docs/_build; warnings are errors
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
-# More: suite (the tests alone), lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
-.PHONY: setup demo docs test test-all lint suite lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
+# More: style, types, suite (the parts of make test); lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
+.PHONY: setup demo docs test test-all lint style types suite lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -31,9 +31,9 @@ $(VENV)/release: $(VENV)/ready
 demo: setup
 	$(BIN)/dhr demo --out demo
 
-# Links between pages are checked; nothing is asked of a server.
+# Links between pages are checked; nothing is asked of a server. Everything is built again, because pages depend on the code.
 docs: setup
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
+	$(BIN)/sphinx-build --quiet --fresh-env --write-all --fail-on-warning --keep-going --builder html docs docs/_build
 
 .PHONY: style types
 lint: style types

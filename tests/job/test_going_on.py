@@ -292,7 +292,8 @@ def test_a_correction_outlives_one_more_class(finished: Any, dhr: Any) -> None:
     assert dhr(finished.run()).code == 0
     shown = read_mask(finished.out / "masks" / f"{first}.png")
     assert np.array_equal(np.array(now)[shown], np.array(lines)[content])
-    assert np.array_equal(Corrections.of(finished.out).mask(first), content)
+    assert np.array_equal(Corrections.of(finished.out).mask(first), shown)
+    assert (finished.out / "corrections" / "classes.txt").read_text().split() == now
 
 
 # Dry runs

@@ -199,6 +199,16 @@ def test_records_that_are_damaged_at_the_start_are_left_out(open_page: Callable[
     assert page.get("api/session").json()["counts"]["all"] == 2
 
 
+def test_masks_of_people_come_last(open_page: Callable[..., Any]) -> None:
+    """After a run their records have no quality, which is otherwise the most doubtful."""
+
+    def of_a_person(run: Any) -> None:
+        item = read_item(run.folder.item("p1"))
+        write_json(run.folder.item("p1"), to_json(replace(item, quality=None, vanished=(), person="mended")))
+
+    assert names(open_page(of_a_person).get("api/queue"))[-1] == "p1"
+
+
 def test_names_are_text_whatever_they_are(tmp_path: Path, open_page: Callable[..., Any]) -> None:
     """Bytes that are not UTF-8, markup and quotes come back as they are."""
 

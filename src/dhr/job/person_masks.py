@@ -12,7 +12,7 @@ from dhr.corrections import Correction, Corrections, in_classes
 from dhr.corrections.decisions import Decisions
 from dhr.corrections.edited import edited, read_edited
 from dhr.corrections.places import JSON, MACHINE, MASKS, Places
-from dhr.corrections.publish import keep_machine, restore_machine
+from dhr.corrections.publish import forget_machine, keep_machine, restore_machine
 from dhr.corrections.validity import outdated
 from dhr.data.images import mask_bytes
 from dhr.data.palette import class_palette
@@ -141,13 +141,15 @@ class PersonMasks:
         if not self.acts:
             return self._record(photograph, item, correction, None)
         try:
-            stored, (_, content) = self.store.mask(name), self.store.pair(name)
+            stored = self.store.mask(name)
+            mask = in_classes(stored, correction, self.classes)
+            if mask is not stored:
+                correction = self._renumbered(name, correction, mask)
+            _, content = self.store.pair(name)
         except OutputError as error:  # perhaps its only good copy is among the masks
             self.unreadable[name] = str(error)
             del self.given_back[name]
             return item
-        mask = in_classes(stored, correction, self.classes)
-        content = content if mask is stored else mask_bytes(mask, self.palette)
         keep_machine(self.places, name)
         self._write(path, content)
         if self.doubtful:
@@ -157,6 +159,15 @@ class PersonMasks:
             write_json(self.folder.item(name), to_json(record))
             self.changed = True
         return record
+
+    def _renumbered(self, name: str, correction: Correction, mask: UInt8[np.ndarray, "h w"]) -> Correction:
+        """Save a correction in the ids of the class table of now; the machine's mask of the old one is of no use."""
+        labels = {label: self.classes.names.index(label) for label in correction.labels}
+        made = replace(correction, labels=labels)
+        saved = self.store.save(name, made, mask, self.palette, expected=correction.revision)
+        self.decisions.held[name] = self.given_back[name] = saved
+        forget_machine(self.places, name)
+        return saved
 
     def _is_given(self, item: ItemRecord, photograph: Present, correction: Correction) -> bool:
         """Return whether a record is that of the mask of a correction."""

@@ -26,7 +26,6 @@ class Entry:
     name: str
     vanished: tuple[int, ...]
     """Ids of the tagged classes without a pixel in the machine's mask."""
-    quality: float | None
     rank: float
     """Share of the photographs that are less doubtful, 0..1."""
     below: float | None
@@ -65,6 +64,7 @@ class _Signs:
     ratios: Mapping[str, Share] = field(default_factory=dict)
     vanished: tuple[str, ...] = ()
     quality: Share | None = None
+    person: State | None = None
 
 
 def read_entries(folder: OutputFolder, samples: Sequence[Sample], classes: ClassTable, progress: Progress) -> Entries:
@@ -83,7 +83,6 @@ def read_entries(folder: OutputFolder, samples: Sequence[Sample], classes: Class
         number: Entry(
             doubt.name,
             tuple(sorted(ids[name] for name in doubt.vanished if name in ids)),
-            doubt.quality,
             1 - (ranks[place] + 1) / len(doubts),
             below[place],
         )
@@ -134,7 +133,8 @@ def _doubts(folder: OutputFolder, samples: Sequence[Sample], progress: Progress)
                 signs = read_record(_Signs, Path(path), MAX_RECORD)
             except (OSError, ValueError):
                 continue
-            yield number, Doubt(name, signs.quality, signs.vanished, signs.tags, signs.ratios)
+            quality = signs.quality if signs.person is None else 1.0  # a person's mask has none, and is no doubt
+            yield number, Doubt(name, quality, signs.vanished, signs.tags, signs.ratios)
     progress(Step("read", len(samples), len(samples), unit="records"))
 
 
