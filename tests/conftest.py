@@ -283,7 +283,7 @@ def made() -> Callable[[Path], dict[str, Any]]:
     def read(out: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, content in _contents(out).items():
-            if name.endswith(TEMPORARY_SUFFIX):
+            if name.endswith(TEMPORARY_SUFFIX) or name.startswith("work/"):
                 continue
             if name.startswith(("masks/", "stages/", "cams/")) or name.endswith(".safetensors"):
                 found[name] = content

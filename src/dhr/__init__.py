@@ -51,11 +51,12 @@ __all__ = [
     "settings",
     "train",
     "train_head",
+    "update",
 ]
 
 _COMMANDS = (
     *("adjacency", "compare", "demo", "evaluate", "export", "features", "import_masks", "inspect", "models", "onnx"),
-    *("plan", "predict", "review", "run", "train", "train_head"),
+    *("plan", "predict", "review", "run", "train", "train_head", "update"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from dhr.api.run import run
     from dhr.api.train import train
     from dhr.api.train_head import train_head
+    from dhr.api.update import update
     from dhr.arrays import pad_classes, rebalance, refine
     from dhr.job.settings import RunConfig
     from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig

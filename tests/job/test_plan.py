@@ -255,5 +255,7 @@ def test_a_long_run_on_a_cpu_is_told_of_a_smaller_recipe() -> None:
 
 def test_short_work_is_not_measured() -> None:
     assert is_short([Work("masks", 199, "photographs", 199), Work("classifier", 240, "crops", 30)])
-    assert not is_short([Work("masks", 200, "photographs", 200)])
+    assert not is_short([Work("masks", 200, "photographs", 200, fresh=200)])
+    assert is_short([Work("masks", 200, "photographs", 200)]), "from drafts"
+    assert not is_short([Work("masks", 2000, "photographs", 2000)])
     assert not is_short([Work("masks", 30, "photographs", 30), Work("student", 9000, "crops", 30)])

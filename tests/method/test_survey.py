@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize, one_hot
 
@@ -175,3 +175,36 @@ def test_it_counts_as_far_as_it_agrees_with_other_photographs() -> None:
     assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=0.5)).survey == 0.5
     alone = [SurveyCells(one.features, one.scores[:1], one.ids[:1]) for one in clear]
     assert fit_survey(alone, 3, DEFAULT).trust == 0.0
+
+
+def mended(one: SurveyCells, truth: torch.Tensor) -> SurveyCells:
+    """The cells of a photograph with the labels of a person."""
+    return replace(one, scores=one_hot(truth, 2).T.half(), certain=True)
+
+
+def right(survey: Any, seen: list[SurveyCells], truth: torch.Tensor) -> float:
+    """Share of the cells that discriminants name as they are."""
+    valid = torch.ones(1, 2, dtype=torch.bool)
+    said = torch.cat([survey.shares(one.features.float()[None], one.ids[None], valid) for one in seen])
+    return (said.argmax(dim=1) == truth).float().mean().item()
+
+
+def test_a_certain_mask_teaches_photographs_that_are_all_wrong() -> None:
+    seen, truth = photographs(confused=1.0, count=8)
+    wrong = seen[:8]  # 0 and 1 are always tagged together
+    assert right(fit_survey(wrong, 3, DEFAULT), wrong, truth) < 0.05
+    one, *others = wrong
+    taught = fit_survey([*[mended(one, truth)] * 3, *others[:5]], 3, replace(DEFAULT, survey=0.9))
+    assert right(taught, others, truth) > 0.95
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 4), st.floats(0.0, 1.0))
+def test_certain_labels_are_the_same_in_every_round(rounds: int, confused: float) -> None:
+    """Certain cells are never labelled again: of certain cells alone, every round fits the same discriminants."""
+    seen, truth = photographs(confused, count=3)
+    certain = [mended(one, truth) for one in seen]
+    once, often = (fit_survey(certain, 3, replace(DEFAULT, survey_rounds=count)) for count in (1, rounds))
+    for name, value in vars(once.discriminant).items():
+        assert torch.equal(value, getattr(often.discriminant, name))
+    assert once.trust == often.trust

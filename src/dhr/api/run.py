@@ -7,6 +7,7 @@ from typing import Any
 from dhr.api.data import Data, data_record, opened, refuse_among, refuse_missing
 from dhr.api.results import RunResult
 from dhr.api.settings import Config, run_settings
+from dhr.data.samples import DataSet
 from dhr.job.settings import RunConfig, StageName
 from dhr.progress import Progress, silent
 
@@ -57,26 +58,35 @@ def run(
     call: dict[str, Any] = {"redo": redo, "keep_classifier": keep_classifier}
     out, show = Path(out), progress or silent
     refuse_missing(data)
-    if dry_run:
-        return _dry(data, out, settings, call, show)
-    return _made(data, out, (settings, preset), call, show)
-
-
-def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, Any], progress: Progress) -> RunResult:
-    """Run, and write the report."""
     from dhr.api.weights import require_first
     from dhr.job.run import Origin
-    from dhr.job.run import run as run_job
     from dhr.job.weights import run_weights
+
+    if not dry_run:
+        require_first(run_weights(settings, out), data, out)
+    photographs = opened(data, show)
+    refuse_among(out, data, photographs)
+    if dry_run:
+        return dry(photographs, out, settings, call, show)
+    call["origin"] = Origin(preset, data_record(data))
+    return made(photographs, out, settings, call, show)
+
+
+def made(photographs: DataSet, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
+    """Run, and write the report.
+
+    Args:
+        photographs: the data set.
+        out: the output folder.
+        settings: all settings.
+        call: further arguments of :func:`dhr.job.run.run`.
+        progress: called as the work goes on.
+    """
+    from dhr.job.run import run as run_job
     from dhr.records.members import to_json
     from dhr.report.build import write_report
 
-    settings, preset = config
-    require_first(run_weights(settings, out), data, out)
-    photographs = opened(data, progress)
-    refuse_among(out, data, photographs)
-    origin = Origin(preset, data_record(data))
-    outcome = run_job(photographs, out, settings, origin=origin, progress=progress, **call)
+    outcome = run_job(photographs, out, settings, progress=progress, **call)
     report = out / "report.html"
     # A run that was already finished keeps its report, with the scores that were added to it.
     if not report.is_file() or report.stat().st_mtime_ns < (out / "run.json").stat().st_mtime_ns:
@@ -95,13 +105,11 @@ def _made(data: Data, out: Path, config: tuple[RunConfig, str], call: dict[str, 
     )
 
 
-def _dry(data: Data, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
+def dry(photographs: DataSet, out: Path, settings: RunConfig, call: dict[str, Any], progress: Progress) -> RunResult:
     """Return the result of a dry run: the work that is left, and the finished masks."""
     from dhr.job.dry_run import dry_run
 
-    photographs = opened(data, progress)
-    refuse_among(out, data, photographs)
-    made = dry_run(photographs, out, settings, progress=progress, **call)
-    result = RunResult(out, 0, made.skipped, tuple(photographs.notes), photographs.classes, out / "report.html",
-                       photographs, new=0, vanished=0, stages=(), dry_run=made)  # fmt: skip
+    work = dry_run(photographs, out, settings, progress=progress, **call)
+    result = RunResult(out, 0, work.skipped, tuple(photographs.notes), photographs.classes, out / "report.html",
+                       photographs, new=0, vanished=0, stages=(), dry_run=work)  # fmt: skip
     return replace(result, made=len(result.masks))

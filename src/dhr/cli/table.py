@@ -150,6 +150,13 @@ COMMANDS = {
             examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
         ),
         Command(
+            "update",
+            "let a run learn from corrections, and make its other masks again",
+            "dhr.api.update:update",
+            "dhr.cli.show_run:run",
+            examples=("dhr update --run out", "dhr update --run out --dry-run"),
+        ),
+        Command(
             "train",
             "train a student: a network that segments photographs without tags",
             "dhr.api.train:train",

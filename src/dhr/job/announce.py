@@ -54,7 +54,7 @@ def _lines(job: DataJob, config: RunConfig, works: Sequence[Work]) -> Iterator[s
 def is_short(works: Sequence[Work]) -> bool:
     """Return whether the work is too short for a measurement."""
     crops = sum(one.amount for one in works if one.unit == "crops")
-    return crops < _CROPS and all(one.amount < _MANY for one in works if one.unit == "photographs")
+    return crops < _CROPS and all(one.long < _MANY for one in works if one.unit == "photographs")
 
 
 def summary(cost: Estimate) -> str:
@@ -70,5 +70,5 @@ def summary(cost: Estimate) -> str:
 
 def disk_of(cost: Estimate) -> str:
     """Return the disk space of a run in words."""
-    more = f", and {megabytes(cost.drafts_mb)} until it ends" if cost.drafts_mb else ""
+    more = f", and {megabytes(cost.drafts_mb)} for drafts" if cost.drafts_mb else ""
     return f"{megabytes(cost.disk_mb)} of disk{more}"

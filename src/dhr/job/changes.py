@@ -129,6 +129,8 @@ class Decision:
     """The decision in a sentence."""
     redo: str | None = None
     """The first of the stages that the present call makes again."""
+    drafts: bool = False
+    """Whether the drafts of the survey are as good as before."""
 
 
 def refuse_settings(job: DataJob, call: Call) -> None:
@@ -185,10 +187,11 @@ def decide(job: DataJob, call: Call, changes: PhotographChanges) -> Decision:
         first = chain.index(_present(call.redo, chain))
     if data:
         first = min(first, _invalid(job, call, changes))
-    stages, note = tuple(chain[first:]), None
-    if data:
-        note = _note(str(changes), stages, chain)
-    return Decision(stages, note, redo)
+    learns = job.learns
+    stages = tuple(name for name in chain if name in chain[first:] or name in learns)
+    reasons = [*([str(changes)] if data else []), *([str(job.teaching)] if learns else [])]
+    note = to_do(", ".join(reasons), stages, chain) if reasons else None
+    return Decision(stages, note, redo, drafts=bool(learns) and "survey" not in chain[first:])
 
 
 def _invalid(job: DataJob, call: Call, changes: PhotographChanges) -> int:
@@ -216,7 +219,8 @@ def _refuse_unlike(job: DataJob, changes: PhotographChanges) -> None:
         )
 
 
-def _note(changed: str, stages: Sequence[str], chain: Sequence[str]) -> str:
+def to_do(changed: str, stages: Sequence[str], chain: Sequence[str]) -> str:
+    """Return a sentence on the stages that are made again after a change."""
     text = changed[0].upper() + changed[1:]
     kept = [name for name in chain if name not in stages and name not in ("masks", "second masks")]
     if "masks" not in stages:

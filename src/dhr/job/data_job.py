@@ -15,6 +15,7 @@ from dhr.job.models import Models
 from dhr.job.person_masks import PersonMasks
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig
+from dhr.job.teaching import Teaching
 from dhr.method.survey import Survey
 from dhr.sources import source_type
 
@@ -65,6 +66,32 @@ class DataJob(Job):
     def corrections(self) -> Mapping[str, Correction]:
         """The corrections that hold, by the name of the photograph."""
         return self.usable.decisions.held
+
+    @property
+    def teaching(self) -> Teaching:
+        """The corrections that the survey learns from."""
+        return Teaching(Corrections.of(self.folder.root), self.data.classes, self.corrections)
+
+    @property
+    def learns(self) -> tuple[str, ...]:
+        """The stages to make again because the run has learned from other corrections than the present ones.
+
+        Networks are not among them: they are trained again only because of other tags, or with `--redo`.
+        """
+        now, known = self.teaching.record, self.record.taught
+        if "survey" not in self.chain or (now and now.digest) == (known and known.digest):
+            return ()
+        return tuple(name for name in self.chain if name in ("survey", "masks", "second masks"))
+
+    def learn(self) -> None:
+        """Record the present corrections as those that the run learns from."""
+        if self.learns:
+            self.record = replace(self.record, taught=self.teaching.record)
+
+    def forget_masks(self) -> None:
+        """Forget which masks are finished."""
+        for name in ("first", "final"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def final(self) -> Items:

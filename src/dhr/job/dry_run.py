@@ -63,9 +63,15 @@ def dry_run(
     job.scan()
     decided = decision(job, call)
     job.begin_again(decided.stages)
-    corrected = _corrected(job)
+    job.learn()
+    corrected, edited = _corrected(job), job.learns
+    if edited:
+        job.begin_again(edited)
+        job.forget_masks()
+        _corrected(job)
+    why = _why(decided.note or (str(job.teaching) if edited else None), redo)
     return DryRun(
-        stages=tuple(left_stages(job, _why(decided.note, redo), decided.stages)),
+        stages=tuple(left_stages(job, why, (*decided.stages, *edited))),
         changes=decided.note,
         gone=tuple(job.final.gone([sample.name for sample in data.samples])),
         corrected=tuple(corrected),

@@ -29,7 +29,7 @@ class Estimate:
     disk_mb: float
     """Files of the output folder."""
     drafts_mb: float
-    """Further files, until the run is finished."""
+    """Further files, which `dhr update` uses."""
     photographs: int
     """Photographs that were measured."""
     measuring: float
@@ -129,7 +129,7 @@ def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> 
     """Yield the cost of each stage. For masks without a draft the cost of the survey is added."""
     survey, cost = next((work for work in works if work.name == "survey"), None), runs[-1].cost
     for work in works:
-        made = multiplied(work, runs)
+        made = multiplied(replace(work, amount=work.fresh) if work.name == "survey" else work, runs)
         if work.name == "masks" and survey is not None and cost.draft_bytes and config.work_bytes():
             kept = config.work_bytes() * cost.photographs // cost.draft_bytes  # drafts
             fresh = multiplied(replace(survey, amount=max(work.fresh, work.amount - kept), photographs=0), runs)
@@ -140,7 +140,7 @@ def _costs(works: Sequence[Work], runs: Sequence[Scaled], config: RunConfig) -> 
 
 
 def _disk(works: Sequence[Work], cost: Rehearsal, config: RunConfig) -> tuple[float, float]:
-    """Return the bytes of the output, and of the drafts that are kept until it is finished."""
+    """Return the bytes of the output, and of the drafts that are kept."""
     amounts = {work.name: work.amount for work in works}
     left = max((work.amount for work in works if work.unit == "photographs"), default=0)
     drafts = min(cost.draft_bytes / cost.photographs * amounts.get("survey", 0), config.work_bytes())

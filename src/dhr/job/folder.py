@@ -18,6 +18,7 @@ from dhr.files import (
     digest_regular,
     inside,
     is_own_file,
+    move,
     remove,
     remove_temporaries,
     remove_tree,
@@ -35,7 +36,7 @@ _FOLDERS = (
     *("masks", "items", "work", "stages", "cams", "training_masks", "training", "first"),
     *("gone", ROOT),
 )
-_CELLS, _FEATURES, _SOURCES = "work/survey", "work/uss", "work/calibration"
+_CELLS, _FEATURES, _SOURCES, _BEFORE = "work/survey", "work/uss", "work/calibration", "work/before"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class OutputFolder:
         return self._file("survey.safetensors")
 
     def survey_cells(self, name: str) -> Path:
-        """Return the place of the draft of a photograph, or of its cells, which a run keeps until it is finished."""
+        """Return the place of the draft of a photograph, or of its cells, which a run keeps."""
         return self._file(self._place(_CELLS, name, ".safetensors"))
 
     @property
@@ -196,7 +197,7 @@ class OutputFolder:
         write_json(self.record, to_json(record))
 
     def remove_partial(self, stage: str | None = None) -> None:
-        """Delete the temporary files of a stage; by default those of all stages."""
+        """Delete the temporary files of a stage; by default those of all stages but the survey, whose drafts stay."""
         names = (
             [path.name for path in (self.root / "work").glob("*.checkpoint")]
             if stage is None
@@ -206,8 +207,10 @@ class OutputFolder:
             remove(self.root, f"work/{name}")
         if stage in (None, "calibration"):
             remove_tree(self.root, _SOURCES)
-        if stage in (None, "survey"):
+        if stage == "survey":
             remove_tree(self.root, _CELLS)
+        if stage is None:
+            remove_tree(self.root, _BEFORE)
         if stage in (None, "student"):
             remove_tree(self.root, _FEATURES)
 
@@ -231,6 +234,14 @@ class OutputFolder:
     def remove_mask(self, name: str) -> None:
         """Delete the mask of a photograph that is made again."""
         remove(self.root, self._place("masks", name))
+
+    def replaced(self, name: str) -> Path:
+        """Return the place of a mask that is made again, until all are made: it shows what changed."""
+        return self._file(self._place(_BEFORE, name))
+
+    def set_apart(self, name: str) -> None:
+        """Move the mask of a photograph that is made again to its place in :meth:`replaced`."""
+        move(self.root, self._place("masks", name), self._place(_BEFORE, name))
 
     def remove_item(self, name: str) -> None:
         """Delete the record of a photograph whose mask is made again."""

@@ -27,6 +27,8 @@ class Items:
     known: dict[str, bool] = field(default_factory=dict)
     """Finished photographs that were looked at, with whether a tagged class vanished from the mask. The folder is held
     by one process, so each record is read once."""
+    changed: dict[str, int] = field(default_factory=dict)
+    """Those of them that differ from the mask before, with the number of pixels that do."""
 
     def unfinished(self, found: Scan) -> list[Sample]:
         """Return the photographs without a mask of their present content, tags and settings."""
@@ -65,6 +67,8 @@ class Items:
         stays = name in self.person.unreadable and numbers_hold(item.table, self.classes.names, self.classes.background)
         if item.turn == self.turn or stays:
             self.known[name] = bool(item.vanished)
+            if item.changed:
+                self.changed[name] = item.changed
             return True
         return False
 
@@ -76,8 +80,8 @@ class Items:
     def make_room(self, name: str) -> None:
         """Prepare a photograph's mask to be made again.
 
-        A mask that is as it was written is deleted, and then its record, so that a call that is killed in between
-        leaves no mask beside a record of another. Any other mask stays until the new one is written.
+        A mask that is as it was written is set apart, and then its record is deleted, so that a call that is killed in
+        between leaves no mask beside a record of another. Any other mask stays until the new one is written.
         """
         self.known.pop(name, None)
         item = read_item(self.folder.item(name))
@@ -85,7 +89,10 @@ class Items:
             return
         mask = self.folder.mask(name)
         if item.mask and is_own_file(mask) and not is_touched(item, mask):  # writing refuses a link or folder there
-            self.folder.remove_mask(name)
+            if numbers_hold(item.table, self.classes.names, self.classes.background):
+                self.folder.set_apart(name)
+            else:
+                self.folder.remove_mask(name)
         self.folder.remove_item(name)
 
 

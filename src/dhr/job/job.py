@@ -182,7 +182,8 @@ def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
         return now
     if before.identity.settings and before.kind != now.kind:
         raise OutputError(f"{out} holds results of `dhr {before.kind}`; {ANOTHER}")
-    return replace(now, stages=before.stages, redo=before.redo, fitted=before.fitted, calibration=before.calibration)
+    kept = {name: getattr(before, name) for name in ("stages", "redo", "fitted", "calibration", "taught")}
+    return replace(now, **kept)
 
 
 def other_run(root: Path, found: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Drafts that the survey keeps until the run is finished, so that no network computes a photograph twice.
+"""Drafts that the survey keeps, so that no network computes a photograph twice: for the masks, and for an update.
 
 A draft depends on its photograph, the tags, the networks and the settings. The first two are checked when it is read.
 If the others change, the survey begins again, and the folder of the drafts is deleted.

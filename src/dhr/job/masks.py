@@ -11,10 +11,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dhr.data.images import write_mask
+from dhr.data.images import read_mask, write_mask
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, Sample
 from dhr.data.transforms import grid_size
+from dhr.errors import ItemError
 from dhr.files import digest_regular, write_bytes, write_json
 from dhr.job.drafts import Drafts, Photograph, surveyed
 from dhr.job.folder import OutputFolder
@@ -122,15 +123,25 @@ class MaskMaker:
             sure = resize(result.confidence.unsqueeze(1), made.size)[0, 0].cpu().numpy() >= config.doubtful
             training = np.where(sure, mask, np.uint8(VOID))
             write_mask(self.folder.training_mask(sample.name), training, self.palette)
+        changed = self._changed(sample.name, mask)
         aside = self.folder.write_mask(sample.name, mask, self.palette)
         record = replace(
             made.record(mask, self.drafts.found.seen[sample.name].digest),
             mask=digest_regular(self.folder.mask(sample.name)),
             turn=self.turn,
+            changed=changed,
             seconds=round(before + time.perf_counter() - start, 4),
         )
         write_json(self.folder.item(sample.name), to_json(record))
         return aside
+
+    def _changed(self, name: str, mask: UInt8[np.ndarray, "h w"]) -> int | None:
+        """Count the pixels that differ from the mask that is replaced; None if there is none of this size."""
+        try:
+            before = read_mask(self.folder.replaced(name))
+        except ItemError:
+            return None
+        return int((before != mask).sum()) if before.shape == mask.shape else None
 
     def _write_stages(self, made: "_Made") -> None:
         """Write the masks of all steps, and the CAMs."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from dhr.corrections.decisions import outdated_note, states
 from dhr.job.person_masks import PersonMasks
+from dhr.records.run import TaughtRecord
+from dhr.words import counted
 
 
 def told_of(names: Collection[str], most: int = 3) -> str:
@@ -25,6 +27,16 @@ def gone_note(names: Collection[str], place: Path) -> str:
     """Tell of photographs that are gone; ``place`` holds their files."""
     are = "1 photograph is" if len(names) == 1 else f"{len(names)} photographs are"
     return f"{are} gone: all files of each are in {place}: {told_of(names)}."
+
+
+def learned_note(taught: TaughtRecord) -> str:
+    """Tell of the corrections that a run has learned from, and of the masks that changed.
+
+    >>> learned_note(TaughtRecord("", masks=2, changed=1, pixels=1200))
+    'The survey has learned from 2 corrected masks. 1 other mask changed, in 1,200 pixels.'
+    """
+    masks, others = counted(taught.masks, "corrected mask"), counted(taught.changed or 0, "other mask")
+    return f"The survey has learned from {masks}. {others} changed, in {taught.pixels or 0:,} pixels."
 
 
 def person_notes(masks: PersonMasks) -> list[str]:

@@ -111,22 +111,14 @@ def rehearse(data: DataSet, samples: Sequence[Sample], config: RunConfig) -> Reh
     clock, start = Clock(), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="dhr-plan-", ignore_cleanup_errors=True) as place, torch.random.fork_rng():
         out = Path(place) / "out"
-        kept = 0
-
-        def watch(step: Step) -> None:
-            nonlocal kept
-            if step.stage == "masks" and "masks" not in clock.steps:
-                kept = sum(path.stat().st_size for path in OutputFolder(out).all_survey_cells)
-            clock(step)
-
-        outcome = run(Few(data, tuple(samples)), out, shortened(config, len(samples)), progress=watch)
+        outcome = run(Few(data, tuple(samples)), out, shortened(config, len(samples)), progress=clock)
         files = [path for path in out.rglob("*") if path.is_file() and "training" not in path.parts]
         whole = sum(path.stat().st_size for path in files)
+        drafts = sum(path.stat().st_size for path in OutputFolder(out).all_survey_cells)
+        seconds = time.perf_counter() - start
         trained = {path.stem: path.stat().st_size for path in out.glob("*.safetensors")}
     stages = {row.name: row for row in outcome.stages}
-    return Rehearsal(
-        len(samples), clock, stages, whole - sum(trained.values()), trained, kept, time.perf_counter() - start
-    )
+    return Rehearsal(len(samples), clock, stages, whole - sum(trained.values()) - drafts, trained, drafts, seconds)
 
 
 def shortened(config: RunConfig, photographs: int) -> RunConfig:

@@ -18,6 +18,7 @@ from dhr.job.announce import announce
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.job import Stage, go
+from dhr.job.notes import learned_note
 from dhr.job.settings import RunConfig, plain
 from dhr.job.settle import settle
 from dhr.progress import Progress, silent
@@ -135,9 +136,12 @@ def describe_run(
 
 def _ended(job: DataJob, ready: int) -> Outcome:
     """Return the result of a run, and write it into the record; ``ready`` masks were finished before."""
+    if job.changes and not job.config.work_bytes():
+        job.folder.remove_partial("survey")
     if job.models is not None and (store := job.models.uss.store) is not None:
         job.record = replace(job.record, features=job.models.uss.account())
         job.notes += _damaged(store.damaged)
+    _count_changes(job)
     samples = job.usable.samples
     masks = len(samples) - len(job.final.unfinished(job.usable))
     vanished = sum(job.final.known.get(sample.name, False) for sample in samples)
@@ -151,6 +155,16 @@ def _ended(job: DataJob, ready: int) -> Outcome:
     job.record = replace(job.record, counts=counts, seconds=round(sum(row.seconds or 0.0 for row in rows), 3))
     notes = tuple(dict.fromkeys(job.notes))
     return Outcome(job.folder.root, masks, masks - ready, tuple(job.problems), rows, vanished, notes)
+
+
+def _count_changes(job: DataJob) -> None:
+    """Record how many masks changed after the run has learned from corrections."""
+    taught, changed = job.record.taught, job.final.changed
+    if taught is None or taught.changed is not None or job.final.unfinished(job.usable):
+        return
+    taught = replace(taught, changed=len(changed), pixels=sum(changed.values()))
+    job.record = replace(job.record, taught=taught)
+    job.notes.append(learned_note(taught))
 
 
 def _damaged(kept: tuple[str, ...] | list[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dhr.job.changes import Call, Decision, PhotographChanges, decide
+from dhr.files import remove
+from dhr.job.changes import Call, Decision, PhotographChanges, decide, to_do
 from dhr.job.data_job import DataJob
 from dhr.job.items import Items
 from dhr.job.notes import gone_note, person_notes
@@ -35,24 +36,53 @@ def settle(job: DataJob, call: Call) -> None:
     if decided.stages or decided.note:
         job.changes = True
         job.begin_again(decided.stages)
+    job.learn()
     if decided.note:
         job.notes.append(decided.note)
         total = len(job.usable.samples)
         job.progress(Step("scan", total, total, note=decided.note))
     if before is not None:
         job.save(redo=decided.redo)
-        _clear(job)
+        if any(text.startswith(("libraries", "dhr ")) for text in job.differences(job.record.identity)):
+            job.folder.remove_partial("survey")
+        _clear(job, decided.drafts)
     job.usable.save(job.folder)
     job.found = replace(job.usable, before=job.usable.now)  # the earlier scan takes memory
+    _settle_all(job)
+    if job.learns:  # masks that another program changed have become corrections
+        _learn_again(job)
+
+
+def _settle_all(job: DataJob) -> None:
     for items in {id(one): one for one in (job.first, job.final)}.values():
         _settle_masks(job, items)
 
 
-def _clear(job: DataJob) -> None:
-    """Put aside the results of stages that are made again, and delete their temporary files."""
+def _learn_again(job: DataJob) -> None:
+    """Have the survey learn from the corrections of now."""
+    again = job.learns
+    job.notes.append(to_do(str(job.teaching), again, job.chain))
+    job.changes = True
+    job.begin_again(again)
+    job.learn()
+    job.save()
+    _clear(job, drafts=True)
+    job.forget_masks()
+    _settle_all(job)
+
+
+def _clear(job: DataJob, drafts: bool) -> None:
+    """Put aside the results of stages that are made again, and delete their temporary files.
+
+    Args:
+        drafts: whether the drafts of the survey are kept, because only its discriminants are fitted again.
+    """
     unclear = [row for row in job.record.stages if not row.begun]
     for row in unclear:
         if row.name in ("masks", "second masks"):
+            continue
+        if row.name == "survey" and drafts:
+            remove(job.folder.root, job.folder.survey.name)
             continue
         job.folder.put_aside(f"{row.name}.safetensors")
         job.folder.remove_partial(row.name)

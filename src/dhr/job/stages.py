@@ -17,7 +17,7 @@ from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
 from dhr.job.notes import put_aside_note
 from dhr.job.scan import Scan
-from dhr.job.survey import make_survey, plan
+from dhr.job.survey import make_survey, parted, plan
 from dhr.records.members import to_json
 from dhr.sources import Fitting, Given
 from dhr.sources.combined import CombinedSource
@@ -102,7 +102,7 @@ def survey() -> Stage[DataJob]:
         return "survey" not in job.chain or not needed
 
     def run(job: DataJob) -> None:
-        job.survey = make_survey(_drafts(job, job.built, job.usable), job.batch, job.progress)
+        job.survey = make_survey(_drafts(job, job.built, job.usable), job.teaching, job.batch, job.progress)
 
     return Stage("survey", run, done)
 
@@ -161,16 +161,13 @@ def _drafts(job: DataJob, models: Models, found: Scan, second: bool = False) -> 
 def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
     """Make all unfinished masks; failures become problems of the job.
 
-    Batches are those of the survey, then those of the other photographs. So a draft has the same bytes whether the
-    survey has kept it or it is computed again.
+    Batches are those of the survey, then those of the other photographs.
     """
     items, samples = job.first if stage == "masks" else job.final, drafts.found.samples
     seen: list[Sample] = []
     if "survey" in job.chain:
         seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
-    names = {sample.name for sample in seen}
-    others = [sample for sample in samples if sample.name not in names]
-    batches = [*drafts.batches(seen, job.batch.whole), *drafts.batches(others, job.batch.whole)]
+    first, others = parted(drafts, seen, job.batch.whole)
     masks = MaskStage(MaskMaker(drafts, items.folder, job.survey, items.turn), items, job.batch)
-    job.problems += masks.run(batches, stage, job.progress)
+    job.problems += masks.run([*first, *others], stage, job.progress)
     job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

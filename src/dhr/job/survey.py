@@ -3,12 +3,15 @@
 import zlib
 from collections.abc import Container, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int64
 from safetensors.torch import save
+from torch import Tensor
 
 from dhr.data.samples import ClassTable, Sample, in_random_order
 from dhr.errors import ItemError, OutputError, PlaceError
@@ -19,6 +22,7 @@ from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph
 from dhr.job.kept import Kept, Space, class_ids
+from dhr.job.teaching import Teaching
 from dhr.method.order import take_classes
 from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
 from dhr.ops.discriminant import Discriminant
@@ -36,16 +40,18 @@ MEMORY = 1 << 30
 """Bytes that the features and scores of all these photographs may take; if all cells would take more, each photograph
 gives a part of its cells. The fit takes some ten matrices of channels by channels besides."""
 
+_ABOUT = "dhr"  # the entry of the metadata with the digest of the photograph
 _LEAST = 16  # cells per photograph; with less memory, fewer photographs are used
 
 
-def make_survey(drafts: Drafts, size: BatchSize, progress: Progress) -> Survey | None:
+def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: Progress) -> Survey | None:
     """Make drafts of photographs, keep them, and fit the discriminants to their cells; read these if that is done.
 
-    Drafts are kept for the masks, as far as the setting `work_space` allows; of other photographs only the cells are
-    kept. A pass that was killed continues with the next batch, and ends with the same bytes. Photographs that cannot be
-    read are skipped here, and reported when their masks are made. Returns None and writes nothing if all fail, or if
-    the memory is too small for any cell.
+    Drafts are kept for the masks and for `dhr update`, as far as the setting `work_space` allows; of other photographs
+    only the cells are kept. A pass that was killed continues with the next batch, and ends with the same bytes.
+    Photographs that cannot be read are skipped here, and reported when their masks are made. Those with a certain mask
+    are all looked at. Returns None and writes nothing if all photographs fail, or if the memory is too small for any
+    cell.
 
     Raises:
         OutputError: the file of a finished survey is damaged, or the disk refuses.
@@ -58,8 +64,14 @@ def make_survey(drafts: Drafts, size: BatchSize, progress: Progress) -> Survey |
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{path} is damaged ({reason}); make it again with --redo survey") from error
     looked_at, most = plan(drafts.found.samples, uss.channels, drafts.data.classes.background)
-    found = Pass(drafts, most).run(looked_at, size, progress)
-    cells = [found[sample.name] for sample in looked_at if sample.name in found]
+    batches, others = parted(drafts, looked_at, size.whole)
+    names = [sample.name for sample in looked_at]
+    if most:
+        taught = [batch for batch in others if any(teaching.certain(sample.name) for sample in batch)]
+        names += [sample.name for batch in taught for sample in batch if teaching.certain(sample.name)]
+        batches += taught
+    found = Pass(drafts, teaching, most).run(batches, size, progress)
+    cells = [found[name] for name in names if name in found]
     if not cells:
         return None
     survey = fit_survey(cells, classes, drafts.config.method, uss.device, progress)
@@ -71,19 +83,18 @@ def make_survey(drafts: Drafts, size: BatchSize, progress: Progress) -> Survey |
 class Pass:
     """The pass over the photographs: it draws cells of each, and keeps them with the draft, or alone."""
 
-    def __init__(self, drafts: Drafts, most: int) -> None:
-        """Take the maker of the drafts, and the number of cells of a photograph."""
-        self.drafts, self.most = drafts, most
+    def __init__(self, drafts: Drafts, teaching: Teaching, most: int) -> None:
+        """Take the maker of the drafts, the certain masks, and the number of cells of a photograph."""
+        self.drafts, self.teaching, self.most = drafts, teaching, most
         self.cells: dict[str, SurveyCells] = {}
         self.space = Space.of(drafts.keeper.folder, drafts.config.work_bytes())
 
-    def run(self, samples: Sequence[Sample], size: BatchSize, progress: Progress) -> dict[str, SurveyCells]:
+    def run(self, batches: Sequence[tuple[Sample, ...]], size: BatchSize, progress: Progress) -> dict[str, SurveyCells]:
         """Return the cells of photographs by name; photographs that fail are left out."""
-        drafts, done = self.drafts, 0
-        batches = drafts.batches(samples, size.whole)
+        drafts, done, total = self.drafts, 0, sum(map(len, batches))
         with Behind(budget=BUDGET) as behind:
             for batch in ahead_in_batches(batches, self._look, weigh=drafts.weight, budget=BUDGET):
-                progress(Step("survey", done, len(samples)))
+                progress(Step("survey", done, total))
                 done += len(batch)
                 photographs = self._missing(batch)
                 for _, loaded in size.attempt(photographs, drafts) if photographs else ():
@@ -91,16 +102,32 @@ class Pass:
                         continue
                     for kept in made.parts:
                         self._put(kept, made.failed, behind)
-        progress(Step("survey", len(samples), len(samples)))
+        progress(Step("survey", total, total))
         return self.cells
 
     def _look(self, sample: Sample) -> "Photograph | tuple[SurveyCells, int]":
         """Return the cells that an earlier call has kept, with the bytes of their draft; else open the photograph."""
-        keeper = self.drafts.keeper
         if known := self.drafts.kept(sample):
-            return draw_cells(known, keeper.classes, self.most), known.size
-        cells = read_cells(keeper.folder.survey_cells(sample.name), len(keeper.classes.names), keeper.channels)
+            return self._draw(known), known.size
+        cells = None if self.teaching.certain(sample.name) else self._kept_cells(sample)
         return self.drafts.open(sample) if cells is None else (cells, 0)
+
+    def _kept_cells(self, sample: Sample) -> SurveyCells | None:
+        """Return the cells that an earlier call has kept, without a draft."""
+        keeper = self.drafts.keeper
+        cells = read_cells(keeper.folder.survey_cells(sample.name), keeper.channels, self._digest(sample))
+        return cells if cells is not None and cells.ids.tolist() == class_ids(keeper.classes, sample) else None
+
+    def _digest(self, sample: Sample) -> str:
+        return self.drafts.found.seen[sample.name].digest
+
+    def _draw(self, one: Kept) -> SurveyCells:
+        """Draw cells of a photograph; those of a certain mask have its labels."""
+        (sample,), classes = one.samples, self.drafts.keeper.classes
+        if not self.teaching.certain(sample.name):
+            return draw_cells(one, classes, self.most)
+        grid = (one.draft.cams.shape[-2], one.draft.cams.shape[-1])
+        return labelled_cells(one, *self.teaching.labels(sample, grid), self.most)
 
     def _missing(self, batch: Sequence[tuple[Sample, Loaded[Any]]]) -> list[Photograph]:
         """Note the cells that are known; if any are not, return all photographs of the batch."""
@@ -133,9 +160,9 @@ class Pass:
     def _keep(self, one: Kept, whole: bool) -> None:
         """Note the cells of a photograph, and write its file; without one, a call that goes on computes it again."""
         keeper, (sample,) = self.drafts.keeper, one.samples
-        path, digest = keeper.folder.survey_cells(sample.name), self.drafts.found.seen[sample.name].digest
-        cells = self.cells[sample.name] = draw_cells(one, keeper.classes, self.most)
-        content = keeper.content(one, digest) if whole else save(dict(vars(cells)))
+        path, digest = keeper.folder.survey_cells(sample.name), self._digest(sample)
+        self.cells[sample.name] = self._draw(one)
+        content = keeper.content(one, digest) if whole else cells_content(one, keeper.classes, self.most, digest)
         with suppress(PlaceError):  # something else has its place: it is computed again
             write_bytes(path, content, durable=not whole)
 
@@ -177,18 +204,42 @@ def plan(samples: Sequence[Sample], dim: int, background: bool, per_class: int =
         per_class //= 2
 
 
+def parted(
+    drafts: Drafts, looked_at: Sequence[Sample], most: int
+) -> tuple[list[tuple[Sample, ...]], list[tuple[Sample, ...]]]:
+    """Return the batches of the photographs that the survey looks at, and those of all others.
+
+    A draft so has the same bytes whether the survey has kept it or it is computed again.
+    """
+    names = {sample.name for sample in looked_at}
+    others = [sample for sample in drafts.found.samples if sample.name not in names]
+    return drafts.batches(looked_at, most), drafts.batches(others, most)
+
+
 def draw_cells(one: Kept, classes: ClassTable, most: int) -> SurveyCells:
     """Draw at most ``most`` cells of a photograph, with the scores of Steps 1 to 3; in half precision, on the CPU."""
-    (sample,), (uss,), draft = one.samples, one.uss, one.draft
-    features = survey_features(uss.unpacked(draft.cams.device))[0]
+    (sample,), draft = one.samples, one.draft
     scores = take_classes(draft.steps.intra, draft.order.argsort(dim=1))[0]
     scores = scores / scores.amax().clamp_min(1e-12)  # half precision has little below 1e-4
+    return replace(labelled_cells(one, scores, torch.tensor(class_ids(classes, sample)), most), certain=False)
+
+
+def labelled_cells(one: Kept, labels: Float[Tensor, "k n"], ids: Int64[Tensor, " k"], most: int) -> SurveyCells:
+    """Draw the same cells of a photograph, with certain labels.
+
+    Args:
+        one: the photograph.
+        labels: shares of classes in each cell.
+        ids: these classes.
+        most: the largest number of cells.
+    """
+    (sample,), (uss,) = one.samples, one.uss
+    features = survey_features(uss.unpacked(one.draft.cams.device))[0]
     if most < features.shape[1]:
         draw = torch.Generator().manual_seed(zlib.crc32(sample.name.encode()))
-        some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values.to(features.device)
-        features, scores = features[:, some], scores[:, some]
-    ids = torch.tensor(class_ids(classes, sample))
-    return SurveyCells(features.half().cpu().contiguous(), scores.half().cpu().contiguous(), ids)
+        some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values
+        features, labels = (values[:, some.to(values.device)] for values in (features, labels))
+    return SurveyCells(features.half().cpu().contiguous(), labels.half().cpu().contiguous(), ids, certain=True)
 
 
 def read_survey(path: Path, classes: int, channels: int) -> Survey:
@@ -210,18 +261,30 @@ def read_survey(path: Path, classes: int, channels: int) -> Survey:
     return Survey(Discriminant(found["weights"], found["bias"], known), as_number(trust, 0, 1, "trust"))
 
 
-def read_cells(path: Path, classes: int, channels: int) -> SurveyCells | None:
-    """Read the cells that an interrupted pass has kept; None if the file is missing or damaged: it is made again."""
+def cells_content(one: Kept, classes: ClassTable, most: int, digest: str) -> bytes:
+    """Return the content of the file that keeps the cells of a photograph, without its draft.
+
+    Args:
+        digest: digest of the photograph's content.
+    """
+    cells = draw_cells(one, classes, most)
+    return save({"features": cells.features, "scores": cells.scores, "ids": cells.ids}, {_ABOUT: digest})
+
+
+def read_cells(path: Path, channels: int, digest: str) -> SurveyCells | None:
+    """Read the cells that an earlier pass has kept; None if there are none of this photograph: they are made again."""
     try:
-        found, _ = read_tensors(path, 4 * MEMORY)
+        found, about = read_tensors(path, 4 * MEMORY)
+        if about.get(_ABOUT) != digest:
+            raise ValueError("it is of another photograph")
         check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})
         check_kinds(found, {**dict.fromkeys(("features", "scores"), (torch.float16,)), "ids": (torch.int64,)})
         check_finite(found)
         features, scores, ids = found["features"], found["scores"], found["ids"]
         if features.shape[1] != scores.shape[1] or len(scores) != len(ids) or not len(ids):
             raise ValueError("its tensors do not fit together")
-        if bool((scores < 0).any()) or int(ids.min()) < 0 or int(ids.max()) >= classes:
-            raise ValueError("it holds scores or classes that cannot be")
+        if bool((scores < 0).any()):
+            raise ValueError("it holds scores that cannot be")
     except (OSError, ValueError):
         return None
     return SurveyCells(features, scores, ids)

@@ -42,6 +42,8 @@ class ItemRecord:
     """How many times the masks of the run were begun, from 1."""
     person: State | None = None
     """The state of the photograph's correction, if the mask is that of a person."""
+    changed: Count | None = None
+    """Pixels that differ from the mask that this one replaced; null if there was none of this size and class table."""
     version: Count = VERSION
 
     @staticmethod

@@ -60,6 +60,20 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class TaughtRecord:
+    """The corrections that a run has learned from."""
+
+    digest: str
+    """Digest of their masks, tags and states."""
+    masks: Count
+    """Accepted and mended masks among them."""
+    changed: Count | None = None
+    """Other masks that changed when they were made again; null until all are made."""
+    pixels: Count | None = None
+    """Pixels that changed in these."""
+
+
+@dataclass(frozen=True)
 class Identity:
     """Everything that must stay the same while a job goes on."""
 
@@ -126,6 +140,8 @@ class RunRecord:
     depend on it."""
     calibration: tuple[SourceRecord, ...] = ()
     """With several map sources: what their calibration found out."""
+    taught: TaughtRecord | None = None
+    """The corrections that the survey has learned from."""
     features: Mapping[str, Any] | None = None
     """Use of the feature store."""
     fitted: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)

@@ -27,6 +27,7 @@ function makeQueue(session, page) {
     changed: () => {
       $("#found").textContent = queue.total === 1 ? "1 photograph" : `${number(queue.total)} photographs`;
     },
+    busy: () => desk.opening !== null,
     tags: (entry) => entry.tags.map((id) => named(session, id)).join(", "),
   });
   const filter = (values) => queue.reload(values).catch(queue.failed);

@@ -14,9 +14,9 @@ export class Queue {
   #rows = new Map(); // index -> element
   #asked = 0; // counts the lists, so that answers for an earlier one are dropped
 
-  /** `source(query)` asks the server; `open(entry, index)` is called for the row that is chosen. */
-  constructor(list, { source, open, failed, changed, tags }) {
-    Object.assign(this, { list, source, open, failed, changed, tags });
+  /** `source(query)` asks the server; `open(entry, index)` is called for the row that is chosen, `busy()` tells whether others wait. */
+  constructor(list, { source, open, failed, changed, tags, busy }) {
+    Object.assign(this, { list, source, open, failed, changed, tags, busy });
     this.filter = { state: "undecided", order: "doubtful", class: "", search: "" };
     this.space = el("div", { className: "space" });
     list.append(this.space);
@@ -136,8 +136,12 @@ export class Queue {
     this.timer = setTimeout(() => this.#settle(first, last), SETTLE);
   }
 
-  /** Loads the pages and thumbnails in view, once scrolling has come to rest. */
+  /** Loads the pages and thumbnails in view, once scrolling has come to rest; a photograph that is being opened goes first. */
   #settle(first, last) {
+    if (this.busy()) {
+      this.timer = setTimeout(() => this.#settle(first, last), SETTLE);
+      return;
+    }
     for (const row of this.#rows.values()) {
       const picture = row.querySelector("img");
       if (!picture.src) picture.src = thumb(row.entry.id, row.entry.revision);

@@ -3,7 +3,9 @@
 import { MACHINE, VOID } from "./drawing.js";
 import { boxes, capsule, equal, polygon, region, snapped } from "./shapes.js";
 
+const SMALLEST = 3; // pixels: a smaller box is a click of an unsteady hand
 const inside = ({ width, height }, [x, y]) => x >= 0 && y >= 0 && x < width && y < height;
+const within = ({ width, height }, [x, y]) => [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
 const pixel = ([x, y]) => [Math.floor(x), Math.floor(y)];
 
 class Tool {
@@ -143,17 +145,17 @@ class Click extends Tool {
     this.negative = negative;
   }
   move(point) {
-    if (!this.desk.nearby(this.start, point, 1)) {
-      this.box = [Math.min(this.start[0], point[0]), Math.min(this.start[1], point[1]),
-        Math.max(this.start[0], point[0]), Math.max(this.start[1], point[1])];
-    }
-    this.dragged = this.box !== null && !this.negative;
+    const { drawing } = this.desk, [from, to] = [this.start, point].map((place) => within(drawing, place));
+    const box = [0, 1].map((i) => Math.min(from[i], to[i])).concat([0, 1].map((i) => Math.max(from[i], to[i])));
+    this.dragged = !this.negative && Math.min(box[2] - box[0], box[3] - box[1]) >= SMALLEST;
+    if (this.dragged) this.box = box;
     this.desk.touch();
   }
   async up() {
+    if (!this.dragged && !inside(this.desk.drawing, this.start)) return;
     if (!this.dragged) this.points.push([...this.start, !this.negative]);
     this.dragged = false;
-    const asked = (this.asked = { points: this.points, box: this.box });
+    const asked = (this.asked = { points: this.points, ...(this.box ? { box: this.box } : {}) });
     const answer = await this.desk.computed.click(asked);
     if (this.asked !== asked || !answer) return;
     this.answer = answer;
