@@ -70,7 +70,7 @@ def test_data_that_moved_or_differ(finished: Any, scenes: Any, tmp_path: Path) -
     for path in sorted((others / "images").rglob("*.png")):
         path.rename(path.with_name(f"other-{path.name}"))
     (others / "tags.csv").write_text((others / "tags.csv").read_text().replace("scene", "other-scene"))
-    with pytest.raises(DataError, match="has a mask of none of these 5 photographs"):
+    with pytest.raises(DataError, match="its masks belong to other photographs than the 5 here"):
         opened_run(finished.out, others, silent)
 
 
@@ -79,7 +79,7 @@ def test_photographs_in_memory_are_given_again(finished: Any) -> None:
     record = json.loads(path.read_text())
     del record["data"]
     path.write_text(json.dumps(record))
-    with pytest.raises(ConfigError, match="its photographs were in memory; give them again"):
+    with pytest.raises(ConfigError, match="does not name the data folder; give --data DIR"):
         opened_run(finished.out, None, silent)
     with pytest.raises(DataError):
         opened_run(finished.out, ([np.zeros((8, 8, 3), np.uint8)], [["cat"]]), silent)

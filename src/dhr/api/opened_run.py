@@ -50,7 +50,9 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
     if data is None:
         known = record.data
         if known is None:
-            raise ConfigError(f"--run {run}: its photographs were in memory; give them again (data=..., or --data DIR)")
+            raise ConfigError(
+                f"--run {run}: its run.json does not name the data folder; give --data DIR (data=... in Python)"
+            )
         if not Path(known.path).is_dir():
             raise DataError(f"--run {run}: its data folder {known.path} is gone; name the folder with --data DIR")
         data = DataFolder(Path(known.path), known.split, known.format, known.ignore_unknown)
@@ -65,7 +67,7 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
     recorded = [*OutputFolder(run, record.shards).recorded()]
     if recorded and names.isdisjoint(recorded):
         raise DataError(
-            f"--run {run} has a mask of none of these {len(names)} photographs; name its data set with --data DIR"
+            f"--run {run}: its masks belong to other photographs than the {len(names)} here; give --data DIR"
         )
     return found
 
