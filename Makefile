@@ -49,9 +49,7 @@ types: setup
 suite: setup
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal -m "not slow"
 
-# Types are checked beside the tests: mypy keeps one core busy for a minute.
-test: style
-	$(MAKE) --jobs 2 types suite
+test: lint suite
 
 test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal

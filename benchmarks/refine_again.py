@@ -25,6 +25,9 @@ from dhr.progress import silent
 
 _STROKE = 0.02  # radius of a stroke, as a part of the longer side
 
+Rows = dict[str, list[tuple[float, float]]]
+"""Seconds of each call, and seconds of all cores, by kind of call."""
+
 
 @dataclass(frozen=True)
 class Resampled:
@@ -80,17 +83,17 @@ def strokes(mask: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     return held
 
 
-def timed(rows: dict[str, list[float]], name: str, run: Callable[[], Any]) -> Any:
-    """Run a function, and note its seconds."""
-    start = time.perf_counter()
+def timed(rows: Rows, name: str, run: Callable[[], Any]) -> Any:
+    """Run a function, and note its seconds, and those of the cores."""
+    start, cores = time.perf_counter(), time.process_time()
     found = run()
-    rows.setdefault(name, []).append(time.perf_counter() - start)
+    rows.setdefault(name, []).append((time.perf_counter() - start, time.process_time() - cores))
     return found
 
 
-def measure(mender: Mender, count: int) -> dict[str, list[float]]:
+def measure(mender: Mender, count: int) -> Rows:
     """Prepare and refine photographs; return the seconds of each kind of call. The first photograph only warms up."""
-    rows: dict[str, list[float]] = {}
+    rows: Rows = {}
     chosen = [sample for sample in mender.drafts.data.samples if sample.tags][: count + 1]
     for place, sample in enumerate(chosen):
         if place == 1:
@@ -120,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     mender = Mender.open(replace(run, data=Resampled(run.data, (width, height))))
     opened = time.perf_counter() - start
     rows = measure(mender, given.count)
-    found = {name: Timing.of(seconds) for name, seconds in rows.items()}
+    found = {name: Timing.of([wall for wall, _ in both]) for name, both in rows.items()}
+    cores = {name: Timing.of([used for _, used in both]).median for name, both in rows.items()}
     write_json(
         given.json,
         {
@@ -131,13 +135,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "photographs": len(rows["prepare"]),
             "opened_ms": round(1000 * opened, 1),
             "rows": [
-                {"what": name, "ms": round(one.median, 1), "spread_ms": [round(value, 1) for value in one.spread]}
+                {
+                    "what": name, "ms": round(one.median, 1), "spread_ms": [round(value, 1) for value in one.spread],
+                    "cores_ms": round(cores[name], 1),
+                }
                 for name, one in found.items()
             ],
         },
-    )
+    )  # fmt: skip
     for name, one in found.items():
-        print(f"{name}: {one.median:.0f} ms ({one.quarter:.0f} to {one.three_quarters:.0f})")
+        print(
+            f"{name}: {one.median:.0f} ms ({one.quarter:.0f} to {one.three_quarters:.0f}), cores {cores[name]:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

@@ -111,6 +111,18 @@ def test_a_mask_of_another_method(inputs: dict[str, np.ndarray]) -> None:
     assert not torch.equal(result.mask, rebalance(**inputs).mask)
 
 
+@pytest.mark.parametrize("background", [True, False])
+def test_drawn_pixels_keep_their_label(background: bool, inputs: dict[str, np.ndarray]) -> None:
+    held = np.full((2, 32, 40), 255, np.uint8)
+    held[0, 3:9, 5:20], held[0, 20:24], held[1, 8] = 2, 0, 1
+    result = rebalance(**inputs, background=background, held=held)
+    drawn = torch.from_numpy(held != 255)
+    assert torch.equal(result.mask[drawn], torch.from_numpy(held).long()[drawn])
+    assert torch.equal(rebalance(**inputs, held=np.full_like(held, 255)).scores, rebalance(**inputs).scores)
+    small = rebalance(**inputs, held=held[:, ::2, ::2])  # of any size
+    assert (small.mask[0, 4:8, 6:20] == 2).all()
+
+
 @pytest.mark.parametrize("name", ["cams", "uss_features", "wss_features", "images"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused(name: str, value: float, inputs: dict[str, np.ndarray]) -> None:
@@ -239,6 +251,9 @@ def test_maps_may_be_of_another_aspect_than_the_images(inputs: dict[str, np.ndar
         ({"base": np.full((2, 32, 40), np.nan)}, r"whole labels, got nan"),
         ({"base": np.zeros((2, 1, 32, 40))}, "base must have 3 dimensions"),
         ({"base": np.zeros((2, 0, 40), int)}, "base must have 3 dimensions"),
+        ({"held": np.full((2, 32, 40), 0.7)}, r"held must hold whole labels, got 0.7"),
+        ({"held": np.zeros((32, 40), int)}, "held must have 3 dimensions"),
+        ({"held": np.zeros((1, 32, 40), int)}, "the same number of images"),
         ({"valid": np.full((2, 3), 0.5)}, "valid must hold True and False"),
         ({"cams": np.ones((2, 3, 8, 10), complex)}, "cams must be an array of real numbers"),
         ({"uss_features": np.full((2, 3, 8, 10), None)}, "uss_features must be an array of real numbers"),

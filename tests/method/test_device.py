@@ -62,7 +62,7 @@ def batch(background: bool) -> Batch:
     survey = some(4, 3 + background, 40, 30)
     return Batch(
         some(4, 3, 20, 15), some(4, 16, 40, 30), some(4, 24, 20, 15), some(4, 3, 320, 240),
-        some(4, 3, dtype=torch.bool), background=background, survey=survey,
+        some(4, 3, dtype=torch.bool), background=background, survey=survey, held=some(4, 3 + background, 320, 240),
     )  # fmt: skip
 
 
