@@ -50,7 +50,10 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
     if data is None:
         known = record.data
         if known is None:
-            raise ConfigError(f"--run {run}: its photographs were in memory; give them again (data=..., or --data DIR)")
+            raise ConfigError(
+                f"--run {run}: its run.json names no data folder, because the photographs were in memory or dhr was "
+                "older; give them again with --data DIR, or data=..."
+            )
         if not Path(known.path).is_dir():
             raise DataError(f"--run {run}: its data folder {known.path} is gone; name the folder with --data DIR")
         data = DataFolder(Path(known.path), known.split, known.format, known.ignore_unknown)
