@@ -79,7 +79,7 @@ def test_photographs_in_memory_are_given_again(finished: Any) -> None:
     record = json.loads(path.read_text())
     del record["data"]
     path.write_text(json.dumps(record))
-    with pytest.raises(ConfigError, match="does not name the data folder; give --data DIR"):
+    with pytest.raises(ConfigError, match="the photographs were in memory or dhr was older; give them again"):
         opened_run(finished.out, None, silent)
     with pytest.raises(DataError):
         opened_run(finished.out, ([np.zeros((8, 8, 3), np.uint8)], [["cat"]]), silent)

@@ -103,6 +103,9 @@ def test_a_removed_tag_is_gone_and_maps_are_made_once(kind: str, seen: int, mend
     assert set(np.unique(mender.refine(prepared, sample.tags[1:]))) <= {*sample.tags[1:]}
     mender.refine(prepared, sample.tags)
     assert len(prepared.seen) == seen
+    for tag in sample.tags if seen > 1 else ():
+        mender.refine(prepared, [tag])
+    assert len(prepared.seen) <= 4 and (seen == 1 or sample.tags in prepared.seen)
     cams = mender.cams(prepared)
     assert {*cams} >= {*sample.tags} and all(int(one.max()) == 255 for one in cams.values())
     assert {one.shape for one in cams.values()} == {(6, 8)}

@@ -51,7 +51,8 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
         known = record.data
         if known is None:
             raise ConfigError(
-                f"--run {run}: its run.json does not name the data folder; give --data DIR (data=... in Python)"
+                f"--run {run}: its run.json names no data folder, because the photographs were in memory or dhr was "
+                "older; give them again with --data DIR, or data=..."
             )
         if not Path(known.path).is_dir():
             raise DataError(f"--run {run}: its data folder {known.path} is gone; name the folder with --data DIR")

@@ -30,6 +30,7 @@ from dhr.types import Rebalanced
 
 FREE = 254
 """Pixels of a held map on which nothing was drawn."""
+_SEEN = 4  # sets of tags whose maps are kept
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Prepared:
     uss: Packed
     embedding: Embedding | None
     seen: dict[tuple[int, ...], Maps] = field(default_factory=dict)
-    """The maps that were made so far, by tags."""
+    """The maps of the photograph's tags, and of the last few others."""
 
     @property
     def images(self) -> Float[Tensor, "1 3 h w"]:
@@ -142,7 +143,7 @@ class Mender:
         return self.maker.finish(made, maps.images, prepared.embedding, last)
 
     def cams(self, prepared: Prepared) -> dict[int, UInt8[np.ndarray, "u v"]]:
-        """Return the CAMs that were made so far, 0..255, by class id; a larger value is more likely."""
+        """Return the CAMs that are kept, 0..255, by class id; a larger value is more likely."""
         found: dict[int, UInt8[np.ndarray, "u v"]] = {}
         for tags, maps in [*prepared.seen.items()]:
             grid, valid = _size(maps.uss), torch.ones(1, len(tags), dtype=torch.bool, device=maps.cams.device)
@@ -206,6 +207,8 @@ class Mender:
         if not bool(maps.finite):
             raise not_finite()
         known[tags] = maps
+        if len(known) > _SEEN:
+            del known[next(one for one in known if one != first)]
         return maps
 
 
