@@ -2,7 +2,7 @@
 
     python docs/review_pictures.py --run OUT --out docs
 
-The run should be of `dhr demo` or of photographs that may be shown. It needs Playwright and Chromium.
+The run must have its photographs in a folder, and they must be free to show, such as generated scenes. It needs Playwright and Chromium.
 """
 
 import argparse
