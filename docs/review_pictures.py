@@ -2,7 +2,8 @@
 
     python docs/review_pictures.py --run OUT --out docs
 
-The run must have its photographs in a folder, and they must be free to show, such as generated scenes. It needs Playwright and Chromium.
+The run must have its photographs in a folder, and they must be free to show, such as generated
+scenes. It needs Playwright and Chromium.
 """
 
 import argparse
