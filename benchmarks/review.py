@@ -157,7 +157,7 @@ def main() -> None:
             Person(data).mend(work, names[given.mended[place - 1] if place else 0 : mended])
             start = time.perf_counter()
             with show() as bars:
-                dhr.update(work, progress=bars)
+                dhr.update(work, data=source, progress=bars)
             updates.append(time.perf_counter() - start)
             rows.append({"mended": mended, "order": order, "seed": seed, **gains(data, work, before, names[mended:])})
             print(line(rows[-1]), flush=True)

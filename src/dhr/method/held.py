@@ -14,7 +14,7 @@ from dhr.ops.upsample import area_average
 REACH = 0.2
 """Standard deviation of the distance over which drawn cells guide others, as a share of the grid's longer side."""
 STRICT = 2.0
-"""How much like the drawn cells others must look; chosen on MSRC v2 (docs/measurements.md)."""
+"""How much like the drawn cells others must look; chosen on MSRC v2 (docs/method.md)."""
 
 
 @dataclass(frozen=True)
