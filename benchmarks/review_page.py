@@ -33,6 +33,7 @@ from dhr.review.desk import Desk
 from dhr.review.server import Server
 
 CLASSES = tuple(f"class {number}" for number in range(8))
+SAVED = "document.querySelector('#saves').textContent === 'Saved'"
 LATE = 1000 / 60 * 1.1
 """Milliseconds."""
 
@@ -129,13 +130,14 @@ def measure(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
             first.append(page.evaluate("() => watch.first"))
             page.wait_for_timeout(arguments.pause)
             frames += draw(page, arguments.seconds)
+            page.keyboard.press("u")  # the next repetition begins with the same queue
+            until(page, SAVED)
+            page.evaluate("() => { watch.next = []; }")
             for number in range(1, arguments.photographs):
                 page.wait_for_timeout(arguments.pause)
                 page.keyboard.press("j")
                 until(page, f"watch.next.length >= {number}")
             following += page.evaluate("() => watch.next")
-            page.keyboard.press("k")
-            until(page, "document.querySelector('#saves').textContent === 'Saved'")
             context.close()
         version = browser.version
         browser.close()

@@ -70,7 +70,7 @@ def test_data_that_moved_or_differ(finished: Any, scenes: Any, tmp_path: Path) -
     for path in sorted((others / "images").rglob("*.png")):
         path.rename(path.with_name(f"other-{path.name}"))
     (others / "tags.csv").write_text((others / "tags.csv").read_text().replace("scene", "other-scene"))
-    with pytest.raises(DataError, match="has a mask of none of these 5 photographs"):
+    with pytest.raises(DataError, match="its masks belong to other photographs than the 5 here"):
         opened_run(finished.out, others, silent)
 
 

@@ -67,10 +67,10 @@ def import_masks(
     unknown class, or of a photograph with another correction are named and left out. docs/export.md tells more.
 
     Args:
-        run: the output folder of dhr run.
+        run: the output folder of `dhr run`.
         file: the file or folder to import.
         source_format: the format.
-        data: the data folder, if it was moved; by default that of the run.
+        data: the data folder, if it moved since the run.
         accept: accept all masks that equal the machine's: somebody has looked at each of them.
         replace: replace other corrections of these photographs.
         progress: called after each mask.

@@ -68,7 +68,7 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
     recorded = [*OutputFolder(run, record.shards).recorded()]
     if recorded and names.isdisjoint(recorded):
         raise DataError(
-            f"--run {run} has a mask of none of these {len(names)} photographs; name its data set with --data DIR"
+            f"--run {run}: its masks belong to other photographs than the {len(names)} here; give --data DIR"
         )
     return found
 

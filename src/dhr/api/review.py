@@ -65,12 +65,12 @@ def review(
 ) -> ReviewSession:
     """Review the masks of a run in the browser, the most doubtful first: accept, mend or reject them.
 
-    The page is served on this machine only, at an address with a secret. Each decision is saved at once, in
-    OUT/corrections, with the machine's mask beside it; see docs/review.md.
+    The page is served on this machine only. Its address holds a secret. Each decision is saved at once, in
+    OUT/corrections. The machine's mask is kept beside it. docs/review.md explains the page.
 
     Args:
-        run: the output folder of the run.
-        data: the data folder, if it is not where it was during the run.
+        run: the output folder of `dhr run`.
+        data: the data folder, if it moved since the run.
         port: port of the server; 0 takes a free one.
         open_browser: whether to open the page in a browser.
         progress: called while records are read.

@@ -23,8 +23,8 @@ def update(
     Networks are not trained again, so an update takes a fraction of the time of the run. After many corrected tags,
     `dhr run --redo classifier` trains the classifier again.
 
-    The same command continues an interrupted update, and ends with the same masks. Without new corrections it makes
-    nothing.
+    The same command continues an interrupted update, and ends with the same masks. Without new corrections it
+    changes nothing.
 
     Args:
         run: the output folder of `dhr run`.

@@ -1,4 +1,4 @@
-"""Whether a correction still holds, and what it says in the class table of now."""
+"""Whether a correction still holds, and its tags and mask in the present class table."""
 
 from collections.abc import Iterable
 

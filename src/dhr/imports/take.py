@@ -24,12 +24,12 @@ MAX_MASK = 1_000_000_000
 """Largest file of a mask, bytes: four times the pixels of the largest photographs."""
 
 _OLDER = (
-    "nobody changed its shapes, and they are not those of the run's mask, so they are of another program or an older "
-    "mask; export the masks again, and mend those"
+    "nobody changed its shapes, but they differ from the run's mask: another program made them, or the mask changed "
+    "later; export the masks again, and mend those"
 )
 _MISSING = (
-    "nobody changed its shapes, but small ones of the run's mask are missing: deleted by a person, or never exported "
-    "(--min-area); --accept takes it as it is"
+    "nobody changed its shapes, but small ones of the run's mask are missing: a person deleted them, or --min-area "
+    "left them out of the export; --accept takes the mask as it is"
 )
 
 State = Literal["mended", "accepted", "there", "untouched", "equal"]

@@ -14,7 +14,7 @@ from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.data.spelling import Spelling
 
 FREE = 254
-"""Number of pixels of which a file says nothing."""
+"""The value of pixels that a file leaves open."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Target:
     samples: Mapping[str, Sample]
     """By the name of the photograph, with its suffix where it is a file."""
     unknown: Counter[str] = field(default_factory=Counter)
-    """Names in the file that are no class of the run: how often."""
+    """How often each name occurs in the file that is not a class of the run."""
 
     @staticmethod
     def of(data: DataSet) -> "Target":
@@ -50,7 +50,7 @@ class Target:
         return found
 
     def hint(self, label: str) -> str:
-        """Suggest a remedy for a name that is no class."""
+        """Suggest a remedy for a name that is not a class."""
         return self._spelling.hint(class_of(label))
 
     @property

@@ -51,7 +51,7 @@ def parse_tags(fields: Fields, photographs: Photographs, needed: bool = True) ->
     """Read the member `tags`, a list of class ids; None if it is missing. It may be empty unless tags are ``needed``.
 
     Raises:
-        RefusedError: it is something else, or holds what is no class that can be tagged.
+        RefusedError: it is something else, or holds an id that cannot be a tag.
     """
     if "tags" not in fields:
         return None
@@ -102,7 +102,7 @@ def drawn(
         raise RefusedError(422, f"expected {width}x{height} pixels, {height * width} bytes; got {len(body)} bytes")
     found: UInt8[np.ndarray, "h w"] = np.frombuffer(body, np.uint8).reshape(height, width)  # (h, w)
     if strange := present_ids(found) - {*range(len(photographs.classes.names)), VOID, *more}:
-        raise RefusedError(422, f"expected class ids and {VOID} for void, got {min(strange)}, which is no class")
+        raise RefusedError(422, f"expected class ids and {VOID} for void, got {min(strange)}, which is not a class id")
     return found
 
 
@@ -114,7 +114,7 @@ def _save(
     shown = set() if mask is None else present_ids(mask) - {VOID}
     if untagged := sorted(shown - {*tags, *range(photographs.classes.foreground.start)}):
         lost = ", ".join(names[one] for one in untagged)
-        raise RefusedError(422, f"the mask of {sample.name} holds {lost} without the tag; add the tag, or erase it")
+        raise RefusedError(422, f"the mask of {sample.name} shows {lost}, which is not a tag; add the tag, or erase it")
     correction = Correction(
         state=_STATES[wish.state],
         digest=photograph.item.digest,

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dhr.review.answers import error
 
 HOSTS = ("127.0.0.1", "localhost")
-"""Names by which a browser may address the server. The owner of another name can let it lead to this machine (DNS
-rebinding), of these nobody can. Any port is accepted, so that an SSH tunnel may use another one."""
+"""Names by which a browser may address the server. Any other name could belong to a website that lets it lead to this
+machine (DNS rebinding). Any port is accepted, because an SSH tunnel may use another one."""
 _SAFE = ("GET", "HEAD")
 _START_SECONDS = 120.0
 
@@ -27,8 +27,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Nothing from elsewhere is loaded, and the address with its secret goes nowhere. Frames are allowed, because a
-notebook shows the page in one; other pages do not know the address."""
+"""The browser loads nothing from elsewhere, and sends the address with its secret to nobody. Frames are allowed,
+because a notebook shows the page in one; other pages do not have the address."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Secrets:
     """The secrets of a server."""
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    """First part of all addresses. It is not a cookie: those go to every server of the machine, whatever its port, and
-    frames in notebooks do not get them."""
+    """First part of all addresses. A cookie would also be sent to other servers on this machine, and browsers block
+    cookies in the frame of a notebook."""
     start: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """Leads a new browser to the token, for two minutes. Other users of the machine can read the command line of a
     browser, which holds it."""

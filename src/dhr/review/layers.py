@@ -34,7 +34,7 @@ def step_mask(photographs: Photographs, photograph: Photograph, step: str) -> UI
     """Return the mask of a photograph after a step of the method.
 
     Raises:
-        RefusedError: there is no such step.
+        RefusedError: the step is unknown.
         DhrError: the mask is missing or damaged, or does not fit the photograph.
     """
     if step not in STEPS:

@@ -202,10 +202,12 @@ class Photographs:
         name, (height, width) = photograph.sample.name, photograph.size
         if mask.shape != (height, width):
             got = f"{mask.shape[1]}x{mask.shape[0]}"
-            raise RefusedError(409, f"the mask of {name}: expected {width}x{height} pixels, got {got}; run it again")
+            text = f"the mask of {name}: expected {width}x{height} pixels, got {got}; run `dhr run` again"
+            raise RefusedError(409, text)
         strange = present_ids(mask) - {*range(len(self.classes.names)), VOID}
         if strange:
-            raise RefusedError(409, f"the mask of {name} holds {min(strange)}, which is no class; run it again")
+            text = f"the mask of {name} holds {min(strange)}, which is not a class id; run `dhr run` again"
+            raise RefusedError(409, text)
         return mask
 
     def _note(self, number: int, decision: Decision | None) -> None:

@@ -172,7 +172,7 @@ export class Desk {
     const { drawing } = this;
     if (!drawing) return;
     this.pointer.cancel();
-    if (!drawing[back ? "undo" : "redo"]()) return this.say(back ? "There is nothing to take back." : "There is nothing to do again.");
+    if (!drawing[back ? "undo" : "redo"]()) return this.say(back ? "There is nothing to undo." : "There is nothing to redo.");
     this.say(back ? "Taken back." : "Done again.");
     this.#changed();
   }

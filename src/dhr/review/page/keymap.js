@@ -30,7 +30,7 @@ function drawing(desk, actions, tools) {
     command("redo", ["Ctrl+Shift+z", "Ctrl+y"], "Redo", () => desk.undo(false)),
     ...(tools.refine ? [command("refine", ["r"], "Refine again: what you drew stays, the method makes the rest", () => desk.computed.refine())] : []),
     command("back", ["Backspace"], "Remove the last corner of the polygon", () => desk.tool.back()),
-    command("escape", ["Escape"], "Leave what has begun", () => actions.escape()),
+    command("escape", ["Escape"], "Cancel a polygon or a click that is not finished", () => actions.escape()),
     ...ARROWS.map(([key, dx, dy], i) => command(key, [key], "Move the cross on the picture; with Shift by one pixel",
       (event) => actions.arrow(event, dx, dy), { hidden: i > 0, keysShown: ["←", "→", "↑", "↓"] })),
     command("press", [" "], "Use the tool at the cross; with the mouse: hold it to drag the picture", (event) => actions.space(event)),

@@ -186,11 +186,11 @@ export class Pointer {
     if (this.pressed) {
       this.pressed = false;
       desk.tool.up();
-      desk.say("Lifted.");
+      desk.say("The stroke ended.");
     } else {
       desk.tool.down(desk.cursor, { near: (point) => desk.nearby(point, desk.cursor, NEAR) });
       this.pressed = desk.tool.drags;
-      if (this.pressed) desk.say("Pressed. The arrow keys draw, Space lifts.");
+      if (this.pressed) desk.say("Drawing: move with the arrow keys. Space ends the stroke.");
       else desk.tool.up();
     }
   }

@@ -159,7 +159,7 @@ class Click extends Tool {
     const answer = await this.desk.computed.click(asked);
     if (this.asked !== asked || !answer) return;
     this.answer = answer;
-    this.desk.say("SAM found a region. Enter gives it to the class; Escape leaves it.");
+    this.desk.say("SAM found a region. Enter gives it to the class, Escape discards it.");
     this.desk.touch();
   }
   finish() {
