@@ -11,7 +11,7 @@ from dhr.records.item import read_item
 
 
 def publish(places: Places, name: str, record: Correction, before: Correction | None) -> None:
-    """Put the mask of a correction in the place of the machine's, or of that ``before``; a skipped one has no effect."""
+    """Put the mask of a correction in the place of the machine's, or of that ``before``; skipped ones do nothing."""
     if record.state == "skipped":
         take_back(places, name, record)
     elif record.mask:
