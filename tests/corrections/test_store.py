@@ -229,6 +229,38 @@ def test_a_mask_that_another_program_changed_is_not_taken_for_the_machines(tmp_p
     assert not store.places.has("masks", "a") and not store.places.has("items", "a", ".json")  # it is made again
 
 
+def test_a_mask_that_another_program_wrote_over_a_correction_is_not_lost(tmp_path: Path) -> None:
+    store = run_folder(tmp_path)
+    store.save("a", decision(), drawn(1), COLOURS, expected=0)
+    store.save("a", decision(), drawn(2), COLOURS, expected=1)
+    assert not (tmp_path / "gone").exists()
+    write_mask(store.places.path("masks", "a"), drawn(3), COLOURS)
+    store.save("a", decision(), drawn(4), COLOURS, expected=2)
+    assert (read_mask(tmp_path / "gone" / "masks" / "a.png") == drawn(3)).all() and (shown(tmp_path) == drawn(4)).all()
+    write_mask(store.places.path("masks", "a"), drawn(5), COLOURS)
+    store.withdraw("a", expected=3)
+    aside = tmp_path / "gone" / "2" / "masks" / "a.png"
+    assert (read_mask(aside) == drawn(5)).all() and (shown(tmp_path) == MACHINES).all()
+
+
+@pytest.mark.parametrize("state", ["rejected", "skipped"])
+def test_a_mask_is_kept_with_its_labels_when_its_decision_changes(state: Any, tmp_path: Path) -> None:
+    store = run_folder(tmp_path)
+    store.save("a", decision(), drawn(1), COLOURS, expected=0)
+    store.save("a", Correction(state, DIGEST, ("cat",), ("cat",), {"cat": 1}), None, COLOURS, expected=1)
+    assert (store.mask("a") == drawn(1)).all()
+
+
+@pytest.mark.parametrize("change", [{"digest": "6" * 64}, {"given": ("dog",)}, {"labels": {"cat": 2, "dog": 1}}])
+def test_the_mask_of_an_outdated_correction_is_put_aside(change: dict[str, Any], tmp_path: Path) -> None:
+    store = run_folder(tmp_path)
+    store.save("a", decision(), drawn(1), COLOURS, expected=0)
+    write_mask(store.places.path("masks", "a"), MACHINES, COLOURS)  # as a run leaves it
+    store.save("a", replace(decision("rejected"), **change), None, COLOURS, expected=1)
+    assert (shown(tmp_path) == MACHINES).all()
+    assert (read_mask(tmp_path / "gone" / MASKS / "a.png") == drawn(1)).all()
+
+
 def test_decisions_that_cannot_be_are_refused(tmp_path: Path) -> None:
     store = run_folder(tmp_path)
     for made, mask in (

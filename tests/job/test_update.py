@@ -70,6 +70,16 @@ def test_a_correction_changes_the_survey_and_stays_as_it_is(finished: Any, dhr: 
     assert not (finished.out / "work" / "before").exists()
 
 
+@pytest.mark.parametrize("trust", [0.0, 0.5])
+def test_a_survey_without_weight_is_reported(
+    trust: float, finished: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend(finished, names_of(finished)[:1])
+    monkeypatch.setattr("dhr.method.survey.agreement", lambda *_: trust)
+    assert dhr(update(finished)).code == 0
+    assert any("has no weight in other masks" in note for note in finished.record()["notes"]) == (trust == 0)
+
+
 def test_a_second_update_makes_nothing(finished: Any, dhr: Any) -> None:
     mend(finished, names_of(finished)[:1])
     assert dhr(update(finished)).code == 0

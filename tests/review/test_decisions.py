@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dhr.data.samples import VOID
+from dhr.data.samples import VOID, ClassTable
+from dhr.parsing import Fields
+from dhr.review.answers import RefusedError
+from dhr.review.decisions import Wish
 
+CLASSES = ("sky", "cat", "dog", "cup")
 UNSEEN = {"state": "mended", "revision": 0}
 
 
@@ -153,3 +158,14 @@ def test_counts_follow_any_decisions(page: Any, number: int, state: str, tags: s
 def test_clicks_need_a_network_for_them(page: Any) -> None:
     answer = page.post("api/photographs/0/click", json={"points": [[1, 1, True]]})
     assert answer.status_code == 409 and "boundary.kind sam" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("state, refused", [("rejected", False), ("skipped", False), ("accepted", True)])
+def test_only_a_mask_needs_tags_where_there_is_no_background(
+    state: str, refused: bool, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs = page.desk.photographs
+    monkeypatch.setattr(photographs, "classes", ClassTable(CLASSES, False))
+    fields = Fields({"state": state, "revision": 0, "tags": []})
+    with pytest.raises(RefusedError, match="at least one class") if refused else nullcontext():
+        assert Wish.parse(fields, photographs, (state,)).tags == ()

@@ -10,12 +10,13 @@ from dhr.records.correction import Correction
 from dhr.records.item import read_item
 
 
-def publish(places: Places, name: str, record: Correction) -> None:
-    """Put the mask of a correction in the place of the machine's; a skipped one has no effect."""
+def publish(places: Places, name: str, record: Correction, before: Correction | None) -> None:
+    """Put the mask of a correction in the place of the machine's, or of that ``before``; skipped ones do nothing."""
     if record.state == "skipped":
         take_back(places, name, record)
     elif record.mask:
         keep_machine(places, name)
+        _spare(places, name, record, before)
         places.copy(MASKS, "masks", name)
 
 
@@ -55,10 +56,21 @@ def take_back(places: Places, name: str, record: Correction) -> None:
 
     If the machine's mask was lost, because another program has overwritten it, the next run makes it again.
     """
+    if places.has(MACHINE, name):
+        _spare(places, name, record)
     restored = restore_machine(places, name)
     if not restored and record.mask and record.mask != record.machine and places.digest("masks", name) == record.mask:
         places.remove("masks", name)
         places.remove("items", name, JSON)
+
+
+def _spare(places: Places, name: str, *records: Correction | None) -> None:
+    """Move a mask to ``gone/`` that another program has written since the last job or decision."""
+    item = read_item(places.path("items", name, JSON))
+    ours = {"", places.digest(MACHINE, name), *(() if item is None else (item.mask,))}
+    ours |= {digest for one in records if one is not None for digest in (one.mask, one.machine)}
+    if places.digest("masks", name) not in ours:
+        places.put_aside("masks", name)
 
 
 def forget_machine(places: Places, name: str) -> None:

@@ -108,7 +108,7 @@ class Corrections:
             name: the photograph.
             correction: the decision; the digests of its mask and the machine's, and the revision, are filled in.
             mask: the mask, in ids of the correction's ``labels``, and 255. A photograph that is rejected or skipped
-                needs none: a mask that it had before is kept.
+                needs none: a mask that it had before is kept, or moves to ``gone/`` if its correction is outdated.
             palette: the RGB colour of each id.
             expected: the revision that the caller has seen; 0 if the photograph was undecided.
 
@@ -127,16 +127,18 @@ class Corrections:
                 forget_machine(self.places, name)  # of a call that was killed
             if free:
                 keep_machine(self.places, name)
-            kept = "" if before is None else before.mask
+            correction = _with_kept(correction, before) if content is None else correction
             record = replace(
                 correction,
-                mask=kept if content is None else sha256(content).hexdigest(),
+                mask=correction.mask if content is None else sha256(content).hexdigest(),
                 machine=machine_digest(self.places, name, before),
                 revision=1 + (self._withdrawn() if before is None else before.revision),
             )
             self._write(name, record, content)
+            if not record.mask:  # the mask of an outdated correction
+                self.places.put_aside(MASKS, name)
             if free:
-                publish(self.places, name, record)
+                publish(self.places, name, record, before)
         return record
 
     def withdraw(self, name: str, *, expected: int) -> None:
@@ -250,6 +252,19 @@ def _checked(
     if (odd := _odd(mask, correction)) is not None:
         raise ShapeError(f"expected a mask of the ids in labels, and 255, got {odd}; add its class to the labels")
     return content
+
+
+def _with_kept(correction: Correction, before: Correction | None) -> Correction:
+    """Return a correction with the mask of the one before it, and the labels that this mask needs.
+
+    A mask of another photograph, or for other tags or ids, does not belong to it.
+    """
+    correction = replace(correction, mask="")
+    if before is None or (before.digest, {*before.given}) != (correction.digest, {*correction.given}):
+        return correction
+    labels = {**before.labels, **correction.labels}
+    fits = labels.items() >= before.labels.items() and len({*labels.values()}) == len(labels)
+    return replace(correction, mask=before.mask, labels=labels) if before.mask and fits else correction
 
 
 def _odd(mask: UInt8[np.ndarray, "h w"], correction: Correction) -> int | None:

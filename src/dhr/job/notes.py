@@ -8,6 +8,11 @@ from dhr.job.person_masks import PersonMasks
 from dhr.records.run import TaughtRecord
 from dhr.words import counted
 
+_UNUSED = (
+    "The survey has no weight in other masks, because it does not agree with photographs to which it was not fitted. "
+    "Often a class has too few photographs: add some, or mend the other masks by hand."
+)
+
 
 def told_of(names: Collection[str], most: int = 3) -> str:
     """List a few names, and the number of the others."""
@@ -29,14 +34,15 @@ def gone_note(names: Collection[str], place: Path) -> str:
     return f"{are} gone: all files of each are in {place}: {told_of(names)}."
 
 
-def learned_note(taught: TaughtRecord) -> str:
-    """Tell of the corrections that a run has learned from, and of the masks that changed.
+def learned_note(taught: TaughtRecord, trust: float = 1.0) -> str:
+    """Tell of the corrections that a run has learned from, of the masks that changed, and of a survey without weight.
 
     >>> learned_note(TaughtRecord("", masks=2, changed=1, pixels=1200))
     'The survey has learned from 2 corrected masks. 1 other mask changed, in 1,200 pixels.'
     """
     masks, others = counted(taught.masks, "corrected mask"), counted(taught.changed or 0, "other mask")
-    return f"The survey has learned from {masks}. {others} changed, in {taught.pixels or 0:,} pixels."
+    unused = "" if trust > 0 else f" {_UNUSED}"
+    return f"The survey has learned from {masks}. {others} changed, in {taught.pixels or 0:,} pixels.{unused}"
 
 
 def person_notes(masks: PersonMasks) -> list[str]:

@@ -164,7 +164,7 @@ def _count_changes(job: DataJob) -> None:
         return
     taught = replace(taught, changed=len(changed), pixels=sum(changed.values()))
     job.record = replace(job.record, taught=taught)
-    job.notes.append(learned_note(taught))
+    job.notes.append(learned_note(taught, 1.0 if job.survey is None else job.survey.trust))
 
 
 def _damaged(kept: tuple[str, ...] | list[str]) -> list[str]:

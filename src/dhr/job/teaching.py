@@ -56,8 +56,10 @@ class Teaching:
 
     def __str__(self) -> str:
         """Return how the survey learns from it, in words."""
-        masks = sum(one.certain for one in self.held.values())
-        return f"the survey learns from {counted(masks, 'corrected mask')}" if masks else "corrections were withdrawn"
+        record = self.record
+        if record is None:
+            return "corrections were withdrawn"
+        return f"the survey learns from {counted(record.masks, 'corrected mask')}"
 
     @property
     def record(self) -> TaughtRecord | None:

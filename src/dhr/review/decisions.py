@@ -41,13 +41,14 @@ class Wish:
             state = fields.text("state", 40)
             if state not in states:
                 raise ValueError(f"state: expected one of {', '.join(states)}; got {state!r}")
-            return Wish(state, fields.whole("revision", 0, _LAST), parse_tags(fields, photographs))
+            tags = parse_tags(fields, photographs, needed=state in ("accepted", "mended"))
+            return Wish(state, fields.whole("revision", 0, _LAST), tags)
         except ValueError as failure:
             raise RefusedError(422, str(failure)) from failure
 
 
-def parse_tags(fields: Fields, photographs: Photographs) -> tuple[int, ...] | None:
-    """Read the member `tags`, a list of class ids; None if it is missing.
+def parse_tags(fields: Fields, photographs: Photographs, needed: bool = True) -> tuple[int, ...] | None:
+    """Read the member `tags`, a list of class ids; None if it is missing. It may be empty unless tags are ``needed``.
 
     Raises:
         RefusedError: it is something else, or holds an id that cannot be a tag.
@@ -60,7 +61,7 @@ def parse_tags(fields: Fields, photographs: Photographs) -> tuple[int, ...] | No
         tags = tuple(sorted({as_whole(one, low, high, "tags") for one in fields.entries("tags", VOID)}))
     except ValueError as failure:
         raise RefusedError(422, str(failure)) from failure
-    if not tags and not classes.background:
+    if needed and not tags and not classes.background:
         raise RefusedError(422, "tags: expected at least one class, because there is no background; reject it instead")
     return tags
 
