@@ -399,6 +399,28 @@ def test_the_page_can_be_filtered_by_class_and_state(tmp_path: Path) -> None:
     assert [int(index) for index, _ in options] == [2, 0, 1] and options[1] == ("0", "cat")
 
 
+def test_what_an_update_changed_is_shown(tmp_path: Path) -> None:
+    data = Pictures({name: picture() for name in "abc"})
+    finish(tmp_path, data)
+    run = json.loads((tmp_path / "run.json").read_text())
+    run["taught"] = {"digest": "d", "masks": 1, "changed": 2, "pixels": 390}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    record(tmp_path, "a", changed=30)
+    record(tmp_path, "b", changed=360)
+    record(tmp_path, "c", changed=0)
+    path = write_report(tmp_path, data)
+    words, text = Page(path).words, path.read_text()
+    assert "learned from 1 corrected mask. Then 2 other masks changed, in 390 pixels in all." in words
+    assert "2.5\u2009% of the pixels changed" in text.replace("<b>", "").replace("</b>", "")
+    assert re.findall(r'data-changed="(.*?)"', text) == ["0.025", "0.3"] and "most changed first" in text
+    run.pop("taught")
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    for name in "ab":
+        record(tmp_path, name)
+    text = write_report(tmp_path, data).read_text()
+    assert "data-changed" not in text and "most changed" not in text and "learned from" not in text
+
+
 def test_photographs_without_tags_have_a_report_too(tmp_path: Path) -> None:
     data = Pictures({"a": picture(), "b": picture()}, tags=())
     finish(tmp_path, data, ("mask",), cams=False)

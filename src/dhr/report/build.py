@@ -74,6 +74,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         present=census.present,
         vanished=census.vanished,
         states=census.states,
+        changed=census.changed,
     )
     look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
     # Bytes without a row, with the longest sentence about how many are shown.
@@ -97,6 +98,7 @@ class _Census:
     vanished: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
     mended: list[Item] = field(default_factory=list)
 
     def count(self, records: Iterator[Item | Problem], samples: Mapping[str, Sample]) -> Iterator[Item]:
@@ -112,6 +114,7 @@ class _Census:
                 self.present.update(name for name, ratio in record.ratios.items() if ratio > 0)
                 self.vanished.update(record.vanished)
                 self.states.update([record.state] if record.state else [])
+                self.changed += record.changed > 0
                 if record.state == "mended":
                     self.mended.append(record)
                 if not math.isnan(record.quality):

@@ -91,6 +91,7 @@ def _attributes(item: Item, look: Look) -> str:
         + ("" if math.isnan(item.quality) else f' data-quality="{item.quality:.4g}"')
         + (" data-doubtful" if item.quality < DOUBTFUL else "")
         + (f" data-{item.state}" if item.state else "")
+        + (f' data-changed="{item.changed:.4g}"' if item.changed else "")
     )
 
 
@@ -162,6 +163,8 @@ def _facts(item: Item, look: Look) -> str:
     facts = [f"{item.width}\u2009\u00d7\u2009{item.height}"] if item.width and item.height else []
     if item.state:
         facts.append(f"<b>{item.state}</b> in review")
+    if item.changed:
+        facts.append(f"<b>{percent(item.changed)}</b> of the pixels changed")
     if not math.isnan(item.quality):
         facts.append(f"quality <b>{percent(item.quality, 0)}</b>")
     miou = look.mious.get("mask", {}).get(item.name, math.nan)

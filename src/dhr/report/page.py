@@ -50,6 +50,8 @@ class Overview:
     """Photographs by class name."""
     states: Mapping[str, int]
     """Photographs by a person's decision."""
+    changed: int
+    """Photographs whose mask differs from the one that it replaced."""
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
@@ -81,6 +83,12 @@ def _banners(view: Overview) -> str:
     notes = []
     if view.run.status != "finished":
         notes.append("This run has not finished: the page shows its masks so far.")
+    taught = view.run.taught
+    if taught is not None and taught.changed is not None:
+        notes.append(
+            f"The survey learned from {counted(taught.masks, 'corrected mask')}. Then "
+            f"{counted(taught.changed, 'other mask')} changed, in {counted(taught.pixels or 0, 'pixel')} in all."
+        )
     final = view.scores.get("mask")
     if final is not None and final.missing:
         notes.append(f"{counted(len(final.missing), 'photograph')} without a mask: not in the scores.")
@@ -206,10 +214,11 @@ def _photographs(view: Overview, rows: Sequence[str], shown: int) -> str:
     vanished = [("gone", "a class vanished")] if view.tagged else []
     doubtful = ("doubtful", f"quality under {percent(DOUBTFUL, 0)}")
     decided = [(state, f"{state} in review") for state in STATES if view.states.get(state)]
+    changed = [("changed", "the mask changed")] if view.changed else []
     choices = {
         "class": ("Class", [("", "all"), *_options(view)]),
-        "state": ("State", [("", "all"), *vanished, doubtful, *decided]),
-        "sort": ("Order", _orders(order)),
+        "state": ("State", [("", "all"), *vanished, doubtful, *decided, *changed]),
+        "sort": ("Order", [*_orders(order), *([("changed", "most changed first")] if changed else [])]),
     }
     head = f'<section><h2>Photographs</h2><p class="lead">{text}</p>'
     return f'{head}{tools("photographs", "article", choices)}\n<div id="photographs">{"".join(rows)}</div></section>'

@@ -31,6 +31,8 @@ class Item:
     """Names of tagged classes without a pixel in the mask."""
     state: State | None = None
     """A person's decision on the photograph."""
+    changed: float = 0.0
+    """Share of its pixels, 0..1, that differ from the mask that this one replaced."""
 
 
 def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
@@ -57,4 +59,10 @@ def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
             ratios=record.ratios,
             vanished=record.vanished,
             state=None if correction is None else correction.state,
+            changed=_share(record),
         )
+
+
+def _share(record: ItemRecord) -> float:
+    pixels = record.width * record.height
+    return min((record.changed or 0) / pixels, 1.0) if pixels else 0.0

@@ -25,6 +25,7 @@ for (const tools of document.querySelectorAll("form.tools")) {
       first: (a, b) => items.indexOf(a) - items.indexOf(b),
       last: (a, b) => items.indexOf(b) - items.indexOf(a),
       quality: (a, b) => number(a, "quality") - number(b, "quality"),
+      changed: (a, b) => Number(b.dataset.changed ?? 0) - Number(a.dataset.changed ?? 0),
       name: (a, b) => keys[items.indexOf(a)].localeCompare(keys[items.indexOf(b)], undefined, { numeric: true }),
     };
     list.append(...[...items].sort(ways[pick("sort")]));
