@@ -120,6 +120,7 @@ def test_strokes_are_saved_as_they_were_drawn(world: World) -> None:
     value = tab.desk("desk.value")
     tab.drag(*line)
     tab.wait()
+    assert tab.text("#said") == f"{name}: mended."
     one = stroke(machine, value, 7, *line)
     assert (tab.ids() == one).all() and (world.saved(name) == one).all() and (one != machine).any()
     assert world.record(name)["state"] == "mended" and (world.saved(name, "corrections/machine") == machine).all()

@@ -151,8 +151,10 @@ export class Desk {
       if (isTag && counts[id] && !tags.includes(id)) tags.push(id);
     }
     tags.sort((a, b) => a - b);
+    const before = drawing.state;
     const kept = drawing.keep({ state: "mended", ...change, tags });
     if (kept) this.#changed(drawing);
+    if (drawing === this.drawing && drawing.state !== before) this.say(`${drawing.name}: ${drawing.state}.`);
     return kept;
   }
 
