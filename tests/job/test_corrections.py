@@ -57,21 +57,23 @@ def told(ended: Any) -> str:
     return " ".join(ended.out.split())
 
 
-def test_accepted_masks_change_only_records(finished: Any, dhr: Any, contents: Any) -> None:
+def test_accepted_masks_change_only_records_without_a_survey(finished: Any, dhr: Any, contents: Any) -> None:
+    bare = ("--method.survey", "0")
+    assert dhr(finished.run(*bare, "--redo", "survey")).code == 0
     first, second, *_ = names(finished)
     before = contents(finished.out)
     decide(finished, first, "accepted")
     assert shown(finished, first).tobytes() and item(finished, first).get("person") is None
-    dry = dhr(finished.run("--dry-run"))
+    dry = dhr(finished.run(*bare, "--dry-run"))
     assert "Everything is made" in told(dry) and "with the mask of a person" in told(dry)
-    ended = dhr(finished.run())
+    ended = dhr(finished.run(*bare))
     assert "1 mask of a person stays as it is (1 accepted)" in told(ended) and "made again" not in ended.out
     record = item(finished, first)
     assert record["person"] == "accepted" and "quality" not in record
     after = contents(finished.out)
     changed = {name for name in after if after[name] != before.get(name) and not name.startswith("corrections/")}
     assert changed <= {f"items/{first}.json", "run.json", "report.html"}
-    again = dhr(finished.run())
+    again = dhr(finished.run(*bare))
     assert again.code == 0 and contents(finished.out)["run.json"] == after["run.json"]  # nothing is left to record
     assert item(finished, second).get("person") is None
 
@@ -84,7 +86,8 @@ def test_a_mended_mask_teaches_its_tags_and_a_withdrawal_ends_as_before(finished
     decide(finished, first, "mended", mask, other)
     assert np.array_equal(shown(finished, first), mask)  # at once, before any run
     ended = dhr(finished.run())
-    assert "1 photograph has other tags; made again: classifier, survey, masks." in told(ended)
+    assert "1 photograph has other tags, the survey learns from 1 corrected mask" in told(ended)
+    assert "made again: classifier, survey, masks." in told(ended)
     record = item(finished, first)
     assert np.array_equal(shown(finished, first), mask) and record["person"] == "mended"
     assert record["tags"] == [*other] and sum(record["ratios"].values()) == pytest.approx((mask < 255).mean(), abs=1e-4)

@@ -160,8 +160,9 @@ CELLS = {
 def test_a_survey_and_its_cells_come_back(tmp_path: Path) -> None:
     save_file(SURVEY, tmp_path / "survey")
     assert read_survey(tmp_path / "survey", 3, 5).trust == 0.5
-    save_file(CELLS, tmp_path / "cells")
-    seen = read_cells(tmp_path / "cells", 3, 5)
+    save_file(CELLS, tmp_path / "cells", {"dhr": "digest"})
+    assert read_cells(tmp_path / "cells", 5, "another digest", [0, 2]) is None
+    seen = read_cells(tmp_path / "cells", 5, "digest", [0, 2])
     assert seen is not None and torch.equal(seen.ids, CELLS["ids"])
 
 
@@ -203,8 +204,8 @@ def test_a_survey_that_cannot_be_is_damaged(change: dict[str, torch.Tensor], tmp
     ],
 )
 def test_cells_that_cannot_be_are_drawn_again(change: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    save_file({**CELLS, **change}, tmp_path / "cells")
-    assert read_cells(tmp_path / "cells", 3, 5) is None
+    save_file({**CELLS, **change}, tmp_path / "cells", {"dhr": "digest"})
+    assert read_cells(tmp_path / "cells", 5, "digest", [0, 2]) is None
 
 
 def test_a_survey_of_nan_makes_no_masks(finished: Any, dhr: Any) -> None:

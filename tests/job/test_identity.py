@@ -218,7 +218,9 @@ def test_a_run_goes_on_beside_places_that_are_taken(fresh: Any, dhr: Any) -> Non
     shutil.rmtree(fresh.out / "masks")
     (fresh.out / "masks" / f"{names[0]}.png").mkdir(parents=True)
     (fresh.out / "survey.safetensors").unlink()
-    (fresh.out / "work" / "survey" / f"{names[1]}.safetensors").mkdir(parents=True)
+    draft = fresh.out / "work" / "survey" / f"{names[1]}.safetensors"
+    draft.unlink()
+    draft.mkdir()
     (fresh.out / "masks" / f"{names[2]}.png").symlink_to("/dev/null")
     ended = dhr(fresh.run("--no-stages"))
     assert ended.code == 1, ended

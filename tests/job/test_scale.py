@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import dhr as api
-from dhr.job import items
+from dhr.job import person_masks
 from dhr.records.item import ItemRecord, read_item
 from dhr.report import build
 
@@ -105,7 +105,7 @@ def test_records_are_not_kept(runs: Any, dhr: Any, monkeypatch: pytest.MonkeyPat
             alive.append(sum(isinstance(one, ItemRecord) for one in gc.get_objects()))
         return record
 
-    monkeypatch.setattr(items, "read_item", read)
+    monkeypatch.setattr(person_masks, "read_item", read)
     assert dhr(command(runs[MANY], runs[FEW])).code == 0
     assert len(paths) == MANY and max(alive) <= min(alive) + 1
 

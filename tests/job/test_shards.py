@@ -83,7 +83,9 @@ def test_masks_in_shards_are_the_same(
     steps = {f"stages/{step}" for step in ("cam", "base", "seed", "inter", "intra")}
     counts = {path: sum(one.is_file() for one in path.iterdir()) for path in case.out.rglob("*/") if path.is_dir()}
     assert max(counts.values()) <= MOST
-    assert sharded(case.out) == {"masks", "items", "cams", "training_masks", *steps} and not sharded(plain.out)
+    assert sharded(case.out) == {"masks", "items", "cams", "training_masks", "work/survey", *steps} and not sharded(
+        plain.out
+    )
 
 
 def test_readers_find_masks_in_shards(finished: Any, dhr: Any, new_case: Any, tmp_path: Path, many: None) -> None:

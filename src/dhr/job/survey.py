@@ -115,8 +115,8 @@ class Pass:
     def _kept_cells(self, sample: Sample) -> SurveyCells | None:
         """Return the cells that an earlier call has kept, without a draft."""
         keeper = self.drafts.keeper
-        cells = read_cells(keeper.folder.survey_cells(sample.name), keeper.channels, self._digest(sample))
-        return cells if cells is not None and cells.ids.tolist() == class_ids(keeper.classes, sample) else None
+        ids = class_ids(keeper.classes, sample)
+        return read_cells(keeper.folder.survey_cells(sample.name), keeper.channels, self._digest(sample), ids)
 
     def _digest(self, sample: Sample) -> str:
         return self.drafts.found.seen[sample.name].digest
@@ -124,10 +124,9 @@ class Pass:
     def _draw(self, one: Kept) -> SurveyCells:
         """Draw cells of a photograph; those of a certain mask have its labels."""
         (sample,), classes = one.samples, self.drafts.keeper.classes
-        if not self.teaching.certain(sample.name):
-            return draw_cells(one, classes, self.most)
         grid = (one.draft.cams.shape[-2], one.draft.cams.shape[-1])
-        return labelled_cells(one, *self.teaching.labels(sample, grid), self.most)
+        labels = self.teaching.labels(sample, grid) if self.teaching.certain(sample.name) else None
+        return draw_cells(one, classes, self.most) if labels is None else labelled_cells(one, *labels, self.most)
 
     def _missing(self, batch: Sequence[tuple[Sample, Loaded[Any]]]) -> list[Photograph]:
         """Note the cells that are known; if any are not, return all photographs of the batch."""
@@ -271,8 +270,15 @@ def cells_content(one: Kept, classes: ClassTable, most: int, digest: str) -> byt
     return save({"features": cells.features, "scores": cells.scores, "ids": cells.ids}, {_ABOUT: digest})
 
 
-def read_cells(path: Path, channels: int, digest: str) -> SurveyCells | None:
-    """Read the cells that an earlier pass has kept; None if there are none of this photograph: they are made again."""
+def read_cells(path: Path, channels: int, digest: str, ids: Sequence[int]) -> SurveyCells | None:
+    """Read the cells that an earlier pass has kept; None without cells of this photograph: they are made again.
+
+    Args:
+        path: their file.
+        channels: those of the features.
+        digest: that of the photograph.
+        ids: its classes.
+    """
     try:
         found, about = read_tensors(path, 4 * MEMORY)
         if about.get(_ABOUT) != digest:
@@ -280,11 +286,11 @@ def read_cells(path: Path, channels: int, digest: str) -> SurveyCells | None:
         check_shapes(found, {"features": (channels, None), "scores": (None, None), "ids": (None,)})
         check_kinds(found, {**dict.fromkeys(("features", "scores"), (torch.float16,)), "ids": (torch.int64,)})
         check_finite(found)
-        features, scores, ids = found["features"], found["scores"], found["ids"]
-        if features.shape[1] != scores.shape[1] or len(scores) != len(ids) or not len(ids):
+        features, scores, classes = found["features"], found["scores"], found["ids"]
+        if features.shape[1] != scores.shape[1] or len(scores) != len(ids) or classes.tolist() != [*ids]:
             raise ValueError("its tensors do not fit together")
         if bool((scores < 0).any()):
             raise ValueError("it holds scores that cannot be")
     except (OSError, ValueError):
         return None
-    return SurveyCells(features, scores, ids)
+    return SurveyCells(features, scores, classes)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dhr.corrections import Correction, Corrections, in_classes
 from dhr.data.samples import ClassTable, Sample
+from dhr.errors import OutputError
 from dhr.job.kept import class_ids
 from dhr.ops.upsample import area_average
 from dhr.records.run import TaughtRecord
@@ -32,19 +33,20 @@ class Teaching:
         found = self.held.get(name)
         return found is not None and found.certain
 
-    def labels(self, sample: Sample, grid: tuple[int, int]) -> tuple[Float[Tensor, "k n"], Int64[Tensor, " k"]]:
+    def labels(self, sample: Sample, grid: tuple[int, int]) -> tuple[Float[Tensor, "k n"], Int64[Tensor, " k"]] | None:
         """Return the shares of the classes in each cell of a corrected photograph, and the ids of these classes.
 
-        These are its tagged classes, the background, and all others in the mask.
+        These are its tagged classes, the background, and all others in the mask. Returns None if the mask is damaged:
+        it teaches nothing, and a note of the job names it.
 
         Args:
             sample: the photograph, with the tags of its correction.
             grid: rows and columns of the cells.
-
-        Raises:
-            OutputError: the mask is damaged.
         """
-        mask = self._mask(sample.name)
+        try:
+            mask = self._mask(sample.name)
+        except OutputError:
+            return None
         found = [id for id in np.unique(mask).tolist() if id < len(self.classes.names)]
         labels = torch.from_numpy(mask)
         ids = torch.tensor(sorted({*class_ids(self.classes, sample), *found}))
@@ -64,11 +66,11 @@ class Teaching:
     @property
     def record(self) -> TaughtRecord | None:
         """Its record, before masks are made again; None without corrections."""
-        used = {name: one for name, one in sorted(self.held.items()) if one.state != "skipped"}
+        used = {name: one for name, one in sorted(self.held.items()) if one.certain}
         if not used:
             return None
         facts = [
             [name, one.state, one.mask, sorted(one.tags), sorted(one.labels.items())] for name, one in used.items()
         ]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return TaughtRecord(f"sha256:{digest}", sum(one.certain for one in used.values()))
+        return TaughtRecord(f"sha256:{digest}", len(used))
