@@ -66,6 +66,18 @@ def test_other_decisions(state: Any, run: Any) -> None:
     assert len(found.left_out) == (state == "rejected")
 
 
+def test_a_machines_mask_does_not_end_another_decision(run: Any) -> None:
+    """What is said of it is true: the photograph is decided, not undecided."""
+    file = run.export("png")
+    run.take(run.export("png", changed(run)), "png")
+    found = run.take(file, "png", replace=True)
+    assert {one.source for one in found.left_out} == {*run.masks} and not found.notes
+    assert all("it stays mended" in one.reason and "--accept" in one.reason for one in found.left_out)
+    assert {*run.states().values()} == {"mended"}
+    run.take(file, "png", replace=True, accept=True)
+    assert {*run.states().values()} == {"accepted"}
+
+
 def test_a_mask_that_another_program_changed_stays(run: Any) -> None:
     """It is a person's, although it is no correction yet."""
     write_mask(run.out / "masks" / "a.png", np.full_like(run.masks["a"], 2))

@@ -98,6 +98,8 @@ class Taker:
         if before is not None and decided and not self.replace:
             raise ItemError(f"it is {before.state} already, by a person; --replace takes this mask instead")
         if not pixels and not (self.accept or drawing.by == "person"):
+            if before is not None and decided:
+                raise ItemError(f"it stays {before.state}, because this mask equals the machine's; --accept accepts it")
             return Taken(sample.name, "untouched" if drawing.by == "program" else "equal")
         correction = self._correction(sample, mask, machine)
         expected = 0 if before is None else before.revision
