@@ -136,6 +136,6 @@ class DataJob(Job):
         if self.before is not None and self.before.classes is not None:
             earlier = ClassTable(self.before.classes, bool(self.before.background))
         person = PersonMasks(
-            Corrections.of(self.folder.root), folder, self.data.classes, self.usable.decisions, earlier, turn, doubtful
+            Corrections.of(self.folder.root), folder, self.data.classes, self.usable.decisions, earlier, doubtful
         )
         return Items(folder, self.data.classes, person, turn, doubtful)

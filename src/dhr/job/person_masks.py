@@ -53,8 +53,6 @@ class PersonMasks:
     """The decisions on the photographs; a changed mask adds one."""
     earlier: ClassTable | None = None
     """The class table of the last call."""
-    turn: int = 1
-    """See :class:`~dhr.records.item.ItemRecord`."""
     doubtful: bool = False
     """Whether each photograph has a training mask as well."""
     acts: bool = True
@@ -200,7 +198,6 @@ class PersonMasks:
             image=photograph.source,
             seconds=None if item is None else item.seconds,
             table=table_key(names, self.classes.background),
-            turn=self.turn,
             person=correction.state,
         )
 

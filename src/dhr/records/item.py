@@ -39,7 +39,7 @@ class ItemRecord:
     table: str = ""
     """The class table of the mask's class ids, see `table_key`."""
     turn: Count = 1
-    """How many times the masks of the run were begun, from 1."""
+    """How many times the masks of the run were begun, from 1. It stays 1 for the mask of a person, which lasts."""
     person: State | None = None
     """The state of the photograph's correction, if the mask is that of a person."""
     changed: Count | None = None
