@@ -50,7 +50,7 @@ class Teaching:
         found = [id for id in np.unique(mask).tolist() if id < len(self.classes.names)]
         labels = torch.from_numpy(mask)
         ids = torch.tensor(sorted({*class_ids(self.classes, sample), *found}))
-        shares = torch.stack([area_average((labels == id).float()[None, None], grid)[0, 0] for id in ids.tolist()])
+        shares = area_average((labels == ids[:, None, None]).float()[None], grid)[0]  # (k, u, v)
         return shares.flatten(1), ids
 
     def _mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
@@ -60,7 +60,7 @@ class Teaching:
         """Return how the survey learns from it, in words."""
         record = self.record
         if record is None:
-            return "corrections were withdrawn"
+            return "the survey no longer learns from corrected masks"
         return f"the survey learns from {counted(record.masks, 'corrected mask')}"
 
     @property
