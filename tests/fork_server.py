@@ -176,12 +176,14 @@ class _Torn(io.BufferedWriter):
         self._moments = moments
 
     def write(self, data: Any) -> int:
-        if self._moments.here(f"half of {self._moments.target}"):
-            content = memoryview(data).cast("B")
-            super().write(content[: len(content) // 2])
-            self.flush()
-            self._moments.die()
-        return super().write(data)
+        if not self._moments.here(f"half of {self._moments.target}"):
+            return super().write(data)
+        content = memoryview(data).cast("B")
+        half = len(content) // 2
+        super().write(content[:half])
+        self.flush()
+        self._moments.die()  # Ctrl-C interrupts the main thread alone: any other thread goes on to write the rest
+        return half + super().write(content[half:])
 
 
 def _hook(moments: Moments) -> None:
