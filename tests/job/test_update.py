@@ -13,7 +13,7 @@ from dhr.corrections import Correction, Corrections
 from dhr.data import FolderDataSet
 from dhr.data.images import read_mask
 from dhr.data.palette import class_palette
-from dhr.job import masks as mask_module
+from dhr.job import mask_files as mask_module
 from dhr.records.item import read_item
 from dhr.records.run import read_run
 

@@ -12,6 +12,7 @@ from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
 from dhr.job.job import Stage
 from dhr.job.kept import Keeper
+from dhr.job.mask_files import MaskFiles
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
@@ -168,6 +169,7 @@ def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
     if "survey" in job.chain:
         seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
     first, others = parted(drafts, seen, job.batch.whole)
-    masks = MaskStage(MaskMaker(drafts, items.folder, job.survey, items.turn), items, job.batch)
+    maker = MaskMaker(drafts, job.survey)
+    masks = MaskStage(maker, MaskFiles(maker, items), job.batch)
     job.problems += masks.run([*first, *others], stage, job.progress)
     job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

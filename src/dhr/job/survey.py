@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from dhr.flow.ahead import ahead_in_batches
 from dhr.flow.behind import Behind
 from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
-from dhr.job.drafts import BUDGET, Drafts, Photograph
+from dhr.job.drafts import BUDGET, Drafts, Photograph, group_size
 from dhr.job.kept import Kept, Space, class_ids
 from dhr.job.teaching import Teaching
 from dhr.method.order import take_classes
@@ -208,11 +209,19 @@ def parted(
 ) -> tuple[list[tuple[Sample, ...]], list[tuple[Sample, ...]]]:
     """Return the batches of the photographs that the survey looks at, and those of all others.
 
-    A draft so has the same bytes whether the survey has kept it or it is computed again.
+    A draft so has the same bytes whether the survey has kept it or it is computed again. Batches lie within groups of
+    :func:`~dhr.job.drafts.group_size` photographs, in the order of the data set, so that a group has the same masks
+    wherever it is worked on.
     """
-    names = {sample.name for sample in looked_at}
-    others = [sample for sample in drafts.found.samples if sample.name not in names]
-    return drafts.batches(looked_at, most), drafts.batches(others, most)
+    names, places = {sample.name for sample in looked_at}, drafts.places
+    size = group_size(drafts.models.device)
+    first: list[tuple[Sample, ...]] = []
+    rest: list[tuple[Sample, ...]] = []
+    for _, group in groupby(drafts.found.samples, lambda sample: places[sample.name] // size):
+        samples = [*group]
+        first += drafts.batches([sample for sample in samples if sample.name in names], most)
+        rest += drafts.batches([sample for sample in samples if sample.name not in names], most)
+    return first, rest
 
 
 def draw_cells(one: Kept, classes: ClassTable, most: int) -> SurveyCells:
