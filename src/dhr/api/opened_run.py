@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dhr.api.data import Data, DataFolder, opened
+from dhr.api.data import Data, DataFolder, is_data, opened
 from dhr.api.settings import changed, flat
 from dhr.api.settings_file import beside
 from dhr.data.samples import DataSet
@@ -56,7 +56,7 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
                 f"--run {run}: its run.json names no data folder, because the photographs were in memory or dhr was "
                 "older; give them again with --data DIR, or data=..."
             )
-        if not Path(known.path).is_dir():
+        if not is_data(Path(known.path)):
             raise DataError(f"--run {run}: its data folder {known.path} is gone; name the folder with --data DIR")
         data = DataFolder(Path(known.path), known.split, known.format, known.ignore_unknown)
     found = opened(data, progress)
