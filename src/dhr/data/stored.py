@@ -17,7 +17,7 @@ from dhr.data.images import SUFFIXES, read_rgb, read_size
 from dhr.data.listing import mask_key, name_of, overwritten, printable, too_long
 from dhr.data.places import chosen_split
 from dhr.data.problems import summary
-from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample, Tagged
+from dhr.data.samples import UNTAGGED, ClassTable, DataSet, Problem, Sample, Tagged
 from dhr.errors import DataError, ItemError
 from dhr.progress import Progress, Step, silent
 from dhr.words import counted
@@ -117,7 +117,7 @@ class Reader:
     """The files that it looks for, for messages and the manual."""
     fits: Callable[[Path], bool]
     """Whether a folder has this format; opens no photograph."""
-    read: Callable[[Draft], "StoredDataSet"]
+    read: Callable[[Draft], DataSet]
     """Reads the folder of a draft. Raises DataError if the folder does not have this format, is damaged, or has no such
     split or no usable photograph."""
     published: bool = False
@@ -180,7 +180,7 @@ class StoredDataSet:
         self.notes = (
             *classes.notes,
             *dict.fromkeys(draft.notes),
-            *_negatives(self.samples),
+            *negative_notes(self.samples),
             *background_notes(classes, self.samples),
             *_ignored(unread if draft.ignore_unknown else []),
             *_without_ground_truth(self._found),
@@ -218,7 +218,8 @@ class StoredDataSet:
         return self._found[sample.name]
 
 
-def _negatives(samples: Sequence[Sample]) -> list[str]:
+def negative_notes(samples: Sequence[Sample]) -> list[str]:
+    """Note the photographs without tags, if there are any."""
     bare = [sample for sample in samples if not sample.tags]
     if not bare:
         return []
