@@ -147,6 +147,13 @@ def second_masks() -> Stage[DataJob]:
     return Stage("second masks", run)
 
 
+def looked_at(job: DataJob, found: Scan) -> list[Sample]:
+    """Return the photographs that the survey looks at, whose batches are apart."""
+    if "survey" not in job.chain:
+        return []
+    return plan(found.samples, job.built.uss.channels, job.data.classes.background)[0]
+
+
 def _with_first(job: DataJob) -> Scan:
     """Return the photographs with a finished first mask."""
     missing = {sample.name for sample in job.first.unfinished(job.usable)}
@@ -164,11 +171,8 @@ def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
 
     Batches are those of the survey, then those of the other photographs.
     """
-    items, samples = job.first if stage == "masks" else job.final, drafts.found.samples
-    seen: list[Sample] = []
-    if "survey" in job.chain:
-        seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
-    first, others = parted(drafts, seen, job.batch.whole)
+    items = job.first if stage == "masks" else job.final
+    first, others = parted(drafts, looked_at(job, drafts.found), job.batch.whole)
     maker = MaskMaker(drafts, job.survey)
     masks = MaskStage(maker, MaskFiles(maker, items), job.batch)
     job.problems += masks.run([*first, *others], stage, job.progress)
