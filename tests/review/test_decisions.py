@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dhr.data.images import read_mask
 from dhr.data.samples import VOID, ClassTable
 from dhr.parsing import Fields
 from dhr.review.answers import RefusedError
@@ -51,6 +52,21 @@ def test_decisions_count_and_are_withdrawn(page: Any) -> None:
     answer = page.post("api/photographs/2/decide", json={"state": "undecided", "revision": page.revision(2)})
     assert answer.json()["counts"] == page.get("api/session").json()["counts"]
     assert answer.json()["counts"]["undecided"] == 4 and answer.json()["state"] == "undecided"
+
+
+def test_the_mask_that_a_photograph_had_when_it_was_opened_is_kept(page: Any) -> None:
+    """Strokes of one drawing replace each other; what was there before the drawing began stays in gone/."""
+    drawings = [mended(page), np.zeros_like(mended(page)), np.full_like(mended(page), VOID)]
+    for revision, mask in enumerate(drawings[:2]):
+        decision = {"state": "mended", "revision": revision}
+        assert page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision).status_code == 200
+    assert not (page.out / "gone").exists()
+    assert page.revision(0) == 2  # the page is loaded again
+    for revision, mask in enumerate((drawings[2], drawings[0]), start=2):
+        decision = {"state": "mended", "revision": revision}
+        assert page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision).status_code == 200
+    (kept,) = (page.out / "gone").rglob("*.png")
+    np.testing.assert_array_equal(read_mask(kept), drawings[1])
 
 
 def test_withdrawing_brings_the_machines_mask_back(page: Any) -> None:

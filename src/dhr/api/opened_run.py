@@ -30,7 +30,9 @@ def opened_run(run: Path, data: Data | None, progress: Progress) -> OpenedRun:
     folder = OutputFolder(run)
     record = folder.read()
     if record is None:
-        raise OutputError(f"--run {run}: expected the output folder of dhr run, found no run.json; make it first")
+        below = [path.parent for path in sorted(run.glob("*/run.json"))] if run.is_dir() else []
+        there = f"such folders below it: {', '.join(map(str, below[:3]))}" if below else "make it first"
+        raise OutputError(f"--run {run}: expected the output folder of dhr run, found no run.json; {there}")
     if record.kind != "run":
         raise OutputError(f"--run {run} holds results of `dhr {record.kind}`; name the output folder of dhr run")
     config = _config(record, folder.record)

@@ -101,6 +101,7 @@ class Corrections:
         palette: UInt8[np.ndarray, "256 3"],
         *,
         expected: int,
+        stroke: bool = False,
     ) -> Correction:
         """Save a decision on a photograph, and put its mask into ``masks/`` unless a job works in the folder.
 
@@ -111,6 +112,8 @@ class Corrections:
                 needs none: a mask that it had before is kept, or moves to ``gone/`` if its correction is outdated.
             palette: the RGB colour of each id.
             expected: the revision that the caller has seen; 0 if the photograph was undecided.
+            stroke: whether this goes on with what was drawn just now: then the mask that it replaces is not kept. Any
+                other mask that is replaced is copied to ``gone/`` first.
 
         Returns:
             The record as it was saved.
@@ -134,6 +137,8 @@ class Corrections:
                 machine=machine_digest(self.places, name, before),
                 revision=1 + (self._withdrawn() if before is None else before.revision),
             )
+            if not stroke and before is not None and content is not None and record.mask != before.mask:
+                self.places.keep_copy(MASKS, name)
             self._write(name, record, content)
             if not record.mask:  # the mask of an outdated correction
                 self.places.put_aside(MASKS, name)

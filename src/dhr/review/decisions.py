@@ -122,7 +122,11 @@ def _save(
         tags=tuple(names[tag] for tag in tags),
         labels={names[one]: one for one in sorted(shown | {*tags})},
     )
-    photographs.corrections.save(sample.name, correction, mask, photographs.palette, expected=wish.revision)
+    stroke = photographs.is_stroke(photograph.number, wish.revision)
+    saved = photographs.corrections.save(
+        sample.name, correction, mask, photographs.palette, expected=wish.revision, stroke=stroke
+    )
+    photographs.drew(photograph.number, saved.revision)
     return _answer(photographs, photograph.number)
 
 

@@ -74,6 +74,7 @@ def photograph(desk: Desk, asked: Asked) -> Response:
     """Describe one photograph as it is now."""
     photographs = desk.photographs
     found = photographs.find(number_of(asked))
+    photographs.opened(found.number)
     return as_json(
         {
             **_entry(desk, found.number, found.decision),

@@ -74,6 +74,7 @@ class Photographs:
         self._decisions: dict[int, Decision] = {}
         self._counts = Counter[str]()
         self._changes = 0
+        self._drawn: dict[int, int] = {}
         self._lists = Kept[list[int]](_LISTS, lambda _: 1)
         self._lock = threading.Lock()
 
@@ -141,6 +142,21 @@ class Photographs:
         decision = read_decision(self.corrections, sample, item, self.classes)
         self._note(number, decision)
         return Photograph(number, sample, item, entry, decision)
+
+    def opened(self, number: int) -> None:
+        """Note that a page opens a photograph: the mask that it has now is kept when another replaces it."""
+        with self._lock:
+            self._drawn.pop(number, None)
+
+    def is_stroke(self, number: int, revision: int) -> bool:
+        """Return whether a revision was saved here since the photograph was opened, so that it is of one drawing."""
+        with self._lock:
+            return self._drawn.get(number) == revision
+
+    def drew(self, number: int, revision: int) -> None:
+        """Note the revision that was saved."""
+        with self._lock:
+            self._drawn[number] = revision
 
     def problem(self, photograph: Photograph) -> str:
         """Return why a photograph cannot be reviewed, in one line; empty if it can."""
