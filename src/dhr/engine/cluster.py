@@ -1,5 +1,6 @@
 """A Ray cluster: one that runs, or a local one for the time of a job."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from dhr.errors import ConfigError, DhrError
 from dhr.words import one_line
 
 _STORE = 128 * 2**20  # bytes of the local object store; it holds numbers and settings, never photographs
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a local cluster is only on the loopback interface
 _MOST_CORES = 4  # of a worker with a GPU; they write, and correct boundaries
 
 
@@ -37,13 +39,17 @@ class Share:
         return {"num_cpus": self.fit_cores, "num_gpus": int(self.gpu)}
 
 
-def libraries() -> Any:
-    """Return the package ray, with its part for data.
+def libraries(local: bool = False) -> Any:
+    """Return the package ray, with its part for data; it sends no statistics.
+
+    Args:
+        local: whether it will start a cluster that no other machine reaches.
 
     Raises:
         ConfigError: it is not installed.
     """
-    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    quiet = {**_QUIET, **({_LOOPBACK: "0"} if local else {})}
+    os.environ.update({name: value for name, value in quiet.items() if name not in os.environ})
     try:
         import ray
         import ray.data
@@ -51,6 +57,7 @@ def libraries() -> Any:
         raise ConfigError(
             f"--engine ray needs the package ray[data] ({one_line(error)}); pip install 'dhr[cluster]'"
         ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
 
 
@@ -63,7 +70,7 @@ def cluster(address: str | None) -> Iterator[Any]:
     Raises:
         ConfigError: ray is missing, or the cluster does not answer.
     """
-    ray = libraries()
+    ray = libraries(local=address is None)
     if ray.is_initialized():
         yield ray
         return

@@ -1,7 +1,7 @@
 """How work is spread over a cluster."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dhr.errors import ConfigError
 
@@ -11,25 +11,38 @@ class EngineConfig:
     """The engine, and its share of a cluster."""
 
     engine: Literal["ray"] | None = None
-    """spread the work with Ray, and write rows (docs/cluster.md); by default this process does all, and writes files"""
+    """ray: work on a cluster, and write rows (docs/cluster.md)"""
     address: str | None = None
-    """with an engine: address of the cluster, such as auto or ray://HOST:10001; by default a local one is started"""
+    """of the cluster, such as auto or ray://HOST:10001; by default a local one is started"""
     workers: int | None = None
-    """with an engine: number of workers; by default one per GPU, or one per core without GPUs"""
+    """of the engine; by default one per GPU, or one per core where there is no GPU"""
 
     def __post_init__(self) -> None:
-        given = [name for name in ("address", "workers", "fit_on") if getattr(self, name, None) is not None]
-        if self.engine is None and given:
-            raise ConfigError(f"--{given[0].replace('_', '-')} is for a cluster; add --engine ray")
-        for name in ("workers", "fit_on"):
-            value = getattr(self, name, None)
-            if value is not None and value < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} must be 1 or more, got {value}")
+        _check(self, "address", "workers")
 
 
 @dataclass(frozen=True)
-class RunEngine(EngineConfig):
+class RunEngine:
     """The engine of a run."""
 
+    engine: Literal["ray"] | None = None
+    """ray: work on a cluster, and write rows (docs/cluster.md)"""
+    address: str | None = None
+    """of the cluster, such as auto or ray://HOST:10001; by default a local one is started"""
+    workers: int | None = None
+    """of the engine; by default one per GPU, or one per core where there is no GPU"""
     fit_on: int | None = None
-    """with an engine: photographs from which classifier and survey learn; by default up to 200 of each class"""
+    """photographs from which classifier and survey learn with an engine; by default 200 of each class"""
+
+    def __post_init__(self) -> None:
+        _check(self, "address", "workers", "fit_on")
+
+
+def _check(config: Any, *names: str) -> None:
+    """Refuse members of a cluster without an engine, and numbers below 1."""
+    for name in names:
+        value, option = getattr(config, name), f"--{name.replace('_', '-')}"
+        if value is not None and config.engine is None:
+            raise ConfigError(f"{option} is for a cluster; add --engine ray, or leave it out")
+        if isinstance(value, int) and value < 1:
+            raise ConfigError(f"{option} must be 1 or more, got {value}")

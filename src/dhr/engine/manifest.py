@@ -12,8 +12,7 @@ import xxhash
 from jaxtyping import UInt64
 
 from dhr.data.arrow_texts import texts_of
-from dhr.data.classes import enumeration
-from dhr.data.listing import printable
+from dhr.data.listing import mask_key, printable
 from dhr.data.manifest import Row, RowReader, check_columns, class_table
 from dhr.data.manifest.columns import COLUMNS
 from dhr.data.manifest.read import files_of
@@ -136,7 +135,7 @@ def in_split(batch: Any, split: str | None) -> Any:
 
 def _hashed(batch: Any) -> UInt64[np.ndarray, " n"]:
     ids = texts_of(batch.column("id"))
-    texts = [xxhash.xxh3_64_intdigest((text or "").encode("utf-8", "surrogateescape")) for text in ids.texts]
+    texts = [xxhash.xxh3_64_intdigest(mask_key(text or "").encode("utf-8", "surrogateescape")) for text in ids.texts]
     found: UInt64[np.ndarray, " n"] = np.array(texts, np.uint64)[ids.of]
     return found
 
@@ -153,13 +152,12 @@ def _refuse_twice(manifest: Manifest, hashes: UInt64[np.ndarray, " n"]) -> None:
         ids = texts_of(batch.column("id"))
         for row in np.flatnonzero(suspects).tolist():
             name = ids.texts[ids.of[row]] or ""
-            if name in seen:
-                named = enumeration([printable(name)[:80]])
+            before = seen.setdefault(mask_key(name), first + row)
+            if before != first + row:
                 raise DataError(
-                    f"{manifest.root}: the id {named} is in rows {seen[name] + 1} and {first + row + 1}; give each "
-                    "photograph an id of its own"
+                    f"{manifest.root}: the id {printable(name)[:80]!r} of row {first + row + 1} is also in row "
+                    f"{before + 1}; give each photograph an id of its own"
                 )
-            seen[name] = first + row
 
 
 class UnitReader:
@@ -177,7 +175,7 @@ class UnitReader:
         for first, table in self._tables(unit.start, unit.stop):
             kept = in_split(table, self.manifest.split)
             ids = texts_of(table.column("id"))
-            rows = self.reader.read(table, first + 1)
+            rows = self.reader.read(table, range(first + 1, first + 1 + table.num_rows))
             for row, one in enumerate(rows):
                 if kept[row]:
                     name = printable(ids.texts[ids.of[row]] or "")[:200] or f"row {first + row + 1}"

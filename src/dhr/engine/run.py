@@ -41,7 +41,7 @@ class Call:
     config: RunConfig
     engine: RunEngine
     split: str | None = None
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass

@@ -68,6 +68,6 @@ def _rows(manifest: Manifest) -> Iterator[Row]:
     reader = manifest.reader()
     for first, batch in manifest.batches(COLUMNS):
         kept = in_split(batch, manifest.split)
-        for row, one in enumerate(reader.read(batch, first + 1)):
+        for row, one in enumerate(reader.read(batch, range(first + 1, first + 1 + batch.num_rows))):
             if kept[row] and not isinstance(one, Problem):
                 yield one

@@ -123,6 +123,4 @@ def check(work: Work) -> None:
                 f"a worker cannot read {path} ({error.strerror or error}); --out must be on a disk that all share"
             ) from error
         if found != digest:
-            raise OutputError(
-                f"a worker has another {path} than the job; --out must be on a disk that all share"
-            )
+            raise OutputError(f"a worker has another {path} than the job; --out must be on a disk that all share")
