@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.corrections.places import ITEMS, JSON, LOCK, MACHINE, MASKS, NEXT, PNG, ROOT, RUN_LOCK, Places
-from dhr.corrections.publish import forget_machine, keep_machine, machine_digest, publish, take_back
+from dhr.corrections.publish import forget_machine, guessed, keep_machine, machine_digest, publish, take_back
 from dhr.data.image_files import Content
 from dhr.data.images import mask_bytes, read_mask
 from dhr.data.samples import VOID
@@ -70,7 +70,8 @@ class Corrections:
             return None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{path} is damaged ({reason}); remove it, or restore it from a copy") from error
+            advice = "take the decision back in `dhr review`, or restore the file from a copy"
+            raise OutputError(f"{path} is damaged ({reason}); {advice}") from error
 
     def mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
         """Return the mask of a photograph's correction: ids of its record's ``labels``, and 255 for void.
@@ -149,12 +150,15 @@ class Corrections:
     def withdraw(self, name: str, *, expected: int) -> None:
         """Make a photograph undecided again: the machine's mask returns, a person's mask moves to ``gone/``.
 
+        A damaged record has revision 0 here; it moves to ``gone/`` as well.
+
         Raises:
             ConflictError: it was changed since revision ``expected``.
             OutputError: a job works in the folder, or the folder refuses.
         """
         with self._locked(), self._free_run() as free:
-            before = self._compared(name, expected)
+            damaged = expected == 0 and self._is_damaged(name)
+            before = guessed(self.places, name, self._withdrawn()) if damaged else self._compared(name, expected)
             if before is None:
                 return
             if not free:
@@ -162,8 +166,19 @@ class Corrections:
             revision = max(before.revision, self._withdrawn())
             write_json(inside(self.root, _WITHDRAWN), {"revision": revision})
             take_back(self.places, name, before)
+            if damaged:
+                self.places.put_aside(ITEMS, name, JSON)
+                self.places.put_aside(MASKS, name, NEXT)
             self.places.remove(ITEMS, name, JSON)
             self.places.put_aside(MASKS, name)
+
+    def _is_damaged(self, name: str) -> bool:
+        """Return whether the record of a photograph cannot be read."""
+        try:
+            self.read(name)
+        except OutputError:
+            return True
+        return False
 
     def pair(self, name: str) -> tuple[Correction, bytes]:
         """Return the record of a correction, and the content of the file of its mask.

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dhr.corrections import Corrections, State, tags_in, valid
-from dhr.data.samples import ClassTable, Sample
-from dhr.errors import DhrError
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.errors import DhrError, ItemError
 from dhr.files import inside
 from dhr.job.folder import OutputFolder
+from dhr.job.opened_run import OpenedRun
 from dhr.parsing import MAX_RECORD
 from dhr.progress import Progress, Step
 from dhr.records.item import ItemRecord, read_item
@@ -92,23 +93,29 @@ def read_entries(folder: OutputFolder, samples: Sequence[Sample], classes: Class
 
 
 def read_decisions(
-    corrections: Corrections, folder: OutputFolder, samples: Mapping[str, tuple[int, Sample]], classes: ClassTable
-) -> Iterator[tuple[int, Decision]]:
-    """Yield the decisions that are stored, each with the place of its photograph."""
+    corrections: Corrections, run: OpenedRun, samples: Mapping[str, tuple[int, Sample]]
+) -> Iterator[tuple[int, Decision | None]]:
+    """Yield the decisions that are stored, each with the place of its photograph; None for a damaged record."""
     for name in corrections.names():
         if name in samples:
             number, sample = samples[name]
+            item = read_item(run.folder.item(name))
+            if item is None:
+                continue
             try:
-                item = read_item(folder.item(name))
-                decision = None if item is None else read_decision(corrections, sample, item, classes)
-            except DhrError:  # it is reported where its photograph is opened
+                decision = read_decision(corrections, sample, item, run.data)
+            except DhrError:
+                yield number, None
                 continue
             if decision is not None:
                 yield number, decision
 
 
-def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, classes: ClassTable) -> Decision | None:
+def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, data: DataSet) -> Decision | None:
     """Read the decision on a photograph; None if there is none.
+
+    It holds for the photograph of which the mask was made. One that needs no mask holds also for the present one, so a
+    photograph that was replaced can be rejected.
 
     Raises:
         OutputError: its record is damaged.
@@ -116,9 +123,20 @@ def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, cl
     found = corrections.read(sample.name)
     if found is None:
         return None
-    reason = valid(found, sample, item.digest, classes)
-    tags = sample.tags if reason else tags_in(found, classes)
+    digest = item.digest
+    if found.digest != digest and not found.certain:
+        digest = present_digest(data, sample, item)
+    reason = valid(found, sample, digest, data.classes)
+    tags = sample.tags if reason else tags_in(found, data.classes)
     return Decision(found.state, found.revision, tags, reason or "")
+
+
+def present_digest(data: DataSet, sample: Sample, item: ItemRecord) -> str:
+    """Return the digest of a photograph now; that of its record if it is gone or cannot be read."""
+    try:
+        return data.digest(sample)
+    except ItemError:
+        return item.digest
 
 
 def _doubts(folder: OutputFolder, samples: Sequence[Sample], progress: Progress) -> Iterator[tuple[int, Doubt]]:

@@ -64,6 +64,14 @@ class ManifestDataSet:
         """Return class ids and void, of the photograph's size; see :func:`~dhr.data.manifest.row.read_truth`."""
         return read_truth(_row(sample), self.classes)
 
+    def place(self, sample: Sample) -> str:
+        """Return the path or URI of the photograph."""
+        return _row(sample).uri
+
+    def truth_place(self, sample: Sample) -> str | None:
+        """Return the path or URI of the ground truth."""
+        return _row(sample).truth
+
 
 def _row(sample: Sample) -> Row:
     if not isinstance(sample, Row):
