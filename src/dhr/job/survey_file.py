@@ -52,8 +52,10 @@ def read_survey(path: Path, classes: int, channels: int) -> Survey:
     if len(swaps) != len(found["evidence"]) or bool((swaps < 0).any() | (swaps[:, :2] >= classes).any()):
         raise ValueError("swaps: expected pairs of classes, one for each evidence")
     pairs = tuple(
-        Swap(first, second, *evidence, joint, deciding)
-        for (first, second, joint, deciding), evidence in zip(swaps.tolist(), found["evidence"].tolist(), strict=True)
+        Swap(first, second, evidence, consistency, joint, deciding)
+        for (first, second, joint, deciding), (evidence, consistency) in zip(
+            swaps.tolist(), found["evidence"].tolist(), strict=True
+        )
     )
     discriminant = Discriminant(*(found[name] for name in _FLOATS))
     return Survey(discriminant, as_number(trust, 0, 1, "trust"), pairs)
