@@ -63,7 +63,9 @@ def train(
 
     require_first(train_weights(settings), data, out)
     photographs = opened(data, show)
-    done = train_student(photographs, out, settings, masks=None if masks is None else masks_meant(Path(masks)), progress=show)
+    done = train_student(
+        photographs, out, settings, masks=None if masks is None else masks_meant(Path(masks)), progress=show
+    )
     return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))
 
 

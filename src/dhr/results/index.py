@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Index:
     """Hashes of the ids of masks, sorted."""
     rows: UInt32[np.ndarray, " n"]
     """The row of each hash."""
-    starts: Int64[np.ndarray, " parts+1"]
+    starts: Int64[np.ndarray, " bounds"]
     """The first row of each part, and the number of rows."""
     live: Bool[np.ndarray, " rows"]
     """Whether a row is the mask of a photograph of this run."""
@@ -103,8 +104,7 @@ def _ids(
     """Return the hashes of a part's ids, which of its rows hold a mask of this run, how many are foreign, and what all
     parts must share; raises PartError.
     """
-    part = Part(path)
-    try:
+    with closing(Part(path)) as part:
         if classes is not None and (part.classes.names, part.classes.background) != (classes.names, classes.background):
             raise PartError(
                 f"its class table differs from that of the run: {_few(part.classes)} in place of {_few(classes)}; "
@@ -122,8 +122,6 @@ def _ids(
             found += [hashed(one, seed) for one in table["id"].to_pylist()]
             live.append(own & made)
         return np.array(found, np.uint64), np.concatenate([np.empty(0, bool), *live]), foreign, part.classes, settings
-    finally:
-        part.close()
 
 
 def _without_twins(index: Index, paths: Sequence[Path]) -> Index:
@@ -161,14 +159,11 @@ def _names(index: Index, paths: Sequence[Path], rows: UInt32[np.ndarray, " n"]) 
         first, last = index.starts[number : number + 2]
         inside = rows[(rows >= first) & (rows < last)] - first
         if inside.size:
-            part = Part(path)
-            try:
+            with closing(Part(path)) as part:
                 for group in np.unique(np.searchsorted(part.starts, inside, "right") - 1):
                     ids, start = part.read(int(group), ("id",))["id"], part.starts[group]
                     for row in inside[(inside >= start) & (inside < part.starts[group + 1])]:
                         yield int(first + row), ids[int(row - start)].as_py()
-            finally:
-                part.close()
 
 
 def _more(names: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ class Part:
                 _check_footer(self._file)
                 self._parquet = pq.ParquetFile(self._file, page_checksum_verification=True)
                 self.classes: ClassTable = table_in(self._parquet.schema_arrow)
-                self.starts: Int64[np.ndarray, " groups+1"] = _starts(self._parquet)
+                self.starts: Int64[np.ndarray, " bounds"] = _starts(self._parquet)
             except BaseException:
                 self._file.close()
                 raise
@@ -133,7 +133,7 @@ def _check_footer(file: Any) -> None:
         raise ValueError(f"its footer is said to have {footer} bytes")
 
 
-def _starts(parquet: pq.ParquetFile) -> Int64[np.ndarray, " groups+1"]:
+def _starts(parquet: pq.ParquetFile) -> Int64[np.ndarray, " bounds"]:
     """Return the first row of each row group, and the number of rows; check columns and sizes."""
     found, names = parquet.metadata, parquet.schema_arrow.names
     if missing := [name for name in SCHEMA.names if name not in names]:
@@ -148,7 +148,7 @@ def _starts(parquet: pq.ParquetFile) -> Int64[np.ndarray, " groups+1"]:
         if not 0 <= group.num_rows <= found.num_rows or not 0 <= group.total_byte_size <= MAX_GROUP:
             raise ValueError(f"row group {number} has {group.total_byte_size} bytes, over the limit of {MAX_GROUP}")
         counts.append(group.num_rows)
-    starts: Int64[np.ndarray, " groups+1"] = np.cumsum(counts, dtype=np.int64)
+    starts: Int64[np.ndarray, " bounds"] = np.cumsum(counts, dtype=np.int64)
     if starts[-1] != found.num_rows:
         raise ValueError("its row groups do not add up to its rows")
     return starts

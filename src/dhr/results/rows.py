@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -52,7 +53,7 @@ class RowMasks:
         self._bytes = 0
         self._lock = Lock()
         self._problems = (*self._index.problems, *_missing(folder, run, self._index))
-        if self._index.classes is None:
+        if self._index.classes is None or (not len(self) and (self._problems or not self._paths)):
             first = f": {self._problems[0].reason}" if self._problems else ""
             raise DataError(f"{folder}: expected Parquet files of rows, found none that can be used{first}")
         self.classes: ClassTable = self._index.classes
@@ -203,16 +204,16 @@ class RowMasks:
             live = self._index.live[first:last] != failed
             if not live.any():
                 continue
-            part = Part(path)  # of its own: other threads must not wait for it
             try:
-                for group in range(part.groups):
-                    kept = live[part.starts[group] : part.starts[group + 1]]
-                    if kept.any():
-                        yield path, part.read(group, columns).filter(pa.array(kept))
+                with closing(Part(path)) as part:  # of its own: other threads must not wait for it
+                    if part.starts[-1] != len(live):
+                        raise PartError("it changed while it was used; begin again")
+                    for group in range(part.groups):
+                        kept = live[part.starts[group] : part.starts[group + 1]]
+                        if kept.any():
+                            yield path, part.read(group, columns).filter(pa.array(kept))
             except PartError as error:
                 yield path, error
-            finally:
-                part.close()
 
 
 def opened_rows(folder: Path) -> RowMasks:
