@@ -207,14 +207,24 @@ class Forks:
     _count: int = field(default=0)
 
     def __call__(self, arguments: Sequence[str | Path], **job: Any) -> Ended:
+        self.begin(arguments, **job)
+        return self.end()
+
+    def begin(self, arguments: Sequence[str | Path], **job: Any) -> Path:
+        """Start the command; return the folder where its output appears, and its number in `pid`."""
         self._count += 1
         folder = self.folder / str(self._count)
         folder.mkdir()
-        assert self.server.stdin and self.server.stdout
+        assert self.server.stdin
         text = json.dumps({"arguments": [str(one) for one in arguments], "folder": str(folder), **job})
         self.server.stdin.write(text + "\n")
         self.server.stdin.flush()
-        answer = json.loads(self.server.stdout.readline())
+        return folder
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        assert self.server.stdout
+        answer, folder = json.loads(self.server.stdout.readline()), self.folder / str(self._count)
         out, err, trace = ((folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr", "trace"))
         shutil.rmtree(folder)
         return Ended(answer["code"], out, err, tuple(trace.splitlines()), answer["peak_mb"])

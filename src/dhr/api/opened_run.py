@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dhr.api.data import Data, DataFolder, opened
+from dhr.api.data import Data, DataFolder, is_data, opened
 from dhr.api.settings import changed, flat
 from dhr.api.settings_file import beside
 from dhr.data.samples import DataSet
@@ -31,7 +31,9 @@ def opened_run(run: Path, data: Data | None, progress: Progress) -> OpenedRun:
     folder = OutputFolder(run)
     record = folder.read()
     if record is None:
-        raise OutputError(f"--run {run}: expected the output folder of dhr run, found no run.json; make it first")
+        below = [path.parent for path in sorted(run.glob("*/run.json"))] if run.is_dir() else []
+        there = f"such folders below it: {', '.join(map(str, below[:3]))}" if below else "make it first"
+        raise OutputError(f"--run {run}: expected the output folder of dhr run, found no run.json; {there}")
     if record.kind != "run":
         raise OutputError(f"--run {run} holds results of `dhr {record.kind}`; name the output folder of dhr run")
     config = _config(record, folder.record)
@@ -55,7 +57,7 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
                 f"--run {run}: its run.json names no data folder, because the photographs were in memory or dhr was "
                 "older; give them again with --data DIR, or data=..."
             )
-        if not Path(known.path).is_dir():
+        if not is_data(Path(known.path)):
             raise DataError(f"--run {run}: its data folder {known.path} is gone; name the folder with --data DIR")
         data = DataFolder(Path(known.path), known.split, known.format, known.ignore_unknown)
     found = opened(data, progress)

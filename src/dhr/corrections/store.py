@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.corrections.places import ITEMS, JSON, LOCK, MACHINE, MASKS, NEXT, PNG, ROOT, RUN_LOCK, Places
-from dhr.corrections.publish import forget_machine, keep_machine, machine_digest, publish, take_back
+from dhr.corrections.publish import forget_machine, guessed, keep_machine, machine_digest, publish, take_back
 from dhr.data.image_files import Content
 from dhr.data.images import mask_bytes, read_mask
 from dhr.data.samples import VOID
@@ -75,7 +75,8 @@ class Corrections:
             return None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{path} is damaged ({reason}); remove it, or restore it from a copy") from error
+            advice = "take the decision back in `dhr review`, or restore the file from a copy"
+            raise OutputError(f"{path} is damaged ({reason}); {advice}") from error
 
     def mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
         """Return the mask of a photograph's correction: ids of its record's ``labels``, and 255 for void.
@@ -113,6 +114,7 @@ class Corrections:
         palette: UInt8[np.ndarray, "256 3"],
         *,
         expected: int,
+        stroke: bool = False,
     ) -> Correction:
         """Save a decision on a photograph, and put its mask into ``masks/`` unless a job works in the folder.
 
@@ -125,6 +127,8 @@ class Corrections:
                 needs none: a mask that it had before is kept, or moves to ``gone/`` if its correction is outdated.
             palette: the RGB colour of each id.
             expected: the revision that the caller has seen; 0 if the photograph was undecided.
+            stroke: whether this goes on with what was drawn just now: then the mask that it replaces is not kept. Any
+                other mask that is replaced is copied to ``gone/`` first.
 
         Returns:
             The record as it was saved.
@@ -149,6 +153,8 @@ class Corrections:
                 machine=machine_digest(self.places, name, before) if rows is None else _digest_of_row(rows, name),
                 revision=1 + (self._withdrawn() if before is None else before.revision),
             )
+            if not stroke and before is not None and content is not None and record.mask != before.mask:
+                self.places.keep_copy(MASKS, name)
             self._write(name, record, content)
             if not record.mask:  # the mask of an outdated correction
                 self.places.put_aside(MASKS, name)
@@ -159,12 +165,15 @@ class Corrections:
     def withdraw(self, name: str, *, expected: int) -> None:
         """Make a photograph undecided again: the machine's mask returns, a person's mask moves to ``gone/``.
 
+        A damaged record has revision 0 here; it moves to ``gone/`` as well.
+
         Raises:
             ConflictError: it was changed since revision ``expected``.
             OutputError: a job works in the folder, or the folder refuses.
         """
         with self._locked(), self._free_run() as free:
-            before = self._compared(name, expected)
+            damaged = expected == 0 and self._is_damaged(name)
+            before = guessed(self.places, name, self._withdrawn()) if damaged else self._compared(name, expected)
             if before is None:
                 return
             if not free:
@@ -172,8 +181,19 @@ class Corrections:
             revision = max(before.revision, self._withdrawn())
             write_json(inside(self.root, _WITHDRAWN), {"revision": revision})
             take_back(self.places, name, before)
+            if damaged:
+                self.places.put_aside(ITEMS, name, JSON)
+                self.places.put_aside(MASKS, name, NEXT)
             self.places.remove(ITEMS, name, JSON)
             self.places.put_aside(MASKS, name)
+
+    def _is_damaged(self, name: str) -> bool:
+        """Return whether the record of a photograph cannot be read."""
+        try:
+            self.read(name)
+        except OutputError:
+            return True
+        return False
 
     def pair(self, name: str) -> tuple[Correction, bytes]:
         """Return the record of a correction, and the content of the file of its mask.

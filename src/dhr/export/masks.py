@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.corrections.beside import corrections_beside, masks_at
-from dhr.corrections.decisions import REJECTED, DecisionReader, decided, outdated_note
+from dhr.corrections.decisions import DecisionReader, decided, outdated_note, rejected_among, rejected_note
 from dhr.data.agreement import Agreement
 from dhr.data.images import SUFFIXES, read_size
 from dhr.data.listing import escapes
@@ -51,6 +51,8 @@ class Item:
 class Masks:
     """The masks of a data set's photographs in class ids of the data set, 255 for void.
 
+    Photographs that a person rejected in review are left out; a note tells it, and they are no problems.
+
     If the folder has a class table, classes are matched by name with those of the data set.
 
     Iteration reads them one at a time, in the order of the data set. A mask that is missing, damaged, of another size
@@ -74,8 +76,9 @@ class Masks:
                 f"expected a folder of masks at {folder}, found none; give the folder that holds the PNG files"
             )
         self._data, self._folder, self._progress = data, folder, progress
-        self._masks = masks_at(folder)
-        self._decisions = DecisionReader(corrections_beside(folder))
+        self._masks, store = masks_at(folder), corrections_beside(folder)
+        self._decisions = DecisionReader(store)
+        self._rejected = {sample.name for sample in rejected_among(data, store)}
         self.palette = palette
         self.problems: list[Problem] = [*self._masks.problems]
         self.read_names: set[str] = set()
@@ -95,7 +98,8 @@ class Masks:
     def notes(self) -> tuple[str, ...]:
         """Remarks on the masks that were read, one sentence each."""
         outdated = outdated_note(self._decisions.decisions.outdated)
-        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()), *outdated)
+        decided = (*rejected_note(self._rejected), *outdated)
+        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()), *decided)
 
     def write_class_names(self, folder: Path, classes: ClassTable | None = None) -> None:
         """Write ``classes.txt``, so that ``--data`` reads the same ids: few formats tell whether there is a background.
@@ -137,8 +141,8 @@ class Masks:
         Raises:
             DataError: at the end, if no mask could be read.
         """
-        total = len(self._data.samples)
-        for number, sample in enumerate(self._data.samples, start=1):
+        wanted = [pair for pair in enumerate(self._data.samples, start=1) if pair[1].name not in self._rejected]
+        for done, (number, sample) in enumerate(wanted, start=1):
             try:
                 item = self._item(number, sample, finished)
                 self.read_names.add(sample.name)
@@ -148,10 +152,11 @@ class Masks:
                     yield item
             except ItemError as error:
                 self.problems.append(Problem(sample.name, str(error)))
-            self._progress(Step("export", number, total))
+            self._progress(Step("export", done, len(wanted)))
         if not self.read_names:
-            first = self.problems[0].reason if self.problems else "the data set is empty"
-            raise DataError(f"none of the {total} masks in {self._folder} can be exported: {first}")
+            reasons = [*rejected_note(self._rejected), *(one.reason for one in self.problems)]
+            first = reasons[0] if reasons else "the data set is empty"
+            raise DataError(f"none of the {len(self._data.samples)} masks in {self._folder} can be exported: {first}")
 
     def refuse(self, item: Item, reason: str) -> None:
         """Note that ``item`` was read, but cannot be exported."""
@@ -166,8 +171,6 @@ class Masks:
             raise ItemError(f"{mask}: {reason}")
         content = self._data.digest(sample)
         if correction := self._decisions.decide(sample, content, self.classes):
-            if correction.state == "rejected":
-                raise ItemError(REJECTED)
             sample = decided(sample, correction, self.classes)
         made_of = f"{digest_of_mask} {self._numbering.key} {content}"
         digest = hashlib.sha256(made_of.encode()).hexdigest()

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dhr.corrections import Corrections, State, tags_in, valid
-from dhr.data.samples import ClassTable, Sample
-from dhr.errors import DhrError
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.errors import DhrError, ItemError
 from dhr.progress import Progress, Step
 from dhr.records.item import ItemRecord
 from dhr.records.members import Share
@@ -89,23 +89,29 @@ def read_entries(records: Records, samples: Sequence[Sample], classes: ClassTabl
 
 
 def read_decisions(
-    corrections: Corrections, records: Records, samples: Mapping[str, tuple[int, Sample]], classes: ClassTable
-) -> Iterator[tuple[int, Decision]]:
-    """Yield the decisions that are stored, each with the place of its photograph."""
+    corrections: Corrections, records: Records, samples: Mapping[str, tuple[int, Sample]], data: DataSet
+) -> Iterator[tuple[int, Decision | None]]:
+    """Yield the decisions that are stored, each with the place of its photograph; None for a damaged record."""
     for name in corrections.names():
         if name in samples:
             number, sample = samples[name]
+            item = records.record(name)
+            if item is None:
+                continue
             try:
-                item = records.record(name)
-                decision = None if item is None else read_decision(corrections, sample, item, classes)
-            except DhrError:  # it is reported where its photograph is opened
+                decision = read_decision(corrections, sample, item, data)
+            except DhrError:
+                yield number, None
                 continue
             if decision is not None:
                 yield number, decision
 
 
-def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, classes: ClassTable) -> Decision | None:
+def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, data: DataSet) -> Decision | None:
     """Read the decision on a photograph; None if there is none.
+
+    It holds for the photograph of which the mask was made. One that needs no mask holds also for the present one, so a
+    photograph that was replaced can be rejected.
 
     Raises:
         OutputError: its record is damaged.
@@ -113,9 +119,20 @@ def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, cl
     found = corrections.read(sample.name)
     if found is None:
         return None
-    reason = valid(found, sample, item.digest, classes)
-    tags = sample.tags if reason else tags_in(found, classes)
+    digest = item.digest
+    if found.digest != digest and not found.certain:
+        digest = present_digest(data, sample, item)
+    reason = valid(found, sample, digest, data.classes)
+    tags = sample.tags if reason else tags_in(found, data.classes)
     return Decision(found.state, found.revision, tags, reason or "")
+
+
+def present_digest(data: DataSet, sample: Sample, item: ItemRecord) -> str:
+    """Return the digest of a photograph now; that of its record if it is gone or cannot be read."""
+    try:
+        return data.digest(sample)
+    except ItemError:
+        return item.digest
 
 
 def _doubts(records: Records, samples: Sequence[Sample], progress: Progress) -> Iterator[tuple[int, Doubt]]:

@@ -13,7 +13,7 @@ from dhr.corrections import Corrections, in_classes
 from dhr.data.images import read_mask
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, Sample
-from dhr.errors import DhrError
+from dhr.errors import DhrError, OutputError
 from dhr.job.opened_run import OpenedRun
 from dhr.progress import Progress
 from dhr.records.item import ItemRecord, numbers_hold
@@ -35,6 +35,8 @@ class Photograph:
     item: ItemRecord
     entry: Entry
     decision: Decision | None
+    damaged: str = ""
+    """Why the record of its decision cannot be read; empty if it can. Such a photograph counts as undecided."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,6 +77,8 @@ class Photographs:
         self._decisions: dict[int, Decision] = {}
         self._counts = Counter[str]()
         self._changes = 0
+        self._drawn: dict[int, int] = {}
+        self._damaged = set[int]()
         self._lists = Kept[list[int]](_LISTS, lambda _: 1)
         self._lock = threading.Lock()
 
@@ -83,8 +87,11 @@ class Photographs:
         try:
             entries = read_entries(self.masks.records, self.samples, self.classes, progress)
             by_name = {entry.name: (number, self.samples[number]) for number, entry in entries.of.items()}
-            for number, decision in read_decisions(self.corrections, self.masks.records, by_name, self.classes):
-                self._decisions[number] = decision
+            for number, decision in read_decisions(self.corrections, self.masks.records, by_name, self.run.data):
+                if decision is None:
+                    self._damaged.add(number)
+                else:
+                    self._decisions[number] = decision
             self._counts.update(state_of(self._decisions.get(number)) for number in entries.of)
         except BaseException as failure:
             self._entries.set_exception(failure)
@@ -126,11 +133,10 @@ class Photographs:
         return {"all": sum(found.values()), **found}
 
     def find(self, number: int) -> Photograph:
-        """Read the record of a photograph and the decision on it.
+        """Read the record of a photograph and the decision on it; its pixels are not needed.
 
         Raises:
             RefusedError: there is no such photograph, or its record is gone.
-            OutputError: the record of the decision is damaged.
         """
         entry = self.entries.of.get(number)
         if entry is None:
@@ -139,12 +145,35 @@ class Photographs:
         item = self.masks.records.record(sample.name)
         if item is None:
             raise RefusedError(409, f"the record of {sample.name} is gone or damaged; run `dhr run` again")
-        decision = read_decision(self.corrections, sample, item, self.classes)
-        self._note(number, decision)
-        return Photograph(number, sample, item, entry, decision)
+        decision, damaged = None, ""
+        try:
+            decision = read_decision(self.corrections, sample, item, self.run.data)
+        except OutputError as failure:
+            damaged = str(failure)
+        self._note(number, decision, bool(damaged))
+        return Photograph(number, sample, item, entry, decision, damaged)
+
+    def is_damaged(self, number: int) -> bool:
+        """Return whether the record of the decision on a photograph could not be read."""
+        return number in self._damaged
+
+    def opened(self, number: int) -> None:
+        """Note that a page opens a photograph: the mask that it has now is kept when another replaces it."""
+        with self._lock:
+            self._drawn.pop(number, None)
+
+    def is_stroke(self, number: int, revision: int) -> bool:
+        """Return whether a revision was saved here since the photograph was opened, so that it is of one drawing."""
+        with self._lock:
+            return self._drawn.get(number) == revision
+
+    def drew(self, number: int, revision: int) -> None:
+        """Note the revision that was saved."""
+        with self._lock:
+            self._drawn[number] = revision
 
     def problem(self, photograph: Photograph) -> str:
-        """Return why a photograph cannot be reviewed, in one line; empty if it can."""
+        """Return why a photograph and its mask cannot be shown, in one line; empty if they can."""
         sample, item = photograph.sample, photograph.item
         if item.table and not numbers_hold(item.table, self.classes.names, self.classes.background):
             return f"the mask of {sample.name} has the classes of another class table; run `dhr run` again"
@@ -156,7 +185,7 @@ class Photographs:
             return f"{sample.name} changed after its mask was made; `dhr run` makes a new mask"
         return ""
 
-    def reviewable(self, number: int) -> Photograph:
+    def shown(self, number: int) -> Photograph:
         """Find a photograph, which must be as it was when its mask was made.
 
         Raises:
@@ -165,6 +194,13 @@ class Photographs:
         photograph = self.find(number)
         if problem := self.problem(photograph):
             raise RefusedError(409, problem)
+        return photograph
+
+    def reviewable(self, number: int) -> Photograph:
+        """Find a photograph whose mask can be decided; raises also if the record of its decision is damaged."""
+        photograph = self.shown(number)
+        if photograph.damaged:
+            raise RefusedError(409, photograph.damaged)
         return photograph
 
     def mask(self, photograph: Photograph) -> UInt8[np.ndarray, "h w"]:
@@ -207,9 +243,10 @@ class Photographs:
             raise RefusedError(409, text)
         return mask
 
-    def _note(self, number: int, decision: Decision | None) -> None:
-        """Remember the decision on a photograph."""
+    def _note(self, number: int, decision: Decision | None, damaged: bool) -> None:
+        """Remember the decision on a photograph, and whether its record is damaged."""
         with self._lock:
+            (self._damaged.add if damaged else self._damaged.discard)(number)
             before = self._decisions.get(number)
             if before != decision:
                 self._counts[state_of(before)] -= 1
