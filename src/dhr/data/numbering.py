@@ -115,6 +115,11 @@ class MatchedMask:
     """Its path, as text: a Path takes five times the memory."""
     numbering: Numbering
 
+    @property
+    def mask_file(self) -> Path:
+        """The file."""
+        return Path(self.file)
+
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
         """Read the mask; see :meth:`Numbering.read`."""
         return self.numbering.read(Path(self.file), shape)
