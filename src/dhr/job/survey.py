@@ -47,8 +47,8 @@ _LEAST = 16  # cells per photograph; with less memory, fewer photographs are use
 def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: Progress) -> Survey | None:
     """Make drafts of photographs, keep them, and fit the discriminants to their cells; read these if that is done.
 
-    Drafts are kept for the masks and for `dhr update`, as far as the setting `work_space` allows; of other photographs
-    only the cells are kept. A pass that was killed continues with the next batch, and ends with the same bytes.
+    Drafts are kept for the masks and for `dhr update`, as far as the setting `work_space` allows; without space only
+    the cells are kept. A pass that was killed continues with the next batch, and ends with the same bytes.
     Photographs that cannot be read are skipped here, and reported when their masks are made. Those with a certain mask
     are all looked at. Returns None and writes nothing if all photographs fail, or if the memory is too small for any
     cell.
@@ -104,12 +104,12 @@ class Pass:
         progress(Step("survey", total, total))
         return self.cells
 
-    def _look(self, sample: Sample) -> "Photograph | tuple[SurveyCells, int]":
-        """Return the cells that an earlier call has kept, with the bytes of their draft; else open the photograph."""
+    def _look(self, sample: Sample) -> "Photograph | SurveyCells":
+        """Return the cells that an earlier call has kept, alone or with their draft; else open the photograph."""
         if known := self.drafts.kept(sample):
-            return self._draw(known), known.size
+            return self._draw(known)
         cells = None if self.teaching.certain(sample.name) else self._kept_cells(sample)
-        return self.drafts.open(sample) if cells is None else (cells, 0)
+        return self.drafts.open(sample) if cells is None else cells
 
     def _kept_cells(self, sample: Sample) -> SurveyCells | None:
         """Return the cells that an earlier call has kept, without a draft."""
@@ -136,8 +136,7 @@ class Pass:
                 if isinstance(found, Photograph):
                     photographs.append(found)
                 else:
-                    self.cells[sample.name], taken = found
-                    self.space.take(taken)
+                    self.cells[sample.name] = found
                     known.append(sample)
         if not photographs:
             return []
@@ -158,11 +157,13 @@ class Pass:
     def _keep(self, one: Kept, whole: bool) -> None:
         """Note the cells of a photograph, and write its file; without one, a call that goes on computes it again."""
         keeper, (sample,) = self.drafts.keeper, one.samples
-        path, digest = keeper.folder.survey_cells(sample.name), self._digest(sample)
         self.cells[sample.name] = self._draw(one)
-        content = keeper.content(one, digest) if whole else cells_content(one, keeper.classes, self.most, digest)
+        if whole:
+            self.drafts.keep(one)
+            return
+        content = cells_content(one, keeper.classes, self.most, self._digest(sample))
         with suppress(PlaceError):  # something else has its place: it is computed again
-            write_bytes(path, content, durable=not whole)
+            write_bytes(keeper.folder.survey_cells(sample.name), content)
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
@@ -207,7 +208,7 @@ def parted(
 ) -> tuple[list[tuple[Sample, ...]], list[tuple[Sample, ...]]]:
     """Return the batches of the photographs that the survey looks at, and those of all others.
 
-    A draft so has the same bytes whether the survey has kept it or it is computed again.
+    A draft so has the same bytes whether it was kept or is computed again.
     """
     names = {sample.name for sample in looked_at}
     others = [sample for sample in drafts.found.samples if sample.name not in names]
