@@ -3,15 +3,10 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,7 +14,6 @@ ray = pytest.importorskip("ray")
 
 from dhr.data import open_data  # noqa: E402
 from dhr.data.manifest import Entry, write_manifest  # noqa: E402
-from dhr.engine import masks as unit_masks  # noqa: E402
 from dhr.engine.cluster import libraries  # noqa: E402
 from dhr.results.row import rows_of, table_in  # noqa: E402
 

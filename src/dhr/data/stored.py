@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
-from dhr.data.ground_truth import GroundTruth, MaskFile, NoGroundTruth, ground_truth_files, stray_notes
+from dhr.data.ground_truth import GroundTruth, InMaskFile, MaskFile, NoGroundTruth, ground_truth_files, stray_notes
 from dhr.data.image_files import Content, digest_image
 from dhr.data.images import SUFFIXES, read_rgb, read_size
 from dhr.data.labels import plain
@@ -223,10 +223,14 @@ class StoredDataSet:
         return image if isinstance(image, str) else image.load()
 
     def truth_place(self, sample: Sample) -> str | None:
-        """Return the path of the ground truth if it is a mask of class ids; None for all other ground truth."""
+        """Return the path of the ground truth if it is certain to be a mask of class ids; None for all other."""
+        truth, path = self._one(sample).ground_truth, self.mask_file(sample)
+        return str(path) if path and isinstance(truth, MaskFile) and truth.storage == plain(self.classes) else None
+
+    def mask_file(self, sample: Sample) -> Path | None:
+        """Return the file of the ground truth if it is a mask, of whatever numbers or colours."""
         truth = self._one(sample).ground_truth
-        plainly = isinstance(truth, MaskFile) and isinstance(truth.path, Path) and truth.storage == plain(self.classes)
-        return str(truth.path) if plainly and isinstance(truth, MaskFile) else None
+        return truth.mask_file if isinstance(truth, InMaskFile) else None
 
     def _one(self, sample: Sample) -> _Usable:
         if sample.name not in self._found:

@@ -13,6 +13,7 @@ from dhr.errors import ItemError
 from dhr.flow.ahead import ahead
 from dhr.flow.halving import BatchSize
 from dhr.job.drafts import Photograph
+from dhr.job.kept import Space
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.scan import Scan, scanned
@@ -109,7 +110,7 @@ class UnitMasks:
         maker = replace(self.maker, drafts=drafts)
         first, others = parted(drafts, [one for one in usable if one.name in self.looked_at], self.size.whole)
         rows = MaskRows(maker, self.settings, kept)
-        stage = MaskStage(maker, rows, self.size)
+        stage = MaskStage(maker, rows, self.size, Space(0))
         stage.run([*first, *others], "masks", silent)
         reasons |= stage.failed
         return rows.rows

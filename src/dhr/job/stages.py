@@ -11,12 +11,12 @@ from dhr.job.calibration import described, make_calibration
 from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
 from dhr.job.job import Stage
-from dhr.job.kept import Keeper
+from dhr.job.kept import Keeper, Space
 from dhr.job.mask_files import MaskFiles
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
-from dhr.job.notes import put_aside_note
+from dhr.job.notes import put_aside_note, swap_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, parted, plan
 from dhr.records.members import to_json
@@ -104,6 +104,8 @@ def survey() -> Stage[DataJob]:
 
     def run(job: DataJob) -> None:
         job.survey = make_survey(_drafts(job, job.built, job.usable), job.teaching, job.batch, job.progress)
+        if job.survey is not None:
+            job.notes += [swap_note(one, job.data.classes.names) for one in job.survey.swaps]
 
     return Stage("survey", run, done)
 
@@ -173,7 +175,8 @@ def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
     """
     items = job.first if stage == "masks" else job.final
     first, others = parted(drafts, looked_at(job, drafts.found), job.batch.whole)
+    kept = 0 if drafts.second or "survey" not in job.chain else job.config.work_bytes()  # no update would read them
     maker = MaskMaker(drafts, job.survey)
-    masks = MaskStage(maker, MaskFiles(maker, items), job.batch)
+    masks = MaskStage(maker, MaskFiles(maker, items), job.batch, Space.of(job.folder, kept))
     job.problems += masks.run([*first, *others], stage, job.progress)
     job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

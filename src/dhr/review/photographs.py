@@ -16,7 +16,7 @@ from dhr.data.samples import VOID, Sample
 from dhr.errors import DhrError, OutputError
 from dhr.job.opened_run import OpenedRun
 from dhr.progress import Progress
-from dhr.records.item import ItemRecord, numbers_hold, read_item
+from dhr.records.item import ItemRecord, numbers_hold
 from dhr.review.answers import RefusedError
 from dhr.review.entries import Decision, Entries, Entry, read_decision, read_decisions, read_entries
 from dhr.review.kept import Kept
@@ -71,6 +71,7 @@ class Photographs:
         self.classes = run.data.classes
         self.palette = class_palette(self.classes)
         self.corrections = Corrections.of(run.folder.root)
+        self.masks = run.masks
         self.samples = run.data.samples
         self._entries: Future[Entries] = Future()
         self._decisions: dict[int, Decision] = {}
@@ -84,9 +85,9 @@ class Photographs:
     def read(self, progress: Progress) -> None:
         """Read all records and decisions, once; a failure is raised where they are asked for."""
         try:
-            entries = read_entries(self.run.folder, self.samples, self.classes, progress)
+            entries = read_entries(self.masks.records, self.samples, self.classes, progress)
             by_name = {entry.name: (number, self.samples[number]) for number, entry in entries.of.items()}
-            for number, decision in read_decisions(self.corrections, self.run, by_name):
+            for number, decision in read_decisions(self.corrections, self.masks.records, by_name, self.run.data):
                 if decision is None:
                     self._damaged.add(number)
                 else:
@@ -141,7 +142,7 @@ class Photographs:
         if entry is None:
             raise RefusedError(404, f"there is no photograph {number} with a mask in this run")
         sample = self.samples[number]
-        item = read_item(self.run.folder.item(sample.name))
+        item = self.masks.records.record(sample.name)
         if item is None:
             raise RefusedError(409, f"the record of {sample.name} is gone or damaged; run `dhr run` again")
         decision, damaged = None, ""
@@ -212,22 +213,18 @@ class Photographs:
         if photograph.has_own_mask and (correction := self.corrections.read(name)) is not None:
             mask = in_classes(self.corrections.mask(name), correction, self.classes)
             return self.checked(photograph, mask)
-        return self.checked(photograph, read_mask(self.run.folder.mask(name), photograph.size))
+        return self.checked(photograph, read_mask(self.masks.mask(name), photograph.size))
 
     def mask_key(self, photograph: Photograph) -> str:
         """Return a text that changes whenever the present mask does."""
         if photograph.has_own_mask:
             return f"r{photograph.revision}"
-        try:
-            status = self.run.folder.mask(photograph.sample.name).stat()
-        except OSError:
-            return ""
-        return f"m{status.st_mtime_ns:x}-{status.st_size:x}"
+        return self.masks.state(photograph.sample.name)
 
     def machine(self, photograph: Photograph) -> UInt8[np.ndarray, "h w"]:
         """Return the machine's mask; raises as :meth:`mask`."""
-        path = self.corrections.machine(photograph.sample.name)
-        return self.checked(photograph, read_mask(path, photograph.size))
+        mask = self.corrections.machine(photograph.sample.name)
+        return self.checked(photograph, read_mask(mask, photograph.size))
 
     def checked(self, photograph: Photograph, mask: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         """Return a mask of the photograph's size with ids of the class table.

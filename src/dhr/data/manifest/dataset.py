@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -71,6 +72,10 @@ class ManifestDataSet:
     def truth_place(self, sample: Sample) -> str | None:
         """Return the path or URI of the ground truth."""
         return _row(sample).truth
+
+    def mask_file(self, sample: Sample) -> Path | None:
+        """Return None: all ground truth of a manifest has a place."""
+        return None
 
 
 def _row(sample: Sample) -> Row:

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
+
 from dhr.data.image_files import Content, suffix_of
 from dhr.data.images import mask_bytes, read_size
+from dhr.data.labels import plain, read_labels
 from dhr.data.manifest.row import Row, load
 from dhr.data.manifest.write import Entry
 from dhr.data.palette import class_palette
@@ -30,7 +34,11 @@ class Placed(Protocol):
         ...
 
     def truth_place(self, sample: Sample) -> str | None:
-        """Return the path or URI of its ground truth, if that is a mask of class ids."""
+        """Return the path or URI of its ground truth, if that is certain to be a mask of class ids."""
+        ...
+
+    def mask_file(self, sample: Sample) -> Path | None:
+        """Return the file of its ground truth, if that is a mask of any numbering."""
         ...
 
 
@@ -104,8 +112,18 @@ class FromData:
         return Entry(sample.name, str(places[0]), names, size, split, places[1]), problems
 
     def _truth(self, sample: Sample) -> str:
+        """Return the place of a ground-truth mask of class ids; it is written if there is none yet."""
         labels = self.data.read_ground_truth(sample)
+        if (path := self.placed.mask_file(sample)) is not None and self._is_plain(path, labels):
+            return str(path)
         return self._write(f"truth/{sample.name}.png", mask_bytes(labels, class_palette(self.data.classes)))
+
+    def _is_plain(self, path: Path, labels: UInt8[np.ndarray, "h w"]) -> bool:
+        """Tell whether a mask, read as class ids, is the ground truth."""
+        try:
+            return np.array_equal(read_labels(path, plain(self.data.classes)), labels)
+        except ItemError:  # its numbers are not class ids
+            return False
 
     def _write(self, relative: str, content: bytes) -> str:
         if not (self.beside / OWN).is_file():

@@ -69,7 +69,7 @@ class RowReader:
             size, wrong = _size(*(numbers[row] for numbers in sizes))
             reason = reason or wrong
             if reason is not None:
-                source = shown(uri) if uri else printable(name or "")[:_TEXT]
+                source = (shown(uri) if uri else printable(name or ""))[:_TEXT]
                 found.append(Problem(source or f"{line} {numbers[row]}", f"{line} {numbers[row]}: {reason}"))
                 continue
             assert name is not None and isinstance(place, str) and isinstance(tags, tuple)

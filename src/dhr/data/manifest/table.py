@@ -8,7 +8,7 @@ from typing import Any
 
 from dhr.data.arrow_texts import one_chunk, texts_of
 from dhr.data.classes import enumeration
-from dhr.data.manifest.columns import is_text, is_text_list
+from dhr.data.manifest.columns import is_text, is_text_list, kind_of
 from dhr.data.parquet import arrow, is_parquet, open_parquet
 from dhr.data.spreadsheet import read_table
 from dhr.errors import DataError
@@ -60,7 +60,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Line]:
             kind = table.schema.field(name).type
             if not (is_text(kind) or is_text_list(kind) or types.is_integer(kind)):
                 raise DataError(
-                    f"{path}: expected texts or lists of texts in the column {name!r}, got {str(kind)[:60]}; convert it"
+                    f"{path}: expected texts or lists of texts in the column {name!r}, got {kind_of(kind)}; convert"
                 )
         for batch in table.batches(tuple(dict.fromkeys(columns))):
             values = [_cells(one_chunk(batch.column(name))) for name in columns]
