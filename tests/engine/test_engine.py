@@ -3,58 +3,75 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 
-from dhr.data import open_data  # noqa: E402
-from dhr.data.manifest import Entry, write_manifest  # noqa: E402
-from dhr.engine.cluster import libraries  # noqa: E402
-from dhr.results.row import rows_of, table_in  # noqa: E402
+import pyarrow.parquet as pq
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster, on one process of pytest
+from dhr.data import open_data
+from dhr.data.manifest import Entry, write_manifest
+from dhr.engine.cluster import libraries
+from dhr.results.row import Row, rows_of, table_in
+
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster, in one process of pytest
 
 TINY = (
     *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
-    *("--classifier.epochs", "2", "--classifier.batch", "3", "--classifier.crop", "32"),
+    *("--classifier.epochs", "1", "--classifier.batch", "3", "--classifier.crop", "32"),
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]", "--no-stages"),
 )
+UNIT = 8
+COUNT = 20
+SMALL_UNITS = f"import dhr.engine.run, dhr.job.survey; dhr.engine.run.group_size = lambda device: {UNIT}"
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """A local cluster of two cores; its address."""
-    folder = Path("/tmp") / f"dhr-{os.getpid()}"  # names of sockets are limited to 107 characters
-    found = libraries(local=True)
-    found.init(
-        num_cpus=2, include_dashboard=False, _temp_dir=str(folder), object_store_memory=80 * 2**20,
-        log_to_driver=False, logging_level="error", _node_ip_address="127.0.0.1",
+    """A local cluster of two cores, and its address."""
+    folder = tempfile.mkdtemp(prefix="dhr-", dir="/tmp")  # short: names of sockets have 107 characters at most
+    ray = libraries(local=True)
+    ray.init(
+        num_cpus=2, include_dashboard=False, _temp_dir=folder, object_store_memory=80 * 2**20, log_to_driver=False,
+        logging_level="error", _node_ip_address="127.0.0.1",
     )  # fmt: skip
-    yield found.get_runtime_context().gcs_address
-    found.shutdown()
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def manifest(data: Path, more: tuple[Entry, ...] = ()) -> Path:
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units of a few photographs; a run without an engine makes its batches in the same groups."""
+    for place in ("dhr.engine.run.group_size", "dhr.job.survey.group_size"):
+        monkeypatch.setattr(place, lambda device: UNIT)
+
+
+def manifest(data: Path, *more: Entry) -> Path:
     """Write the manifest of a data folder of scenes."""
     found = open_data(data)
     names = found.classes.names
     entries = [
-        Entry(one.name, f"images/{one.name}.png", tuple(names[tag] for tag in one.tags), truth=f"truth/{one.name}.png")
-        for one in found.samples
+        Entry(one.name, f"images/{one.name}.png", tuple(names[tag] for tag in one.tags)) for one in found.samples
     ]
     write_manifest(data / "photos.parquet", found.classes, sorted([*entries, *more], key=lambda one: one.id))
     return data / "photos.parquet"
 
 
-def rows_in(out: Path) -> dict[str, Any]:
+def rows_in(out: Path) -> dict[str, Row]:
     """Return the rows of a folder by id; each is there once."""
-    found: dict[str, Any] = {}
+    found: dict[str, Row] = {}
     for path in sorted((out / "rows").glob("[!.]*.parquet")):
         table = pq.read_table(path)
         for row in rows_of(table, table_in(table.schema)):
@@ -67,41 +84,157 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
     return ["run", "--data", str(data), "--out", str(out), *TINY, *more]
 
 
+@pytest.fixture(scope="module")
+def made(cluster: str, scenes: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A manifest, and a finished run of it with an engine."""
+    from dhr.cli import main
+
+    root = tmp_path_factory.mktemp("engine")
+    data = manifest(scenes(root / "data", COUNT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dhr.engine.run.group_size", lambda device: UNIT)
+        patch.setattr("dhr.job.survey.group_size", lambda device: UNIT)
+        assert main(command(data, root / "out", "--engine", "ray")) == 0
+    return data, root / "out"
+
+
+def fitted(out: Path, target: Path) -> None:
+    """Copy what was fitted, without any row."""
+    shutil.copytree(out, target, ignore=shutil.ignore_patterns("rows"))
+    record = json.loads((target / "run.json").read_text())
+    (target / "run.json").write_text(json.dumps({**record, "status": "running"}))
+
+
 def test_masks_are_those_of_a_run_without_an_engine(
-    cluster: str, scenes: Any, dhr: Any, tmp_path: Path, labels: Any
+    made: tuple[Path, Path], small_units: None, dhr: Any, tmp_path: Path
 ) -> None:
-    data = manifest(scenes(tmp_path / "data", 66))  # two units
-    plain, out = tmp_path / "plain", tmp_path / "out"
+    data, out = made
+    plain = tmp_path / "plain"
     assert dhr(command(data, plain)).code == 0
-    ended = dhr(command(data, out, "--engine", "ray"))
-    assert ended.code == 0, ended.err
     assert (out / "survey.safetensors").read_bytes() == (plain / "survey.safetensors").read_bytes()
     rows = rows_in(out)
-    assert len(rows) == 66 and len(list((out / "rows").iterdir())) == 2
+    assert len(rows) == COUNT and len(list((out / "rows").iterdir())) == 3
     for name, row in rows.items():
         assert row.mask == (plain / "masks" / f"{name}.png").read_bytes(), name
         item = json.loads((plain / "items" / f"{name}.json").read_text())
-        assert row.record.quality == item["quality"] and dict(row.record.ratios) == item["ratios"]
+        assert row.record is not None and row.record.quality == item["quality"] and row.record.ratios == item["ratios"]
     record = json.loads((out / "run.json").read_text())
-    assert record["status"] == "finished" and record["rows"] and record["counts"]["masks"] == 66
+    assert record["status"] == "finished" and record["rows"] and record["counts"]["masks"] == COUNT
 
 
 def test_a_photograph_that_fails_is_a_row_with_its_reason_and_is_tried_again(
-    cluster: str, scenes: Any, dhr: Any, tmp_path: Path
+    cluster: str, small_units: None, scenes: Any, dhr: Any, tmp_path: Path
 ) -> None:
     folder, out = scenes(tmp_path / "data", 6), tmp_path / "out"
     tag = open_data(folder).classes.names[0]
-    data = manifest(folder, (Entry("gone", "images/gone.png", (tag,)),))
-    ended = dhr(command(data, out, "--engine", "ray"))
-    assert ended.code == 1, ended.err
+    call = command(manifest(folder, Entry("gone", "images/gone.png", (tag,))), out, "--engine", "ray")
+    ended = dhr(call)
+    assert ended.code == 1 and "gone" in ended.out, ended.err
     rows = rows_in(out)
-    assert len(rows) == 7 and rows["gone"].mask is None and "gone.png" in rows["gone"].reason
-    first = next(iter((out / "rows").iterdir())).read_bytes()
-    assert dhr(command(data, out, "--engine", "ray")).code == 1
-    assert next(iter((out / "rows").iterdir())).read_bytes() == first  # nothing was made again
-    good = next(one for one in rows.values() if one.mask)
-    shutil.copy(folder / "images" / f"{good.id}.png", folder / "images" / "gone.png")
-    ended = dhr(command(data, out, "--engine", "ray"))
+    assert len(rows) == 7 and rows["gone"].mask is None and rows["gone"].reason
+    before = (out / "rows" / "part-000000.parquet").stat()
+    assert dhr(call).code == 1
+    assert (out / "rows" / "part-000000.parquet").stat().st_mtime_ns == before.st_mtime_ns  # nothing was made again
+    shutil.copy(next((folder / "images").glob("*.png")), folder / "images" / "gone.png")
+    ended = dhr(call)
     assert ended.code == 0, ended.err
     again = rows_in(out)
-    assert again["gone"].mask is not None and all(again[name] == rows[name] for name in rows if name != "gone")
+    assert again.pop("gone").mask is not None and again == {name: row for name, row in rows.items() if name != "gone"}
+
+
+def same_masks(out: Path, other: Path) -> None:
+    rows, wanted = rows_in(out), rows_in(other)
+    assert rows.keys() == wanted.keys() and all(
+        row.mask and row.mask == wanted[name].mask for name, row in rows.items()
+    )
+
+
+def test_a_driver_that_is_killed_goes_on(
+    made: tuple[Path, Path], cluster: str, small_units: None, dhr: Any, tmp_path: Path
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    fitted(whole, out)
+    call = command(data, out, "--engine", "ray", "--workers", "1", "--address", cluster)
+    text = f"{SMALL_UNITS}; import sys; from dhr.cli import main; sys.exit(main({call!r}))"
+    with subprocess.Popen([sys.executable, "-c", text], env={**os.environ, "RAY_AUTH_MODE": "token"}) as driver:
+        while driver.poll() is None and not [*(out / "rows").glob("part-*.parquet")]:
+            time.sleep(0.01)
+        driver.send_signal(signal.SIGKILL)
+    assert json.loads((out / "run.json").read_text())["status"] == "running"
+    assert dhr(command(data, out, "--engine", "ray")).code == 0
+    same_masks(out, whole)
+
+
+def test_a_worker_that_is_killed_is_replaced(
+    made: tuple[Path, Path], small_units: None, dhr: Any, tmp_path: Path
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    fitted(whole, out)
+    ended = threading.Event()
+    killed = list[int]()
+
+    def kill() -> None:
+        """Kill a worker, as soon as there is a row."""
+        while not ended.is_set() and not killed:
+            if [*(out / "rows").glob("part-*.parquet")]:
+                killed.extend(workers())
+                for one in killed:
+                    with suppress(ProcessLookupError):
+                        os.kill(one, signal.SIGKILL)
+            ended.wait(0.01)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        assert dhr(command(data, out, "--engine", "ray", "--workers", "1")).code == 0
+    finally:
+        ended.set()
+        thread.join()
+    assert killed
+    same_masks(out, whole)
+
+
+def workers() -> list[int]:
+    """Return the processes of workers of this test's cluster."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal() and b"MapWorker(MapBatches(Worker))" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def wrong_settings(data: Path, out: Path) -> list[str]:
+    return command(data, out, "--engine", "ray", "--method.tau", "0.7")
+
+
+def other_manifest(data: Path, out: Path) -> list[str]:
+    found = open_data(data)
+    entry = Entry("new", str(data.parent / "images" / f"{found.samples[0].name}.png"), (found.classes.names[0],))
+    write_manifest(out.parent / "other.parquet", found.classes, [entry])
+    return command(out.parent / "other.parquet", out, "--engine", "ray")
+
+
+def plain_run(data: Path, out: Path) -> list[str]:
+    return command(data, out)
+
+
+REFUSED: tuple[tuple[Callable[[Path, Path], list[str]], str], ...] = (
+    (wrong_settings, "holds another run: settings.method.tau was"),
+    (other_manifest, "holds another run: photographs and tags changed"),
+    (plain_run, "holds a run with --engine ray"),
+)
+
+
+@pytest.mark.parametrize(("change", "reason"), REFUSED, ids=[one[0].__name__ for one in REFUSED])
+def test_another_run_in_the_folder_is_refused(
+    made: tuple[Path, Path], small_units: None, dhr: Any, tmp_path: Path, change: Any, reason: str
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    ended = dhr(change(data, out))
+    assert ended.code == 2 and reason in ended.err and len(ended.err.splitlines()) == 1, ended.err
+    same_masks(out, whole)

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,8 +79,11 @@ def cluster(address: str | None) -> Iterator[Any]:
     how: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
     if address is None:
         how |= {"object_store_memory": _STORE, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ended = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address or "local", **how)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ended)  # ray has put its own in the place
     except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
         where = "a local cluster cannot be started" if address is None else f"no cluster answers at {address}"
         raise ConfigError(f"{where} ({one_line(error)[:200]}); check --address, or leave it out") from error
