@@ -321,6 +321,34 @@ def made() -> Callable[[Path], dict[str, Any]]:
     return read
 
 
+def pack(out: Path, parts: int = 2, group: int = 2) -> Path:
+    """Turn the masks and records of a finished run into Parquet files; return their folder."""
+    import pyarrow.parquet as pq
+
+    from dhr.data.samples import ClassTable
+    from dhr.records.run import read_run
+    from dhr.results.files import FileMasks
+    from dhr.results.row import PARQUET, Row, rows_table, settings_digest
+
+    run, masks = read_run(out / "run.json"), FileMasks(out / "masks")
+    classes, digest = ClassTable(run.classes or (), bool(run.background)), settings_digest(run.identity)
+    names = sorted(masks.names())
+    rows = [Row(name, digest, masks.records.record(name), masks.mask(name).read_bytes()) for name in names]
+    (out / "rows").mkdir()
+    for part in range(parts):
+        table = rows_table(rows[part::parts], classes)
+        pq.write_table(table, out / "rows" / f"part-{part:05d}.parquet", **{**PARQUET, "row_group_size": group})
+    for folder in ("masks", "items"):
+        shutil.rmtree(out / folder)
+    return out / "rows"
+
+
+@pytest.fixture(scope="session")
+def packed() -> Callable[..., Path]:
+    """See :func:`pack`."""
+    return pack
+
+
 @pytest.fixture(scope="session")
 def labels() -> Callable[[Path], np.ndarray]:
     """The class ids that a PNG stores."""

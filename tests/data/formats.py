@@ -260,16 +260,16 @@ FORMATS["huggingface"] = huggingface
 
 
 def manifest(root: Path) -> Path:
-    """A folder of two tables: photographs below it, one of them named twice by a path of its own."""
+    """A folder of two tables; one of its photographs is named twice, by a path and by a URI."""
     from dhr.data.manifest import Entry, write_manifest
     from dhr.data.samples import ClassTable
 
     classes = ClassTable(("background", "cat", "dog"), True)
     for name in ("pictures/a.png", "pictures/b.png"):
         photograph(root / name)
-    mask(root / "masks/a.png", [0, 1, 2])
+    mask(root / "pictures/masks/a.png", [0, 1, 2])
     parts = [
-        [Entry("a", "pictures/a.png", ("dog", "cat"), (6, 8), "train", "masks/a.png")],
+        [Entry("a", "pictures/a.png", ("dog", "cat"), (6, 8), "train", "pictures/masks/a.png")],
         [
             Entry("trip/b", str(root.absolute() / "pictures/b.png"), ("cat",)),
             Entry("c", (root.absolute() / "pictures/b.png").as_uri(), ()),

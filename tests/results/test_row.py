@@ -48,7 +48,7 @@ def stored(table: pa.Table) -> pa.Table:
     return pq.ParquetFile(file, page_checksum_verification=True).read()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(MADE | FAILED, max_size=5))
 def test_rows_come_back(rows: list[Row]) -> None:
     table = stored(rows_table(rows, CLASSES))

@@ -9,6 +9,7 @@ from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.job.settings import RunConfig
 from dhr.progress import Progress, silent
+from dhr.results.places import masks_meant
 
 
 def train(
@@ -35,7 +36,7 @@ def train(
     Args:
         data: the data folder.
         out: the output folder: new, empty, or of the same training.
-        masks: folder of masks to begin with, NAME.png; without it the student learns from its own maps.
+        masks: folder of masks to begin with, NAME.png, or OUT/rows; without it the student learns from its own maps.
         config: settings; a recipe or preset, a YAML file, or single ones.
         dry_run: return the work that would be done, and do nothing.
         progress: called as the work goes on.
@@ -62,7 +63,9 @@ def train(
 
     require_first(train_weights(settings), data, out)
     photographs = opened(data, show)
-    done = train_student(photographs, out, settings, masks=None if masks is None else Path(masks), progress=show)
+    done = train_student(
+        photographs, out, settings, masks=None if masks is None else masks_meant(Path(masks)), progress=show
+    )
     return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))
 
 

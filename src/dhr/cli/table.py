@@ -22,6 +22,8 @@ class Command:
     examples: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
     """Parameters whose values need no option."""
+    ended: str = "the same command goes on where it stopped"
+    """What is true after it was interrupted."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -127,6 +129,16 @@ COMMANDS = {
             examples=("dhr inspect --data photos --out page", "dhr inspect --data VOC2012 --split train"),
         ),
         Command(
+            "manifest",
+            "write a table of photographs, as a data set for many machines",
+            "dhr.api.manifest:manifest",
+            "dhr.cli.show_data:manifest",
+            examples=(
+                "dhr manifest --data photos --file photos.parquet",
+                "dhr manifest --table shop.csv --id name --uri url --tags labels --file shop.parquet",
+            ),
+        ),
+        Command(
             "plan",
             "tell what a run would use, and its time, memory and disk",
             "dhr.api.plan:plan",
@@ -148,6 +160,7 @@ COMMANDS = {
             "dhr.api.review:review",
             "dhr.cli.show_review:review",
             examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
+            ended="all decisions are saved, and the same command opens the page again",
         ),
         Command(
             "update",

@@ -40,8 +40,8 @@ READERS: dict[str, Reader] = {
     "label-studio": LABEL_STUDIO,
     "datumaro": DATUMARO,
     "huggingface": HUGGINGFACE,
-    "manifest": MANIFEST,
     "class-folders": CLASS_FOLDERS,
+    "manifest": MANIFEST,
 }
 """Formats by name; of several that fit, ``auto`` takes the first (but see :func:`format_of`)."""
 

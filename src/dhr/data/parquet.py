@@ -33,7 +33,7 @@ MAX_VALUES = 20
 BATCH = 10_000
 """Rows that are read at once."""
 
-_DEPTH, _TYPES = 32, 100_000
+_DEPTH, _GROUPS = 32, 100_000
 _HEADERS = (4_096, 1 << 20, 1 << 25)  # bytes of a page's header: smallest and largest values may be long texts
 
 
@@ -170,7 +170,7 @@ def open_parquet(path: Path, texts: Sequence[str] = ()) -> Iterator[ParquetTable
         with _one_line(path):
             content, headers = (stack.enter_context(open_regular(path, MAX_BYTES)) for _ in range(2))
             _check_footer(path, headers)
-            limits = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": _TYPES}
+            limits = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": _GROUPS}
             known = pa.parquet.ParquetFile(content, pre_buffer=False, **limits)
             file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(known, texts), pre_buffer=False, **limits)
         yield ParquetTable(path, file, headers)
@@ -189,8 +189,8 @@ def _check_footer(path: Path, content: IO[bytes]) -> None:
     types = Compact(_footer(content)).record(last=2).get(2)
     if not isinstance(types, list) or not all(isinstance(one, dict) for one in types):
         raise ValueError("it has no columns")
-    if len(types) > _TYPES or _depth([one.get(5) or 0 for one in types]) > _DEPTH:
-        raise DataError(f"{path}: its columns are nested over {_DEPTH} deep, or over {_TYPES}; keep simple ones")
+    if _depth([one.get(5) or 0 for one in types]) > _DEPTH:
+        raise DataError(f"{path}: its columns are nested over {_DEPTH} deep; keep simple ones")
 
 
 def _footer(content: IO[bytes]) -> bytes:

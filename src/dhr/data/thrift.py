@@ -8,6 +8,8 @@ from typing import Any
 
 DEEPEST = 16
 """Records inside each other; Parquet's own headers have five."""
+LONGEST = 20_000
+"""Values of a list."""
 
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _RECORD = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12
 _NUMBERS = (4, 5, 6)
@@ -66,8 +68,8 @@ class Compact:
     def _list(self, depth: int) -> list[Any]:
         head = self._byte()
         count = self._varint() if head >> 4 == 15 else head >> 4
-        if count > len(self._content) - self.at:  # each takes a byte or more
-            raise EOFError
+        if count > LONGEST:
+            raise ValueError(f"it holds a list of {count} values")
         return [self._value(head & 15, depth) for _ in range(count)]
 
     def _number(self) -> int:

@@ -20,6 +20,8 @@ REMOTE = {
 LONGEST = 8_000
 """Characters of the longest URI."""
 
+_SHOWN = 200  # characters in a message
+_SECRET = re.compile("[@?#]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
@@ -63,7 +65,7 @@ def located(uri: str, folder: Path) -> str:
         reason = f"no file system is known for {kind}://; use a path, file:// or one of {', '.join(REMOTE)}"
     if reason is None:
         return uri
-    raise DataError(f"{shown(uri)}: {reason}")
+    raise DataError(f"{shown(uri)[:_SHOWN]!r}: {reason}")
 
 
 def shown(uri: str) -> str:
@@ -73,7 +75,7 @@ def shown(uri: str) -> str:
     ('https://host:8000/a.jpg', 'trip/a#1?.jpg')
     """
     kind = scheme(uri)
-    if kind is None or kind == "file":
+    if kind is None or kind == "file" or not _SECRET.search(uri):
         return printable(uri[:LONGEST])
     try:
         parts = urlsplit(uri[:LONGEST])

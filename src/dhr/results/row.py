@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,12 +13,13 @@ from dhr.parsing import Fields, as_whole, parse_json
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import parse_record, to_json
 from dhr.records.run import Identity
+from dhr.results.places import ROWS
 
 VERSION = 1
 """Version of the rows that this program writes."""
 KEY, KIND = b"dhr", "rows"
 """Key of the class table in the metadata of a file's schema, and the kind of content that it names."""
-FOLDER = "rows"
+FOLDER = ROWS
 """The folder of the Parquet files in the output folder of a run."""
 GROUP = 64
 """Rows of a row group: reading one mask reads its whole group."""
@@ -101,8 +102,17 @@ def rows_of(table: pa.Table, classes: ClassTable) -> list[Row]:
     Raises:
         ValueError: a row is damaged.
     """
-    key = table_key(classes.names, classes.background)
-    return [_row(values, key) for values in table.to_pylist(maps_as_pydicts="strict")]
+    return [_row(values, classes) for values in table.to_pylist()]
+
+
+def members_of(table: pa.Table, classes: ClassTable) -> Iterator[dict[str, Any]]:
+    """Yield the members of the record of each row, as its JSON has them; nulls are left out."""
+    return (_members(values, classes) for values in table.to_pylist())
+
+
+def columns_of(members: Collection[str]) -> list[str]:
+    """Return the columns that hold members of a record."""
+    return [name for name in _OF_RECORD if _MEMBERS.get(name, name) in members]
 
 
 def table_in(schema: pa.Schema) -> ClassTable:
@@ -158,11 +168,14 @@ def _values(row: Row, key: str) -> dict[str, Any]:
     return found
 
 
-def _row(values: Mapping[str, Any], key: str) -> Row:
-    """Return a row from its values by column."""
-    record = None
-    if values.get("reason") is None and values.get("digest") is not None:
-        known = {_MEMBERS.get(name, name): values[name] for name in _OF_RECORD if values.get(name) is not None}
-        known |= {name: list(known[name]) for name in ("tags", "vanished") if name in known}
-        record = replace(parse_record(ItemRecord, known), table=key)
-    return Row(values["id"], values.get("settings") or "", record, values.get("mask"), values.get("reason"))
+def _members(values: Mapping[str, Any], classes: ClassTable) -> dict[str, Any]:
+    found = {_MEMBERS.get(name, name): values[name] for name in _OF_RECORD if values.get(name) is not None}
+    found |= {"ratios": dict(found["ratios"])} if "ratios" in found else {}
+    return {**found, "table": table_key(classes.names, classes.background)}
+
+
+def _row(values: Mapping[str, Any], classes: ClassTable) -> Row:
+    record, reason = None, values.get("reason")
+    if reason is None and "digest" in values:
+        record = parse_record(ItemRecord, _members(values, classes))
+    return Row(values["id"], values.get("settings") or "", record, values.get("mask"), reason)

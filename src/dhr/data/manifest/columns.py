@@ -130,7 +130,12 @@ def check_columns(schema: Any, where: str, needed: Sequence[str] = NEEDED) -> No
         else:
             fits, wanted = is_text(kind), "texts"
         if not fits:
-            raise DataError(f"{where}: expected {wanted} in the column {name!r}, got {str(kind)[:60]}; convert it")
+            raise DataError(f"{where}: expected {wanted} in the column {name!r}, got {kind_of(kind)}; convert it")
+
+
+def kind_of(kind: Any) -> str:
+    """Return the name of an Arrow type for a message; of a dictionary, that of its values."""
+    return str(kind.value_type if arrow().types.is_dictionary(kind) else kind)[:60]
 
 
 def is_text(kind: Any) -> bool:

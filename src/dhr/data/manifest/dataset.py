@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -63,6 +64,18 @@ class ManifestDataSet:
     def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Return class ids and void, of the photograph's size; see :func:`~dhr.data.manifest.row.read_truth`."""
         return read_truth(_row(sample), self.classes)
+
+    def place(self, sample: Sample) -> str:
+        """Return the path or URI of the photograph."""
+        return _row(sample).uri
+
+    def truth_place(self, sample: Sample) -> str | None:
+        """Return the path or URI of the ground truth."""
+        return _row(sample).truth
+
+    def mask_file(self, sample: Sample) -> Path | None:
+        """Return None: all ground truth of a manifest has a place."""
+        return None
 
 
 def _row(sample: Sample) -> Row:

@@ -1,24 +1,19 @@
 """Read a manifest, one file or a folder of them, as a data set."""
 
-from array import array
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
-import xxhash
-
 from dhr.data.arrow_texts import texts_of
-from dhr.data.classes import enumeration
-from dhr.data.listing import is_hidden, mask_key, printable
+from dhr.data.listing import is_hidden
 from dhr.data.manifest.columns import COLUMNS, MARK, check_columns, class_table
 from dhr.data.manifest.dataset import ManifestDataSet
 from dhr.data.manifest.row import Row
 from dhr.data.manifest.rows import RowReader
+from dhr.data.manifest.unique import Listed
 from dhr.data.parquet import ParquetTable, description, is_parquet, open_parquet
 from dhr.data.places import no_split
 from dhr.data.problems import summary
@@ -29,7 +24,6 @@ from dhr.progress import Step
 
 _TEXTS = ("id", "uri", "tags", "split", "truth")
 _SPLITS = 1_000
-_NAMED = 4  # rows with the same id that a message names
 
 
 def files_of(root: Path) -> list[Path]:
@@ -62,7 +56,7 @@ def read_manifest(draft: Draft) -> ManifestDataSet:
         classes = _classes(tables)
         split = _split(draft, tables)
         reader = RowReader(classes, draft.root if draft.root.is_dir() else draft.root.parent, str(draft.root))
-        listed = _Listed(tables)
+        listed = Listed(partial(_place, tables))
         for number, found in _rows(draft, tables, reader, split):
             listed.add(number, found)
     rows, problems = listed.unique()
@@ -112,53 +106,18 @@ def _rows(
             if split is not None:
                 column = texts_of(batch.column("split")) if "split" in batch.schema.names else None
                 kept = None if column is None else [column.texts[one] == split for one in column.of]
-            for offset, found in enumerate(reader.read(batch, done - first + 1, str(table.path))):
+            numbers = range(done - first + 1, done - first + 1 + batch.num_rows)
+            for offset, found in enumerate(reader.read(batch, numbers, str(table.path))):
                 if kept is None or kept[offset]:
                     yield done + offset, found
             done += batch.num_rows
             draft.progress(Step("open", done, whole))
 
 
-@dataclass
-class _Listed:
-    """The rows that were read; of each id that occurs again, where."""
-
-    tables: Sequence[ParquetTable]
-    rows: list[Row] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    numbers: "array[int]" = field(default_factory=lambda: array("Q"))
-    """The number of each row."""
-    keys: "array[int]" = field(default_factory=lambda: array("Q"))
-    """A hash of each id, as masks' names are compared."""
-
-    def add(self, number: int, found: Row | Problem) -> None:
-        if isinstance(found, Problem):
-            self.problems.append(found)
-            return
-        self.rows.append(found)
-        self.numbers.append(number)
-        self.keys.append(xxhash.xxh64_intdigest(mask_key(found.name).encode("utf-8", "surrogatepass")))
-
-    def unique(self) -> tuple[list[Row], list[Problem]]:
-        """Return the rows with an id of their own, and all problems; rows that share an id are left out."""
-        keys = np.frombuffer(self.keys, np.uint64) if self.keys else np.empty(0, np.uint64)
-        values, counts = np.unique(keys, return_counts=True)
-        if (counts < 2).all():
-            return self.rows, self.problems
-        same: dict[str, list[int]] = defaultdict(list)
-        for index in np.flatnonzero(np.isin(keys, values[counts > 1])).tolist():
-            same[mask_key(self.rows[index].name)].append(index)
-        again = {index: group[:_NAMED] for group in same.values() if len(group) > 1 for index in group}
-        starts = [0, *accumulate(table.rows for table in self.tables)]
-        for index, group in sorted(again.items()):
-            others = enumeration([self._place(one, starts) for one in group if one != index], most=3, quoted=False)
-            reason = f"its id {printable(self.rows[index].name)!r} is also in {others}; give each its own"
-            self.problems.append(Problem(self.rows[index].source, f"{self._place(index, starts)}: {reason}"))
-        return [row for index, row in enumerate(self.rows) if index not in again], self.problems
-
-    def _place(self, index: int, starts: Sequence[int]) -> str:
-        file = bisect_right(starts, self.numbers[index]) - 1
-        return f"{self.tables[file].path} row {self.numbers[index] - starts[file] + 1}"
+def _place(tables: Sequence[ParquetTable], number: int) -> str:
+    starts = [0, *accumulate(table.rows for table in tables)]
+    file = bisect_right(starts, number) - 1
+    return f"{tables[file].path} row {number - starts[file] + 1}"
 
 
 MANIFEST = Reader(

@@ -27,6 +27,7 @@ class Row(Sample):
     """Its ground truth, in the same form."""
     size: tuple[int, int] | None = None
     """Height and width of the upright photograph, if the manifest has them."""
+    split: str | None = None
 
     def load(self) -> Path | Content:
         """Return the path of a local photograph, or the content of a remote one, which is read as a whole.

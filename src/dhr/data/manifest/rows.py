@@ -44,16 +44,16 @@ class RowReader:
         """Report tags in another case than their class."""
         return [f"{self._where}: {note}" for note in self._tags.notes]
 
-    def read(self, batch: Any, first: int = 1, where: str | None = None) -> list[Row | Problem]:
+    def read(self, batch: Any, numbers: Sequence[int] | None = None, where: str | None = None) -> list[Row | Problem]:
         """Return a sample for each row of an Arrow batch or table, or why it cannot be used.
 
         Args:
             batch: has the columns id, uri and tags; :func:`~dhr.data.manifest.columns.check_columns` checks them.
-            first: the number of its first row, for messages.
+            numbers: those of its rows, for messages; by default they count from 1.
             where: its file, for messages.
         """
-        line = f"{where or self._where} row"
-        ids, uris, truths = (self._texts(batch, name) for name in ("id", "uri", "truth"))
+        line, numbers = f"{where or self._where} row", numbers or range(1, batch.num_rows + 1)
+        ids, uris, truths, splits = (self._texts(batch, name) for name in ("id", "uri", "truth", "split"))
         lists = self._lists(batch)
         sizes = [self._numbers(batch, name) for name in ("height", "width")]
         places, masks = ([self._located(text) for text in column.texts] for column in (uris, truths))
@@ -69,13 +69,14 @@ class RowReader:
             size, wrong = _size(*(numbers[row] for numbers in sizes))
             reason = reason or wrong
             if reason is not None:
-                source = shown(uri) if uri else printable(name or "")[:_TEXT]
-                found.append(Problem(source or f"{line} {first + row}", f"{line} {first + row}: {reason}"))
+                source = (shown(uri) if uri else printable(name or ""))[:_TEXT]
+                found.append(Problem(source or f"{line} {numbers[row]}", f"{line} {numbers[row]}: {reason}"))
                 continue
             assert name is not None and isinstance(place, str) and isinstance(tags, tuple)
             assert truth is None or isinstance(truth, str)
             source = place if scheme(place) is None else shown(place)
-            found.append(Row(name, source, tags, truth is not None, place, truth, size))
+            split = splits.texts[splits.of[row]]
+            found.append(Row(name, source, tags, truth is not None, place, truth, size, split))
         return found
 
     def _located(self, text: str | None) -> "str | _Wrong | None":
