@@ -18,7 +18,7 @@ from dhr.job.models import Models, build_models
 from dhr.job.opened_run import OpenedRun
 from dhr.job.scan import Scan
 from dhr.job.settings import RunConfig, differences
-from dhr.job.survey import read_survey
+from dhr.job.survey_file import read_survey
 from dhr.method.survey import Survey
 from dhr.progress import silent
 from dhr.results.protocol import Records

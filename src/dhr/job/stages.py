@@ -15,7 +15,7 @@ from dhr.job.kept import Keeper, Space
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
-from dhr.job.notes import put_aside_note
+from dhr.job.notes import put_aside_note, swap_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, parted, plan
 from dhr.records.members import to_json
@@ -103,6 +103,8 @@ def survey() -> Stage[DataJob]:
 
     def run(job: DataJob) -> None:
         job.survey = make_survey(_drafts(job, job.built, job.usable), job.teaching, job.batch, job.progress)
+        if job.survey is not None:
+            job.notes += [swap_note(one, job.data.classes.names) for one in job.survey.swaps]
 
     return Stage("survey", run, done)
 

@@ -22,11 +22,11 @@ from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph
 from dhr.job.kept import Kept, Space, class_ids
+from dhr.job.survey_file import read_survey, survey_content
 from dhr.job.teaching import Teaching
+from dhr.method.cells import SurveyCells
 from dhr.method.order import take_classes
-from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
-from dhr.ops.discriminant import Discriminant
-from dhr.parsing import as_number
+from dhr.method.survey import Survey, fit_survey, survey_features
 from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
@@ -75,8 +75,7 @@ def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: P
     if not cells:
         return None
     survey = fit_survey(cells, classes, drafts.config.method, uss.device, progress)
-    kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
-    write_bytes(path, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
+    write_bytes(path, survey_content(survey))
     return survey
 
 
@@ -240,25 +239,6 @@ def labelled_cells(one: Kept, labels: Float[Tensor, "k n"], ids: Int64[Tensor, "
         some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values
         features, labels = (values[:, some.to(values.device)] for values in (features, labels))
     return SurveyCells(features.half().cpu().contiguous(), labels.half().cpu().contiguous(), ids, certain=True)
-
-
-def read_survey(path: Path, classes: int, channels: int) -> Survey:
-    """Read a survey for this number of classes and of channels of the USS features.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is damaged, or of another data set or features.
-    """
-    found, _ = read_tensors(path)
-    check_shapes(
-        found, {"weights": (classes, channels), "bias": (classes,), "known": (classes,), "trust": ()}
-    )  # fmt: skip
-    check_kinds(found, {**dict.fromkeys(("weights", "bias", "known"), (torch.float32,)), "trust": (torch.float64,)})
-    check_finite(found)
-    known, trust = found["known"], float(found["trust"])
-    if not bool(((known == 0) | (known == 1)).all()):
-        raise ValueError("known: expected 0 and 1 only")
-    return Survey(Discriminant(found["weights"], found["bias"], known), as_number(trust, 0, 1, "trust"))
 
 
 def cells_content(one: Kept, classes: ClassTable, most: int, digest: str) -> bytes:
