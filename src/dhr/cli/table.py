@@ -22,6 +22,8 @@ class Command:
     examples: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
     """Parameters whose values need no option."""
+    ended: str = "the same command goes on where it stopped"
+    """What is true after it was interrupted."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -158,6 +160,7 @@ COMMANDS = {
             "dhr.api.review:review",
             "dhr.cli.show_review:review",
             examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
+            ended="all decisions are saved, and the same command opens the page again",
         ),
         Command(
             "update",
