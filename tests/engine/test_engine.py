@@ -120,6 +120,12 @@ def test_masks_are_those_of_a_run_without_an_engine(
         assert row.record is not None and row.record.quality == item["quality"] and row.record.ratios == item["ratios"]
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "finished" and record["rows"] and record["counts"]["masks"] == COUNT
+    scores = [tmp_path / "rows.json", tmp_path / "files.json"]
+    for masks, file in zip((out / "rows", plain / "masks"), scores, strict=True):
+        ended = dhr(["evaluate", "--data", str(data), "--masks", str(masks), "--json", str(file)])
+        assert ended.code == 0, ended.err
+    rows_scores, file_scores = (json.loads(file.read_text())["per_image"] for file in scores)
+    assert rows_scores == file_scores and len(rows_scores) == COUNT
 
 
 def test_a_photograph_that_fails_is_a_row_with_its_reason_and_is_tried_again(

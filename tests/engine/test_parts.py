@@ -118,7 +118,8 @@ def test_a_worker_with_another_version_or_other_files_is_refused(tmp_path: Path)
 
 
 def test_settings_that_rows_cannot_hold_are_refused(tmp_path: Path) -> None:
-    for given_settings in ({"doubtful": 0.5}, {"features": tmp_path}, {"wss.kind": "files", "wss.maps": tmp_path}):
+    files = {"wss.kind": "files", "wss.maps": tmp_path}
+    for given_settings in ({"doubtful": 0.5}, {"recursion": True}, {"features": tmp_path}, files):
         with pytest.raises(ConfigError, match="leave"):
             engine_config(run_settings(given_settings)[0])
     with pytest.raises(ConfigError, match="add --engine ray"):

@@ -6,6 +6,7 @@ from dhr.api.data import Data, DataFolder, data_record, folder_of, split_of
 from dhr.api.results import RunResult
 from dhr.data.manifest import ManifestDataSet
 from dhr.data.manifest.read import fits_manifest
+from dhr.data.samples import ClassTable
 from dhr.engine.config import RunEngine
 from dhr.errors import ConfigError
 from dhr.job.settings import RunConfig
@@ -22,14 +23,16 @@ def run_on_cluster(
         DhrError: as :func:`dhr.run`.
     """
     root = manifest_of(data)
-    from dhr.engine.manifest import Manifest
     from dhr.engine.run import Call, run
+    from dhr.job.folder import OutputFolder
     from dhr.job.run import Origin
     from dhr.records.members import to_json
+    from dhr.records.run import read_run
 
     call = Call(root, out, settings, engine, split_of(data), Origin(preset, data_record(data)))
     made = run(call, progress)
-    photographs = ManifestDataSet(Manifest.open(root, split_of(data)).classes, ())
+    record = read_run(OutputFolder(out).record)
+    photographs = ManifestDataSet(ClassTable(record.classes or (), bool(record.background)), ())
     return RunResult(
         out=out,
         made=made.masks,

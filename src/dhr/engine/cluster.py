@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dhr.errors import ConfigError, DhrError
+from dhr.flow.ahead import cores
 from dhr.words import one_line
 
 _STORE = 128 * 2**20  # bytes of the local object store; it holds numbers and settings, never photographs
@@ -79,6 +80,7 @@ def cluster(address: str | None) -> Iterator[Any]:
     how: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
     if address is None:
         how |= {"object_store_memory": _STORE, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        how["num_cpus"] = cores()
     ended = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address or "local", **how)
@@ -107,19 +109,19 @@ def share(ray: Any, workers: int | None, device: str) -> Share:
     nodes = [one["Resources"] for one in ray.nodes() if one["Alive"]]
     gpus = 0 if device == "cpu" else sum(int(one.get("GPU", 0)) for one in nodes)
     able = [one for one in nodes if one.get("GPU", 0) >= 1] if gpus else nodes
-    cores = [int(one.get("CPU", 0)) for one in able]
-    room = gpus or sum(cores)
+    counts = [int(one.get("CPU", 0)) for one in able]
+    room = gpus or sum(counts)
     if not room or (workers or 1) > room:
         there = f"{gpus} GPUs" if gpus else f"{room} cores"
         raise ConfigError(f"--workers: expected at most one per GPU, or per core; got {workers or 1} for {there}")
     count = workers or room
     if gpus:
-        each = min(_MOST_CORES, *(number // int(one["GPU"]) for number, one in zip(cores, able, strict=True)))
+        each = min(_MOST_CORES, *(number // int(one["GPU"]) for number, one in zip(counts, able, strict=True)))
     else:
-        each = min(sum(cores) // count, *cores) if workers else 1
-    while sum(number // max(each, 1) for number in cores) < count and each > 1:
+        each = min(sum(counts) // count, *counts) if workers else 1
+    while sum(number // max(each, 1) for number in counts) < count and each > 1:
         each -= 1
-    return Share(count, max(each, 1), bool(gpus), max(min(cores), 1))
+    return Share(count, max(each, 1), bool(gpus), max(min(counts), 1))
 
 
 def cause(error: BaseException) -> BaseException:

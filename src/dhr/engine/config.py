@@ -13,7 +13,7 @@ class EngineConfig:
     engine: Literal["ray"] | None = None
     """ray: work on a cluster, and write rows (docs/cluster.md)"""
     address: str | None = None
-    """of the cluster, such as auto or ray://HOST:10001; by default a local one is started"""
+    """of the cluster, such as auto or HOST:6379; by default a local one is started"""
     workers: int | None = None
     """of the engine; by default one per GPU, or one per core where there is no GPU"""
 
@@ -28,7 +28,7 @@ class RunEngine:
     engine: Literal["ray"] | None = None
     """ray: work on a cluster, and write rows (docs/cluster.md)"""
     address: str | None = None
-    """of the cluster, such as auto or ray://HOST:10001; by default a local one is started"""
+    """of the cluster, such as auto or HOST:6379; by default a local one is started"""
     workers: int | None = None
     """of the engine; by default one per GPU, or one per core where there is no GPU"""
     fit_on: int | None = None

@@ -58,6 +58,8 @@ def engine_config(config: RunConfig) -> RunConfig:
         raise ConfigError("--doubtful writes a second mask per photograph, which rows do not hold; leave it out")
     if config.features is not None:
         raise ConfigError("--features is for one machine; leave it out with --engine ray")
+    if config.recursion:
+        raise ConfigError("--recursion is for one machine; leave it out, and train a student on the rows: dhr train")
     if "files" in config.kinds:
         raise ConfigError("maps of other programs (wss.kind files) are for one machine; leave out --engine ray")
     return replace(config, stages=False, work_space="0")
@@ -69,7 +71,7 @@ def is_fitted(out: Path) -> bool:
 
 
 def fit(call: FitCall, sample: ManifestDataSet, progress: Progress) -> Fitted:
-    """Fit classifier, calibration, survey and student, unless an earlier call has; the files are those of a plain run.
+    """Fit classifier, calibration and survey, unless an earlier call has; the files are those of a plain run.
 
     The record is returned, and written by the caller.
 
@@ -108,8 +110,7 @@ def fit(call: FitCall, sample: ManifestDataSet, progress: Progress) -> Fitted:
 def _stages(job: DataJob) -> Sequence[Stage[DataJob]]:
     """Return the stages of a run but that of the masks that it ends with."""
     fitted = [stages.training(fitting) for fitting in job.built.source.fittings]
-    student = [stages.masks(), stages.student()] if job.config.recursion else []
-    return [*fitted, stages.calibration(), stages.survey(), *student]
+    return [*fitted, stages.calibration(), stages.survey()]
 
 
 def _described(call: FitCall, sample: ManifestDataSet, before: RunRecord | None) -> RunRecord:
@@ -121,7 +122,7 @@ def _write(job: DataJob) -> None:
     """Write what the workers need to know of the fit, when all files are there."""
     folder = job.folder
     files = [folder.fitted(fitting.file) for fitting in job.built.source.fittings]
-    files += [folder.calibration, folder.survey, *([folder.student] if job.config.recursion else [])]
+    files += [folder.calibration, folder.survey]
     there = [path.relative_to(folder.root).as_posix() for path in files if path.is_file()]
     seen = stages.looked_at(job, job.usable)
     facts = {"files": there, "looked_at": [one.name for one in seen], "batch": job.batch.whole}

@@ -12,7 +12,8 @@ from dhr.engine.manifest import Unit
 from dhr.errors import DataError
 from dhr.files import inside, open_regular, write_atomic
 from dhr.parsing import Fields, parse_json
-from dhr.results.row import FOLDER, PARQUET, Row, rows_of, rows_table
+from dhr.results.places import ROWS
+from dhr.results.row import PARQUET, Row, rows_of, rows_table
 
 KEY = b"dhr.unit"
 """Key of the facts on a unit in the metadata of its file."""
@@ -36,7 +37,7 @@ class Facts:
 
 def part_path(out: Path, unit: int) -> Path:
     """Return the place of the rows of a unit."""
-    return inside(out, f"{FOLDER}/part-{unit:06d}.parquet")
+    return inside(out, f"{ROWS}/part-{unit:06d}.parquet")
 
 
 def write_part(out: Path, unit: Unit, rows: Sequence[Row], classes: ClassTable, settings: str) -> Facts:

@@ -1,6 +1,7 @@
 """A run with Ray: the networks are fitted in one task, then workers make the masks, unit after unit."""
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from dhr.data.manifest import ManifestDataSet
-from dhr.data.samples import ClassTable, Problem
+from dhr.data.samples import Problem
 from dhr.engine.cluster import Share, cause, cluster, share
 from dhr.engine.config import RunEngine
 from dhr.engine.fit import FitCall, Fitted, engine_config, fit, is_fitted
@@ -18,14 +19,15 @@ from dhr.engine.part import Facts, read_facts
 from dhr.engine.sample import drawn
 from dhr.engine.worker import Work, Worker
 from dhr.errors import DhrError
-from dhr.files import remove_temporaries
+from dhr.files import inside, remove_temporaries
 from dhr.job.drafts import group_size
 from dhr.job.job import Job
+from dhr.job.meter import measured
 from dhr.job.run import Origin, Outcome
 from dhr.job.settings import RunConfig
 from dhr.progress import Progress, Step, silent
 from dhr.records.run import RunRecord
-from dhr.results.row import FOLDER
+from dhr.results.places import ROWS
 from dhr.words import counted
 
 _NAMED = 1000  # failed photographs that run.json names; the rows have them all
@@ -75,11 +77,14 @@ def run(call: Call, progress: Progress = silent) -> Outcome:
             job.record = replace(fitted.record, stages=known)
             job.changes = job.before is None or job.before.status == "running"
             job.save()
-            remove_temporaries(call.out / FOLDER)
+            remove_temporaries(inside(call.out, ROWS))
             work = Work(call.out.resolve(), config, manifest, fitted.record, fitted.digests, fitted.looked_at)
-            tally = _made(ray, part, work, job, progress)
+            with measured(job.device) as cost:
+                tally = _made(ray, part, work, job, progress)
+            if job.changes:
+                job.put(cost.added(job.stage("masks"), "masks"))
             job.problems += tally.problems
-            return _ended(job, fitted, tally, manifest.classes)
+            return _ended(job, fitted, tally)
 
 
 def _before(before: RunRecord | None) -> RunRecord:
@@ -124,8 +129,6 @@ class _Sender:
     last: float = 0.0
 
     def __call__(self, step: Step) -> None:
-        import time
-
         now = time.monotonic()
         if now - self.last > 0.5 or step.done == step.total or step.note:
             self.last = now
@@ -179,7 +182,7 @@ def _mapped(ray: Any, part: Share, work: Work, todo: list[Unit]) -> Iterator[dic
         raise cause(error) from None
 
 
-def _ended(job: Job, fitted: Fitted, tally: Tally, classes: ClassTable) -> Outcome:
+def _ended(job: Job, fitted: Fitted, tally: Tally) -> Outcome:
     """Return the result, and write it into the record."""
     counts = {
         "photographs": tally.masks + tally.failed,
