@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dhr.data.images import mask_bytes
 from dhr.data.manifest import ManifestDataSet
 from dhr.data.manifest import Row as Photo
-from dhr.data.samples import Problem, Sample
+from dhr.data.samples import Problem, Sample, in_random_order
 from dhr.errors import ItemError
 from dhr.flow.ahead import ahead
 from dhr.flow.halving import BatchSize
@@ -108,7 +108,8 @@ class UnitMasks:
         found = Scan(usable, (), "", {one.name: seen[one.name] for one in usable}, {}, seen)
         drafts = replace(self.maker.drafts, data=data, found=found)
         maker = replace(self.maker, drafts=drafts)
-        first, others = parted(drafts, [one for one in usable if one.name in self.looked_at], self.size.whole)
+        looked_at = in_random_order(one for one in usable if one.name in self.looked_at)  # as the survey does
+        first, others = parted(drafts, looked_at, self.size.whole)
         rows = MaskRows(maker, self.settings, kept)
         stage = MaskStage(maker, rows, self.size, Space(0))
         stage.run([*first, *others], "masks", silent)

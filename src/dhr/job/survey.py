@@ -5,7 +5,6 @@ from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -214,15 +213,16 @@ def parted(
     :func:`~dhr.job.drafts.group_size` photographs, in the order of the data set, so that a group has the same masks
     wherever it is worked on.
     """
-    names, places = {sample.name for sample in looked_at}, drafts.places
-    size = group_size(drafts.models.device)
-    first: list[tuple[Sample, ...]] = []
-    rest: list[tuple[Sample, ...]] = []
-    for _, group in groupby(drafts.found.samples, lambda sample: places[sample.name] // size):
-        samples = [*group]
-        first += drafts.batches([sample for sample in samples if sample.name in names], most)
-        rest += drafts.batches([sample for sample in samples if sample.name not in names], most)
-    return first, rest
+    names, size = {sample.name for sample in looked_at}, group_size(drafts.models.device)
+    others = [sample for sample in drafts.found.samples if sample.name not in names]
+
+    def batches(samples: Sequence[Sample]) -> list[tuple[Sample, ...]]:
+        groups: dict[int, list[Sample]] = {}
+        for sample in samples:
+            groups.setdefault(drafts.places[sample.name] // size, []).append(sample)
+        return [batch for number in sorted(groups) for batch in drafts.batches(groups[number], most)]
+
+    return batches(looked_at), batches(others)
 
 
 def draw_cells(one: Kept, classes: ClassTable, most: int) -> SurveyCells:
