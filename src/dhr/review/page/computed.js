@@ -50,7 +50,7 @@ export class Computed {
   /** The method again, with what was drawn held fixed. What is drawn meanwhile stays as well. */
   async refine() {
     const { desk } = this, { drawing, page } = desk;
-    if (!drawing || this.refining) return;
+    if (this.refining || !desk.hasPhotograph()) return;
     desk.pointer.cancel();
     this.refining = true;
     desk.say("Refining…");

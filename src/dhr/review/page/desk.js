@@ -2,7 +2,6 @@
 import * as api from "./api.js";
 import { Computed } from "./computed.js";
 import { VOID } from "./drawing.js";
-import { goOn } from "./moved.js";
 import { Photographs } from "./photographs.js";
 import { Saver } from "./saver.js";
 import { cross, giveRegion, named, toolsOf } from "./tools.js";
@@ -11,14 +10,18 @@ import { View } from "./view.js";
 const idle = window.requestIdleCallback ?? setTimeout;
 const AHEAD = 2; // photographs of the queue that are loaded before they are asked for
 
+const TOO_LARGE = 413;
+const reason = (error) => (error.status === TOO_LARGE ? "it has another size now; load this page again" : error.message);
+
 export class Desk {
   drawing = null;
   value = null; // the class that tools give
   size = 0; // width of the brush, pixels of the photograph; 0: chosen with the first one
   cursor = null; // a point of the photograph
+  failed = ""; // name of a photograph that could not be opened
   opening = null; // id of the photograph that is being loaded
 
-  /** `page` hears: refresh, say, warn, menu, opened, empty, status, counted, conflicts, pointed, extra. */
+  /** `page` hears: refresh, say, warn, settled, menu, opened, empty, status, counted, conflicts, pointed, pending, chosen, extra. */
   constructor(session, page, queue, [canvas, marks]) {
     Object.assign(this, { session, page, queue });
     this.view = new View(canvas, marks, session);
@@ -27,9 +30,8 @@ export class Desk {
     this.saver = new Saver({
       saved: (drawing, answer) => this.#saved(drawing, answer),
       status: () => page.status(),
-      refused: () => goOn(this.saver),
       conflict: (drawing) => page.conflicts(drawing),
-      failed: (error, drawing) => page.warn(`${drawing.name} is not saved: ${error.message}`),
+      failed: (error, drawing) => page.warn(`${drawing.name} is not saved: ${reason(error)}.`, drawing),
     });
     this.computed = new Computed(this);
     this.tools = toolsOf(this);
@@ -37,7 +39,19 @@ export class Desk {
   }
 
   say(text) { this.page.say(text); }
-  touch() { this.view.touch(); }
+
+  /** Whether a photograph is open; if not, there is a word about it. */
+  hasPhotograph() {
+    if (!this.drawing) this.say("Open a photograph first.");
+    return this.drawing !== null;
+  }
+
+  /** Draws what is new, and the marks of the tool. */
+  touch() {
+    this.view.touch();
+    this.page.pending(this.tool.pending);
+  }
+
   regionMenu(point, x, y) { this.page.menu(point, x, y); }
   name(value = this.value) { return named(this.session, value); }
 
@@ -63,7 +77,7 @@ export class Desk {
 
   /** Opens a photograph. What was drawn on the one before is saved already. */
   async open(id) {
-    if (this.drawing?.id === id && this.opening === null) return;
+    if (this.drawing?.id === id && this.opening === null) return this.queue.mark(id);
     this.pointer.cancel();
     this.opening = id;
     this.page.status();
@@ -76,8 +90,10 @@ export class Desk {
       this.#expect();
     } catch (error) {
       if (this.opening !== id) return;
+      this.failed = this.queue.find(id)?.entry.name ?? "";
       this.#show(null);
-      this.page.empty(error instanceof api.Lost ? "The server does not answer. Open the photograph again later." : error.message);
+      this.page.empty(error instanceof api.Lost ? `The server does not answer. ${this.page.remedy}`
+        : `This photograph cannot be shown: ${error.message}. Next (J) goes on.`);
       this.queue.mark(id);
     }
   }
@@ -172,7 +188,7 @@ export class Desk {
 
   undo(back = true) {
     const { drawing } = this;
-    if (!drawing) return;
+    if (!this.hasPhotograph()) return;
     this.pointer.cancel();
     if (!drawing[back ? "undo" : "redo"]()) return this.say(back ? "There is nothing to undo." : "There is nothing to redo.");
     this.say(back ? "Taken back." : "Done again.");
@@ -182,13 +198,14 @@ export class Desk {
   #saved(drawing, { state, revision, counts }) {
     this.queue.update(drawing.id, { state, revision, tags: drawing.tags });
     if (counts) this.page.counted(counts);
+    this.page.settled(drawing);
     this.page.status();
   }
 
   /** Decides on the photograph, and goes on. "accepted" keeps a mask that a person changed as mended. */
   async decide(state) {
     const { drawing } = this;
-    if (!drawing || this.opening !== null) return;
+    if (this.opening !== null || !this.hasPhotograph()) return;
     this.pointer.cancel();
     const isDecided = drawing.state !== "undecided" && drawing.state !== "skipped";
     if (state === "skipped" && isDecided) this.say(`It stays ${drawing.state}.`);
@@ -204,8 +221,9 @@ export class Desk {
   /** Takes the decision back: the machine's mask, the tags of the data set, undecided. */
   withdraw() {
     const { drawing } = this;
-    if (!drawing) return;
+    if (!this.hasPhotograph()) return;
     this.pointer.cancel();
+    if (drawing.state === "undecided") return this.say("This is the machine's mask, and nothing is decided.");
     drawing.replace(drawing.machine, { forget: true });
     if (drawing.keep({ state: "undecided", tags: drawing.given })) this.#changed();
     this.say("The machine's mask is back, and nothing is decided.");
@@ -243,12 +261,12 @@ export class Desk {
     this.value = value;
     this.say(`Class ${this.name(value)}.`);
     this.page.refresh();
+    this.page.chosen();
     this.touch();
   }
 
   addClass(id) {
     const { drawing } = this;
-    if (!drawing) return;
     if (!drawing.tags.includes(id)) this.keep({ tags: [...drawing.tags, id] });
     this.choose(id);
   }
@@ -256,7 +274,8 @@ export class Desk {
   /** Removes a class of the photograph. Its pixels become void; "refine again" fills them. */
   removeClass(id) {
     const { drawing } = this;
-    if (!drawing?.tags.includes(id)) return this.say(`${this.name(id)} is not a class of this photograph.`);
+    if (!this.hasPhotograph()) return;
+    if (!drawing.tags.includes(id)) return this.say(`${this.name(id)} is not a class of this photograph.`);
     const ids = drawing.ids.map((value) => (value === id ? VOID : value));
     drawing.free(id);
     drawing.replace(ids);
