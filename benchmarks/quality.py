@@ -45,11 +45,12 @@ from dhr.job.settings import RunConfig
 from dhr.job.survey import draw_cells, plan
 from dhr.method.base import add_background, normalise_cams, scored_labels, shares
 from dhr.method.boundary import BOUNDARIES, Guide
+from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch, make_scene
-from dhr.method.survey import Survey, SurveyCells, fit_survey
+from dhr.method.survey import Survey, fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
 

@@ -42,7 +42,7 @@ from dhr.job.drafts import surveyed
 from dhr.job.folder import OutputFolder
 from dhr.job.kept import Keeper
 from dhr.job.settings import RunConfig
-from dhr.job.survey import read_survey
+from dhr.job.survey_file import read_survey
 from dhr.method.boundary import Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.records.item import read_item

@@ -207,14 +207,24 @@ class Forks:
     _count: int = field(default=0)
 
     def __call__(self, arguments: Sequence[str | Path], **job: Any) -> Ended:
+        self.begin(arguments, **job)
+        return self.end()
+
+    def begin(self, arguments: Sequence[str | Path], **job: Any) -> Path:
+        """Start the command; return the folder where its output appears, and its number in `pid`."""
         self._count += 1
         folder = self.folder / str(self._count)
         folder.mkdir()
-        assert self.server.stdin and self.server.stdout
+        assert self.server.stdin
         text = json.dumps({"arguments": [str(one) for one in arguments], "folder": str(folder), **job})
         self.server.stdin.write(text + "\n")
         self.server.stdin.flush()
-        answer = json.loads(self.server.stdout.readline())
+        return folder
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        assert self.server.stdout
+        answer, folder = json.loads(self.server.stdout.readline()), self.folder / str(self._count)
         out, err, trace = ((folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr", "trace"))
         shutil.rmtree(folder)
         return Ended(answer["code"], out, err, tuple(trace.splitlines()), answer["peak_mb"])
@@ -294,6 +304,34 @@ def made() -> Callable[[Path], dict[str, Any]]:
         return found
 
     return read
+
+
+def pack(out: Path, parts: int = 2, group: int = 2) -> Path:
+    """Turn the masks and records of a finished run into Parquet files; return their folder."""
+    import pyarrow.parquet as pq
+
+    from dhr.data.samples import ClassTable
+    from dhr.records.run import read_run
+    from dhr.results.files import FileMasks
+    from dhr.results.row import PARQUET, Row, rows_table, settings_digest
+
+    run, masks = read_run(out / "run.json"), FileMasks(out / "masks")
+    classes, digest = ClassTable(run.classes or (), bool(run.background)), settings_digest(run.identity)
+    names = sorted(masks.names())
+    rows = [Row(name, digest, masks.records.record(name), masks.mask(name).read_bytes()) for name in names]
+    (out / "rows").mkdir()
+    for part in range(parts):
+        table = rows_table(rows[part::parts], classes)
+        pq.write_table(table, out / "rows" / f"part-{part:05d}.parquet", **{**PARQUET, "row_group_size": group})
+    for folder in ("masks", "items"):
+        shutil.rmtree(out / folder)
+    return out / "rows"
+
+
+@pytest.fixture(scope="session")
+def packed() -> Callable[..., Path]:
+    """See :func:`pack`."""
+    return pack
 
 
 @pytest.fixture(scope="session")

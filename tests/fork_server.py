@@ -14,10 +14,13 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import fork_audit
 
 _FOLDERS = ("masks", "cam", "seed", "inter", "intra", "survey", "cams", "items")
 
@@ -30,7 +33,7 @@ class Job:
     folder: str
     """Where the child's `stdout`, `stderr` and `trace` go."""
     watch: str = "nothing"
-    """What `trace` is to hold: `nothing`, `moments` (a line each), `audit` (a line for each file or socket)."""
+    """What `trace` is to hold: `nothing`, `moments` (a line each), `audit` (see `fork_audit`)."""
     kill_at: int = 0
     """The moment, from 1, at which the child is killed; 0 for never."""
     kill_by: int = signal.SIGKILL
@@ -41,6 +44,10 @@ class Job:
     """Size in bytes beyond which writes fail; 0 for no limit."""
     imports: tuple[str, ...] = ()
     """Modules that are imported once, before forking."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that are set for it."""
+    cwd: str = ""
+    """Its working directory; empty for the server's."""
     processes: int = 1
     """Children that share the work, with the environment of torchrun; the first one's output and trace are kept."""
 
@@ -112,10 +119,14 @@ def _work(job: Job, suffix: str) -> None:
             os.dup2(os.open(job.stdout, os.O_WRONLY), 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         trace = os.open(Path(job.folder, "trace" + suffix), flags | os.O_APPEND)
+        Path(job.folder, "pid" + suffix).write_text(str(os.getpid()))
+        os.environ.update(job.environment)
+        tempfile.tempdir = None  # chosen again, from the environment
+        os.chdir(job.cwd or ".")
         if job.watch == "moments":
             _hook(Moments(trace, job.kill_at, job.kill_by))
         elif job.watch == "audit":
-            _audit(trace)
+            fork_audit.watch(trace)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
         if job.largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest_file, job.largest_file))
@@ -224,15 +235,6 @@ def _hook(moments: Moments) -> None:
     moments.around(Path, "unlink", "deleting a file")
     moments.around(torch.optim.AdamW, "step", "a training step")
     moments.around(Bars, "__call__", "showing progress")
-
-
-def _audit(trace: int) -> None:
-    def note(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" or event.startswith("socket."):
-            os.write(trace, f"{event} {os.fsdecode(args[0]) if isinstance(args[0], str | bytes) else args}\n".encode())
-
-    sys.addaudithook(note)
-    socket.socket().close()  # the first line: the watch works
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ __all__ = [
     "DataFolder",
     "DhrError",
     "MethodConfig",
+    "PhotographTable",
     "Rebalanced",
     "RunConfig",
     "adjacency",
@@ -38,6 +39,7 @@ __all__ = [
     "features",
     "import_masks",
     "inspect",
+    "manifest",
     "models",
     "onnx",
     "open_data",
@@ -55,13 +57,25 @@ __all__ = [
 ]
 
 _COMMANDS = (
-    *("adjacency", "compare", "demo", "evaluate", "export", "features", "import_masks", "inspect", "models", "onnx"),
-    *("plan", "predict", "review", "run", "train", "train_head", "update"),
+    *(
+        "adjacency",
+        "compare",
+        "demo",
+        "evaluate",
+        "export",
+        "features",
+        "import_masks",
+        "inspect",
+        "manifest",
+        "models",
+    ),
+    *("onnx", "plan", "predict", "review", "run", "train", "train_head", "update"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
     **dict.fromkeys(("DataFolder", "open_data"), "dhr.api.data"),
     "settings": "dhr.api.explain",
+    "PhotographTable": "dhr.data.manifest.from_table",
     "RunConfig": "dhr.job.settings",
     **dict.fromkeys(("pad_classes", "rebalance", "refine"), "dhr.arrays"),
     **dict.fromkeys(("PRESETS", "BoundaryConfig", "MethodConfig"), "dhr.method.config"),
@@ -79,6 +93,7 @@ if TYPE_CHECKING:
     from dhr.api.features import features
     from dhr.api.import_masks import import_masks
     from dhr.api.inspect import inspect
+    from dhr.api.manifest import manifest
     from dhr.api.models import models
     from dhr.api.onnx import onnx
     from dhr.api.plan import plan
@@ -89,6 +104,7 @@ if TYPE_CHECKING:
     from dhr.api.train_head import train_head
     from dhr.api.update import update
     from dhr.arrays import pad_classes, rebalance, refine
+    from dhr.data.manifest.from_table import PhotographTable
     from dhr.job.settings import RunConfig
     from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
     from dhr.types import Rebalanced

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dhr.data import FolderDataSet, read_mask, write_mask
+from dhr.data import FolderDataSet, SceneDataSet, read_mask, write_mask
 from dhr.evaluate import evaluate as score
 
 
@@ -141,10 +141,21 @@ def test_the_demo_goes_the_whole_way(dhr: Any, tmp_path: Path) -> None:
         page = (tmp_path / "demo" / preset / "report.html").read_text()
         assert "mIoU" in page and str(tmp_path / "demo" / preset / "report.html") in ended.out
     assert "mIoU" in ended.out and "CAM" in ended.out
+    scenes, data = SceneDataSet(2, 0), FolderDataSet(tmp_path / "demo" / "data")
+    assert not data.problems and data.classes.supers == scenes.classes.supers
+    for drawn, stored in zip(scenes.samples, data.samples, strict=True):
+        assert (drawn.name, drawn.tags) == (stored.name, stored.tags)
+        assert np.array_equal(scenes.read_image(drawn), data.read_image(stored))
+        assert np.array_equal(scenes.read_ground_truth(drawn), data.read_ground_truth(stored))
+    for preset in ("default", "paper"):  # all commands with --run find the photographs
+        opened = dhr(["update", "--run", tmp_path / "demo" / preset, "--dry-run"])
+        assert opened.code == 0 and "nothing would be done" in opened.out
+    wrong = dhr(["update", "--run", tmp_path / "demo"])
+    assert wrong.code == 2 and f"such folders below it: {tmp_path / 'demo' / 'default'}, " in wrong.err
     again = dhr(["demo", "--scenes", "2", "--out", tmp_path / "demo"])
     assert again.code == 0 and "classifier:" not in again.out
     other = dhr(["demo", "--scenes", "3", "--out", tmp_path / "demo"])
-    assert other.code == 2 and other.err.count("\n") == 1 and "another run" in other.err
+    assert other.code == 2 and other.err.count("\n") == 1 and "expected 3 generated scenes of this seed" in other.err
 
 
 @pytest.mark.parametrize("columns", [60, 80])

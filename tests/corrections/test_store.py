@@ -232,7 +232,7 @@ def test_a_mask_that_another_program_changed_is_not_taken_for_the_machines(tmp_p
 def test_a_mask_that_another_program_wrote_over_a_correction_is_not_lost(tmp_path: Path) -> None:
     store = run_folder(tmp_path)
     store.save("a", decision(), drawn(1), COLOURS, expected=0)
-    store.save("a", decision(), drawn(2), COLOURS, expected=1)
+    store.save("a", decision(), drawn(2), COLOURS, expected=1, stroke=True)
     assert not (tmp_path / "gone").exists()
     write_mask(store.places.path("masks", "a"), drawn(3), COLOURS)
     store.save("a", decision(), drawn(4), COLOURS, expected=2)
@@ -241,6 +241,24 @@ def test_a_mask_that_another_program_wrote_over_a_correction_is_not_lost(tmp_pat
     store.withdraw("a", expected=3)
     aside = tmp_path / "gone" / "2" / "masks" / "a.png"
     assert (read_mask(aside) == drawn(5)).all() and (shown(tmp_path) == MACHINES).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7))
+@settings(max_examples=20)
+def test_a_mask_that_is_replaced_is_kept_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool]]
+) -> None:
+    """Only the steps of one drawing are not: each has replaced the mask of the step before."""
+    root = tmp_path_factory.mktemp("run")
+    store, present, kept = run_folder(root), None, set[int]()
+    for revision, (seed, stroke) in enumerate(steps):
+        store.save("a", decision(), drawn(seed), COLOURS, expected=revision, stroke=stroke)
+        if present not in (None, seed) and not stroke:
+            kept.add(present)
+        present = seed
+    found = [*(root / "gone").rglob("a.png")]
+    assert sorted(read_mask(one).tobytes() for one in found) == sorted(drawn(seed).tobytes() for seed in kept)
+    assert all(len(one.relative_to(root).parts) <= 5 and one.parts[-3:-1] == ("corrections", "masks") for one in found)
 
 
 @pytest.mark.parametrize("state", ["rejected", "skipped"])

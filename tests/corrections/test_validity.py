@@ -13,6 +13,7 @@ from dhr.data.samples import ClassTable, Sample
 
 TABLE = ClassTable(("background", "cat", "dog", "sky"), True)
 MADE = Correction("mended", "5" * 64, ("cat", "sky"), ("cat", "dog"), {"background": 0, "cat": 1, "dog": 2})
+RENAMED = ClassTable(("background", "cat", "pup", "sky"), True)
 SAMPLE = Sample("a", "a.jpg", (1, 3), has_ground_truth=False)
 
 
@@ -26,7 +27,9 @@ def test_it_holds_for_what_it_was_made_for() -> None:
     [
         ({"digest": "6" * 64}, "the photograph changed"),
         ({"sample": replace(SAMPLE, tags=(1,))}, "the tags in the data set changed"),
-        ({"classes": ClassTable(("background", "cat", "pup", "sky"), True)}, "the class dog is gone"),
+        ({"classes": RENAMED}, "the class dog is gone, its number is that of pup now"),
+        ({"classes": ClassTable(("background", "cat", "dog", "air"), True)}, "the class sky is gone"),  # only a tag
+        ({"classes": ClassTable(("background", "cat"), True), "sample": replace(SAMPLE, tags=(1,))}, "the class dog"),
         ({"classes": ClassTable(("dog", "cat", "background", "sky"), True)}, "dog is the background now"),
     ],
 )

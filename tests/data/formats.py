@@ -257,3 +257,27 @@ def huggingface(root: Path) -> Path:
 
 
 FORMATS["huggingface"] = huggingface
+
+
+def manifest(root: Path) -> Path:
+    """A folder of two tables; one of its photographs is named twice, by a path and by a URI."""
+    from dhr.data.manifest import Entry, write_manifest
+    from dhr.data.samples import ClassTable
+
+    classes = ClassTable(("background", "cat", "dog"), True)
+    for name in ("pictures/a.png", "pictures/b.png"):
+        photograph(root / name)
+    mask(root / "pictures/masks/a.png", [0, 1, 2])
+    parts = [
+        [Entry("a", "pictures/a.png", ("dog", "cat"), (6, 8), "train", "pictures/masks/a.png")],
+        [
+            Entry("trip/b", str(root.absolute() / "pictures/b.png"), ("cat",)),
+            Entry("c", (root.absolute() / "pictures/b.png").as_uri(), ()),
+        ],
+    ]
+    for number, entries in enumerate(parts):
+        write_manifest(root / f"part-{number}.parquet", classes, entries)
+    return root
+
+
+FORMATS["manifest"] = manifest

@@ -28,6 +28,7 @@ EXPECTED: dict[str, dict[str, tuple[str, ...]]] = {
     "label-studio": {"a": ("cat", "dog"), "b": ("dog",), "trip/c d": ("=1+1",)},
     "huggingface": {"a": ("cat", "dog"), "00000001": ("cat",)},
     "class-folders": {"cat/1": ("cat",), "cat/2": ("cat",), "dog/1": ("dog",)},
+    "manifest": {"a": ("cat", "dog"), "c": (), "trip/b": ("cat",)},
 }
 TRUTH: dict[str, dict[str, set[int]]] = {
     "voc": {"2007_000032": {0, 1, 15, VOID}, "2007_000039": {0, 20}, "2008_000001": {0, 8, VOID}},
@@ -40,6 +41,7 @@ TRUTH: dict[str, dict[str, set[int]]] = {
     "yolo": {"a": {0, 1, 2}, "c": {0}},
     "datumaro": {"a": {0, 2}},
     "huggingface": {"a": {0, 1, 2}, "00000001": {0, 1, 2}},
+    "manifest": {"a": {0, 1, 2}},
 }
 
 

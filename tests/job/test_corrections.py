@@ -107,10 +107,15 @@ def test_a_rejected_photograph_is_left_out_and_keeps_its_mask(
     before = shown(finished, first)
     decide(finished, first, "rejected")
     ended = dhr(finished.run())
-    assert ended.code == 1 and "1 photograph was rejected in review; made again: classifier, survey" in told(ended)
-    assert finished.record()["skipped"] == [
-        {"source": str(finished.data / "images" / f"{first}.png"), "reason": "rejected in review"}
-    ]
+    assert "1 photograph was rejected in review; made again: classifier, survey" in told(ended)
+    note = f"1 photograph left out, because it was rejected in review: {first}."
+    assert ended.code == 0 and note in told(ended)  # a person's decision is no fault
+    record = finished.record()
+    assert record["skipped"] == [] and note in record["notes"]
+    assert (record["counts"]["photographs"], record["counts"]["masks"]) == (5, 4)
+    for command in (finished.run(), finished.run("--dry-run"), ["update", "--run", str(finished.out)]):
+        ended = dhr(command)
+        assert ended.code == 0 and note in told(ended)
     assert np.array_equal(shown(finished, first), before)
     without = new_case(tmp_path / "less", tmp_path / "new")
     shutil.copytree(finished.data, without.data)
@@ -123,7 +128,7 @@ def test_a_rejected_photograph_is_left_out_and_keeps_its_mask(
     assert here["classifier.safetensors"] == there["classifier.safetensors"]
     decide(finished, first, "skipped")
     assert "1 photograph is not rejected any more" in told(dhr(finished.run(KEEP)))
-    assert "skipped" not in finished.record() or finished.record()["skipped"] == []
+    assert "rejected in review" not in told(dhr(finished.run(KEEP)))
 
 
 def test_outdated_and_damaged_corrections_are_named_and_not_used(finished: Any, dhr: Any) -> None:
@@ -190,11 +195,12 @@ def test_export_evaluate_report_and_train_take_decisions(finished: Any, dhr: Any
     masks = finished.out / "masks"
     data = ("--data", finished.data, "--masks", masks)
     ended = dhr(["export", *data, "--to", "png", "--out", tmp_path / "png"])
-    assert ended.code == 1 and "rejected in review" in told(ended)
+    assert ended.code == 0 and f"because it was rejected in review: {second}." in told(ended)
     assert (tmp_path / "png" / f"{first}.png").is_file() and not (tmp_path / "png" / f"{second}.png").exists()
     assert np.array_equal(read_mask(tmp_path / "png" / f"{first}.png"), shown(finished, first))
     ended = dhr(["evaluate", *data, "--json", tmp_path / "scores.json"])
     assert "1 of 5 is that of a person (1 mended); the score is not that of the machine alone" in told(ended)
+    assert ended.code == 0
     checks = json.loads((tmp_path / "scores.json").read_text())["checks"]
     assert "people" in [check["kind"] for check in checks]
     page = (finished.out / "report.html").read_text(encoding="utf-8")
@@ -207,5 +213,17 @@ def test_export_evaluate_report_and_train_take_decisions(finished: Any, dhr: Any
         "--classifier.file", str(finished.out / "classifier.safetensors"),
     ]  # fmt: skip
     call[call.index("--out") + 1] = str(tmp_path / "student")
+    dry = dhr(["train", *call, "--dry-run"])
+    assert dry.code == 0 and "rejected in review" in told(dry) and "student │ 4 │" in told(dry)
     ended = dhr(["train", *call])
-    assert ended.code == 1 and "rejected in review" in told(ended) and "Student of 4 photographs" in told(ended)
+    assert ended.code == 0 and "rejected in review" in told(ended) and "Student of 4 photographs" in told(ended)
+
+
+def test_a_folder_with_only_rejected_photographs_gives_the_reason(finished: Any, dhr: Any, tmp_path: Path) -> None:
+    for name in names(finished):
+        decide(finished, name, "rejected")
+    export = ["export", "--data", finished.data, "--masks", finished.out / "masks"]
+    export += ["--to", "png", "--out", tmp_path / "png"]
+    for command in (finished.run(), export):
+        ended = dhr(command)
+        assert ended.code == 2 and "5 photographs left out, because they were rejected in review" in ended.err

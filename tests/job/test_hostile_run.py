@@ -23,7 +23,9 @@ from dhr.files import write_json
 from dhr.job.folder import OutputFolder
 from dhr.job.scan import Scan, scan
 from dhr.job.settings import RunConfig
-from dhr.job.survey import read_cells, read_survey
+from dhr.job.survey import read_cells
+from dhr.job.survey_file import read_survey, survey_content
+from dhr.method.swaps import Swap
 from dhr.progress import silent
 from dhr.records.item import ItemRecord
 from dhr.records.run import RunRecord
@@ -149,6 +151,8 @@ SURVEY = {
     "bias": torch.zeros(3),
     "known": torch.ones(3),
     "trust": torch.tensor(0.5, dtype=torch.float64),
+    "swaps": torch.tensor([[0, 2, 39, 3]]),
+    "evidence": torch.tensor([[-0.5, 0.25]], dtype=torch.float64),
 }
 CELLS = {
     "features": torch.ones(5, 7, dtype=torch.float16),
@@ -159,7 +163,12 @@ CELLS = {
 
 def test_a_survey_and_its_cells_come_back(tmp_path: Path) -> None:
     save_file(SURVEY, tmp_path / "survey")
-    assert read_survey(tmp_path / "survey", 3, 5).trust == 0.5
+    survey = read_survey(tmp_path / "survey", 3, 5)
+    assert survey.trust == 0.5 and survey.swaps == (Swap(0, 2, -0.5, 0.25, joint=39, deciding=3),)
+    (tmp_path / "again").write_bytes(survey_content(survey))
+    assert read_survey(tmp_path / "again", 3, 5).swaps == survey.swaps
+    (tmp_path / "without").write_bytes(survey_content(replace(survey, swaps=())))
+    assert read_survey(tmp_path / "without", 3, 5).swaps == ()
     save_file(CELLS, tmp_path / "cells", {"dhr": "digest"})
     assert read_cells(tmp_path / "cells", 5, "another digest", [0, 2]) is None
     seen = read_cells(tmp_path / "cells", 5, "digest", [0, 2])
@@ -180,6 +189,11 @@ def test_a_survey_and_its_cells_come_back(tmp_path: Path) -> None:
         {"trust": torch.tensor(float("nan"), dtype=torch.float64)},
         {"trust": torch.tensor(1.5, dtype=torch.float64)},
         {"trust": torch.ones(2, dtype=torch.float64)},
+        {"swaps": torch.tensor([[0, 3, 39, 3]])},
+        {"swaps": torch.tensor([[0, 2, 39, -3]])},
+        {"swaps": torch.tensor([[0, 2, 39, 3], [1, 2, 39, 3]])},
+        {"swaps": torch.tensor([[0, 2, 39]])},
+        {"evidence": torch.tensor([[float("nan"), 0.25]], dtype=torch.float64)},
         {"more": torch.ones(1)},
     ],
 )

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from dhr.data import FolderDataSet
 from dhr.data.images import read_mask
 from dhr.data.palette import class_palette
 from dhr.job import masks as mask_module
+from dhr.job.drafts import Drafts
+from dhr.job.folder import OutputFolder
+from dhr.job.kept import Space
+from dhr.job.survey import plan
 from dhr.records.item import read_item
 from dhr.records.run import read_run
 
@@ -185,3 +191,47 @@ def test_a_folder_of_another_version_is_refused(finished: Any, dhr: Any, monkeyp
     monkeypatch.setattr(library, "__version__", "99.0")
     ended = dhr(update(finished))
     assert ended.code == 2 and "dhr was" in ended.err and ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("space", ["8GB", "one"])
+def test_an_update_runs_no_network_for_photographs_beyond_the_survey(
+    space: str, fresh: Any, dhr: Any, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage of the masks keeps the drafts of photographs that the survey did not look at, while there is space."""
+    few = partial(plan, per_class=1)
+    monkeypatch.setattr("dhr.job.survey.plan", few)
+    monkeypatch.setattr("dhr.job.stages.plan", few)
+    samples = FolderDataSet(fresh.data).samples
+    looked_at, _ = few(samples, 3, False)
+    assert 0 < len(looked_at) < len(samples)
+    others = {sample.name for sample in samples} - {sample.name for sample in looked_at}
+    if space == "one":  # one more than the survey needs
+        monkeypatch.setattr(Space, "take", lambda self, size: next(turns) <= len(looked_at))
+    turns = count()
+    assert dhr(fresh.run()).code == 0
+    drafts = {path.stem for path in (fresh.out / "work" / "survey").rglob("*.safetensors")}
+    assert len(drafts & others) == (len(others) if space == "8GB" else 1)
+    assert not [*(fresh.out / "work").glob("before/*")]
+    mend(fresh, [looked_at[0].name])
+    shutil.copytree(fresh.out, tmp_path / "bare")
+    shutil.rmtree(tmp_path / "bare" / "work")
+    computed, compute = [], Drafts.__call__
+
+    def counted(self: Any, batch: Any) -> Any:
+        computed.extend(one.sample.name for one in batch)
+        return compute(self, batch)
+
+    monkeypatch.setattr(Drafts, "__call__", counted)
+    assert dhr(update(fresh)).code == 0
+    assert not computed if space == "8GB" else {*computed} <= others
+    assert dhr(["update", "--run", str(tmp_path / "bare")]).code == 0
+    assert masks(made, tmp_path / "bare") == masks(made, fresh.out)
+
+
+def test_drafts_on_disk_have_their_part_of_the_space(tmp_path: Path) -> None:
+    folder = OutputFolder(tmp_path)
+    assert Space.of(folder, 0) == Space(0)
+    folder.survey_cells("trip/a").parent.mkdir(parents=True)
+    folder.survey_cells("trip/a").write_bytes(bytes(700))
+    space = Space.of(folder, 1000)
+    assert space.taken == 700 and not space.take(301) and space.full and space.take(300) and not space.full

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize, one_hot
 
 from dhr.errors import ShapeError
+from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS, BoundaryConfig
-from dhr.method.survey import SurveyCells, agreed, fit_survey, join
+from dhr.method.survey import agreed, fit_survey, join
 
 from .whole import rebalance
 

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import shutil
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dhr.data.images import read_mask
 from dhr.data.samples import VOID, ClassTable
 from dhr.parsing import Fields
 from dhr.review.answers import RefusedError
@@ -51,6 +54,21 @@ def test_decisions_count_and_are_withdrawn(page: Any) -> None:
     answer = page.post("api/photographs/2/decide", json={"state": "undecided", "revision": page.revision(2)})
     assert answer.json()["counts"] == page.get("api/session").json()["counts"]
     assert answer.json()["counts"]["undecided"] == 4 and answer.json()["state"] == "undecided"
+
+
+def test_the_mask_that_a_photograph_had_when_it_was_opened_is_kept(page: Any) -> None:
+    """Strokes of one drawing replace each other; what was there before the drawing began stays in gone/."""
+    drawings = [mended(page), np.zeros_like(mended(page)), np.full_like(mended(page), VOID)]
+    for revision, mask in enumerate(drawings[:2]):
+        decision = {"state": "mended", "revision": revision}
+        assert page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision).status_code == 200
+    assert not (page.out / "gone").exists()
+    assert page.revision(0) == 2  # the page is loaded again
+    for revision, mask in enumerate((drawings[2], drawings[0]), start=2):
+        decision = {"state": "mended", "revision": revision}
+        assert page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision).status_code == 200
+    (kept,) = (page.out / "gone").rglob("*.png")
+    np.testing.assert_array_equal(read_mask(kept), drawings[1])
 
 
 def test_withdrawing_brings_the_machines_mask_back(page: Any) -> None:
@@ -169,3 +187,60 @@ def test_only_a_mask_needs_tags_where_there_is_no_background(
     fields = Fields({"state": state, "revision": 0, "tags": []})
     with pytest.raises(RefusedError, match="at least one class") if refused else nullcontext():
         assert Wish.parse(fields, photographs, (state,)).tags == ()
+
+
+def test_a_damaged_record_is_withdrawn_from_the_page(page: Any) -> None:
+    """The machine's mask returns, nothing that a person made is lost, and stale pages cannot overwrite what follows."""
+    page.post("api/photographs/0/save", content=mended(page).tobytes(), decision=UNSEEN)
+    record = page.out / "corrections" / "items" / "p0.json"
+    record.write_text("{" + record.read_text())
+    found = page.get("api/photographs/0").json()
+    assert (found["state"], found["revision"], found["problem"]) == ("undecided", 0, "")
+    assert "is damaged" in found["damaged"] and "\n" not in found["damaged"]
+    entry = next(one for one in page.get("api/queue").json()["entries"] if one["id"] == 0)
+    assert entry["reason"] == "the record of its decision is damaged"
+    assert page.get("api/photographs/0/image").status_code == 200
+    for state in ("accepted", "rejected", "skipped"):
+        answer = page.post("api/photographs/0/decide", json={"state": state, "revision": 0})
+        assert answer.status_code == 409 and "is damaged" in answer.json()["error"]
+    assert page.post("api/photographs/0/save", content=bytes(768), decision=UNSEEN).status_code == 409
+    answer = page.post("api/photographs/0/decide", json={"state": "undecided", "revision": 0})
+    assert answer.status_code == 200 and answer.json()["counts"]["undecided"] == 4
+    np.testing.assert_array_equal(page.stored(0), page.drawn(0))
+    np.testing.assert_array_equal(read_mask(page.out / "gone" / "corrections" / "masks" / "p0.png"), mended(page))
+    assert (page.out / "gone" / "corrections" / "items" / "p0.json").read_text().startswith("{{")
+    assert page.get("api/photographs/0").json()["damaged"] == ""
+    assert "damaged" not in page.get("api/queue").text
+    again = page.post("api/photographs/0/save", content=mended(page).tobytes(), decision=UNSEEN).json()
+    assert again["revision"] > 2  # a page that still shows the old decision has an older one
+
+
+def test_a_damaged_record_is_seen_when_the_server_starts(page: Any) -> None:
+    page.post("api/photographs/0/decide", json={"state": "rejected", "revision": 0})
+    (page.out / "corrections" / "items" / "p0.json").write_text("[]")
+    other = type(page.desk).of(page.desk.photographs.run)
+    other.photographs.read(lambda step: None)
+    other.lanes.close()
+    assert other.photographs.is_damaged(0) and other.photographs.counts()["undecided"] == 4
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_photograph_that_is_gone_or_another_can_still_be_decided(page: Any, gone: bool) -> None:
+    page.post("api/photographs/0/save", content=mended(page).tobytes(), decision=UNSEEN)
+    photograph = Path(page.desk.photographs.samples[0].source)
+    if gone:
+        photograph.unlink()
+    else:
+        shutil.copyfile(Path(page.desk.photographs.samples[1].source), photograph)
+    assert page.get("api/photographs/0").json()["problem"] and page.get("api/photographs/0/image").status_code == 409
+    assert page.post("api/photographs/0/decide", json={"state": "accepted", "revision": 1}).status_code == 409
+    for revision, state in enumerate(("rejected", "skipped"), start=1):
+        answer = page.post("api/photographs/0/decide", json={"state": state, "revision": revision})
+        assert answer.status_code == 200, answer.text
+        found = page.get("api/photographs/0").json()
+        assert (found["state"], found["outdated"], found["revision"]) == (state, "", revision + 1)
+    record = page.desk.photographs.corrections.read("p0")
+    assert (record.digest == page.desk.photographs.find(0).item.digest) == gone
+    assert page.post("api/photographs/0/decide", json={"state": "undecided", "revision": 3}).status_code == 200
+    np.testing.assert_array_equal(page.stored(0), page.drawn(0))
+    np.testing.assert_array_equal(read_mask(page.out / "gone" / "corrections" / "masks" / "p0.png"), mended(page))

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dhr.api.memory import MemoryDataSet
+from dhr.data.manifest.dataset import ManifestDataSet
+from dhr.data.manifest.read import fits_manifest
 from dhr.data.open import AUTO
 from dhr.data.open import open_data as open_folder
 from dhr.data.samples import DataSet
@@ -20,7 +22,7 @@ OPEN = "open"
 
 @dataclass(frozen=True)
 class DataFolder:
-    """A data folder, and how it is read."""
+    """A data folder or a manifest, and how it is read."""
 
     path: Path
     split: str | None = None
@@ -47,7 +49,8 @@ def open_data(
     """Open a data set.
 
     Args:
-        data: a folder; or photographs, arrays (h, w, 3) of uint8 or paths, and a list of tag names for each.
+        data: a folder or a manifest; or photographs, arrays (h, w, 3) of uint8 or paths, and a list of tag names for
+            each.
         split: only the photographs of this split of a folder.
         format: data format of a folder (docs/data.md).
         classes: names of the classes of photographs in memory, `background` first if pixels may belong to no tag;
@@ -95,20 +98,25 @@ def _refuse_other(data: Any) -> None:
 
 
 def refuse_missing(data: Data) -> None:
-    """Refuse a data folder that is not there, before large libraries are imported.
+    """Refuse a data folder or manifest that is not there, before large libraries are imported.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is neither.
         ConfigError: it is nothing that can hold data.
     """
     _refuse_other(data)
     folder = folder_of(data)
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not is_data(folder):
         opened(data, silent)
 
 
+def is_data(path: Path) -> bool:
+    """Tell whether there is a folder or a manifest at ``path``; its content is not read."""
+    return path.is_dir() or fits_manifest(path)
+
+
 def folder_of(data: Data) -> Path | None:
-    """Return the folder that ``data`` is read from; None if it is not a folder."""
+    """Return the folder or manifest that ``data`` is read from; None if it is in memory."""
     if isinstance(data, DataFolder):
         return data.path
     return Path(data) if isinstance(data, str | os.PathLike) else None
@@ -133,7 +141,7 @@ def refuse_among(out: Path, data: Data, photographs: DataSet, option: str = "--o
     The next run would take masks for photographs.
     """
     root = folder_of(data)
-    if root is None:
+    if root is None or isinstance(photographs, ManifestDataSet):  # whose photographs are rows, not listed files
         return
     target = out.resolve()
     # A photograph inside another file has a source that is not a path; its parent is then not a folder.

@@ -32,6 +32,9 @@ def demo(
     A small classifier is trained on the tags from random weights. Masks are made with the preset `default` and with the
     equations of the paper. It works without a network connection and without data, and takes some minutes.
 
+    The output folder gets data/, the scenes as a data folder, and default/ and paper/, the output folders of two runs.
+    So all other commands can be tried: `dhr review --run demo/default`, then `dhr update --run demo/default`.
+
     Args:
         out: the output folder.
         scenes: number of scenes.
@@ -40,14 +43,22 @@ def demo(
 
     Returns:
         One row per step and preset, in percent.
+
+    Raises:
+        OutputError: ``out`` holds something else, or other scenes.
     """
+    from dhr.api.data import data_record, open_data
     from dhr.data.scenes import SceneDataSet
+    from dhr.data.scenes_folder import write_scenes
     from dhr.evaluate import evaluate_stages
     from dhr.job.run import Origin
     from dhr.job.run import run as run_job
     from dhr.report.build import write_report
 
-    data, config, out = SceneDataSet(scenes, seed), demo_settings(seed), Path(out)
+    config, out = demo_settings(seed), Path(out)
+    place = out / "data"
+    write_scenes(SceneDataSet(scenes, seed), place)
+    data, known = open_data(place), data_record(place)
     rows: dict[str, dict[str, str]] = {}
     reports = []
     for preset in ("default", "paper"):
@@ -55,7 +66,7 @@ def demo(
         if preset != "default":
             file = out / "default" / "classifier.safetensors"
             chosen = replace(chosen, classifier=replace(config.classifier, file=file))
-        run_job(data, out / preset, chosen, progress=progress or silent, origin=Origin(preset))
+        run_job(data, out / preset, chosen, progress=progress or silent, origin=Origin(preset, known))
         stages = evaluate_stages(data, out / preset)
         reports.append(write_report(out / preset, data, stages))
         for stage, name in STAGE_NAMES.items():

@@ -13,6 +13,7 @@ from dhr.errors import ConfigError
 from dhr.evaluate.config import EvaluateConfig
 from dhr.files import check_output, write_json_output
 from dhr.progress import Progress, silent
+from dhr.results.places import mask_folder, masks_meant
 from dhr.words import STAGE_NAMES
 
 
@@ -49,7 +50,7 @@ def evaluate(
 
     Args:
         data: the data set, with ground truth.
-        masks: folders of masks, such as OUT/masks.
+        masks: folders of masks, such as OUT/masks or OUT/rows.
         ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
         outputs: files that are written, too.
         config: masks that are allowed, and the intervals.
@@ -68,7 +69,7 @@ def evaluate(
     from dhr.evaluate import compare, stage_folders
     from dhr.flow.ahead import cores
 
-    paths, show = [Path(folder) for folder in folders], progress or silent
+    paths, show = [masks_meant(Path(folder)) for folder in folders], progress or silent
     named = dict(zip(labels(paths), paths, strict=True))
     out = paths[0].resolve().parent
     of_run = data is not None and len(paths) == 1 and _is_masks_of_run(paths[0].resolve())
@@ -85,7 +86,7 @@ def evaluate(
 
 
 def _is_masks_of_run(folder: Path) -> bool:
-    return folder.name == "masks" and (folder.parent / "run.json").is_file()
+    return folder == mask_folder(folder.parent) and (folder.parent / "run.json").is_file()
 
 
 def _photographs(data: Data | None, ground_truth: Path | str | None, progress: Progress) -> DataSet:

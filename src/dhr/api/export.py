@@ -12,6 +12,7 @@ from dhr.export import FORMATS
 from dhr.export import export as write
 from dhr.export.config import ExportConfig
 from dhr.progress import Progress, silent
+from dhr.results.places import masks_meant
 
 
 def export(
@@ -36,7 +37,7 @@ def export(
 
     Args:
         data: the data folder.
-        masks: the folder of masks, such as OUT/masks of a run.
+        masks: the folder of masks, such as OUT/masks or OUT/rows of a run.
         out: the folder to write, for formats that are a folder.
         to: the format.
         file: the file to write, for formats that are one file.
@@ -58,7 +59,7 @@ def export(
     wanted, place, other = ("--file FILE", file, out) if one else ("--out DIR", out, file)
     if place is None or other is not None:
         raise ConfigError(f"--to {to} writes {'one file' if one else 'a folder'}; name it with {wanted}")
-    place, masks, root = Path(place), Path(masks), folder_of(data)
+    place, masks, root = Path(place), masks_meant(Path(masks)), folder_of(data)
     for folder in (masks, *(() if root is None else (root / "images",))):
         if place.resolve().is_relative_to(folder.resolve()):
             raise OutputError(f"{wanted.split()[0]} {place} lies in {folder}, which is read; choose a place outside")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dhr.api.data import Data, DataFolder, opened
+from dhr.api.data import Data, DataFolder, is_data, opened
 from dhr.api.settings import changed, flat
 from dhr.api.settings_file import beside
 from dhr.data.samples import DataSet
@@ -12,6 +12,7 @@ from dhr.job.opened_run import OpenedRun
 from dhr.job.settings import RunConfig
 from dhr.progress import Progress
 from dhr.records.run import RunRecord
+from dhr.results.opened import rows_of_run
 
 
 def opened_run(run: Path, data: Data | None, progress: Progress) -> OpenedRun:
@@ -30,7 +31,9 @@ def opened_run(run: Path, data: Data | None, progress: Progress) -> OpenedRun:
     folder = OutputFolder(run)
     record = folder.read()
     if record is None:
-        raise OutputError(f"--run {run}: expected the output folder of dhr run, found no run.json; make it first")
+        below = [path.parent for path in sorted(run.glob("*/run.json"))] if run.is_dir() else []
+        there = f"such folders below it: {', '.join(map(str, below[:3]))}" if below else "make it first"
+        raise OutputError(f"--run {run}: expected the output folder of dhr run, found no run.json; {there}")
     if record.kind != "run":
         raise OutputError(f"--run {run} holds results of `dhr {record.kind}`; name the output folder of dhr run")
     config = _config(record, folder.record)
@@ -54,7 +57,7 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
                 f"--run {run}: its run.json names no data folder, because the photographs were in memory or dhr was "
                 "older; give them again with --data DIR, or data=..."
             )
-        if not Path(known.path).is_dir():
+        if not is_data(Path(known.path)):
             raise DataError(f"--run {run}: its data folder {known.path} is gone; name the folder with --data DIR")
         data = DataFolder(Path(known.path), known.split, known.format, known.ignore_unknown)
     found = opened(data, progress)
@@ -65,8 +68,10 @@ def _data(record: RunRecord, run: Path, data: Data | None, progress: Progress) -
             "its data set with --data DIR, or, if its class table changed, continue the run first"
         )
     names = {sample.name for sample in found.samples}
-    recorded = [*OutputFolder(run, record.shards).recorded()]
-    if recorded and names.isdisjoint(recorded):
+    rows = rows_of_run(run)
+    recorded = OutputFolder(run, record.shards).recorded() if rows is None else rows.names()
+    first = next(recorded, None)
+    if first is not None and first not in names and names.isdisjoint(recorded):
         raise DataError(
             f"--run {run}: its masks belong to other photographs than the {len(names)} here; give --data DIR"
         )

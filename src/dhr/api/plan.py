@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dhr.api.data import Data, opened, refuse_missing
 from dhr.api.result import Result
 from dhr.api.settings import Config, run_settings
+from dhr.corrections.decisions import rejected_note
 from dhr.data.samples import Problem
 from dhr.files import check_output, write_json_output
 from dhr.progress import Progress, silent
@@ -95,7 +96,7 @@ def plan(
 
     photographs = opened(data, progress or silent)
     found = plan_job(photographs, None if out is None else Path(out), settings, progress or silent)
-    result = PlanResult(found, found.problems, tuple(photographs.notes))
+    result = PlanResult(found, found.problems, (*photographs.notes, *rejected_note(found.rejected)))
     if json is not None:
         write_json_output(Path(json), result.to_json())
     return result

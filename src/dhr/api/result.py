@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from dhr.corrections.beside import masks_at
+from dhr.data.image_files import Content
 from dhr.data.images import read_mask
 from dhr.data.samples import Problem
-from dhr.shards import files_in, find
+from dhr.results.protocol import Masks
 from dhr.words import counted
 
 _ROWS = 12  # rows of a view
@@ -23,18 +25,23 @@ class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, name: str) -> Path:
-        """Return the place of a mask."""
-        return find(self.folder, name, ".png")
+    @property
+    def stored(self) -> Masks:
+        """The masks with their records, as they are stored."""
+        return masks_at(self.folder)
+
+    def path(self, name: str) -> Path | Content:
+        """Return the place of a mask, or its content if it is in another file."""
+        return self.stored.mask(name)
 
     def __getitem__(self, name: str) -> UInt8[np.ndarray, "h w"]:
-        path = self.path(name)
-        if not path.is_file():
+        masks = self.stored
+        if not masks.has(name):
             raise KeyError(name)
-        return read_mask(path)
+        return read_mask(masks.mask(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(name for name, _ in files_in(self.folder, ".png")))
+        return iter(sorted(self.stored.names()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

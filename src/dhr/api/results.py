@@ -14,8 +14,7 @@ from dhr.api.result import MaskFiles, Result
 from dhr.data.palette import class_palette
 from dhr.data.samples import ClassTable, DataSet, Problem
 from dhr.errors import DhrError
-from dhr.records.item import read_item
-from dhr.shards import find
+from dhr.results.places import mask_folder
 from dhr.words import counted
 
 if TYPE_CHECKING:
@@ -47,19 +46,19 @@ class MaskResult(Result):
     @property
     def masks(self) -> MaskFiles:
         """The masks by name, read when they are asked for."""
-        return MaskFiles(self.out / "masks")
+        return MaskFiles(mask_folder(self.out))
 
     @property
     def summary(self) -> str:
         """The number of masks, and their folder."""
         left = f", {len(self.left_out)} left out" if self.left_out else ""
-        return f"{counted(self.made, 'mask')} in {self.out / 'masks'}{left}"
+        return f"{counted(self.made, 'mask')} in {mask_folder(self.out)}{left}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per mask: its photograph, tags, size and quality; the most doubtful first."""
-        found = []
+        found, records = [], self.masks.stored.records
         for name in self.masks:
-            record = read_item(find(self.out / "items", name, ".json"))
+            record = records.record(name)
             if record is not None:
                 row = {"name": name, "quality": record.quality, "tags": list(record.tags or ())}
                 row |= {"vanished": list(record.vanished), "width": record.width, "height": record.height}

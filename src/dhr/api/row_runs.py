@@ -7,6 +7,7 @@ from typing import Any
 
 from dhr.api.rows import Row, RowList
 from dhr.api.run import run
+from dhr.corrections.beside import masks_at
 from dhr.data.problems import problem_lines
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, DhrError, OutputError
@@ -80,7 +81,7 @@ class RowRuns:
         assert line.masks is not None
         try:
             check_folder(line.masks)
-            find_predictions(self.photographs, self.samples, line.masks, self.settings)
+            find_predictions(self.photographs, self.samples, masks_at(line.masks), self.settings)
         except DataError as error:
             why = "".join(f"; {text}" for text in problem_lines(left_out, 1))
             return replace(line, masks=None, reason=f"{error}{why}")

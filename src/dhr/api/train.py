@@ -9,6 +9,7 @@ from dhr.data.samples import DataSet
 from dhr.errors import ConfigError
 from dhr.job.settings import RunConfig
 from dhr.progress import Progress, silent
+from dhr.results.places import masks_meant
 
 
 def train(
@@ -35,7 +36,7 @@ def train(
     Args:
         data: the data folder.
         out: the output folder: new, empty, or of the same training.
-        masks: folder of masks to begin with, NAME.png; without it the student learns from its own maps.
+        masks: folder of masks to begin with, NAME.png, or OUT/rows; without it the student learns from its own maps.
         config: settings; a recipe or preset, a YAML file, or single ones.
         dry_run: return the work that would be done, and do nothing.
         progress: called as the work goes on.
@@ -55,27 +56,34 @@ def train(
         raise ConfigError(f"student.kind {settings.student.kind} learns finished masks; name them with --masks DIR")
     refuse_missing(data)
     if dry_run:
-        return _dry(opened(data, show), out, settings)
+        return _dry(opened(data, show), out, settings, None if masks is None else Path(masks))
     from dhr.api.weights import require_first
     from dhr.job.train import train as train_student
     from dhr.job.weights import train_weights
 
     require_first(train_weights(settings), data, out)
     photographs = opened(data, show)
-    done = train_student(photographs, out, settings, masks=None if masks is None else Path(masks), progress=show)
+    done = train_student(
+        photographs, out, settings, masks=None if masks is None else masks_meant(Path(masks)), progress=show
+    )
     return TrainResult(out, done.student, done.photographs, done.skipped, (*photographs.notes, *done.notes))
 
 
-def _dry(photographs: DataSet, out: Path, settings: RunConfig) -> TrainResult:
+def _dry(photographs: DataSet, out: Path, settings: RunConfig, masks: Path | None) -> TrainResult:
     """Return the result of a dry run: the stages that are not made yet."""
+    from dhr.corrections.beside import corrections_beside
+    from dhr.corrections.decisions import rejected_among
     from dhr.job.dry_run import DryRun
     from dhr.job.folder import OutputFolder
     from dhr.job.left import LeftStage
 
-    folder, many = OutputFolder(out), len(photographs.samples)
+    folder, store = OutputFolder(out), None if masks is None else corrections_beside(masks)
+    rejected = tuple(sample.name for sample in rejected_among(photographs, store))
+    many = len(photographs.samples) - len(rejected)
     files = {"student": folder.student}
     if settings.student.kind == "joint" and settings.classifier.file is None:
         files = {"classifier": out / "classifier.safetensors", **files}
     stages = [LeftStage(name, many, "not made yet") for name, file in files.items() if not file.is_file()]
-    work = DryRun(tuple(stages) if not folder.student.is_file() else (), None, (), (), (), tuple(photographs.problems))
+    left = tuple(stages) if not folder.student.is_file() else ()
+    work = DryRun(left, None, (), (), (), tuple(photographs.problems), rejected)
     return TrainResult(out, folder.student, many, work.skipped, tuple(photographs.notes), work)

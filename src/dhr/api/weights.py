@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dhr.api.data import Data, folder_of
+from dhr.api.data import Data, folder_of, is_data
 from dhr.job.folder import OutputFolder
 from dhr.models.remote import Remote, require
 
@@ -17,5 +17,5 @@ def require_first(remotes: Sequence[Remote | None], data: Data, out: Path | None
         WeightsError: some are not here and cannot be fetched.
     """
     folder = folder_of(data)
-    if (folder is None or folder.is_dir()) and (out is None or not OutputFolder(out).record.is_file()):
+    if (folder is None or is_data(folder)) and (out is None or not OutputFolder(out).record.is_file()):
         require(remotes)

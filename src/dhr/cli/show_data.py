@@ -74,6 +74,13 @@ def features(terminal: Terminal, result: FeaturesResult) -> None:
     terminal.say(result.summary)
 
 
+def manifest(terminal: Terminal, result: TableResult) -> None:
+    """Print the photographs that were left out, and the file."""
+    terminal.notes(result.notes)
+    terminal.left_out(result.left_out)
+    terminal.say(result.summary)
+
+
 def text(terminal: Terminal, result: TableResult) -> None:
     """Print the text."""
     terminal.print(result.text, markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ from rich.markup import escape
 
 from dhr.api.results import PredictResult, RunResult, TrainResult
 from dhr.cli.terminal import Terminal, table
+from dhr.corrections.decisions import rejected_note
 from dhr.data.classes import enumeration
 from dhr.words import counted
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def dry_run(terminal: Terminal, result: RunResult | TrainResult, work: "DryRun") -> None:
     """Print the work that is left."""
-    terminal.notes(result.notes)
+    terminal.notes((*result.notes, *rejected_note(work.rejected)))
     terminal.left_out(result.left_out)
     if work.changes:
         terminal.say(work.changes)

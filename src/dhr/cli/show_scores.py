@@ -49,6 +49,7 @@ def demo(terminal: Terminal, result: TableResult) -> None:
     terminal.print(made)
     for file in result.files:
         terminal.say(f"Report: {file}")
+    terminal.say(f"Look at the masks, and mend them: dhr review --run {result.files[0].parent}")
 
 
 def stage_table(stages: Mapping[str, Scores], width: int = _WIDE) -> Table:

@@ -127,6 +127,16 @@ COMMANDS = {
             examples=("dhr inspect --data photos --out page", "dhr inspect --data VOC2012 --split train"),
         ),
         Command(
+            "manifest",
+            "write a table of photographs, as a data set for many machines",
+            "dhr.api.manifest:manifest",
+            "dhr.cli.show_data:manifest",
+            examples=(
+                "dhr manifest --data photos --file photos.parquet",
+                "dhr manifest --table shop.csv --id name --uri url --tags labels --file shop.parquet",
+            ),
+        ),
+        Command(
             "plan",
             "tell what a run would use, and its time, memory and disk",
             "dhr.api.plan:plan",

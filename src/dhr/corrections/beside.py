@@ -1,24 +1,39 @@
-"""The corrections that belong to a folder of masks."""
+"""Open a folder of masks, and the corrections that belong to it."""
 
 from collections.abc import Collection
 from pathlib import Path
 
-from dhr.corrections.places import JSON, MASKS, ROOT
+from dhr.corrections.above_rows import CorrectedRows
+from dhr.corrections.places import MASKS, ROOT
 from dhr.corrections.store import Corrections
-from dhr.data.mask_origin import Origins
-from dhr.errors import OutputError
+from dhr.errors import ItemError, OutputError
 from dhr.records.correction import Correction
-from dhr.records.item import read_item
+from dhr.results.files import FileMasks, FileRecords
+from dhr.results.opened import rows_at
+from dhr.results.places import ROWS, is_rows
+from dhr.results.protocol import Masks
+
+
+def masks_at(folder: Path) -> Masks:
+    """Open a folder of masks, which need not exist: files, or rows, above which the corrections of their run stand.
+
+    Raises:
+        ConfigError: it holds Parquet files, and pyarrow is not installed.
+        DataError: it holds Parquet files, and none of them can be used.
+    """
+    if not is_rows(folder):
+        return FileMasks(folder)
+    return CorrectedRows(rows_at(folder), Corrections.of(folder.resolve().parent))
 
 
 def corrections_beside(masks: Path) -> Corrections | None:
     """Return the corrections of the run that a folder of masks belongs to; None if it has none."""
-    out = Origins.beside(masks).items.parent
+    out = FileRecords.beside(masks).folder.parent
     return Corrections.of(out) if (out / "run.json").is_file() and (out / ROOT).is_dir() else None
 
 
-def made_by_people(masks: Path, names: Collection[str]) -> dict[str, Correction]:
-    """Return the corrections whose masks are in the folder ``OUT/masks``, by the name of the photograph.
+def made_by_people(masks: Masks, names: Collection[str]) -> dict[str, Correction]:
+    """Return the corrections whose masks are those of a run, in ``OUT/masks`` or above ``OUT/rows``, by photograph.
 
     Damaged corrections are left out: whether their masks are there cannot be known.
 
@@ -26,21 +41,20 @@ def made_by_people(masks: Path, names: Collection[str]) -> dict[str, Correction]
         masks: the folder.
         names: the photographs that are asked for.
     """
-    store, found = corrections_beside(masks), dict[str, Correction]()
-    if store is None or masks.resolve().name != "masks":
+    store, found = corrections_beside(masks.folder), dict[str, Correction]()
+    if store is None or masks.folder.resolve().name not in ("masks", ROWS):
         return {}
     for name in sorted({*names} & {*store.names()}):
         try:
             correction = store.read(name)
-            if correction is not None and correction.certain and _is_there(store, name):
+            if correction is not None and correction.certain and _is_there(store, name, masks):
                 found[name] = correction
-        except OutputError:
+        except (ItemError, OutputError):
             continue
     return found
 
 
-def _is_there(store: Corrections, name: str) -> bool:
+def _is_there(store: Corrections, name: str, masks: Masks) -> bool:
     """Return whether the mask of a correction is among the masks: after a run by the record, before it by content."""
-    places = store.places
-    item = read_item(places.path("items", name, JSON))
-    return (item is not None and item.person is not None) or places.digest("masks", name) == places.digest(MASKS, name)
+    item = masks.records.record(name)
+    return (item is not None and item.person is not None) or masks.digest(name) == store.places.digest(MASKS, name)

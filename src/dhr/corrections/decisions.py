@@ -1,17 +1,15 @@
 """People's decisions on the photographs of a job: which of them hold, and the tags that follow from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dhr.corrections.store import Corrections
 from dhr.corrections.validity import tags_in, valid
-from dhr.data.samples import ClassTable, Sample
-from dhr.errors import OutputError
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.errors import ItemError, OutputError
 from dhr.records.correction import Correction
-
-REJECTED = "rejected in review"
-"""Why a photograph is left out that a person rejected."""
+from dhr.words import counted
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,35 @@ def decided(sample: Sample, correction: Correction | None, classes: ClassTable) 
     if correction is None or not correction.certain:
         return sample
     return replace(sample, tags=tags_in(correction, classes))
+
+
+def rejected_among(data: DataSet, store: Corrections | None) -> Iterator[Sample]:
+    """Yield the photographs of a data set that a person has rejected; only those with a decision are read."""
+    names = set() if store is None else {*store.names()}
+    reader = DecisionReader(store)
+    for sample in data.samples:
+        if sample.name in names:
+            try:
+                found = reader.decide(sample, data.digest(sample), data.classes)
+            except ItemError:  # whoever reads its pixels reports it
+                continue
+            if found is not None and found.state == "rejected":
+                yield sample
+
+
+def rejected_note(names: Iterable[str], most: int = 3) -> list[str]:
+    """Tell of photographs that are left out because a person rejected them; a decision is no problem.
+
+    >>> rejected_note(["b", "a"])
+    ['2 photographs left out, because they were rejected in review: a, b.']
+    """
+    told = sorted(names)
+    if not told:
+        return []
+    they = "it was" if len(told) == 1 else "they were"
+    more = f" and {len(told) - most} more" if len(told) > most else ""
+    photographs = counted(len(told), "photograph")
+    return [f"{photographs} left out, because {they} rejected in review: {', '.join(told[:most])}{more}."]
 
 
 def states(corrections: Mapping[str, Correction]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dhr.errors import OutputError
 from dhr.files import inside, is_own_file, read_regular, remove, write_bytes
-from dhr.gone import put_aside
+from dhr.gone import keep_copy, put_aside
 from dhr.records.run import RunRecord, read_run_leniently
 from dhr.shards import place
 
@@ -91,6 +91,12 @@ class Places:
     def remove(self, folder: str, name: str, suffix: str = PNG) -> None:
         """Delete a file, if it exists."""
         remove(self.root, self.relative(folder, name, suffix))
+
+    def keep_copy(self, folder: str, name: str, suffix: str = PNG) -> None:
+        """Copy a file to ``gone/``, if it exists, and ``gone/`` holds no such copy."""
+        content = self.content(folder, name, suffix)
+        if content is not None:
+            keep_copy(self.root, self.relative(folder, name, suffix), content)
 
     def put_aside(self, folder: str, name: str, suffix: str = PNG) -> None:
         """Move a file to ``gone/``, if it exists."""

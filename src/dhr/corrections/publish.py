@@ -5,9 +5,14 @@ mask is copied last and removed first: where it is, the record is as well. Calle
 of the run.
 """
 
-from dhr.corrections.places import JSON, MACHINE, MASKS, PNG, Places
+from dhr.corrections.places import ITEMS, JSON, MACHINE, MASKS, PNG, Places
+from dhr.errors import OutputError
+from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.records.correction import Correction
 from dhr.records.item import read_item
+
+_FAR = 1 << 20
+"""Revisions that are left out if that of a damaged record is unknown."""
 
 
 def publish(places: Places, name: str, record: Correction, before: Correction | None) -> None:
@@ -62,6 +67,24 @@ def take_back(places: Places, name: str, record: Correction) -> None:
     if not restored and record.mask and record.mask != record.machine and places.digest("masks", name) == record.mask:
         places.remove("masks", name)
         places.remove("items", name, JSON)
+
+
+def guessed(places: Places, name: str, withdrawn: int) -> Correction:
+    """Return what a damaged record held, as far as this is needed to withdraw it.
+
+    Args:
+        places: the files.
+        name: the photograph.
+        withdrawn: the highest revision that was withdrawn.
+    """
+    try:
+        value = load_json(places.path(ITEMS, name, JSON), MAX_RECORD)
+        revision = Fields(value).whole("revision", 0, 1 << 40)
+    except (OSError, ValueError, OutputError):
+        revision = withdrawn + _FAR
+    item = read_item(places.path("items", name, JSON))
+    machine = "" if item is None or item.person is not None else item.mask
+    return Correction("mended", "0" * 64, mask=places.digest(MASKS, name), machine=machine, revision=revision)
 
 
 def _spare(places: Places, name: str, *records: Correction | None) -> None:

@@ -11,12 +11,13 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
 from dhr.corrections.places import ITEMS, JSON, LOCK, MACHINE, MASKS, NEXT, PNG, ROOT, RUN_LOCK, Places
-from dhr.corrections.publish import forget_machine, keep_machine, machine_digest, publish, take_back
+from dhr.corrections.publish import forget_machine, guessed, keep_machine, machine_digest, publish, take_back
 from dhr.data.image_files import Content
 from dhr.data.images import mask_bytes, read_mask
 from dhr.data.samples import VOID
@@ -26,7 +27,11 @@ from dhr.locks import exclusive, try_hold
 from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.records.correction import Correction
 from dhr.records.members import to_json
+from dhr.results.opened import rows_of_run
 from dhr.shards import files_in
+
+if TYPE_CHECKING:
+    from dhr.results.rows import RowMasks
 
 _WITHDRAWN = f"{ROOT}/withdrawn.json"
 _TRIES = 5  # of a reader, while others save
@@ -70,7 +75,8 @@ class Corrections:
             return None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"{path} is damaged ({reason}); remove it, or restore it from a copy") from error
+            advice = "take the decision back in `dhr review`, or restore the file from a copy"
+            raise OutputError(f"{path} is damaged ({reason}); {advice}") from error
 
     def mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
         """Return the mask of a photograph's correction: ids of its record's ``labels``, and 255 for void.
@@ -88,8 +94,15 @@ class Corrections:
             raise OutputError(f"{where}: expected ids of its record's labels, got {odd}; withdraw the correction")
         return mask
 
-    def machine(self, name: str) -> Path:
-        """Return the place of the machine's mask of a photograph."""
+    def machine(self, name: str) -> Path | Content:
+        """Return the machine's mask of a photograph: the path of one that may be missing, or the content of a row.
+
+        Raises:
+            ItemError: its row is missing or damaged.
+        """
+        rows = rows_of_run(self.root)
+        if rows is not None:
+            return rows.mask(name)
         kept = self.places.has(MACHINE, name) and self.places.has(ITEMS, name, JSON)
         return self.places.path(MACHINE if kept else "masks", name)
 
@@ -101,8 +114,11 @@ class Corrections:
         palette: UInt8[np.ndarray, "256 3"],
         *,
         expected: int,
+        stroke: bool = False,
     ) -> Correction:
         """Save a decision on a photograph, and put its mask into ``masks/`` unless a job works in the folder.
+
+        A mask of a row stays there; readers put the correction above it (:mod:`dhr.corrections.above_rows`).
 
         Args:
             name: the photograph.
@@ -111,6 +127,8 @@ class Corrections:
                 needs none: a mask that it had before is kept, or moves to ``gone/`` if its correction is outdated.
             palette: the RGB colour of each id.
             expected: the revision that the caller has seen; 0 if the photograph was undecided.
+            stroke: whether this goes on with what was drawn just now: then the mask that it replaces is not kept. Any
+                other mask that is replaced is copied to ``gone/`` first.
 
         Returns:
             The record as it was saved.
@@ -120,8 +138,9 @@ class Corrections:
             ShapeError: the mask is missing, or shows ids that the labels lack.
             OutputError: the folder or the disk refuses.
         """
-        content = _checked(correction, mask, palette)
+        content, rows = _checked(correction, mask, palette), rows_of_run(self.root)
         with self._locked(), self._free_run() as free:
+            free = free and rows is None
             before = self._compared(name, expected)
             if before is None:
                 forget_machine(self.places, name)  # of a call that was killed
@@ -131,9 +150,11 @@ class Corrections:
             record = replace(
                 correction,
                 mask=correction.mask if content is None else sha256(content).hexdigest(),
-                machine=machine_digest(self.places, name, before),
+                machine=machine_digest(self.places, name, before) if rows is None else _digest_of_row(rows, name),
                 revision=1 + (self._withdrawn() if before is None else before.revision),
             )
+            if not stroke and before is not None and content is not None and record.mask != before.mask:
+                self.places.keep_copy(MASKS, name)
             self._write(name, record, content)
             if not record.mask:  # the mask of an outdated correction
                 self.places.put_aside(MASKS, name)
@@ -144,12 +165,15 @@ class Corrections:
     def withdraw(self, name: str, *, expected: int) -> None:
         """Make a photograph undecided again: the machine's mask returns, a person's mask moves to ``gone/``.
 
+        A damaged record has revision 0 here; it moves to ``gone/`` as well.
+
         Raises:
             ConflictError: it was changed since revision ``expected``.
             OutputError: a job works in the folder, or the folder refuses.
         """
         with self._locked(), self._free_run() as free:
-            before = self._compared(name, expected)
+            damaged = expected == 0 and self._is_damaged(name)
+            before = guessed(self.places, name, self._withdrawn()) if damaged else self._compared(name, expected)
             if before is None:
                 return
             if not free:
@@ -157,8 +181,19 @@ class Corrections:
             revision = max(before.revision, self._withdrawn())
             write_json(inside(self.root, _WITHDRAWN), {"revision": revision})
             take_back(self.places, name, before)
+            if damaged:
+                self.places.put_aside(ITEMS, name, JSON)
+                self.places.put_aside(MASKS, name, NEXT)
             self.places.remove(ITEMS, name, JSON)
             self.places.put_aside(MASKS, name)
+
+    def _is_damaged(self, name: str) -> bool:
+        """Return whether the record of a photograph cannot be read."""
+        try:
+            self.read(name)
+        except OutputError:
+            return True
+        return False
 
     def pair(self, name: str) -> tuple[Correction, bytes]:
         """Return the record of a correction, and the content of the file of its mask.
@@ -252,6 +287,11 @@ def _checked(
     if (odd := _odd(mask, correction)) is not None:
         raise ShapeError(f"expected a mask of the ids in labels, and 255, got {odd}; add its class to the labels")
     return content
+
+
+def _digest_of_row(rows: "RowMasks", name: str) -> str:
+    """Return the SHA-256 of the machine's mask, in hex; empty if it is unknown."""
+    return rows.digest(name) if rows.has(name) else ""
 
 
 def _with_kept(correction: Correction, before: Correction | None) -> Correction:

@@ -28,15 +28,24 @@ def outdated(correction: Correction, digest: str, given: Iterable[str], classes:
     """Return the reason as :func:`valid` does; ``given`` are the names of the tags that the data set gives."""
     if digest != correction.digest:
         return "the photograph changed"
+    if lost := [name for name in (*correction.labels, *correction.given) if name not in classes.names]:
+        return _lost(lost[0], correction, classes)
     if {*given} != {*correction.given}:
         return "the tags in the data set changed"
-    if lost := [name for name in correction.labels if name not in classes.names]:
-        return f"the class {lost[0]} is gone"
     if wrong := [name for name in correction.tags if classes.names.index(name) not in classes.foreground]:
         return f"{wrong[0]} is the background now, which is never tagged"
     if correction.state != "rejected" and not correction.tags and not classes.background:
         return "it has no tags, and there is no background now"
     return None
+
+
+def _lost(name: str, correction: Correction, classes: ClassTable) -> str:
+    """Return the reason of a correction whose class is not in the table; most likely it was renamed."""
+    id = correction.labels.get(name, len(classes.names))
+    new = classes.names[id] if id < len(classes.names) else name
+    if new == name or new in correction.labels:
+        return f"the class {name} is gone"
+    return f"the class {name} is gone, its number is that of {new} now; if it was renamed, give it its old name"
 
 
 def tags_in(correction: Correction, classes: ClassTable) -> tuple[int, ...]:

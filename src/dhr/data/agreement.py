@@ -26,7 +26,9 @@ _SHIFTS = {
     1: ("without the background, from 0", "add 1 to each label"),
 }
 
-Kind = Literal["classes", "stray_truth", "numbering", "nothing_tagged", "void", "not_in_truth", "not_tagged", "people"]
+Kind = Literal[
+    "classes", "stray_truth", "numbering", "nothing_tagged", "void", "not_in_truth", "not_tagged", "people", "parts"
+]
 
 
 @dataclass(frozen=True)

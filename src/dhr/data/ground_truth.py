@@ -35,6 +35,16 @@ class GroundTruth(Protocol):
         ...
 
 
+@runtime_checkable
+class InMaskFile(Protocol):
+    """Ground truth that is a mask in a file."""
+
+    @property
+    def mask_file(self) -> Path | None:
+        """The file, of any numbering; None if it is inside another file."""
+        ...
+
+
 @dataclass(frozen=True)
 class NoGroundTruth:
     """The reason why a photograph has no ground truth although its annotations hold some of it."""
@@ -54,6 +64,11 @@ class MaskFile:
     storage: Storage
     note: str = "classes.txt"
     """The place that explains the class ids, for messages."""
+
+    @property
+    def mask_file(self) -> Path | None:
+        """The file; None if it is inside another file."""
+        return self.path if isinstance(self.path, Path) else None
 
     def read(self, shape: tuple[int, int] | None) -> UInt8[np.ndarray, "h w"]:
         """Return class ids and :data:`~dhr.data.samples.VOID`; see :meth:`GroundTruth.read`."""

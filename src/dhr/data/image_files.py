@@ -49,6 +49,14 @@ class Content:
         return self.name
 
 
+def suffix_of(content: Content) -> str:
+    """Return the suffix of files with such content; raises ItemError if it is no image that is read."""
+    found = next((_SUFFIXES[opener] for pattern, opener in _FORMATS if pattern.match(content.data[:32])), None)
+    if found is None:
+        raise ItemError(f"{content}: expected PNG, JPEG, WebP, BMP, TIFF or GIF, got something else; convert it")
+    return found
+
+
 def digest_image(path: Path) -> str:
     """Return the SHA-256 of an image file, in hex.
 
@@ -68,6 +76,8 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
     (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
     (re.compile(rb"BM"), BmpImageFile),
 )
+_SUFFIXES = {PngImageFile: ".png", JpegImageFile: ".jpg", GifImageFile: ".gif", WebPImageFile: ".webp",
+             TiffImageFile: ".tif", BmpImageFile: ".bmp"}  # fmt: skip
 _GIF_HEADER = 1_000_000  # bytes; Pillow joins comments one by one, which takes their square of time
 _MOST_BYTES = 16  # a pixel: four channels of 32 bits
 _STRIP_BYTES, _TILE_BYTES, _TILE_WIDTH, _TILE_LENGTH = 279, 325, 322, 323  # TIFF tags

@@ -50,7 +50,7 @@ class Numbering:
     """The file that names them, for messages."""
     notes: tuple[str, ...] = ()
     """Notes for the user, a sentence each."""
-    examples: tuple[tuple[Path, tuple[int, ...] | None], ...] = ()
+    examples: tuple[tuple[Path | Content, tuple[int, ...] | None], ...] = ()
     """A few masks, with the tags of their photographs where these are known: they tell whether colours count
     (:func:`~dhr.data.palettes.reading`)."""
     folder: Path | None = None
@@ -115,6 +115,11 @@ class MatchedMask:
     """Its path, as text: a Path takes five times the memory."""
     numbering: Numbering
 
+    @property
+    def mask_file(self) -> Path:
+        """The file."""
+        return Path(self.file)
+
     def read(self, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
         """Read the mask; see :meth:`Numbering.read`."""
         return self.numbering.read(Path(self.file), shape)
@@ -123,7 +128,7 @@ class MatchedMask:
 def numbering(
     classes: ClassTable,
     folder: Path,
-    masks: Iterable[tuple[Path, tuple[int, ...] | None]] = (),
+    masks: Iterable[tuple[Path | Content, tuple[int, ...] | None]] = (),
     rest: int = VOID,
 ) -> Numbering:
     """Match the classes of ``folder`` by name with those of a data set; by number if its table is unknown.
@@ -138,6 +143,18 @@ def numbering(
     if found is None:
         return Numbering(classes, classes, tuple(range(len(classes.names))), "classes.txt", (), examples, folder)
     own, path = found
+    return numbering_of(classes, own, path, folder, examples, rest)
+
+
+def numbering_of(
+    classes: ClassTable,
+    own: ClassTable,
+    path: Path,
+    folder: Path,
+    examples: tuple[tuple[Path | Content, tuple[int, ...] | None], ...] = (),
+    rest: int = VOID,
+) -> Numbering:
+    """Match the classes ``own`` of a folder, which ``path`` names, with those of a data set; see :func:`numbering`."""
     ids = [_index(own, name, index, classes, rest) for index, name in enumerate(own.names)]
     shared = [ids[index] for index in own.foreground if ids[index] >= 0]
     if not shared:

@@ -13,7 +13,9 @@ from dhr.data.dense import ADE, CONTEXT, STUFF
 from dhr.data.folder import FOLDER, TAG_FILES
 from dhr.data.hub import HUGGINGFACE
 from dhr.data.label_studio import LABEL_STUDIO
+from dhr.data.manifest.read import MANIFEST, files_of
 from dhr.data.nearest import above, advice, elsewhere, is_part
+from dhr.data.parquet import is_parquet
 from dhr.data.release import RELEASE
 from dhr.data.samples import DataSet
 from dhr.data.stored import Draft, Reader
@@ -39,18 +41,21 @@ READERS: dict[str, Reader] = {
     "datumaro": DATUMARO,
     "huggingface": HUGGINGFACE,
     "class-folders": CLASS_FOLDERS,
+    "manifest": MANIFEST,
 }
 """Formats by name; of several that fit, ``auto`` takes the first (but see :func:`format_of`)."""
 
 
 def format_of(root: Path) -> str:
-    """Recognise the format of a folder.
+    """Recognise the format of a folder, or of a file, which is a manifest.
 
     A folder with photographs, tags and ``classes.txt`` of its own is a ``folder``, whatever else is in it.
 
     Raises:
         DataError: all formats differ, or several published ones fit.
     """
+    if not root.is_dir():
+        return "manifest"
     if FOLDER.fits(root) and (root / "classes.txt").is_file():
         return "folder"
     if DATUMARO.fits(root):  # an export of dhr, whose folders look like other formats
@@ -63,6 +68,8 @@ def format_of(root: Path) -> str:
     found = next((name for name, reader in READERS.items() if not reader.published and reader.fits(root)), None)
     if found is None and any((root / name).exists() for name in ("images", "classes.txt", *TAG_FILES)):
         return "folder"  # something is missing; its reader reports it
+    if found is None and (files := files_of(root)) and is_parquet(files[0]):
+        return "manifest"  # not one of dhr; its reader says how to make one
     if found is None:
         there = enumeration(sorted(path.name for path in root.iterdir() if not path.name.startswith("."))) or "nothing"
         hints = "; ".join(advice(root, READERS))
@@ -85,10 +92,10 @@ def open_data(
     ignore_unknown: bool = False,
     progress: Progress = silent,
 ) -> DataSet:
-    """Open the data set in the folder ``path``.
+    """Open the data set at ``path``.
 
     Args:
-        path: the folder.
+        path: its folder, or the file of a manifest.
         split: use only the photographs of this split; its name depends on the format.
         format: one of :data:`READERS`, or ``auto`` to recognise it.
         ignore_unknown: use photographs with annotations that the reader does not support.
@@ -101,9 +108,12 @@ def open_data(
     root = Path(path)
     if format != AUTO and format not in READERS:
         raise ConfigError(f"--format must be {AUTO} or one of {', '.join(READERS)}; got {format!r}")
-    if not root.is_dir():
-        raise DataError(f"{root}: expected a folder of photographs and tags, found none; check the path")
+    if not root.is_dir() and not MANIFEST.fits(root):
+        got = "got a file of another kind" if root.is_file() else "found none"
+        raise DataError(f"{root}: expected a folder of photographs and tags, or a manifest, {got}; check the path")
     name = format_of(root) if format == AUTO else format
+    if root.is_file() and name != "manifest":
+        raise DataError(f"{root}: expected a folder for --format {name}, got a Parquet file; name the folder")
     reader = READERS[name]
     try:
         return reader.read(Draft(root, split, progress, ignore_unknown))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from dhr.data.image_files import decoding, png_kind
+from dhr.data.image_files import Content, decoding, png_kind
 from dhr.data.images import opened_mask
 from dhr.data.labels import Storage, palette_codes, table_of_colours
 from dhr.data.palette import palette
@@ -24,7 +24,7 @@ MOST = 24
 """Masks of a folder that are looked at."""
 _SEVERAL = 3  # masks with the same palette that make it the folder's own
 
-Evidence = tuple[Path, frozenset[int] | None]
+Evidence = tuple[Path | Content, frozenset[int] | None]
 """A mask, and the classes with which its photograph is tagged, numbered as in the mask; None if that is unknown."""
 
 
@@ -79,7 +79,7 @@ def _fit(found: frozenset[int], tags: frozenset[int], storage: Storage) -> int:
     return len(shown & tags) - len(found - tags - {VOID, *range(storage.classes.foreground.start)})
 
 
-def _two_readings(path: Path, storage: Storage) -> tuple[frozenset[int], frozenset[int], bytes] | None:
+def _two_readings(path: Path | Content, storage: Storage) -> tuple[frozenset[int], frozenset[int], bytes] | None:
     """Return the classes of a mask by number and by colour, and its palette; None if they are equal, or it has no
     palette.
     """

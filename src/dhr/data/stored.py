@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.background import background_notes
-from dhr.data.ground_truth import GroundTruth, NoGroundTruth, ground_truth_files, stray_notes
+from dhr.data.ground_truth import GroundTruth, InMaskFile, MaskFile, NoGroundTruth, ground_truth_files, stray_notes
 from dhr.data.image_files import Content, digest_image
 from dhr.data.images import SUFFIXES, read_rgb, read_size
+from dhr.data.labels import plain
 from dhr.data.listing import mask_key, name_of, overwritten, printable, too_long
 from dhr.data.places import chosen_split
 from dhr.data.problems import summary
-from dhr.data.samples import UNTAGGED, ClassTable, Problem, Sample, Tagged
+from dhr.data.samples import UNTAGGED, ClassTable, DataSet, Problem, Sample, Tagged
 from dhr.errors import DataError, ItemError
 from dhr.progress import Progress, Step, silent
 from dhr.words import counted
@@ -117,7 +118,7 @@ class Reader:
     """The files that it looks for, for messages and the manual."""
     fits: Callable[[Path], bool]
     """Whether a folder has this format; opens no photograph."""
-    read: Callable[[Draft], "StoredDataSet"]
+    read: Callable[[Draft], DataSet]
     """Reads the folder of a draft. Raises DataError if the folder does not have this format, is damaged, or has no such
     split or no usable photograph."""
     published: bool = False
@@ -180,7 +181,7 @@ class StoredDataSet:
         self.notes = (
             *classes.notes,
             *dict.fromkeys(draft.notes),
-            *_negatives(self.samples),
+            *negative_notes(self.samples),
             *background_notes(classes, self.samples),
             *_ignored(unread if draft.ignore_unknown else []),
             *_without_ground_truth(self._found),
@@ -212,13 +213,33 @@ class StoredDataSet:
             raise ItemError(f"{one.image}: it has no ground-truth mask; add one")
         return one.ground_truth.read(read_size(one.loaded()))
 
+    def place(self, sample: Sample) -> str | Content:
+        """Return the path of the photograph's file, or its content if it is inside another file.
+
+        Raises:
+            ItemError: its content cannot be read.
+        """
+        image = self._one(sample).image
+        return image if isinstance(image, str) else image.load()
+
+    def truth_place(self, sample: Sample) -> str | None:
+        """Return the path of the ground truth if it is certain to be a mask of class ids; None for all other."""
+        truth, path = self._one(sample).ground_truth, self.mask_file(sample)
+        return str(path) if path and isinstance(truth, MaskFile) and truth.storage == plain(self.classes) else None
+
+    def mask_file(self, sample: Sample) -> Path | None:
+        """Return the file of the ground truth if it is a mask, of whatever numbers or colours."""
+        truth = self._one(sample).ground_truth
+        return truth.mask_file if isinstance(truth, InMaskFile) else None
+
     def _one(self, sample: Sample) -> _Usable:
         if sample.name not in self._found:
             raise ItemError(f"{sample.name!r} is not a photograph of {self._where}; take samples from this data set")
         return self._found[sample.name]
 
 
-def _negatives(samples: Sequence[Sample]) -> list[str]:
+def negative_notes(samples: Sequence[Sample]) -> list[str]:
+    """Note the photographs without tags, if there are any."""
     bare = [sample for sample in samples if not sample.tags]
     if not bare:
         return []

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.data.ground_truth import not_masks
-from dhr.data.listing import key_of, list_files, name_of
-from dhr.data.numbering import Numbering, numbering
+from dhr.data.image_files import Content
+from dhr.data.listing import key_of
+from dhr.data.numbering import Numbering
 from dhr.data.problems import problem_lines
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import DataError
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.ground_truth_folder import GroundTruthFolder
-from dhr.shards import out_of_shard
+from dhr.results.protocol import Masks
 
-_PNG = frozenset({".png"})
 _NAMED = 5  # names that a message spells out
 
 
@@ -22,9 +22,9 @@ _NAMED = 5  # names that a message spells out
 class Predictions:
     """A folder of masks beside a data set."""
 
-    folder: Path
+    masks: Masks
     files: Mapping[str, str]
-    """Masks by the name of their photograph, relative to the folder; a Path would take five times the memory."""
+    """Places of masks by the name of their photograph; a Path would take five times the memory."""
     missing: tuple[str, ...]
     """Photographs with ground truth but without a mask."""
     extra: tuple[str, ...]
@@ -32,9 +32,14 @@ class Predictions:
     numbering: Numbering
     """Their numbering of the classes."""
 
-    def path(self, name: str) -> Path:
-        """Return the path of a mask."""
-        return self.folder / self.files[name]
+    @property
+    def folder(self) -> Path:
+        """The folder, for messages."""
+        return self.masks.folder
+
+    def mask(self, name: str) -> Path | Content:
+        """Return a mask; raises ItemError as :meth:`~dhr.results.protocol.Masks.mask`."""
+        return self.masks.at(self.files[name])
 
 
 def check_folder(folder: Path) -> None:
@@ -43,19 +48,19 @@ def check_folder(folder: Path) -> None:
         raise DataError(f"expected a folder of masks at {folder}, found none; give the folder that holds the PNG files")
 
 
-def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, config: EvaluateConfig) -> Predictions:
-    """List the masks ``folder/<name>.png`` of the photographs ``scored``; nothing is opened.
+def find_predictions(data: DataSet, scored: Sequence[Sample], masks: Masks, config: EvaluateConfig) -> Predictions:
+    """List the masks of the photographs ``scored``; they are not opened.
 
     Raises:
         DataError: a mask is missing or has no photograph, and that is not allowed; all masks are missing; or the
             class table of the folder does not fit.
     """
-    listing = list_files(folder, _PNG)
-    present = {key_of(out_of_shard(name_of(file, _PNG))): file for file in listing.files}
+    (listed, problems), folder = masks.listed(), masks.folder
+    present = {key_of(name): place for name, place in listed.items()}
     files = {sample.name: present[key] for sample in scored if (key := key_of(sample.name)) in present}
     missing = [sample.name for sample in scored if sample.name not in files]
     if missing and (not config.allow_missing or not files):
-        others = problem_lines(not_masks(listing.problems), 1)
+        others = problem_lines(not_masks(problems), 1)
         other = f" (not used: {others[0]})" if others else ""
         raise DataError(
             f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "
@@ -67,8 +72,8 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], folder: Path, conf
             f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
             "set or the split of these photographs, remove the masks, or ignore them with --allow-extra"
         )
-    tagged = [(folder / files[sample.name], tags_of(data, sample)) for sample in scored if sample.name in files]
-    return Predictions(folder, files, tuple(missing), tuple(extra), numbering(data.classes, folder, tagged))
+    tagged = ((masks.at(files[sample.name]), tags_of(data, sample)) for sample in scored if sample.name in files)
+    return Predictions(masks, files, tuple(missing), tuple(extra), masks.numbering(data.classes, tagged))
 
 
 def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:

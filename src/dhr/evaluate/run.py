@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.corrections.beside import made_by_people
+from dhr.corrections.beside import made_by_people, masks_at
 from dhr.corrections.decisions import states
 from dhr.data.agreement import Agreement, Check
 from dhr.data.ground_truth import ListsGroundTruth, stray_notes
-from dhr.data.mask_origin import Origins
-from dhr.data.problems import group_problems
+from dhr.data.problems import group_problems, problem_lines
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.evaluate.compare import Comparison, difference
@@ -27,6 +26,9 @@ from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.evaluate.threads import in_order
 from dhr.progress import Progress, Step, silent
+from dhr.results.origin import mismatch
+from dhr.results.places import mask_folder
+from dhr.results.protocol import Records
 
 STAGES = ("cam", "base", "seed", "inter", "intra", "mask")
 """Steps of the method in order; ``mask`` is the final mask."""
@@ -39,7 +41,7 @@ STRICT = EvaluateConfig()
 
 def stage_folder(out: Path, stage: str) -> Path:
     """Return the folder of the masks of ``stage``, one of :data:`STAGES`, in the output folder ``out`` of a run."""
-    return out / "masks" if stage == "mask" else out / "stages" / stage
+    return mask_folder(out) if stage == "mask" else out / "stages" / stage
 
 
 def stage_folders(out: Path) -> dict[str, Path]:
@@ -91,11 +93,12 @@ def compare(
     samples = [sample for sample in data.samples if sample.has_ground_truth]
     if not samples:
         raise DataError(without_truth(data, "add ground-truth masks, NAME.png for each photograph"))
-    found = {name: find_predictions(data, samples, folder, config) for name, folder in folders.items()}
+    masks = {name: masks_at(folder) for name, folder in folders.items()}
+    found = {name: find_predictions(data, samples, one, config) for name, one in masks.items()}
     scored = [sample for sample in samples if all(sample.name in one.files for one in found.values())]
-    origins = {name: Origins.beside(folder) for name, folder in folders.items()}
+    records = {name: one.records for name, one in masks.items()}
     sums = _Sums(data, found, config)
-    looks = in_order(partial(_look, data, found, origins), scored, config.workers)
+    looks = in_order(partial(_look, data, found, records), scored, config.workers)
     for done, (sample, look) in enumerate(zip(scored, looks, strict=True), start=1):
         sums.add(sample, look)
         progress(Step("evaluate", done, len(scored)))
@@ -204,13 +207,14 @@ class _Sums:
             *(Check("classes", line) for line in (*notes, *found.numbering.all_notes)),
             *self._ground_truth.checks(),
             *masks.checks(),
+            *(Check("parts", line) for line in problem_lines(found.masks.problems, _REASONS)),
             *_people(found),
         )
 
 
 def _people(found: Predictions) -> list[Check]:
     """Tell of masks that a person made: a score over those is not the machine's."""
-    made = made_by_people(found.folder, found.files)
+    made = made_by_people(found.masks, found.files)
     if not made:
         return []
     are = "is that of a person" if len(made) == 1 else "are those of people"
@@ -218,25 +222,29 @@ def _people(found: Predictions) -> list[Check]:
     return [Check("people", f"{text}; the score is not that of the machine alone")]
 
 
-def _look(data: DataSet, found: Mapping[str, Predictions], origins: Mapping[str, Origins], sample: Sample) -> _Look:
+def _look(data: DataSet, found: Mapping[str, Predictions], records: Mapping[str, Records], sample: Sample) -> _Look:
     look = _Look({}, {}, {})
     try:
         truth = data.read_ground_truth(sample)
         _check_ids(truth, data.classes)
     except ItemError as error:
         return _Look({}, {}, {}, str(error))
-    others = {one: one.mismatch(data, sample) for one in {*origins.values()}}  # the stages of a run share their records
+    shared = {*records.values()}  # the stages of a run share their records
+    others = {one: mismatch(one.record(sample.name), data, sample) for one in shared}
     for name, predictions in found.items():
+        where = ""
         try:
-            if reason := others[origins[name]]:
+            if reason := others[records[name]]:
                 raise ItemError(reason)
-            pred = predictions.numbering.read(predictions.path(sample.name))
+            mask = predictions.mask(sample.name)
+            where = f"{mask}: "
+            pred = predictions.numbering.read(mask)
             if pred.shape != truth.shape:
                 look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the ground truth {_size(truth)}"
                 continue
             look.counts[name] = count(pred, truth, len(data.classes.names))
         except ItemError as error:
-            look.refused[name] = str(error).removeprefix(f"{predictions.path(sample.name)}: ")
+            look.refused[name] = str(error).removeprefix(where)
     return look
 
 

@@ -8,21 +8,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dhr.corrections.beside import corrections_beside
-from dhr.corrections.decisions import REJECTED, DecisionReader, decided, outdated_note
+from dhr.corrections.beside import corrections_beside, masks_at
+from dhr.corrections.decisions import DecisionReader, decided, outdated_note, rejected_among, rejected_note
 from dhr.data.agreement import Agreement
 from dhr.data.images import SUFFIXES, read_size
 from dhr.data.listing import escapes
-from dhr.data.mask_origin import Origins
-from dhr.data.numbering import numbering
 from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.files import digest_regular, write_bytes
+from dhr.files import write_bytes
 from dhr.progress import Progress, Step, silent
-from dhr.shards import find
-
-MAX_MASK = 1_000_000_000
-"""Largest file of a mask in bytes: four times the pixels of the largest photographs."""
+from dhr.results.origin import mismatch
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,9 @@ class Item:
 
 
 class Masks:
-    """The masks of a data set's photographs, ``folder/<name>.png``, in class ids of the data set, 255 for void.
+    """The masks of a data set's photographs in class ids of the data set, 255 for void.
+
+    Photographs that a person rejected in review are left out; a note tells it, and they are no problems.
 
     If the folder has a class table, classes are matched by name with those of the data set.
 
@@ -79,16 +76,17 @@ class Masks:
                 f"expected a folder of masks at {folder}, found none; give the folder that holds the PNG files"
             )
         self._data, self._folder, self._progress = data, folder, progress
-        self._origins = Origins.beside(folder)
-        self._decisions = DecisionReader(corrections_beside(folder))
+        self._masks, store = masks_at(folder), corrections_beside(folder)
+        self._decisions = DecisionReader(store)
+        self._rejected = {sample.name for sample in rejected_among(data, store)}
         self.palette = palette
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = [*self._masks.problems]
         self.read_names: set[str] = set()
         """Photographs whose masks are exported, now or by an earlier call."""
         self.kept = 0
         """Number of those from an earlier call."""
-        there = [(path, sample.tags) for sample in data.samples if (path := self._path(sample)).is_file()]
-        self._numbering = numbering(data.classes, folder, there)
+        there = ((self._masks.mask(one.name), one.tags) for one in data.samples if self._masks.has(one.name))
+        self._numbering = self._masks.numbering(data.classes, there)
         self._agreement = self._new_agreement()
 
     @property
@@ -100,7 +98,8 @@ class Masks:
     def notes(self) -> tuple[str, ...]:
         """Remarks on the masks that were read, one sentence each."""
         outdated = outdated_note(self._decisions.decisions.outdated)
-        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()), *outdated)
+        decided = (*rejected_note(self._rejected), *outdated)
+        return (*self._numbering.all_notes, *(check.text for check in self._agreement.checks()), *decided)
 
     def write_class_names(self, folder: Path, classes: ClassTable | None = None) -> None:
         """Write ``classes.txt``, so that ``--data`` reads the same ids: few formats tell whether there is a background.
@@ -125,7 +124,7 @@ class Masks:
         for sample in self._data.samples:
             if sample.tags and not escapes(sample.name):
                 try:
-                    pixels = np.bincount(self._numbering.read(self._path(sample)).ravel(), minlength=256)
+                    pixels = np.bincount(self._numbering.read(self._masks.mask(sample.name)).ravel(), minlength=256)
                 except ItemError:
                     continue  # the export reports it
                 seen.add(sample.name, sample.tags, pixels)
@@ -142,8 +141,8 @@ class Masks:
         Raises:
             DataError: at the end, if no mask could be read.
         """
-        total = len(self._data.samples)
-        for number, sample in enumerate(self._data.samples, start=1):
+        wanted = [pair for pair in enumerate(self._data.samples, start=1) if pair[1].name not in self._rejected]
+        for done, (number, sample) in enumerate(wanted, start=1):
             try:
                 item = self._item(number, sample, finished)
                 self.read_names.add(sample.name)
@@ -153,10 +152,11 @@ class Masks:
                     yield item
             except ItemError as error:
                 self.problems.append(Problem(sample.name, str(error)))
-            self._progress(Step("export", number, total))
+            self._progress(Step("export", done, len(wanted)))
         if not self.read_names:
-            first = self.problems[0].reason if self.problems else "the data set is empty"
-            raise DataError(f"none of the {total} masks in {self._folder} can be exported: {first}")
+            reasons = [*rejected_note(self._rejected), *(one.reason for one in self.problems)]
+            first = reasons[0] if reasons else "the data set is empty"
+            raise DataError(f"none of the {len(self._data.samples)} masks in {self._folder} can be exported: {first}")
 
     def refuse(self, item: Item, reason: str) -> None:
         """Note that ``item`` was read, but cannot be exported."""
@@ -164,33 +164,24 @@ class Masks:
         self.problems.append(Problem(item.name, reason))
 
     def _item(self, number: int, sample: Sample, finished: Callable[[str, str], bool]) -> Item | None:
-        path = self._path(sample)
         if escapes(sample.name):
             raise ItemError(f"{sample.name!r} leads out of the folder; rename the photograph")
-        try:
-            mask = digest_regular(path, MAX_MASK)
-        except OSError as error:
-            raise ItemError(f"{path}: the mask cannot be read: {error.strerror or error}; make it first") from error
-        if reason := self._origins.mismatch(self._data, sample):
-            raise ItemError(f"{path}: {reason}")
+        digest_of_mask, mask = self._masks.digest(sample.name), self._masks.mask(sample.name)
+        if reason := mismatch(self._masks.records.record(sample.name), self._data, sample):
+            raise ItemError(f"{mask}: {reason}")
         content = self._data.digest(sample)
         if correction := self._decisions.decide(sample, content, self.classes):
-            if correction.state == "rejected":
-                raise ItemError(REJECTED)
             sample = decided(sample, correction, self.classes)
-        made_of = f"{mask} {self._numbering.key} {content}"
+        made_of = f"{digest_of_mask} {self._numbering.key} {content}"
         digest = hashlib.sha256(made_of.encode()).hexdigest()
         if finished(sample.name, digest):
             return None
         photograph = _photograph(sample)
         shape = read_size(photograph) if photograph else self._data.read_image(sample).shape[:2]
-        labels = self._numbering.read(path, (int(shape[0]), int(shape[1])))
+        labels = self._numbering.read(mask, (int(shape[0]), int(shape[1])))
         self._agreement.add(sample.name, sample.tags, np.bincount(labels.ravel(), minlength=256))
         suffix = photograph.suffix if photograph else ".png"
         return Item(number, sample.name, sample.name + suffix, photograph, labels, digest)
-
-    def _path(self, sample: Sample) -> Path:
-        return find(self._folder, sample.name, ".png")
 
     def _new_agreement(self) -> Agreement:
         return Agreement(self.classes, f"masks in {self._folder}", complete=False)

@@ -1,6 +1,7 @@
 """Compare masks of other programs with the machine's, and save them as corrections."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -8,20 +9,17 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.corrections import Correction, Corrections, in_classes, valid
+from dhr.corrections.beside import masks_at
 from dhr.data.images import SUFFIXES, read_mask, read_size
-from dhr.data.mask_origin import Origins
 from dhr.data.outlines import Size
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, DataSet, Sample
 from dhr.errors import ItemError, OutputError
-from dhr.files import digest_regular
 from dhr.imports.drawing import Drawing
 from dhr.imports.target import FREE
-from dhr.records.item import read_item
-from dhr.shards import find
-
-MAX_MASK = 1_000_000_000
-"""Largest file of a mask, bytes: four times the pixels of the largest photographs."""
+from dhr.results.origin import mismatch
+from dhr.results.places import mask_folder
+from dhr.results.protocol import Masks
 
 _OLDER = (
     "nobody changed its shapes, but they differ from the run's mask: another program made them, or the mask changed "
@@ -73,6 +71,10 @@ class Taker:
     replace: bool = False
     """Whether corrections of other masks are replaced."""
 
+    @cached_property
+    def _masks(self) -> Masks:
+        return masks_at(mask_folder(self.root))
+
     def take(self, drawing: Drawing) -> Taken:
         """Save one mask as a correction, if somebody made or accepted it.
 
@@ -81,7 +83,7 @@ class Taker:
             OutputError: the folder of the run refuses.
         """
         sample, corrections = drawing.sample, Corrections.of(self.root)
-        if reason := Origins.beside(self.root / "masks").mismatch(self.data, sample):
+        if reason := mismatch(self._masks.records.record(sample.name), self.data, sample):
             raise ItemError(reason)
         shape = size_of(self.data, sample)
         before = self._before(corrections, sample)
@@ -137,15 +139,15 @@ class Taker:
 
         Raises ItemError if there is none, or a person changed it with another program.
         """
-        path = corrections.machine(sample.name)
-        if not path.is_file():
+        mask = corrections.machine(sample.name)
+        if isinstance(mask, Path) and not mask.is_file():
             raise ItemError("the run has no mask of it yet; finish the run first")
-        record = read_item(find(self.root / "items", sample.name, ".json"))
-        if before is None and record is not None and record.mask not in ("", _digest(path)):
+        record = self._masks.records.record(sample.name)
+        if before is None and record is not None and record.mask not in ("", self._masks.digest(sample.name)):
             raise ItemError(
-                f"{path}: another program changed the run's mask; continue the run, which keeps it as a correction"
+                f"{mask}: another program changed the run's mask; continue the run, which keeps it as a correction"
             )
-        return read_mask(path, shape)
+        return read_mask(mask, shape)
 
     def _whole(
         self, drawn: UInt8[np.ndarray, "h w"], present: UInt8[np.ndarray, "h w"], holds_void: bool
@@ -205,10 +207,3 @@ def _refuse_foreign(
     certain = not left[gone > 0].any() and gone[gone > 0].min() >= left[left > 0].min(initial=0)
     if not (certain or accept):
         raise ItemError(_MISSING)
-
-
-def _digest(path: Path) -> str:
-    try:
-        return digest_regular(path, MAX_MASK)
-    except OSError as error:
-        raise ItemError(f"{path}: cannot be read: {error.strerror or error}; check the file") from error

@@ -127,6 +127,7 @@ class DataJob(Job):
         """Read all photographs once; those that cannot be read are problems of the job."""
         self.found = scan(self.data, self.folder, self.progress, self.reviewed)
         self.problems = [*self.found.problems]
+        self.notes += self.found.notes
         self.record = replace(self.record, identity=replace(self.record.identity, data=self.found.digest))
 
     def _items(self, stage: str) -> Items:

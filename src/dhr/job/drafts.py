@@ -1,6 +1,7 @@
-"""Drafts of photographs, Steps 1 to 3: computed in batches, or read where the survey has kept them."""
+"""Drafts of photographs, Steps 1 to 3: computed in batches, or read where they were kept."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from dhr.data.samples import ClassTable, DataSet, Sample
 from dhr.data.transforms import working_image, working_size
-from dhr.errors import ItemError
+from dhr.errors import ItemError, PlaceError
 from dhr.features.pack import Packed
+from dhr.files import write_bytes
 from dhr.flow.batches import batches
 from dhr.flow.loaded import Loaded
 from dhr.job.kept import Keeper, Kept, class_ids
@@ -75,8 +77,15 @@ class Drafts:
         return Photograph(sample, (rgb.shape[0], rgb.shape[1]), image)
 
     def kept(self, sample: Sample) -> Kept | None:
-        """Return the draft that the survey has kept."""
+        """Return the draft that was kept."""
         return self.keeper.read(sample, self.found.seen[sample.name].digest)
+
+    def keep(self, one: Kept) -> None:
+        """Write the draft of one photograph, on the CPU; if something else has its place, it is computed again."""
+        (sample,), digest = one.samples, self.found.seen[one.samples[0].name].digest
+        with suppress(PlaceError):
+            content = self.keeper.content(one, digest)
+            write_bytes(self.keeper.folder.survey_cells(sample.name), content, durable=False)  # it has a checksum
 
     def batches(self, samples: Sequence[Sample], most: int) -> list[tuple[Sample, ...]]:
         """Put photographs of one working size into batches of at most ``most``; those without tags stay apart."""

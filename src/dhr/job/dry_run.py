@@ -31,6 +31,8 @@ class DryRun:
     """Photographs with a correction that is not used."""
     skipped: tuple[Problem, ...]
     """Photographs that cannot be used."""
+    rejected: tuple[str, ...] = ()
+    """Photographs that were rejected in review, and are left out."""
 
 
 def dry_run(
@@ -77,6 +79,7 @@ def dry_run(
         corrected=tuple(corrected),
         outdated=tuple(sorted(job.usable.decisions.outdated)),
         skipped=tuple(job.problems),
+        rejected=tuple(sample.name for sample in job.usable.rejected),
     )
 
 

@@ -143,7 +143,7 @@ def _disk(works: Sequence[Work], cost: Rehearsal, config: RunConfig) -> tuple[fl
     """Return the bytes of the output, and of the drafts that are kept."""
     amounts = {work.name: work.amount for work in works}
     left = max((work.amount for work in works if work.unit == "photographs"), default=0)
-    drafts = min(cost.draft_bytes / cost.photographs * amounts.get("survey", 0), config.work_bytes())
+    drafts = min(cost.draft_bytes / cost.photographs * amounts.get("masks", 0), config.work_bytes())
     return cost.item_bytes / cost.photographs * left + sum(cost.trained_bytes.values()), float(drafts)
 
 

@@ -252,12 +252,13 @@ class OutputFolder:
         put_aside(self.root, relative)
 
     def put_photograph_aside(self, name: str) -> None:
-        """Move everything of a photograph to ``gone/``, its record last."""
+        """Move everything of a photograph to ``gone/``, its record last; its draft is deleted."""
         stages = sorted(path.name for path in (self.root / "stages").glob("*"))
         kinds = ["masks", "training_masks", *(f"stages/{stage}" for stage in stages)]
         for kind in kinds:
             self.put_aside(self._place(kind, name))
         self.put_aside(self._place("cams", name, ".npz"))
+        remove(self.root, self._place(_CELLS, name, ".safetensors"))
         self.put_aside(self._place("items", name, ".json"))
 
     def _place(self, folder: str, name: str, suffix: str = ".png") -> str:

@@ -1,4 +1,4 @@
-"""Drafts that the survey keeps, so that no network computes a photograph twice: for the masks, and for an update.
+"""Drafts that a run keeps, so that no network computes a photograph twice: for the masks, and for an update.
 
 A draft depends on its photograph, the tags, the networks and the settings. The first two are checked when it is read.
 If the others change, the survey begins again, and the folder of the drafts is deleted.
@@ -184,16 +184,25 @@ class Space:
     limit: int
     """Bytes."""
     taken: int = 0
+    full: bool = False
+    """Whether something did not fit."""
 
     @staticmethod
     def of(folder: OutputFolder, limit: int) -> "Space":
-        """Return the space for the drafts of a run: ``limit`` bytes, but at most half of the free space."""
-        return Space(min(limit, shutil.disk_usage(folder.root).free // _SPARE))
+        """Return the space for the drafts of a run: ``limit`` bytes, but at most half of the space that they can have.
+
+        The drafts in the folder have taken their part of it.
+        """
+        if not limit:
+            return Space(0)
+        taken = sum(path.lstat().st_size for path in folder.all_survey_cells)
+        return Space(min(limit, (taken + shutil.disk_usage(folder.root).free) // _SPARE), taken)
 
     def take(self, size: int) -> bool:
         """Take this many bytes if they are left; return whether they are."""
         fits = self.taken + size <= self.limit
         self.taken += size if fits else 0
+        self.full = not fits
         return fits
 
 

@@ -1,7 +1,7 @@
 """Makes all masks: photographs are opened ahead, batches are computed, and files are written behind."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph
 from dhr.job.items import Items
-from dhr.job.kept import Kept, class_ids
+from dhr.job.kept import Kept, Space, class_ids
 from dhr.job.masks import MaskMaker
 from dhr.method.order import OVER_CLASSES
 from dhr.models.sam import Embedding
@@ -27,14 +27,15 @@ _MEMORY = "not enough memory to work on it; lower --image.long-side"
 _WRITERS, _FINISHERS = 4, 16  # threads at most; on a CPU they also correct boundaries, each on one core
 
 Opened = tuple[Photograph, Kept | None]
-"""A photograph with the draft that the survey has kept."""
+"""A photograph with its draft, if one was kept."""
 
 
 class MaskStage:
     """Makes all unfinished masks of a stage."""
 
-    def __init__(self, maker: MaskMaker, items: Items, size: BatchSize) -> None:
-        self.maker, self.items, self.size = maker, items, size
+    def __init__(self, maker: MaskMaker, items: Items, size: BatchSize, space: Space) -> None:
+        """Take the maker and the masks, the size of batches, and the space for drafts that are made here."""
+        self.maker, self.items, self.size, self.space = maker, items, size, space
         self.drafts: Drafts = maker.drafts
         self.device = self.drafts.models.device
         self.together = self.device.type != "cpu"
@@ -112,6 +113,7 @@ class MaskStage:
                     if one.sample.name in computed.failed:
                         self._fail(names, one.sample, str(computed.failed[one.sample.name]))
                 self._put(computed, [one for one, _ in some if one.sample.name in names], behind)
+                self._keep(computed, {one.sample.name for one, draft in some if draft is not None}, behind)
 
     def _computed(self, known: bool, batch: Sequence[Opened]) -> "_Computed":
         """Return drafts of a batch, those that are ``known`` or new ones; together they are finished, too."""
@@ -174,6 +176,15 @@ class MaskStage:
                     finish = partial(self.maker.finish, one, image[None], embedding)
                     weight = one.size + 4 * image.numel() + (0 if embedding is None else embedding.bytes)
                     behind.put(partial(self._write, photograph, finish, computed.seconds), weight)
+
+    def _keep(self, computed: "_Computed", kept: Container[str], behind: Behind) -> None:
+        """Have drafts that were made here kept for later updates, until the space is full."""
+        for part in computed.parts:
+            for index, sample in enumerate(part.samples):
+                if not self.space.full and sample.name not in kept and sample.name not in computed.failed:
+                    one = part.one(index, self.drafts.data.classes).to(torch.device("cpu"))
+                    if self.space.take(one.size):
+                        behind.put(partial(self.drafts.keep, one), one.size)
 
     def _write(self, photograph: Photograph, finish: Callable[[], Rebalanced], before: float) -> None:
         """Finish a mask and write it; failures that concern the photograph are noted."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dhr.data.samples import DataSet, Sample
+from dhr.data.samples import Sample
 from dhr.errors import OutputError, WeightsError
 from dhr.job.calibration import read_calibration
 from dhr.job.deterministic import make_deterministic
@@ -18,10 +18,10 @@ from dhr.job.models import Models, build_models
 from dhr.job.opened_run import OpenedRun
 from dhr.job.scan import Scan
 from dhr.job.settings import RunConfig, differences
-from dhr.job.survey import read_survey
+from dhr.job.survey_file import read_survey
 from dhr.method.survey import Survey
 from dhr.progress import silent
-from dhr.records.item import read_item
+from dhr.results.protocol import Records
 from dhr.sources import Given, MapSource
 from dhr.sources.combined import CombinedSource
 from dhr.train.student_file import read_student
@@ -39,7 +39,7 @@ def opened_maker(run: OpenedRun) -> MaskMaker:
     folder, config, data = run.folder, run.config, run.data
     device = config.find_device()
     _refuse_other_weights(run, device)
-    models = _models(data, config, folder, device)
+    models = _models(run, device)
     keeper = Keeper(folder, data.classes, models.uss.channels)
     samples = tuple(data.samples)
     drafts = Drafts(models, data, Scan(samples, (), "", {}, {}, {}), config, keeper)
@@ -60,8 +60,9 @@ def _refuse_other_weights(run: OpenedRun, device: torch.device) -> None:
         )
 
 
-def _models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torch.device) -> Models:
+def _models(run: OpenedRun, device: torch.device) -> Models:
     """Build the networks that made the final masks."""
+    data, config, folder = run.data, run.config, run.folder
     if config.recursion:
         from dhr.sources.student import StudentSource
 
@@ -82,13 +83,13 @@ def _models(data: DataSet, config: RunConfig, folder: OutputFolder, device: torc
             raise _damaged(path, error) from error
         source.calibration = found.calibration.to(device)
     if source.reads_files:
-        _check_files(source, data.samples, folder)
+        _check_files(source, data.samples, run.masks.records)
     return models
 
 
-def _check_files(source: MapSource, samples: Sequence[Sample], folder: OutputFolder) -> None:
+def _check_files(source: MapSource, samples: Sequence[Sample], records: Records) -> None:
     """Read the files of maps once, as the run did."""
-    items = {sample.name: read_item(folder.item(sample.name)) for sample in samples}
+    items = {sample.name: records.record(sample.name) for sample in samples}
     sizes = {name: (item.height, item.width) for name, item in items.items() if item is not None}
     source.check([sample for sample in samples if sample.name in sizes], sizes, silent)
 

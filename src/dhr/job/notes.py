@@ -1,10 +1,11 @@
 """Notes on the masks of a folder, a sentence each."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dhr.corrections.decisions import outdated_note, states
 from dhr.job.person_masks import PersonMasks
+from dhr.method.swaps import Swap
 from dhr.records.run import TaughtRecord
 from dhr.words import counted
 
@@ -43,6 +44,17 @@ def learned_note(taught: TaughtRecord, trust: float = 1.0) -> str:
     masks, others = counted(taught.masks, "corrected mask"), counted(taught.changed or 0, "other mask")
     unused = "" if trust > 0 else f" {_UNUSED}"
     return f"The survey has learned from {masks}. {others} changed, in {taught.pixels or 0:,} pixels.{unused}"
+
+
+def swap_note(swap: Swap, names: Sequence[str]) -> str:
+    """Tell of two classes whose maps are exchanged.
+
+    >>> swap_note(Swap(1, 2, -0.5, 0.2, joint=39, deciding=3), ["sky", "face", "body"])
+    '3 other photographs show that the maps of face and body are exchanged where both are tagged (39 times): put right.'
+    """
+    show = "1 other photograph shows" if swap.deciding == 1 else f"{swap.deciding:,} other photographs show"
+    pair = f"{names[swap.first]} and {names[swap.second]}"
+    return f"{show} that the maps of {pair} are exchanged where both are tagged ({swap.joint:,} times): put right."
 
 
 def person_notes(masks: PersonMasks) -> list[str]:

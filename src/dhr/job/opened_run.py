@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 from dhr.corrections import Corrections
+from dhr.corrections.above_rows import CorrectedRows
 from dhr.data.samples import DataSet
 from dhr.job.folder import OutputFolder
 from dhr.job.settings import RunConfig
 from dhr.records.run import RunRecord
+from dhr.results.files import FileMasks
+from dhr.results.opened import rows_of_run
+from dhr.results.protocol import Masks
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,9 @@ class OpenedRun:
     def corrections(self) -> Corrections:
         """The corrections of its masks."""
         return Corrections.of(self.folder.root)
+
+    @property
+    def masks(self) -> Masks:
+        """Its masks and records; raises DataError if they are rows, and none can be used."""
+        rows, root = rows_of_run(self.folder.root), self.folder.root
+        return FileMasks.of_run(root, self.folder.shards) if rows is None else CorrectedRows(rows, self.corrections)

@@ -162,7 +162,7 @@ class PersonMasks:
         """Save a correction in the ids of the class table of now; the machine's mask of the old one is of no use."""
         labels = {label: self.classes.names.index(label) for label in correction.labels}
         made = replace(correction, labels=labels)
-        saved = self.store.save(name, made, mask, self.palette, expected=correction.revision)
+        saved = self.store.save(name, made, mask, self.palette, expected=correction.revision, stroke=True)
         self.decisions.held[name] = self.given_back[name] = saved
         forget_machine(self.places, name)
         return saved

@@ -39,6 +39,8 @@ class Plan:
     """Proposals, one sentence each."""
     problems: tuple[Problem, ...]
     """Photographs that cannot be used."""
+    rejected: tuple[str, ...] = ()
+    """Photographs that were rejected in review, and are left out."""
 
 
 def plan(data: DataSet, out: Path | None, config: RunConfig, progress: Progress = silent) -> Plan:
@@ -56,7 +58,7 @@ def plan(data: DataSet, out: Path | None, config: RunConfig, progress: Progress 
         ConfigError: a setting cannot work.
     """
     device = config.find_device()
-    left, problems = _left(data, out, config, progress)
+    left, problems, rejected = _left(data, out, config, progress)
     sizes = some_sizes(data)
     if not sizes:
         raise DataError("none of the photographs that were tried can be read; `dhr inspect` names the reasons")
@@ -70,14 +72,14 @@ def plan(data: DataSet, out: Path | None, config: RunConfig, progress: Progress 
     except WeightsError as error:
         missing = str(error)
     told = tuple(advice(config, device.type, cost, missing is not None))
-    return Plan(found, choices(config, device, found), works, cost, missing, told, problems)
+    return Plan(found, choices(config, device, found), works, cost, missing, told, problems, rejected)
 
 
 def _left(
     data: DataSet, out: Path | None, config: RunConfig, progress: Progress
-) -> tuple[Sequence[LeftStage], tuple[Problem, ...]]:
-    """Return the stages with work left, and the photographs that cannot be used."""
+) -> tuple[Sequence[LeftStage], tuple[Problem, ...], tuple[str, ...]]:
+    """Return the stages with work left, and the photographs that cannot be used, and those that were rejected."""
     if out is not None and (out / "run.json").is_file():
         found = dry_run(data, out, config, progress=progress)
-        return found.stages, found.skipped
-    return all_stages(config, data), tuple(data.problems)
+        return found.stages, found.skipped, found.rejected
+    return all_stages(config, data), tuple(data.problems), ()

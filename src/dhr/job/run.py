@@ -147,7 +147,7 @@ def _ended(job: DataJob, ready: int) -> Outcome:
     vanished = sum(job.final.known.get(sample.name, False) for sample in samples)
     rows = job.record.stages
     counts = {
-        "photographs": masks + len(job.problems),
+        "photographs": masks + len(job.problems) + len(job.usable.rejected),
         "masks": masks,
         "skipped": len(job.problems),
         "with a vanished class": vanished,

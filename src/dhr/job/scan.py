@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dhr.corrections import Corrections
-from dhr.corrections.decisions import REJECTED, DecisionReader, Decisions, decided
-from dhr.data.problems import summary
+from dhr.corrections.decisions import DecisionReader, Decisions, decided, rejected_note
+from dhr.data.problems import problem_lines
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
@@ -25,7 +25,7 @@ class Scan:
 
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...]
-    """Photographs that were left out when they were listed or read."""
+    """Photographs that cannot be used, for a reason that was found when they were listed or read."""
     digest: str
     """``sha256:`` and the hexadecimal digest of names, contents, tags and classes of the usable photographs."""
     seen: Mapping[str, Scanned]
@@ -37,7 +37,12 @@ class Scan:
     decisions: Decisions = field(default_factory=Decisions)
     """People's decisions on them."""
     rejected: tuple[Sample, ...] = ()
-    """Photographs that can be read, but were rejected in review."""
+    """Photographs that can be read, but were rejected in review. That is a decision, and no problem."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Tell of the rejected photographs."""
+        return rejected_note(sample.name for sample in self.rejected)
 
     def save(self, folder: OutputFolder) -> None:
         """Write the record; the next scan skips the photographs in it."""
@@ -57,7 +62,7 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
         corrections: by default those of the folder.
 
     Raises:
-        DataError: all photographs are unreadable, or the readable ones lack tags.
+        DataError: all photographs are unreadable or rejected, or the others lack tags.
     """
     before = _before(folder)
     now: dict[str, Scanned] = {}
@@ -81,7 +86,6 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
             one = now[sample.name] = replace(one, tags=tags, rejected=correction.state == "rejected" or None)
         if one.rejected:
             rejected.append(sample)
-            problems.append(Problem(sample.source, REJECTED))
         elif one.size is not None:
             seen[sample.name] = one
             samples.append(sample)
@@ -90,7 +94,8 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
             problems.append(Problem(sample.source, one.reason or ""))
         progress(Step("scan", done, len(data.samples)))
     if not samples:
-        raise DataError(f"none of the {len(data.samples)} photographs can be read: {summary(problems, 3)}")
+        reasons = " | ".join([*rejected_note(sample.name for sample in rejected), *problem_lines(problems, 3)])
+        raise DataError(f"none of the {len(data.samples)} photographs can be used: {reasons}")
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     return Scan(

@@ -58,9 +58,9 @@ class RunConfig:
     runs out."""
     work_space: str = "8GB"
     """Most disk space for drafts, such as `8GB` or `500MB`, and at most half of the free space. Drafts are the results
-    of Steps 1 to 3 and the USS features. The survey keeps them in OUT/work/survey for the masks, and for later calls
-    of `dhr update`. Between calls they may be deleted. Photographs without a kept draft go through the networks twice,
-    with the same masks. With recursion the student may then differ in its last bits. 0 keeps no drafts."""
+    of Steps 1 to 3 and the USS features. They are kept in OUT/work/survey for the masks, and for later calls of `dhr
+    update`. Between calls they may be deleted. Photographs without a kept draft go through the networks again, with
+    the same masks. With recursion the student may then differ in its last bits. 0 keeps no drafts."""
     seed: int = 0
     """Seed of all random numbers."""
     precision: Precision = "auto"

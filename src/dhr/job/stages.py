@@ -11,11 +11,11 @@ from dhr.job.calibration import described, make_calibration
 from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
 from dhr.job.job import Stage
-from dhr.job.kept import Keeper
+from dhr.job.kept import Keeper, Space
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
-from dhr.job.notes import put_aside_note
+from dhr.job.notes import put_aside_note, swap_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, parted, plan
 from dhr.records.members import to_json
@@ -103,6 +103,8 @@ def survey() -> Stage[DataJob]:
 
     def run(job: DataJob) -> None:
         job.survey = make_survey(_drafts(job, job.built, job.usable), job.teaching, job.batch, job.progress)
+        if job.survey is not None:
+            job.notes += [swap_note(one, job.data.classes.names) for one in job.survey.swaps]
 
     return Stage("survey", run, done)
 
@@ -168,6 +170,8 @@ def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
     if "survey" in job.chain:
         seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
     first, others = parted(drafts, seen, job.batch.whole)
-    masks = MaskStage(MaskMaker(drafts, items.folder, job.survey, items.turn), items, job.batch)
+    kept = 0 if drafts.second or "survey" not in job.chain else job.config.work_bytes()  # no update would read them
+    maker = MaskMaker(drafts, items.folder, job.survey, items.turn)
+    masks = MaskStage(maker, items, job.batch, Space.of(job.folder, kept))
     job.problems += masks.run([*first, *others], stage, job.progress)
     job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

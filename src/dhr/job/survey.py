@@ -22,11 +22,11 @@ from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph
 from dhr.job.kept import Kept, Space, class_ids
+from dhr.job.survey_file import read_survey, survey_content
 from dhr.job.teaching import Teaching
+from dhr.method.cells import SurveyCells
 from dhr.method.order import take_classes
-from dhr.method.survey import Survey, SurveyCells, fit_survey, survey_features
-from dhr.ops.discriminant import Discriminant
-from dhr.parsing import as_number
+from dhr.method.survey import Survey, fit_survey, survey_features
 from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
@@ -47,8 +47,8 @@ _LEAST = 16  # cells per photograph; with less memory, fewer photographs are use
 def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: Progress) -> Survey | None:
     """Make drafts of photographs, keep them, and fit the discriminants to their cells; read these if that is done.
 
-    Drafts are kept for the masks and for `dhr update`, as far as the setting `work_space` allows; of other photographs
-    only the cells are kept. A pass that was killed continues with the next batch, and ends with the same bytes.
+    Drafts are kept for the masks and for `dhr update`, as far as the setting `work_space` allows; without space only
+    the cells are kept. A pass that was killed continues with the next batch, and ends with the same bytes.
     Photographs that cannot be read are skipped here, and reported when their masks are made. Those with a certain mask
     are all looked at. Returns None and writes nothing if all photographs fail, or if the memory is too small for any
     cell.
@@ -75,8 +75,7 @@ def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: P
     if not cells:
         return None
     survey = fit_survey(cells, classes, drafts.config.method, uss.device, progress)
-    kept = {name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()}
-    write_bytes(path, save({**kept, "trust": torch.tensor(survey.trust, dtype=torch.float64)}))
+    write_bytes(path, survey_content(survey))
     return survey
 
 
@@ -105,12 +104,12 @@ class Pass:
         progress(Step("survey", total, total))
         return self.cells
 
-    def _look(self, sample: Sample) -> "Photograph | tuple[SurveyCells, int]":
-        """Return the cells that an earlier call has kept, with the bytes of their draft; else open the photograph."""
+    def _look(self, sample: Sample) -> "Photograph | SurveyCells":
+        """Return the cells that an earlier call has kept, alone or with their draft; else open the photograph."""
         if known := self.drafts.kept(sample):
-            return self._draw(known), known.size
+            return self._draw(known)
         cells = None if self.teaching.certain(sample.name) else self._kept_cells(sample)
-        return self.drafts.open(sample) if cells is None else (cells, 0)
+        return self.drafts.open(sample) if cells is None else cells
 
     def _kept_cells(self, sample: Sample) -> SurveyCells | None:
         """Return the cells that an earlier call has kept, without a draft."""
@@ -137,8 +136,7 @@ class Pass:
                 if isinstance(found, Photograph):
                     photographs.append(found)
                 else:
-                    self.cells[sample.name], taken = found
-                    self.space.take(taken)
+                    self.cells[sample.name] = found
                     known.append(sample)
         if not photographs:
             return []
@@ -159,11 +157,13 @@ class Pass:
     def _keep(self, one: Kept, whole: bool) -> None:
         """Note the cells of a photograph, and write its file; without one, a call that goes on computes it again."""
         keeper, (sample,) = self.drafts.keeper, one.samples
-        path, digest = keeper.folder.survey_cells(sample.name), self._digest(sample)
         self.cells[sample.name] = self._draw(one)
-        content = keeper.content(one, digest) if whole else cells_content(one, keeper.classes, self.most, digest)
+        if whole:
+            self.drafts.keep(one)
+            return
+        content = cells_content(one, keeper.classes, self.most, self._digest(sample))
         with suppress(PlaceError):  # something else has its place: it is computed again
-            write_bytes(path, content, durable=not whole)
+            write_bytes(keeper.folder.survey_cells(sample.name), content)
 
 
 def chosen(samples: Sequence[Sample], per_class: int = PER_CLASS) -> list[Sample]:
@@ -208,7 +208,7 @@ def parted(
 ) -> tuple[list[tuple[Sample, ...]], list[tuple[Sample, ...]]]:
     """Return the batches of the photographs that the survey looks at, and those of all others.
 
-    A draft so has the same bytes whether the survey has kept it or it is computed again.
+    A draft so has the same bytes whether it was kept or is computed again.
     """
     names = {sample.name for sample in looked_at}
     others = [sample for sample in drafts.found.samples if sample.name not in names]
@@ -239,25 +239,6 @@ def labelled_cells(one: Kept, labels: Float[Tensor, "k n"], ids: Int64[Tensor, "
         some = torch.randperm(features.shape[1], generator=draw)[:most].sort().values
         features, labels = (values[:, some.to(values.device)] for values in (features, labels))
     return SurveyCells(features.half().cpu().contiguous(), labels.half().cpu().contiguous(), ids, certain=True)
-
-
-def read_survey(path: Path, classes: int, channels: int) -> Survey:
-    """Read a survey for this number of classes and of channels of the USS features.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is damaged, or of another data set or features.
-    """
-    found, _ = read_tensors(path)
-    check_shapes(
-        found, {"weights": (classes, channels), "bias": (classes,), "known": (classes,), "trust": ()}
-    )  # fmt: skip
-    check_kinds(found, {**dict.fromkeys(("weights", "bias", "known"), (torch.float32,)), "trust": (torch.float64,)})
-    check_finite(found)
-    known, trust = found["known"], float(found["trust"])
-    if not bool(((known == 0) | (known == 1)).all()):
-        raise ValueError("known: expected 0 and 1 only")
-    return Survey(Discriminant(found["weights"], found["bias"], known), as_number(trust, 0, 1, "trust"))
 
 
 def cells_content(one: Kept, classes: ClassTable, most: int, digest: str) -> bytes:

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from dhr.corrections.beside import masks_at
 from dhr.data.agreement import Agreement
-from dhr.data.mask_origin import Origins
-from dhr.data.numbering import Numbering, numbering
+from dhr.data.numbering import Numbering
 from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
-from dhr.files import digest_regular
 from dhr.job.scan import Scan
-from dhr.shards import find
+from dhr.results.origin import mismatch
+from dhr.results.protocol import Masks as StoredMasks
 
 _SEVERAL = 3  # with so many unusable masks a training does not begin
 
@@ -40,8 +40,17 @@ class Masks:
         Raises:
             DataError: the folder's class table does not fit.
         """
-        there = [(path, sample.tags) for sample in self.samples if (path := self.path(sample)).is_file()]
-        return numbering(self.classes, self.folder, there)
+        there = ((self.stored.mask(one.name), one.tags) for one in self.samples if self.stored.has(one.name))
+        return self.stored.numbering(self.classes, there)
+
+    @cached_property
+    def stored(self) -> StoredMasks:
+        """The masks as they are stored.
+
+        Raises:
+            DataError: they are rows, and none can be used.
+        """
+        return masks_at(self.folder)
 
     def __call__(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
         """Read the mask of a photograph.
@@ -49,13 +58,9 @@ class Masks:
         Raises:
             ItemError: it is missing, cannot be read, or holds a class beyond the table.
         """
-        if not self.path(sample).is_file():
-            raise MissingMaskError(f"it has no mask, {self.path(sample)}")
-        return self.numbering.read(self.path(sample))
-
-    def path(self, sample: Sample) -> Path:
-        """Return the place of the mask of a photograph."""
-        return find(self.folder, sample.name, ".png")
+        if not self.stored.has(sample.name):
+            raise MissingMaskError(f"it has no mask in {self.folder}")
+        return self.numbering.read(self.stored.mask(sample.name))
 
     def check(self, sample: Sample, size: tuple[int, int]) -> Int64[np.ndarray, "256"]:
         """Count the pixels of a mask by label; refuse a mask of another size than its photograph.
@@ -85,10 +90,10 @@ def usable_masks(
     if masks is None:
         return list(found.samples), list(found.problems), ()
     agreement = Agreement(data.classes, f"masks in {masks.folder}", complete=False)
-    origins, usable, missing, unread = Origins.beside(masks.folder), [], list[Problem](), list[Problem]()
+    records, usable, missing, unread = masks.stored.records, list[Sample](), [*masks.stored.problems], list[Problem]()
     for sample in found.samples:
         try:
-            if reason := origins.mismatch(data, sample):
+            if reason := mismatch(records.record(sample.name), data, sample):
                 raise MissingMaskError(reason)
             pixels = masks.check(sample, data.read_image(sample).shape[:2])
             agreement.add(sample.name, sample.tags, pixels)
@@ -112,8 +117,8 @@ def masks_digest(found: Scan, masks: Masks) -> str:
     whole = hashlib.sha256(masks.numbering.key.encode())
     for sample in found.samples:
         try:
-            content = digest_regular(masks.path(sample))
-        except OSError:  # then it is left out, and the reason is told
+            content = masks.stored.digest(sample.name)
+        except ItemError:  # then it is left out, and the reason is told
             content = "none"
         whole.update(f"{sample.name} {content}\n".encode())
     return f"sha256:{whole.hexdigest()}"

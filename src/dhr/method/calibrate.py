@@ -15,12 +15,13 @@ from torch import Tensor
 from dhr.method.base import shares
 from dhr.method.boundary import Guide, corrections
 from dhr.method.calibration import KNOTS, Calibration, places, posterior
+from dhr.method.cells import SurveyCells
 from dhr.method.config import BOUNDARY, PRESETS
 from dhr.method.evidence import ENOUGH, Measured, agreement, follows_tags, mean_agreement, ranks
 from dhr.method.order import take_classes
 from dhr.method.rebalance import draft
 from dhr.method.scene import Batch
-from dhr.method.survey import Survey, SurveyCells, agreed, fit_survey, join
+from dhr.method.survey import Survey, agreed, fit_survey, join
 from dhr.ops.isotonic import isotonic
 from dhr.progress import Progress, Step, silent
 

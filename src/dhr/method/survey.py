@@ -11,7 +11,7 @@ One discriminant does not fit every class (a "kitchen" has too many appearances)
 the confident labels of photographs to which it was not fitted. This is measured without ground truth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,7 +20,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.method.base import labels, shares
+from dhr.method.cells import SurveyCells, surest
 from dhr.method.config import MethodConfig
+from dhr.method.swaps import Swap, exchanged, swapped
 from dhr.ops.discriminant import Discriminant, Moments, discriminant
 from dhr.progress import Progress, Step, silent
 
@@ -38,26 +40,14 @@ MSRC v2 (docs/measurements.md)."""
 
 
 @dataclass(frozen=True)
-class SurveyCells:
-    """Some cells of a photograph, after Steps 1 to 3."""
-
-    features: Float[Tensor, "d m"]
-    """:func:`survey_features`."""
-    scores: Float[Tensor, "k m"]
-    """S_dhr, or the shares of a person's labels."""
-    ids: Int[Tensor, " k"]
-    """Class ids of the data set, of the photograph's classes."""
-    certain: bool = False
-    """Whether the scores are the shares of the classes in a mask that a person accepted or mended."""
-
-
-@dataclass(frozen=True)
 class Survey:
     """Discriminants of all classes of a data set, in :func:`survey_features`."""
 
     discriminant: Discriminant
     trust: float
     """Agreement of discriminants of other photographs with the scores of Steps 1 to 3, 0..1 (:func:`agreement`)."""
+    swaps: tuple[Swap, ...] = ()
+    """Classes whose maps were exchanged (:func:`~dhr.method.swaps.swapped`)."""
 
     def to(self, device: torch.device) -> "Survey":
         """Move the survey to a device."""
@@ -98,6 +88,9 @@ def fit_survey(
     those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
     Certain cells keep their scores, and count :data:`CERTAIN` times.
 
+    The first round exchanges classes whose maps are exchanged (:mod:`dhr.method.swaps`). Later rounds do not: by then
+    the discriminants of all photographs outvote the scores of one.
+
     Args:
         photographs: cells of one or more photographs.
         classes: number of classes of the data set.
@@ -105,27 +98,50 @@ def fit_survey(
         device: where it is computed.
         progress: counts all rounds together.
     """
-    survey, total = None, config.survey_rounds * len(photographs)
-    shrinkage, trust = SHRINKAGE / len(photographs), 0.0
-    for turn in range(config.survey_rounds):
-        folds = [Moments.nothing(classes, len(photographs[0].features)) for _ in range(_FOLDS)]
-        for index, seen in enumerate(photographs):
-            features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
-            ids = seen.ids.to(features.device)
-            if survey is not None and not seen.certain:
-                valid = torch.ones_like(ids, dtype=torch.bool).unsqueeze(0)
-                said = survey.shares(features[None], ids[None], valid)
-                scores = join(scores[None], said, valid, survey.weighed(config))[0]
-            best, lead = _surest(scores)
-            folds[index % _FOLDS].add(features, ids[best], lead * (CERTAIN if seen.certain else 1))
-            progress(Step("discriminants", turn * len(photographs) + index + 1, total, "steps"))
-        if turn == 0:
-            trust = agreement(photographs, folds, shrinkage, device)
-        survey = Survey(discriminant(sum(folds[1:], folds[0]), shrinkage), trust)
-        if device is not None:
-            survey = survey.to(device)
-    assert survey is not None  # one round or more
+    shrinkage, rounds = SHRINKAGE / len(photographs), config.survey_rounds
+
+    def told(turn: int) -> Callable[[int], None]:
+        total = rounds * len(photographs)
+        return lambda done: progress(Step("discriminants", turn * len(photographs) + done, total, "steps"))
+
+    first, folds = photographs, _labelled(photographs, classes, None, config, device, told(0))
+    if swaps := swapped(photographs, _whole(folds), shrinkage, device):
+        first = [exchanged(seen, swaps) for seen in photographs]
+        folds = _labelled(first, classes, None, config, device, told(0))
+    trust = agreement(first, folds, shrinkage, device)
+    for turn in range(1, rounds + 1):
+        survey = Survey(discriminant(_whole(folds), shrinkage), trust, swaps)
+        survey = survey if device is None else survey.to(device)
+        if turn < rounds:
+            folds = _labelled(photographs, classes, survey, config, device, told(turn))
     return survey
+
+
+def _labelled(
+    photographs: Sequence[SurveyCells],
+    classes: int,
+    survey: Survey | None,
+    config: MethodConfig,
+    device: torch.device | None,
+    told: Callable[[int], None],
+) -> list[Moments]:
+    """Label the cells of all photographs, by their scores alone or joined with a survey; return the moments."""
+    folds = [Moments.nothing(classes, len(photographs[0].features)) for _ in range(_FOLDS)]
+    for index, seen in enumerate(photographs):
+        features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
+        ids = seen.ids.to(features.device)
+        if survey is not None and not seen.certain:
+            valid = torch.ones_like(ids, dtype=torch.bool).unsqueeze(0)
+            said = survey.shares(features[None], ids[None], valid)
+            scores = join(scores[None], said, valid, survey.weighed(config))[0]
+        best, lead = surest(scores)
+        folds[index % _FOLDS].add(features, ids[best], lead * (CERTAIN if seen.certain else 1))
+        told(index + 1)
+    return folds
+
+
+def _whole(folds: Sequence[Moments]) -> Moments:
+    return sum(folds[1:], folds[0])
 
 
 def agreement(
@@ -151,13 +167,13 @@ def agreement(
     agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
     for start in range(min(len(folds), len(photographs))):
         others = [fold for index, fold in enumerate(folds) if index != start]
-        known = discriminant(sum(others[1:], others[0]), shrinkage)
+        known = discriminant(_whole(others), shrinkage)
         guess = known if device is None else _on(device, known)
         for seen in photographs[start :: len(folds)]:
             if len(seen.ids) < 2 or not (known.known[seen.ids.cpu()] > 0).all():
                 continue
             features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
-            best, lead = _surest(scores)
+            best, lead = surest(scores)
             same = (guess(features, seen.ids.to(features.device)).max(dim=0).indices == best).to(lead.dtype)
             chance = 1 / len(seen.ids)
             where = seen.ids.cpu()[best.cpu()]
@@ -169,12 +185,6 @@ def agreement(
 
 def _on(device: torch.device, known: Discriminant) -> Discriminant:
     return Discriminant(*(value.to(device) for value in vars(known).values()))
-
-
-def _surest(scores: Float[Tensor, "k m"]) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
-    """Return the class of each cell's highest score, and its lead over the second, in shares of their sum."""
-    best = shares(scores[None])[0].topk(min(2, len(scores)), dim=0)
-    return best.indices[0], best.values[0] - best.values[1] if len(scores) > 1 else best.values[0]
 
 
 def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:

@@ -28,6 +28,11 @@ class Moments:
             torch.zeros(dim, dim, dtype=double),
         )
 
+    @property
+    def means(self) -> Float[Tensor, "c d"]:
+        """Mean feature of each class; zeros without any."""
+        return self.sums / self.mass.clamp_min(1e-12).unsqueeze(1)
+
     def __add__(self, other: "Moments") -> "Moments":
         """Of all features of both."""
         return Moments(*(one + more for one, more in zip(vars(self).values(), vars(other).values(), strict=True)))
@@ -73,12 +78,16 @@ def discriminant(moments: Moments, shrinkage: float) -> Discriminant:
     >>> (scores[1] - scores[0]).tolist()
     [-12.0, -4.0, 4.0, 12.0]
     """
-    known = moments.mass > 0
+    means = moments.means
+    weights = torch.linalg.solve(covariance(moments, shrinkage), means.T).T
+    bias = -(weights * means).sum(dim=1) / 2
+    return Discriminant(weights.float(), bias.float(), (moments.mass > 0).float())
+
+
+def covariance(moments: Moments, shrinkage: float) -> Float[Tensor, "d d"]:
+    """Return W of :func:`discriminant`: the covariance within the classes, with a multiple of the identity added."""
+    means = moments.means
     total = moments.mass.sum().clamp_min(1e-12)
-    means = moments.sums / moments.mass.clamp_min(1e-12).unsqueeze(1)
     within = (moments.products - (means * moments.mass.unsqueeze(1)).T @ means) / total
     level = within.diagonal().mean().clamp_min(1e-8)  # of no or of equal features: any direction is as good
-    within = within + (shrinkage * level + 1e-9) * torch.eye(len(within), dtype=within.dtype)
-    weights = torch.linalg.solve(within, means.T).T
-    bias = -(weights * means).sum(dim=1) / 2
-    return Discriminant(weights.float(), bias.float(), known.float())
+    return within + (shrinkage * level + 1e-9) * torch.eye(len(within), dtype=within.dtype)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dhr.corrections.beside import masks_at
 from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.evaluate.scores import Scores
@@ -15,8 +16,11 @@ from dhr.flow.ahead import ahead
 from dhr.records.run import read_run_leniently
 from dhr.report.card import Look, card
 from dhr.report.page import Overview, page
+from dhr.report.parts import by_part
 from dhr.report.records import Item, read_items
 from dhr.report.shell import encoded
+from dhr.results.opened import rows_of_run
+from dhr.results.places import mask_folder
 
 BUDGET = 20_000_000
 """Largest size of a report, bytes."""
@@ -28,7 +32,7 @@ _ROWS = 300  # photographs in a page, however small they are: nobody looks at mo
 def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None = None, budget: int = BUDGET) -> Path:
     """Write ``out/report.html``: one page that loads nothing from outside, at most ``budget`` bytes.
 
-    It holds the facts of ``run.json`` and ``items/``, and a row of pictures for each photograph of ``data`` that has a
+    It holds the facts of ``run.json`` and the records, and a row of pictures for each photograph of ``data`` that has a
     record, the least certain first, as many as the budget allows; it gives the number of the others. Missing steps,
     CAMs and records are left out. Only the names of photographs take memory in proportion to their number.
 
@@ -53,8 +57,9 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
     def urgency(item: Item) -> tuple[float, float, str]:
         return _last(final.get(item.name, math.nan)), _last(item.quality), item.name
 
+    masks, rows_of = masks_at(mask_folder(out)), rows_of_run(out)
     census = _Census()
-    items = heapq.nsmallest(_ROWS, census.count(read_items(out, data.classes), samples), key=urgency)
+    items = heapq.nsmallest(_ROWS, census.count(read_items(out, masks.records), samples), key=urgency)
     mended = heapq.nsmallest(_MENDED, census.mended, key=lambda item: item.name)  # so that the page shows what changed
     known = {item.name for item in mended}
     items = [*[item for item in items if item.name not in known][: _ROWS - len(mended)], *mended]
@@ -63,7 +68,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
     overview = Overview(
         title=out.resolve().name,
         run=run,
-        skipped=(*run.skipped, *census.problems),
+        skipped=(*run.skipped, *masks.problems, *census.problems),
         classes=data.classes,
         colours=colours,
         scores=scores,
@@ -75,8 +80,9 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         vanished=census.vanished,
         states=census.states,
         changed=census.changed,
+        parts=() if rows_of is None else by_part(rows_of),
     )
-    look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious)
+    look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious, masks)
     # Bytes without a row, with the longest sentence about how many are shown.
     bare = max(len(encoded(page(overview, [], shown))) for shown in (census.finished, census.finished - 1))
     rows = _rows(items, samples, look, budget - bare)

@@ -20,6 +20,8 @@ from dhr.report.charts import swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
 from dhr.report.records import Item
 from dhr.report.text import initial, named, percent, safe
+from dhr.results.files import FileMasks
+from dhr.results.protocol import Masks
 from dhr.shards import find
 from dhr.words import STAGE_NAMES, counted
 
@@ -43,6 +45,7 @@ class Look:
     """Class id by name."""
     mious: Mapping[str, Mapping[str, float]]
     """mIoU by step and photograph; empty without scores; then ground truth is not read."""
+    masks: Masks
 
 
 def card(item: Item, sample: Sample, look: Look) -> str:
@@ -139,7 +142,8 @@ def _photograph(item: Item, sample: Sample, look: Look) -> tuple[UInt8[np.ndarra
 
 def _stage(look: Look, stage: str, name: str) -> UInt8[np.ndarray, "h w"] | None:
     try:
-        return read_mask(find(stage_folder(look.out, stage), name, ".png"))
+        of_stage = look.masks if stage == "mask" else FileMasks(stage_folder(look.out, stage))
+        return read_mask(of_stage.mask(name))
     except DhrError:
         return None
 

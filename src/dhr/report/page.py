@@ -15,6 +15,7 @@ from dhr.records.correction import State
 from dhr.records.run import RunRecord
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
+from dhr.report.parts import Part, parts
 from dhr.report.shell import document, tile_row, tools
 from dhr.report.sources import sources
 from dhr.report.text import duration, memory, named, percent, safe
@@ -52,6 +53,8 @@ class Overview:
     """Photographs by a person's decision."""
     changed: int
     """Photographs whose mask differs from the one that it replaced."""
+    parts: Sequence[Part] = ()
+    """The Parquet files of a run with rows, the least certain first."""
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
@@ -62,6 +65,7 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
         f'<div class="columns">{first}{_run(view)}</div>',
         rest,
         sources(view.run),
+        parts(view.parts),
         _skipped(view.skipped),
         _photographs(view, rows, shown),
     )

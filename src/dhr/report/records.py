@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dhr.corrections import Corrections, State
-from dhr.data.samples import ClassTable, Problem
+from dhr.data.samples import Problem
 from dhr.errors import OutputError
-from dhr.parsing import MAX_RECORD, load_json
 from dhr.records.item import ItemRecord
-from dhr.records.members import parse_record
-from dhr.shards import files_in
+from dhr.results.protocol import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +33,13 @@ class Item:
     """Share of its pixels, 0..1, that differ from the mask that this one replaced."""
 
 
-def read_items(out: Path, classes: ClassTable) -> Iterator[Item | Problem]:
+def read_items(out: Path, records: Records) -> Iterator[Item | Problem]:
     """Read the records of the finished photographs one by one, in no order; a damaged one comes as a problem."""
     store = Corrections.of(out)
     decided = {*store.names()}
-    for name, path in files_in(out / "items", ".json"):
-        try:
-            record = parse_record(ItemRecord, load_json(Path(path), MAX_RECORD), lenient=True)
-        except (OSError, ValueError) as error:
-            yield Problem(name, f"its record cannot be read: {getattr(error, 'strerror', None) or error}")
+    for name, record in records.each(ItemRecord, lenient=True):
+        if isinstance(record, Problem):
+            yield record
             continue
         try:
             correction = store.read(name) if name in decided else None

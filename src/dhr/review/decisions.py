@@ -11,6 +11,7 @@ from dhr.corrections import Correction, State
 from dhr.data.samples import VOID
 from dhr.parsing import Fields, as_whole
 from dhr.review.answers import RefusedError
+from dhr.review.entries import present_digest
 from dhr.review.photographs import Photograph, Photographs, present_ids
 from dhr.review.queue import UNDECIDED, state_of
 
@@ -77,9 +78,10 @@ def decide(photographs: Photographs, number: int, wish: Wish) -> dict[str, Any]:
         photograph = photographs.find(number)
         photographs.corrections.withdraw(photograph.sample.name, expected=wish.revision)
         return _answer(photographs, number)
-    photograph = photographs.reviewable(number)
-    mask = photographs.mask(photograph) if wish.state == "accepted" else None
-    return _save(photographs, photograph, wish, mask)
+    if wish.state == "accepted":
+        photograph = photographs.reviewable(number)
+        return _save(photographs, photograph, wish, photographs.mask(photograph))
+    return _save(photographs, photographs.find(number), wish, None)  # it may be gone, or another one
 
 
 def save(photographs: Photographs, number: int, wish: Wish, body: bytes) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def drawn(
 def _save(
     photographs: Photographs, photograph: Photograph, wish: Wish, mask: UInt8[np.ndarray, "h w"] | None
 ) -> dict[str, Any]:
-    names, sample = photographs.classes.names, photograph.sample
+    names, sample, item = photographs.classes.names, photograph.sample, photograph.item
     tags = photograph.tags if wish.tags is None else wish.tags
     shown = set() if mask is None else present_ids(mask) - {VOID}
     if untagged := sorted(shown - {*tags, *range(photographs.classes.foreground.start)}):
@@ -117,12 +119,16 @@ def _save(
         raise RefusedError(422, f"the mask of {sample.name} shows {lost}, which is not a tag; add the tag, or erase it")
     correction = Correction(
         state=_STATES[wish.state],
-        digest=photograph.item.digest,
+        digest=item.digest if mask is not None else present_digest(photographs.run.data, sample, item),
         given=tuple(names[tag] for tag in sample.tags),
         tags=tuple(names[tag] for tag in tags),
         labels={names[one]: one for one in sorted(shown | {*tags})},
     )
-    photographs.corrections.save(sample.name, correction, mask, photographs.palette, expected=wish.revision)
+    stroke = photographs.is_stroke(photograph.number, wish.revision)
+    saved = photographs.corrections.save(
+        sample.name, correction, mask, photographs.palette, expected=wish.revision, stroke=stroke
+    )
+    photographs.drew(photograph.number, saved.revision)
     return _answer(photographs, photograph.number)
 
 

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dhr.corrections import Corrections, State, tags_in, valid
-from dhr.data.samples import ClassTable, Sample
-from dhr.errors import DhrError
-from dhr.files import inside
-from dhr.job.folder import OutputFolder
-from dhr.parsing import MAX_RECORD
+from dhr.data.samples import ClassTable, DataSet, Sample
+from dhr.errors import DhrError, ItemError
 from dhr.progress import Progress, Step
-from dhr.records.item import ItemRecord, read_item
-from dhr.records.members import Share, read_record
+from dhr.records.item import ItemRecord
+from dhr.records.members import Share
+from dhr.records.problem import Problem
+from dhr.results.protocol import Records
 from dhr.review.order import Doubt, queue_order
-from dhr.shards import files_in
 
 _STEP = 1000  # records between two reports of progress
 
@@ -67,14 +64,14 @@ class _Signs:
     person: State | None = None
 
 
-def read_entries(folder: OutputFolder, samples: Sequence[Sample], classes: ClassTable, progress: Progress) -> Entries:
+def read_entries(records: Records, samples: Sequence[Sample], classes: ClassTable, progress: Progress) -> Entries:
     """Read the records of all photographs once; those that are damaged or gone are left out.
 
     Raises:
         OutputError: the folder of the records is a link.
     """
     ids = {name: number for number, name in enumerate(classes.names)}
-    by_place = dict(sorted(_doubts(folder, samples, progress), key=lambda pair: pair[0]))
+    by_place = dict(sorted(_doubts(records, samples, progress), key=lambda pair: pair[0]))
     places, doubts = [*by_place], [*by_place.values()]
     order = queue_order(doubts)
     below = _shares_below([doubt.quality for doubt in doubts])
@@ -92,23 +89,29 @@ def read_entries(folder: OutputFolder, samples: Sequence[Sample], classes: Class
 
 
 def read_decisions(
-    corrections: Corrections, folder: OutputFolder, samples: Mapping[str, tuple[int, Sample]], classes: ClassTable
-) -> Iterator[tuple[int, Decision]]:
-    """Yield the decisions that are stored, each with the place of its photograph."""
+    corrections: Corrections, records: Records, samples: Mapping[str, tuple[int, Sample]], data: DataSet
+) -> Iterator[tuple[int, Decision | None]]:
+    """Yield the decisions that are stored, each with the place of its photograph; None for a damaged record."""
     for name in corrections.names():
         if name in samples:
             number, sample = samples[name]
+            item = records.record(name)
+            if item is None:
+                continue
             try:
-                item = read_item(folder.item(name))
-                decision = None if item is None else read_decision(corrections, sample, item, classes)
-            except DhrError:  # it is reported where its photograph is opened
+                decision = read_decision(corrections, sample, item, data)
+            except DhrError:
+                yield number, None
                 continue
             if decision is not None:
                 yield number, decision
 
 
-def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, classes: ClassTable) -> Decision | None:
+def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, data: DataSet) -> Decision | None:
     """Read the decision on a photograph; None if there is none.
+
+    It holds for the photograph of which the mask was made. One that needs no mask holds also for the present one, so a
+    photograph that was replaced can be rejected.
 
     Raises:
         OutputError: its record is damaged.
@@ -116,23 +119,30 @@ def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, cl
     found = corrections.read(sample.name)
     if found is None:
         return None
-    reason = valid(found, sample, item.digest, classes)
-    tags = sample.tags if reason else tags_in(found, classes)
+    digest = item.digest
+    if found.digest != digest and not found.certain:
+        digest = present_digest(data, sample, item)
+    reason = valid(found, sample, digest, data.classes)
+    tags = sample.tags if reason else tags_in(found, data.classes)
     return Decision(found.state, found.revision, tags, reason or "")
 
 
-def _doubts(folder: OutputFolder, samples: Sequence[Sample], progress: Progress) -> Iterator[tuple[int, Doubt]]:
+def present_digest(data: DataSet, sample: Sample, item: ItemRecord) -> str:
+    """Return the digest of a photograph now; that of its record if it is gone or cannot be read."""
+    try:
+        return data.digest(sample)
+    except ItemError:
+        return item.digest
+
+
+def _doubts(records: Records, samples: Sequence[Sample], progress: Progress) -> Iterator[tuple[int, Doubt]]:
     """Yield the place and the signs of each photograph with a record, in no order."""
     places = {sample.name: number for number, sample in enumerate(samples)}
-    for done, (name, path) in enumerate(files_in(inside(folder.root, "items"), ".json", folder.shards)):
+    for done, (name, signs) in enumerate(records.each(_Signs)):
         if done % _STEP == 0:
             progress(Step("read", done, len(samples), unit="records"))
         number = places.get(name)
-        if number is not None:
-            try:
-                signs = read_record(_Signs, Path(path), MAX_RECORD)
-            except (OSError, ValueError):
-                continue
+        if number is not None and not isinstance(signs, Problem):
             quality = signs.quality if signs.person is None else 1.0  # a person's mask has none, and is no doubt
             yield number, Doubt(name, quality, signs.vanished, signs.tags, signs.ratios)
     progress(Step("read", len(samples), len(samples), unit="records"))

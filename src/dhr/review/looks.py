@@ -19,6 +19,7 @@ from dhr.review.photographs import Photograph, Photographs
 from dhr.review.pictures import scale
 from dhr.review.queue import Wanted, reason, state_of
 
+_DAMAGED = "the record of its decision is damaged"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -75,6 +76,7 @@ def photograph(desk: Desk, asked: Asked) -> Response:
     """Describe one photograph as it is now."""
     photographs = desk.photographs
     found = photographs.find(number_of(asked))
+    photographs.opened(found.number)
     return as_json(
         {
             **_entry(desk, found.number, found.decision),
@@ -86,13 +88,14 @@ def photograph(desk: Desk, asked: Asked) -> Response:
             "cams": stored_tags(photographs, found) or list(found.sample.tags),
             "outdated": "" if found.decision is None else found.decision.outdated,
             "problem": photographs.problem(found),
+            "damaged": found.damaged,
         }
     )
 
 
 def image(desk: Desk, asked: Asked) -> Response:
     """Return the photograph, upright."""
-    found = desk.photographs.reviewable(number_of(asked))
+    found = desk.photographs.shown(number_of(asked))
     return _unless_known(asked, found.item.digest) or _picture(desk.pictures.image(found), found.item.digest)
 
 
@@ -109,25 +112,25 @@ def thumb(desk: Desk, asked: Asked) -> Response:
 
 def mask(desk: Desk, asked: Asked) -> Response:
     """Return the present mask."""
-    found = desk.photographs.reviewable(number_of(asked))
+    found = desk.photographs.shown(number_of(asked))
     return as_map(desk.photographs.mask(found), packed(asked), _revision(found))
 
 
 def machine(desk: Desk, asked: Asked) -> Response:
     """Return the mask as the run made it."""
-    found = desk.photographs.reviewable(number_of(asked))
+    found = desk.photographs.shown(number_of(asked))
     return as_map(desk.photographs.machine(found), packed(asked), _revision(found))
 
 
 def layer(desk: Desk, asked: Asked) -> Response:
     """Return the mask after a step of the method."""
-    found = desk.photographs.reviewable(number_of(asked))
+    found = desk.photographs.shown(number_of(asked))
     return as_map(step_mask(desk.photographs, found, asked.parts["step"]), packed(asked))
 
 
 def cam(desk: Desk, asked: Asked) -> Response:
     """Return the heat map of a class: the one that the run kept, else one of the networks."""
-    found, text = desk.photographs.reviewable(number_of(asked)), asked.parts["class"]
+    found, text = desk.photographs.shown(number_of(asked)), asked.parts["class"]
     tag = int(text) if _NUMBER.fullmatch(text) else -1
     if tag not in desk.photographs.classes.foreground:
         raise RefusedError(404, f"expected the id of a class that can be tagged; got {text[:40]!r}")
@@ -141,7 +144,7 @@ def cam(desk: Desk, asked: Asked) -> Response:
 
 def superpixels(desk: Desk, asked: Asked) -> Response:
     """Return the number of the superpixel of each pixel."""
-    found = desk.photographs.reviewable(number_of(asked))
+    found = desk.photographs.shown(number_of(asked))
     return as_map(desk.pictures.superpixels(found), packed(asked))
 
 
@@ -170,7 +173,7 @@ def _entry(desk: Desk, number: int, decision: Decision | None) -> dict[str, Any]
         "rank": round(entry.rank, 6),
         "vanished": [names[one] for one in entry.vanished],
         "tags": list((decision or photographs.samples[number]).tags),
-        "reason": reason(entry, photographs.classes),
+        "reason": _DAMAGED if photographs.is_damaged(number) else reason(entry, photographs.classes),
     }
 
 

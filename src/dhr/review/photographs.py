@@ -13,10 +13,10 @@ from dhr.corrections import Corrections, in_classes
 from dhr.data.images import read_mask
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, Sample
-from dhr.errors import DhrError
+from dhr.errors import DhrError, OutputError
 from dhr.job.opened_run import OpenedRun
 from dhr.progress import Progress, Step
-from dhr.records.item import ItemRecord, numbers_hold, read_item
+from dhr.records.item import ItemRecord, numbers_hold
 from dhr.review.answers import RefusedError
 from dhr.review.entries import Decision, Entries, Entry, read_decision, read_decisions, read_entries
 from dhr.review.kept import Kept
@@ -35,6 +35,8 @@ class Photograph:
     item: ItemRecord
     entry: Entry
     decision: Decision | None
+    damaged: str = ""
+    """Why the record of its decision cannot be read; empty if it can. Such a photograph counts as undecided."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,12 +71,15 @@ class Photographs:
         self.classes = run.data.classes
         self.palette = class_palette(self.classes)
         self.corrections = Corrections.of(run.folder.root)
+        self.masks = run.masks
         self.samples = run.data.samples
         self._entries: Future[Entries] = Future()
         self._read = 0
         self._decisions: dict[int, Decision] = {}
         self._counts = Counter[str]()
         self._changes = 0
+        self._drawn: dict[int, int] = {}
+        self._damaged = set[int]()
         self._lists = Kept[list[int]](_LISTS, lambda _: 1)
         self._lock = threading.Lock()
 
@@ -86,10 +91,13 @@ class Photographs:
             progress(step)
 
         try:
-            entries = read_entries(self.run.folder, self.samples, self.classes, seen)
+            entries = read_entries(self.masks.records, self.samples, self.classes, seen)
             by_name = {entry.name: (number, self.samples[number]) for number, entry in entries.of.items()}
-            for number, decision in read_decisions(self.corrections, self.run.folder, by_name, self.classes):
-                self._decisions[number] = decision
+            for number, decision in read_decisions(self.corrections, self.masks.records, by_name, self.run.data):
+                if decision is None:
+                    self._damaged.add(number)
+                else:
+                    self._decisions[number] = decision
             self._counts.update(state_of(self._decisions.get(number)) for number in entries.of)
         except BaseException as failure:
             self._entries.set_exception(failure)
@@ -136,25 +144,47 @@ class Photographs:
         return {"all": sum(found.values()), **found}
 
     def find(self, number: int) -> Photograph:
-        """Read the record of a photograph and the decision on it.
+        """Read the record of a photograph and the decision on it; its pixels are not needed.
 
         Raises:
             RefusedError: there is no such photograph, or its record is gone.
-            OutputError: the record of the decision is damaged.
         """
         entry = self.entries.of.get(number)
         if entry is None:
             raise RefusedError(404, f"there is no photograph {number} with a mask in this run")
         sample = self.samples[number]
-        item = read_item(self.run.folder.item(sample.name))
+        item = self.masks.records.record(sample.name)
         if item is None:
             raise RefusedError(409, f"the record of {sample.name} is gone or damaged; run `dhr run` again")
-        decision = read_decision(self.corrections, sample, item, self.classes)
-        self._note(number, decision)
-        return Photograph(number, sample, item, entry, decision)
+        decision, damaged = None, ""
+        try:
+            decision = read_decision(self.corrections, sample, item, self.run.data)
+        except OutputError as failure:
+            damaged = str(failure)
+        self._note(number, decision, bool(damaged))
+        return Photograph(number, sample, item, entry, decision, damaged)
+
+    def is_damaged(self, number: int) -> bool:
+        """Return whether the record of the decision on a photograph could not be read."""
+        return number in self._damaged
+
+    def opened(self, number: int) -> None:
+        """Note that a page opens a photograph: the mask that it has now is kept when another replaces it."""
+        with self._lock:
+            self._drawn.pop(number, None)
+
+    def is_stroke(self, number: int, revision: int) -> bool:
+        """Return whether a revision was saved here since the photograph was opened, so that it is of one drawing."""
+        with self._lock:
+            return self._drawn.get(number) == revision
+
+    def drew(self, number: int, revision: int) -> None:
+        """Note the revision that was saved."""
+        with self._lock:
+            self._drawn[number] = revision
 
     def problem(self, photograph: Photograph) -> str:
-        """Return why a photograph cannot be reviewed, in one line; empty if it can."""
+        """Return why a photograph and its mask cannot be shown, in one line; empty if they can."""
         sample, item = photograph.sample, photograph.item
         if item.table and not numbers_hold(item.table, self.classes.names, self.classes.background):
             return f"the mask of {sample.name} has the classes of another class table; run `dhr run` again"
@@ -166,7 +196,7 @@ class Photographs:
             return f"{sample.name} changed after its mask was made; `dhr run` makes a new mask"
         return ""
 
-    def reviewable(self, number: int) -> Photograph:
+    def shown(self, number: int) -> Photograph:
         """Find a photograph, which must be as it was when its mask was made.
 
         Raises:
@@ -175,6 +205,13 @@ class Photographs:
         photograph = self.find(number)
         if problem := self.problem(photograph):
             raise RefusedError(409, problem)
+        return photograph
+
+    def reviewable(self, number: int) -> Photograph:
+        """Find a photograph whose mask can be decided; raises also if the record of its decision is damaged."""
+        photograph = self.shown(number)
+        if photograph.damaged:
+            raise RefusedError(409, photograph.damaged)
         return photograph
 
     def mask(self, photograph: Photograph) -> UInt8[np.ndarray, "h w"]:
@@ -187,22 +224,18 @@ class Photographs:
         if photograph.has_own_mask and (correction := self.corrections.read(name)) is not None:
             mask = in_classes(self.corrections.mask(name), correction, self.classes)
             return self.checked(photograph, mask)
-        return self.checked(photograph, read_mask(self.run.folder.mask(name), photograph.size))
+        return self.checked(photograph, read_mask(self.masks.mask(name), photograph.size))
 
     def mask_key(self, photograph: Photograph) -> str:
         """Return a text that changes whenever the present mask does."""
         if photograph.has_own_mask:
             return f"r{photograph.revision}"
-        try:
-            status = self.run.folder.mask(photograph.sample.name).stat()
-        except OSError:
-            return ""
-        return f"m{status.st_mtime_ns:x}-{status.st_size:x}"
+        return self.masks.state(photograph.sample.name)
 
     def machine(self, photograph: Photograph) -> UInt8[np.ndarray, "h w"]:
         """Return the machine's mask; raises as :meth:`mask`."""
-        path = self.corrections.machine(photograph.sample.name)
-        return self.checked(photograph, read_mask(path, photograph.size))
+        mask = self.corrections.machine(photograph.sample.name)
+        return self.checked(photograph, read_mask(mask, photograph.size))
 
     def checked(self, photograph: Photograph, mask: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         """Return a mask of the photograph's size with ids of the class table.
@@ -221,9 +254,10 @@ class Photographs:
             raise RefusedError(409, text)
         return mask
 
-    def _note(self, number: int, decision: Decision | None) -> None:
-        """Remember the decision on a photograph."""
+    def _note(self, number: int, decision: Decision | None, damaged: bool) -> None:
+        """Remember the decision on a photograph, and whether its record is damaged."""
         with self._lock:
+            (self._damaged.add if damaged else self._damaged.discard)(number)
             before = self._decisions.get(number)
             if before != decision:
                 self._counts[state_of(before)] -= 1

@@ -1,0 +1,65 @@
+"""The Parquet files of a run in the report, one line each."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from dhr.report.text import named, percent
+from dhr.words import counted
+
+if TYPE_CHECKING:
+    from dhr.results.rows import RowMasks
+
+_SHOWN = 20  # parts
+
+
+@dataclass(frozen=True)
+class Part:
+    """The masks of one file."""
+
+    name: str
+    masks: int
+    quality: float
+    """The mean, 0..1; NaN if it is unknown."""
+    vanished: int
+    """Masks in which a tagged class vanished."""
+
+
+def by_part(rows: "RowMasks") -> list[Part]:
+    """Return the files of a run, the least certain first; two columns of them are read."""
+    import pyarrow.compute as pc
+
+    sums = dict[str, Float64[np.ndarray, "4"]]()  # masks, masks of known quality, sum of their quality, vanished
+    for path, table in rows.tables(("quality", "vanished")):
+        known = table["quality"].drop_null().to_numpy()
+        known = known[np.isfinite(known)]
+        lost = pc.fill_null(pc.list_value_length(table["vanished"]), 0).to_numpy()
+        added = np.array([len(table), len(known), known.sum(), (lost > 0).sum()], np.float64)
+        sums[path.name] = sums.get(path.name, np.zeros(4)) + added
+    found = [
+        Part(name, int(many), quality / judged if judged else math.nan, int(gone))
+        for name, (many, judged, quality, gone) in sums.items()
+    ]
+    return sorted(found, key=lambda part: (math.inf if math.isnan(part.quality) else part.quality, part.name))
+
+
+def parts(found: Sequence[Part]) -> str:
+    """Return the section of the page; empty for a run with one file."""
+    if len(found) < 2:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{named(part.name, 60)}</th><td class=num>{part.masks:,}</td>'
+        f"<td class=num>{percent(part.quality)}</td><td class=num>{part.vanished:,}</td></tr>"
+        for part in found[:_SHOWN]
+    )
+    rest = f'<p class="note">and {counted(len(found) - _SHOWN, "more file")}</p>' if len(found) > _SHOWN else ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Masks", "Mean quality", "A class vanished"))
+    return (
+        f'<section><h2>Files of rows <small>least certain first</small></h2><div class="panel">'
+        f'<table class="chart"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}'
+        "</div></section>"
+    )
