@@ -640,6 +640,45 @@ def test_outlines_can_be_seen_at_any_zoom(world: World) -> None:
     tab.close()
 
 
+def test_what_cannot_be_shown_can_be_decided(world: World) -> None:
+    """A decision whose record is damaged is put aside; a photograph that is another one now can be rejected."""
+    name = "scene-000006"
+    tab = world.open(name)
+    tab.keys("x")
+    tab.wait()
+    tab.close()
+    record, photograph = world.out / "corrections/items" / f"{name}.json", world.data / "images" / f"{name}.png"
+    record.write_text("{")
+    tab = world.open(name)
+    assert "is damaged" in tab.text("#empty") and tab.text("#state") == "damaged"
+    tab.keys("x", "v", "a", "r")
+    assert tab.text("#said").startswith("The mask of this photograph cannot") and record.read_text() == "{"
+    tab.keys("u")
+    tab.until(f"({DESK}).drawing")
+    tab.wait()
+    assert tab.text("#state") == "undecided" and not record.exists()
+    tab.errors.clear()
+    tab.close()
+    content = photograph.read_bytes()
+    try:
+        with Image.open(photograph) as image:
+            image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(photograph)
+        tab = world.open(name)
+        assert "changed after its mask was made" in tab.text("#empty")
+        tab.keys("x")
+        tab.wait()
+        assert world.record(name)["state"] == "rejected"
+        tab.errors.clear()  # Chromium's console names the picture that could not be loaded
+        tab.close()
+    finally:
+        photograph.write_bytes(content)
+    tab = world.open(name)  # a rejection is of one content
+    tab.wait_for("#state", "undecided")
+    tab.keys("u")
+    tab.wait()
+    tab.close()
+
+
 def test_sam_finds_a_region(world: World) -> None:
     """A click, a point beside the thing, and a box; Enter or a button takes the region, Escape discards it."""
     tab = world.open("scene-000005")

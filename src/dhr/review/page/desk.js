@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { Computed } from "./computed.js";
 import { VOID } from "./drawing.js";
-import { Photographs } from "./photographs.js";
+import { Photographs, Unshown } from "./photographs.js";
 import { Saver } from "./saver.js";
 import { cross, giveRegion, named, toolsOf } from "./tools.js";
 import { View } from "./view.js";
@@ -18,7 +18,7 @@ export class Desk {
   value = null; // the class that tools give
   size = 0; // width of the brush, pixels of the photograph; 0: chosen with the first one
   cursor = null; // a point of the photograph
-  failed = ""; // name of a photograph that could not be opened
+  unshown = null; // the photograph in place of `drawing`, if its mask cannot be shown
   opening = null; // id of the photograph that is being loaded
 
   /** `page` hears: refresh, say, warn, settled, menu, opened, empty, status, counted, conflicts, pointed, pending, chosen, extra. */
@@ -40,10 +40,19 @@ export class Desk {
 
   say(text) { this.page.say(text); }
 
-  /** Whether a photograph is open; if not, there is a word about it. */
+  /** The photograph that can be decided. */
+  get subject() { return this.drawing ?? this.unshown; }
+
+  /** Whether there is a mask to work with; if not, there is a word about it. */
   hasPhotograph() {
-    if (!this.drawing) this.say("Open a photograph first.");
+    if (!this.drawing) this.say(this.unshown ? "The mask of this photograph cannot be shown or changed." : "Open a photograph first.");
     return this.drawing !== null;
+  }
+
+  /** Whether a decision is possible. */
+  canDecide(state) {
+    const { drawing, unshown } = this;
+    return Boolean(drawing || (unshown && state !== "accepted" && (state === "undecided" || !unshown.damaged)));
   }
 
   /** Draws what is new, and the marks of the tool. */
@@ -90,17 +99,17 @@ export class Desk {
       this.#expect();
     } catch (error) {
       if (this.opening !== id) return;
-      this.failed = this.queue.find(id)?.entry.name ?? "";
-      this.#show(null);
+      this.#show(null, error instanceof Unshown ? error.drawing : null);
       this.page.empty(error instanceof api.Lost ? `The server does not answer. ${this.page.remedy}`
-        : `This photograph cannot be shown: ${error.message}. Next (J) goes on.`);
+        : `This photograph cannot be shown: ${error.message}. ${error.advice ?? "Next (J) goes on."}`);
       this.queue.mark(id);
     }
   }
 
-  #show(drawing) {
+  #show(drawing, unshown = null) {
     this.opening = null;
     this.drawing = drawing;
+    this.unshown = unshown;
     this.cursor = null;
     if (drawing && !this.#usable(this.value)) this.value = this.#first(drawing);
     if (drawing) this.size ||= Math.max(Math.round(Math.max(drawing.width, drawing.height) / 40), 2);
@@ -119,8 +128,7 @@ export class Desk {
   async #check(drawing) {
     if (!drawing.clean) return;
     const { revision } = drawing, info = await api.photograph(drawing.id).catch(() => null); // the next save tells
-    const isOld = info && info.revision !== drawing.revision && revision === drawing.revision && drawing.clean;
-    if (!isOld) return;
+    if (!info || info.revision === drawing.revision || revision !== drawing.revision || !drawing.clean) return;
     this.photographs.forget(drawing.id);
     this.queue.update(drawing.id, { state: info.state, revision: info.revision });
     if (this.drawing !== drawing) return;
@@ -198,21 +206,22 @@ export class Desk {
   #saved(drawing, { state, revision, counts }) {
     this.queue.update(drawing.id, { state, revision, tags: drawing.tags });
     if (counts) this.page.counted(counts);
+    if (drawing === this.unshown && drawing.damaged) this.open(drawing.id); // it can be shown now
     this.page.settled(drawing);
     this.page.status();
   }
 
   /** Decides on the photograph, and goes on. "accepted" keeps a mask that a person changed as mended. */
   async decide(state) {
-    const { drawing } = this;
-    if (this.opening !== null || !this.hasPhotograph()) return;
+    const drawing = this.subject;
+    if (this.opening !== null || (!this.canDecide(state) && !this.hasPhotograph())) return;
     this.pointer.cancel();
     const isDecided = drawing.state !== "undecided" && drawing.state !== "skipped";
     if (state === "skipped" && isDecided) this.say(`It stays ${drawing.state}.`);
     else {
       const isMended = state === "accepted" && drawing.distance(drawing.machine) > 0;
       const kept = isMended ? "mended" : state;
-      if (drawing.keep({ state: kept })) this.#changed();
+      if (drawing.keep({ state: kept })) this.#changed(drawing);
       this.say(`${drawing.name}: ${kept}.`);
     }
     await this.go(1);
@@ -220,12 +229,12 @@ export class Desk {
 
   /** Takes the decision back: the machine's mask, the tags of the data set, undecided. */
   withdraw() {
-    const { drawing } = this;
-    if (!this.hasPhotograph()) return;
+    const drawing = this.subject;
+    if (!this.canDecide("undecided") && !this.hasPhotograph()) return;
     this.pointer.cancel();
     if (drawing.state === "undecided") return this.say("This is the machine's mask, and nothing is decided.");
-    drawing.replace(drawing.machine, { forget: true });
-    if (drawing.keep({ state: "undecided", tags: drawing.given })) this.#changed();
+    if (drawing === this.drawing) drawing.replace(drawing.machine, { forget: true });
+    if (drawing.keep({ state: "undecided", tags: drawing.given })) this.#changed(drawing);
     this.say("The machine's mask is back, and nothing is decided.");
   }
 

@@ -33,7 +33,7 @@ function makeQueue(session, page) {
     busy: () => desk.opening !== null,
     tags: (entry) => entry.tags.map((id) => named(session, id)).join(", "),
   });
-  const filter = (values) => queue.reload(values).then(() => queue.mark(desk.drawing?.id), queue.failed);
+  const filter = (values) => queue.reload(values).then(() => queue.mark(desk.subject?.id), queue.failed);
   const on = (selector, name) => $(selector).addEventListener("change", () => filter({ [name]: $(selector).value }));
   on("#filter-state", "state");
   on("#filter-class", "class");

@@ -48,23 +48,22 @@ export function showHere(desk, point) {
 }
 
 export function showFacts(desk) {
-  const { drawing } = desk;
-  $("#name").textContent = drawing?.name ?? desk.failed;
+  const { drawing, subject } = desk;
+  $("#name").textContent = subject?.name ?? "";
   $("#facts").hidden = !$("#name").textContent;
-  for (const section of document.querySelectorAll(".of-photograph")) section.hidden = !drawing;
+  $("#paint").hidden = !drawing;
   $("#size-of-photograph").textContent = drawing ? `${number(drawing.width)} × ${number(drawing.height)} pixels` : "";
-  $("#why").textContent = drawing?.reason ?? "";
-  const badge = $("#state"), state = drawing?.state ?? "undecided";
+  $("#why").textContent = subject?.reason ?? "";
+  const badge = $("#state"), state = subject?.state ?? "undecided";
   badge.className = `state ${state}`;
   badge.replaceChildren(icon(state), state);
-  badge.hidden = !drawing;
   $("#accept-text").textContent = state === "mended" ? "Mended, next" : "Accept, next";
   for (const [selector, possible] of [["undo", drawing?.canUndo], ["redo", drawing?.canRedo]]) {
     setAble($(`[data-command=${selector}]`), possible);
   }
-  for (const button of document.querySelectorAll(".needs-photograph")) setAble(button, drawing);
+  for (const button of document.querySelectorAll("[data-state]")) setAble(button, desk.canDecide(button.dataset.state));
   for (const button of document.querySelectorAll("[data-command=refine]")) setAble(button, drawing && !desk.computed.refining);
-  setAble($("[data-command=withdraw]"), drawing && state !== "undecided");
+  setAble($("[data-command=withdraw]"), desk.canDecide("undecided") && state !== "undecided");
 }
 
 export function showTool(desk) {
