@@ -42,7 +42,9 @@ class Tab:
         self.errors: list[str] = []
         self.page = context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
+        self.page.on(
+            "console", lambda line: line.type == "error" and self.errors.append(f"{line.text} {line.location['url']}")
+        )
         self.page.goto(url)
         self.until(ready)
 
@@ -102,8 +104,9 @@ class Tab:
 
     def close(self) -> None:
         """Close the page; scripts must have run without an error."""
+        shown = self.page.inner_text("#banners")
         self.page.close()
-        assert not self.errors, self.errors
+        assert not self.errors, (self.errors, shown)
 
 
 def stroke(mask: np.ndarray, value: int, size: int, *points: Point) -> np.ndarray:
