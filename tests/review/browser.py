@@ -13,7 +13,7 @@ import pytest
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--no-first-run")
 DESK = "(await import('./static/main.js')).desk"
-PATIENCE = 30.0  # seconds, for a busy machine
+PATIENCE = 120.0  # seconds, for a busy machine
 Point = tuple[float, float]
 
 

@@ -91,7 +91,9 @@ def change_data(data: Path) -> None:
 @pytest.fixture(scope="module")
 def context() -> Iterator[Any]:
     with chromium() as browser:
-        yield browser.new_context(viewport={"width": 1280, "height": 800})
+        found = browser.new_context(viewport={"width": 1280, "height": 800})
+        found.set_default_timeout(1000 * PATIENCE)
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +274,7 @@ def test_a_photograph_on_its_side_is_drawn_upright(world: World) -> None:
     assert (world.saved("scene-000002") == stroke(before, 255, 3, (5.5, 66.5), (90.5, 66.5))).all()
     corner = "desk.view.surface.context.getImageData(...desk.view.surface.toCanvas(5, 5).map(Math.round), 1, 1).data"
     tab.keys("m")
-    tab.page.wait_for_timeout(50)
+    tab.places([])  # after the next frames
     with Image.open(world.data / "images/scene-000002.jpg") as image:
         upright = np.rot90(np.array(image), -1)
     shown = np.array(tab.desk(f"Array.from({corner})"))[:3]
