@@ -16,6 +16,7 @@ import dhr
 
 NAMES = ("editor", "beside", "conflict")
 _QUALITY = 78  # of JPEG
+_LOADED = "() => Promise.all([...document.images].map((one) => !one.src || one.decode().catch(() => null)))"
 _PATIENCE = 300_000  # milliseconds; the first CAM loads the networks
 
 
@@ -65,9 +66,7 @@ def _open(context: Any, url: str) -> Any:
 def _rest(page: Any, saves: str = "saved") -> None:
     """Wait until the page has the state ``saves``, its thumbnails are loaded, and all of it is painted."""
     page.wait_for_selector(f"#saves[data-kind={saves}]")
-    page.evaluate(
-        "() => Promise.all([...document.querySelectorAll('.row img[src]')].map((one) => one.decode().catch(() => null)))"
-    )
+    page.evaluate(_LOADED)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
