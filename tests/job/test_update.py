@@ -51,7 +51,10 @@ def masks(made: Any, out: Path) -> dict[str, Any]:
     return {name: content for name, content in made(out).items() if name.startswith("masks/")}
 
 
-def test_a_correction_changes_the_survey_and_stays_as_it_is(finished: Any, dhr: Any, made: Any) -> None:
+def test_a_correction_changes_the_survey_and_stays_as_it_is(
+    finished: Any, dhr: Any, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dhr.method.survey_fit.agreement", lambda *_: 0.5)  # that of so few photographs is 0
     before, first, *_ = made(finished.out), *names_of(finished)
     mend(finished, [first])
     ended = dhr(update(finished, "--dry-run"))
@@ -72,7 +75,11 @@ def test_a_correction_changes_the_survey_and_stays_as_it_is(finished: Any, dhr: 
     taught = read_run(finished.out / "run.json").taught
     assert taught is not None and taught.masks == 1
     assert taught.pixels == sum(changed.values()) and taught.changed == sum(map(bool, changed.values()))
-    assert any("learned from 1 corrected mask" in note for note in finished.record()["notes"])
+    many, pixels = sum(map(bool, changed.values())), sum(changed.values())
+    assert many > 0
+    share = 100 * pixels / sum(read_mask(finished.out / "masks" / f"{name}.png").size for name in changed)
+    told = f"{many} of 4 other masks changed, in {share:.1f} % of their pixels ({pixels:,})."
+    assert f"The survey has learned from 1 corrected mask. {told}" in finished.record()["notes"]
     assert not (finished.out / "work" / "before").exists()
 
 
@@ -81,9 +88,12 @@ def test_a_survey_without_weight_is_reported(
     trust: float, finished: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mend(finished, names_of(finished)[:1])
-    monkeypatch.setattr("dhr.method.survey.agreement", lambda *_: trust)
+    monkeypatch.setattr("dhr.method.survey_fit.agreement", lambda *_: trust)
     assert dhr(update(finished)).code == 0
-    assert any("has no weight in other masks" in note for note in finished.record()["notes"]) == (trust == 0)
+    notes = finished.record()["notes"]
+    assert any("change no other mask, because the survey has no weight" in note for note in notes) == (trust == 0)
+    told = next(note for note in notes if "learned from 1 corrected mask" in note)
+    assert ("0 of 4 other masks changed." in told) == (trust == 0)
 
 
 def test_a_second_update_makes_nothing(finished: Any, dhr: Any) -> None:
@@ -93,6 +103,7 @@ def test_a_second_update_makes_nothing(finished: Any, dhr: Any) -> None:
     assert "nothing would be done" in dhr(update(finished, "--dry-run")).out
     result = library.update(finished.out)
     assert (result.new, result.made) == (0, 5)
+    assert "nothing new was learned" in " ".join(result.notes)
     assert dhr(finished.run()).code == 0
     same = {path: path.stat().st_mtime_ns for path in finished.out.rglob("*") if path.is_file()}
     assert {path.name for path in same if same[path] != times.get(path)} <= {"lock", "run.lock"}
@@ -145,7 +156,8 @@ def test_withdrawn_corrections_are_forgotten(finished: Any, dhr: Any, made: Any)
     assert dhr(update(finished)).code == 0
     assert masks(made, finished.out) != before
     Corrections.of(finished.out).withdraw(first, expected=1)
-    assert dhr(update(finished)).code == 0
+    ended = dhr(update(finished))
+    assert ended.code == 0 and "has no accepted or mended masks" in ended.out
     assert masks(made, finished.out) == before
     assert read_run(finished.out / "run.json").taught is None
 

@@ -173,6 +173,17 @@ def test_counts_follow_any_decisions(page: Any, number: int, state: str, tags: s
     json.dumps(counts)
 
 
+def test_refine_again_needs_a_number_for_free_pixels(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 255 classes, the number of free pixels in a held map is the id of a class."""
+    assert page.get("api/session").json()["tools"]["refine"]
+    names = (*page.classes, *(f"class {number}" for number in range(251)))
+    monkeypatch.setattr(page.desk.photographs, "classes", ClassTable(names, True))
+    monkeypatch.setattr(page.desk.photographs.run.data, "classes", ClassTable(names, True))
+    assert not page.desk.mending.tools["refine"] and not page.get("api/session").json()["tools"]["refine"]
+    answer = page.post("api/photographs/0/refine", content=page.drawn(0).tobytes(), decision={"tags": [1]})
+    assert answer.status_code == 409 and "up to 254 classes, this run has 255" in answer.json()["error"]
+
+
 def test_clicks_need_a_network_for_them(page: Any) -> None:
     answer = page.post("api/photographs/0/click", json={"points": [[1, 1, True]]})
     assert answer.status_code == 409 and "boundary.kind sam" in answer.json()["error"]

@@ -1,6 +1,8 @@
 """The real server: started, addressed, closed; the function and the command."""
 
 import json
+import os
+import signal
 import socket
 import threading
 import urllib.error
@@ -9,11 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import dhr as library
+from dhr.api.opened_run import opened_run
 from dhr.api.review import ReviewSession
+from dhr.corrections import Correction
+from dhr.data.images import read_mask
+from dhr.data.palette import class_palette
 from dhr.errors import ConfigError, OutputError
+from dhr.progress import silent
+from dhr.review.answers import RefusedError
+from dhr.review.mending import FREE, Mending
 from dhr.review.server import Server
 
 from ..models.sams import write_tiny_sam
@@ -121,6 +131,10 @@ def test_the_command_serves_until_ctrl_c(
     assert seen["url"].split("/")[3] not in seen["address"]  # others may read the browser's command line
     quiet = dhr(["review", "--run", finished.out, "-q", "--no-open-browser"])
     assert quiet.out.splitlines() == [seen["url"], "Ended; all decisions are saved."]
+    monkeypatch.setattr(Server, "wait", lambda server: os.kill(os.getpid(), signal.SIGTERM))
+    ended = dhr(["review", "--run", finished.out, "--no-open-browser"])
+    assert ended.code == 143
+    assert ended.err == ("dhr: ended by SIGTERM; all decisions are saved, and the same command opens the page again\n")
     refused = dhr(["review", "--run", finished.data, "--no-open-browser"])
     assert refused.code == 2 and refused.err.count("\n") == 1 and "run.json" in refused.err
 
@@ -150,3 +164,36 @@ def test_the_networks_of_a_run_refine_a_mask(fresh: Any, dhr: Callable[..., Any]
         for points in ([], [[1, 1]], [[-1, 0, True]], [[1e9, 0, True]], [[0, 0, "yes"]], "all"):
             status, answer = fetched(address + "/click", json.dumps({"points": points}).encode(), {"X-Review": "1"})
             assert status == 422 and "points" in json.loads(answer)["error"]
+
+
+def test_refine_again_uses_the_survey_of_an_update_that_ran_meanwhile(
+    finished: Any, dhr: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an update works, the networks from before it stay; then they are opened again."""
+    monkeypatch.setattr("dhr.method.survey_fit.agreement", lambda *_: 0.5)  # that of so few photographs is 0
+    run = opened_run(finished.out, None, silent)
+    mending, names = Mending(run, lambda work: None), [sample.name for sample in run.data.samples]
+    free = {one: np.full(read_mask(run.folder.mask(one)).shape, FREE, np.uint8) for one in names}
+    tags = {sample.name: sample.tags for sample in run.data.samples}
+    before = {name: mending.refine(name, tags[name], free[name]) for name in names[1:]}
+    data, store = run.data, run.corrections
+    sample, classes = data.samples[0], data.classes.names
+    given = tuple(classes[tag] for tag in sample.tags)
+    made = Correction("mended", data.digest(sample), given, given, {name: id for id, name in enumerate(classes)})
+    mask = np.full_like(read_mask(run.folder.mask(sample.name)), sample.tags[0])
+    store.save(sample.name, made, mask, class_palette(data.classes), expected=0)
+    assert dhr(["update", "--run", finished.out]).code == 0
+    record = json.loads((finished.out / "run.json").read_text())
+    (finished.out / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    assert np.array_equal(mending.refine(names[1], tags[names[1]], free[names[1]]), before[names[1]])
+    (finished.out / "run.json").write_text(json.dumps(record))
+    after = {name: mending.refine(name, tags[name], free[name]) for name in names[1:]}
+    assert all(np.array_equal(after[name], read_mask(run.folder.mask(name))) for name in names[1:])
+    assert any(not np.array_equal(after[name], before[name]) for name in names[1:])
+    opened = mending._open()
+    assert mending._open() is opened
+    identity = {**record["identity"], "settings": {**record["identity"]["settings"], "seed": 7}}
+    (finished.out / "run.json").write_text(json.dumps({**record, "identity": identity}))
+    (finished.out / "survey.safetensors").touch()
+    with pytest.raises(RefusedError, match="settings of this run changed"):
+        mending.refine(names[1], tags[names[1]], free[names[1]])

@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dhr.api.data import Data, data_record
 from dhr.api.results import RunResult
 from dhr.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from dhr.job.opened_run import OpenedRun
+
 _NOTHING = "The setting method.survey is 0, so other masks learn nothing from the corrections."
+_WITHOUT = "This run has no accepted or mended masks, so there was nothing to learn from. Review some first"
+_KNOWN = "The run has learned from all corrections before; nothing new was learned."
 
 
 def update(
@@ -52,6 +57,14 @@ def update(
     known = found.record.data if data is None else data_record(data)
     call["origin"] = Origin(found.record.preset or "default", known)
     result = made(found.data, out, found.config, call, show)
-    if found.config.method.survey == 0:
-        result = replace(result, notes=(*result.notes, _NOTHING))
-    return result
+    return replace(result, notes=(*result.notes, *_learned_nothing(found, out)))
+
+
+def _learned_nothing(before: "OpenedRun", out: Path) -> list[str]:
+    """Tell why an update has learned nothing new."""
+    if before.config.method.survey == 0:
+        return [_NOTHING]
+    record = before.folder.read()
+    if record is None or record.taught is None:
+        return [f"{_WITHOUT}: `dhr review --run {out}`."]
+    return [_KNOWN] if record.taught == before.record.taught else []

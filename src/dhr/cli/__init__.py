@@ -14,8 +14,6 @@ from dhr.cli.streams import standard_streams
 if TYPE_CHECKING:
     from dhr.cli.options import Option
 
-_GOES_ON = "the same command goes on where it stopped"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``dhr`` with ``arguments`` (by default the process's own) and return its exit code.
@@ -47,11 +45,19 @@ def _code(arguments: list[str]) -> int:
         _say(_as_typed(str(error), arguments))
         return 2
     except KeyboardInterrupt:
-        _say(f"interrupted; {_GOES_ON}")
+        _say(f"interrupted; {_after(arguments)}")
         return 130
     except Ended as end:
-        _say(f"ended by {end.name}; {_GOES_ON}")
+        _say(f"ended by {end.name}; {_after(arguments)}")
         return end.code
+
+
+def _after(arguments: list[str]) -> str:
+    """Return what is true after a command was interrupted."""
+    from dhr.cli.table import COMMANDS
+
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    return "nothing was done" if command is None else command.ended
 
 
 def call(arguments: list[str]) -> Callable[[], int]:

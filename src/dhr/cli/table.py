@@ -22,6 +22,8 @@ class Command:
     examples: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
     """Parameters whose values need no option."""
+    ended: str = "the same command goes on where it stopped"
+    """What is true after it was interrupted."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -130,7 +132,7 @@ COMMANDS = {
             "manifest",
             "write a table of photographs, as a data set for many machines",
             "dhr.api.manifest:manifest",
-            "dhr.cli.show_data:manifest",
+            "dhr.cli.show_data:written",
             examples=(
                 "dhr manifest --data photos --file photos.parquet",
                 "dhr manifest --table shop.csv --id name --uri url --tags labels --file shop.parquet",
@@ -158,6 +160,7 @@ COMMANDS = {
             "dhr.api.review:review",
             "dhr.cli.show_review:review",
             examples=("dhr review --run out", "dhr review --run out --port 8800 --no-open-browser"),
+            ended="all decisions are saved, and the same command opens the page again",
         ),
         Command(
             "update",
@@ -209,6 +212,13 @@ COMMANDS = {
             "dhr.cli.show_data:export",
             _EXPORT,
             examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
+        ),
+        Command(
+            "unpack",
+            "write the masks of a run with rows as files",
+            "dhr.api.unpack:unpack",
+            "dhr.cli.show_data:written",
+            examples=("dhr unpack --run out --out files",),
         ),
         Command(
             "import",

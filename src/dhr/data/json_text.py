@@ -74,8 +74,8 @@ class _Reader:
             raise self._wrong(self._at, "more after its end")
 
     def _elements(self, key: str) -> Iterator[tuple[str, int, Any]]:
-        for number, _ in enumerate(self._parts("]")):
-            if self._progress is not None and number % 5_000 == 0:
+        for number, _ in enumerate(self._parts("]"), start=1):
+            if self._progress is not None and number % 5_000 == 0:  # a short list is read in a moment
                 self._progress(Step("open", self._at >> 10, len(self._text) >> 10, "kilobytes"))
             line = self._line_at(self._at)
             yield key, line, self._value()

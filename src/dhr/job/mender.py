@@ -184,6 +184,8 @@ class Mender:
         if held.shape != prepared.photograph.size:
             (height, width), (rows, columns) = prepared.photograph.size, held.shape
             raise ItemError(f"expected drawn labels of {width}x{height} pixels, got {columns}x{rows}; draw them again")
+        if (many := len(self.classes.names)) > FREE:
+            raise ItemError(f"drawn labels work with up to {FREE} classes, the run has {many}; mend the mask by hand")
         counts = np.bincount(held.ravel(), minlength=256)
         return {int(label) for label in np.flatnonzero(counts) if label not in (FREE, VOID)}
 

@@ -7,11 +7,11 @@ from dhr.corrections.decisions import outdated_note, states
 from dhr.job.person_masks import PersonMasks
 from dhr.method.swaps import Swap
 from dhr.records.run import TaughtRecord
-from dhr.words import counted
+from dhr.words import counted, percent
 
 _UNUSED = (
-    "The survey has no weight in other masks, because it does not agree with photographs to which it was not fitted. "
-    "Often a class has too few photographs: add some, or mend the other masks by hand."
+    "The corrections change no other mask, because the survey has no weight: it does not agree with photographs to "
+    "which it was not fitted. Often a class has too few photographs. Add some, or mend the other masks by hand."
 )
 
 
@@ -35,15 +35,25 @@ def gone_note(names: Collection[str], place: Path) -> str:
     return f"{are} gone: all files of each are in {place}: {told_of(names)}."
 
 
-def learned_note(taught: TaughtRecord, trust: float = 1.0) -> str:
-    """Tell of the corrections that a run has learned from, of the masks that changed, and of a survey without weight.
+def learned_note(taught: TaughtRecord, others: Sequence[int]) -> str:
+    """Tell of the corrections that a run has learned from, and of the masks that changed.
 
-    >>> learned_note(TaughtRecord("", masks=2, changed=1, pixels=1200))
-    'The survey has learned from 2 corrected masks. 1 other mask changed, in 1,200 pixels.'
+    Args:
+        taught: the corrections, and the changes.
+        others: pixels of each mask that is not corrected.
+
+    >>> learned_note(TaughtRecord("", masks=2, changed=1, pixels=1200), [60000, 60000])
+    'The survey has learned from 2 corrected masks. 1 of 2 other masks changed, in 1.0 % of their pixels (1,200).'
     """
-    masks, others = counted(taught.masks, "corrected mask"), counted(taught.changed or 0, "other mask")
-    unused = "" if trust > 0 else f" {_UNUSED}"
-    return f"The survey has learned from {masks}. {others} changed, in {taught.pixels or 0:,} pixels.{unused}"
+    changed, pixels = taught.changed or 0, taught.pixels or 0
+    share = f"{percent(pixels / sum(others))} % of their pixels ({pixels:,})" if changed and others else ""
+    many = f"{changed:,} of {counted(len(others), 'other mask')} changed{share and f', in {share}'}"
+    return f"The survey has learned from {counted(taught.masks, 'corrected mask')}. {many}."
+
+
+def unused_note(trust: float) -> list[str]:
+    """Tell of a survey without weight: then corrections change no other mask."""
+    return [] if trust > 0 else [_UNUSED]
 
 
 def swap_note(swap: Swap, names: Sequence[str]) -> str:

@@ -18,11 +18,13 @@ from dhr.job.announce import announce
 from dhr.job.changes import Call, refuse_settings
 from dhr.job.data_job import DataJob
 from dhr.job.job import Stage, go
-from dhr.job.notes import learned_note
+from dhr.job.notes import learned_note, unused_note
 from dhr.job.settings import RunConfig, plain
 from dhr.job.settle import settle
+from dhr.parsing import as_number
 from dhr.progress import Progress, silent
 from dhr.records.run import DataRecord, Identity, RunRecord, StageRecord
+from dhr.tensors import read_tensors
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "numba", "pillow")
 
@@ -164,7 +166,20 @@ def _count_changes(job: DataJob) -> None:
         return
     taught = replace(taught, changed=len(changed), pixels=sum(changed.values()))
     job.record = replace(job.record, taught=taught)
-    job.notes.append(learned_note(taught, 1.0 if job.survey is None else job.survey.trust))
+    mended = {name for name, one in job.corrections.items() if one.certain}
+    sizes = [seen.height * seen.width for name, seen in job.usable.seen.items() if name not in mended]
+    job.notes += [learned_note(taught, sizes), *unused_note(_trust(job))]
+
+
+def _trust(job: DataJob) -> float:
+    """Return the weight of the survey in the masks, 0..1; 0 without one, because no photograph could be used."""
+    if job.survey is not None:
+        return job.survey.trust
+    try:  # an earlier call made the last mask
+        tensors, _ = read_tensors(job.folder.survey)
+        return as_number(float(tensors["trust"]), 0, 1, "trust")
+    except (OSError, ValueError, KeyError):
+        return 0.0
 
 
 def _damaged(kept: tuple[str, ...] | list[str]) -> list[str]:

@@ -13,10 +13,9 @@ from dhr.review.decisions import decide as store_decision
 from dhr.review.decisions import save as store_mask
 from dhr.review.desk import Asked, Desk, Endpoint
 from dhr.review.looks import number_of, packed
+from dhr.review.mending import FREE
 from dhr.review.queue import UNDECIDED
 
-FREE = 254
-"""Pixels of a held map on which nothing was drawn."""
 _POINTS = 200
 _HEADER = "x-decision"
 
@@ -44,6 +43,9 @@ def prepare(desk: Desk, asked: Asked) -> Response:
 def refine(desk: Desk, asked: Asked) -> Response:
     """Make the mask again, with what a person drew held fixed."""
     found = desk.photographs.reviewable(number_of(asked))
+    if not desk.mending.tools["refine"]:
+        many = len(desk.photographs.classes.names)
+        raise RefusedError(409, f"refine again works with up to {FREE} classes, this run has {many}; draw by hand")
     held = drawn(desk.photographs, found, asked.body, (FREE,))
     tags = parse_tags(_decision(asked), desk.photographs)
     made = desk.mending.refine(found.sample.name, found.tags if tags is None else tags, held)
