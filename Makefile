@@ -3,8 +3,9 @@
 # make docs    set up, then the documentation site in docs/_build; warnings are errors
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
+# make soak    set up, then kills, faults, edits and changed files for SOAK_MINUTES (60); counts go on in build/soak/soak.json
 # More: style, types, suite (the parts of make test); lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
-.PHONY: setup demo docs test test-all lint style types suite lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
+.PHONY: setup demo docs test test-all soak lint style types suite lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -53,6 +54,15 @@ test: lint suite
 
 test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
+
+$(VENV)/soak: $(VENV)/ready
+	$(INSTALL) --editable '.[soak]'
+	touch $@
+
+# Ends with the number of rounds and of failures. The counts of earlier calls are added to; delete the file to begin again.
+SOAK_MINUTES ?= 60
+soak: $(VENV)/soak
+	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
 
 # The suite with the lowest versions of the libraries that pyproject.toml allows, in an environment of its own.
 lowest:

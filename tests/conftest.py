@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from importlib.machinery import SourceFileLoader
@@ -112,6 +113,9 @@ class Ended:
     err: str
     trace: tuple[str, ...] = ()
     peak_mb: float = 0.0
+    codes: tuple[int, ...] = ()
+    """Of each process, if there are several."""
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,15 +230,17 @@ class Forks:
         assert self.server.stdout
         answer, folder = json.loads(self.server.stdout.readline()), self.folder / str(self._count)
         out, err, trace = ((folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr", "trace"))
+        more = (f"stderr.{rank}" for rank in range(1, len(answer["codes"])))
+        errors = (err, *((folder / name).read_text(encoding="utf-8") for name in more))
         shutil.rmtree(folder)
-        return Ended(answer["code"], out, err, tuple(trace.splitlines()), answer["peak_mb"])
+        return Ended(
+            answer["code"], out, err, tuple(trace.splitlines()), answer["peak_mb"], (*answer["codes"],), errors
+        )
 
 
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """See :class:`Forks`; the arguments of :class:`fork_server.Job` may follow."""
-    if not hasattr(os, "fork"):
-        pytest.skip("needs fork()")
+@contextmanager
+def serving(folder: Path) -> Iterator[Forks]:
+    """Start a server of processes, which ends with the block."""
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
         stdin=subprocess.PIPE,
@@ -242,9 +248,18 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as server:
-        yield Forks(server, tmp_path_factory.mktemp("forks"))
+        yield Forks(server, folder)
         assert server.stdin
         server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """See :class:`Forks`; the arguments of :class:`fork_server.Job` may follow."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork()")
+    with serving(tmp_path_factory.mktemp("forks")) as forks:
+        yield forks
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

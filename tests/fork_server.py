@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import fork_audit
+from fork_faults import Faults
 
 _FOLDERS = ("masks", "cam", "seed", "inter", "intra", "survey", "cams", "items")
 
@@ -33,13 +34,23 @@ class Job:
     folder: str
     """Where the child's `stdout`, `stderr` and `trace` go."""
     watch: str = "nothing"
-    """What `trace` is to hold: `nothing`, `moments` (a line each), `audit` (see `fork_audit`)."""
+    """What `trace` is to hold: `nothing`, `moments` (a line each), `audit` (see `fork_audit`), `faults` or
+    `faults and reads` (see `fork_faults`)."""
     kill_at: int = 0
     """The moment, from 1, at which the child is killed; 0 for never."""
     kill_by: int = signal.SIGKILL
     """The signal that kills it."""
     stdout: str = ""
     """Where it prints instead of `stdout`: a file, or `closed` for a pipe that nobody reads."""
+    root: str = ""
+    """The folder in which faults happen."""
+    fault: str = "EIO"
+    fault_at: int = 0
+    """The operation on a file, from 1, that fails; 0 for never."""
+    lasting: bool = False
+    """Whether all later ones fail, too."""
+    memory_mb: int = 0
+    """Memory that it may ask for, beyond what it has when it starts; 0 for any."""
     largest_file: int = 0
     """Size in bytes beyond which writes fail; 0 for no limit."""
     imports: tuple[str, ...] = ()
@@ -49,7 +60,9 @@ class Job:
     cwd: str = ""
     """Its working directory; empty for the server's."""
     processes: int = 1
-    """Children that share the work, with the environment of torchrun; the first one's output and trace are kept."""
+    """Children that share the work; the first one's output and trace are kept, and it alone is killed."""
+    ranks: bool = True
+    """Whether they have the environment of torchrun; otherwise each does all of the work."""
 
 
 def main() -> None:
@@ -80,14 +93,15 @@ def main() -> None:
             child = os.fork()
             if child == 0:
                 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
-                if job.processes > 1:
+                if job.processes > 1 and job.ranks:
                     os.environ.update(_environment(rank, job.processes, port))
                 _work(job, "" if rank == 0 else f".{rank}")
             children.append(child)
         ended = [os.wait4(child, 0)[1:] for child in children]
         codes = [os.waitstatus_to_exitcode(status) for status, _ in ended]
         peak = max(usage.ru_maxrss for _, usage in ended) * 1024 / 1e6
-        print(json.dumps({"code": next((code for code in codes if code), 0), "peak_mb": peak}), flush=True)
+        answer = {"code": next((code for code in codes if code), 0), "codes": codes, "peak_mb": peak}
+        print(json.dumps(answer), flush=True)
 
 
 def _free_port() -> int:
@@ -124,9 +138,15 @@ def _work(job: Job, suffix: str) -> None:
         tempfile.tempdir = None  # chosen again, from the environment
         os.chdir(job.cwd or ".")
         if job.watch == "moments":
-            _hook(Moments(trace, job.kill_at, job.kill_by))
+            _hook(Moments(trace, 0 if suffix else job.kill_at, job.kill_by))
         elif job.watch == "audit":
             fork_audit.watch(trace)
+        elif job.watch.startswith("faults"):
+            Faults(trace, job.root, job.fault, job.fault_at, job.lasting, job.watch.endswith("reads")).install()
+        if job.memory_mb:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            limit = pages * resource.getpagesize() + job.memory_mb * 1_000_000
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
         if job.largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest_file, job.largest_file))

@@ -53,6 +53,7 @@ __all__ = [
     "settings",
     "train",
     "train_head",
+    "unpack",
     "update",
 ]
 
@@ -69,7 +70,7 @@ _COMMANDS = (
         "manifest",
         "models",
     ),
-    *("onnx", "plan", "predict", "review", "run", "train", "train_head", "update"),
+    *("onnx", "plan", "predict", "review", "run", "train", "train_head", "unpack", "update"),
 )
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from dhr.api.run import run
     from dhr.api.train import train
     from dhr.api.train_head import train_head
+    from dhr.api.unpack import unpack
     from dhr.api.update import update
     from dhr.arrays import pad_classes, rebalance, refine
     from dhr.data.manifest.from_table import PhotographTable

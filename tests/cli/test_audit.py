@@ -28,7 +28,7 @@ from dhr.models.student.network import Student
 from dhr.models.wss.classifier import TagClassifier
 from dhr.train.student_file import write_student
 
-from ..conftest import TINY
+from ..conftest import TINY, pack
 
 NETWORK = ("--uss.model", "test_vit", "--uss.weights", "none", "--uss.scales", "[1.0]")
 STUDENT = (
@@ -64,6 +64,7 @@ CASES = {
     "inspect": [
         Case(lambda at: ["inspect", "--data", at.data, "--out", at.new, "--json", at.file], ("data",), ("new", "file")),
     ],
+    "manifest": [Case(lambda at: ["manifest", "--data", at.data, "--file", at.file], ("data",), ("file",))],
     "plan": [Case(lambda at: ["plan", "--data", at.data, *TINY], ("data",), ("temporary",))],
     "run": [
         Case(lambda at: ["run", "--data", at.data, "--out", at.new, *TINY], ("data",), ("new",)),
@@ -133,6 +134,7 @@ CASES = {
         )
         for more in (("--to", "coco", "--file"), ("--to", "datumaro", "--out"))
     ],
+    "unpack": [Case(lambda at: ["unpack", "--run", at.rowed, "--out", at.new], ("rowed",), ("new",))],
     "import": [
         Case(
             lambda at: ["import", "--run", at.out, "--data", at.data, "--from", "coco", at.mended],
@@ -173,8 +175,8 @@ CASES = {
 }
 """By command, each in its usual form; longer forms where other files come in."""
 
-SYSTEM = (sys.prefix, sys.base_prefix, os.devnull, "/dev/urandom", "/proc", "/sys")
-"""The interpreter, its libraries, and what tells how large the machine is."""
+SYSTEM = (sys.prefix, sys.base_prefix, os.devnull, "/dev/urandom", "/proc", "/sys", "/usr/share/zoneinfo")
+"""The interpreter, its libraries, and what tells how large the machine is. Arrow reads the table of time zones."""
 HARMLESS = ("socket.gethostname",)
 """The name of this machine, which TensorBoard puts into the names of its files. It is sent nowhere."""
 SLOW = ("onnx", "demo")
@@ -185,13 +187,14 @@ SCRATCH = (os.devnull, "/proc/self/clear_refs", *(OURS / name / "__pycache__" fo
 
 @pytest.fixture(scope="module")
 def stock(forks: Any, scenes: Any, new_case: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs with tags and ground truth, a finished run, its masks as COCO has them, a student."""
+    """Photographs with tags and ground truth, a finished run, also with rows, its masks as COCO has them, a student."""
     root = tmp_path_factory.mktemp("stock")
     case = new_case(scenes(root / "data", count=3), root / "out")
     ended = forks(case.run())
     assert ended.code == 0, ended.err
     export = ["export", "--data", case.data, "--masks", case.data / "truth", "--to", "coco", "--file", root / "mended"]
     assert forks(export).code == 0
+    pack(shutil.copytree(case.out, root / "rowed"))
     classes = FolderDataSet(case.data).classes
     torch.manual_seed(0)
     tagger = TagClassifier(WssConfig(backbone="test_resnet", weights="none"), len(classes.foreground))

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import dhr as api
@@ -87,3 +89,56 @@ def test_a_training_reads_the_same_masks(both: dict[str, Path], finished: Any) -
         usable, problems, notes = usable_masks(data, scan, masks)
         found.append((usable, problems, notes, masks_digest(scan, masks), [masks(one).tolist() for one in usable]))
     assert found[0] == found[1] and len(found[0][0]) == 5
+
+
+def test_unpacked_rows_are_what_a_run_writes(
+    finished: Any, packed: Any, contents: Any, dhr: Any, tmp_path: Path
+) -> None:
+    """Masks, records and run.json byte by byte, also after a call that was interrupted; then decisions as well."""
+    names, data = ("masks/", "items/", "run.json"), open_data(finished.data)
+    before = {name: content for name, content in contents(finished.out).items() if name.startswith(names)}
+    out = shutil.copytree(finished.out, tmp_path / "rowed")
+    packed(out)
+    for _ in range(2):
+        ended = dhr(["unpack", "--run", out, "--out", tmp_path / "files"])
+        assert ended.code == 0 and "5 masks" in ended.out
+        assert {name: one for name, one in contents(tmp_path / "files").items() if name != "run.lock"} == before
+        shutil.rmtree(tmp_path / "files" / "items")
+        next((tmp_path / "files" / "masks").glob("*.png")).write_bytes(b"half")
+    for number, folder in ((0, finished.out), (0, out)):
+        save(folder, data, number)
+    assert dhr(["unpack", "--run", out, "--out", tmp_path / "files"]).code == 0
+    found, expected = (contents(folder) for folder in (tmp_path / "files", finished.out))
+    kept = (*names, "corrections/items", "corrections/masks", "corrections/machine", "corrections/classes.txt")
+    assert {name: one for name, one in found.items() if name.startswith(kept)} == {
+        name: one for name, one in expected.items() if name.startswith(kept)
+    }
+
+
+def test_what_cannot_be_unpacked_is_refused(both: dict[str, Path], dhr: Any, tmp_path: Path) -> None:
+    def told(run: Path, out: Path) -> str:
+        ended = dhr(["unpack", "--run", run, "--out", out])
+        assert ended.code == 2 and "Traceback" not in ended.err
+        return str(ended.err)
+
+    assert "files already" in told(both["files"], tmp_path / "new")
+    assert "no run.json" in told(tmp_path / "nothing", tmp_path / "new")
+    assert "outside" in told(both["rows"], both["rows"] / "files")
+    other = tmp_path / "other"
+    other.mkdir()
+    record = json.loads((both["rows"] / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps({**record, "identity": {"dhr": "0"}}))
+    assert "another run" in told(both["rows"], other)
+
+
+def test_rows_with_names_that_lead_elsewhere_are_left_out(
+    both: dict[str, Path], dhr: Any, contents: Any, tmp_path: Path
+) -> None:
+    part = both["rows"] / "rows" / "part-00000.parquet"
+    table = pq.read_table(part)
+    names = ["../up", "/tmp/x", *table["id"].to_pylist()[2:]]
+    pq.write_table(table.set_column(0, "id", pa.array(names)), part)
+    ended = dhr(["unpack", "--run", both["rows"], "--out", tmp_path / "deep" / "files"])
+    assert ended.code == 1 and "leads out of the folder" in ended.out + ended.err
+    assert len([*(tmp_path / "deep" / "files" / "masks").rglob("*.png")]) == 3
+    assert not [*tmp_path.glob("up*")] and not [*(tmp_path / "deep").glob("up*")]

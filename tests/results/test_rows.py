@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dhr.data import parquet
 from dhr.data.images import mask_bytes, read_mask
 from dhr.data.samples import ClassTable, Problem
 from dhr.errors import DataError, ItemError
@@ -174,8 +175,8 @@ def in_a_pipe(path: Path) -> None:
     ("spoil", "told"),
     [
         (truncated, "damaged, truncated or not a file of rows"),
-        (emptied, "it has 0 bytes"),
-        (with_huge_footer, "footer"),
+        (emptied, "expected a Parquet file"),
+        (with_huge_footer, "its end is missing"),
         (of_another_run, "5 of its 5 rows belong to another run"),
         (of_another_table, "its class table differs"),
         (of_a_later_version, "update dhr"),
@@ -195,6 +196,15 @@ def test_a_part_that_cannot_be_used_is_named_and_the_others_are_used(
     assert told in problem.reason and "\n" not in problem.reason
     assert [*rows.names()] == NAMES[:5] and not rows.has(NAMES[5])
     assert (read_mask(rows.mask(NAMES[4])) == 1).all()
+
+
+def test_a_page_that_unpacks_to_too_much_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "part-00001.parquet"
+    table = pq.read_table(path)
+    texts = pa.array(["x" * 3_000_000] * len(table))  # a few bytes on disk
+    pq.write_table(table.set_column(SCHEMA.get_field_index("image"), "image", texts), path, compression="zstd")
+    monkeypatch.setattr(parquet, "MAX_PAGE", 2_000_000)
+    assert "unpacks to" in RowMasks(folder).problems[0].reason
 
 
 def test_a_damaged_mask_is_named_and_only_its_rows_are_lost(folder: Path) -> None:

@@ -74,8 +74,8 @@ def features(terminal: Terminal, result: FeaturesResult) -> None:
     terminal.say(result.summary)
 
 
-def manifest(terminal: Terminal, result: TableResult) -> None:
-    """Print the photographs that were left out, and the file."""
+def written(terminal: Terminal, result: TableResult) -> None:
+    """Print the photographs that were left out, and the file or folder."""
     terminal.notes(result.notes)
     terminal.left_out(result.left_out)
     terminal.say(result.summary)

@@ -132,7 +132,7 @@ COMMANDS = {
             "manifest",
             "write a table of photographs, as a data set for many machines",
             "dhr.api.manifest:manifest",
-            "dhr.cli.show_data:manifest",
+            "dhr.cli.show_data:written",
             examples=(
                 "dhr manifest --data photos --file photos.parquet",
                 "dhr manifest --table shop.csv --id name --uri url --tags labels --file shop.parquet",
@@ -212,6 +212,13 @@ COMMANDS = {
             "dhr.cli.show_data:export",
             _EXPORT,
             examples=("dhr export --data photos --masks out/masks --to coco --file masks.json",),
+        ),
+        Command(
+            "unpack",
+            "write the masks of a run with rows as files",
+            "dhr.api.unpack:unpack",
+            "dhr.cli.show_data:written",
+            examples=("dhr unpack --run out --out files",),
         ),
         Command(
             "import",

@@ -10,6 +10,7 @@ from dhr.errors import OutputError
 from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.records.correction import Correction
 from dhr.records.item import read_item
+from dhr.results.opened import rows_of_run
 
 _FAR = 1 << 20
 """Revisions that are left out if that of a damaged record is unknown."""
@@ -38,6 +39,9 @@ def keep_machine(places: Places, name: str) -> None:
 
 def machine_digest(places: Places, name: str, before: Correction | None) -> str:
     """Return the SHA-256 of the machine's mask, in hex; empty if it is unknown."""
+    rows = rows_of_run(places.root)
+    if rows is not None:
+        return rows.digest(name) if rows.has(name) else ""
     if places.has(MACHINE, name):
         return places.digest(MACHINE, name)
     if before is not None:

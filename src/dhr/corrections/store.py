@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -28,10 +27,8 @@ from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.records.correction import Correction
 from dhr.records.members import to_json
 from dhr.results.opened import rows_of_run
+from dhr.results.places import has_rows
 from dhr.shards import files_in
-
-if TYPE_CHECKING:
-    from dhr.results.rows import RowMasks
 
 _WITHDRAWN = f"{ROOT}/withdrawn.json"
 _TRIES = 5  # of a reader, while others save
@@ -95,13 +92,8 @@ class Corrections:
         return mask
 
     def machine(self, name: str) -> Path | Content:
-        """Return the machine's mask of a photograph: the path of one that may be missing, or the content of a row.
-
-        Raises:
-            ItemError: its row is missing or damaged.
-        """
-        rows = rows_of_run(self.root)
-        if rows is not None:
+        """Return the machine's mask: a path that may be missing, or a row; raises ItemError if that is damaged."""
+        if (rows := rows_of_run(self.root)) is not None:
             return rows.mask(name)
         kept = self.places.has(MACHINE, name) and self.places.has(ITEMS, name, JSON)
         return self.places.path(MACHINE if kept else "masks", name)
@@ -117,8 +109,6 @@ class Corrections:
         stroke: bool = False,
     ) -> Correction:
         """Save a decision on a photograph, and put its mask into ``masks/`` unless a job works in the folder.
-
-        A mask of a row stays there; readers put the correction above it (:mod:`dhr.corrections.above_rows`).
 
         Args:
             name: the photograph.
@@ -138,9 +128,9 @@ class Corrections:
             ShapeError: the mask is missing, or shows ids that the labels lack.
             OutputError: the folder or the disk refuses.
         """
-        content, rows = _checked(correction, mask, palette), rows_of_run(self.root)
+        content = _checked(correction, mask, palette)
         with self._locked(), self._free_run() as free:
-            free = free and rows is None
+            free = free and not has_rows(self.root)
             before = self._compared(name, expected)
             if before is None:
                 forget_machine(self.places, name)  # of a call that was killed
@@ -150,7 +140,7 @@ class Corrections:
             record = replace(
                 correction,
                 mask=correction.mask if content is None else sha256(content).hexdigest(),
-                machine=machine_digest(self.places, name, before) if rows is None else _digest_of_row(rows, name),
+                machine=machine_digest(self.places, name, before),
                 revision=1 + (self._withdrawn() if before is None else before.revision),
             )
             if not stroke and before is not None and content is not None and record.mask != before.mask:
@@ -287,11 +277,6 @@ def _checked(
     if (odd := _odd(mask, correction)) is not None:
         raise ShapeError(f"expected a mask of the ids in labels, and 255, got {odd}; add its class to the labels")
     return content
-
-
-def _digest_of_row(rows: "RowMasks", name: str) -> str:
-    """Return the SHA-256 of the machine's mask, in hex; empty if it is unknown."""
-    return rows.digest(name) if rows.has(name) else ""
 
 
 def _with_kept(correction: Correction, before: Correction | None) -> Correction:

@@ -93,18 +93,28 @@ class ParquetTable:
         return int(self.file.metadata.num_rows)
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield the rows of some columns, :data:`BATCH` at a time, as Arrow's record batches.
+        """Yield the rows of some columns, up to :data:`BATCH` at a time, as Arrow's record batches.
 
         Raises:
             DataError: it is damaged, or would unpack to too much.
         """
         there = [name for name in columns if name in self.schema.names]
         with _one_line(self.path):
-            self._check_pages(there)
-            yield from self.file.iter_batches(batch_size=BATCH, columns=there, use_threads=False)
+            self.check_pages(there)
+            for group in range(self.file.metadata.num_row_groups):  # dictionaries grow until a group ends
+                yield from self.file.iter_batches(BATCH, row_groups=[group], columns=there, use_threads=False)
 
-    def _check_pages(self, columns: Sequence[str]) -> None:
-        """Read the header of every page, without unpacking any."""
+    def check_pages(self, columns: Sequence[str], most: int = MAX_VALUES) -> None:
+        """Read the header of every page, without unpacking any.
+
+        Args:
+            columns: those that will be read.
+            most: values per row, on average, in a column of lists.
+
+        Raises:
+            DataError: one would unpack to too much.
+            ValueError: one is damaged.
+        """
         whole = self.file.metadata
         if self.rows > MAX_ROWS:
             raise DataError(f"{self.path}: it has {self.rows} rows, over the limit of {MAX_ROWS}; split the table")
@@ -115,9 +125,9 @@ class ParquetTable:
                 name = next((one for one in columns if f"{column.path_in_schema}.".startswith(f"{one}.")), None)
                 if name is not None:
                     values[name] += self._values(column, name)
-                    if values[name] > MAX_VALUES * max(self.rows, 1000):
+                    if values[name] > most * max(self.rows, 1000):
                         raise DataError(
-                            f"{self.path}: the column {name!r} has over {MAX_VALUES} values per row; split long lists"
+                            f"{self.path}: the column {name!r} has over {most} values per row; split long lists"
                         )
 
     def _values(self, column: Any, name: str) -> int:
@@ -171,8 +181,9 @@ def open_parquet(path: Path, texts: Sequence[str] = ()) -> Iterator[ParquetTable
             content, headers = (stack.enter_context(open_regular(path, MAX_BYTES)) for _ in range(2))
             _check_footer(path, headers)
             limits = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": _GROUPS}
-            known = pa.parquet.ParquetFile(content, pre_buffer=False, **limits)
-            file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(known, texts), pre_buffer=False, **limits)
+            limits |= {"pre_buffer": False, "page_checksum_verification": True}
+            known = pa.parquet.ParquetFile(content, **limits)
+            file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(known, texts), **limits)
         yield ParquetTable(path, file, headers)
 
 

@@ -26,7 +26,8 @@ from dhr.job.survey_file import read_survey, survey_content
 from dhr.job.teaching import Teaching
 from dhr.method.cells import SurveyCells
 from dhr.method.order import take_classes
-from dhr.method.survey import Survey, fit_survey, survey_features
+from dhr.method.survey import Survey, survey_features
+from dhr.method.survey_fit import fit_survey
 from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 

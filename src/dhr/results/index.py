@@ -110,6 +110,7 @@ def _ids(
                 f"its class table differs from that of the run: {_few(part.classes)} in place of {_few(classes)}; "
                 "delete the file, or move it to its run"
             )
+        part.check()
         found, live, foreign = [], [], 0
         for group in range(part.groups):
             table = part.read(group, ("id", "settings", "reason"))

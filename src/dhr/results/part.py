@@ -1,30 +1,26 @@
 """One Parquet file of rows. It may come from somebody else, so its sizes are checked before it is read."""
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from dhr.data.parquet import open_parquet
 from dhr.data.samples import ClassTable
-from dhr.files import open_regular
+from dhr.errors import DataError
 from dhr.results.row import SCHEMA, table_in
 from dhr.words import one_line
 
-MAX_FILE = 16_000_000_000
-"""Largest file of rows, bytes."""
 MAX_GROUP = 2_000_000_000
 """Largest row group, bytes."""
-_MAX_FOOTER = 250_000_000  # bytes
-_MAX_ROWS = 50_000_000
-_TAIL = 8  # bytes: the length of the footer, and a mark
+MAX_NAMES = 256
+"""Tags and shares per row, on average."""
 _REMEDY = "copy it again, or delete it and continue the run"
 
 
@@ -41,21 +37,21 @@ class Part:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = Lock()
-        with _reading():
-            self._file = open_regular(path, MAX_FILE)
-            try:
-                _check_footer(self._file)
-                self._parquet = pq.ParquetFile(self._file, page_checksum_verification=True)
-                self.classes: ClassTable = table_in(self._parquet.schema_arrow)
-                self.starts: Int64[np.ndarray, " bounds"] = _starts(self._parquet)
-            except BaseException:
-                self._file.close()
-                raise
+        self._lock, self._stack = Lock(), ExitStack()
+        with self._reading(), ExitStack() as stack:
+            self._table = stack.enter_context(open_parquet(path))
+            self.classes: ClassTable = table_in(self._table.schema)
+            self.starts: Int64[np.ndarray, " bounds"] = _starts(self._table.file)
+            self._stack = stack.pop_all()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._stack.close()
+
+    def check(self) -> None:
+        """Check what all pages unpack to, without unpacking any; raises PartError."""
+        with self._lock, self._reading():
+            self._table.check_pages(SCHEMA.names, MAX_NAMES)
 
     def group_of(self, row: int) -> tuple[int, int]:
         """Return the row group of a row, and the place of the row in it."""
@@ -73,12 +69,28 @@ class Part:
         Raises:
             PartError: they are damaged.
         """
-        with self._lock, _reading():
-            table = self._parquet.read_row_group(group, columns=list(columns), use_threads=False)
+        with self._lock, self._reading():
+            table = self._table.file.read_row_group(group, columns=list(columns), use_threads=False)
             wanted = pa.schema([SCHEMA.field(name) for name in columns])
             table = table.select(list(columns)).cast(wanted)
             table.validate(full=True)
         return table
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn the exceptions of Parquet's reader into one."""
+        try:
+            yield
+        except PartError:
+            raise
+        except MemoryError as error:
+            raise PartError("it cannot be read: there is not enough memory; close other programs") from error
+        except DataError as error:  # its remedy is for tables that people write
+            reason = str(error).removeprefix(f"{self.path}: ").rpartition("; ")[0]
+            raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {_REMEDY}") from error
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {_REMEDY}") from error
 
 
 class OpenParts:
@@ -105,43 +117,13 @@ class OpenParts:
             return work(self._open[number])
 
 
-@contextmanager
-def _reading() -> Iterator[None]:
-    """Turn the exceptions of Parquet's reader into one."""
-    try:
-        yield
-    except PartError:
-        raise
-    except MemoryError as error:
-        raise PartError("it cannot be read: there is not enough memory; close other programs") from error
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {_REMEDY}") from error
-
-
-def _check_footer(file: Any) -> None:
-    """Refuse a footer that is larger than the file, or than any of ours, before it is read."""
-    size = os.fstat(file.fileno()).st_size
-    if size < _TAIL:
-        raise ValueError(f"it has {size} bytes")
-    file.seek(-_TAIL, os.SEEK_END)
-    tail = file.read(_TAIL)
-    file.seek(0)
-    if tail[4:] != b"PAR1":
-        raise ValueError("its end is not that of a Parquet file")
-    if (footer := int.from_bytes(tail[:4], "little")) > min(size, _MAX_FOOTER):
-        raise ValueError(f"its footer is said to have {footer} bytes")
-
-
-def _starts(parquet: pq.ParquetFile) -> Int64[np.ndarray, " bounds"]:
+def _starts(parquet: Any) -> Int64[np.ndarray, " bounds"]:
     """Return the first row of each row group, and the number of rows; check columns and sizes."""
     found, names = parquet.metadata, parquet.schema_arrow.names
     if missing := [name for name in SCHEMA.names if name not in names]:
         raise ValueError(f"it has no column {missing[0]!r}")
     if len({*names}) < len(names):
         raise ValueError("it has a column twice")
-    if found.num_rows > _MAX_ROWS:
-        raise ValueError(f"it has {found.num_rows} rows, over the limit of {_MAX_ROWS}")
     counts = [0]
     for number in range(found.num_row_groups):
         group = found.row_group(number)

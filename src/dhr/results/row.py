@@ -21,7 +21,7 @@ KEY, KIND = b"dhr", "rows"
 """Key of the class table in the metadata of a file's schema, and the kind of content that it names."""
 FOLDER = ROWS
 """The folder of the Parquet files in the output folder of a run."""
-GROUP = 64
+GROUP = 128
 """Rows of a row group: reading one mask reads its whole group."""
 
 _TEXTS = pa.list_(pa.string())
