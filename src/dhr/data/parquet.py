@@ -93,7 +93,7 @@ class ParquetTable:
         return int(self.file.metadata.num_rows)
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield the rows of some columns, :data:`BATCH` at a time, as Arrow's record batches.
+        """Yield the rows of some columns, up to :data:`BATCH` at a time, as Arrow's record batches.
 
         Raises:
             DataError: it is damaged, or would unpack to too much.
@@ -101,7 +101,8 @@ class ParquetTable:
         there = [name for name in columns if name in self.schema.names]
         with _one_line(self.path):
             self.check_pages(there)
-            yield from self.file.iter_batches(batch_size=BATCH, columns=there, use_threads=False)
+            for group in range(self.file.metadata.num_row_groups):  # dictionaries grow until a group ends
+                yield from self.file.iter_batches(BATCH, row_groups=[group], columns=there, use_threads=False)
 
     def check_pages(self, columns: Sequence[str], most: int = MAX_VALUES) -> None:
         """Read the header of every page, without unpacking any.
