@@ -797,30 +797,54 @@ def test_a_long_queue_shows_only_what_is_in_view(context: Any, tmp_path: Path) -
         server.close()
 
 
-def test_texts_can_be_read(world: World) -> None:
-    """Contrast of WCAG AA in light and dark, by its formula, for all texts in view."""
+def test_texts_and_controls_can_be_seen(world: World) -> None:
+    """Contrast of WCAG AA in light and dark, by its formula: all texts in view, also of help and warnings; controls."""
     tab = world.open("scene-000003")
+    tab.desk("desk.page.warn('A warning.')")
     for scheme in ("light", "dark"):
-        tab.page.emulate_media(color_scheme=scheme)
-        found = tab.page.evaluate(TEXTS)
-        assert len(found) > 40
+        tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found, edges = tab.page.evaluate(TEXTS), tab.page.evaluate(EDGES)
+        tab.keys("?")
+        found += tab.page.evaluate(TEXTS)
+        tab.keys("Escape")
+        assert len(found) > 100 and len(edges) > 20
         weak = [text for text, ink, paper in found if contrast(ink, paper) < 4.5]
         assert not weak, (scheme, weak)
+        weak = [text for text, edge, paper in edges if contrast(edge, paper) < 3]
+        assert not weak, (scheme, weak)
+        assert tab.page.evaluate(MOVING) == []
     tab.close()
 
 
-TEXTS = """() => {
-  const solid = (element) => {
+SOLID = """const solid = (element) => {
     for (let at = element; at; at = at.parentElement) {
       const colour = getComputedStyle(at).backgroundColor;
       if (!/, 0\\)$/.test(colour) && colour !== "transparent") return colour;
     }
     return "rgb(255, 255, 255)";
-  };
-  const shown = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility() && !one.disabled
+  };"""
+"""The colour behind an element."""
+
+EDGES = f"""() => {{
+  {SOLID}
+  const controls = "button:not(.plain, .remove, [aria-disabled=true]), input:not([type=range]), select";
+  const shown = [...document.querySelectorAll(controls)].filter((one) => one.checkVisibility());
+  return shown.map((one) => [one.outerHTML, getComputedStyle(one).borderTopColor, solid(one.parentElement)]);
+}}"""
+"""The controls of the page, with the colours of their edges and of what lies around them."""
+
+MOVING = """() => [...document.querySelectorAll("*")].filter((one) => {
+  const { transitionDuration, animationName } = getComputedStyle(one);
+  return transitionDuration !== "0s" || animationName !== "none";
+}).map((one) => one.id || one.tagName)"""
+"""Elements that move by themselves."""
+
+TEXTS = f"""() => {{
+  {SOLID}
+  const shown = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility()
     && [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
   return shown.map((one) => [one.textContent, getComputedStyle(one).color, solid(one)]);
-}"""
+}}"""
 """The texts of the page, with the colours of ink and paper."""
 
 

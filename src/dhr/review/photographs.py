@@ -174,12 +174,12 @@ class Photographs:
             self._drawn.pop(number, None)
 
     def is_stroke(self, number: int, revision: int) -> bool:
-        """Return whether a revision was saved here since the photograph was opened, so that it is of one drawing."""
+        """Return whether a revision belongs to a drawing that was begun here since the photograph was opened."""
         with self._lock:
             return self._drawn.get(number) == revision
 
     def drew(self, number: int, revision: int) -> None:
-        """Note the revision that was saved."""
+        """Note the last revision of a drawing."""
         with self._lock:
             self._drawn[number] = revision
 

@@ -154,7 +154,7 @@ export class Actions {
   }
 
   toClasses() {
-    $("#add-class").focus();
+    if (this.desk.hasPhotograph()) $("#add-class").focus();
   }
 
   /** Adds the class with this name, or the only one that begins with it. */
