@@ -182,8 +182,9 @@ def open_parquet(path: Path, texts: Sequence[str] = ()) -> Iterator[ParquetTable
             _check_footer(path, headers)
             limits = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": _GROUPS}
             limits |= {"pre_buffer": False, "page_checksum_verification": True}
-            known = pa.parquet.ParquetFile(content, **limits)
-            file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(known, texts), **limits)
+            file = pa.parquet.ParquetFile(content, **limits)
+            if texts:
+                file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(file, texts), **limits)
         yield ParquetTable(path, file, headers)
 
 
