@@ -15,7 +15,7 @@ from dhr.corrections import Correction, Corrections
 from dhr.data import FolderDataSet
 from dhr.data.images import read_mask
 from dhr.data.palette import class_palette
-from dhr.job import masks as mask_module
+from dhr.job import mask_files as mask_module
 from dhr.job.drafts import Drafts
 from dhr.job.folder import OutputFolder
 from dhr.job.kept import Space
