@@ -50,7 +50,8 @@ from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch, make_scene
-from dhr.method.survey import Survey, fit_survey
+from dhr.method.survey import Survey
+from dhr.method.survey_fit import fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
 

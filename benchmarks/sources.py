@@ -45,7 +45,8 @@ from dhr.method.boundary import Guide, corrections
 from dhr.method.calibrate import Calibrated, SourceCells, Task, calibrate
 from dhr.method.config import Kind
 from dhr.method.rebalance import finish
-from dhr.method.survey import fit_survey, survey_features
+from dhr.method.survey import survey_features
+from dhr.method.survey_fit import fit_survey
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Step
 

@@ -16,6 +16,7 @@ import dhr
 
 NAMES = ("editor", "beside", "conflict")
 _QUALITY = 78  # of JPEG
+_LOADED = "() => Promise.all([...document.images].map((one) => !one.src || one.decode().catch(() => null)))"
 _PATIENCE = 300_000  # milliseconds; the first CAM loads the networks
 
 
@@ -34,22 +35,22 @@ def take(context: Any, url: str, out: Path) -> list[Path]:
     page, other = _open(context, url), _open(context, url)
     page.bring_to_front()
     _draw(page, 0.3, 0.45)
-    page.wait_for_timeout(1000)
+    _rest(page)
     page.screenshot(path=files[0], type="jpeg", quality=_QUALITY)
     page.keyboard.press("w")
     with page.expect_response("**/cam/*", timeout=_PATIENCE):
         page.select_option("#layer", index=page.locator("#layer option").count() - 1)
-    page.wait_for_timeout(500)
+    _rest(page)
     page.screenshot(path=files[1], type="jpeg", quality=_QUALITY)
     other.bring_to_front()
     _draw(other, 0.6, 0.7)
     other.wait_for_selector(".conflict")
-    other.wait_for_timeout(500)
+    _rest(other, "conflict")
     other.screenshot(path=files[2], type="jpeg", quality=_QUALITY)
     other.click("text=Take theirs")
     page.bring_to_front()
     page.keyboard.press("u")
-    page.wait_for_timeout(500)
+    _rest(page)
     page.close()
     other.close()
     return files
@@ -60,6 +61,13 @@ def _open(context: Any, url: str) -> Any:
     page.goto(url)
     page.wait_for_selector("#row-0 img[src]")
     return page
+
+
+def _rest(page: Any, saves: str = "saved") -> None:
+    """Wait until the page has the state ``saves``, its thumbnails are loaded, and all of it is painted."""
+    page.wait_for_selector(f"#saves[data-kind={saves}]")
+    page.evaluate(_LOADED)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def _draw(page: Any, left: float, top: float) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 import dhr
 from dhr.data import READERS, open_data, parquet
+from dhr.data.arrow_texts import texts_of
 from dhr.data.manifest import Entry, Row, RowReader, write_manifest
 from dhr.data.manifest.columns import schema_of
 from dhr.data.samples import ClassTable
@@ -332,6 +333,17 @@ def test_a_long_text_in_every_row_is_in_memory_once(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert len(data.samples) == count and peak < 10_000_000 < count * 7_000
     assert pool.bytes_allocated() - before < 1_000_000
+
+
+@pytest.mark.parametrize("rows", [100, 25_000])
+def test_texts_of_other_rows_are_not_decoded(tmp_path: Path, rows: int) -> None:
+    """pyarrow's dictionaries hold all texts since the beginning of a row group, whose size is up to the writer."""
+    names = [f"{n:06d}" for n in range(25_000)]
+    path = write(tmp_path / "m.parquet", {"id": [None, *names[1:]]}, row_group_size=rows)
+    with parquet.open_parquet(path, ["id"]) as table:
+        batches = [texts_of(batch.column("id")) for batch in table.batches(["id"])]
+    assert [one.texts[code] for one in batches for code in one.of] == [None, *names[1:]]
+    assert all(len(one.texts) <= len(one.of) + 1 for one in batches)
 
 
 def test_damaged_files_are_refused_and_never_read_wrong(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from dhr.errors import OutputError, PlaceError
 from dhr.file_checks import cannot_write
 from dhr.job import folder as folders
-from dhr.job import masks, survey
+from dhr.job import mask_files, survey
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.sources.classifier import ClassifierSource
@@ -247,7 +247,7 @@ def test_a_batch_that_is_finished_together_has_the_same_members_in_a_call_that_g
     space: str, fresh: Any, dhr: Any, made: Any, _finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = Together(monkeypatch)
-    write, written = masks.write_json, []
+    write, written = mask_files.write_json, []
 
     def stopped(*arguments: Any) -> None:
         if len(written) == 2:
@@ -256,7 +256,7 @@ def test_a_batch_that_is_finished_together_has_the_same_members_in_a_call_that_g
         write(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(masks, "write_json", stopped)
+        patch.setattr(mask_files, "write_json", stopped)
         assert dhr(fresh.run("--work-space", space)).code == 130
     assert dhr(fresh.run("--work-space", space)).code == 0
     assert together.sizes == [5, 5]

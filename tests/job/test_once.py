@@ -72,7 +72,7 @@ def interrupted_in_the_masks(case: Any, dhr: Any, monkeypatch: pytest.MonkeyPatc
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("dhr.job.masks.write_json", killed)
+        patch.setattr("dhr.job.mask_files.write_json", killed)
         dhr(case.run(*ALONE))
     return sorted((case.out / "work" / "survey").rglob("*.safetensors"))
 

@@ -14,7 +14,8 @@ from torch.nn.functional import normalize, one_hot
 from dhr.errors import ShapeError
 from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS, BoundaryConfig
-from dhr.method.survey import agreed, fit_survey, join
+from dhr.method.survey import agreed, join
+from dhr.method.survey_fit import fit_survey
 
 from .whole import rebalance
 

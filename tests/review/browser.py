@@ -12,9 +12,15 @@ import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--no-first-run")
-_DESK = "(await import('./static/main.js')).desk"
+DESK = "(await import('./static/main.js')).desk"
 PATIENCE = 120.0  # seconds, for a busy machine
 Point = tuple[float, float]
+
+
+FOCUSED = """() => {
+  const at = document.activeElement;
+  return at === document.body ? "" : at.id || at.dataset.command || at.dataset.value || at.textContent;
+}"""
 
 
 @contextmanager
@@ -32,17 +38,19 @@ def chromium() -> Iterator[Any]:
 class Tab:
     """An open page. Errors of its scripts are collected, and so is everything that its console complains about."""
 
-    def __init__(self, context: Any, url: str) -> None:
+    def __init__(self, context: Any, url: str, ready: str = "document.querySelector('#name').textContent") -> None:
         self.errors: list[str] = []
         self.page = context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
+        self.page.on(
+            "console", lambda line: line.type == "error" and self.errors.append(f"{line.text} {line.location['url']}")
+        )
         self.page.goto(url)
-        self.until("document.querySelector('#name').textContent")
+        self.until(ready)
 
     def desk(self, expression: str) -> Any:
         """Evaluate an expression of the page's ``desk``."""
-        return self.page.evaluate(f"async () => {{ const desk = {_DESK}; return {expression}; }}")
+        return self.page.evaluate(f"async () => {{ const desk = {DESK}; return {expression}; }}")
 
     def until(self, condition: str) -> None:
         """Wait until an expression is true. Playwright's own way needs `eval`, which the page forbids."""
@@ -90,10 +98,15 @@ class Tab:
         """Wait until an element's text has a part."""
         self.until(f"document.querySelector({json.dumps(selector)})?.textContent.includes({json.dumps(part)})")
 
+    def focus(self) -> str:
+        """Name the element that has the focus: its id, command or text; empty if the focus is lost."""
+        return str(self.page.evaluate(FOCUSED))
+
     def close(self) -> None:
         """Close the page; scripts must have run without an error."""
+        shown = self.page.inner_text("#banners")
         self.page.close()
-        assert not self.errors, self.errors
+        assert not self.errors, (self.errors, shown)
 
 
 def stroke(mask: np.ndarray, value: int, size: int, *points: Point) -> np.ndarray:

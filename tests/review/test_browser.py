@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -24,16 +26,17 @@ from dhr.files import digest_regular
 from dhr.job.folder import OutputFolder
 from dhr.job.opened_run import OpenedRun
 from dhr.job.settings import RunConfig
-from dhr.progress import silent
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import to_json
 from dhr.records.run import RunRecord
 from dhr.review.desk import Desk
 from dhr.review.server import Server
 
+from ..models.sams import write_tiny_sam
+
 sys.path.insert(0, str(Path(__file__).parent))
 
-from browser import Point, Tab, chromium, stroke
+from browser import DESK, PATIENCE, Point, Tab, chromium, stroke
 
 HOSTILE = "<img src=x onerror=hit()>&amp;'"
 CLASS = "<i>water</i>"
@@ -88,7 +91,9 @@ def change_data(data: Path) -> None:
 @pytest.fixture(scope="module")
 def context() -> Iterator[Any]:
     with chromium() as browser:
-        yield browser.new_context(viewport={"width": 1280, "height": 800})
+        found = browser.new_context(viewport={"width": 1280, "height": 800})
+        found.set_default_timeout(1000 * PATIENCE)
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +104,8 @@ def world(
     data = scenes(root / "data", count=8, size=(72, 96))
     change_data(data)
     case = new_case(data, root / "out")
-    assert main(case.run("--quiet")) == 0
+    sam = write_tiny_sam(root / "sam")
+    assert main(case.run("--quiet", "--boundary.kind", "sam", "--boundary.sam.model", str(sam))) == 0
     with dhr.review(case.out, open_browser=False) as session:
         yield World(case.out, data, session.url, context)
 
@@ -268,7 +274,7 @@ def test_a_photograph_on_its_side_is_drawn_upright(world: World) -> None:
     assert (world.saved("scene-000002") == stroke(before, 255, 3, (5.5, 66.5), (90.5, 66.5))).all()
     corner = "desk.view.surface.context.getImageData(...desk.view.surface.toCanvas(5, 5).map(Math.round), 1, 1).data"
     tab.keys("m")
-    tab.page.wait_for_timeout(50)
+    tab.places([])  # after the next frames
     with Image.open(world.data / "images/scene-000002.jpg") as image:
         upright = np.rot90(np.array(image), -1)
     shown = np.array(tab.desk(f"Array.from({corner})"))[:3]
@@ -329,6 +335,14 @@ def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
     before = tab.ids()
     set_size(tab, 5)
     tab.keys("v")
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))  # as if the disk were full
+    tab.drag((10.5, 20.5), (40.5, 20.5))
+    tab.wait_for("#lost", "Not saved")
+    assert "too large" in tab.text("#lost") and "kept in this page" in tab.text("#lost")
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    tab.wait()  # it tries again by itself
+    before = stroke(before, 255, 5, (10.5, 20.5), (40.5, 20.5))
+    assert (world.saved(name) == before).all() and not tab.page.locator("#lost").is_visible()
     server.send_signal(signal.SIGSTOP)  # it takes the save, and never answers
     tab.drag((10.5, 10.5), (40.5, 10.5))
     tab.drag((10.5, 30.5), (40.5, 30.5))
@@ -442,6 +456,267 @@ def test_the_pictures_of_the_docs_can_be_taken(world: World, tmp_path: Path) -> 
         assert file.stat().st_size < 150_000
 
 
+EVERY_KEY = (
+    ("F", "f", "desk.tool === desk.tools.fill"),
+    ("E", "e", "desk.tool === desk.tools.eraser"),
+    ("G", "g", "desk.tool === desk.tools.superpixels"),
+    ("C", "c", "desk.tool === desk.tools.click"),
+    ("B", "b", "desk.tool === desk.tools.brush"),
+    ("[", "[", "desk.size"),
+    ("]", "]", "desk.size"),
+    ("{", "{", "desk.view.opacity"),
+    ("}", "}", "desk.view.opacity"),
+    ("M", "m", "desk.view.shown"),
+    ("O", "o", "desk.view.style"),
+    ("W", "w", "document.querySelector('#beside').hidden"),
+    ("Q", "q", "document.querySelector('#layer').value"),
+    ("+ =", "+", "desk.view.camera.scale"),
+    ("-", "-", "desk.view.camera.scale"),
+    ("Z", "z", "desk.view.camera.fitted"),
+    ("V", "v", "desk.value"),
+    (".", ".", "desk.value"),
+    (",", ",", "desk.value"),
+    ("1 … 9 0", "1", "desk.value"),
+    ("I", "i", "document.activeElement.id"),
+    ("/", "/", "document.activeElement.id"),
+    ("Esc", "Escape", "document.activeElement.id"),
+    ("T", "t", "document.activeElement.id"),
+    ("", "Escape", "document.activeElement.id"),
+    ("← → ↑ ↓", "ArrowLeft", "desk.cursor"),
+    ("Space", "Space", "desk.pointer.pressed"),
+    ("", "Space", "desk.drawing.state"),
+    ("Ctrl Z", "Control+z", "desk.drawing.state"),
+    ("Ctrl Shift Z Ctrl Y", "Control+y", "desk.drawing.state"),
+    ("Shift 1 … 9", "Shift+Digit", "desk.drawing.version"),
+    ("Y", "y", "document.querySelector('#region').matches(':popover-open')"),
+    ("", "v", "document.querySelector('#region').matches(':popover-open')"),
+    ("L", "l", "desk.tool === desk.tools.polygon"),
+    ("", "Space", "desk.tool.points.length"),
+    ("Backspace", "Backspace", "desk.tool.points.length"),
+    ("D", "d", "desk.drawing.tags.length"),
+    ("U", "u", "desk.drawing.state"),
+    ("R", "r", "document.querySelector('#said').textContent"),
+    ("?", "?", "document.querySelector('#help').open"),
+    ("", "Escape", "document.querySelector('#help').open"),
+    ("S", "s", "desk.drawing.id"),
+    ("K P", "k", "desk.drawing.id"),
+    ("J N", "j", "desk.drawing.id"),
+    ("", "p", "desk.drawing.id"),
+    ("X", "x", "desk.drawing.id"),
+    ("", "k", "desk.drawing.id"),
+    ("A Enter", "Enter", "desk.drawing.id"),
+    ("", "k", "desk.drawing.id"),
+    ("", "u", "desk.drawing.state"),
+    ("H", "h", "document.activeElement.id"),
+)
+"""As the help shows it, a key, and an expression whose value the key must change."""
+
+
+def test_every_action_has_a_key_that_works(world: World) -> None:
+    tab = Tab(world.context, world.url)
+    tab.page.select_option("#filter-state", "")
+    tab.page.click("#row-0")
+    tab.until(f"({DESK}).queue.index === 0 && ({DESK}).opening === null")
+    tab.keys("u", "h")
+    helped = tab.page.evaluate(
+        "[...document.querySelectorAll('#keys dt')].map((one) => one.textContent.replace(/\\s+/g, ' '))"
+    )
+    assert sorted(helped) == sorted(shown for shown, _, _ in EVERY_KEY if shown)
+    for shown, key, changing in EVERY_KEY:
+        if shown == "H":
+            tab.page.locator("#opacity").focus()
+        if shown.startswith("Shift"):
+            key += str(
+                tab.desk(
+                    "desk.choices().find((one) => one.key > '0' && one.value !== desk.drawing.at(desk.cursor)).key"
+                )
+            )
+        before = tab.desk(f"JSON.stringify({changing})")
+        tab.keys(key)
+        tab.until(f"JSON.stringify(((desk) => {changing})({DESK})) !== {json.dumps(before)}")
+        tab.until(f"({DESK}).opening === null && !({DESK}).computed.refining")
+    tab.wait()
+    tab.close()
+
+
+def test_the_focus_is_never_lost(world: World) -> None:
+    tab = world.open("scene-000003")
+    commands = tab.page.evaluate("[...document.querySelectorAll('[data-command]')].map((one) => one.dataset.command)")
+    assert len(commands) > 20
+    tab.keys("v", "h", "ArrowRight", "Space", "ArrowDown", "Space")
+    for command in commands:
+        button = tab.page.locator(f"[data-command={command}]")
+        if button.is_visible():
+            button.focus()
+            tab.keys("Enter")
+            if command in ("next", "previous", "accept", "reject", "skip"):
+                tab.until(f"({DESK}).opening === null")
+            if command == "help":
+                assert tab.focus() == "Close"
+                tab.keys("Escape")
+            assert tab.focus(), command
+    for command in ("undo", "redo"):  # also when nothing is left to do
+        tab.page.locator(f"[data-command={command}]").focus()
+        for _ in range(3):
+            tab.keys("Enter")
+            assert tab.focus() == command
+    tab.until(f"!({DESK}).computed.refining")
+    tab.page.locator(".remove").first.focus()
+    tab.keys("Enter")
+    assert tab.focus() == "add-class"
+    assert not tab.page.locator(".banner >> visible=true").count(), tab.text("#banners")
+    tab.desk("desk.page.warn('A warning.')")
+    tab.page.locator(".banner >> text=Close").focus()
+    tab.keys("Enter")
+    assert tab.focus() == "canvas"
+    tab.keys("ArrowLeft", "y")
+    assert tab.page.locator("#region").is_visible()
+    tab.keys("ArrowDown", "End", "Home", "ArrowUp", "Tab")
+    assert tab.focus() == "canvas" and not tab.page.locator("#region").is_visible()
+    tab.keys("u", "j", "u")
+    tab.wait()
+    tab.close()
+
+
+def test_controls_have_names(world: World) -> None:
+    """As Chromium tells them to a screen reader, in front of each picture, dialog and menu."""
+    tab = world.open("scene-000003")
+    tree = tab.page.context.new_cdp_session(tab.page)
+    roles = {"button", "combobox", "searchbox", "textbox", "slider", "listbox", "option", "menuitem", "menu", "dialog",
+             "progressbar", "application", "Canvas", "group", "navigation", "complementary"}  # fmt: skip
+    seen = set()
+    for keys in (("w",), ("?",), ("Escape", "h", "ArrowLeft", "y")):
+        tab.keys(*keys)
+        for node in tree.send("Accessibility.getFullAXTree")["nodes"]:
+            role, name = node.get("role", {}).get("value"), node.get("name", {}).get("value", "")
+            if role in roles and not node["ignored"]:
+                seen.add(role)
+                assert name.strip(), node
+    assert seen >= {"button", "combobox", "searchbox", "slider", "listbox", "option", "menuitem", "menu", "dialog"}
+    tab.close()
+
+
+def test_a_small_window_shows_everything(world: World) -> None:
+    """At 200 and 400 % of a common screen, and on narrow ones, nothing lies beside the page or is too small."""
+    tab = world.open("scene-000003")
+    for width, height in ((1280, 800), (980, 500), (768, 1024), (640, 400), (390, 800), (320, 256)):
+        tab.page.set_viewport_size({"width": width, "height": height})
+        found = tab.page.evaluate(BESIDE)
+        assert not found["beside"] and found["height"] >= 150, (width, height, found)
+    tab.page.set_viewport_size({"width": 768, "height": 1024})
+    menu = tab.page.locator("[data-command=list]")
+    menu.click()
+    assert tab.page.locator("#list").is_visible() and menu.get_attribute("aria-expanded") == "true"
+    menu.click()
+    assert not tab.page.locator("#list").is_visible() and tab.focus() == "canvas"
+    menu.click()
+    tab.page.mouse.click(600, 500)  # beside the list: it closes, and nothing is drawn
+    assert not tab.page.locator("#list").is_visible() and not tab.desk("desk.drawing.canUndo")
+    tab.close()
+
+
+BESIDE = """() => ({
+  beside: [...document.querySelectorAll("button, input, select, canvas, h1, p")].filter((one) => {
+    const { left, right, width } = one.getBoundingClientRect();
+    return one.checkVisibility() && width && (left < 0 || right > innerWidth + 0.5);
+  }).map((one) => one.outerHTML.slice(0, 80)),
+  height: document.querySelector("#canvas").clientHeight,
+})"""
+"""Controls that lie beside the page, and the height of the picture."""
+
+
+def test_outlines_can_be_seen_at_any_zoom(world: World) -> None:
+    tab = world.open("scene-000003")
+    mask = tab.ids()
+    for scale, reach in ((1, 1), (0.12, 8)):
+        tab.desk(f"desk.view.zoom({scale} / desk.view.camera.scale)")
+        tab.until(f"({DESK}).drawing.reach === {reach}")
+        rgba = tab.desk("Array.from(desk.drawing.overlay.context.getImageData(0, 0, 96, 72).data)")
+        solid = np.array(rgba, np.uint8).reshape(72, 96, 4)[..., 3] == 255
+        edge = np.zeros(mask.shape, bool)
+        for one, other in ((np.s_[reach:], np.s_[:-reach]), (np.s_[:, reach:], np.s_[:, :-reach])):
+            edge[one] |= mask[one] != mask[other]
+            edge[other] |= mask[one] != mask[other]
+        kinds = (mask > 0) & (mask < 255)
+        assert (solid == edge)[kinds].all() and edge[kinds].any() and not edge[kinds].all()
+    tab.close()
+
+
+def test_what_cannot_be_shown_can_be_decided(world: World) -> None:
+    """A decision whose record is damaged is put aside; a photograph that is another one now can be rejected."""
+    name = "scene-000006"
+    tab = world.open(name)
+    tab.keys("x")
+    tab.wait()
+    tab.close()
+    record, photograph = world.out / "corrections/items" / f"{name}.json", world.data / "images" / f"{name}.png"
+    record.write_text("{")
+    tab = world.open(name)
+    assert "is damaged" in tab.text("#empty") and tab.text("#state") == "damaged"
+    tab.keys("x", "v", "a", "r")
+    assert tab.text("#said").startswith("The mask of this photograph cannot") and record.read_text() == "{"
+    tab.keys("u")
+    tab.until(f"({DESK}).drawing")
+    tab.wait()
+    assert tab.text("#state") == "undecided" and not record.exists()
+    tab.errors.clear()
+    tab.close()
+    content = photograph.read_bytes()
+    try:
+        with Image.open(photograph) as image:
+            image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(photograph)
+        tab = world.open(name)
+        assert "changed after its mask was made" in tab.text("#empty")
+        tab.keys("x")
+        tab.wait()
+        assert world.record(name)["state"] == "rejected"
+        tab.errors.clear()  # Chromium's console names the picture that could not be loaded
+        tab.close()
+    finally:
+        photograph.write_bytes(content)
+    tab = world.open(name)  # a rejection is of one content
+    tab.wait_for("#state", "undecided")
+    tab.keys("u")
+    tab.wait()
+    tab.close()
+
+
+def test_sam_finds_a_region(world: World) -> None:
+    """A click, a point beside the thing, and a box; Enter or a button takes the region, Escape discards it."""
+    tab = world.open("scene-000005")
+    before, value = tab.ids(), tab.desk("desk.value")
+    tab.keys("c")
+    tab.click((30.5, 30.5))
+    tab.wait_for("#said", "SAM found")
+    one = answered(tab)
+    assert one.any() and (tab.ids() == before).all()  # nothing is given yet
+    tab.keys("Escape")
+    assert not tab.page.locator("#pending").is_visible() and tab.desk("desk.tool.points") == []
+    tab.click((30.5, 30.5))
+    tab.until(f"({DESK}).tool.answer")
+    assert (answered(tab) == one).all()
+    tab.page.keyboard.down("Alt")
+    tab.click((70.5, 50.5))
+    tab.page.keyboard.up("Alt")
+    tab.until(f"({DESK}).tool.points.length === 2 && !({DESK}).tool.asked")
+    assert tab.desk("desk.tool.points[1][2]") is False
+    tab.drag((10.5, 10.5), (60.5, 60.5))
+    tab.until(f"({DESK}).tool.box && !({DESK}).tool.asked")
+    two = answered(tab)
+    tab.page.click("[data-command=take]")
+    wanted = np.where(two, value, before)
+    tab.wait()
+    assert (tab.ids() == wanted).all() and (world.saved("scene-000005") == wanted).all() and (one != two).any()
+    tab.keys("u")
+    tab.wait()
+    tab.close()
+
+
+def answered(tab: Tab) -> np.ndarray:
+    """The region that SAM found."""
+    return np.array(tab.desk("Array.from(desk.tool.answer)"), bool).reshape(tab.ids().shape)
+
+
 COUNT = 10_000
 SIDE = 24
 NAMES = ("left", "right")
@@ -477,16 +752,22 @@ def write_many(out: Path) -> OpenedRun:
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_long_queue_shows_only_what_is_in_view(context: Any, tmp_path: Path) -> None:
-    desk = Desk.of(write_many(tmp_path / "out"))
-    desk.photographs.read(silent)
+    desk, goes_on = Desk.of(write_many(tmp_path / "out")), Event()
     server = Server(desk, 0)
+    reader = Thread(target=desk.photographs.read, args=(lambda step: step.done < 4000 or goes_on.wait(PATIENCE),))
+    reader.start()
     try:
-        tab = Tab(context, server.url)
+        tab = Tab(context, server.url, "document.querySelector('#progress-text').textContent.startsWith('4,000 ')")
+        assert tab.text("#progress-text") == "4,000 of 10,000 records read" and "are being read" in tab.text("#empty")
+        goes_on.set()
+        tab.until("document.querySelector('#name').textContent")
         tab.wait_for("#found", "10,000 photographs")
         asked: list[str] = []
         tab.page.on("request", lambda request: asked.append(request.url))
         rows = tab.page.locator(".row")
         assert rows.count() < 20
+        tab.keys("c")  # this run was made without SAM
+        assert "needs SAM" in tab.text("#said")
         for key in "aax":  # a photograph that is not shown yet cannot be decided
             name = tab.text("#name")
             tab.keys(key)
@@ -511,33 +792,59 @@ def test_a_long_queue_shows_only_what_is_in_view(context: Any, tmp_path: Path) -
         assert all(whole[row - 3 - 4500] == number for row, number in shown)
         tab.close()
     finally:
+        goes_on.set()
+        reader.join()
         server.close()
 
 
-def test_texts_can_be_read(world: World) -> None:
-    """Contrast of WCAG AA in light and dark, by its formula, for all texts in view."""
+def test_texts_and_controls_can_be_seen(world: World) -> None:
+    """Contrast of WCAG AA in light and dark, by its formula: all texts in view, also of help and warnings; controls."""
     tab = world.open("scene-000003")
+    tab.desk("desk.page.warn('A warning.')")
     for scheme in ("light", "dark"):
-        tab.page.emulate_media(color_scheme=scheme)
-        found = tab.page.evaluate(TEXTS)
-        assert len(found) > 40
+        tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found, edges = tab.page.evaluate(TEXTS), tab.page.evaluate(EDGES)
+        tab.keys("?")
+        found += tab.page.evaluate(TEXTS)
+        tab.keys("Escape")
+        assert len(found) > 100 and len(edges) > 20
         weak = [text for text, ink, paper in found if contrast(ink, paper) < 4.5]
         assert not weak, (scheme, weak)
+        weak = [text for text, edge, paper in edges if contrast(edge, paper) < 3]
+        assert not weak, (scheme, weak)
+        assert tab.page.evaluate(MOVING) == []
     tab.close()
 
 
-TEXTS = """() => {
-  const solid = (element) => {
+SOLID = """const solid = (element) => {
     for (let at = element; at; at = at.parentElement) {
       const colour = getComputedStyle(at).backgroundColor;
       if (!/, 0\\)$/.test(colour) && colour !== "transparent") return colour;
     }
     return "rgb(255, 255, 255)";
-  };
-  const shown = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility() && !one.disabled
+  };"""
+"""The colour behind an element."""
+
+EDGES = f"""() => {{
+  {SOLID}
+  const controls = "button:not(.plain, .remove, [aria-disabled=true]), input:not([type=range]), select";
+  const shown = [...document.querySelectorAll(controls)].filter((one) => one.checkVisibility());
+  return shown.map((one) => [one.outerHTML, getComputedStyle(one).borderTopColor, solid(one.parentElement)]);
+}}"""
+"""The controls of the page, with the colours of their edges and of what lies around them."""
+
+MOVING = """() => [...document.querySelectorAll("*")].filter((one) => {
+  const { transitionDuration, animationName } = getComputedStyle(one);
+  return transitionDuration !== "0s" || animationName !== "none";
+}).map((one) => one.id || one.tagName)"""
+"""Elements that move by themselves."""
+
+TEXTS = f"""() => {{
+  {SOLID}
+  const shown = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility()
     && [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
   return shown.map((one) => [one.textContent, getComputedStyle(one).color, solid(one)]);
-}"""
+}}"""
 """The texts of the page, with the colours of ink and paper."""
 
 

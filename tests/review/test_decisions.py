@@ -56,19 +56,26 @@ def test_decisions_count_and_are_withdrawn(page: Any) -> None:
     assert answer.json()["counts"]["undecided"] == 4 and answer.json()["state"] == "undecided"
 
 
-def test_the_mask_that_a_photograph_had_when_it_was_opened_is_kept(page: Any) -> None:
+@pytest.mark.parametrize("between", [(), ("rejected",), ("accepted",), ("skipped", "accepted")])
+def test_the_mask_that_a_photograph_had_when_it_was_opened_is_kept(page: Any, between: tuple[str, ...]) -> None:
     """Strokes of one drawing replace each other; what was there before the drawing began stays in gone/."""
-    drawings = [mended(page), np.zeros_like(mended(page)), np.full_like(mended(page), VOID)]
-    for revision, mask in enumerate(drawings[:2]):
+
+    def draw(mask: np.ndarray, revision: int) -> int:
         decision = {"state": "mended", "revision": revision}
-        assert page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision).status_code == 200
+        answer = page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["revision"])
+
+    first, second = mended(page), np.zeros_like(mended(page))
+    assert draw(second, draw(first, 0)) == 2
     assert not (page.out / "gone").exists()
-    assert page.revision(0) == 2  # the page is loaded again
-    for revision, mask in enumerate((drawings[2], drawings[0]), start=2):
-        decision = {"state": "mended", "revision": revision}
-        assert page.post("api/photographs/0/save", content=mask.tobytes(), decision=decision).status_code == 200
+    revision = page.revision(0)  # the page is loaded again
+    for state in between:  # these leave the mask as it is
+        answer = page.post("api/photographs/0/decide", json={"state": state, "revision": revision})
+        revision = answer.json()["revision"]
+    draw(first, draw(np.full_like(first, VOID), revision))
     (kept,) = (page.out / "gone").rglob("*.png")
-    np.testing.assert_array_equal(read_mask(kept), drawings[1])
+    np.testing.assert_array_equal(read_mask(kept), second)
 
 
 def test_withdrawing_brings_the_machines_mask_back(page: Any) -> None:

@@ -8,6 +8,8 @@ from dhr.api.data import Data, data_record, opened, refuse_among, refuse_missing
 from dhr.api.results import RunResult
 from dhr.api.settings import Config, run_settings
 from dhr.data.samples import DataSet
+from dhr.engine.config import RunEngine
+from dhr.errors import ConfigError
 from dhr.job.settings import RunConfig, StageName
 from dhr.progress import Progress, silent
 
@@ -20,6 +22,7 @@ def run(
     redo: StageName | None = None,
     keep_classifier: bool = False,
     dry_run: bool = False,
+    engine: RunEngine | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Make masks for photographs and their tags.
@@ -43,6 +46,7 @@ def run(
             masks, student.
         keep_classifier: use the trained networks although photographs or tags changed.
         dry_run: return the work that would be done, and do nothing.
+        engine: with `ray`, many machines make the masks of a manifest, as rows (docs/cluster.md).
         progress: called as the work goes on.
 
     Returns:
@@ -58,6 +62,12 @@ def run(
     call: dict[str, Any] = {"redo": redo, "keep_classifier": keep_classifier}
     out, show = Path(out), progress or silent
     refuse_missing(data)
+    if engine is not None and engine.engine is not None:
+        if redo or keep_classifier or dry_run:
+            raise ConfigError("--engine ray works without --redo, --keep-classifier and --dry-run; leave them out")
+        from dhr.api.cluster import run_on_cluster
+
+        return run_on_cluster(data, out, settings, preset, engine, show)
     from dhr.api.weights import require_first
     from dhr.job.run import Origin
     from dhr.job.weights import run_weights

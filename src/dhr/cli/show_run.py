@@ -8,6 +8,7 @@ from dhr.api.results import PredictResult, RunResult, TrainResult
 from dhr.cli.terminal import Terminal, table
 from dhr.corrections.decisions import rejected_note
 from dhr.data.classes import enumeration
+from dhr.results.places import mask_folder
 from dhr.words import counted
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def run(terminal: Terminal, result: RunResult) -> None:
         dry_run(terminal, result, result.dry_run)
         return
     rows = table(
-        ["stage"], ["seconds", "peak memory, MB"], escape(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
+        ["stage"],
+        ["seconds", "peak memory, MB"],
+        escape(f"{counted(result.made, 'mask')} in {mask_folder(result.out)}"),
     )
     for row in result.stages:
         rows.add_row(str(row["name"]), f"{float(row['seconds']):.1f}", f"{float(row['peak_memory_mb']):.0f}")
@@ -54,7 +57,8 @@ def run(terminal: Terminal, result: RunResult) -> None:
         terminal.say(f"In {counted(result.vanished, 'mask')} a tagged class has no pixel; the report marks {which}.")
     terminal.notes(result.notes)
     terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
-    terminal.say(f"Report: {result.report}")
+    if result.report.is_file():
+        terminal.say(f"Report: {result.report}")
 
 
 def train(terminal: Terminal, result: TrainResult) -> None:

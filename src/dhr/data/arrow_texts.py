@@ -24,12 +24,16 @@ def texts_of(column: Any) -> Texts:
     """Return the texts of an Arrow column; bytes that are not UTF-8 become surrogates."""
     pa, column = arrow(), one_chunk(column)
     encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    used, of = np.unique(codes, return_inverse=True)  # a dictionary may hold many other texts
+    start = int(used.size > 0 and used[0] == -1)
+    taken = encoded.dictionary.take(pa.array(used[start:]))
     try:
-        texts = encoded.dictionary.to_pylist()
+        texts = taken.to_pylist()
     except UnicodeDecodeError:
-        raw = encoded.dictionary.cast(pa.large_binary()).to_pylist()
+        raw = taken.cast(pa.large_binary()).to_pylist()
         texts = [None if one is None else one.decode("utf-8", "surrogateescape") for one in raw]
-    return Texts((*texts, None), encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+    return Texts((*texts, None), of.reshape(-1) - start)
 
 
 def one_chunk(column: Any) -> Any:

@@ -93,7 +93,7 @@ class ParquetTable:
         return int(self.file.metadata.num_rows)
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield the rows of some columns, :data:`BATCH` at a time, as Arrow's record batches.
+        """Yield the rows of some columns, up to :data:`BATCH` at a time, as Arrow's record batches.
 
         Raises:
             DataError: it is damaged, or would unpack to too much.
@@ -101,7 +101,8 @@ class ParquetTable:
         there = [name for name in columns if name in self.schema.names]
         with _one_line(self.path):
             self.check_pages(there)
-            yield from self.file.iter_batches(batch_size=BATCH, columns=there, use_threads=False)
+            for group in range(self.file.metadata.num_row_groups):  # dictionaries grow until a group ends
+                yield from self.file.iter_batches(BATCH, row_groups=[group], columns=there, use_threads=False)
 
     def check_pages(self, columns: Sequence[str], most: int = MAX_VALUES) -> None:
         """Read the header of every page, without unpacking any.
@@ -181,8 +182,9 @@ def open_parquet(path: Path, texts: Sequence[str] = ()) -> Iterator[ParquetTable
             _check_footer(path, headers)
             limits = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": _GROUPS}
             limits |= {"pre_buffer": False, "page_checksum_verification": True}
-            known = pa.parquet.ParquetFile(content, **limits)
-            file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(known, texts), **limits)
+            file = pa.parquet.ParquetFile(content, **limits)
+            if texts:
+                file = pa.parquet.ParquetFile(content, read_dictionary=_leaves(file, texts), **limits)
         yield ParquetTable(path, file, headers)
 
 

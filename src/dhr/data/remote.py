@@ -80,13 +80,9 @@ def _made(kind: str) -> Any:
     try:
         fsspec = importlib.import_module("fsspec")
         importlib.import_module(REMOTE[kind])
-        options: dict[str, Any] = {}
-        if kind in ("http", "https"):
-            timeout = importlib.import_module("aiohttp").ClientTimeout(total=None, connect=TIMEOUT, sock_read=TIMEOUT)
-            options = {"client_kwargs": {"timeout": timeout}}
-        elif kind in ("s3", "s3a"):
-            waits = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
-            options = {"config_kwargs": {**waits, "retries": {"total_max_attempts": 1}}}
+        made = fsspec.get_filesystem_class(kind)
+        own = importlib.import_module("fsspec.config").apply_config(made, {})  # the user's settings stand above ours
+        options = {name: {**ours, **own.get(name, {})} for name, ours in _waits(kind).items()}
         system = fsspec.filesystem(kind, skip_instance_cache=True, **options)
     except ImportError as error:
         extra = "'dhr[cluster]'" if REMOTE[kind] in ("s3fs", "aiohttp", "pyarrow") else f"'dhr[cluster]' {REMOTE[kind]}"
@@ -96,6 +92,17 @@ def _made(kind: str) -> Any:
     if kind in ("s3", "s3a"):
         system.retries = 1  # :func:`fetch` tries again
     return system
+
+
+def _waits(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the options of a file system that limit how long an answer may take."""
+    if kind in ("http", "https"):
+        timeout = importlib.import_module("aiohttp").ClientTimeout(total=None, connect=TIMEOUT, sock_read=TIMEOUT)
+        return {"client_kwargs": {"timeout": timeout}}
+    if kind in ("s3", "s3a"):
+        waits = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT, "retries": {"total_max_attempts": 1}}
+        return {"config_kwargs": waits}
+    return {}
 
 
 def _read(system: Any, kind: str, uri: str, most: int) -> bytes:

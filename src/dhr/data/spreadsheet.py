@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 _REFUSED = (b"<!DOCTYPE", b"<!ENTITY", b"\0")  # entities could unpack to anything; bytes 0: text that hides them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A row of a table."""
 

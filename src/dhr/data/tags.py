@@ -23,7 +23,7 @@ from dhr.data.tag_table import Row, rows_of
 _NAMED = 3  # unknown tags of a line that a reason names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TagLine:
     """One line of the file: the tags of a photograph, or why they cannot be used."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -31,6 +32,14 @@ BUDGET = 64 * 2**20
 """Bytes of photographs that are opened ahead, and of drafts that wait to be written."""
 
 
+def group_size(device: torch.device) -> int:
+    """Return the number of consecutive photographs of a data set among which batches are made.
+
+    It is the unit of work on a cluster: half a minute or so on either kind of device.
+    """
+    return 64 if device.type == "cpu" else 256
+
+
 @dataclass(frozen=True)
 class Photograph:
     """A photograph that is open."""
@@ -53,6 +62,11 @@ class Drafts:
     keeper: Keeper
     second: bool = False
     """Whether the source is the student of a run with recursion: then only the USS features are as they were kept."""
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The place of each photograph in the data set, by name."""
+        return {sample.name: place for place, sample in enumerate(self.data.samples)}
 
     def working_size(self, sample: Sample) -> tuple[int, int]:
         """Return rows and columns of the working image of a photograph."""

@@ -182,6 +182,9 @@ def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
         return now
     if before.identity.settings and before.kind != now.kind:
         raise OutputError(f"{out} holds results of `dhr {before.kind}`; {ANOTHER}")
+    if before.identity.settings and before.rows != now.rows:
+        engine = "with" if before.rows else "without"
+        raise OutputError(f"{out} holds a run {engine} --engine ray; start it so again, or {ANOTHER}")
     kept = {name: getattr(before, name) for name in ("stages", "redo", "fitted", "calibration", "taught")}
     return replace(now, **kept)
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,9 +16,9 @@ from dhr.flow.behind import Behind
 from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph
-from dhr.job.items import Items
 from dhr.job.kept import Kept, Space, class_ids
 from dhr.job.masks import MaskMaker
+from dhr.job.scan import Scan
 from dhr.method.order import OVER_CLASSES
 from dhr.models.sam import Embedding
 from dhr.progress import Progress, Step
@@ -30,12 +31,43 @@ Opened = tuple[Photograph, Kept | None]
 """A photograph with its draft, if one was kept."""
 
 
+@runtime_checkable
+class Results(Protocol):
+    """Where the masks of photographs go, such as files. Methods are called in several threads, once per photograph."""
+
+    def unfinished(self, found: Scan) -> Sequence[Sample]:
+        """Return the photographs whose masks are missing."""
+        ...
+
+    def make_room(self, name: str) -> None:
+        """Prepare a photograph's mask to be made again."""
+        ...
+
+    def write(self, photograph: Photograph, result: Rebalanced, start: float, before: float) -> bool:
+        """Write a mask with its record.
+
+        Args:
+            photograph: the photograph.
+            result: that of the method, for it alone.
+            start: when the work on its mask began, by ``time.perf_counter()``.
+            before: seconds of earlier work on it.
+
+        Returns:
+            Whether another mask was there, which was put aside.
+
+        Raises:
+            ItemError: the photograph's mask cannot be written.
+            OutputError: no mask can be written.
+        """
+        ...
+
+
 class MaskStage:
     """Makes all unfinished masks of a stage."""
 
-    def __init__(self, maker: MaskMaker, items: Items, size: BatchSize, space: Space) -> None:
-        """Take the maker and the masks, the size of batches, and the space for drafts that are made here."""
-        self.maker, self.items, self.size, self.space = maker, items, size, space
+    def __init__(self, maker: MaskMaker, results: Results, size: BatchSize, space: Space) -> None:
+        """Take the maker and the place of the masks, the size of batches, and the space for drafts made here."""
+        self.maker, self.results, self.size, self.space = maker, results, size, space
         self.drafts: Drafts = maker.drafts
         self.device = self.drafts.models.device
         self.together = self.device.type != "cpu"
@@ -57,7 +89,7 @@ class MaskStage:
             name: of the stage.
             progress: called as the work goes on.
         """
-        todo = {sample.name for sample in self.items.unfinished(self.drafts.found)}
+        todo = {sample.name for sample in self.results.unfinished(self.drafts.found)}
         total = sum(map(len, batches))
         done = total - len(todo)
         wanted = [batch for batch in batches if any(sample.name in todo for sample in batch)]
@@ -69,7 +101,7 @@ class MaskStage:
                 done += len(names)
                 for sample, _ in batch:
                     if sample.name in names:
-                        self.items.make_room(sample.name)
+                        self.results.make_room(sample.name)
                 self._make(self._opened(batch, names), names, behind)
         progress(Step(name, total, total))
         samples = [sample for batch in batches for sample in batch if sample.name in self.failed]
@@ -190,7 +222,7 @@ class MaskStage:
         """Finish a mask and write it; failures that concern the photograph are noted."""
         name, start = photograph.sample.name, time.perf_counter()
         try:
-            if self.maker.write(photograph, finish(), start, before):
+            if self.results.write(photograph, finish(), start, before):
                 self.aside.append(name)
         except ItemError as error:
             self.failed[name] = str(error)

@@ -1,8 +1,6 @@
-"""Makes masks from drafts, and writes all files of a photograph."""
+"""Makes masks from drafts."""
 
-import io
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,35 +9,27 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dhr.data.images import read_mask, write_mask
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, Sample
 from dhr.data.transforms import grid_size
-from dhr.errors import ItemError
-from dhr.files import digest_regular, write_bytes, write_json
 from dhr.job.drafts import Drafts, Photograph, surveyed
-from dhr.job.folder import OutputFolder
 from dhr.job.kept import Kept, class_ids
 from dhr.job.negatives import background_alone
 from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.method.survey import Survey
 from dhr.models.sam import Embedding
-from dhr.ops.upsample import resize, upsampled_labels
+from dhr.ops.upsample import upsampled_labels
 from dhr.records.item import ItemRecord, table_key
-from dhr.records.members import to_json
 from dhr.types import Rebalanced
 
 
 @dataclass(frozen=True)
 class MaskMaker:
-    """Makes the masks of a data set, and writes all files of a photograph."""
+    """Makes the masks of a data set."""
 
     drafts: Drafts
-    folder: OutputFolder
     survey: Survey | None = None
-    turn: int = 1
-    """See :class:`~dhr.records.item.ItemRecord`."""
 
     @cached_property
     def palette(self) -> UInt8[np.ndarray, "256 3"]:
@@ -96,75 +86,19 @@ class MaskMaker:
 
     def labels(self, photograph: Photograph, result: Rebalanced) -> UInt8[np.ndarray, "h w"]:
         """Return the mask of a photograph, in its own size."""
-        return _Made(photograph.sample, self.drafts.data.classes, photograph.size, result).labels(result.scores)
+        return self.made(photograph, result).labels(result.scores)
 
-    def write(self, photograph: Photograph, result: Rebalanced, start: float, before: float = 0.0) -> bool:
-        """Write the files of a photograph, its record last.
+    def made(self, photograph: Photograph, result: Rebalanced) -> "MadeMask":
+        """Return the result of a photograph, from which its files are made."""
+        return MadeMask(photograph.sample, self.drafts.data.classes, photograph.size, result)
 
-        Args:
-            photograph: the photograph.
-            result: that of the method, for it alone.
-            start: when the work on its mask began, by ``time.perf_counter()``.
-            before: seconds of earlier work on it.
-
-        Returns:
-            Whether another mask was there, which was put aside.
-
-        Raises:
-            ItemError: a file cannot be written because of its name or of what is in its place.
-            OutputError: the disk is full, or refuses.
-        """
-        sample, config = photograph.sample, self.drafts.config
-        made = _Made(sample, self.drafts.data.classes, photograph.size, result)
-        mask = made.labels(result.scores)
-        if config.stages:
-            self._write_stages(made)
-        if config.doubtful > 0:
-            sure = resize(result.confidence.unsqueeze(1), made.size)[0, 0].cpu().numpy() >= config.doubtful
-            training = np.where(sure, mask, np.uint8(VOID))
-            write_mask(self.folder.training_mask(sample.name), training, self.palette)
-        changed = self._changed(sample.name, mask)
-        aside = self.folder.write_mask(sample.name, mask, self.palette)
-        record = replace(
-            made.record(mask, self.drafts.found.seen[sample.name].digest),
-            mask=digest_regular(self.folder.mask(sample.name)),
-            turn=self.turn,
-            changed=changed,
-            seconds=round(before + time.perf_counter() - start, 4),
-        )
-        write_json(self.folder.item(sample.name), to_json(record))
-        return aside
-
-    def _changed(self, name: str, mask: UInt8[np.ndarray, "h w"]) -> int | None:
-        """Count the pixels that differ from the mask that is replaced; None if there is none of this size."""
-        try:
-            before = read_mask(self.folder.replaced(name))
-        except ItemError:
-            return None
-        return int((before != mask).sum()) if before.shape == mask.shape else None
-
-    def _write_stages(self, made: "_Made") -> None:
-        """Write the masks of all steps, and the CAMs."""
-        name, result = made.sample.name, made.result
-        write_mask(self.folder.stage("base", name), made.base(), self.palette)
-        for stage, scores in (
-            ("cam", result.activation),
-            ("seed", result.seed),
-            ("inter", result.inter),
-            ("intra", result.intra),
-        ):
-            write_mask(self.folder.stage(stage, name), made.labels(scores), self.palette)
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            cams=result.activation[0, made.classes.foreground.start :].half().cpu().numpy(),
-            classes=np.asarray(made.sample.tags, dtype=np.int64),
-        )
-        write_bytes(self.folder.cams(name), buffer.getvalue())
+    def digest(self, photograph: Photograph) -> str:
+        """Return the digest of a photograph's content."""
+        return self.drafts.found.seen[photograph.sample.name].digest
 
 
 @dataclass(frozen=True)
-class _Made:
+class MadeMask:
     """The result of a photograph; makes masks of its size."""
 
     sample: Sample

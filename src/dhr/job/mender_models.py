@@ -43,7 +43,7 @@ def opened_maker(run: OpenedRun) -> MaskMaker:
     keeper = Keeper(folder, data.classes, models.uss.channels)
     samples = tuple(data.samples)
     drafts = Drafts(models, data, Scan(samples, (), "", {}, {}, {}), config, keeper)
-    return MaskMaker(drafts, folder, _survey(folder, config, models, len(data.classes.names)))
+    return MaskMaker(drafts, _survey(folder, config, models, len(data.classes.names)))
 
 
 def _refuse_other_weights(run: OpenedRun, device: torch.device) -> None:

@@ -73,8 +73,8 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
     for sample in data.samples:  # few of them differ
         names.setdefault(sample.tags, tuple(data.classes.names[tag] for tag in sample.tags))
     reader = DecisionReader(corrections or Corrections.of(folder.root))
-    scanned = ahead(data.samples, lambda one: _scanned(data, one, names[one.tags], before.get(one.name)))
-    for done, (sample, loaded) in enumerate(scanned, start=1):
+    read = ahead(data.samples, lambda one: scanned(data, one, names[one.tags], before.get(one.name)))
+    for done, (sample, loaded) in enumerate(read, start=1):
         try:
             one = now[sample.name] = loaded.get()
         except ItemError as error:  # it took too long
@@ -110,7 +110,8 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
     )
 
 
-def _scanned(data: DataSet, sample: Sample, tags: tuple[str, ...], before: Scanned | None) -> Scanned:
+def scanned(data: DataSet, sample: Sample, tags: tuple[str, ...], before: Scanned | None = None) -> Scanned:
+    """Read a photograph once; if it is as it was ``before``, only its digest."""
     digest = ""
     try:
         digest = data.digest(sample)

@@ -12,6 +12,7 @@ from dhr.job.data_job import DataJob
 from dhr.job.drafts import Drafts
 from dhr.job.job import Stage
 from dhr.job.kept import Keeper, Space
+from dhr.job.mask_files import MaskFiles
 from dhr.job.mask_stage import MaskStage
 from dhr.job.masks import MaskMaker
 from dhr.job.models import Models, build_models
@@ -148,6 +149,13 @@ def second_masks() -> Stage[DataJob]:
     return Stage("second masks", run)
 
 
+def looked_at(job: DataJob, found: Scan) -> list[Sample]:
+    """Return the photographs that the survey looks at, whose batches are apart."""
+    if "survey" not in job.chain:
+        return []
+    return plan(found.samples, job.built.uss.channels, job.data.classes.background)[0]
+
+
 def _with_first(job: DataJob) -> Scan:
     """Return the photographs with a finished first mask."""
     missing = {sample.name for sample in job.first.unfinished(job.usable)}
@@ -165,13 +173,10 @@ def _make_masks(job: DataJob, stage: str, drafts: Drafts) -> None:
 
     Batches are those of the survey, then those of the other photographs.
     """
-    items, samples = job.first if stage == "masks" else job.final, drafts.found.samples
-    seen: list[Sample] = []
-    if "survey" in job.chain:
-        seen, _ = plan(samples, drafts.keeper.channels, job.data.classes.background)
-    first, others = parted(drafts, seen, job.batch.whole)
+    items = job.first if stage == "masks" else job.final
+    first, others = parted(drafts, looked_at(job, drafts.found), job.batch.whole)
     kept = 0 if drafts.second or "survey" not in job.chain else job.config.work_bytes()  # no update would read them
-    maker = MaskMaker(drafts, items.folder, job.survey, items.turn)
-    masks = MaskStage(maker, items, job.batch, Space.of(job.folder, kept))
+    maker = MaskMaker(drafts, job.survey)
+    masks = MaskStage(maker, MaskFiles(maker, items), job.batch, Space.of(job.folder, kept))
     job.problems += masks.run([*first, *others], stage, job.progress)
     job.notes += put_aside_note(masks.aside, items.folder.root / "gone" / "masks")

@@ -20,13 +20,14 @@ from dhr.flow.ahead import ahead_in_batches
 from dhr.flow.behind import Behind
 from dhr.flow.halving import BatchSize
 from dhr.flow.loaded import Loaded
-from dhr.job.drafts import BUDGET, Drafts, Photograph
+from dhr.job.drafts import BUDGET, Drafts, Photograph, group_size
 from dhr.job.kept import Kept, Space, class_ids
 from dhr.job.survey_file import read_survey, survey_content
 from dhr.job.teaching import Teaching
 from dhr.method.cells import SurveyCells
 from dhr.method.order import take_classes
-from dhr.method.survey import Survey, fit_survey, survey_features
+from dhr.method.survey import Survey, survey_features
+from dhr.method.survey_fit import fit_survey
 from dhr.progress import Progress, Step
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
@@ -208,11 +209,20 @@ def parted(
 ) -> tuple[list[tuple[Sample, ...]], list[tuple[Sample, ...]]]:
     """Return the batches of the photographs that the survey looks at, and those of all others.
 
-    A draft so has the same bytes whether it was kept or is computed again.
+    A draft so has the same bytes whether it was kept or is computed again. Batches lie within groups of
+    :func:`~dhr.job.drafts.group_size` photographs, in the order of the data set, so that a group has the same masks
+    wherever it is worked on.
     """
-    names = {sample.name for sample in looked_at}
+    names, size = {sample.name for sample in looked_at}, group_size(drafts.models.device)
     others = [sample for sample in drafts.found.samples if sample.name not in names]
-    return drafts.batches(looked_at, most), drafts.batches(others, most)
+
+    def batches(samples: Sequence[Sample]) -> list[tuple[Sample, ...]]:
+        groups: dict[int, list[Sample]] = {}
+        for sample in samples:
+            groups.setdefault(drafts.places[sample.name] // size, []).append(sample)
+        return [batch for number in sorted(groups) for batch in drafts.batches(groups[number], most)]
+
+    return batches(looked_at), batches(others)
 
 
 def draw_cells(one: Kept, classes: ClassTable, most: int) -> SurveyCells:

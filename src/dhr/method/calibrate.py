@@ -21,7 +21,8 @@ from dhr.method.evidence import ENOUGH, Measured, agreement, follows_tags, mean_
 from dhr.method.order import take_classes
 from dhr.method.rebalance import draft
 from dhr.method.scene import Batch
-from dhr.method.survey import Survey, agreed, fit_survey, join
+from dhr.method.survey import Survey, agreed, join
+from dhr.method.survey_fit import fit_survey
 from dhr.ops.isotonic import isotonic
 from dhr.progress import Progress, Step, silent
 

@@ -5,13 +5,12 @@ Other photographs can decide. A linear discriminant is fitted to all photographs
 then fitted again to the better labels. This is self-training (expectation maximisation with hard labels).
 
 Masks that a person accepted or mended are certain. Their cells keep the person's labels in every round, and count
-:data:`CERTAIN` times as much.
+:data:`~dhr.method.survey_fit.CERTAIN` times as much.
 
 One discriminant does not fit every class (a "kitchen" has too many appearances). So its weight is its agreement with
 the confident labels of photographs to which it was not fitted. This is measured without ground truth.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,23 +19,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dhr.method.base import labels, shares
-from dhr.method.cells import SurveyCells, surest
 from dhr.method.config import MethodConfig
-from dhr.method.swaps import Swap, exchanged, swapped
-from dhr.ops.discriminant import Discriminant, Moments, discriminant
-from dhr.progress import Progress, Step, silent
+from dhr.method.swaps import Swap
+from dhr.ops.discriminant import Discriminant
 
 _FLOOR = 1e-4
 _TURNS = 4  # how often the scores of starved classes are raised
-_FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
-
-SHRINKAGE = 80.0
-"""This times the mean variance of the features over the number of photographs is added to their covariance, because few
-photographs estimate it badly. It was chosen on MSRC v2 (docs/measurements.md)."""
-
-CERTAIN = 3.0
-"""Weight of a cell with a person's label, beside that of a sure cell without. It was chosen on the validation split of
-MSRC v2 (docs/measurements.md)."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +33,14 @@ class Survey:
 
     discriminant: Discriminant
     trust: float
-    """Agreement of discriminants of other photographs with the scores of Steps 1 to 3, 0..1 (:func:`agreement`)."""
+    """Agreement of discriminants of other photographs with the scores of Steps 1 to 3, 0..1
+    (:func:`~dhr.method.survey_fit.agreement`)."""
     swaps: tuple[Swap, ...] = ()
-    """Classes whose maps were exchanged (:func:`~dhr.method.swaps.swapped`)."""
+    """Classes whose maps were exchanged (:mod:`dhr.method.swaps`)."""
 
     def to(self, device: torch.device) -> "Survey":
         """Move the survey to a device."""
-        return replace(self, discriminant=_on(device, self.discriminant))
+        return replace(self, discriminant=self.discriminant.to(device))
 
     def weighed(self, config: MethodConfig) -> MethodConfig:
         """Return the settings with the weight of this survey: ``config.survey``, at most the trust."""
@@ -73,118 +62,6 @@ class Survey:
 def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
     """Return the directions of the USS features. WSS features would only repeat the evidence of the classifier."""
     return normalize(uss.flatten(2))
-
-
-def fit_survey(
-    photographs: Sequence[SurveyCells],
-    classes: int,
-    config: MethodConfig,
-    device: torch.device | None = None,
-    progress: Progress = silent,
-) -> Survey:
-    """Fit discriminants to the confident cells of the photographs, ``config.survey_rounds`` times.
-
-    In every round each cell counts for the class of its highest score, by its lead over the second. Its scores are
-    those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
-    Certain cells keep their scores, and count :data:`CERTAIN` times.
-
-    The first round exchanges classes whose maps are exchanged (:mod:`dhr.method.swaps`). Later rounds do not: by then
-    the discriminants of all photographs outvote the scores of one.
-
-    Args:
-        photographs: cells of one or more photographs.
-        classes: number of classes of the data set.
-        config: settings.
-        device: where it is computed.
-        progress: counts all rounds together.
-    """
-    shrinkage, rounds = SHRINKAGE / len(photographs), config.survey_rounds
-
-    def told(turn: int) -> Callable[[int], None]:
-        total = rounds * len(photographs)
-        return lambda done: progress(Step("discriminants", turn * len(photographs) + done, total, "steps"))
-
-    first, folds = photographs, _labelled(photographs, classes, None, config, device, told(0))
-    if swaps := swapped(photographs, _whole(folds), shrinkage, device):
-        first = [exchanged(seen, swaps) for seen in photographs]
-        folds = _labelled(first, classes, None, config, device, told(0))
-    trust = agreement(first, folds, shrinkage, device)
-    for turn in range(1, rounds + 1):
-        survey = Survey(discriminant(_whole(folds), shrinkage), trust, swaps)
-        survey = survey if device is None else survey.to(device)
-        if turn < rounds:
-            folds = _labelled(photographs, classes, survey, config, device, told(turn))
-    return survey
-
-
-def _labelled(
-    photographs: Sequence[SurveyCells],
-    classes: int,
-    survey: Survey | None,
-    config: MethodConfig,
-    device: torch.device | None,
-    told: Callable[[int], None],
-) -> list[Moments]:
-    """Label the cells of all photographs, by their scores alone or joined with a survey; return the moments."""
-    folds = [Moments.nothing(classes, len(photographs[0].features)) for _ in range(_FOLDS)]
-    for index, seen in enumerate(photographs):
-        features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
-        ids = seen.ids.to(features.device)
-        if survey is not None and not seen.certain:
-            valid = torch.ones_like(ids, dtype=torch.bool).unsqueeze(0)
-            said = survey.shares(features[None], ids[None], valid)
-            scores = join(scores[None], said, valid, survey.weighed(config))[0]
-        best, lead = surest(scores)
-        folds[index % _FOLDS].add(features, ids[best], lead * (CERTAIN if seen.certain else 1))
-        told(index + 1)
-    return folds
-
-
-def _whole(folds: Sequence[Moments]) -> Moments:
-    return sum(folds[1:], folds[0])
-
-
-def agreement(
-    photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
-) -> float:
-    r"""Return the agreement of discriminants with photographs to which they were not fitted; 0 is chance, 1 full.
-
-    .. math:: \frac{1}{C} \sum_c \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
-              a_n = \frac{[\hat y_n = c] - 1/K_n}{1 - 1/K_n}
-
-    with :math:`y_n` the class of a cell's highest score, :math:`l_n` its lead over the second, :math:`\hat y_n` the
-    class by the discriminants of the other folds, :math:`K_n` the classes of its photograph: the chance-corrected
-    agreement of each class, and their mean. Photographs with one class, or with a class that the other folds lack, are
-    ignored; without any others the agreement is 0.
-
-    Args:
-        photographs: cells of each.
-        folds: moments of every ``len(folds)``-th photograph, from the first, second, ... on.
-        shrinkage: of the discriminants.
-        device: where it is computed.
-    """
-    classes = len(folds[0].mass)
-    agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
-    for start in range(min(len(folds), len(photographs))):
-        others = [fold for index, fold in enumerate(folds) if index != start]
-        known = discriminant(_whole(others), shrinkage)
-        guess = known if device is None else _on(device, known)
-        for seen in photographs[start :: len(folds)]:
-            if len(seen.ids) < 2 or not (known.known[seen.ids.cpu()] > 0).all():
-                continue
-            features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
-            best, lead = surest(scores)
-            same = (guess(features, seen.ids.to(features.device)).max(dim=0).indices == best).to(lead.dtype)
-            chance = 1 / len(seen.ids)
-            where = seen.ids.cpu()[best.cpu()]
-            agreed.index_add_(0, where, (lead * (same - chance) / (1 - chance)).double().cpu())
-            whole.index_add_(0, where, lead.double().cpu())
-    found = whole > 0
-    return max(0.0, float((agreed[found] / whole[found]).mean())) if bool(found.any()) else 0.0
-
-
-def _on(device: torch.device, known: Discriminant) -> Discriminant:
-    return Discriminant(*(value.to(device) for value in vars(known).values()))
 
 
 def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:

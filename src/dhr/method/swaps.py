@@ -1,12 +1,12 @@
-"""Classes whose maps are exchanged.
+"""Classes whose labels are exchanged.
 
 Two classes that are nearly always tagged together, such as a face and a body, look the same to a classifier of tags.
-Which of its two maps is on which of them is chance, and if they are exchanged, then in nearly all photographs. The
+Which of its two maps is on which of them is chance, and self-training makes the more of it, to right or wrong. The
 photographs with only one of the two can tell: its cells look like those of the same class in the others, or like those
 of the other class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -15,19 +15,14 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from dhr.method.cells import SurveyCells, surest
-from dhr.ops.discriminant import Moments, covariance
 
-LEAST = -0.25
-"""Two classes are exchanged if their evidence is lower: half way between photographs that cannot tell, 0, and those
-that clearly show the exchange, -0.5."""
-
-CONSISTENT = 0.05
+CONSISTENT = 0.1
 """Least consistency of two classes. Labels by lot have 0, with a standard deviation of 0.05 in a dozen photographs."""
 
 
 @dataclass(frozen=True)
 class Swap:
-    """Two classes, and whether their maps are exchanged in the photographs with both."""
+    """Two classes, and whether their labels are exchanged in the photographs with both."""
 
     first: int
     second: int
@@ -40,16 +35,9 @@ class Swap:
     deciding: int
     """Photographs that show it: with one of the two, or with certain labels."""
 
-    @property
-    def holds(self) -> bool:
-        """Whether the classes are exchanged."""
-        return self.evidence < LEAST and self.consistency > CONSISTENT
 
-
-def swapped(
-    photographs: Sequence[SurveyCells], moments: Moments, shrinkage: float, device: torch.device | None = None
-) -> tuple[Swap, ...]:
-    r"""Find the classes whose labels are exchanged.
+def compared(photographs: Iterable[SurveyCells], covariance: Float64[Tensor, "d d"]) -> list[Swap]:
+    r"""Compare the labels of all pairs of classes with the photographs that decide.
 
     .. math:: e_{ab} = \frac{1}{1 + |D|} \sum_{i \in D} \pm\frac{(\mu_a - \mu_b)' W^{-1} (f_i - (\mu_a + \mu_b) / 2)}
               {(\mu_a - \mu_b)' W^{-1} (\mu_a - \mu_b)}
@@ -58,27 +46,30 @@ def swapped(
     covariance within the classes, and :math:`f_i` the mean feature of a class in a photograph that decides: one with
     :math:`a` alone (plus) or :math:`b` alone (minus), or a certain one, which counts for each of them. Each term is
     limited to -1..1. It is 1/2 if the class looks there as it does in the others, and -1/2 if the other class does. The
-    1 in the denominator stands for a photograph that says nothing, so one photograph must be very clear.
-
-    Two classes are exchanged if :math:`e_{ab}` is below :data:`LEAST`, and if their labels are consistent: the same
-    between each half of the photographs with both and the other half is above :data:`CONSISTENT`. A class is exchanged
-    with at most one other, that of the lowest evidence.
+    1 in the denominator stands for a photograph that says nothing. Consistency is the smaller e of the two halves of
+    the photographs with both, each compared with the other.
 
     Args:
-        photographs: cells of each.
-        moments: of the labels of all of them.
-        shrinkage: of the covariance.
-        device: where it is computed.
+        photographs: cells of each, with the scores that label them.
+        covariance: W.
 
     Returns:
-        The pairs, sorted by their first class.
+        Each pair that is somewhere together, and about which some photograph decides.
     """
-    seen = _Means.of(photographs, len(moments.mass), device)
-    factor = torch.linalg.cholesky(covariance(moments, shrinkage))
-    pairs = combinations(range(len(moments.mass)), 2)
-    found = [one for pair in pairs if (one := seen.compare(*pair, factor)) and one.holds]
+    seen = _Means.of(photographs, len(covariance))
+    factor = torch.linalg.cholesky(covariance)
+    pairs = combinations(range(len(seen.lines)), 2)
+    return [one for pair in pairs if (one := seen.compare(*pair, factor)) is not None]
+
+
+def doubtful(pairs: Sequence[Swap]) -> tuple[Swap, ...]:
+    """Choose the pairs whose labels may be exchanged: consistent, with negative evidence.
+
+    A class is in one pair at most: that of the lowest evidence.
+    """
     taken: set[int] = set()
     chosen: list[Swap] = []
+    found = [one for one in pairs if one.evidence < 0 and one.consistency > CONSISTENT]
     for one in sorted(found, key=lambda swap: (swap.evidence, swap.first, swap.second)):
         if not taken & {one.first, one.second}:
             taken |= {one.first, one.second}
@@ -113,27 +104,30 @@ class _Means:
     certain: Bool[Tensor, " n"]
 
     @staticmethod
-    def of(photographs: Sequence[SurveyCells], classes: int, device: torch.device | None) -> "_Means":
+    def of(photographs: Iterable[SurveyCells], channels: int) -> "_Means":
         """Label the cells of all photographs, and average them."""
-        tagged = torch.zeros(len(photographs), classes, dtype=torch.bool)
-        means, masses, ids, where = [], [], [], []
+        means, masses = [torch.zeros(0, channels, dtype=torch.float64)], [torch.zeros(0, dtype=torch.float64)]
+        ids, where = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int64)]
+        certain = []
         for index, seen in enumerate(photographs):
-            tagged[index, seen.ids.cpu()] = True
-            features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
-            best, lead = surest(scores)
-            weights = lead * (best == torch.arange(len(scores), device=lead.device).unsqueeze(1))  # (k, m)
+            best, lead = surest(seen.scores)
+            places = torch.arange(len(seen.scores), device=lead.device).unsqueeze(1)
+            weights = lead * (best == places)  # (k, m)
             mass = weights.sum(dim=1)
-            means.append((weights @ features.T / mass.clamp_min(1e-12).unsqueeze(1)).cpu())
-            masses.append(mass.cpu())
+            means.append((weights @ seen.features.T / mass.clamp_min(1e-12).unsqueeze(1)).double().cpu())
+            masses.append(mass.double().cpu())
             ids.append(seen.ids.cpu())
             where.append(torch.full_like(ids[-1], index))
-        mass, label = torch.cat(masses).double(), torch.cat(ids)
+            certain.append(seen.certain)
+        mass, label, photograph = torch.cat(masses), torch.cat(ids), torch.cat(where)
+        classes = int(label.max()) + 1 if len(label) else 0
         lines = tuple(((label == one) & (mass > 0)).nonzero()[:, 0] for one in range(classes))
-        certain = torch.tensor([seen.certain for seen in photographs])
-        return _Means(torch.cat(means).double(), mass, torch.cat(where), lines, tagged, certain)
+        tagged = torch.zeros(len(certain), classes, dtype=torch.bool)
+        tagged[photograph, label] = True
+        return _Means(torch.cat(means), mass, photograph, lines, tagged, torch.tensor(certain, dtype=torch.bool))
 
     def compare(self, first: int, second: int, factor: Float64[Tensor, "d d"]) -> Swap | None:
-        """Return the evidence about two classes; None if they are never together, or no photograph decides.
+        """Compare two classes; return None if they are never together, or no photograph decides.
 
         Args:
             first: a class.
@@ -162,7 +156,7 @@ class _Means:
         return lines[both], lines[~both]
 
     def _likeness(self, known: _Lines, asked: _Lines, factor: Float64[Tensor, "d d"]) -> float:
-        """Return e of :func:`swapped`: whether lines of two classes look as other lines of them; 0 without any.
+        """Return e of :func:`compared`: whether lines of two classes look as other lines of them; 0 without any.
 
         Args:
             known: lines of each of the two classes, from which their means are taken.

@@ -57,6 +57,10 @@ class Discriminant:
     known: Float[Tensor, " c"]
     """1 for a class that had any weight, 0 for others; scores of those are meaningless."""
 
+    def to(self, device: torch.device) -> "Discriminant":
+        """Move it to a device."""
+        return Discriminant(*(value.to(device) for value in vars(self).values()))
+
     def __call__(self, features: Float[Tensor, "*b d n"], classes: Int[Tensor, "*b k"]) -> Float[Tensor, "*b k n"]:
         """Compute scores of some classes."""
         return self.weights[classes] @ features + self.bias[classes].unsqueeze(-1)

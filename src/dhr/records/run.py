@@ -132,6 +132,8 @@ class RunRecord:
     """Masks of `dhr predict` without a photograph."""
     skipped: tuple[Problem, ...] = ()
     """Photographs that were left out."""
+    rows: bool = False
+    """Whether masks and records are rows of Parquet files in `rows`, which several machines made."""
     shards: bool = False
     """Whether the files of photographs are in sub-folders `shard-00` to `shard-ff`, because more than 10,000 of them
     would be in one folder."""

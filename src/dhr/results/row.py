@@ -13,14 +13,11 @@ from dhr.parsing import Fields, as_whole, parse_json
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import parse_record, to_json
 from dhr.records.run import Identity
-from dhr.results.places import ROWS
 
 VERSION = 1
 """Version of the rows that this program writes."""
 KEY, KIND = b"dhr", "rows"
 """Key of the class table in the metadata of a file's schema, and the kind of content that it names."""
-FOLDER = ROWS
-"""The folder of the Parquet files in the output folder of a run."""
 GROUP = 128
 """Rows of a row group: reading one mask reads its whole group."""
 

@@ -1,5 +1,6 @@
 """Answers: JSON, pictures, maps, and errors of one line."""
 
+import errno
 import json
 import logging
 import zlib
@@ -16,6 +17,7 @@ from dhr.words import one_line
 _LOG = logging.getLogger("dhr.review")
 _LONGEST = 1000  # characters of an error
 _LEVEL = 1  # of gzip: maps are mostly runs of equal ids
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 _GZIP = 31  # zlib's window for a gzip header
 
 
@@ -47,13 +49,18 @@ def of_exception(failure: Exception) -> Response:
     if isinstance(failure, ConflictError):
         return error(409, str(failure), revision=failure.revision)
     if isinstance(failure, DhrError):
-        return error(409, str(failure))
+        return error(503 if _passes(failure.__cause__) else 409, str(failure))
     if isinstance(failure, MemoryError):
         return error(503, "memory is full; close other programs, and try again")
     if isinstance(failure, OSError):
         return error(503, f"a file cannot be used: {failure.strerror or one_line(failure)}; try again")
     _LOG.error("unexpected error", exc_info=failure)
     return error(500, f"unexpected {type(failure).__name__}; the terminal of `dhr review` shows where it happened")
+
+
+def _passes(cause: BaseException | None) -> bool:
+    """Tell whether an error ends by itself, or when somebody makes space; the page then tries again."""
+    return isinstance(cause, OSError) and cause.errno in _PASSING
 
 
 def as_map(

@@ -124,11 +124,11 @@ def _save(
         tags=tuple(names[tag] for tag in tags),
         labels={names[one]: one for one in sorted(shown | {*tags})},
     )
-    stroke = photographs.is_stroke(photograph.number, wish.revision)
-    saved = photographs.corrections.save(
-        sample.name, correction, mask, photographs.palette, expected=wish.revision, stroke=stroke
-    )
-    photographs.drew(photograph.number, saved.revision)
+    store, stroke = photographs.corrections, photographs.is_stroke(photograph.number, wish.revision)
+    before = store.read(sample.name)
+    saved = store.save(sample.name, correction, mask, photographs.palette, expected=wish.revision, stroke=stroke)
+    if stroke or (mask is not None and (before is None or saved.mask != before.mask)):
+        photographs.drew(photograph.number, saved.revision)
     return _answer(photographs, photograph.number)
 
 

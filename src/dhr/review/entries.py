@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 
 from dhr.corrections import Corrections, State, tags_in, valid
 from dhr.data.samples import ClassTable, DataSet, Sample
@@ -144,7 +145,9 @@ def _doubts(records: Records, samples: Sequence[Sample], progress: Progress) -> 
         number = places.get(name)
         if number is not None and not isinstance(signs, Problem):
             quality = signs.quality if signs.person is None else 1.0  # a person's mask has none, and is no doubt
-            yield number, Doubt(name, quality, signs.vanished, signs.tags, signs.ratios)
+            vanished, tags = (tuple(map(intern, names)) for names in (signs.vanished, signs.tags))
+            shares = {intern(one): share for one, share in signs.ratios.items()}  # equal names are in memory once
+            yield number, Doubt(samples[number].name, quality, vanished, tags, shares)
     progress(Step("read", len(samples), len(samples), unit="records"))
 
 

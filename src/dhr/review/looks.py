@@ -56,6 +56,7 @@ def session(desk: Desk, asked: Asked) -> Response:
             "background": classes.background,
             "tools": {**desk.mending.tools, "superpixels": True},
             "ready": photographs.ready,
+            "read": {"done": photographs.done, "total": len(photographs.samples)},
             "counts": photographs.counts(),
         }
     )

@@ -15,7 +15,7 @@ ALIKE = 0.2
 _PARTS = 2  # parts of 1 to which shares are rounded before they are compared
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """Signs that a mask may be wrong, from its record."""
 

@@ -15,7 +15,7 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, Sample
 from dhr.errors import DhrError, OutputError
 from dhr.job.opened_run import OpenedRun
-from dhr.progress import Progress
+from dhr.progress import Progress, Step
 from dhr.records.item import ItemRecord, numbers_hold
 from dhr.review.answers import RefusedError
 from dhr.review.entries import Decision, Entries, Entry, read_decision, read_decisions, read_entries
@@ -74,6 +74,7 @@ class Photographs:
         self.masks = run.masks
         self.samples = run.data.samples
         self._entries: Future[Entries] = Future()
+        self._read = 0
         self._decisions: dict[int, Decision] = {}
         self._counts = Counter[str]()
         self._changes = 0
@@ -84,8 +85,13 @@ class Photographs:
 
     def read(self, progress: Progress) -> None:
         """Read all records and decisions, once; a failure is raised where they are asked for."""
+
+        def seen(step: Step) -> None:
+            self._read = step.done
+            progress(step)
+
         try:
-            entries = read_entries(self.masks.records, self.samples, self.classes, progress)
+            entries = read_entries(self.masks.records, self.samples, self.classes, seen)
             by_name = {entry.name: (number, self.samples[number]) for number, entry in entries.of.items()}
             for number, decision in read_decisions(self.corrections, self.masks.records, by_name, self.run.data):
                 if decision is None:
@@ -112,6 +118,11 @@ class Photographs:
     def ready(self) -> bool:
         """Whether all records are read."""
         return self._entries.done()
+
+    @property
+    def done(self) -> int:
+        """The number of records that are read."""
+        return self._read
 
     @property
     def decisions(self) -> Mapping[int, Decision]:
@@ -163,12 +174,12 @@ class Photographs:
             self._drawn.pop(number, None)
 
     def is_stroke(self, number: int, revision: int) -> bool:
-        """Return whether a revision was saved here since the photograph was opened, so that it is of one drawing."""
+        """Return whether a revision belongs to a drawing that was begun here since the photograph was opened."""
         with self._lock:
             return self._drawn.get(number) == revision
 
     def drew(self, number: int, revision: int) -> None:
-        """Note the revision that was saved."""
+        """Note the last revision of a drawing."""
         with self._lock:
             self._drawn[number] = revision
 

@@ -84,7 +84,7 @@ def reason(entry: Entry, classes: ClassTable) -> str:
         words.append(f"{counted(len(entry.vanished), 'class', 'classes')} vanished: {names}")
     if entry.below is not None:
         low = next((share for share in _LOW if entry.below < share), None)
-        words.append(f"quality: lowest {low:.0%}".replace("%", " %") if low else "quality not low")
+        words.append(f"lowest {100 * low:.0f}\xa0% in quality" if low else "quality not low")
     return "; ".join(words)
 
 

@@ -93,7 +93,7 @@ export class Actions {
   /** Gives the region under the pointer to the class of a key. */
   give(key) {
     const { desk } = this, choice = this.choice(key);
-    if (!choice || !desk.cursor || !desk.drawing) return;
+    if (!choice || !this.#pointed()) return;
     desk.giveRegion(desk.cursor, choice.value);
     desk.say(`The region is ${choice.name} now.`);
   }
@@ -109,7 +109,7 @@ export class Actions {
     const { pointer, cursor } = this.desk;
     if (![$("#canvas"), document.body].includes(document.activeElement)) return false;
     if (cursor && !pointer.keyed) pointer.space = true; // the mouse drags the picture while Space is held
-    else if (!event.repeat) pointer.press();
+    else if (!event.repeat) pointer.press(event.shiftKey);
     return true;
   }
 
@@ -118,24 +118,51 @@ export class Actions {
     if (event?.key !== "Enter" || !this.desk.tool.finish()) this.desk.decide("accepted");
   }
 
+  /** Ends what the tool has begun, as Enter does. */
+  take() {
+    this.desk.tool.finish();
+    this.toPicture();
+  }
+
   escape() {
     this.desk.pointer.cancel();
     this.toPicture();
   }
 
+  /** Opens the menu of classes at the cross or the mouse. */
+  menu() {
+    const { desk } = this, { cursor, view } = desk;
+    if (this.#pointed()) desk.regionMenu(cursor, ...view.surface.toPage(...cursor));
+  }
+
+  /** Whether there is a region under the pointer; if not, there is a word about it. */
+  #pointed() {
+    const { desk } = this, isThere = desk.drawing && desk.cursor && desk.drawing.at(desk.cursor) !== null;
+    if (!isThere) desk.say("Point at a region first, with the mouse or the arrow keys.");
+    return isThere;
+  }
+
   toList(selector) {
-    document.body.classList.add("queue-open");
+    this.page.showList(true);
     $(selector).focus();
   }
 
+  /** Goes to the list of photographs; from there, back to the picture. */
+  turnList() {
+    if (this.page.listOpen) this.toPicture();
+    else this.toList("#list");
+  }
+
   toClasses() {
-    $("#add-class").focus();
+    if (this.desk.hasPhotograph()) $("#add-class").focus();
   }
 
   /** Adds the class with this name, or the only one that begins with it. */
   addClass(text) {
-    const { desk } = this, wanted = text.trim().toLowerCase(), { classes, background } = desk.session;
-    if (!wanted) return;
+    const { desk } = this;
+    if (!desk.hasPhotograph()) return;
+    const wanted = text.trim().toLowerCase(), { classes, background } = desk.session;
+    if (!wanted) return desk.say("Type the name of a class first.");
     const able = classes.filter(({ id }) => !(background && id === 0));
     const fits = able.filter(({ name }) => name.toLowerCase().startsWith(wanted));
     const found = able.find(({ name }) => name.toLowerCase() === wanted) ?? (fits.length === 1 ? fits[0] : null);
@@ -146,7 +173,7 @@ export class Actions {
   }
 
   toPicture() {
-    document.body.classList.remove("queue-open");
+    this.page.showList(false);
     $("#canvas").focus();
   }
 

@@ -3,8 +3,12 @@ import { el } from "./elements.js";
 
 const TEXT = "input:not([type=range]):not([type=checkbox]), select, textarea";
 
+/** Whether a key is a sign that some keyboards type with AltGr or Option, such as [. */
+const isTyped = (event, known) => event.altKey && event.key.length === 1 && !/[\p{L}\p{N} ]/u.test(event.key) && known.has(event.key);
+
 /** The name of a key as the tables have it, whatever the layout and the caps lock: "a", "7", "Shift+7", "Ctrl+z". */
 function keyOf(event, known) {
+  if (isTyped(event, known)) return event.key; // Windows reports AltGr as Ctrl and Alt
   const letter = /^Key([A-Z])$/.exec(event.code)?.[1], digit = /^Digit(\d)$/.exec(event.code)?.[1];
   const isSign = known.has(event.key) && !/\d/.test(event.key); // some layouts have signs such as / on digits
   let { key } = event;
@@ -40,7 +44,8 @@ export class Commands {
   }
 
   #key(event) {
-    if (event.defaultPrevented || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
+    if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+    if (event.altKey && !isTyped(event, this.byKey)) return;
     const { target } = event, key = keyOf(event, this.byKey);
     if (target.matches(TEXT) && key !== "Escape") return;
     const presses = target.closest("button, a, summary, [role=menu]") && (key === "Enter" || key === " ");

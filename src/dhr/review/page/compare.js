@@ -18,7 +18,7 @@ export class Compare {
     Object.assign(this, { desk, pane, select });
     this.surface = new Surface(canvas, desk.view.camera, () => this.#paint());
     this.heat = heat();
-    desk.view.camera.watchers.add(() => this.draw());
+    desk.view.camera.watchers.add(() => this.#zoomed());
     select.addEventListener("change", () => this.choose(select.value));
   }
 
@@ -63,6 +63,13 @@ export class Compare {
     this.draw();
   }
 
+  #zoomed() {
+    const reach = this.desk.drawing ? this.desk.view.reach() : 0;
+    if (reach !== this.reach) this.#pictures.clear(); // outlines of another width
+    this.reach = reach;
+    this.draw();
+  }
+
   draw() {
     if (this.open) this.#frame ||= requestAnimationFrame(() => this.#paint());
   }
@@ -83,7 +90,7 @@ export class Compare {
 
   #mask(ids) {
     const { drawing, session, view } = this.desk, overlay = new Overlay(drawing.width, drawing.height);
-    overlay.colour(ids, drawing.box, table(session, Math.max(view.opacity, 0.3)), true);
+    overlay.colour(ids, drawing.box, table(session, Math.max(view.opacity, 0.3)), view.reach());
     return overlay.canvas;
   }
 

@@ -2,6 +2,8 @@
 import * as api from "./api.js";
 import { FREE } from "./drawing.js";
 
+const WORDS = { superpixels: "superpixels", layer: "mask of this step", cam: "CAM" };
+
 export class Computed {
   refining = false;
 
@@ -18,7 +20,7 @@ export class Computed {
         page.extra();
       }, (error) => {
         drawing.extras.delete(name);
-        page.warn(error.message);
+        page.warn(`${drawing.name}: the ${WORDS[name.split(" ")[0]]} cannot be shown: ${error.message}.`);
       });
     }
     return drawing.extras.get(name);
@@ -42,7 +44,7 @@ export class Computed {
       const { data } = await api.click(drawing.id, prompt);
       return this.desk.drawing === drawing ? data : null;
     } catch (error) {
-      page.warn(error.message);
+      page.warn(`SAM did not answer: ${error.message}.`);
       return null;
     }
   }
@@ -50,7 +52,7 @@ export class Computed {
   /** The method again, with what was drawn held fixed. What is drawn meanwhile stays as well. */
   async refine() {
     const { desk } = this, { drawing, page } = desk;
-    if (!drawing || this.refining) return;
+    if (this.refining || !desk.hasPhotograph()) return;
     desk.pointer.cancel();
     this.refining = true;
     desk.say("Refining…");
@@ -62,7 +64,8 @@ export class Computed {
       drawing.replace(data);
       desk.say(desk.keep({}, drawing) ? "Refined." : "Refined; nothing changed.");
     } catch (error) {
-      page.warn(error.message);
+      desk.say("Not refined.");
+      page.warn(`${drawing.name} is not refined: ${error.message}.`);
     } finally {
       this.refining = false;
       page.refresh();

@@ -2,8 +2,7 @@
 import * as api from "./api.js";
 import { Computed } from "./computed.js";
 import { VOID } from "./drawing.js";
-import { goOn } from "./moved.js";
-import { Photographs } from "./photographs.js";
+import { Photographs, Unshown } from "./photographs.js";
 import { Saver } from "./saver.js";
 import { cross, giveRegion, named, toolsOf } from "./tools.js";
 import { View } from "./view.js";
@@ -11,14 +10,18 @@ import { View } from "./view.js";
 const idle = window.requestIdleCallback ?? setTimeout;
 const AHEAD = 2; // photographs of the queue that are loaded before they are asked for
 
+const TOO_LARGE = 413;
+const reason = (error) => (error.status === TOO_LARGE ? "it has another size now; load this page again" : error.message);
+
 export class Desk {
   drawing = null;
   value = null; // the class that tools give
   size = 0; // width of the brush, pixels of the photograph; 0: chosen with the first one
   cursor = null; // a point of the photograph
+  unshown = null; // the photograph in place of `drawing`, if its mask cannot be shown
   opening = null; // id of the photograph that is being loaded
 
-  /** `page` hears: refresh, say, warn, menu, opened, empty, status, counted, conflicts, pointed, extra. */
+  /** `page` hears: refresh, say, warn, settled, menu, opened, empty, status, counted, conflicts, pointed, pending, chosen, extra. */
   constructor(session, page, queue, [canvas, marks]) {
     Object.assign(this, { session, page, queue });
     this.view = new View(canvas, marks, session);
@@ -27,9 +30,8 @@ export class Desk {
     this.saver = new Saver({
       saved: (drawing, answer) => this.#saved(drawing, answer),
       status: () => page.status(),
-      refused: () => goOn(this.saver),
       conflict: (drawing) => page.conflicts(drawing),
-      failed: (error, drawing) => page.warn(`${drawing.name} is not saved: ${error.message}`),
+      failed: (error, drawing) => page.warn(`${drawing.name} is not saved: ${reason(error)}.`, drawing),
     });
     this.computed = new Computed(this);
     this.tools = toolsOf(this);
@@ -37,7 +39,28 @@ export class Desk {
   }
 
   say(text) { this.page.say(text); }
-  touch() { this.view.touch(); }
+
+  /** The photograph that can be decided. */
+  get subject() { return this.drawing ?? this.unshown; }
+
+  /** Whether there is a mask to work with; if not, there is a word about it. */
+  hasPhotograph() {
+    if (!this.drawing) this.say(this.unshown ? "The mask of this photograph cannot be shown or changed." : "Open a photograph first.");
+    return this.drawing !== null;
+  }
+
+  /** Whether a decision is possible. */
+  canDecide(state) {
+    const { drawing, unshown } = this;
+    return Boolean(drawing || (unshown && state !== "accepted" && (state === "undecided" || !unshown.damaged)));
+  }
+
+  /** Draws what is new, and the marks of the tool. */
+  touch() {
+    this.view.touch();
+    this.page.pending(this.tool.pending);
+  }
+
   regionMenu(point, x, y) { this.page.menu(point, x, y); }
   name(value = this.value) { return named(this.session, value); }
 
@@ -63,7 +86,7 @@ export class Desk {
 
   /** Opens a photograph. What was drawn on the one before is saved already. */
   async open(id) {
-    if (this.drawing?.id === id && this.opening === null) return;
+    if (this.drawing?.id === id && this.opening === null) return this.queue.mark(id);
     this.pointer.cancel();
     this.opening = id;
     this.page.status();
@@ -76,15 +99,17 @@ export class Desk {
       this.#expect();
     } catch (error) {
       if (this.opening !== id) return;
-      this.#show(null);
-      this.page.empty(error instanceof api.Lost ? "The server does not answer. Open the photograph again later." : error.message);
+      this.#show(null, error instanceof Unshown ? error.drawing : null);
+      this.page.empty(error instanceof api.Lost ? `The server does not answer. ${this.page.remedy}`
+        : `This photograph cannot be shown: ${error.message}. ${error.advice ?? "Next (J) goes on."}`);
       this.queue.mark(id);
     }
   }
 
-  #show(drawing) {
+  #show(drawing, unshown = null) {
     this.opening = null;
     this.drawing = drawing;
+    this.unshown = unshown;
     this.cursor = null;
     if (drawing && !this.#usable(this.value)) this.value = this.#first(drawing);
     if (drawing) this.size ||= Math.max(Math.round(Math.max(drawing.width, drawing.height) / 40), 2);
@@ -103,8 +128,7 @@ export class Desk {
   async #check(drawing) {
     if (!drawing.clean) return;
     const { revision } = drawing, info = await api.photograph(drawing.id).catch(() => null); // the next save tells
-    const isOld = info && info.revision !== drawing.revision && revision === drawing.revision && drawing.clean;
-    if (!isOld) return;
+    if (!info || info.revision === drawing.revision || revision !== drawing.revision || !drawing.clean) return;
     this.photographs.forget(drawing.id);
     this.queue.update(drawing.id, { state: info.state, revision: info.revision });
     if (this.drawing !== drawing) return;
@@ -172,7 +196,7 @@ export class Desk {
 
   undo(back = true) {
     const { drawing } = this;
-    if (!drawing) return;
+    if (!this.hasPhotograph()) return;
     this.pointer.cancel();
     if (!drawing[back ? "undo" : "redo"]()) return this.say(back ? "There is nothing to undo." : "There is nothing to redo.");
     this.say(back ? "Taken back." : "Done again.");
@@ -182,20 +206,22 @@ export class Desk {
   #saved(drawing, { state, revision, counts }) {
     this.queue.update(drawing.id, { state, revision, tags: drawing.tags });
     if (counts) this.page.counted(counts);
+    if (drawing === this.unshown && drawing.damaged) this.open(drawing.id); // it can be shown now
+    this.page.settled(drawing);
     this.page.status();
   }
 
   /** Decides on the photograph, and goes on. "accepted" keeps a mask that a person changed as mended. */
   async decide(state) {
-    const { drawing } = this;
-    if (!drawing || this.opening !== null) return;
+    const drawing = this.subject;
+    if (this.opening !== null || (!this.canDecide(state) && !this.hasPhotograph())) return;
     this.pointer.cancel();
     const isDecided = drawing.state !== "undecided" && drawing.state !== "skipped";
     if (state === "skipped" && isDecided) this.say(`It stays ${drawing.state}.`);
     else {
       const isMended = state === "accepted" && drawing.distance(drawing.machine) > 0;
       const kept = isMended ? "mended" : state;
-      if (drawing.keep({ state: kept })) this.#changed();
+      if (drawing.keep({ state: kept })) this.#changed(drawing);
       this.say(`${drawing.name}: ${kept}.`);
     }
     await this.go(1);
@@ -203,11 +229,12 @@ export class Desk {
 
   /** Takes the decision back: the machine's mask, the tags of the data set, undecided. */
   withdraw() {
-    const { drawing } = this;
-    if (!drawing) return;
+    const drawing = this.subject;
+    if (!this.canDecide("undecided") && !this.hasPhotograph()) return;
     this.pointer.cancel();
-    drawing.replace(drawing.machine, { forget: true });
-    if (drawing.keep({ state: "undecided", tags: drawing.given })) this.#changed();
+    if (drawing.state === "undecided") return this.say("This is the machine's mask, and nothing is decided.");
+    if (drawing === this.drawing) drawing.replace(drawing.machine, { forget: true });
+    if (drawing.keep({ state: "undecided", tags: drawing.given })) this.#changed(drawing);
     this.say("The machine's mask is back, and nothing is decided.");
   }
 
@@ -243,12 +270,12 @@ export class Desk {
     this.value = value;
     this.say(`Class ${this.name(value)}.`);
     this.page.refresh();
+    this.page.chosen();
     this.touch();
   }
 
   addClass(id) {
     const { drawing } = this;
-    if (!drawing) return;
     if (!drawing.tags.includes(id)) this.keep({ tags: [...drawing.tags, id] });
     this.choose(id);
   }
@@ -256,7 +283,8 @@ export class Desk {
   /** Removes a class of the photograph. Its pixels become void; "refine again" fills them. */
   removeClass(id) {
     const { drawing } = this;
-    if (!drawing?.tags.includes(id)) return this.say(`${this.name(id)} is not a class of this photograph.`);
+    if (!this.hasPhotograph()) return;
+    if (!drawing.tags.includes(id)) return this.say(`${this.name(id)} is not a class of this photograph.`);
     const ids = drawing.ids.map((value) => (value === id ? VOID : value));
     drawing.free(id);
     drawing.replace(ids);

@@ -22,6 +22,7 @@ export class Drawing {
     this.held = null;
     this.dirty = null; // box of the pixels that the screen does not show yet
     this.overlay = this.painted = null; // the mask as a picture, and the colours it has
+    this.reach = 1; // the width of its outlines
     this.version = this.saved = 0; // number of the last step, and of the last one that the server has
     this.lost = null; // the last content that was sent and not answered
     this.conflict = null;
@@ -124,6 +125,12 @@ export class Drawing {
     [this.tags, this.state] = [step.tags[back ? 0 : 1], step.state[back ? 0 : 1]];
     this.version++;
     return true;
+  }
+
+  /** The id at a point; null outside. */
+  at([x, y]) {
+    const isInside = x >= 0 && y >= 0 && x < this.width && y < this.height;
+    return isInside ? this.ids[Math.floor(y) * this.width + Math.floor(x)] : null;
   }
 
   /** Number of pixels of each id. */

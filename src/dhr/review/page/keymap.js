@@ -4,6 +4,8 @@ import { VOID } from "./drawing.js";
 const DIGITS = Array.from({ length: 10 }, (_, i) => String(i));
 const ARROWS = [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]];
 
+const WITHOUT_SAM = "Click (C) needs SAM, and this run was made without it: dhr run with --boundary.kind sam uses it.";
+
 const command = (name, keys, label, run, more = {}) => ({ name, keys, label, run, ...more });
 
 const decisions = (desk, actions) => ["Decide", [
@@ -23,13 +25,14 @@ function drawing(desk, actions, tools) {
     tool("fill", "f", "Fill: give the connected region to the class"),
     tool("polygon", "l", "Polygon: click its corners, or draw around"),
     ...(tools.superpixels ? [tool("superpixels", "g", "Superpixels: give whole cells to the class")] : []),
-    ...(tools.sam ? [tool("click", "c", "Click: SAM finds the region; Alt takes away")] : []),
+    tools.sam ? tool("click", "c", "Click: SAM finds the region; Alt takes away") : command("click", ["c"], "Click", () => desk.say(WITHOUT_SAM), { hidden: true }),
     command("smaller", ["["], "Smaller brush", () => actions.resize(-1)),
     command("larger", ["]"], "Larger brush", () => actions.resize(1)),
     command("undo", ["Ctrl+z"], "Undo", () => desk.undo()),
     command("redo", ["Ctrl+Shift+z", "Ctrl+y"], "Redo", () => desk.undo(false)),
     ...(tools.refine ? [command("refine", ["r"], "Refine again: what you drew stays, the method makes the rest", () => desk.computed.refine())] : []),
     command("back", ["Backspace"], "Remove the last corner of the polygon", () => desk.tool.back()),
+    command("take", [], "Take the region (Enter)", () => actions.take()),
     command("escape", ["Escape"], "Cancel a polygon or a click that is not finished", () => actions.escape()),
     ...ARROWS.map(([key, dx, dy], i) => command(key, [key], "Move the cross on the picture; with Shift by one pixel",
       (event) => actions.arrow(event, dx, dy), { hidden: i > 0, keysShown: ["←", "→", "↑", "↓"] })),
@@ -42,6 +45,7 @@ const classes = (desk, actions) => ["Classes", [
     () => actions.choose(digit), { hidden: digit !== "1", keysShown: ["1 … 9", "0"] })),
   ...DIGITS.map((digit) => command(`give-${digit}`, [`Shift+${digit}`], "Give the region under the pointer to this class",
     () => actions.give(digit), { hidden: digit !== "1", keysShown: ["Shift 1 … 9"] })),
+  command("menu", ["y"], "Menu: give the region under the pointer to a class", () => actions.menu()),
   command("void", ["v"], "Void: pixels without a class", () => desk.choose(VOID)),
   command("class-before", [","], "Class before", () => actions.turnClass(-1)),
   command("class-after", ["."], "Class after", () => actions.turnClass(1)),
@@ -62,7 +66,7 @@ const looks = (desk, actions) => ["Look", [
 ]];
 
 const places = (desk, actions) => ["Page", [
-  command("list", ["i"], "To the list of photographs", () => actions.toList("#list")),
+  command("list", ["i"], "To the list of photographs, and back", () => actions.turnList()),
   command("search", ["/"], "Search by name", () => actions.toList("#search")),
   command("picture", ["h"], "To the picture", () => actions.toPicture()),
   command("help", ["?"], "This help", () => actions.showHelp()),

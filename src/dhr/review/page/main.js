@@ -8,10 +8,12 @@ import { $, el, number } from "./elements.js";
 import { keymap } from "./keymap.js";
 import { followRestarts } from "./moved.js";
 import { Page } from "./page.js";
-import { menuKey, showCounts } from "./panels.js";
+import { menuKey, showCounts, showProgress } from "./panels.js";
 import { Pointer } from "./pointer.js";
 import { Queue } from "./queue.js";
 import { named } from "./tools.js";
+
+const READING = 250; // milliseconds between two questions how far the server is
 
 export let desk = null;
 
@@ -20,17 +22,18 @@ function makeQueue(session, page) {
   const queue = new Queue($("#list"), {
     source: api.queue,
     open: (entry) => {
-      document.body.classList.remove("queue-open");
+      page.showList(false);
       desk.open(entry.id);
     },
     failed: (error) => page.warn(`The list cannot be read: ${error.message}`),
     changed: () => {
-      $("#found").textContent = queue.total === 1 ? "1 photograph" : `${number(queue.total)} photographs`;
+      const more = queue.total ? "" : ". Change the name or the filters to see others.";
+      $("#found").textContent = queue.total === 1 ? "1 photograph" : `${number(queue.total)} photographs${more}`;
     },
     busy: () => desk.opening !== null,
     tags: (entry) => entry.tags.map((id) => named(session, id)).join(", "),
   });
-  const filter = (values) => queue.reload(values).catch(queue.failed);
+  const filter = (values) => queue.reload(values).then(() => queue.mark(desk.subject?.id), queue.failed);
   const on = (selector, name) => $(selector).addEventListener("change", () => filter({ [name]: $(selector).value }));
   on("#filter-state", "state");
   on("#filter-class", "class");
@@ -59,6 +62,10 @@ function listen(actions) {
     event.preventDefault();
     actions.addClass($("#add-class").value);
   });
+  $("nav").addEventListener("focusout", ({ relatedTarget: next }) => {
+    if (next && !next.closest("nav, [data-command=list]")) desk.page.showList(false);
+  });
+  $("main").addEventListener("click", ({ target }) => { if (target === $("main")) actions.toPicture(); }); // beside an open list
   $("#region").addEventListener("keydown", menuKey);
   $("#region").addEventListener("toggle", (event) => { if (event.newState === "closed") $("#canvas").focus(); });
   $("#canvas").addEventListener("blur", () => desk.pointer.letGo());
@@ -77,13 +84,23 @@ function showSession(session) {
   }
   const choices = classes.filter(({ id }) => !(background && id === 0));
   $("#names").append(...choices.map(({ name }) => el("option", { value: name })));
-  if (session.ready) showCounts(session.counts);
-  else $("#progress-text").textContent = "Reading the records…";
+}
+
+/** Waits until the server has read the records of all photographs, and shows how far it is. */
+async function allRead(session, page) {
+  for (let now = session; ; now = await api.session()) {
+    if (now.ready) return showCounts(now.counts);
+    const { done, total } = now.read;
+    showProgress(done, total, `${number(done)} of ${number(total)} records read`);
+    page.empty("The records of the photographs are being read. The most doubtful photograph comes first, so all have to be known.");
+    await new Promise((resume) => { setTimeout(resume, READING); });
+  }
 }
 
 /** Opens the photograph that the address names, else the first that is not decided. */
-async function openFirst(queue, page) {
+async function openFirst(session, queue, page) {
   const [, id] = /^#(\d+)$/.exec(location.hash) ?? [];
+  await allRead(session, page);
   if (id !== undefined) desk.open(Number(id));
   await queue.reload();
   const entry = await queue.at(0);
@@ -94,6 +111,9 @@ async function openFirst(queue, page) {
 
 async function start() {
   const page = new Page();
+  const broken = (error) => page.warn(`The page does not work as it should (${error?.message ?? error}). Load it again; what was saved is safe.`);
+  window.addEventListener("error", ({ error }) => { if (error) broken(error); });
+  window.addEventListener("unhandledrejection", ({ reason }) => broken(reason));
   try {
     const session = await api.session();
     const queue = makeQueue(session, page);
@@ -106,11 +126,11 @@ async function start() {
     listen(actions);
     page.refresh();
     followRestarts(session, desk.saver);
-    await openFirst(queue, page);
+    await openFirst(session, queue, page);
     page.counted((await api.session()).counts);
   } catch (error) {
-    page.empty(`The review cannot begin: ${error.message} Look at the terminal of dhr review, then load this page again.`);
-    throw error;
+    page.empty(`The review cannot begin: ${error.message}. Look at the terminal of dhr review, then load this page again.`);
+    if (!(error instanceof api.Lost || error instanceof api.Refused)) throw error;
   }
 }
 

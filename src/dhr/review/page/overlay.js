@@ -12,31 +12,28 @@ export class Overlay {
     this.stripe = Math.max(2, Math.round(Math.max(width, height) / 160));
   }
 
-  /** Paints a box of ids. With `edges`, pixels beside another id take the colours of edges. */
-  colour(ids, box, table, edges) {
+  /** Paints a box of ids. Pixels at most `reach` from another id take the colours of edges; with 0 there are none. */
+  colour(ids, box, table, reach) {
     const { width, height } = this.canvas;
-    const left = Math.max(box.left - 1, 0), right = Math.min(box.right + 1, width);
-    const bottom = Math.min(box.bottom + 1, height);
-    for (let top = Math.max(box.top - 1, 0); top < bottom; top += STRIP) {
+    const left = Math.max(box.left - reach, 0), right = Math.min(box.right + reach, width);
+    const bottom = Math.min(box.bottom + reach, height);
+    for (let top = Math.max(box.top - reach, 0); top < bottom; top += STRIP) {
       const picture = new ImageData(right - left, Math.min(STRIP, bottom - top));
-      this.#fill(new Uint32Array(picture.data.buffer), ids, { left, top, right, bottom: top + picture.height }, table, edges);
+      this.#fill(new Uint32Array(picture.data.buffer), ids, { left, top, right, bottom: top + picture.height }, table, reach);
       this.context.putImageData(picture, left, top);
     }
   }
 
-  #fill(out, ids, { left, top, right, bottom }, table, edges) {
+  #fill(out, ids, { left, top, right, bottom }, table, reach) {
     const { width, height } = this.canvas, { stripe } = this;
     let place = 0;
     for (let y = top; y < bottom; y++) {
-      const row = y * width, above = y > 0 ? -width : 0, below = y + 1 < height ? width : 0; // 0: the pixel itself
-      let before = ids[row + Math.max(left - 1, 0)], id = ids[row + left];
+      const row = y * width, above = y >= reach ? -reach * width : 0, below = y + reach < height ? reach * width : 0; // 0: the pixel itself
       for (let x = left; x < right; x++) {
-        const at = row + x, after = x + 1 < width ? ids[at + 1] : id;
-        if (edges && (before !== id || after !== id || ids[at + above] !== id || ids[at + below] !== id)) out[place++] = table[EDGE + id];
+        const at = row + x, id = ids[at], before = x >= reach ? at - reach : at, after = x + reach < width ? at + reach : at;
+        if (ids[before] !== id || ids[after] !== id || ids[at + above] !== id || ids[at + below] !== id) out[place++] = table[EDGE + id];
         else if (id === VOID) out[place++] = table[((x + y) / stripe) & 1 ? STRIPE : VOID];
         else out[place++] = table[id];
-        before = id;
-        id = after;
       }
     }
   }
@@ -45,6 +42,6 @@ export class Overlay {
 /** A heat map on its grid as a canvas. */
 export function heatPicture({ data, width, height }, table) {
   const overlay = new Overlay(width, height);
-  overlay.colour(data, { left: 0, top: 0, right: width, bottom: height }, table, false);
+  overlay.colour(data, { left: 0, top: 0, right: width, bottom: height }, table, 0);
   return overlay.canvas;
 }

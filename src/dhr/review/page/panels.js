@@ -2,20 +2,24 @@
 import { VOID } from "./drawing.js";
 import { $, el, icon, number, swatch } from "./elements.js";
 
+const LONG = 14; // characters of a name that leaves no space beside it
 const conflicted = new Set(); // photographs whose conflict waits for a choice
 
 const share = (part, all) => (part === 0 ? "not in the mask" : part / all < 0.001 ? "under 0.1 %" : `${((100 * part) / all).toFixed(1)} %`);
 
 const colourOf = ({ value, colour }) => swatch(value === VOID ? null : colour);
 
+/** Shows whether a button has a use now. A button that is disabled would lose the focus. */
+const setAble = (button, able) => button.setAttribute("aria-disabled", String(!able));
+
 /** The classes of the photograph: choose one to paint with, or remove it. */
 export function showClasses(desk) {
-  const { drawing } = desk, list = $("#classes"), focused = document.activeElement?.dataset?.value;
+  const { drawing } = desk, list = $("#classes"), { value: focused, remove } = document.activeElement?.dataset ?? {};
   const counts = drawing?.counts(), all = drawing ? drawing.width * drawing.height : 1;
   list.replaceChildren(...(drawing ? desk.choices() : []).map((choice) => {
     const isTag = drawing.tags.includes(choice.value), part = counts[choice.value];
-    const pick = el("button", { type: "button", className: "pick", "data-value": choice.value, "aria-pressed": choice.value === desk.value },
-      colourOf(choice), el("span", { className: "name" }, choice.name),
+    const pick = el("button", { type: "button", className: choice.name.length > LONG ? "pick long" : "pick", "data-value": choice.value, "aria-pressed": choice.value === desk.value },
+      colourOf(choice), el("span", { className: "name", title: choice.name }, choice.name),
       el("span", { className: part || !isTag ? "share" : "share gone" }, isTag || part ? share(part, all) : ""),
       el("kbd", {}, choice.key.toUpperCase()));
     const item = el("li", {}, pick);
@@ -26,24 +30,40 @@ export function showClasses(desk) {
     return item;
   }));
   if (focused !== undefined) list.querySelector(`[data-value="${focused}"]`)?.focus();
+  if (remove !== undefined) (list.querySelector(`[data-remove="${remove}"]`) ?? $("#add-class")).focus();
+}
+
+/** Brings the chosen class into view. */
+export function revealClass() {
+  $("#classes [aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
+}
+
+/** The name of the class under the mouse: colours alone do not tell alike classes apart. */
+export function showHere(desk, point) {
+  const id = point && desk.drawing ? desk.drawing.at(point) : null, place = $("#here");
+  if (place.dataset.id === String(id)) return;
+  place.dataset.id = id;
+  const colour = desk.session.classes.find((one) => one.id === id)?.colour;
+  place.replaceChildren(...(id === null ? [] : [colourOf({ value: id, colour }), desk.name(id)]));
 }
 
 export function showFacts(desk) {
-  const { drawing } = desk;
-  $("#name").textContent = drawing?.name ?? "";
-  $("#name").title = drawing?.name ?? "";
+  const { drawing, subject } = desk;
+  $("#name").textContent = subject?.name ?? "";
+  $("#facts").hidden = !$("#name").textContent;
+  $("#paint").hidden = !drawing;
   $("#size-of-photograph").textContent = drawing ? `${number(drawing.width)} × ${number(drawing.height)} pixels` : "";
-  $("#why").textContent = drawing?.reason ?? "";
-  const badge = $("#state"), state = drawing?.state ?? "undecided";
+  $("#why").textContent = subject?.reason ?? "";
+  const badge = $("#state"), state = subject?.state ?? "undecided";
   badge.className = `state ${state}`;
   badge.replaceChildren(icon(state), state);
-  badge.hidden = !drawing;
   $("#accept-text").textContent = state === "mended" ? "Mended, next" : "Accept, next";
   for (const [selector, possible] of [["undo", drawing?.canUndo], ["redo", drawing?.canRedo]]) {
-    $(`[data-command=${selector}]`).disabled = !possible;
+    setAble($(`[data-command=${selector}]`), possible);
   }
-  for (const button of document.querySelectorAll(".needs-photograph")) button.disabled = !drawing;
-  for (const button of document.querySelectorAll("[data-command=refine]")) button.disabled = !drawing || desk.computed.refining;
+  for (const button of document.querySelectorAll("[data-state]")) setAble(button, desk.canDecide(button.dataset.state));
+  for (const button of document.querySelectorAll("[data-command=refine]")) setAble(button, drawing && !desk.computed.refining);
+  setAble($("[data-command=withdraw]"), desk.canDecide("undecided") && state !== "undecided");
 }
 
 export function showTool(desk) {
@@ -51,16 +71,20 @@ export function showTool(desk) {
     $(`[data-command=${name}]`)?.setAttribute("aria-pressed", String(tool === desk.tool));
   }
   $("#size").value = desk.size;
-  $("#size-value").textContent = `${desk.size} px`;
+  $("#size-value").textContent = desk.size ? `${desk.size} px` : "";
   $("#opacity").value = Math.round(100 * desk.view.opacity);
+}
+
+export function showProgress(done, all, text) {
+  $("#progress").max = Math.max(all, 1);
+  $("#progress").value = done;
+  $("#progress-text").textContent = text;
 }
 
 /** How far the review has come. */
 export function showCounts(counts) {
   const decided = counts.accepted + counts.mended + counts.rejected;
-  $("#progress").max = Math.max(counts.all, 1);
-  $("#progress").value = decided;
-  $("#progress-text").textContent = `${number(decided)} of ${number(counts.all)} decided, ${number(counts.all - decided)} left`;
+  showProgress(decided, counts.all, `${number(decided)} of ${number(counts.all)} decided, ${number(counts.all - decided)} left`);
   for (const option of $("#filter-state").options) {
     const count = counts[option.value || "all"];
     option.textContent = `${option.dataset.text} (${number(count)})`;
@@ -110,8 +134,9 @@ export function showConflict(desk, drawing) {
 /** The menu that gives the region under the pointer to a class. */
 export function regionMenu(desk, point, x, y) {
   const menu = $("#region");
-  menu.replaceChildren(el("p", {}, "Give this region to"), ...desk.choices().map((choice) => {
-    const item = el("button", { type: "button", role: "menuitem" }, colourOf(choice), choice.name);
+  menu.replaceChildren(el("p", { "aria-hidden": "true" }, "Give this region to"), ...desk.choices().map((choice) => {
+    const item = el("button", { type: "button", role: "menuitem", "data-key": choice.key },
+      colourOf(choice), el("span", { className: "name" }, choice.name), el("kbd", { "aria-hidden": "true" }, choice.key.toUpperCase()));
     item.addEventListener("click", () => {
       menu.hidePopover();
       desk.giveRegion(point, choice.value);
@@ -126,12 +151,15 @@ export function regionMenu(desk, point, x, y) {
   menu.querySelector("button").focus();
 }
 
-/** Arrow keys within the menu. */
+/** Keys within the menu: arrows, the ends, and those of the classes. */
 export function menuKey(event) {
   const items = [...event.currentTarget.querySelectorAll("button")], at = items.indexOf(document.activeElement);
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step) return;
-  items[(at + step + items.length) % items.length].focus();
+  const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+  const named = items.find(({ dataset }) => dataset.key && dataset.key === event.key);
+  if (next !== undefined) items.at(next % items.length).focus();
+  else if (named) named.click();
+  else if (event.key === "Tab") event.currentTarget.hidePopover();
+  else if (event.key === "Enter" || event.key === " " || event.key === "Escape") return;
   event.preventDefault();
   event.stopPropagation();
 }

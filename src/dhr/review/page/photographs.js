@@ -6,6 +6,17 @@ const PIXELS = 60_000_000; // of all photographs that are kept; each takes about
 const FEWEST = 4;
 const UNTOUCHED = ["undecided", "skipped"]; // their mask is the machine's
 
+/** A photograph whose mask cannot be shown; it can still be decided, as far as `drawing` tells. */
+export class Unshown extends Error {
+  constructor(info) {
+    super(info.damaged || info.problem);
+    this.advice = info.damaged ? "Back to the machine's mask (U) puts this record aside."
+      : "You can reject it (X), skip it (S), or go on (J).";
+    const none = new Uint8Array(0);
+    this.drawing = new Drawing({ ...info, state: info.damaged ? "damaged" : info.state }, null, none, none);
+  }
+}
+
 export class Photographs {
   #kept = new Map(); // id -> { promise, drawing }; the one used last is at the end
 
@@ -50,7 +61,15 @@ export class Photographs {
 
 async function load(id) {
   for (;;) {
-    const [info, image, mask] = await Promise.all([api.photograph(id), api.image(id), api.mask(id)]);
+    const asked = [api.photograph(id), api.image(id), api.mask(id)];
+    const [info, image, mask] = await Promise.all(asked).catch(async (error) => {
+      const { problem, damaged } = await asked[0];
+      throw problem || damaged ? new Unshown(await asked[0]) : error;
+    });
+    if (info.damaged) {
+      image.close();
+      throw new Unshown(info);
+    }
     const machine = UNTOUCHED.includes(info.state) ? mask : await api.machine(id);
     if (mask.revision === info.revision) return new Drawing(info, image, mask.data, machine.data);
     image.close(); // it was saved between the two requests

@@ -151,7 +151,10 @@ export class Pointer {
 
   #menu(event) {
     event.preventDefault();
-    if (this.desk.drawing && !this.#busy) this.desk.regionMenu(this.#point(event), event.clientX, event.clientY);
+    const { desk } = this, place = this.keyed && desk.cursor; // a keyboard has a key for menus, too
+    if (!desk.drawing || this.#busy) return;
+    if (place) desk.regionMenu(place, ...desk.view.surface.toPage(...place));
+    else desk.regionMenu(this.#point(event), event.clientX, event.clientY);
   }
 
   /** Moves the cross of the keyboard by pixels of the page. */
@@ -168,6 +171,7 @@ export class Pointer {
     if (this.pressed) desk.tool.move(to, { near: (point) => desk.nearby(point, to, NEAR) });
     else desk.tool.hover(to);
     this.#follow(to);
+    desk.say(`${desk.name(desk.drawing.at(to))} at ${to.map(Math.floor).join(", ")}.`);
   }
 
   #follow([x, y]) {
@@ -177,8 +181,8 @@ export class Pointer {
     if (dx || dy) view.pan(dx, dy);
   }
 
-  /** Presses or lifts the tool at the cross of the keyboard. */
-  press() {
+  /** Presses or lifts the tool at the cross of the keyboard. `negative` is for a point beside the thing. */
+  press(negative = false) {
     const { desk } = this;
     if (!desk.drawing) return;
     if (!desk.cursor) this.step(0, 0);
@@ -188,7 +192,7 @@ export class Pointer {
       desk.tool.up();
       desk.say("The stroke ended.");
     } else {
-      desk.tool.down(desk.cursor, { near: (point) => desk.nearby(point, desk.cursor, NEAR) });
+      desk.tool.down(desk.cursor, { negative, near: (point) => desk.nearby(point, desk.cursor, NEAR) });
       this.pressed = desk.tool.drags;
       if (this.pressed) desk.say("Drawing: move with the arrow keys. Space ends the stroke.");
       else desk.tool.up();

@@ -143,19 +143,22 @@ export class Queue {
       return;
     }
     for (const row of this.#rows.values()) {
-      const picture = row.querySelector("img");
-      if (!picture.src) picture.src = thumb(row.entry.id, row.entry.revision);
+      const picture = row.querySelector("img"); // or a symbol, if it cannot be loaded
+      if (picture && !picture.src) picture.src = thumb(row.entry.id, row.entry.revision);
     }
     for (let number = Math.floor(first / PAGE); number * PAGE < last; number++) this.#page(number).catch(this.failed);
   }
 
   #add(index) {
-    const entry = this.#entries.get(index), row = el("div", {
+    const entry = this.#entries.get(index), picture = el("img", { alt: "", decoding: "async", draggable: false });
+    const about = entry.reason || this.tags(entry);
+    picture.addEventListener("error", () => picture.replaceWith(el("span", { className: "no-picture" }, icon("lost"))));
+    const row = el("div", {
       id: `row-${index}`, className: "row", role: "option", "aria-posinset": index + 1, "aria-setsize": this.total,
-    }, el("img", { alt: "", decoding: "async", draggable: false }), el("div", { className: "about" },
+    }, picture, el("div", { className: "about" },
       el("div", { className: "name", title: entry.name }, entry.name),
       el("div", { className: `state ${entry.state}` }, icon(entry.state), entry.state),
-      el("div", { className: "why" }, entry.reason || this.tags(entry))));
+      el("div", { className: "why", title: about }, about)));
     row.entry = entry;
     row.style.transform = `translateY(${index * ROW}px)`;
     this.#rows.set(index, row);

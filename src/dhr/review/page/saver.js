@@ -11,11 +11,10 @@ export class Saver {
   #refused = new Set(); // drawings that the server does not take as they are
   #working = false;
 
-  /** `tell` hears: saved(drawing, answer), status(), conflict(drawing), failed(error, drawing), refused(). */
+  /** `tell` hears: saved(drawing, answer), status(), conflict(drawing), failed(error, drawing). */
   constructor(tell) {
     this.tell = tell;
     this.trouble = null; // null, or the error that keeps saves back
-    this.elsewhere = null; // the address of a server that was started again
   }
 
   get busy() { return this.#waiting.size > 0; }
@@ -64,7 +63,6 @@ export class Saver {
     }
     if (!(error instanceof api.Refused || error instanceof api.Lost)) throw error;
     this.trouble = error;
-    if (error.status === 403) this.tell.refused();
     this.timer = setTimeout(() => this.#work(), AGAIN);
     return false;
   }

@@ -3,6 +3,12 @@
 const NEAREST = 2.5; // device pixels per pixel from which pixels are shown as squares
 const MOST = 64;
 
+/** Device pixels per pixel at which a whole photograph fits a canvas. */
+export function fitting({ width, height }, canvas) {
+  const margin = 24 * (window.devicePixelRatio || 1);
+  return Math.min(Math.max(canvas.width - margin, 1) / width, Math.max(canvas.height - margin, 1) / height, MOST);
+}
+
 /** The point of the photograph in the middle of the canvas, and device pixels per pixel. Several canvases may share it. */
 export class Camera {
   x = 0;
@@ -17,9 +23,7 @@ export class Camera {
 
   /** Shows the whole photograph. */
   fit({ width, height }, canvas) {
-    const margin = 24 * (window.devicePixelRatio || 1);
-    const [w, h] = [Math.max(canvas.width - margin, 1), Math.max(canvas.height - margin, 1)];
-    Object.assign(this, { x: width / 2, y: height / 2, scale: Math.min(w / width, h / height, MOST), fitted: true });
+    Object.assign(this, { x: width / 2, y: height / 2, scale: fitting({ width, height }, canvas), fitted: true });
     this.tell();
   }
 

@@ -17,6 +17,7 @@ class Tool {
   cancel() { this.desk.abandon(); }
   finish() { return false; } // Enter; whether the tool had a use for it
   back() { return false; } // Backspace
+  get pending() { return false; } // whether it began a region that Enter would end
   marks() {}
   get drags() { return false; } // whether the keyboard holds it down until Space is pressed again
 
@@ -72,6 +73,7 @@ class Polygon extends Tool {
     if (this.points.length > 12 && this.desk.nearby(this.points[0], this.points.at(-1), 3)) this.finish();
   }
   hover() { this.desk.touch(); }
+  get pending() { return this.points.length > 2; }
   finish() {
     const { points } = this;
     this.points = [];
@@ -140,6 +142,7 @@ class Click extends Tool {
   points = [];
   box = null;
   answer = null;
+  asked = null; // what SAM was asked, until it answers
   down(point, { negative = false } = {}) {
     this.start = point;
     this.negative = negative;
@@ -156,12 +159,17 @@ class Click extends Tool {
     if (!this.dragged) this.points.push([...this.start, !this.negative]);
     this.dragged = false;
     const asked = (this.asked = { points: this.points, ...(this.box ? { box: this.box } : {}) });
+    this.desk.say("SAM looks for the region…");
     const answer = await this.desk.computed.click(asked);
-    if (this.asked !== asked || !answer) return;
-    this.answer = answer;
-    this.desk.say("SAM found a region. Enter gives it to the class, Escape discards it.");
+    if (this.asked !== asked) return;
+    this.asked = null;
+    if (!answer) return this.desk.say("SAM did not answer.");
+    this.answer = answer.includes(1) ? answer : null;
+    if (this.answer) this.desk.say("SAM found a region. Enter gives it to the class, Escape discards it.");
+    else this.desk.say("SAM finds nothing here. Click elsewhere, or drag a box around the thing.");
     this.desk.touch();
   }
+  get pending() { return this.answer !== null; }
   finish() {
     const { answer } = this;
     if (!answer) return false;

@@ -1,7 +1,9 @@
 // The picture in the middle: photograph, mask over it, and above both the marks of the tools.
 import { table } from "./colours.js";
 import { Overlay } from "./overlay.js";
-import { Camera, Surface } from "./surface.js";
+import { Camera, fitting, Surface } from "./surface.js";
+
+const REST = 150; // milliseconds after which zooming has ended
 
 export const STYLES = ["fill and outlines", "fill", "outlines"];
 
@@ -13,6 +15,7 @@ export class View {
   marks = () => {}; // draws the marks of the present tool: (context, surface)
   #all = true;
   #frame = 0;
+  #zooming = 0; // a timer; 0 while the picture rests
 
   constructor(canvas, marks, session) {
     this.session = session;
@@ -20,7 +23,22 @@ export class View {
     this.camera = new Camera();
     this.surface = new Surface(canvas, this.camera, () => this.#resized());
     this.above = new Surface(marks, this.camera, () => this.#resized());
-    this.camera.watchers.add(() => this.#ask(true));
+    this.camera.watchers.add(() => this.#moved());
+  }
+
+  #moved() {
+    this.#ask(true);
+    clearTimeout(this.#zooming);
+    this.#zooming = setTimeout(() => {
+      this.#zooming = 0;
+      this.touch(); // outlines of another width
+    }, REST);
+  }
+
+  /** Width of outlines in pixels of the mask: about one of the screen, so that they can be seen on a large photograph. */
+  reach(drawing = this.drawing) {
+    const scale = drawing === this.drawing ? this.camera.scale : fitting(drawing, this.surface.canvas);
+    return 2 ** Math.max(Math.floor(-Math.log2(scale)), 0);
   }
 
   #resized() {
@@ -39,11 +57,12 @@ export class View {
   /** Paints what is new of a photograph's mask. Returns its box, null if nothing is. */
   ready(drawing) {
     drawing.overlay ??= new Overlay(drawing.width, drawing.height);
-    if (drawing.painted !== this.colours) drawing.dirty = drawing.box;
+    const isNew = drawing.painted !== this.colours, reach = isNew || !this.#zooming ? this.reach(drawing) : drawing.reach;
+    if (isNew || drawing.reach !== reach) drawing.dirty = drawing.box;
     const box = drawing.dirty;
-    if (box) drawing.overlay.colour(drawing.ids, box, this.colours, this.style !== 1);
-    Object.assign(drawing, { dirty: null, painted: this.colours });
-    return box;
+    if (box) drawing.overlay.colour(drawing.ids, box, this.colours, this.style === 1 ? 0 : reach);
+    Object.assign(drawing, { dirty: null, painted: this.colours, reach });
+    return box && { left: box.left - reach, top: box.top - reach, right: box.right + reach, bottom: box.bottom + reach };
   }
 
   fit() {
