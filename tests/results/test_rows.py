@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dhr.api.result import MaskFiles
+from dhr.corrections.beside import masks_at
 from dhr.data import parquet
 from dhr.data.images import mask_bytes, read_mask
 from dhr.data.samples import ClassTable, Problem
-from dhr.errors import DataError, ItemError
+from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import write_json
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import to_json
 from dhr.records.run import Identity, RunRecord
+from dhr.results import opened
 from dhr.results.protocol import Masks, Records
 from dhr.results.row import PARQUET, SCHEMA, Row, rows_table, schema_of, settings_digest
 from dhr.results.rows import RowMasks, opened_rows
@@ -278,3 +283,21 @@ def test_the_index_takes_13_bytes_per_row(folder: Path) -> None:
     rows = RowMasks(folder)
     assert len(rows) == count + len(NAMES) and rows.has(f"folder/photograph-{count - 1:07d}")
     assert rows.nbytes <= 13.1 * len(rows)
+
+
+def test_masks_of_a_result_are_those_of_the_rows(folder: Path) -> None:
+    found = MaskFiles(folder)
+    assert [*found] == sorted(NAMES) and len(found) == len(NAMES)
+    assert (found[NAMES[4]] == 1).all() and "p9" not in found
+
+
+def test_without_pyarrow_one_line_tells_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"need pyarrow; install it: pip install 'dhr\[cluster\]'$"):
+        masks_at(folder)
+
+
+def test_commands_on_files_do_not_load_pyarrow() -> None:
+    code = "import sys, dhr.corrections.beside, dhr.job.opened_run, dhr.api.results; print('pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
+    @cached_property
     def stored(self) -> Masks:
         """The masks with their records, as they are stored."""
         return masks_at(self.folder)

@@ -56,13 +56,13 @@ class MaskResult(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per mask: its photograph, tags, size and quality; the most doubtful first."""
-        found, records = [], self.masks.stored.records
-        for name in self.masks:
-            record = records.record(name)
+        found, masks = [], self.masks
+        for name in masks:
+            record = masks.stored.records.record(name)
             if record is not None:
                 row = {"name": name, "quality": record.quality, "tags": list(record.tags or ())}
                 row |= {"vanished": list(record.vanished), "width": record.width, "height": record.height}
-                found.append({**row, "photograph": record.image, "mask": str(self.masks.path(name))})
+                found.append({**row, "photograph": record.image, "mask": str(masks.path(name))})
         return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
 
     def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -76,10 +76,10 @@ class MaskResult(Result):
     def _pictures(self) -> str:
         from dhr.report.panels import data_uri, overlay, shrink_labels, thumbnail
 
-        colours, shown = class_palette(self.classes), []
+        colours, shown, masks = class_palette(self.classes), [], self.masks
         for row in self.rows()[:_SHOWN]:
             try:
-                labels, photograph = self.masks[row["name"]], self.photograph(row["name"])
+                labels, photograph = masks[row["name"]], self.photograph(row["name"])
             except DhrError:  # a person may have saved it as something else; evaluate and export say so
                 continue
             small = thumbnail(colours[labels] if photograph is None else photograph, _SIDE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from dhr.method.cells import SurveyCells, surest
@@ -94,7 +94,8 @@ _Lines = tuple[Int64[Tensor, " _"], Int64[Tensor, " _"]]
 class _Means:
     """Mean features of the cells of each class in each photograph: one line per photograph and class."""
 
-    means: Float64[Tensor, "e d"]
+    means: Float[Tensor, "e d"]
+    """In half precision, as the cells are kept: there may be as many lines as photographs and classes."""
     masses: Float64[Tensor, " e"]
     photograph: Int64[Tensor, " e"]
     lines: tuple[Int64[Tensor, " _"], ...]
@@ -106,7 +107,7 @@ class _Means:
     @staticmethod
     def of(photographs: Iterable[SurveyCells], channels: int) -> "_Means":
         """Label the cells of all photographs, and average them."""
-        means, masses = [torch.zeros(0, channels, dtype=torch.float64)], [torch.zeros(0, dtype=torch.float64)]
+        means, masses = [torch.zeros(0, channels, dtype=torch.float16)], [torch.zeros(0, dtype=torch.float64)]
         ids, where = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int64)]
         certain = []
         for index, seen in enumerate(photographs):
@@ -114,7 +115,7 @@ class _Means:
             places = torch.arange(len(seen.scores), device=lead.device).unsqueeze(1)
             weights = lead * (best == places)  # (k, m)
             mass = weights.sum(dim=1)
-            means.append((weights @ seen.features.T / mass.clamp_min(1e-12).unsqueeze(1)).double().cpu())
+            means.append((weights @ seen.features.T / mass.clamp_min(1e-12).unsqueeze(1)).half().cpu())
             masses.append(mass.double().cpu())
             ids.append(seen.ids.cpu())
             where.append(torch.full_like(ids[-1], index))
@@ -166,10 +167,10 @@ class _Means:
         if not all(map(len, known)):
             return 0.0
         masses = [self.masses[lines].unsqueeze(1) for lines in known]
-        means = [(self.means[lines] * m).sum(dim=0) / m.sum() for lines, m in zip(known, masses, strict=True)]
+        means = [(self.means[lines].double() * m).sum(dim=0) / m.sum() for lines, m in zip(known, masses, strict=True)]
         difference = means[0] - means[1]
         direction = torch.cholesky_solve(difference.unsqueeze(1), factor)[:, 0]
         offset = direction @ (means[0] + means[1]) / 2
-        sides = [self.means[lines] @ direction - offset for lines in asked]
+        sides = [self.means[lines].double() @ direction - offset for lines in asked]
         terms = torch.cat([sides[0], -sides[1]]) / (direction @ difference).clamp_min(1e-12)
         return float(terms.clamp(-1, 1).sum() / (1 + len(terms)))
