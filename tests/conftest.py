@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -326,6 +326,8 @@ def pack(out: Path, parts: int = 2, group: int = 2) -> Path:
     import pyarrow.parquet as pq
 
     from dhr.data.samples import ClassTable
+    from dhr.files import write_json
+    from dhr.records.members import to_json
     from dhr.records.run import read_run
     from dhr.results.files import FileMasks
     from dhr.results.row import PARQUET, Row, rows_table, settings_digest
@@ -338,6 +340,7 @@ def pack(out: Path, parts: int = 2, group: int = 2) -> Path:
     for part in range(parts):
         table = rows_table(rows[part::parts], classes)
         pq.write_table(table, out / "rows" / f"part-{part:05d}.parquet", **{**PARQUET, "row_group_size": group})
+    write_json(out / "run.json", to_json(replace(run, rows=True)))
     for folder in ("masks", "items"):
         shutil.rmtree(out / folder)
     return out / "rows"

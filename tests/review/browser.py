@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 FOCUSED = """() => {
   const at = document.activeElement;
-  return at === document.body ? "" : at.id || at.dataset.command || at.dataset.value || at.textContent;
+  return at === document.body ? "" : at.id || at.dataset.command || at.dataset.value || at.title || at.textContent;
 }"""
 
 

@@ -50,7 +50,7 @@ def unpack(run: Path, out: Path, progress: Progress) -> Unpacked:
         if before is not None and before.identity != record.identity:
             raise OutputError(f"--out {out} holds another run; choose an empty or new folder")
         folder = folder.with_shards(record, rows.names())
-        record = replace(record, shards=folder.shards)
+        record = replace(record, shards=folder.shards, rows=False)
         folder.write_record(replace(record, status="running"))
         problems = [*rows.problems, *_write(rows, folder, progress)]
         corrected = CorrectedRows(rows, Corrections.of(run))

@@ -132,7 +132,7 @@ export class Actions {
   /** Opens the menu of classes at the cross or the mouse. */
   menu() {
     const { desk } = this, { cursor, view } = desk;
-    if (this.#pointed()) desk.regionMenu(cursor, ...view.surface.toPage(...cursor));
+    if (this.#pointed()) desk.page.menu(cursor, ...view.surface.toPage(...cursor));
   }
 
   /** Whether there is a region under the pointer; if not, there is a word about it. */

@@ -61,7 +61,6 @@ export class Desk {
     this.page.pending(this.tool.pending);
   }
 
-  regionMenu(point, x, y) { this.page.menu(point, x, y); }
   name(value = this.value) { return named(this.session, value); }
 
   /** Whether two points of the photograph are at most so many pixels of the page apart. */
@@ -285,6 +284,7 @@ export class Desk {
     const { drawing } = this;
     if (!this.hasPhotograph()) return;
     if (!drawing.tags.includes(id)) return this.say(`${this.name(id)} is not a class of this photograph.`);
+    if (drawing.tags.length === 1 && !this.session.background) return this.say("A photograph needs a class. Add the right one first, or reject it (X).");
     const ids = drawing.ids.map((value) => (value === id ? VOID : value));
     drawing.free(id);
     drawing.replace(ids);

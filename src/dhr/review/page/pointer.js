@@ -153,8 +153,8 @@ export class Pointer {
     event.preventDefault();
     const { desk } = this, place = this.keyed && desk.cursor; // a keyboard has a key for menus, too
     if (!desk.drawing || this.#busy) return;
-    if (place) desk.regionMenu(place, ...desk.view.surface.toPage(...place));
-    else desk.regionMenu(this.#point(event), event.clientX, event.clientY);
+    if (place) desk.page.menu(place, ...desk.view.surface.toPage(...place));
+    else desk.page.menu(this.#point(event), event.clientX, event.clientY);
   }
 
   /** Moves the cross of the keyboard by pixels of the page. */
