@@ -16,8 +16,9 @@ import numpy as np
 from .calls import told
 from .session import Session
 
-LIMIT_MB = 3_000
-"""Address space beyond what the process has at its start. Threads reserve much of it, and use little."""
+LIMIT_MB = 7_000
+"""Address space beyond what the process has at its start. Threads reserve much of it and use little, and files of
+weights are mapped: the bound that counts is the next one."""
 USED_MB = 900
 """Resident memory beyond that of a command that reads nothing. The largest image that is allowed takes 750 MB."""
 

@@ -119,7 +119,19 @@ def results(place: Path, call: Call, called: Path | None = None) -> dict[str, An
     return found
 
 
-_VOLATILE = ("seconds", "time", "peak_mb", "memory", "stages", "notes", "written", "computed", "made", "changed")
+_VOLATILE = (
+    "changed",
+    "turn",
+    "seconds",
+    "time",
+    "peak_mb",
+    "memory",
+    "stages",
+    "notes",
+    "written",
+    "computed",
+    "made",
+)
 
 
 def _timeless(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -99,9 +100,17 @@ def edit(session: Session, seed: int) -> Counter[str]:
         check_whole(kept, call)
         if began.code == 0:
             _compare(at, results(kept, call, place), results(place, call), name)
+            stale = _pictures(place) - _pictures(kept)
+            assert not stale, f"{at}: the report lacks {len(stale)} pictures of a new call"
         counts.update(kinds)
         counts["edits"] += len(kinds)
     return counts
+
+
+def _pictures(root: Path) -> set[bytes]:
+    """The pictures in the report of a run."""
+    report = root / "new" / "report.html"
+    return set(re.findall(rb"data:image/[^\"']+", report.read_bytes())) if report.exists() else set()
 
 
 def _begin_again(kept: Path, place: Path, call: Call) -> None:
@@ -118,7 +127,7 @@ def _compare(at: str, went_on: dict[str, Any], began: dict[str, Any], name: str)
         for file, content in began.items()
         if not file.endswith(("run.json", "store.json")) and went_on.get(file) != content
     )
-    assert not stale, f"{at}: not as of a new call: {stale}"
+    assert not stale, f"{at}: not as of a new call: {[(file, went_on.get(file), began[file]) for file in stale]}"
     if name == "run":
         more = {file for file in went_on.keys() - began.keys() if "/gone/" not in file}
         assert not more, f"{at}: left of before: {sorted(more)}"
