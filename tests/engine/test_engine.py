@@ -1,10 +1,16 @@
-"""Runs with Ray: the masks of `dhr run`."""
+"""Runs with Ray: the masks of `dhr run`, whatever is killed."""
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +36,7 @@ TINY = (
 )
 UNIT = 8
 COUNT = 20
+SMALL_UNITS = f"import dhr.engine.run, dhr.job.survey; dhr.engine.run.group_size = lambda device: {UNIT}"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +100,13 @@ def made(cluster: str, scenes: Any, tmp_path_factory: pytest.TempPathFactory) ->
     return data, root / "out"
 
 
+def fitted(out: Path, target: Path) -> None:
+    """Copy what was fitted, without any row."""
+    shutil.copytree(out, target, ignore=shutil.ignore_patterns("rows"))
+    record = json.loads((target / "run.json").read_text())
+    (target / "run.json").write_text(json.dumps({**record, "status": "running"}))
+
+
 def test_masks_are_those_of_a_run_without_an_engine(
     made: tuple[Path, Path], small_units: None, dhr: Any, tmp_path: Path
 ) -> None:
@@ -135,6 +149,65 @@ def same_masks(out: Path, other: Path) -> None:
     assert rows.keys() == wanted.keys() and all(
         row.mask and row.mask == wanted[name].mask for name, row in rows.items()
     )
+
+
+def test_a_driver_that_is_killed_goes_on(
+    made: tuple[Path, Path], cluster: str, small_units: None, dhr: Any, tmp_path: Path
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    fitted(whole, out)
+    call = command(data, out, "--engine", "ray", "--workers", "1", "--address", cluster)
+    text = f"{SMALL_UNITS}; import sys; from dhr.cli import main; sys.exit(main({call!r}))"
+    with subprocess.Popen([sys.executable, "-c", text], env={**os.environ, "RAY_AUTH_MODE": "token"}) as driver:
+        while driver.poll() is None and not [*(out / "rows").glob("part-*.parquet")]:
+            time.sleep(0.01)
+        driver.send_signal(signal.SIGKILL)
+    assert json.loads((out / "run.json").read_text())["status"] == "running"
+    assert dhr(command(data, out, "--engine", "ray")).code == 0
+    same_masks(out, whole)
+
+
+def test_a_worker_that_is_killed_is_replaced(
+    made: tuple[Path, Path], cluster: str, small_units: None, dhr: Any, tmp_path: Path
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    fitted(whole, out)
+    ended = threading.Event()
+    killed = list[int]()
+
+    def kill() -> None:
+        """Kill a worker, as soon as there is a row."""
+        while not ended.is_set() and not killed:
+            if [*(out / "rows").glob("part-*.parquet")]:
+                killed.extend(workers(cluster))
+                for one in killed:
+                    with suppress(ProcessLookupError):
+                        os.kill(one, signal.SIGKILL)
+            ended.wait(0.01)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        assert dhr(command(data, out, "--engine", "ray", "--workers", "1")).code == 0
+    finally:
+        ended.set()
+        thread.join()
+    assert killed
+    same_masks(out, whole)
+
+
+def workers(address: str) -> list[int]:
+    """Return the processes of workers of the cluster at an address."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal() and b"MapWorker(MapBatches(Worker))" in (folder / "cmdline").read_bytes():
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                if address.encode() in (folder.parent / parent / "cmdline").read_bytes():  # the raylet
+                    found.append(int(folder.name))
+    return found
 
 
 def wrong_settings(data: Path, out: Path) -> list[str]:
