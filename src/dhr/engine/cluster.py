@@ -15,7 +15,8 @@ from dhr.words import one_line
 
 _STORE = 128 * 2**20  # bytes of the local object store; it holds numbers and settings, never photographs
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a local cluster is only on the loopback interface
+# A local cluster is only on the loopback interface, and its workers have the priority of the command.
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 _MOST_CORES = 4  # of a worker with a GPU; they write, and correct boundaries
 
 
@@ -51,7 +52,7 @@ def libraries(local: bool = False) -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    quiet = {**_QUIET, **({_LOOPBACK: "0"} if local else {})}
+    quiet = {**_QUIET, **(_LOCAL if local else {})}
     os.environ.update({name: value for name, value in quiet.items() if name not in os.environ})
     try:
         import ray

@@ -1,0 +1,171 @@
+"""Runs with Ray: the masks of `dhr run`."""
+
+import json
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if find_spec("ray") is None:  # imported here, it would not see how a local cluster is set up
+    pytest.skip("needs ray", allow_module_level=True)
+
+import pyarrow.parquet as pq
+
+from dhr.data import open_data
+from dhr.data.manifest import Entry, write_manifest
+from dhr.engine.cluster import libraries
+from dhr.results.row import Row, rows_of, table_in
+
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster, in one process of pytest
+
+TINY = (
+    *("--wss.backbone", "test_resnet", "--wss.weights", "none", "--wss.scales", "[1.0]"),
+    *("--classifier.epochs", "1", "--classifier.batch", "3", "--classifier.crop", "32"),
+    *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]", "--no-stages"),
+)
+UNIT = 8
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A local cluster of two cores, and its address."""
+    folder = tempfile.mkdtemp(prefix="dhr-", dir="/tmp")  # short: names of sockets have 107 characters at most
+    ray, ended = libraries(local=True), signal.getsignal(signal.SIGTERM)
+    ray.init(
+        num_cpus=2, include_dashboard=False, _temp_dir=folder, object_store_memory=80 * 2**20, log_to_driver=False,
+        logging_level="error", _node_ip_address="127.0.0.1",
+    )  # fmt: skip
+    signal.signal(signal.SIGTERM, ended)  # ray has put its own in the place
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units of a few photographs; a run without an engine makes its batches in the same groups."""
+    for place in ("dhr.engine.run.group_size", "dhr.job.survey.group_size"):
+        monkeypatch.setattr(place, lambda device: UNIT)
+
+
+def manifest(data: Path, *more: Entry) -> Path:
+    """Write the manifest of a data folder of scenes."""
+    found = open_data(data)
+    names = found.classes.names
+    tags = {one.name: tuple(names[tag] for tag in one.tags) for one in found.samples}
+    entries = [Entry(name, f"images/{name}.png", some, truth=f"truth/{name}.png") for name, some in tags.items()]
+    write_manifest(data / "photos.parquet", found.classes, sorted([*entries, *more], key=lambda one: one.id))
+    return data / "photos.parquet"
+
+
+def rows_in(out: Path) -> dict[str, Row]:
+    """Return the rows of a folder by id; each is there once."""
+    found: dict[str, Row] = {}
+    for path in sorted((out / "rows").glob("[!.]*.parquet")):
+        table = pq.read_table(path)
+        for row in rows_of(table, table_in(table.schema)):
+            assert row.id not in found
+            found[row.id] = row
+    return found
+
+
+def command(data: Path, out: Path, *more: str) -> list[str]:
+    return ["run", "--data", str(data), "--out", str(out), *TINY, *more]
+
+
+@pytest.fixture(scope="module")
+def made(cluster: str, scenes: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A manifest, and a finished run of it with an engine."""
+    from dhr.cli import main
+
+    root = tmp_path_factory.mktemp("engine")
+    data = manifest(scenes(root / "data", COUNT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dhr.engine.run.group_size", lambda device: UNIT)
+        patch.setattr("dhr.job.survey.group_size", lambda device: UNIT)
+        assert main(command(data, root / "out", "--engine", "ray")) == 0
+    return data, root / "out"
+
+
+def test_masks_are_those_of_a_run_without_an_engine(
+    made: tuple[Path, Path], small_units: None, dhr: Any, tmp_path: Path
+) -> None:
+    data, out = made
+    plain = tmp_path / "plain"
+    assert dhr(command(data, plain)).code == 0
+    assert (out / "survey.safetensors").read_bytes() == (plain / "survey.safetensors").read_bytes()
+    rows = rows_in(out)
+    assert len(rows) == COUNT and len(list((out / "rows").iterdir())) == 3
+    for name, row in rows.items():
+        assert row.mask == (plain / "masks" / f"{name}.png").read_bytes(), name
+        item = json.loads((plain / "items" / f"{name}.json").read_text())
+        assert row.record is not None and row.record.quality == item["quality"] and row.record.ratios == item["ratios"]
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "finished" and record["rows"] and record["counts"]["masks"] == COUNT
+
+
+def test_a_photograph_that_fails_is_a_row_with_its_reason_and_is_tried_again(
+    cluster: str, small_units: None, scenes: Any, dhr: Any, tmp_path: Path
+) -> None:
+    folder, out = scenes(tmp_path / "data", 6), tmp_path / "out"
+    tag = open_data(folder).classes.names[0]
+    call = command(manifest(folder, Entry("gone", "images/gone.png", (tag,))), out, "--engine", "ray")
+    ended = dhr(call)
+    assert ended.code == 1 and "gone" in ended.out, ended.err
+    rows = rows_in(out)
+    assert len(rows) == 7 and rows["gone"].mask is None and rows["gone"].reason
+    before = (out / "rows" / "part-000000.parquet").stat()
+    assert dhr(call).code == 1
+    assert (out / "rows" / "part-000000.parquet").stat().st_mtime_ns == before.st_mtime_ns  # nothing was made again
+    shutil.copy(next((folder / "images").glob("*.png")), folder / "images" / "gone.png")
+    ended = dhr(call)
+    assert ended.code == 0, ended.err
+    again = rows_in(out)
+    assert again.pop("gone").mask is not None and again == {name: row for name, row in rows.items() if name != "gone"}
+
+
+def same_masks(out: Path, other: Path) -> None:
+    rows, wanted = rows_in(out), rows_in(other)
+    assert rows.keys() == wanted.keys() and all(
+        row.mask and row.mask == wanted[name].mask for name, row in rows.items()
+    )
+
+
+def wrong_settings(data: Path, out: Path) -> list[str]:
+    return command(data, out, "--engine", "ray", "--method.tau", "0.7")
+
+
+def other_manifest(data: Path, out: Path) -> list[str]:
+    found = open_data(data)
+    entry = Entry("new", str(data.parent / "images" / f"{found.samples[0].name}.png"), (found.classes.names[0],))
+    write_manifest(out.parent / "other.parquet", found.classes, [entry])
+    return command(out.parent / "other.parquet", out, "--engine", "ray")
+
+
+def plain_run(data: Path, out: Path) -> list[str]:
+    return command(data, out)
+
+
+REFUSED: tuple[tuple[Callable[[Path, Path], list[str]], str], ...] = (
+    (wrong_settings, "holds another run: settings.method.tau was"),
+    (other_manifest, "holds another run: photographs and tags changed"),
+    (plain_run, "holds a run with --engine ray"),
+)
+
+
+@pytest.mark.parametrize(("change", "reason"), REFUSED, ids=[one[0].__name__ for one in REFUSED])
+def test_another_run_in_the_folder_is_refused(
+    made: tuple[Path, Path], small_units: None, dhr: Any, tmp_path: Path, change: Any, reason: str
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    ended = dhr(change(data, out))
+    assert ended.code == 2 and reason in ended.err and len(ended.err.splitlines()) == 1, ended.err
+    same_masks(out, whole)
