@@ -175,8 +175,9 @@ CASES = {
 }
 """By command, each in its usual form; longer forms where other files come in."""
 
-SYSTEM = (sys.prefix, sys.base_prefix, os.devnull, "/dev/urandom", "/proc", "/sys", "/usr/share/zoneinfo")
-"""The interpreter, its libraries, and what tells how large the machine is. Arrow reads the table of time zones."""
+MACHINE = ("/proc", "/sys", "/etc/os-release", "/usr/share/zoneinfo")
+SYSTEM = (sys.prefix, sys.base_prefix, os.devnull, "/dev/urandom", *MACHINE)
+"""The interpreter, its libraries, and what describes the machine. Arrow reads the table of time zones."""
 HARMLESS = ("socket.gethostname",)
 """The name of this machine, which TensorBoard puts into the names of its files. It is sent nowhere."""
 SLOW = ("onnx", "demo")

@@ -1,6 +1,7 @@
 """A student as an ONNX file, for runtimes without PyTorch."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def export_onnx(student: Path, out: Path, height: int, width: int) -> float:
         ConfigError: onnx, onnxscript or onnxruntime are not installed, or the network cannot be exported.
         WeightsError: ``student`` is not the file of a student, or onnxruntime disagrees with PyTorch.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at its import; it would keep a number of this machine
     try:
         import onnx
         import onnxruntime
