@@ -53,8 +53,8 @@ def run(terminal: Terminal, result: RunResult) -> None:
     if result.made > result.new:
         terminal.say(f"{result.made - result.new} of the masks were there already.")
     if result.vanished:
-        which = "it" if result.vanished == 1 else "them"
-        terminal.say(f"In {counted(result.vanished, 'mask')} a tagged class has no pixel; the report marks {which}.")
+        marks = f"; the report marks {'it' if result.vanished == 1 else 'them'}" if result.report.is_file() else ""
+        terminal.say(f"In {counted(result.vanished, 'mask')} a tagged class has no pixel{marks}.")
     terminal.notes(result.notes)
     terminal.left_out(result.left_out, f"all of them are in {result.out / 'run.json'}")
     if result.report.is_file():
