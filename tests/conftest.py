@@ -24,6 +24,8 @@ from hypothesis import settings
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
+collect_ignore = ["fork_server.py"]  # a program, which imports its neighbours as such
+
 
 def _keep_bytecode_of_others() -> None:
     """Let jaxtyping's import hook change where the bytecode of ``dhr`` lies, and of ``dhr`` alone.

@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "Again",
     "BoundaryConfig",
     "DataFolder",
     "DhrError",
@@ -31,6 +32,7 @@ __all__ = [
     "PhotographTable",
     "Rebalanced",
     "RunConfig",
+    "RunEngine",
     "adjacency",
     "compare",
     "demo",
@@ -75,6 +77,8 @@ _COMMANDS = (
 _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
     **dict.fromkeys(("DataFolder", "open_data"), "dhr.api.data"),
+    "Again": "dhr.api.run",
+    "RunEngine": "dhr.engine.config",
     "settings": "dhr.api.explain",
     "PhotographTable": "dhr.data.manifest.from_table",
     "RunConfig": "dhr.job.settings",
@@ -100,13 +104,14 @@ if TYPE_CHECKING:
     from dhr.api.plan import plan
     from dhr.api.predict import predict
     from dhr.api.review import review
-    from dhr.api.run import run
+    from dhr.api.run import Again, run
     from dhr.api.train import train
     from dhr.api.train_head import train_head
     from dhr.api.unpack import unpack
     from dhr.api.update import update
     from dhr.arrays import pad_classes, rebalance, refine
     from dhr.data.manifest.from_table import PhotographTable
+    from dhr.engine.config import RunEngine
     from dhr.job.settings import RunConfig
     from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
     from dhr.types import Rebalanced

@@ -108,7 +108,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(result: Any, tmp_pat
     assert planned.dry_run is not None and not (tmp_path / "out").exists()
     assert [stage.name for stage in planned.dry_run.stages][-1] == "masks"
     assert package.run(result.data, result.out, config=TINY, dry_run=True).dry_run.stages == ()
-    again = package.run(result.data, result.out, config=TINY, dry_run=True, redo="masks").dry_run
+    again = package.run(result.data, result.out, config=TINY, dry_run=True, again=package.Again(redo="masks")).dry_run
     assert [(stage.name, stage.photographs) for stage in again.stages] == [("masks", 3)]
     trained = package.train(result.data, tmp_path / "student", config=TINY, dry_run=True)
     assert [stage.name for stage in trained.dry_run.stages] == ["classifier", "student"]

@@ -107,7 +107,10 @@ def test_readers_find_masks_in_shards(finished: Any, dhr: Any, new_case: Any, tm
     plain, split = (api.adjacency(case.data, masks=one.out / "masks") for one in (finished, case))
     assert plain.rows() == split.rows() and not split.left_out
     masks = Masks(case.out / "masks", data.classes, data.samples)
-    assert all(np.array_equal(masks(sample), read_mask(masks.path(sample))) for sample in data.samples)
+    assert all(
+        np.array_equal(masks(sample), read_mask(case.out / "masks" / f"{in_shard(sample.name)}.png"))
+        for sample in data.samples
+    )
     # As ground truth, with or without a data set.
     shutil.copytree(case.out / "masks", tmp_path / "data2" / "truth")
     for name in ("images", "tags.csv", "classes.txt"):

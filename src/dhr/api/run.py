@@ -1,6 +1,6 @@
 """Masks for photographs and tags: ``dhr.run``."""
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,23 @@ from dhr.job.settings import RunConfig, StageName
 from dhr.progress import Progress, silent
 
 
+@dataclass(frozen=True)
+class Again:
+    """What a finished run makes again."""
+
+    redo: StageName | None = None
+    """make this stage and all later ones again; needed if settings changed: classifier, calibration, survey, masks,
+    student"""
+    keep_classifier: bool = False
+    """use the trained networks although photographs or tags changed"""
+
+
 def run(
     data: Data,
     out: Path | str,
     *,
     config: Config = "default",
-    redo: StageName | None = None,
-    keep_classifier: bool = False,
+    again: Again | None = None,
     dry_run: bool = False,
     engine: RunEngine | None = None,
     progress: Progress | None = None,
@@ -42,9 +52,7 @@ def run(
         data: the data folder.
         out: the output folder: new, empty, or of the same run.
         config: settings; a recipe or preset, a YAML file, or single ones.
-        redo: make this stage and all later ones again; needed if settings changed: classifier, calibration, survey,
-            masks, student.
-        keep_classifier: use the trained networks although photographs or tags changed.
+        again: what a finished run makes again.
         dry_run: return the work that would be done, and do nothing.
         engine: with `ray`, many machines make the masks of a manifest, as rows (docs/cluster.md).
         progress: called as the work goes on.
@@ -59,11 +67,11 @@ def run(
         OutputError: ``out`` cannot be written, or holds something else.
     """
     settings, preset = run_settings(config)
-    call: dict[str, Any] = {"redo": redo, "keep_classifier": keep_classifier}
+    call: dict[str, Any] = asdict(again or Again())
     out, show = Path(out), progress or silent
     refuse_missing(data)
     if engine is not None and engine.engine is not None:
-        if redo or keep_classifier or dry_run:
+        if any(call.values()) or dry_run:
             raise ConfigError("--engine ray works without --redo, --keep-classifier and --dry-run; leave them out")
         from dhr.api.cluster import run_on_cluster
 

@@ -63,11 +63,12 @@ _WORDS = {
     "classifier.epochs": "passes over the photographs; 0: chosen",
     "classifier.file": "trained classifier.safetensors, used as it is",
     "device": "auto, cpu, cuda, cuda:1, mps",
-    "features": "store of features that runs share",
+    "engine": "ray: a cluster makes the masks, as rows",
     "image.grid_stride": "pixels per cell of the features",
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",
     "recursion": "train a student on the masks, for better masks",
+    "redo": "make this stage and all later ones again",
     "resamples": "resamplings for intervals; 0: none",
     "seed": "seed of all random numbers",
     "sources": "several sources of maps, calibrated",
@@ -98,7 +99,7 @@ def _words(*names: str) -> Mapping[str, str]:
 _RUN = _words(
     *("wss.kind", "wss.backbone", "wss.weights", "sources", "uss.model", "uss.weights", "classifier.file"),
     *("classifier.epochs",),
-    *("image.long_side", "boundary.kind", "features", "recursion", "stages", "device", "seed"),
+    *("image.long_side", "boundary.kind", "recursion", "stages", "device", "seed"),
 )
 _COMPARE = {  # rows choose their sources
     **_words("allow_missing", "resamples"),
@@ -151,7 +152,7 @@ COMMANDS = {
             "make masks for a folder of photographs and tags",
             "dhr.api.run:run",
             "dhr.cli.show_run:run",
-            _RUN,
+            {**_RUN, **_words("redo", "engine")},
             ("dhr run --data photos --out out", "dhr run --data photos --out out --preset paper --method.tau 0.7"),
         ),
         Command(

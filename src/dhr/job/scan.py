@@ -95,7 +95,9 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
         progress(Step("scan", done, len(data.samples)))
     if not samples:
         reasons = " | ".join([*rejected_note(sample.name for sample in rejected), *problem_lines(problems, 3)])
-        raise DataError(f"none of the {len(data.samples)} photographs can be used: {reasons}")
+        raise DataError(
+            f"none of the {len(data.samples)} photographs can be {'used' if rejected else 'read'}: {reasons}"
+        )
     if not any(sample.tags for sample in samples):
         raise DataError(f"none of the {len(samples)} photographs that can be read has a tag; tag what they show")
     return Scan(
