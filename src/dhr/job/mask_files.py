@@ -42,21 +42,7 @@ class MaskFiles:
         self.items.make_room(name)
 
     def write(self, photograph: Photograph, result: Rebalanced, start: float, before: float = 0.0) -> bool:
-        """Write the files of a photograph, its record last.
-
-        Args:
-            photograph: the photograph.
-            result: that of the method, for it alone.
-            start: when the work on its mask began, by ``time.perf_counter()``.
-            before: seconds of earlier work on it.
-
-        Returns:
-            Whether another mask was there, which was put aside.
-
-        Raises:
-            ItemError: a file cannot be written because of its name or of what is in its place.
-            OutputError: the disk is full, or refuses.
-        """
+        """Write the files of a photograph, its record last; see :meth:`dhr.job.mask_stage.Results.write`."""
         sample, config, palette = photograph.sample, self.maker.drafts.config, self.maker.palette
         made = self.maker.made(photograph, result)
         mask = made.labels(result.scores)

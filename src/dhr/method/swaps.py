@@ -17,7 +17,10 @@ from torch import Tensor
 from dhr.method.cells import SurveyCells, surest
 
 LEAST = -0.05
-"""Evidence below which labels may be exchanged. Two photographs that say nothing gave 0.003 on MSRC v2 `val`."""
+"""Evidence below which labels may be exchanged."""
+
+FEWEST = 3
+"""Fewest photographs that decide. MSRC v2 `val` has two: their evidence is about 0, and an exchange costs mIoU."""
 
 CONSISTENT = 0.1
 """Least consistency of two classes. Labels by lot have 0, with a standard deviation of 0.05 in a dozen photographs."""
@@ -66,13 +69,15 @@ def compared(photographs: Iterable[SurveyCells], covariance: Float64[Tensor, "d 
 
 
 def doubtful(pairs: Sequence[Swap]) -> tuple[Swap, ...]:
-    """Choose the pairs whose labels may be exchanged: consistent, with evidence below :data:`LEAST`.
+    """Choose the pairs whose labels may be exchanged: consistent, with evidence below :data:`LEAST`,
+    from enough photographs.
 
     A class is in one pair at most: that of the lowest evidence.
     """
     taken: set[int] = set()
     chosen: list[Swap] = []
-    found = [one for one in pairs if one.evidence < LEAST and one.consistency > CONSISTENT]
+    clear = [one for one in pairs if one.deciding >= FEWEST and one.consistency > CONSISTENT]
+    found = [one for one in clear if one.evidence < LEAST]
     for one in sorted(found, key=lambda swap: (swap.evidence, swap.first, swap.second)):
         if not taken & {one.first, one.second}:
             taken |= {one.first, one.second}
@@ -139,7 +144,7 @@ class _Means:
             factor: Cholesky factor of the covariance.
         """
         together, alone = zip(*(self._parted(*pair) for pair in ((first, second), (second, first))), strict=True)
-        deciding = sum(map(len, alone))
+        deciding = len(torch.unique(self.photograph[torch.cat(alone)]))
         if not deciding or not all(map(len, together)):
             return None
         halves = [tuple(lines[self.photograph[lines] % 2 == half] for lines in together) for half in (0, 1)]
