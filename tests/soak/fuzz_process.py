@@ -40,11 +40,10 @@ class Fuzz:
 
     def read(self, content: bytes) -> None:
         """Read one input."""
-        began, self._harm = time.process_time(), ""
+        self._harm = ""
         try:
             end = self.bench.read(content)
             assert not self._harm, self._harm
-            assert time.process_time() - began < 20, "it took over 20 seconds"
         except Exception as error:
             end = "failed"
             self._keep(content, error)

@@ -7,21 +7,6 @@ from dhr.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class EngineConfig:
-    """The engine, and its share of a cluster."""
-
-    engine: Literal["ray"] | None = None
-    """ray: work on a cluster, and write rows (docs/cluster.md)"""
-    address: str | None = None
-    """of the cluster, such as auto or HOST:6379; by default a local one is started"""
-    workers: int | None = None
-    """of the engine; by default one per GPU, or one per core where there is no GPU"""
-
-    def __post_init__(self) -> None:
-        _check(self, "address", "workers")
-
-
-@dataclass(frozen=True)
 class RunEngine:
     """The engine of a run."""
 

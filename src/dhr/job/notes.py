@@ -60,11 +60,11 @@ def swap_note(swap: Swap, names: Sequence[str]) -> str:
     """Tell of two classes whose maps are exchanged.
 
     >>> swap_note(Swap(1, 2, -0.5, 0.2, joint=39, deciding=3), ["sky", "face", "body"])
-    '3 other photographs show that the maps of face and body are exchanged where both are tagged (39 times): put right.'
+    'The maps of face and body are exchanged in the 39 photographs with both; 3 others show it. The survey corrects it.'
     """
-    show = "1 other photograph shows" if swap.deciding == 1 else f"{swap.deciding:,} other photographs show"
     pair = f"{names[swap.first]} and {names[swap.second]}"
-    return f"{show} that the maps of {pair} are exchanged where both are tagged ({swap.joint:,} times): put right."
+    where = f"the {counted(swap.joint, 'photograph')} with both"
+    return f"The maps of {pair} are exchanged in {where}; {swap.deciding:,} others show it. The survey corrects it."
 
 
 def person_notes(masks: PersonMasks) -> list[str]:

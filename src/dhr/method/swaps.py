@@ -1,9 +1,8 @@
 """Classes whose labels are exchanged.
 
 Two classes that are nearly always tagged together, such as a face and a body, look the same to a classifier of tags.
-Which of its two maps is on which of them is chance, and self-training makes the more of it, to right or wrong. The
-photographs with only one of the two can tell: its cells look like those of the same class in the others, or like those
-of the other class.
+So its two maps may be exchanged, and the rounds of the survey do not notice it. The photographs with only one of the
+two can tell. Its cells look like those of the same class in the others, or like those of the other class.
 """
 
 from collections.abc import Iterable, Sequence
