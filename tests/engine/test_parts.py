@@ -17,9 +17,9 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.engine.config import RunEngine
 from dhr.engine.fit import engine_config
 from dhr.engine.manifest import Manifest, UnitReader, Units
+from dhr.engine.networks import FittedWork, check
 from dhr.engine.part import part_path, read_facts, read_part, write_part
 from dhr.engine.sample import draw, drawn
-from dhr.engine.worker import Work, check
 from dhr.errors import ConfigError, DataError, OutputError
 from dhr.files import digest_regular
 from dhr.job.drafts import group_size
@@ -105,7 +105,7 @@ def test_a_worker_with_another_version_or_other_files_is_refused(tmp_path: Path)
     (tmp_path / "classifier.safetensors").write_bytes(b"weights")
     digests = {"classifier.safetensors": digest_regular(tmp_path / "classifier.safetensors")}
     record = RunRecord(Identity(dhr.__version__))
-    work = Work(tmp_path, config, manifest, record, digests, frozenset())
+    work = FittedWork(tmp_path, config, manifest, record, digests, frozenset())
     check(work)
     with pytest.raises(ConfigError, match="install the same version"):
         check(replace(work, record=RunRecord(Identity("0.0.1"))))

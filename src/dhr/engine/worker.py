@@ -1,48 +1,62 @@
-"""A worker: it holds the networks of a run, and makes the masks of one unit after another."""
+"""A worker: it holds the networks of a job, and makes the masks of one unit after another."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
-import dhr
-from dhr.data.manifest import ManifestDataSet
+from dhr.data.manifest import Row as Photo
+from dhr.data.samples import Problem
 from dhr.engine.manifest import Manifest, Unit, UnitReader
-from dhr.engine.masks import UnitMasks
 from dhr.engine.part import Facts, read_facts, read_part, write_part
-from dhr.errors import ConfigError, DhrError, OutputError
-from dhr.files import digest_regular
-from dhr.flow.halving import BatchSize
-from dhr.job.folder import OutputFolder
-from dhr.job.mender_models import opened_maker
-from dhr.job.opened_run import OpenedRun
-from dhr.job.settings import RunConfig
-from dhr.records.run import RunRecord
-from dhr.results.row import Row, settings_digest
+from dhr.errors import DhrError
+from dhr.results.row import Row
 
 _REASONS = 20  # failed photographs of a unit that are reported; the rows have them all
 
 
-@dataclass(frozen=True)
-class Work:
-    """All that a worker needs, beside the files in the output folder."""
+@runtime_checkable
+class Masks(Protocol):
+    """Networks that make the masks of units."""
 
-    out: Path
-    config: RunConfig
-    manifest: Manifest
-    record: RunRecord
-    """The record of the job, after fitting."""
-    digests: Mapping[str, str]
-    """Digests of the fitted files in the output folder."""
-    looked_at: frozenset[str]
+    def rows(self, photographs: Sequence[tuple[str, Photo | Problem]], known: Sequence[Row]) -> list[Row] | None:
+        """Return a row for each photograph of a unit, in their order; None if there is nothing new.
+
+        Args:
+            photographs: all rows of the unit in the manifest, with their ids.
+            known: rows of an earlier call. Those with a mask stay; the others are tried again.
+        """
+        ...
+
+
+@runtime_checkable
+class Work(Protocol):
+    """All that a worker needs, beside files that all machines share."""
+
+    @property
+    def out(self) -> Path:
+        """The output folder."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """The photographs."""
+        ...
 
     @property
     def settings(self) -> str:
-        """Digest of the run's identity, which each row holds."""
-        return settings_digest(self.record.identity)
+        """Digest of the job's identity, which each row holds."""
+        ...
+
+    def opened(self) -> Masks:
+        """Open the networks on this machine.
+
+        Raises:
+            DhrError: this machine has another version of dhr, or other files.
+        """
+        ...
 
 
 class Worker:
@@ -50,10 +64,10 @@ class Worker:
 
     def __init__(self, work: Work) -> None:
         self.work, self.reader = work, UnitReader(work.manifest)
-        self.masks: UnitMasks | None = None
+        self.masks: Masks | None = None
         self.failure: DhrError | None = None
         try:
-            self.masks = opened(work)
+            self.masks = work.opened()
         except DhrError as error:
             self.failure = error
 
@@ -81,46 +95,3 @@ class Worker:
         failed = [[row.id, row.reason] for row in rows or known if row.record is None]
         new = facts.masks - sum(row.record is not None for row in known)
         return {"unit": unit.number, "new": new, **asdict(facts), "reasons": failed[:_REASONS]}
-
-
-def opened(work: Work) -> UnitMasks:
-    """Build the networks of a run on this machine.
-
-    Raises:
-        DhrError: this machine has another version of dhr, lacks a file, or has one with another content.
-    """
-    check(work)
-    config = replace(work.config, device=work.config.device if torch.cuda.is_available() else "cpu")
-    device = config.find_device()
-    wanted = str(work.record.identity.settings.get("device"))
-    if device.type != wanted:
-        raise ConfigError(f"a worker has the device {device.type}, but the networks were fitted on {wanted}; add "
-                          f"--device {wanted}, or another --out")  # fmt: skip
-    data = ManifestDataSet(work.manifest.classes, ())
-    maker = opened_maker(OpenedRun(OutputFolder(work.out), work.record, data, config))
-    size = BatchSize(work.record.batch or 1, lambda line: None)
-    return UnitMasks(maker, work.settings, work.looked_at, size)
-
-
-def check(work: Work) -> None:
-    """Compare this machine's program and files with those of the driver.
-
-    Raises:
-        ConfigError: the version of dhr is another.
-        OutputError: a fitted file is missing, or has another content.
-    """
-    if dhr.__version__ != work.record.identity.dhr:
-        raise ConfigError(
-            f"a worker has dhr {dhr.__version__}, the job was started with {work.record.identity.dhr}; install the "
-            "same version on all machines"
-        )
-    for name, digest in work.digests.items():
-        path = work.out / name
-        try:
-            found = digest_regular(path)
-        except OSError as error:
-            raise OutputError(
-                f"a worker cannot read {path} ({error.strerror or error}); --out must be on a disk that all share"
-            ) from error
-        if found != digest:
-            raise OutputError(f"a worker has another {path} than the job; --out must be on a disk that all share")
