@@ -1,9 +1,9 @@
 """Photographs per second and memory of runs with Ray, beside the plain command.
 
 Photographs are generated scenes. All runs use one trained classifier and no survey, so that only masks are measured. A
-run with N workers may use N cores, its driver and all processes of Ray included; the plain command may use one (Linux).
-Other programs should leave these cores alone. Seconds are those of scan and masks of the plain command, and of the
-stage `masks` with an engine, which includes the start of the workers.
+worker has one core, as the plain command has; the driver and Ray's own processes may use one more, if the machine has
+it (Linux). Other programs should leave these cores alone. Seconds are those of scan and masks of the plain command, and
+of the stage `masks` with an engine, which includes the start of the workers.
 
 Fields of each row: `workers` (0: the plain command), `cores`, `photographs`, `per_second`, `ratio` (to the plain
 command), `driver_mb`, `worker_mb` (peaks; that of the largest worker).
@@ -87,7 +87,7 @@ def _command(data: Path, out: Path, *more: str) -> list[str]:
 
 def _measured(out: Path, data: Path, classifier: Path, workers: int) -> dict[str, Any]:
     """Run the command on some cores, and return its figures."""
-    cores = max(workers, 1)
+    cores = min(workers + 1, len(os.sched_getaffinity(0)))
     more = ["--engine", "ray", "--workers", str(workers)] if workers else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     chosen = sorted(os.sched_getaffinity(0))[:cores]
@@ -97,7 +97,9 @@ def _measured(out: Path, data: Path, classifier: Path, workers: int) -> dict[str
         env=environment, preexec_fn=lambda: os.sched_setaffinity(0, chosen), stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         while process.poll() is None:
-            worker_mb = max([worker_mb, *_peaks()])
+            for number, worker in enumerate(sorted(_workers(chosen))):
+                worker_mb = max(worker_mb, _peak(worker))
+                _hold(worker, chosen[number % cores])
             time.sleep(0.5)
         if process.returncode:
             raise SystemExit(process.stderr.read() if process.stderr else "the command failed")
@@ -114,14 +116,30 @@ def _measured(out: Path, data: Path, classifier: Path, workers: int) -> dict[str
     }
 
 
-def _peaks() -> Iterator[float]:
-    """Yield the peak memory of each worker of Ray, in megabytes."""
+def _workers(chosen: Sequence[int]) -> Iterator[int]:
+    """Yield the processes of this run's workers: they are on the chosen cores."""
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
-            if folder.name.isdecimal() and b"MapWorker(MapBatches(Worker))" in (folder / "cmdline").read_bytes():
-                for line in (folder / "status").read_text().splitlines():
-                    if line.startswith("VmHWM:"):
-                        yield int(line.split()[1]) * 1024 / 1e6
+            if not folder.name.isdecimal() or os.sched_getaffinity(int(folder.name)) > {*chosen}:
+                continue
+            if b"MapWorker(MapBatches(Worker))" in (folder / "cmdline").read_bytes():
+                yield int(folder.name)
+
+
+def _peak(process: int) -> float:
+    """Return the peak memory of a process, in megabytes; 0 if it has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def _hold(process: int, core: int) -> None:
+    """Keep all threads of a process on one core."""
+    with suppress(OSError):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
 
 
 if __name__ == "__main__":
