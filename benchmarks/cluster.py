@@ -122,7 +122,7 @@ def _workers(chosen: Sequence[int]) -> Iterator[int]:
         with suppress(OSError):
             if not folder.name.isdecimal() or os.sched_getaffinity(int(folder.name)) > {*chosen}:
                 continue
-            if b"MapWorker(MapBatches(Worker))" in (folder / "cmdline").read_bytes():
+            if b"ray::MapWorker(MapBatches(" in (folder / "cmdline").read_bytes():
                 yield int(folder.name)
 
 

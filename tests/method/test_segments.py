@@ -18,7 +18,8 @@ from dhr.data import SceneDataSet
 from dhr.method.base import shares
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.config import BoundaryConfig, SamConfig
-from dhr.method.segments import agreement, ask, claims, covered, joined, restored, with_peaks
+from dhr.method.guard import covered, restored
+from dhr.method.segments import agreement, ask, claims, joined, with_peaks
 from dhr.prompts import Prompts, Proposals, Propose
 
 PREDICTORS: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "predictors.py"))
@@ -207,7 +208,7 @@ def test_classes_share_what_all_claim() -> None:
 def test_every_pixel_has_one_class_and_no_class_vanishes(k: int, seed: int, sure: bool) -> None:
     """With any scores, any correction, and a network that claims at random whatever its agreement is."""
     scores, base = shares(random_scores(k, seed)), shares(random_scores(k, seed + 1))
-    whole = restored(base, scores)
+    whole = restored(base, covered(scores))
     random = np.random.default_rng(seed)
     masks = torch.from_numpy(np.array([[PREDICTORS["blobs"](SIZE, random)] for _ in range(k)])).float()
     claimed = masks[:, 0][None] * (1.0 if sure else 0.7)
@@ -216,14 +217,6 @@ def test_every_pixel_has_one_class_and_no_class_vanishes(k: int, seed: int, sure
     torch.testing.assert_close(result.sum(dim=1), torch.ones(1, *SIZE), rtol=1e-4, atol=1e-4)
     before, after = covered(scores).any(dim=(2, 3)), covered(result).any(dim=(2, 3))
     assert (after | ~before).all()
-
-
-def test_an_erased_class_comes_back() -> None:
-    scores = shares(squares((4, 4, 6, 6)) + 0.1)
-    base = torch.cat([torch.zeros(1, 1, *SIZE), torch.ones(1, 1, *SIZE)], dim=1)
-    back = restored(base, scores)
-    assert torch.equal(covered(back)[0, 0], covered(scores)[0, 0])
-    assert torch.equal(restored(scores, scores), scores)
 
 
 # The whole correction

@@ -11,8 +11,9 @@ from torch import Tensor
 from dhr.errors import ConfigError
 from dhr.method.base import shares
 from dhr.method.config import BoundaryConfig
+from dhr.method.guard import covered, restored
 from dhr.method.held import Held, fixed
-from dhr.method.segments import ask, claims, joined, restored, with_peaks
+from dhr.method.segments import ask, claims, joined, with_peaks
 from dhr.ops.crf import Bilateral, DenseCrf, Gaussian
 from dhr.ops.pamr import Pamr
 from dhr.ops.random_walk import boundary_affinity, feature_affinity, random_walk, transition
@@ -107,7 +108,7 @@ class _Sam:
 
     def __call__(self, images: Tensor, scores: Tensor) -> Tensor:
         before, _ = probabilities(scores)
-        base = restored(shares(self.crf(images, scores)), before)
+        base = restored(shares(self.crf(images, scores)), covered(before))
         asked = ask(base, before, self.config.regions)
         proposals = [self.propose(index, prompts) for index, prompts in enumerate(asked.prompts)]
         size = (images.shape[-2], images.shape[-1])

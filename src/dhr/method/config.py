@@ -129,7 +129,7 @@ def _not_negative(part: str, config: object, *names: str) -> None:
             raise ConfigError(f"boundary.{part}.{name} must be 0 or more, got {getattr(config, name)}")
 
 
-_AUTHORS = {"marginal": "uniform", "rounds": 1, "centring": 0.0, "combine": "product"}
+_AUTHORS = {"marginal": "uniform", "rounds": 1, "centring": 0.0, "combine": "product", "guard": 0.0}
 """Settings that have one value in the authors' program."""
 
 
@@ -148,6 +148,9 @@ class MethodConfig:
     smallest_ratio: float = 0.05
     """Smallest estimated share of a tagged class (1 / classes if there are too many classes for that). Below this
     share, the survey cannot take area from a class."""
+    guard: float = 0.03
+    """Least share of a tagged class in the image. If all evidence leaves a class less, it gets the places where it is
+    least denied; if the boundary correction erases it, it gets back those that it had. 0: classes may vanish."""
     rounds: int = 6
     """Rounds of Steps 2 and 3; each starts with the masks of the one before."""
     centring: float = 0.5
@@ -178,6 +181,7 @@ class MethodConfig:
             ("eps", self.eps > 0, "above 0"),
             ("prior", all(0 < share < float("inf") for share in self.prior.values()), "shares above 0"),
             ("smallest_ratio", 0 <= self.smallest_ratio < 1, "at least 0 and below 1"),
+            ("guard", 0 <= self.guard < 1, "at least 0 and below 1"),
             ("rounds", self.rounds >= 1, "1 or more"),
             ("centring", 0 <= self.centring < 1, "at least 0 and below 1"),
             ("tau", -1 <= self.tau <= 1, "a cosine, -1 to 1"),
@@ -210,8 +214,8 @@ BOUNDARY = BoundaryConfig()
 
 def _paper(released: bool) -> MethodConfig:
     return MethodConfig(
-        eps=0.1, marginal="uniform", rounds=1, centring=0.0, combine="product", survey=0.0, background_level=0.3,
-        released=released,
+        eps=0.1, marginal="uniform", guard=0.0, rounds=1, centring=0.0, combine="product", survey=0.0,
+        background_level=0.3, released=released,
     )  # fmt: skip
 
 

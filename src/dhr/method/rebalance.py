@@ -9,6 +9,8 @@ from torch import Tensor
 from dhr.method.base import labels, shares
 from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.config import BOUNDARY, PRESETS, BoundaryConfig, MethodConfig
+from dhr.method.guard import guarded, in_pixels, restored
+from dhr.method.held import fixed
 from dhr.method.inter import inter_class
 from dhr.method.intra import intra_class
 from dhr.method.marginal import class_marginal
@@ -76,9 +78,15 @@ def finish(
         config: settings of the join.
         survey: see :attr:`dhr.method.scene.Batch.survey`.
     """
-    joined = made.maps(_with_survey(made, survey, config))
+    found = _with_survey(made, survey, config)
+    placed = guarded(found, made.valid, config.guard, made.cams.flatten(2))
+    joined = made.maps(placed if made.held is None else made.held.joined(placed))
     scores = shares(correct.holding(made.held)(joined))  # R_c(S_dhr), Eq. 5
-    return put_back(_result(made, joined, scores), made.order)
+    if config.guard > 0 and correct.images is not None:
+        kept = restored(scores, in_pixels(joined, made.size), config.guard)
+        scores = fixed(kept, None if made.held is None else made.held.pixels)
+    same = same_class(found, placed)  # where only the tag speaks for a class, nothing agrees
+    return put_back(_result(made, joined, scores, made.steps.alike & same), made.order)
 
 
 def steps_1_to_3(scene: Scene, correct: Correction, config: MethodConfig) -> Steps:
@@ -118,19 +126,19 @@ def _next_masks(scores: Float[Tensor, "b k n"], masks: Float[Tensor, "b k n"], s
 
 
 def _with_survey(made: Draft, survey: Float[Tensor, "b k u v"] | None, config: MethodConfig) -> Float[Tensor, "b k n"]:
-    """Join S_dhr with the survey, and with what was drawn; return S_dhr itself without both."""
-    joined = made.steps.intra
-    if survey is not None:
-        known = take_classes(survey, made.order) * made.valid[:, :, None, None]
-        joined = join(joined, known.flatten(2), made.valid, config)
-    return joined if made.held is None else made.held.joined(joined)
+    """Join S_dhr with the survey."""
+    if survey is None:
+        return made.steps.intra
+    known = take_classes(survey, made.order) * made.valid[:, :, None, None]
+    return join(made.steps.intra, known.flatten(2), made.valid, config)
 
 
-def _result(made: Draft, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"]) -> Rebalanced:
+def _result(
+    made: Draft, joined: Float[Tensor, "b k u v"], scores: Float[Tensor, "b k H W"], alike: Bool[Tensor, "b n"]
+) -> Rebalanced:
     """Return the record of all steps, with the mask, its confidence and its quality."""
     steps, valid = made.steps, made.valid
     mask, confidence = labels(scores, valid), margin(resize(shares(joined), made.size), valid)
-    alike = steps.alike.view(-1, *made.cams.shape[-2:])  # (b, u, v)
     return Rebalanced(
         activation=made.cams,
         base=steps.base,
@@ -143,7 +151,7 @@ def _result(made: Draft, joined: Float[Tensor, "b k u v"], scores: Float[Tensor,
         mask=mask,
         confidence=confidence,
         kept=_has_pixels(mask, valid),
-        quality=mask_quality(mask, confidence, alike, valid),
+        quality=mask_quality(mask, confidence, alike.view(-1, *made.cams.shape[-2:]), valid),
         groups=steps.groups,
         ratios=steps.ratios,
         moved=steps.moved,

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dhr.method.base import shares
+from dhr.method.guard import covered
 from dhr.ops.regions import bounding_boxes, largest_regions
 from dhr.ops.transport import transport
 from dhr.ops.upsample import area_average, resize
@@ -38,26 +39,6 @@ class Asked:
     """The largest connected regions of each class on a grid; some may be empty."""
     cells: Float[Tensor, "b k u v"]
     """Share of each cell that each class covers."""
-
-
-def restored(base: Float[Tensor, "b k h w"], scores: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
-    """Give classes that a correction has erased the pixels where their scores were the highest.
-
-    Args:
-        base: shares of the classes after the correction.
-        scores: their shares before it.
-    """
-    before, after = covered(scores), covered(base)
-    lost = before.any(dim=(2, 3)) & ~after.any(dim=(2, 3))  # (b, k)
-    regained = before & lost[:, :, None, None]
-    return torch.where(regained.any(dim=1, keepdim=True), regained.to(base.dtype), base)
-
-
-def covered(scores: Float[Tensor, "b k h w"]) -> Bool[Tensor, "b k h w"]:
-    """Return the pixels of each class: where its score is the highest, and above 0."""
-    best = scores.max(dim=1)
-    classes = torch.arange(scores.shape[1], device=scores.device).view(1, -1, 1, 1)
-    return (best.indices.unsqueeze(1) == classes) & (best.values > 0).unsqueeze(1)
 
 
 def ask(base: Float[Tensor, "b k h w"], scores: Float[Tensor, "b k h w"], regions: int) -> Asked:

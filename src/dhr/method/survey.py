@@ -18,13 +18,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dhr.method.base import labels, shares
+from dhr.method.base import shares
 from dhr.method.config import MethodConfig
+from dhr.method.guard import FLOOR, areas, raised
 from dhr.method.swaps import Swap
 from dhr.ops.discriminant import Discriminant
-
-_FLOOR = 1e-4
-_TURNS = 4  # how often the scores of starved classes are raised
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,14 @@ def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
 def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:
     """Join two kinds of evidence from other photographs: the geometric mean of their shares, as shares.
 
-    Where one of them is 0 for all classes, the other counts alone. Shares below :data:`_FLOOR` count as that.
+    Where one of them is 0 for all classes, the other counts alone. Shares below :data:`~dhr.method.guard.FLOOR` count
+    as that.
 
     >>> agreed(torch.tensor([[[0.8], [0.2]]]), torch.tensor([[[0.2], [0.8]]])).flatten().tolist()
     [0.5, 0.5]
     """
     first, second = shares(first), shares(second)
-    both = (first.clamp_min(_FLOOR) * second.clamp_min(_FLOOR)).sqrt() * (first + second > 0)
+    both = (first.clamp_min(FLOOR) * second.clamp_min(FLOOR)).sqrt() * (first + second > 0)
     speak = (first.sum(dim=1, keepdim=True) > 0) & (second.sum(dim=1, keepdim=True) > 0)
     return torch.where(speak, shares(both), first + second)
 
@@ -88,12 +87,11 @@ def join(
 
     .. math:: S_k \propto (S_{dhr,k} / \sum_l S_{dhr,l})^{1 - w} P_k^w
 
-    (a logarithmic opinion pool: each can rule out a class.) Shares below :data:`_FLOOR` count as that.
+    (a logarithmic opinion pool: each can rule out a class.) Shares below :data:`~dhr.method.guard.FLOOR` count as that.
 
     The survey may be wrong about this photograph, but the tags are certain. So a class keeps the area that its own
-    scores gave it, up to ``config.smallest_ratio`` of the cells: if the survey leaves it less, its scores are raised by
-    the smallest sufficient factor. (Raised classes may take cells from each other; after :data:`_TURNS` this is
-    accepted.)
+    scores gave it, up to ``config.smallest_ratio`` of the cells: if the survey leaves it less, its scores are
+    :func:`~dhr.method.guard.raised`.
 
     Args:
         own: S_dhr.
@@ -104,32 +102,8 @@ def join(
     own = shares(own)
     here, there = ((one.sum(dim=1, keepdim=True) > 0).to(own.dtype) for one in (own, survey))
     weight = there * (1 - here * (1 - config.survey))
-    mine, theirs = (one.clamp_min(_FLOOR).log() for one in (own, survey.to(own.dtype)))
+    mine, theirs = (one.clamp_min(FLOOR).log() for one in (own, survey.to(own.dtype)))
     pooled = torch.exp(mine * (1 - weight) + theirs * weight)
     joined = shares(pooled * valid.unsqueeze(2) * (here + there).clamp_max(1))
-    goal = (_areas(own, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
-    for _ in range(_TURNS):
-        starved = _areas(joined, valid) < goal
-        if starved.device.type == "cpu" and not bool(starved.any()):  # elsewhere the question would hold up the device
-            break
-        factor = torch.where(starved, _least_factor(joined, goal), 1).unsqueeze(2)
-        joined = torch.where(starved.any(dim=1)[:, None, None], shares(joined * factor), joined)
-    return joined
-
-
-def _areas(scores: Float[Tensor, "b k n"], valid: Bool[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Count the cells where each class scores highest; cells without any score are ignored."""
-    scored = (scores.sum(dim=1) > 0).to(scores.dtype)
-    nothing = torch.zeros(valid.shape, dtype=scores.dtype, device=scores.device)
-    return nothing.scatter_add(1, labels(scores.unsqueeze(3), valid)[..., 0], scored)
-
-
-def _least_factor(scores: Float[Tensor, "b k n"], cells: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Return the factor on the scores of each class with which it leads in that many cells, if the others stay."""
-    best = scores.topk(min(2, scores.shape[1]), dim=1)
-    first, second = best.values[:, :1], best.values[:, -1:]
-    ids = torch.arange(scores.shape[1], device=scores.device).view(1, -1, 1)
-    rival = torch.where(best.indices[:, :1] == ids, second, first)  # (b, k, n): the best of the others
-    needed = (rival / scores.clamp_min(1e-12)).sort(dim=2).values
-    at = (cells - 1).clamp_min(0).long().unsqueeze(2)
-    return 1.0001 * needed.gather(2, at).squeeze(2)  # above, not level
+    goal = (areas(own, valid) * valid).clamp_max(config.smallest_ratio * own.shape[2]).ceil()
+    return raised(joined, valid, goal)
