@@ -66,6 +66,11 @@ def test_where_nothing_else_decides_it_is_where_the_cams_are_weakest() -> None:
     assert guarded(scores, torch.ones(1, 2, dtype=torch.bool), 0.2, cams).argmax(dim=1).tolist() == [[0, 0, 1, 0]]
 
 
+def test_a_class_that_was_drawn_is_not_looked_for() -> None:
+    scores, valid = torch.tensor([[[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    assert torch.equal(guarded(scores, valid, 0.2, drawn=torch.tensor([[0.0, 0.01]])), scores)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("background", [False, True])
 def test_no_tagged_class_vanishes_with_any_correction(kind: str, background: bool) -> None:

@@ -54,6 +54,7 @@ def guarded(
     valid: Bool[Tensor, "b k"],
     least: float,
     cams: Float[Tensor, "b k n"] | None = None,
+    drawn: Float[Tensor, "b k"] | None = None,
 ) -> Float[Tensor, "b k n"]:
     r"""Give classes that lead nearly nowhere the lead in a share ``least`` of the positions.
 
@@ -67,6 +68,7 @@ def guarded(
         valid: False for padding.
         least: 0 changes nothing.
         cams: A.
+        drawn: share of the image that a person has drawn for each class; who drew a class has shown its place.
 
     >>> scores, valid = torch.tensor([[[0.9, 0.8, 0.6], [0.1, 0.2, 0.4]]]), torch.tensor([[True, True]])
     >>> guarded(scores, valid, 0.1)
@@ -78,10 +80,11 @@ def guarded(
     some = (scores.sum(dim=(1, 2)) > 0)[:, None]
     limit = (0.5 / valid.sum(dim=1, keepdim=True).to(scores.dtype)).clamp_max(least)
     goal = (limit * scores.shape[2]).ceil() * (valid & some)
+    wanted = goal if drawn is None else goal * (drawn == 0)
     tie = 1 if cams is None else 1 + _TIE * cams.amax(dim=1)
     for index in range(scores.shape[1]):
         area, leader = areas(scores, valid), labels(scores.unsqueeze(3), valid)[..., 0]
-        starved = area[:, index] < (KEPT * goal[:, index]).ceil()
+        starved = area[:, index] < (KEPT * wanted[:, index]).ceil()
         own, others = scores[:, index], scores.clone()
         others[:, index] = 0
         rival = others.amax(dim=1)

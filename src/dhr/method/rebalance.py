@@ -79,7 +79,8 @@ def finish(
         survey: see :attr:`dhr.method.scene.Batch.survey`.
     """
     found = _with_survey(made, survey, config)
-    placed = guarded(found, made.valid, config.guard, made.cams.flatten(2))
+    drawn = None if made.held is None else made.held.shares
+    placed = guarded(found, made.valid, config.guard, made.cams.flatten(2), drawn)
     joined = made.maps(placed if made.held is None else made.held.joined(placed))
     scores = shares(correct.holding(made.held)(joined))  # R_c(S_dhr), Eq. 5
     if config.guard > 0 and correct.images is not None:
