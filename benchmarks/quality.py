@@ -47,6 +47,7 @@ from dhr.method.base import add_background, normalise_cams, scored_labels, share
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS, MethodConfig
+from dhr.method.guard import in_pixels, restored
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch, make_scene
@@ -69,6 +70,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "default, USS only": {"uss_weight": 1.0},
     "default, WSS only": {"uss_weight": 0.0},
     "default, smallest_ratio 0": {"smallest_ratio": 0.0},
+    "default, guard 0": {"guard": 0.0},
 }
 BACKGROUNDS: dict[str, dict[str, Any]] = {
     "default, background 0.3": {"background_level": 0.3},
@@ -100,16 +102,27 @@ class View:
         return torch.tensor([*range(int(self.background)), *self.sample.tags], dtype=torch.uint8)
 
 
-Method = Callable[[View], tuple[Tensor, Tensor | None]]
-"""Scores on the grid (1, k, u, v), and the quality (1,) if the method has one."""
+@dataclass(frozen=True)
+class Found:
+    """What a method makes of a photograph."""
+
+    scores: Tensor
+    """On the grid, (1, k, u, v)."""
+    quality: Tensor | None = None
+    """(1,), if the method has one."""
+    guard: float = 0.0
+    """Share of the photograph that the last correction leaves each class."""
+
+
+Method = Callable[[View], Found]
 
 
 def methods(config: RunConfig, background: bool) -> dict[str, Method]:
     """Every row's method, by name."""
     found: dict[str, Method] = {
-        "cam": lambda view: (activation(view)[0], None),
-        "random_walk": lambda view: (random_walk(view, config), None),
-        "uss": lambda view: (uss_alone(view, config), None),
+        "cam": lambda view: Found(activation(view)[0]),
+        "random_walk": lambda view: Found(random_walk(view, config)),
+        "uss": lambda view: Found(uss_alone(view, config)),
     }
     found |= {name: rebalanced(preset, config) for name, preset in PRESETS.items()}
     changed = {**ABLATIONS, **(BACKGROUNDS if background else {})}
@@ -149,14 +162,14 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
     """Steps 1 to 3; the last correction is made by who scores it."""
     boundary = replace(config.boundary, kind="none")
 
-    def run(view: View) -> tuple[Tensor, Tensor | None]:
+    def run(view: View) -> Found:
         maps = view.maps
         weighed, said = view.survey(method)
         batch = Batch(
             maps.cams, maps.uss, maps.wss, maps.images, edges=maps.edges, background=view.background, survey=said
         )  # fmt: skip
         result = rebalance(batch, weighed, boundary)
-        return result.joined, result.quality
+        return Found(result.joined, result.quality, method.guard)
 
     return run
 
@@ -296,13 +309,16 @@ def score(
     for done, view in enumerate(cache.views(), start=1):
         for name, method in chosen.items():
             start = time.perf_counter()
-            scores, quality = method(view)
+            found = method(view)
             own = time.perf_counter() - start
-            if name == "default" and quality is not None:
-                qualities.append(float(quality))
+            if name == "default" and found.quality is not None:
+                qualities.append(float(found.quality))
             for kind in kinds:
                 start = time.perf_counter()
-                fine = corrected(view, scores, kind, config)
+                fine = corrected(view, found.scores, kind, config)
+                if found.guard > 0:
+                    had = in_pixels(found.scores, (fine.shape[-2], fine.shape[-1]))
+                    fine = restored(fine, had, found.guard)
                 height, width = view.truth.shape
                 mask = upsampled_labels(fine[0], view.ids, (height, width)).numpy()
                 rows[name, kind].seconds.append(own + time.perf_counter() - start)

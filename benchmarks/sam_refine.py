@@ -71,7 +71,7 @@ def main() -> None:
     tallies |= {(name, seed): Tally(data.classes) for name in PREDICTORS for seed in range(options.seeds)}
     method = rebalanced(DEFAULT, config)
     for number, view in enumerate(cache.views()):
-        scores, _ = method(view)
+        scores = method(view).scores
         size = (view.maps.images.shape[-2], view.maps.images.shape[-1])
         truth = working(view.truth, size)
         for (name, seed), tally in tallies.items():
