@@ -1,15 +1,19 @@
 """Manifests of tables that a user has."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import jaxtyping
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import dhr
 from dhr.data import open_data
+from dhr.data.manifest.from_table import FromTable, PhotographTable
 from dhr.errors import ConfigError, DataError
 
 
@@ -119,3 +123,21 @@ def test_options_that_need_each_other(tmp_path: Path) -> None:
             dhr.manifest(**given, file=tmp_path / "m.parquet")
     with pytest.raises(ConfigError, match="photographs in memory have no place"):
         dhr.manifest((["a"], [["cat"]]), file=tmp_path / "m.parquet")
+
+
+def test_rows_of_a_text_are_not_kept(tmp_path: Path) -> None:
+    """What stays of a row is a row of the manifest."""
+
+    def peak(count: int) -> int:
+        path = tmp_path / f"{count}.csv"
+        path.write_text("name,url,labels\n" + "".join(f"{n},s3://bucket/{n}.jpg,cat;dog\n" for n in range(count)))
+        tracemalloc.start()
+        found = FromTable(PhotographTable(path, "name", "url", "labels")).data_set()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(found.samples) == count
+        return most
+
+    with patch.object(jaxtyping.config, "jaxtyping_disable", True):  # as it is for users
+        peak(10)  # imports
+        assert (peak(12_000) - peak(11_000)) / 1_000 < 700  # 1,500 if all rows were kept

@@ -1,7 +1,6 @@
 """Read tables as spreadsheets save them (CSV and its relatives, ``.xlsx``): rows of texts with their lines."""
 
 import csv
-import io
 import re
 import warnings
 import zipfile
@@ -56,27 +55,50 @@ def read_table(path: Path) -> Table:
     return _xlsx(path) if path.suffix.lower() == ".xlsx" else _csv(path)
 
 
+def open_table(path: Path) -> tuple[Line, Iterator[Line]]:
+    """Return the header of a table, and its rows one by one; raises as :func:`read_table`, also while rows are read."""
+    if path.suffix.lower() == ".xlsx":
+        table = _xlsx(path)
+        return Line(table.line, table.header), iter(table.rows)
+    head, rows, _ = _csv_rows(path)
+    return head, rows
+
+
 def _csv(path: Path) -> Table:
+    head, rows, separator = _csv_rows(path)
+    return Table(head.cells, head.number, [*rows], separator)
+
+
+def _csv_rows(path: Path) -> tuple[Line, Iterator[Line], str]:
+    """Return the header of a text, its rows one by one, and the mark between its fields."""
     text = read_text(path)
     if "\0" in text:
         line = 1 + text[: text.index("\0")].count("\n")
         raise DataError(f"{path} line {line}: expected text, got a byte 0; save it as CSV in UTF-8")
     given = re.match(r"sep=(.)(\r\n|\r|\n)", text)  # a line of spreadsheet programs for each other
-    skipped = 0 if given is None else 1
-    text = text if given is None else text[given.end() :]
-    header = next(iter(text.lstrip("\r\n").splitlines()), "")
+    start = 0 if given is None else given.end()
+    header = next((one for one in _text_lines(text, start) if one.strip("\r\n")), "")
     separator = given[1] if given else next((mark for mark in _SEPARATORS if mark in header), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=separator)
-    rows = []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append(Line(reader.line_num + skipped, [cell.strip() for cell in cells]))
-    except csv.Error as error:
-        where = reader.line_num + skipped
-        raise DataError(f"{path} line {where}: not valid CSV ({error}); look for a stray quote") from error
-    head = rows[0] if rows else Line(1, [])
-    return Table(head.cells, head.number, rows[1:], separator)
+
+    def rows() -> Iterator[Line]:
+        lines = _text_lines(text, start)
+        reader = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=separator)
+        skipped = 0 if given is None else 1
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield Line(reader.line_num + skipped, [cell.strip() for cell in cells])
+        except csv.Error as error:
+            where = reader.line_num + skipped
+            raise DataError(f"{path} line {where}: not valid CSV ({error}); look for a stray quote") from error
+
+    found = rows()
+    return next(found, Line(1, [])), found, separator
+
+
+def _text_lines(text: str, start: int) -> Iterator[str]:
+    """Yield the lines of a text with their ends, from a position on."""
+    return (found[0] for found in re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+").finditer(text, start))
 
 
 def _xlsx(path: Path) -> Table:

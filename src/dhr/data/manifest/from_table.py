@@ -1,10 +1,13 @@
 """Make the rows of a manifest from a table that the user has."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import xxhash
 
 from dhr.data.class_names import one_spelling, table_of
 from dhr.data.classes import read_classes
@@ -108,19 +111,8 @@ class FromTable:
         """
         classes = self._classes()
         read = TagReader(classes, None if self.given.classes is None else str(self.given.classes))
-        lines: dict[str, list[tuple[TagLine, Cells]]] = defaultdict(list)
-        for number, line in enumerate(self._lines(), start=1):
-            name = _text(line.cells[0])
-            key = name_of(key_of(name), SUFFIXES) if name else ""
-            if line.wrong or not name:
-                reason = line.wrong or f"the cell in the column {self.given.id!r} is empty; name the photograph"
-                self.problems.append(Problem(f"{self.path} row {line.number}", f"row {line.number}: {reason}"))
-            else:
-                lines[key].append((self._tagged(read, line), line.cells))
-            if number % _STEP == 0:
-                self.progress(Step("open", number, number, "rows"))
         listed = Listed(lambda number: f"{self.path} row {number}")
-        for number, row in self._rows(classes, lines):
+        for number, row in self._rows(classes, self._photographs(read)):
             listed.add(number, row)
         rows, problems = listed.unique()
         self.problems += problems
@@ -128,6 +120,34 @@ class FromTable:
         if not rows:
             raise DataError(f"{self.path}: no usable photograph; {summary(self.problems, 3) or 'it has no rows'}")
         return ManifestDataSet(classes, rows, self.problems, self.notes)
+
+    def _photographs(self, read: TagReader) -> Iterator[tuple[str, Sequence[tuple[TagLine, Cells]]]]:
+        """Yield each photograph with its rows. Only those of photographs with several rows are kept meanwhile."""
+        twice = self._twice()
+        several: dict[str, list[tuple[TagLine, Cells]]] = defaultdict(list)
+        for number, line in enumerate(self._lines(), start=1):
+            name = self._name(line)
+            if line.wrong or name is None:
+                reason = line.wrong or f"the cell in the column {self.given.id!r} is empty; name the photograph"
+                self.problems.append(Problem(f"{self.path} row {line.number}", f"row {line.number}: {reason}"))
+            elif _hash(name) in twice:
+                several[name].append((self._tagged(read, line), line.cells))
+            else:
+                yield name, [(self._tagged(read, line), line.cells)]
+            if number % _STEP == 0:
+                self.progress(Step("open", number, number, "rows"))
+        yield from sorted(several.items())
+
+    def _twice(self) -> frozenset[int]:
+        """Return the hashes of the names that several rows have."""
+        names = (self._name(line) for line in self._lines())
+        hashes, counts = np.unique(np.fromiter((_hash(name) for name in names if name), np.uint64), return_counts=True)
+        return frozenset(hashes[counts > 1].tolist())
+
+    def _name(self, line: Line) -> str | None:
+        """Return the name that a row gives its photograph; None if the cell is empty."""
+        name = _text(line.cells[0])
+        return name_of(key_of(name), SUFFIXES) if name else None
 
     def _lines(self) -> Iterator[Line]:
         return lines_of(self.path, self.given.columns)
@@ -147,29 +167,33 @@ class FromTable:
         return read.row(TagRow(line.number, "row", cells=[] if cell is None else [cell]))
 
     def _rows(
-        self, classes: ClassTable, lines: Mapping[str, Sequence[tuple[TagLine, Cells]]]
+        self, classes: ClassTable, photographs: Iterable[tuple[str, Sequence[tuple[TagLine, Cells]]]]
     ) -> Iterator[tuple[int, Row | Problem]]:
-        """Yield the photograph of each id with the number of its first row."""
+        """Yield each photograph with the number of its first row."""
         reader, schema = RowReader(classes, self.path.parent, str(self.path)), schema_of(classes)
         usable: list[tuple[int, dict[str, Any]]] = []
-        for position, name in enumerate(sorted(lines), start=1):
-            (first, cells), tagged = lines[name][0], merge([line for line, _ in lines[name]], "row")
+
+        def read() -> Iterator[tuple[int, Row | Problem]]:
+            numbers = [number for number, _ in usable]
+            batch = arrow().Table.from_pylist([values for _, values in usable], schema=schema)
+            yield from zip(numbers, reader.read(batch, numbers), strict=True)
+            usable.clear()
+
+        for name, lines in photographs:
+            (first, cells), tagged = lines[0], merge([line for line, _ in lines], "row")
             uri, truth, split = self._places(cells)
             reason = tagged.reason
-            if other := next(
-                (line for line, others in lines[name] if self._places(others) != (uri, truth, split)), None
-            ):
+            if other := next((line for line, others in lines if self._places(others) != (uri, truth, split)), None):
                 reason = f"rows {first.line} and {other.line} name other files or splits for it; keep one of them"
             if reason is None:
                 names = [classes.names[tag] for tag in tagged.tags]
                 usable.append((first.line, {"id": name, "uri": uri, "tags": names, "truth": truth, "split": split}))
             else:
                 yield first.line, Problem(shown(uri) if uri else printable(name), f"{self.path}: {reason}")
-            if usable and (len(usable) == GROUP or position == len(lines)):
-                numbers = [number for number, _ in usable]
-                batch = arrow().Table.from_pylist([values for _, values in usable], schema=schema)
-                yield from zip(numbers, reader.read(batch, numbers), strict=True)
-                usable = []
+            if len(usable) == GROUP:
+                yield from read()
+        if usable:
+            yield from read()
 
     def _places(self, cells: Cells) -> tuple[str | None, str | None, str | None]:
         """Return photograph, ground truth and split of a row."""
@@ -189,3 +213,7 @@ class FromTable:
 
 def _text(cell: Cell) -> str | None:
     return cell if isinstance(cell, str) else None
+
+
+def _hash(name: str) -> int:
+    return xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))

@@ -10,7 +10,7 @@ from dhr.data.arrow_texts import one_chunk, texts_of
 from dhr.data.classes import enumeration
 from dhr.data.manifest.columns import is_text, is_text_list, kind_of
 from dhr.data.parquet import arrow, is_parquet, open_parquet
-from dhr.data.spreadsheet import read_table
+from dhr.data.spreadsheet import open_table
 from dhr.errors import DataError
 
 Cell = str | tuple[str, ...] | None
@@ -29,7 +29,7 @@ class Line:
 
 
 def lines_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
-    """Yield the rows of a table with the cells of some columns, in the order of ``columns``.
+    """Yield the rows of a table with the cells of some columns, in the order of ``columns``; rows are not kept.
 
     Raises:
         DataError: the table cannot be read, or lacks a column.
@@ -39,10 +39,10 @@ def lines_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
 
 
 def _text(path: Path, columns: Sequence[str]) -> Iterator[Line]:
-    table = read_table(path)
-    header = [unicodedata.normalize("NFC", name) for name in table.header]
+    head, rows = open_table(path)
+    header = [unicodedata.normalize("NFC", name) for name in head.cells]
     places = [_place(path, header, unicodedata.normalize("NFC", name)) for name in columns]
-    for row in table.rows:
+    for row in rows:
         wrong = None
         if any(row.cells[len(header) :]):
             wrong = "it has more fields than the header; put fields with separators in quotes"
