@@ -46,7 +46,7 @@ from dhr.job.survey_file import read_survey
 from dhr.method.boundary import Guide, corrections
 from dhr.method.rebalance import finish
 from dhr.records.item import read_item
-from dhr.review.order import Doubt, queue_order
+from dhr.review.order import Doubt, Doubts, queue_order
 from dhr.tensors import read_tensors
 
 Counted = Mapping[str, Counts]
@@ -106,7 +106,7 @@ def queued(run: Path, data: DataSet) -> list[str]:
         item = read_item(folder.item(sample.name))
         assert item is not None, f"{sample.name} has no record"
         rows.append(Doubt.of(sample.name, item))
-    return [rows[place].name for place in queue_order(rows)]
+    return [rows[place].name for place in queue_order(Doubts.of(rows)).tolist()]
 
 
 def by_margin(run: Path, data: DataSet, config: RunConfig) -> list[str]:

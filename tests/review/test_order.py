@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhr.records.item import ItemRecord
-from dhr.review.order import ALIKE, RECENT, Doubt, queue_order
+from dhr.review.order import ALIKE, RECENT, Doubt, Doubts
+from dhr.review.order import queue_order as order_of
 
 TAGS = ("cat", "dog", "cup")
+
+
+def queue_order(rows: list[Doubt]) -> list[int]:
+    found: list[int] = order_of(Doubts.of(rows)).tolist()
+    return found
 
 
 @st.composite

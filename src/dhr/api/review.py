@@ -102,4 +102,4 @@ def review(
     except BaseException:
         server.close()
         raise
-    return ReviewSession(server, Path(run), len(desk.photographs.entries.of))
+    return ReviewSession(server, Path(run), len(desk.photographs.entries))

@@ -1,8 +1,12 @@
 """The photographs under review, from one pass over the records of a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from sys import intern
+
+import numpy as np
+from jaxtyping import Float64, Int32, Int64
 
 from dhr.corrections import Corrections, State, tags_in, valid
 from dhr.data.samples import ClassTable, DataSet, Sample
@@ -12,14 +16,14 @@ from dhr.records.item import ItemRecord
 from dhr.records.members import Share
 from dhr.records.problem import Problem
 from dhr.results.protocol import Records
-from dhr.review.order import Doubt, queue_order
+from dhr.review.order import Doubt, Doubts, queue_order
 
 _STEP = 1000  # records between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A photograph of the queue. There are many, so it holds little."""
+    """A photograph of the queue."""
 
     name: str
     vanished: tuple[int, ...]
@@ -42,16 +46,38 @@ class Decision:
     """Why it does not hold any more; empty if it holds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entries:
-    """All photographs with a mask."""
+    """All photographs with a mask, in columns: there may be a million."""
 
-    of: Mapping[int, Entry]
-    """By their place in the data set."""
-    by_doubt: Sequence[int]
-    """Places, the most doubtful photograph first."""
-    by_name: Sequence[int]
-    """Places, sorted by name."""
+    samples: Sequence[Sample]
+    places: Int64[np.ndarray, " n"]
+    """Places in the data set of those that have a mask, ascending. The columns below are in this order."""
+    ranks: Float64[np.ndarray, " n"]
+    below: Float64[np.ndarray, " n"]
+    vanished: Int32[np.ndarray, " n"]
+    """The number of the vanished classes in ``gone``."""
+    gone: Sequence[tuple[int, ...]]
+    by_doubt: Int64[np.ndarray, " n"]
+    """Places in the data set, the most doubtful photograph first."""
+    by_name: Int64[np.ndarray, " n"]
+    """Places in the data set, sorted by name."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def get(self, number: int) -> Entry | None:
+        """Return the photograph at a place of the data set; None if it has no mask."""
+        at = int(np.searchsorted(self.places, number))
+        if at == len(self.places) or self.places[at] != number:
+            return None
+        below = float(self.below[at])
+        return Entry(
+            self.samples[number].name,
+            self.gone[self.vanished[at]],
+            float(self.ranks[at]),
+            None if math.isnan(below) else below,
+        )
 
 
 @dataclass(frozen=True)
@@ -71,41 +97,49 @@ def read_entries(records: Records, samples: Sequence[Sample], classes: ClassTabl
     Raises:
         OutputError: the folder of the records is a link.
     """
-    ids = {name: number for number, name in enumerate(classes.names)}
-    by_place = dict(sorted(_doubts(records, samples, progress), key=lambda pair: pair[0]))
-    places, doubts = [*by_place], [*by_place.values()]
+    doubts, numbers = _doubts(records, samples, progress)
+    ids, count = {name: number for number, name in enumerate(classes.names)}, len(numbers)
     order = queue_order(doubts)
-    below = _shares_below([doubt.quality for doubt in doubts])
-    ranks = dict(zip(order, range(len(order)), strict=True))
-    found = {
-        number: Entry(
-            doubt.name,
-            tuple(sorted(ids[name] for name in doubt.vanished if name in ids)),
-            1 - (ranks[place] + 1) / len(doubts),
-            below[place],
-        )
-        for place, (number, doubt) in enumerate(zip(places, doubts, strict=True))
-    }
-    return Entries(found, [places[one] for one in order], sorted(places, key=lambda number: samples[number].name))
+    ranks = np.empty(count)
+    ranks[order] = 1 - np.arange(1, count + 1) / max(count, 1)
+    quality = np.asarray(doubts.quality)
+    known = np.sort(quality[~np.isnan(quality)])
+    below = np.where(np.isnan(quality), np.nan, np.searchsorted(known, quality) / max(len(known), 1))
+    sorted_by_place = np.argsort(numbers, kind="stable")
+    gone = tuple(tuple(sorted(ids[name] for name in names if name in ids)) for names in doubts.gone)
+    return Entries(
+        samples=samples,
+        places=numbers[sorted_by_place],
+        ranks=ranks[sorted_by_place],
+        below=below[sorted_by_place],
+        vanished=np.asarray(doubts.vanished)[sorted_by_place],
+        gone=gone,
+        by_doubt=numbers[order],
+        by_name=numbers[np.array(sorted(range(count), key=doubts.names.__getitem__), np.int64)],
+    )
 
 
 def read_decisions(
-    corrections: Corrections, records: Records, samples: Mapping[str, tuple[int, Sample]], data: DataSet
+    corrections: Corrections, records: Records, entries: Entries, data: DataSet
 ) -> Iterator[tuple[int, Decision | None]]:
     """Yield the decisions that are stored, each with the place of its photograph; None for a damaged record."""
-    for name in corrections.names():
-        if name in samples:
-            number, sample = samples[name]
-            item = records.record(name)
-            if item is None:
-                continue
-            try:
-                decision = read_decision(corrections, sample, item, data)
-            except DhrError:
-                yield number, None
-                continue
-            if decision is not None:
-                yield number, decision
+    for name, number in _places(entries, {*corrections.names()}).items():
+        sample, item = entries.samples[number], records.record(name)
+        if item is None:
+            continue
+        try:
+            decision = read_decision(corrections, sample, item, data)
+        except DhrError:
+            yield number, None
+            continue
+        if decision is not None:
+            yield number, decision
+
+
+def _places(entries: Entries, names: Collection[str]) -> dict[str, int]:
+    """Return the places of some photographs of the queue, by name."""
+    every = entries.places.tolist() if names else ()
+    return {name: number for number in every if (name := entries.samples[number].name) in names}
 
 
 def read_decision(corrections: Corrections, sample: Sample, item: ItemRecord, data: DataSet) -> Decision | None:
@@ -136,25 +170,17 @@ def present_digest(data: DataSet, sample: Sample, item: ItemRecord) -> str:
         return item.digest
 
 
-def _doubts(records: Records, samples: Sequence[Sample], progress: Progress) -> Iterator[tuple[int, Doubt]]:
-    """Yield the place and the signs of each photograph with a record, in no order."""
+def _doubts(records: Records, samples: Sequence[Sample], progress: Progress) -> tuple[Doubts, Int64[np.ndarray, " n"]]:
+    """Return the signs of each photograph with a record, in no order, and the places of these photographs."""
     places = {sample.name: number for number, sample in enumerate(samples)}
+    found, numbers = Doubts(), array("q")
     for done, (name, signs) in enumerate(records.each(_Signs)):
         if done % _STEP == 0:
             progress(Step("read", done, len(samples), unit="records"))
-        number = places.get(name)
-        if number is not None and not isinstance(signs, Problem):
+        number = None if isinstance(signs, Problem) else places.pop(name, None)
+        if number is not None and isinstance(signs, _Signs):
             quality = signs.quality if signs.person is None else 1.0  # a person's mask has none, and is no doubt
-            vanished, tags = (tuple(map(intern, names)) for names in (signs.vanished, signs.tags))
-            shares = {intern(one): share for one, share in signs.ratios.items()}  # equal names are in memory once
-            yield number, Doubt(samples[number].name, quality, vanished, tags, shares)
+            found.add(Doubt(samples[number].name, quality, signs.vanished, signs.tags, signs.ratios))
+            numbers.append(number)
     progress(Step("read", len(samples), len(samples), unit="records"))
-
-
-def _shares_below(values: Sequence[float | None]) -> list[float | None]:
-    """Return for each value the share of all values that are lower."""
-    known = sorted(value for value in values if value is not None)
-    first: dict[float, int] = {}
-    for place, value in enumerate(known):
-        first.setdefault(value, place)
-    return [None if value is None else first[value] / len(known) for value in values]
+    return found, np.array(numbers, np.int64)

@@ -67,7 +67,7 @@ def queue(desk: Desk, asked: Asked) -> Response:
     photographs = desk.photographs
     wanted = Wanted.parse(asked.query, photographs.classes)
     found, decisions = photographs.listed(wanted), photographs.decisions
-    part = found[wanted.offset : wanted.offset + wanted.limit]
+    part = found[wanted.offset : wanted.offset + wanted.limit].tolist()
     shown = [_entry(desk, number, decisions.get(number)) for number in part]
     return as_json({"total": len(found), "entries": shown})
 
@@ -164,7 +164,8 @@ LOOKS = (
 
 def _entry(desk: Desk, number: int, decision: Decision | None) -> dict[str, Any]:
     photographs = desk.photographs
-    entry, names = photographs.entries.of[number], photographs.classes.names
+    entry, names = photographs.entries.get(number), photographs.classes.names
+    assert entry is not None  # the list, and `find`, give no others
     return {
         "id": number,
         "name": entry.name,

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from dhr.corrections import Corrections, in_classes
 from dhr.data.images import read_mask
@@ -20,7 +20,7 @@ from dhr.records.item import ItemRecord, numbers_hold
 from dhr.review.answers import RefusedError
 from dhr.review.entries import Decision, Entries, Entry, read_decision, read_decisions, read_entries
 from dhr.review.kept import Kept
-from dhr.review.queue import STATES, Wanted, chosen, state_of
+from dhr.review.queue import STATES, UNDECIDED, Wanted, chosen, state_of
 
 _LISTS = 4  # filters whose photographs are kept
 
@@ -80,7 +80,7 @@ class Photographs:
         self._changes = 0
         self._drawn: dict[int, int] = {}
         self._damaged = set[int]()
-        self._lists = Kept[list[int]](_LISTS, lambda _: 1)
+        self._lists = Kept[Int64[np.ndarray, " n"]](_LISTS, lambda _: 1)
         self._lock = threading.Lock()
 
     def read(self, progress: Progress) -> None:
@@ -92,13 +92,13 @@ class Photographs:
 
         try:
             entries = read_entries(self.masks.records, self.samples, self.classes, seen)
-            by_name = {entry.name: (number, self.samples[number]) for number, entry in entries.of.items()}
-            for number, decision in read_decisions(self.corrections, self.masks.records, by_name, self.run.data):
+            for number, decision in read_decisions(self.corrections, self.masks.records, entries, self.run.data):
                 if decision is None:
                     self._damaged.add(number)
                 else:
                     self._decisions[number] = decision
-            self._counts.update(state_of(self._decisions.get(number)) for number in entries.of)
+            self._counts.update(state_of(decision) for decision in self._decisions.values())
+            self._counts[UNDECIDED] += len(entries) - len(self._decisions)
         except BaseException as failure:
             self._entries.set_exception(failure)
             raise
@@ -130,12 +130,12 @@ class Photographs:
         with self._lock:
             return dict(self._decisions)
 
-    def listed(self, wanted: Wanted) -> list[int]:
+    def listed(self, wanted: Wanted) -> Int64[np.ndarray, " n"]:
         """Return the places of all photographs of a filter, in order; scrolling asks for them again and again."""
         part = replace(wanted, offset=0, limit=0)
         with self._lock:
             key = (part, self._changes)
-        return self._lists.get(key, lambda: [*chosen(part, self.entries, self.decisions, self.samples)])
+        return self._lists.get(key, lambda: chosen(part, self.entries, self.decisions))
 
     def counts(self) -> dict[str, int]:
         """Count the photographs by state; zeros until all records are read."""
@@ -149,7 +149,7 @@ class Photographs:
         Raises:
             RefusedError: there is no such photograph, or its record is gone.
         """
-        entry = self.entries.of.get(number)
+        entry = self.entries.get(number)
         if entry is None:
             raise RefusedError(404, f"there is no photograph {number} with a mask in this run")
         sample = self.samples[number]

@@ -1,10 +1,13 @@
 """The queue: which photographs, in which order, and why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from dhr.data.samples import ClassTable, Sample
+import numpy as np
+from jaxtyping import Int64
+
+from dhr.data.samples import ClassTable
 from dhr.review.answers import RefusedError
 from dhr.review.entries import Decision, Entries, Entry
 from dhr.words import counted
@@ -56,19 +59,19 @@ class Wanted:
         )
 
 
-def chosen(
-    wanted: Wanted, entries: Entries, decisions: Mapping[int, Decision], samples: Sequence[Sample]
-) -> Iterator[int]:
-    """Yield the places of the photographs that a filter keeps, in order, without touching files."""
-    for number in entries.by_name if wanted.order == "name" else entries.by_doubt:
-        decision = decisions.get(number)
-        if wanted.state and state_of(decision) != wanted.state:
-            continue
-        if wanted.tag is not None and wanted.tag not in (decision or samples[number]).tags:
-            continue
-        if wanted.search and wanted.search not in entries.of[number].name.casefold():
-            continue
-        yield number
+def chosen(wanted: Wanted, entries: Entries, decisions: Mapping[int, Decision]) -> Int64[np.ndarray, " n"]:
+    """Return the places of the photographs that a filter keeps, in order, without touching files."""
+    found = entries.by_name if wanted.order == "name" else entries.by_doubt
+    if wanted.state == UNDECIDED:
+        found = found[~np.isin(found, [n for n, one in decisions.items() if state_of(one) != UNDECIDED])]
+    elif wanted.state:
+        found = found[np.isin(found, [n for n, one in decisions.items() if state_of(one) == wanted.state])]
+    samples, tag, text = entries.samples, wanted.tag, wanted.search
+    if tag is not None:
+        found = found[[tag in (decisions.get(number) or samples[number]).tags for number in found.tolist()]]
+    if text:
+        found = found[[text in samples[number].name.casefold() for number in found.tolist()]]
+    return found
 
 
 def state_of(decision: Decision | None) -> str:
