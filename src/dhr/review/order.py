@@ -106,7 +106,7 @@ def queue_order(rows: Doubts) -> Int64[np.ndarray, " n"]:
     waiting = np.argsort(kinds, kind="stable")  # ranks, kind by kind
     ends = np.searchsorted(kinds[waiting], np.arange(len(rows.kinds)), "right").tolist()
     following = [0, *ends[:-1]]  # of each kind, its first that waits
-    doubts, of = memoryview(values), memoryview(kinds)  # single numbers of them come fast
+    doubts, of = values.data, kinds.data  # single numbers of them come fast
     heads, counts, recent = list[int](), [0] * len(ends), deque[int]()
 
     def bring(kind: int) -> None:
