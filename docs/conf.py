@@ -12,10 +12,15 @@ author = "the maintainers of dhr"
 copyright = "the authors; licence Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "pages"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "pages"]
 exclude_patterns = ["_build", "site"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.strikethrough"]
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600  # per cell, on a busy machine
+nb_merge_streams = True
+nb_output_stderr = "remove"  # progress of long work
 highlight_language = "none"
 default_role = "code"
 smartquotes = False  # options begin with two dashes

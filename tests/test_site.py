@@ -1,5 +1,6 @@
 """The site: its reference covers the code, its sidebar all pages, and its tutorial's program works."""
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from dhr.cli.table import COMMANDS
 from dhr.job.settings import RunConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
+NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,18 @@ def test_the_tutorials_program_draws_a_data_set(tmp_path: Path, monkeypatch: pyt
     for sample in data.samples[:9]:
         truth = data.read_ground_truth(sample)
         assert {*map(int, set(truth.ravel()))} == {0, *sample.tags}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda page: page.stem)
+def test_notebooks_use_public_names_and_few_libraries(notebook: Path) -> None:
+    """`make docs` executes them."""
+    text = notebook.read_text(encoding="utf-8")
+    assert "format_name: myst" in text.split("---")[1], "without it the site would not execute the page"
+    cells = re.findall(r"^```\{code-cell\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell))]
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "dhr"}
+    assert used and used <= {*dhr.__all__}
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    others = {name.partition(".")[0] for name in names} - sys.stdlib_module_names
+    assert others <= {"dhr", "matplotlib", "numpy", "PIL"}
