@@ -28,6 +28,7 @@ __all__ = [
     "BoundaryConfig",
     "DataFolder",
     "DhrError",
+    "Engine",
     "MethodConfig",
     "PhotographTable",
     "Rebalanced",
@@ -78,7 +79,7 @@ _HOME = {
     **{name: f"dhr.api.{name}" for name in _COMMANDS},
     **dict.fromkeys(("DataFolder", "open_data"), "dhr.api.data"),
     "Again": "dhr.api.run",
-    "RunEngine": "dhr.engine.config",
+    **dict.fromkeys(("Engine", "RunEngine"), "dhr.engine.config"),
     "settings": "dhr.api.explain",
     "PhotographTable": "dhr.data.manifest.from_table",
     "RunConfig": "dhr.job.settings",
@@ -111,7 +112,7 @@ if TYPE_CHECKING:
     from dhr.api.update import update
     from dhr.arrays import pad_classes, rebalance, refine
     from dhr.data.manifest.from_table import PhotographTable
-    from dhr.engine.config import RunEngine
+    from dhr.engine.config import Engine, RunEngine
     from dhr.job.settings import RunConfig
     from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig
     from dhr.types import Rebalanced

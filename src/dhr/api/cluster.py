@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from dhr.api.data import Data, DataFolder, data_record, folder_of, split_of
-from dhr.api.results import RunResult
+from dhr.api.results import PredictResult, RunResult
 from dhr.data.manifest import ManifestDataSet
 from dhr.data.manifest.read import fits_manifest
 from dhr.data.samples import ClassTable
-from dhr.engine.config import RunEngine
+from dhr.engine.config import Engine, RunEngine
 from dhr.errors import ConfigError
+from dhr.job.predict_config import PredictConfig
 from dhr.job.settings import RunConfig
 from dhr.progress import Progress
 
@@ -24,15 +25,12 @@ def run_on_cluster(
     """
     root = manifest_of(data)
     from dhr.engine.run import Call, run
-    from dhr.job.folder import OutputFolder
     from dhr.job.run import Origin
     from dhr.records.members import to_json
-    from dhr.records.run import read_run
 
     call = Call(root, out, settings, engine, split_of(data), Origin(preset, data_record(data)))
     made = run(call, progress)
-    record = read_run(OutputFolder(out).record)
-    photographs = ManifestDataSet(ClassTable(record.classes or (), bool(record.background)), ())
+    photographs = _without_rows(out)
     return RunResult(
         out=out,
         made=made.masks,
@@ -47,8 +45,47 @@ def run_on_cluster(
     )
 
 
-def manifest_of(data: Data) -> Path:
-    """Return the place of a manifest.
+def predict_on_cluster(
+    student: Path, images: Path, out: Path, tags: Path | None, how: tuple[PredictConfig, Engine], progress: Progress
+) -> PredictResult:
+    """Segment photographs on a cluster; see :func:`dhr.predict`.
+
+    Raises:
+        ConfigError: the photographs are not a manifest, or ``tags`` is another file.
+        DhrError: as :func:`dhr.predict`.
+    """
+    root, (settings, engine) = manifest_of(images, "--images"), how
+    if tags is not None and tags.resolve() != root.resolve():
+        raise ConfigError(
+            f"--tags: with --engine ray, tags are those of the manifest: expected --tags {root}, got {tags}; name it, "
+            "or leave --tags out"
+        )
+    from dhr.engine.predict import PredictCall, predict
+
+    made = predict(PredictCall(student, root, out, settings, engine, tags is not None), progress)
+    photographs = _without_rows(out)
+    return PredictResult(
+        out=out,
+        made=made.masks,
+        left_out=made.skipped,
+        notes=made.notes,
+        classes=photographs.classes,
+        report=out / "report.html",
+        data=photographs,
+    )
+
+
+def _without_rows(out: Path) -> ManifestDataSet:
+    """Return a data set with the classes of a job: the driver holds no photographs."""
+    from dhr.job.folder import OutputFolder
+    from dhr.records.run import read_run
+
+    record = read_run(OutputFolder(out).record)
+    return ManifestDataSet(ClassTable(record.classes or (), bool(record.background)), ())
+
+
+def manifest_of(data: Data, option: str = "--data") -> Path:
+    """Return the place of a manifest; ``option`` names it.
 
     Raises:
         ConfigError: the data are something else.
@@ -56,7 +93,7 @@ def manifest_of(data: Data) -> Path:
     root = folder_of(data)
     if root is None or not fits_manifest(root):
         raise ConfigError(
-            "--engine ray needs a manifest as --data; make one of any data set: dhr manifest --data DIR --file "
+            f"--engine ray needs a manifest as {option}; make one of any data set: dhr manifest --data DIR --file "
             "photos.parquet"
         )
     if isinstance(data, DataFolder) and data.ignore_unknown:

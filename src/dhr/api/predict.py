@@ -6,6 +6,7 @@ from typing import Any
 
 from dhr.api.results import PredictResult
 from dhr.api.settings import part_settings
+from dhr.engine.config import Engine
 from dhr.job.predict_config import PredictConfig
 from dhr.progress import Progress, silent
 
@@ -16,6 +17,7 @@ def predict(
     out: Path | str,
     *,
     tags: Path | str | None = None,
+    engine: Engine | None = None,
     config: PredictConfig | str | Path | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> PredictResult:
@@ -27,9 +29,10 @@ def predict(
 
     Args:
         student: student.safetensors of `dhr train` or `dhr run`.
-        images: the folder of photographs.
+        images: the folder of photographs; with an engine, a manifest.
         out: the output folder: new, empty, or of the same call.
-        tags: a tags.csv; each photograph gets only its tagged classes and the background.
+        tags: a tags.csv, or the manifest; each photograph gets only its tagged classes and the background.
+        engine: with `ray`, many machines segment the photographs of a manifest, as rows (docs/cluster.md).
         config: settings.
         progress: called after each photograph.
 
@@ -42,6 +45,11 @@ def predict(
         OutputError: ``out`` cannot be written, or holds something else.
     """
     settings = part_settings(PredictConfig, config)
+    if engine is not None and engine.engine is not None:
+        from dhr.api.cluster import predict_on_cluster
+
+        named = None if tags is None else Path(tags)
+        return predict_on_cluster(Path(student), Path(images), Path(out), named, (settings, engine), progress or silent)
     from dhr.data.samples import ClassTable
     from dhr.job.folder import OutputFolder
     from dhr.job.predict import predict as segment

@@ -58,9 +58,10 @@ def _walk(kind: Any, prefix: str) -> Iterator[Setting]:
 
 @functools.cache
 def docstrings(kind: type) -> Mapping[str, str]:
-    """Return the docstring of each attribute of a class, in one line."""
+    """Return the docstring of each attribute of a class and of those that it derives from, in one line."""
     body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
-    found = {}
+    bases = (base for base in kind.__bases__ if is_dataclass(base))
+    found = {name: text for base in bases for name, text in docstrings(base).items()}
     for field, text in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             found[cast(ast.Name, field.target).id] = " ".join(str(text.value.value).split())

@@ -31,7 +31,7 @@ def compare(terminal: Terminal, result: CompareResult) -> None:
     terminal.left_out(result.left_out)
     first = next(iter(found.scored.values()))
     missing = f", {counted(len(first.missing), 'photograph')} left out" if first.missing else ""
-    terminal.say(f"{counted(len(first.per_image), 'photograph')}{missing}; scores in %")
+    terminal.say(f"{counted(first.photographs, 'photograph')}{missing}; scores in %")
     for file in result.files:
         terminal.say(f"Table: {file}")
 

@@ -88,6 +88,6 @@ def predict(terminal: Terminal, result: PredictResult) -> None:
         count, them = ("1 mask belongs", "it") if many == 1 else (f"{many} masks belong", "them")
         names = enumeration(result.strange)
         terminal.say(f"{count} to no photograph here, or to an older version of one; remove {them}: {names}")
-    if result.made:
+    if result.made and result.report.is_file():
         terminal.say(f"Report: {result.report}")
-    terminal.say(f"{counted(result.made, 'mask')} in {result.out / 'masks'}")
+    terminal.say(f"{counted(result.made, 'mask')} in {mask_folder(result.out)}")

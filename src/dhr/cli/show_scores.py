@@ -1,7 +1,7 @@
 """Prints scores, in percent."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from rich.markup import escape
 from rich.table import Table
@@ -35,7 +35,7 @@ def evaluate(terminal: Terminal, result: EvaluateResult) -> None:
     terminal.left_out(result.left_out)
     for text in _not_scored(found, result.stages):
         terminal.say(text)
-    terminal.say(f"{counted(len(last.per_image), 'photograph')}, {counted(result.threads, 'thread')}; scores in %")
+    terminal.say(f"{counted(last.photographs, 'photograph')}, {counted(result.threads, 'thread')}; scores in %")
     for file in result.files:
         terminal.say(f"{'Report' if file.suffix == '.html' else 'Plot'}: {file}")
 
@@ -134,14 +134,14 @@ def _not_scored(found: Comparison, of_run: bool) -> list[str]:
     lines = dict[str, None]()  # the stages of a run mostly lack the same
     for name, one in found.scores.items():
         where = "" if of_run or len(found.scores) == 1 else f"{name}: "
-        reasons: Mapping[str, Sequence[str]] = {
-            "without a mask": one.missing,
-            "with a mask of another size": one.wrong_size,
-            "masks of no photograph": one.extra,
+        reasons = {
+            "without a mask": "missing",
+            "with a mask of another size": "wrong_size",
+            "masks of no photograph": "extra",
         }
-        for reason, names in reasons.items():
-            if names:
-                lines[f"{where}{len(names)} {reason}, not scored: {', '.join(names[:5])}"] = None
+        for reason, member in reasons.items():
+            if number := one.number(member):
+                lines[f"{where}{number} {reason}, not scored: {', '.join(getattr(one, member)[:5])}"] = None
         if one.elsewhere and not of_run:
             lines[f"{where}{one.elsewhere} not scored because another folder lacks them"] = None
     return list(lines)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int64
 from dhr.data.classes import enumeration
 from dhr.data.samples import VOID, ClassTable
 from dhr.errors import DataError
+from dhr.firsts import Firsts
 from dhr.words import counted
 
 TRUTH = "ground truth"
@@ -45,7 +46,7 @@ class Check:
 
 
 class Agreement:
-    """Running sums over photographs; the name of a photograph is kept only if its mask shows none of its tags.
+    """Running sums over photographs; their size does not depend on the number of photographs.
 
     Args:
         classes: the class table.
@@ -58,9 +59,9 @@ class Agreement:
         count = len(classes.names)
         self._masks = self._untold = self._photographs = self._common = self._either = self._foreign = 0
         self._tagged, self._shown, self._both = np.zeros((3, count), np.int64)  # photographs by class
-        self._bare: list[str] = []  # tagged photographs whose mask shows none of its tags
+        self._bare = Firsts[str](_NAMED)  # tagged photographs whose mask shows none of its tags
         self._bare_other = self._bare_void = 0  # of these: with another class; with void and no class
-        self._unlabelled: list[str] = []  # masks of photographs without known tags that are void throughout
+        self._unlabelled = Firsts[str](_NAMED)  # masks of photographs without known tags that are void throughout
         self._any_void = False
         self._same = dict.fromkeys((0, *_SHIFTS), 0)  # photographs whose mask, shifted, shows just its tags
 
@@ -115,12 +116,12 @@ class Agreement:
         if shift := self._shift():
             found.append(("numbering", self._numbering(shift)))
         if self._bare:
-            named = enumeration(self._bare, _NAMED)
+            named = enumeration(self._bare.first, _NAMED, total=len(self._bare))
             many = f"{len(self._bare)} of {self._photographs} tagged photographs"
             text = f"{self._what}: no pixel of any tag in {many}: {named}; {self._reason(some=True)}"
             found.append(("nothing_tagged", text))
         if self._unlabelled:
-            named = enumeration(self._unlabelled, _NAMED)
+            named = enumeration(self._unlabelled.first, _NAMED, total=len(self._unlabelled))
             many = f"{len(self._unlabelled)} of {self._masks} masks"
             found.append(("void", f"{self._what}: {many} are void (255) throughout: {named}"))
         if self._complete:

@@ -115,12 +115,13 @@ def read_text(path: Path, most: int = MAX_TEXT) -> str:
         ) from error
 
 
-def enumeration(names: Iterable[str], most: int = 8, quoted: bool = True) -> str:
-    """List some names for a message.
+def enumeration(names: Iterable[str], most: int = 8, quoted: bool = True, total: int | None = None) -> str:
+    """List some names for a message; ``total`` is their number if not all of them are given.
 
     >>> enumeration(["cat", "dog", "owl"], most=2)
     "'cat', 'dog' and 1 more"
     """
     names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
+    count = len(names) if total is None else total
+    more = f" and {count - most} more" if count > most else ""
     return ", ".join(repr(name) if quoted else name for name in names[:most]) + more

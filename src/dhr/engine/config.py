@@ -7,15 +7,24 @@ from dhr.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class RunEngine:
-    """The engine of a run."""
+class Engine:
+    """The engine of a command."""
 
     engine: Literal["ray"] | None = None
-    """ray: work on a cluster, and write rows (docs/cluster.md)"""
+    """ray: work on a cluster, with rows (docs/cluster.md)"""
     address: str | None = None
     """of the cluster, such as auto or HOST:6379; by default a local one is started"""
     workers: int | None = None
     """of the engine; by default one per GPU, or one per core where there is no GPU"""
+
+    def __post_init__(self) -> None:
+        _check(self, "address", "workers")
+
+
+@dataclass(frozen=True)
+class RunEngine(Engine):
+    """The engine of a run."""
+
     fit_on: int | None = None
     """photographs from which classifier and survey learn with an engine; by default 200 of each class"""
 

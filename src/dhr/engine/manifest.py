@@ -36,9 +36,11 @@ class Manifest:
     digest: str
     """Of the content of all files, and of the split."""
     split: str | None = None
+    tagged: bool = True
+    """Whether tags are used; else rows with wrong tags are as good as others."""
 
     @staticmethod
-    def open(root: Path, split: str | None) -> "Manifest":
+    def open(root: Path, split: str | None, tagged: bool = True) -> "Manifest":
         """Look at the files of a manifest.
 
         Raises:
@@ -56,7 +58,7 @@ class Manifest:
             whole.update(digest_regular(path).encode())
         if not files or any(one != classes[0] for one in classes):
             raise DataError(f"{root}: expected Parquet files with one class table; write them with `dhr manifest`")
-        return Manifest(root, tuple(files), classes[0], f"sha256:{whole.hexdigest()}", split)
+        return Manifest(root, tuple(files), classes[0], f"sha256:{whole.hexdigest()}", split, tagged)
 
     @property
     def rows(self) -> int:
@@ -65,7 +67,8 @@ class Manifest:
 
     def reader(self) -> RowReader:
         """Return the reader of its rows."""
-        return RowReader(self.classes, self.root if self.root.is_dir() else self.root.parent, str(self.root))
+        folder = self.root if self.root.is_dir() else self.root.parent
+        return RowReader(self.classes, folder, str(self.root), self.tagged)
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
         """Yield all rows, some thousand at a time, each time with the number of the first."""

@@ -8,6 +8,7 @@ import torch
 
 import dhr
 from dhr.data.manifest import ManifestDataSet
+from dhr.data.samples import ClassTable
 from dhr.engine.manifest import Manifest
 from dhr.engine.masks import UnitMasks
 from dhr.errors import ConfigError, OutputError
@@ -39,6 +40,11 @@ class FittedWork:
         """Digest of the run's identity, which each row holds."""
         return settings_digest(self.record.identity)
 
+    @property
+    def classes(self) -> ClassTable:
+        """Those of the manifest."""
+        return self.manifest.classes
+
     def opened(self) -> UnitMasks:
         """Build the networks of a run on this machine.
 
@@ -59,24 +65,40 @@ class FittedWork:
 
 
 def check(work: FittedWork) -> None:
-    """Compare this machine's program and files with those of the driver.
+    """Compare this machine's program and files with those of the driver; raises as its two parts."""
+    check_version(work.record.identity.dhr)
+    check_files({work.out / name: digest for name, digest in work.digests.items()}, "--out")
+
+
+def check_version(version: str) -> None:
+    """Compare this machine's program with the version that a job was started with.
 
     Raises:
-        ConfigError: the version of dhr is another.
-        OutputError: a fitted file is missing, or has another content.
+        ConfigError: it is another.
     """
-    if dhr.__version__ != work.record.identity.dhr:
+    if dhr.__version__ != version:
         raise ConfigError(
-            f"a worker has dhr {dhr.__version__}, the job was started with {work.record.identity.dhr}; install the "
-            "same version on all machines"
+            f"a worker has dhr {dhr.__version__}, the job was started with {version}; install the same version on all "
+            "machines"
         )
-    for name, digest in work.digests.items():
-        path = work.out / name
+
+
+def check_files(digests: Mapping[Path, str], option: str) -> None:
+    """Compare files on this machine with those of the driver.
+
+    Args:
+        digests: by file.
+        option: that names the files or their folder.
+
+    Raises:
+        OutputError: a file is missing, or has another content.
+    """
+    for path, digest in digests.items():
         try:
             found = digest_regular(path)
         except OSError as error:
             raise OutputError(
-                f"a worker cannot read {path} ({error.strerror or error}); --out must be on a disk that all share"
+                f"a worker cannot read {path} ({error.strerror or error}); {option} must be on a disk that all share"
             ) from error
         if found != digest:
-            raise OutputError(f"a worker has another {path} than the job; --out must be on a disk that all share")
+            raise OutputError(f"a worker has another {path} than the job; {option} must be on a disk that all share")

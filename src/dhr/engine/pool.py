@@ -1,12 +1,11 @@
 """Work on a cluster: one task, or units spread over a pool of actors; facts and progress come back to the driver."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dhr.engine.cluster import Share, cause
-from dhr.engine.manifest import Unit
 from dhr.errors import DhrError
 from dhr.progress import Progress, Step
 
@@ -60,26 +59,26 @@ class _Sender:
             self.steps.put(step)
 
 
-def mapped(ray: Any, part: Share, actor: type, work: Any, units: Sequence[Unit]) -> Iterator[Any]:
-    """Have a pool of actors work on units; yield what is found for each, as it is finished.
+def mapped(ray: Any, part: Share, actor: type, work: Any, items: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
+    """Have a pool of actors work on items, such as units; yield what is found for each, as it is finished.
 
     Args:
         ray: the package, connected.
         part: number and resources of the actors.
-        actor: a class; ``actor(work)`` is called with units as columns, and returns a column `facts`.
+        actor: a class; ``actor(work)`` is called with items as columns, and returns a column `facts`.
         work: all that an actor needs.
-        units: one or more.
+        items: one or more.
 
     Raises:
         DhrError: as the actor.
     """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.enable_operator_progress_bars = context.print_on_execution_start = False
-    made = ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units)).map_batches(
+    made = ray.data.from_items([*items], override_num_blocks=len(items)).map_batches(
         actor,
         fn_constructor_args=(work,),
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(part.workers, len(units)), max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(size=min(part.workers, len(items)), max_tasks_in_flight_per_actor=2),
         **part.each,
     )
     try:

@@ -1,6 +1,6 @@
 """A job whose masks are rows: its unfinished units go to workers, and their facts are counted."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dhr.data.samples import Problem
@@ -76,7 +76,7 @@ def _made(ray: Any, part: Share, work: Work, job: Job, stage: str, size: int) ->
         job.save()
     job.progress(Step(stage, tally.masks, total))
     done = tally.masks
-    for found in mapped(ray, part, Worker, work, todo) if todo else ():
+    for found in mapped(ray, part, Worker, work, [asdict(unit) for unit in todo]) if todo else ():
         reasons, new = found.pop("reasons"), found.pop("new")
         found.pop("unit")
         facts = Facts(**found)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from dhr.data.manifest import Row as Photo
-from dhr.data.samples import Problem
+from dhr.data.samples import ClassTable, Problem
 from dhr.engine.manifest import Manifest, Unit, UnitReader
 from dhr.engine.part import Facts, read_facts, read_part, write_part
 from dhr.errors import DhrError
@@ -43,6 +43,11 @@ class Work(Protocol):
     @property
     def manifest(self) -> Manifest:
         """The photographs."""
+        ...
+
+    @property
+    def classes(self) -> ClassTable:
+        """Those of the masks."""
         ...
 
     @property
@@ -81,7 +86,7 @@ class Worker:
 
     def _made(self, unit: Unit) -> dict[str, Any]:
         assert self.masks is not None
-        out, classes, settings = self.work.out, self.work.manifest.classes, self.work.settings
+        out, classes, settings = self.work.out, self.work.classes, self.work.settings
         facts, known = read_facts(out, unit, settings), list[Row]()
         if facts is not None:
             try:

@@ -94,7 +94,7 @@ def difference(
         ends = NO_INTERVAL
         if first_resampled and resampled:
             values = resampled.whole[name] - first_resampled.whole[name]
-            ends = interval(name, values, few.get(name, len(first.per_image)), difference=True)
+            ends = interval(name, values, few.get(name, first.photographs), difference=True)
         whole[name] = Change(getattr(other, name) - getattr(first, name), ends)
     for index, (before, after) in enumerate(zip(first.per_class, other.per_class, strict=True)):
         ends = NO_INTERVAL

@@ -1,7 +1,7 @@
 """The masks of a folder of predictions, compared with the photographs of a data set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dhr.data.ground_truth import not_masks
@@ -31,6 +31,8 @@ class Predictions:
     """Masks without a photograph."""
     numbering: Numbering
     """Their numbering of the classes."""
+    unnamed: Mapping[str, int] = field(default_factory=dict)
+    """How many more photographs are missing and extra than those that are named, by member."""
 
     @property
     def folder(self) -> Path:

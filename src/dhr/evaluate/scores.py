@@ -125,7 +125,7 @@ class Scores:
     per_class: tuple[ClassScore, ...]
     """Every class, in the order of the class table."""
     per_image: tuple[ImageScore, ...]
-    """Every scored photograph, in the order of the data set."""
+    """Every scored photograph, in the order of the data set; with an engine only the worst ones."""
     missing: tuple[str, ...] = ()
     """Photographs with ground truth but without a mask; they are not scored."""
     extra: tuple[str, ...] = ()
@@ -142,15 +142,27 @@ class Scores:
     """Of each of :data:`WHOLE`; empty without a bootstrap."""
     checks: tuple[Check, ...] = ()
     """Contradictions between tags, ground truth and masks, which may make a score wrong."""
+    unnamed: Mapping[str, int] = field(default_factory=dict)
+    """With an engine: number of the photographs beyond those that ``missing``, ``extra``, ``wrong_size`` and
+    ``per_image`` name, by member."""
+
+    @property
+    def photographs(self) -> int:
+        """The number of scored photographs."""
+        return self.number("per_image")
+
+    def number(self, member: str) -> int:
+        """Return the number of photographs of a member, named or not."""
+        return len(getattr(self, member)) + self.unnamed.get(member, 0)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: scores in percent, rounded to 4 decimals, NaN as ``None``."""
-        values = {**self.whole_json(), "images": len(self.per_image)}
+        values = {**self.whole_json(), "images": self.photographs}
         for name in ("minor_pairs", "tagged_pairs", "minor_photographs", "tagged_photographs"):
             values[name] = getattr(self, name)
         for name in ("missing", "extra", "wrong_size"):
             names = getattr(self, name)
-            values |= {name: len(names), f"{name}_first": list(names[:_NAMED])}
+            values |= {name: self.number(name), f"{name}_first": list(names[:_NAMED])}
         values |= {
             "left_out_elsewhere": self.elsewhere,
             "without_truth": self.without_truth,

@@ -40,7 +40,7 @@ def write_csv(path: Path, scores: Mapping[str, Scores]) -> None:
 
 def _whole(scores: Scores) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "photographs": len(scores.per_image),
+        "photographs": scores.photographs,
         "truth_pixels": sum(entry.truth_pixels for entry in scores.per_class),
         "predicted_pixels": sum(entry.predicted_pixels for entry in scores.per_class),
         "minor_pairs": scores.minor_pairs,

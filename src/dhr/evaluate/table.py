@@ -76,7 +76,7 @@ class RowTable:
         """
         found = []
         for line in self.lines:
-            row: dict[str, Any] = {"row": line.name, "photographs": len(line.scores.per_image) if line.scores else 0}
+            row: dict[str, Any] = {"row": line.name, "photographs": line.scores.photographs if line.scores else 0}
             for name in WHOLE:
                 ends = NO_INTERVAL if line.scores is None else line.scores.intervals.get(name, NO_INTERVAL)
                 value = math.nan if line.scores is None else float(getattr(line.scores, name))

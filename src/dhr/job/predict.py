@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -78,13 +79,10 @@ def predict(
         ConfigError: the device is missing.
     """
     device = RunConfig(device=config.device).find_device()
-    settings = {**plain(asdict(config)), "precision": resolved(config.precision, device), "tags": tags is not None}
+    settings = predict_settings(config, device, tags is not None)
     identity = Identity(dhr.__version__, settings=settings, student=student_digest(student))
-    read = read_student(student)
-    classes, notes = read.classes, list[str]()
-    student_network = read.student.to(device, memory_format=torch.channels_last)
-    fold(student_network)
-    segment = Segmenter(student_network, classes, config.long_side or read.long_side, config, device)
+    segment = opened_segmenter(student, config, device)
+    classes, notes = segment.classes, list[str]()
     listing = photographs_below(images)
     known = None if tags is None else _tags(tags, images, listing.listed, classes, notes)
     now = RunRecord(
@@ -109,6 +107,19 @@ def predict(
         photographs = UntaggedDataSet(classes, listing.listed)
         notes = [*dict.fromkeys(job.notes)]
         return Predicted(len(masks.made), tuple(job.problems), photographs, strange, tuple(notes))
+
+
+def predict_settings(config: PredictConfig, device: torch.device, tagged: bool) -> dict[str, Any]:
+    """Return the settings on which masks depend; ``tagged``: whether tags restrict the classes."""
+    return {**plain(asdict(config)), "precision": resolved(config.precision, device), "tags": tagged}
+
+
+def opened_segmenter(student: Path, config: PredictConfig, device: torch.device) -> Segmenter:
+    """Open a student on a device; raises WeightsError if it is not the file of one."""
+    read = read_student(student)
+    network = read.student.to(device, memory_format=torch.channels_last)
+    fold(network)
+    return Segmenter(network, read.classes, config.long_side or read.long_side, config, device)
 
 
 def _continued(now: RunRecord, before: RunRecord | None) -> RunRecord:

@@ -15,7 +15,7 @@ from dhr.words import counted
 def comparison_page(table: RowTable, title: str) -> str:
     """Return the whole page; names are those that the user gave."""
     first = next(iter(table.scored.values()), None)
-    photographs = 0 if first is None else len(first.per_image)
+    photographs = 0 if first is None else first.photographs
     facts = f"<span>rows <b>{len(table.lines)}</b></span><span>photographs scored <b>{photographs:,}</b></span>"
     body = _rows(table) + _failed(table.failed) + _differences(table) + _classes(table)
     return document("dhr compare", title, facts, body, "table")

@@ -95,9 +95,9 @@ def _banners(view: Overview) -> str:
         )
     final = view.scores.get("mask")
     if final is not None and final.missing:
-        notes.append(f"{counted(len(final.missing), 'photograph')} without a mask: not in the scores.")
+        notes.append(f"{counted(final.number('missing'), 'photograph')} without a mask: not in the scores.")
     if final is not None and final.extra:
-        notes.append(f"{counted(len(final.extra), 'mask')} of no photograph in this data set: not in the scores.")
+        notes.append(f"{counted(final.number('extra'), 'mask')} of no photograph in this data set: not in the scores.")
     if final is not None and final.without_truth:
         notes.append(f"{counted(final.without_truth, 'photograph')} without a ground-truth mask: not in the scores.")
     notes += [safe(check.text, 1500) for check in final.checks] if final is not None else []

@@ -32,10 +32,11 @@ class RowReader:
         classes: the class table.
         folder: the folder of the manifest, in which relative URIs begin.
         where: the manifest's name for messages.
+        tagged: whether tags are read; else all rows are without tags.
     """
 
-    def __init__(self, classes: ClassTable, folder: Path, where: str = "manifest") -> None:
-        self._classes, self._folder, self._where = classes, folder, where
+    def __init__(self, classes: ClassTable, folder: Path, where: str = "manifest", tagged: bool = True) -> None:
+        self._classes, self._folder, self._where, self._reads_tags = classes, folder, where, tagged
         self._tags = TagReader(classes, None)
         self._same: dict[tuple[int, ...], tuple[int, ...]] = {}
 
@@ -54,7 +55,7 @@ class RowReader:
         """
         line, numbers = f"{where or self._where} row", numbers or range(1, batch.num_rows + 1)
         ids, uris, truths, splits = (self._texts(batch, name) for name in ("id", "uri", "truth", "split"))
-        lists = self._lists(batch)
+        lists: Sequence[tuple[int, ...] | _Wrong] = self._lists(batch) if self._reads_tags else [()] * batch.num_rows
         sizes = [self._numbers(batch, name) for name in ("height", "width")]
         places, masks = ([self._located(text) for text in column.texts] for column in (uris, truths))
         found: list[Row | Problem] = []

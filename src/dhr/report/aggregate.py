@@ -1,0 +1,69 @@
+"""Sections for a data set of any size: sums by class, and masks by quality."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dhr.data.samples import ClassTable
+from dhr.report.card import DOUBTFUL
+from dhr.report.charts import bar, swatch
+from dhr.report.text import named, percent
+
+if TYPE_CHECKING:
+    from dhr.results.summary import Summary
+
+
+def aggregates(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "256 3"]) -> str:
+    """Return the sections of a page; empty without a mask."""
+    return _by_quality(found) + _by_class(found, classes, colours) if found.masks else ""
+
+
+def _by_quality(found: "Summary") -> str:
+    if not found.judged:
+        return ""
+    count, most = len(found.histogram), max(found.histogram)
+    rows = "".join(
+        f'<tr><th scope="row">{percent(place / count, 0)}</th><td>{bar(number / most, _kind(place, count))}</td>'
+        f"<td class=num>{number:,}</td></tr>"
+        for place, number in enumerate(found.histogram)
+    )
+    start = '<table class="chart"><colgroup><col class="name"><col><col class="value"></colgroup>'
+    return (
+        f'<section><h2>Masks by quality</h2><div class="panel">{start}<tbody>{rows}</tbody></table>'
+        f'<p class="note">Each line counts the masks from its quality up to the next one. '
+        f"{percent(_doubtful(found))} lie under {percent(DOUBTFUL, 0)}.</p></div></section>"
+    )
+
+
+def _kind(place: int, count: int) -> str:
+    return "minor" if (place + 0.5) / count < DOUBTFUL else "main"
+
+
+def _doubtful(found: "Summary") -> float:
+    """Return the share of the masks in bars below the limit, at which a bar begins."""
+    return sum(found.histogram[: round(DOUBTFUL * len(found.histogram))]) / found.judged
+
+
+def _by_class(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "256 3"]) -> str:
+    rows = []
+    for index, name in enumerate(classes.names):
+        shown = found.present.get(name, 0)
+        share = found.shares.get(name, 0.0) / shown if shown else math.nan
+        cells = [f"{found.tagged.get(name, 0):,}", f"{shown:,}", f"{found.vanished.get(name, 0):,}", percent(share)]
+        if not found.tagged:  # masks of photographs without tags
+            cells = [cells[1], cells[3]]
+        rows.append(
+            f'<tr><th scope="row">{swatch(colours[index])}{named(name, 24)}</th>'
+            + "".join(f"<td class=num>{cell}</td>" for cell in cells)
+            + "</tr>"
+        )
+    titles = ["Tagged", "In masks", "Vanished", "Mean share"] if found.tagged else ["In masks", "Mean share"]
+    head = "".join(f'<th scope="col" class=num>{title}</th>' for title in titles)
+    columns = '<col class="name">' + '<col class="value">' * len(titles)
+    return (
+        '<section><h2>By class</h2><div class="panel"><table class="counts">'
+        f"<colgroup>{columns}</colgroup><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        '<p class="note">The mean share is that of the masks which show the class.</p></div></section>'
+    )
