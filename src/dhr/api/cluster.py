@@ -1,17 +1,20 @@
 """Commands on a cluster of machines."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dhr.api.data import Data, DataFolder, data_record, folder_of, split_of
-from dhr.api.results import PredictResult, RunResult
+from dhr.api.results import EvaluateResult, PredictResult, RunResult
 from dhr.data.manifest import ManifestDataSet
 from dhr.data.manifest.read import fits_manifest
 from dhr.data.samples import ClassTable
 from dhr.engine.config import Engine, RunEngine
 from dhr.errors import ConfigError
+from dhr.evaluate.config import EvaluateConfig
 from dhr.job.predict_config import PredictConfig
 from dhr.job.settings import RunConfig
 from dhr.progress import Progress
+from dhr.results.places import is_rows
 
 
 def run_on_cluster(
@@ -72,6 +75,42 @@ def predict_on_cluster(
         classes=photographs.classes,
         report=out / "report.html",
         data=photographs,
+    )
+
+
+def evaluate_on_cluster(
+    data: Data | None,
+    folders: Mapping[str, Path],
+    of_run: bool,
+    how: tuple[EvaluateConfig, Engine],
+    progress: Progress,
+) -> EvaluateResult:
+    """Score rows on a cluster; see :func:`dhr.evaluate`.
+
+    Raises:
+        ConfigError: there is no manifest, several folders, or one without rows.
+        DhrError: as :func:`dhr.evaluate`.
+    """
+    if data is None:
+        raise ConfigError("--engine ray needs a manifest as --data, with ground truth; leave out --ground-truth")
+    (name, rows), *more = folders.items()
+    if more or not is_rows(rows):
+        raise ConfigError(
+            f"--engine ray scores the rows of one run: expected one folder such as OUT/rows, got {rows}"
+            f"{' and others' if more else ''}; name one, or leave out --engine"
+        )
+    root = manifest_of(data)
+    from dhr.engine.evaluate import EvaluateCall, evaluate
+
+    called = "mask" if of_run else name
+    found = evaluate(EvaluateCall(root, rows, called, *how, split_of(data), of_run), progress)
+    return EvaluateResult(
+        comparison=found.comparison,
+        stages=of_run,
+        left_out=found.problems,
+        notes=(),
+        files=found.pages,
+        threads=found.workers,
     )
 
 

@@ -9,6 +9,7 @@ from dhr.api.data import Data, opened
 from dhr.api.results import EvaluateResult
 from dhr.api.settings import part_settings
 from dhr.data.samples import DataSet
+from dhr.engine.config import Engine
 from dhr.errors import ConfigError
 from dhr.evaluate.config import EvaluateConfig
 from dhr.files import check_output, write_json_output
@@ -36,6 +37,7 @@ def evaluate(
     ground_truth: Path | str | None = None,
     outputs: Outputs | None = None,
     config: EvaluateConfig | str | Path | Mapping[str, Any] | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> EvaluateResult:
     """Score folders of masks against ground truth.
@@ -54,6 +56,7 @@ def evaluate(
         ground_truth: instead of data: folder of masks; classes from classes.txt in or beside it, run.json, or VOC's.
         outputs: files that are written, too.
         config: masks that are allowed, and the intervals.
+        engine: with `ray`, many machines score the rows of one run with a manifest (docs/cluster.md).
         progress: called after each photograph.
 
     Returns:
@@ -73,6 +76,10 @@ def evaluate(
     named = dict(zip(labels(paths), paths, strict=True))
     out = paths[0].resolve().parent
     of_run = data is not None and len(paths) == 1 and _is_masks_of_run(paths[0].resolve())
+    if engine is not None and engine.engine is not None:
+        from dhr.api.cluster import evaluate_on_cluster
+
+        return _with_files(evaluate_on_cluster(data, named, of_run, (settings, engine), show), files)
     photographs = _photographs(data, ground_truth, show)
     found = compare(photographs, stage_folders(out) if of_run else named, settings, show)
     result = EvaluateResult(
@@ -82,7 +89,12 @@ def evaluate(
         notes=() if data is None else tuple(photographs.notes),
         threads=settings.workers or cores(),
     )
-    return _with_files(result, files, photographs, out)
+    result = _with_files(result, files)
+    if of_run:
+        from dhr.report.build import write_report
+
+        result = replace(result, files=(*result.files, write_report(out, photographs, found.scores)))
+    return result
 
 
 def _is_masks_of_run(folder: Path) -> bool:
@@ -114,8 +126,8 @@ def _check(data: Data | None, ground_truth: Path | str | None, files: Outputs) -
             check_output(file)
 
 
-def _with_files(result: EvaluateResult, files: Outputs, photographs: DataSet, out: Path) -> EvaluateResult:
-    """Write the files, and the scores into the report of a run."""
+def _with_files(result: EvaluateResult, files: Outputs) -> EvaluateResult:
+    """Write the files."""
     from dhr.evaluate.sheet import write_csv
 
     found, written = result.comparison, list[Path]()
@@ -131,11 +143,7 @@ def _with_files(result: EvaluateResult, files: Outputs, photographs: DataSet, ou
         from dhr.evaluate.plots import write_plots
 
         written += write_plots(files.plots, shown, () if result.stages else found.differences)
-    if result.stages:
-        from dhr.report.build import write_report
-
-        written.append(write_report(out, photographs, found.scores))
-    return replace(result, files=tuple(written))
+    return replace(result, files=(*written, *result.files))
 
 
 def labels(folders: Sequence[Path]) -> list[str]:

@@ -63,7 +63,7 @@ _WORDS = {
     "classifier.epochs": "passes over the photographs; 0: chosen",
     "classifier.file": "trained classifier.safetensors, used as it is",
     "device": "auto, cpu, cuda, cuda:1, mps",
-    "engine": "ray: a cluster makes the masks, as rows",
+    "engine": "ray: a cluster does the work, with rows",
     "image.grid_stride": "pixels per cell of the features",
     "image.long_side": "larger photographs are shrunk to it",
     "kind": "stego or cause",

@@ -1,7 +1,7 @@
 """A manifest in units: groups of consecutive rows, each the work of one task."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,17 @@ class Manifest:
                 for batch in table.batches(columns):
                     yield first, batch
                     first += batch.num_rows
+
+    def named(self, names: Collection[str]) -> list[Row]:
+        """Return the rows with some ids, as far as they can be used."""
+        found, reader = list[Row](), self.reader()
+        for first, batch in self.batches(COLUMNS) if names else ():
+            ids = texts_of(batch.column("id"))
+            wanted = [place for place, text in enumerate(ids.texts) if text in names]
+            rows = np.flatnonzero(np.isin(ids.of, wanted) & in_split(batch, self.split))
+            kept = batch.take(rows)
+            found += [one for one in reader.read(kept, (first + 1 + rows).tolist()) if isinstance(one, Row)]
+        return found
 
 
 @dataclass(frozen=True)

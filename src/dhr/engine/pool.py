@@ -72,8 +72,7 @@ def mapped(ray: Any, part: Share, actor: type, work: Any, items: Sequence[Mappin
     Raises:
         DhrError: as the actor.
     """
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = context.enable_operator_progress_bars = context.print_on_execution_start = False
+    _quiet(ray)
     made = ray.data.from_items([*items], override_num_blocks=len(items)).map_batches(
         actor,
         fn_constructor_args=(work,),
@@ -86,3 +85,32 @@ def mapped(ray: Any, part: Share, actor: type, work: Any, items: Sequence[Mappin
             yield row["facts"]
     except (ray.exceptions.RayError, DhrError) as error:
         raise cause(error) from None
+
+
+def in_tasks(ray: Any, work: Callable[[str], str], items: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Do short work on items in tasks of Ray; yield each item with the result, as it is finished.
+
+    Raises:
+        DhrError: as ``work``.
+    """
+    if not items:
+        return
+    _quiet(ray)
+    made = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
+        _each, fn_args=(work,), batch_size=1
+    )
+    try:
+        for row in made.iter_rows():
+            yield str(row["item"]), str(row["found"])
+    except (ray.exceptions.RayError, DhrError) as error:
+        raise cause(error) from None
+
+
+def _each(batch: Mapping[str, Any], work: Callable[[str], str]) -> dict[str, list[str]]:
+    items = [str(one) for one in batch["item"]]
+    return {"item": items, "found": [work(one) for one in items]}
+
+
+def _quiet(ray: Any) -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.enable_operator_progress_bars = context.print_on_execution_start = False

@@ -11,6 +11,7 @@ from dhr.engine.config import Engine
 from dhr.engine.manifest import Manifest
 from dhr.engine.pool import in_task
 from dhr.engine.predictions import Described, StudentWork, describe
+from dhr.engine.report import is_outdated, write_page
 from dhr.engine.rows_job import make_rows, record_counts
 from dhr.job.drafts import group_size
 from dhr.job.job import Job
@@ -54,7 +55,10 @@ def predict(call: PredictCall, progress: Progress = silent) -> Outcome:
             record_counts(job, tally)
             notes = tuple(dict.fromkeys(job.notes))
             stages = job.record.stages
-            return Outcome(job.folder.root, tally.masks, tally.new, tuple(job.problems), stages, tally.vanished, notes)
+            made = Outcome(job.folder.root, tally.masks, tally.new, tuple(job.problems), stages, tally.vanished, notes)
+        if is_outdated(call.out):
+            write_page(ray, call.out, manifest, progress)
+        return made
 
 
 def _described(about: Described, before: RunRecord | None) -> RunRecord:

@@ -15,6 +15,7 @@ from dhr.engine.fit import FitCall, Fitted, engine_config, fit, is_fitted
 from dhr.engine.manifest import Manifest
 from dhr.engine.networks import FittedWork
 from dhr.engine.pool import in_task
+from dhr.engine.report import is_outdated, write_page
 from dhr.engine.rows_job import Tally, make_rows, record_counts
 from dhr.engine.sample import drawn
 from dhr.job.drafts import group_size
@@ -55,7 +56,10 @@ def run(call: Call, progress: Progress = silent) -> Outcome:
             work = FittedWork(call.out.resolve(), config, manifest, fitted.record, fitted.digests, fitted.looked_at)
             size = group_size(torch.device(str(fitted.record.identity.settings["device"])))
             tally = make_rows(ray, part, work, job, "masks", size)
-            return _ended(job, fitted, tally)
+            outcome = _ended(job, fitted, tally)
+        if is_outdated(call.out):
+            write_page(ray, call.out, manifest, progress)
+        return outcome
 
 
 def _before(before: RunRecord | None) -> RunRecord:

@@ -20,7 +20,7 @@ class EvaluateConfig:
     seed: int = 0
     """Seed of the bootstrap."""
     workers: int | None = None
-    """Threads; by default one for each processor. The scores do not depend on it."""
+    """Threads, or workers of an engine; by default one for each processor. The scores do not depend on it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.resamples <= 100_000 or self.seed < 0:

@@ -32,6 +32,21 @@ class Counts:
     seen: Int64[np.ndarray, "256"]
     """Pixels by predicted label, including those whose ground truth is void."""
 
+    def packed(self) -> tuple[list[int], list[int]]:
+        """Return the numbers that are not 0, after their places."""
+        whole = np.concatenate([self.matrix.ravel(), self.edges.ravel(), self.seen])
+        places = np.flatnonzero(whole)
+        return places.tolist(), whole[places].tolist()
+
+    @staticmethod
+    def unpacked(places: list[int], values: list[int], classes: int) -> "Counts":
+        """Return the counts that :meth:`packed` gave."""
+        first, second = classes * (classes + 1), classes * (classes + 5)
+        whole = np.zeros(second + 256, np.int64)
+        whole[places] = values
+        matrix, edges = whole[:first].reshape(classes, classes + 1), whole[first:second].reshape(classes, 4)
+        return Counts(matrix, edges, whole[second:])
+
 
 def count(pred: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"], classes: int) -> Counts:
     """Compare two masks of the same size: class ids below ``classes``, or 255 for void.

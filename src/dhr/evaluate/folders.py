@@ -13,6 +13,7 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import DataError
 from dhr.evaluate.config import EvaluateConfig
 from dhr.evaluate.ground_truth_folder import GroundTruthFolder
+from dhr.firsts import Firsts
 from dhr.results.protocol import Masks
 
 _NAMED = 5  # names that a message spells out
@@ -61,21 +62,43 @@ def find_predictions(data: DataSet, scored: Sequence[Sample], masks: Masks, conf
     present = {key_of(name): place for name, place in listed.items()}
     files = {sample.name: present[key] for sample in scored if (key := key_of(sample.name)) in present}
     missing = [sample.name for sample in scored if sample.name not in files]
-    if missing and (not config.allow_missing or not files):
-        others = problem_lines(not_masks(problems), 1)
-        other = f" (not used: {others[0]})" if others else ""
-        raise DataError(
-            f"{len(missing)} of {len(scored)} masks are missing in {folder}: {first(missing)}{other}; "
-            "make them, or leave these photographs out of the scores (--allow-missing)"
-        )
+    others = problem_lines(not_masks(problems), 1) if missing else []
+    refuse_missing(folder, missing, len(scored), config, f" (not used: {others[0]})" if others else "")
     extra = sorted(set(present).difference(key_of(sample.name) for sample in data.samples))
-    if extra and not config.allow_extra:
-        raise DataError(
-            f"{len(extra)} masks in {folder} belong to no photograph that is evaluated: {first(extra)}; give the data "
-            "set or the split of these photographs, remove the masks, or ignore them with --allow-extra"
-        )
+    refuse_extra(folder, extra, config)
     tagged = ((masks.at(files[sample.name]), tags_of(data, sample)) for sample in scored if sample.name in files)
     return Predictions(masks, files, tuple(missing), tuple(extra), masks.numbering(data.classes, tagged))
+
+
+def refuse_missing(
+    folder: Path, names: Sequence[str] | Firsts[str], total: int, config: EvaluateConfig, other: str = ""
+) -> None:
+    """Refuse photographs without a mask, unless they are allowed and some have one.
+
+    Args:
+        folder: the masks.
+        names: photographs with ground truth and without a mask.
+        total: photographs with ground truth.
+        config: masks that are allowed.
+        other: more of the message.
+
+    Raises:
+        DataError: they are not allowed.
+    """
+    if len(names) and (not config.allow_missing or len(names) == total):
+        raise DataError(
+            f"{len(names)} of {total} masks are missing in {folder}: {first(names)}{other}; "
+            "make them, or leave these photographs out of the scores (--allow-missing)"
+        )
+
+
+def refuse_extra(folder: Path, names: Sequence[str] | Firsts[str], config: EvaluateConfig) -> None:
+    """Refuse masks without a photograph; raises DataError unless they are allowed."""
+    if len(names) and not config.allow_extra:
+        raise DataError(
+            f"{len(names)} masks in {folder} belong to no photograph that is evaluated: {first(names)}; give the data "
+            "set or the split of these photographs, remove the masks, or ignore them with --allow-extra"
+        )
 
 
 def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:
@@ -83,6 +106,7 @@ def tags_of(data: DataSet, sample: Sample) -> tuple[int, ...] | None:
     return None if isinstance(data, GroundTruthFolder) else sample.tags
 
 
-def first(names: Sequence[str]) -> str:
+def first(names: Sequence[str] | Firsts[str]) -> str:
     """Join the first few names, and the number of the others."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    known = names.first if isinstance(names, Firsts) else names
+    return ", ".join(known[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -64,6 +64,11 @@ class Sums:
         self._refused = {name: Firsts[Problem](_KEPT) for name in found}
         self._unread = Firsts[Problem](_KEPT)
 
+    @property
+    def classes(self) -> ClassTable:
+        """Those of the data set."""
+        return self._data.classes
+
     def add(self, sample: Sample, look: Look) -> None:
         """Add the next photograph."""
         if look.unread is not None:

@@ -15,12 +15,8 @@ if TYPE_CHECKING:
     from dhr.results.summary import Summary
 
 
-def aggregates(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "256 3"]) -> str:
-    """Return the sections of a page; empty without a mask."""
-    return _by_quality(found) + _by_class(found, classes, colours) if found.masks else ""
-
-
-def _by_quality(found: "Summary") -> str:
+def by_quality(found: "Summary") -> str:
+    """Return the section with a histogram of the masks; empty if no quality is known."""
     if not found.judged:
         return ""
     count, most = len(found.histogram), max(found.histogram)
@@ -46,7 +42,8 @@ def _doubtful(found: "Summary") -> float:
     return sum(found.histogram[: round(DOUBTFUL * len(found.histogram))]) / found.judged
 
 
-def _by_class(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "256 3"]) -> str:
+def by_class(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "256 3"]) -> str:
+    """Return the section with one line per class."""
     rows = []
     for index, name in enumerate(classes.names):
         shown = found.present.get(name, 0)

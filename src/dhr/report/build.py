@@ -3,8 +3,9 @@
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dhr.corrections.beside import masks_at
@@ -52,11 +53,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
     scores = scores or {}
     samples = {sample.name: sample for sample in data.samples}
     mious = {stage: {image.name: image.miou for image in result.per_image} for stage, result in scores.items()}
-    final = mious.get("mask", {})
-
-    def urgency(item: Item) -> tuple[float, float, str]:
-        return _last(final.get(item.name, math.nan)), _last(item.quality), item.name
-
+    urgency = partial(_urgency, mious.get("mask", {}))
     masks, rows_of = masks_at(mask_folder(out)), rows_of_run(out)
     census = _Census()
     items = heapq.nsmallest(_ROWS, census.count(read_items(out, masks.records), samples), key=urgency)
@@ -83,12 +80,26 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         parts=() if rows_of is None else by_part(rows_of),
     )
     look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious, masks)
+    return put_page(overview, items, samples, look, budget)
+
+
+def put_page(view: Overview, items: Sequence[Item], samples: Mapping[str, Sample], look: Look, budget: int) -> Path:
+    """Write the page with as many photographs as the budget allows; return its path."""
     # Bytes without a row, with the longest sentence about how many are shown.
-    bare = max(len(encoded(page(overview, [], shown))) for shown in (census.finished, census.finished - 1))
+    bare = max(len(encoded(page(view, [], shown))) for shown in (view.finished, view.finished - 1))
     rows = _rows(items, samples, look, budget - bare)
-    path = out / "report.html"
-    write_bytes(path, encoded(page(overview, rows, shown=len(rows))))
+    path = look.out / "report.html"
+    write_bytes(path, encoded(page(view, rows, shown=len(rows))))
     return path
+
+
+def ranked(items: Sequence[Item], mious: Mapping[str, float]) -> list[Item]:
+    """Return photographs in the order of the page, given the mIoU of some."""
+    return sorted(items, key=partial(_urgency, mious))
+
+
+def _urgency(mious: Mapping[str, float], item: Item) -> tuple[float, float, str]:
+    return _last(mious.get(item.name, math.nan)), _last(item.quality), item.name
 
 
 @dataclass
@@ -129,7 +140,7 @@ class _Census:
                 yield record
 
 
-def _rows(items: list[Item], samples: Mapping[str, Sample], look: Look, limit: int) -> list[str]:
+def _rows(items: Sequence[Item], samples: Mapping[str, Sample], look: Look, limit: int) -> list[str]:
     rows = []
     for _, loaded in ahead(items, lambda item: card(item, samples[item.name], look), weigh=_bytes):
         row = loaded.get()

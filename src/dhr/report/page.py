@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,6 +13,7 @@ from dhr.data.samples import ClassTable, Problem
 from dhr.evaluate.scores import Scores
 from dhr.records.correction import State
 from dhr.records.run import RunRecord
+from dhr.report.aggregate import by_class, by_quality
 from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.parts import Part, parts
@@ -20,6 +21,9 @@ from dhr.report.shell import document, tile_row, tools
 from dhr.report.sources import sources
 from dhr.report.text import duration, memory, named, percent, safe
 from dhr.words import counted
+
+if TYPE_CHECKING:
+    from dhr.results.summary import Summary
 
 STATES = get_args(State)
 """A person's decisions, in the order of the page."""
@@ -55,15 +59,21 @@ class Overview:
     """Photographs whose mask differs from the one that it replaced."""
     parts: Sequence[Part] = ()
     """The Parquet files of a run with rows, the least certain first."""
+    sums: "Summary | None" = None
+    """Sums over the rows of a job on a cluster."""
 
 
 def page(view: Overview, rows: Sequence[str], shown: int) -> str:
     """Return the whole page; ``rows`` are the photographs' cards, ``shown`` the number that the text gives."""
     facts = "".join(f"<span>{label} <b>{safe(value)}</b></span>" for label, value in _facts(view.run))
-    first, rest = (_stages(view), _by_class(view) + _classes(view)) if view.scores else (_classes(view), "")
+    classes, qualities = _classes(view), ""
+    if view.sums is not None:
+        classes, qualities = by_class(view.sums, view.classes, view.colours), by_quality(view.sums)
+    first, rest = (_stages(view), _by_class(view) + classes) if view.scores else (classes, "")
     sections = (
         f'<div class="columns">{first}{_run(view)}</div>',
         rest,
+        qualities,
         sources(view.run),
         parts(view.parts),
         _skipped(view.skipped),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from dhr.report.text import named, percent
+from dhr.report.text import duration, named, percent
 from dhr.words import counted
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ class Part:
     """The mean, 0..1; NaN if it is unknown."""
     vanished: int
     """Masks in which a tagged class vanished."""
+    seconds: float = math.nan
+    """Work on its masks; NaN if it is unknown."""
+    failed: int = 0
+    """Rows without a mask."""
+
+    def rank(self) -> tuple[float, str]:
+        """Return its place on the page: the least certain first."""
+        return (math.inf if math.isnan(self.quality) else self.quality), self.name
 
 
 def by_part(rows: "RowMasks") -> list[Part]:
@@ -44,22 +52,30 @@ def by_part(rows: "RowMasks") -> list[Part]:
         Part(name, int(many), quality / judged if judged else math.nan, int(gone))
         for name, (many, judged, quality, gone) in sums.items()
     ]
-    return sorted(found, key=lambda part: (math.inf if math.isnan(part.quality) else part.quality, part.name))
+    return sorted(found, key=Part.rank)
 
 
 def parts(found: Sequence[Part]) -> str:
     """Return the section of the page; empty for a run with one file."""
     if len(found) < 2:
         return ""
+    timed = any(not math.isnan(part.seconds) for part in found)
     rows = "".join(
-        f'<tr><th scope="row">{named(part.name, 60)}</th><td class=num>{part.masks:,}</td>'
-        f"<td class=num>{percent(part.quality)}</td><td class=num>{part.vanished:,}</td></tr>"
+        f'<tr><th scope="row">{named(part.name, 60)}</th>'
+        + "".join(f"<td class=num>{cell}</td>" for cell in _cells(part, timed))
+        + "</tr>"
         for part in found[:_SHOWN]
     )
     rest = f'<p class="note">and {counted(len(found) - _SHOWN, "more file")}</p>' if len(found) > _SHOWN else ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Masks", "Mean quality", "A class vanished"))
+    titles = ("Masks", "Mean quality", "A class vanished", *(("Without a mask", "Time") if timed else ()))
+    head = "".join(f'<th scope="col">{name}</th>' for name in titles)
     return (
         f'<section><h2>Files of rows <small>least certain first</small></h2><div class="panel">'
         f'<table class="chart"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}'
         "</div></section>"
     )
+
+
+def _cells(part: Part, timed: bool) -> list[str]:
+    more = [f"{part.failed:,}", duration(part.seconds)] if timed else []
+    return [f"{part.masks:,}", percent(part.quality), f"{part.vanished:,}", *more]

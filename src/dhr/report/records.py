@@ -8,6 +8,7 @@ from pathlib import Path
 from dhr.corrections import Corrections, State
 from dhr.data.samples import Problem
 from dhr.errors import OutputError
+from dhr.records.correction import Correction
 from dhr.records.item import ItemRecord
 from dhr.results.protocol import Records
 
@@ -46,17 +47,22 @@ def read_items(out: Path, records: Records) -> Iterator[Item | Problem]:
         except OutputError as error:
             yield Problem(name, str(error))
             correction = None
-        yield Item(
-            name=name,
-            tags=record.tags,
-            width=record.width,
-            height=record.height,
-            quality=math.nan if record.quality is None else record.quality,
-            ratios=record.ratios,
-            vanished=record.vanished,
-            state=None if correction is None else correction.state,
-            changed=_share(record),
-        )
+        yield item_of(name, record, correction)
+
+
+def item_of(name: str, record: ItemRecord, correction: Correction | None) -> Item:
+    """Return what the page shows of a photograph."""
+    return Item(
+        name=name,
+        tags=record.tags,
+        width=record.width,
+        height=record.height,
+        quality=math.nan if record.quality is None else record.quality,
+        ratios=record.ratios,
+        vanished=record.vanished,
+        state=None if correction is None else correction.state,
+        changed=_share(record),
+    )
 
 
 def _share(record: ItemRecord) -> float:

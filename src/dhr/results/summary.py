@@ -1,6 +1,7 @@
 """Sums over the rows of one file, or of all files of a run: what a page shows of a data set of any size."""
 
 import heapq
+import json
 import math
 from collections import Counter
 from contextlib import closing
@@ -53,6 +54,17 @@ class Summary:
     def quality(self) -> float:
         """The mean quality, 0..1; NaN if it is unknown."""
         return self.quality_sum / self.judged if self.judged else math.nan
+
+    def text(self) -> str:
+        """Return the sums as JSON."""
+        return json.dumps(vars(self))
+
+    @staticmethod
+    def parse(text: str) -> "Summary":
+        """Read the text of :meth:`text`."""
+        values = json.loads(text)
+        counts = {name: Counter[str](values[name]) for name in ("tagged", "present", "vanished")}
+        return Summary(**{**values, **counts, "worst": [(quality, name) for quality, name in values["worst"]]})
 
     def add(self, other: "Summary") -> None:
         """Add the sums of other rows."""
