@@ -49,9 +49,9 @@ def test_a_session_serves_the_page_until_it_is_closed(session: ReviewSession) ->
     assert session.url.startswith("http://127.0.0.1:") and session.photographs == 4
     assert fetched(session.url)[0] == 200
     assert json.loads(fetched(session.url + "api/session")[1])["counts"]["all"] == 4
-    port = session.server.port
+    port = session._server.port
     assert fetched(f"http://127.0.0.1:{port}/api/session")[0] == 403
-    assert f'src="{session.url}"' in session._repr_html_() and session.server.keys.token not in repr(session)
+    assert f'src="{session.url}"' in session._repr_html_() and session._server.keys.token not in repr(session)
     session.close()
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=2)
@@ -59,8 +59,8 @@ def test_a_session_serves_the_page_until_it_is_closed(session: ReviewSession) ->
 
 def test_a_body_is_refused_before_it_is_read(session: ReviewSession) -> None:
     """A gigabyte is announced and a part sent; the answer comes at once."""
-    with socket.create_connection(("127.0.0.1", session.server.port), timeout=20) as line:
-        address = f"/{session.server.keys.token}/api/photographs/0/save"
+    with socket.create_connection(("127.0.0.1", session._server.port), timeout=20) as line:
+        address = f"/{session._server.keys.token}/api/photographs/0/save"
         head = f"POST {address} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Review: 1\r\nContent-Length: 1000000000\r\n\r\n"
         line.sendall(head.encode() + bytes(100_000))
         assert line.recv(100).startswith(b"HTTP/1.1 413")
@@ -75,7 +75,7 @@ def test_requests_that_are_not_http_do_no_harm(session: ReviewSession) -> None:
         b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET http://elsewhere.example/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", session.server.port), timeout=20) as line:
+        with socket.create_connection(("127.0.0.1", session._server.port), timeout=20) as line:
             line.sendall(odd)
             line.shutdown(socket.SHUT_WR)
             assert line.recv(1000)[:10] in (b"HTTP/1.1 4", b"")
@@ -99,9 +99,9 @@ def test_many_pages_at_once_save_one_after_another(session: ReviewSession) -> No
 
 
 def test_a_port_that_is_taken_is_told(session: ReviewSession) -> None:
-    run = session.server.desk.photographs.run
-    with pytest.raises(OutputError, match=f"port {session.server.port} cannot be used"):
-        library.review(run.folder.root, data=run.data, port=session.server.port, open_browser=False)
+    run = session._server.desk.photographs.run
+    with pytest.raises(OutputError, match=f"port {session._server.port} cannot be used"):
+        library.review(run.folder.root, data=run.data, port=session._server.port, open_browser=False)
     with pytest.raises(ConfigError, match="port must be 0 to 65535"):
         library.review(run.folder.root, data=run.data, port=70000)
 

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from dhr.corrections.beside import masks_at
 from dhr.data.image_files import Content
@@ -20,7 +20,7 @@ from dhr.words import counted
 _ROWS = 12  # rows of a view
 
 
-class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
+class MaskFiles(Mapping[str, UInt8[NDArray[Any], "h w"]]):
     """Masks of a folder by name, class ids and 255 for void; each is read when it is asked for."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class MaskFiles(Mapping[str, UInt8[np.ndarray, "h w"]]):
         """Return the place of a mask, or its content if it is in another file."""
         return self.stored.mask(name)
 
-    def __getitem__(self, name: str) -> UInt8[np.ndarray, "h w"]:
+    def __getitem__(self, name: str) -> UInt8[NDArray[Any], "h w"]:
         masks = self.stored
         if not masks.has(name):
             raise KeyError(name)

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from dhr.api.result import MaskFiles, Result
 from dhr.data.palette import class_palette
@@ -65,7 +65,7 @@ class MaskResult(Result):
                 found.append({**row, "photograph": record.image, "mask": str(masks.path(name))})
         return sorted(found, key=lambda row: -1.0 if row["quality"] is None else row["quality"])
 
-    def photograph(self, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+    def photograph(self, name: str) -> UInt8[NDArray[Any], "h w 3"] | None:
         """Return the photograph of a mask, if it can be read."""
         sample = next((sample for sample in self.data.samples if sample.name == name), None)
         try:

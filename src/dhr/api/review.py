@@ -21,7 +21,7 @@ _FRAME = 800  # pixels
 class ReviewSession:
     """A page that is being served; also a context manager, which closes it at its end."""
 
-    server: "Server"
+    _server: "Server"
     run: Path
     photographs: int
     complete: bool = True
@@ -29,15 +29,15 @@ class ReviewSession:
     @property
     def url(self) -> str:
         """The address of the page. Whoever knows it can change the masks, so keep it to yourself."""
-        return self.server.url
+        return self._server.url
 
     def wait(self) -> None:
         """Wait until the page is closed, such as by Ctrl-C."""
-        self.server.wait()
+        self._server.wait()
 
     def close(self) -> None:
         """End the server. All decisions are saved already."""
-        self.server.close()
+        self._server.close()
 
     def __enter__(self) -> "ReviewSession":
         return self

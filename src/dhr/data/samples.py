@@ -3,10 +3,10 @@
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from dhr.records.problem import Problem as Problem
 
@@ -101,11 +101,11 @@ class DataSet(Protocol):
         """Return the SHA-256 of the photograph's content as stored, in hex."""
         ...
 
-    def read_image(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
+    def read_image(self, sample: Sample) -> UInt8[NDArray[Any], "h w 3"]:
         """Read the photograph as RGB, upright. Raises ItemError if it cannot be read."""
         ...
 
-    def read_ground_truth(self, sample: Sample) -> UInt8[np.ndarray, "h w"]:
+    def read_ground_truth(self, sample: Sample) -> UInt8[NDArray[Any], "h w"]:
         """Return class ids and :data:`VOID`, of the photograph's size; raise ItemError if there are none.
 
         Only ``evaluate``, ``inspection`` and ``report`` call this.

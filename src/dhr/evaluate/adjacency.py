@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, UInt8
+from numpy.typing import NDArray
 
 from dhr.data.agreement import Agreement, Check
 from dhr.data.numbering import Numbering, numbering
@@ -38,9 +39,9 @@ class Adjacency:
     """Whether a region is a whole class in a mask, instead of one connected part of it."""
     areas: Contact
     """Pixels, summed over the masks."""
-    pairs: Int64[np.ndarray, "c c"]
+    pairs: Int64[NDArray[Any], "c c"]
     """Pixels of regions of class i that touch class j; on the diagonal, all pixels of class i."""
-    together: Int64[np.ndarray, "c c"]
+    together: Int64[NDArray[Any], "c c"]
     """Masks that show both; on the diagonal, masks that show the class."""
     masks: int
     problems: tuple[Problem, ...]
@@ -212,11 +213,11 @@ def _tagged(folder: Path, masks: Sequence[Mask]) -> list[tuple[Path, tuple[int, 
 @dataclass(frozen=True)
 class _Seen:
     mask: Mask
-    pixels: Int64[np.ndarray, "256"]
+    pixels: Int64[NDArray[Any], "256"]
     """By label."""
-    truth: UInt8[np.ndarray, "h w"]
+    truth: UInt8[NDArray[Any], "h w"]
     regions: Regions
-    pred: UInt8[np.ndarray, "h w"] | Problem | None
+    pred: UInt8[NDArray[Any], "h w"] | Problem | None
 
 
 def _look(
@@ -234,7 +235,7 @@ def _look(
     foreground = np.zeros(256, bool)
     foreground[list(classes.foreground)] = True
     regions = find_regions(truth, foreground, contact)
-    pred: UInt8[np.ndarray, "h w"] | Problem | None = None
+    pred: UInt8[NDArray[Any], "h w"] | Problem | None = None
     if predictions is not None and numbers is not None:
         path = find(predictions, mask.name, ".png")
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
+from numpy.typing import NDArray
 
 from dhr.data.samples import VOID, ClassTable
 from dhr.evaluate.scores import percent, share
@@ -43,7 +44,7 @@ class Vanishing:
     def __init__(self, classes: ClassTable) -> None:
         self._classes = classes
         count = len(classes.names)
-        self.compared = 0
+        self.compared: int = 0
         """Photographs with a mask to compare."""
         self._together = np.zeros((3, count, count), np.int64)  # appearances, vanished, low
         self._touching = np.zeros((3, count, count), np.int64)
@@ -51,7 +52,7 @@ class Vanishing:
         self._apart = np.zeros((3, count), np.int64)  # with others, none of which it touches
         self._among = np.zeros((3, count), np.int64)  # touches another
 
-    def add(self, truth: UInt8[np.ndarray, "h w"], pred: UInt8[np.ndarray, "h w"], regions: Regions) -> None:
+    def add(self, truth: UInt8[NDArray[Any], "h w"], pred: UInt8[NDArray[Any], "h w"], regions: Regions) -> None:
         """Count one photograph; ``regions`` are those of its ground truth."""
         count = len(self._classes.names)
         pixels = np.bincount(truth.reshape(-1), minlength=256)
@@ -60,7 +61,7 @@ class Vanishing:
         labelled = int(pixels.sum() - pixels[VOID])
         present = pixels[:count] > 0
         present[: self._classes.foreground.start] = False
-        touches: Bool[np.ndarray, "classes classes"] = np.zeros((count, count), bool)
+        touches: Bool[NDArray[Any], "classes classes"] = np.zeros((count, count), bool)
         np.logical_or.at(touches, regions.labels, regions.touches[:, :count])
         self.compared += 1
         for label in np.flatnonzero(present & (_SMALLEST * pixels[:count] >= labelled)):
@@ -120,5 +121,5 @@ class Vanishing:
         }
 
 
-def _rate(counts: Int64[np.ndarray, "3"]) -> Rate:
+def _rate(counts: Int64[NDArray[Any], "3"]) -> Rate:
     return Rate(*(int(value) for value in counts))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.evaluate.threads import in_order
@@ -56,7 +57,7 @@ class Inspection:
     """The foreground, by id."""
     tags: Mapping[int, int]
     """Photographs by number of tags."""
-    together: Int64[np.ndarray, "c c"]
+    together: Int64[NDArray[Any], "c c"]
     """Photographs tagged with both, by class id; on the diagonal, with the class."""
     sizes: Mapping[tuple[int, int], int]
     """Photographs by height and width."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
+from numpy.typing import NDArray
 
 from dhr.errors import ShapeError
 
@@ -13,11 +15,11 @@ from dhr.errors import ShapeError
 class Regions:
     """The regions of one mask, in the order of their first pixels."""
 
-    labels: Int64[np.ndarray, " n"]
+    labels: Int64[NDArray[Any], " n"]
     """Class of each."""
-    areas: Int64[np.ndarray, " n"]
+    areas: Int64[NDArray[Any], " n"]
     """Pixels of each."""
-    touches: Bool[np.ndarray, "n 256"]
+    touches: Bool[NDArray[Any], "n 256"]
     """Other classes within the contact distance of each region."""
 
     def merged(self) -> "Regions":
@@ -49,7 +51,9 @@ class Contact:
         return Contact(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-def find_regions(mask: UInt8[np.ndarray, "h w"], foreground: Bool[np.ndarray, "256"], contact: float | int) -> Regions:
+def find_regions(
+    mask: UInt8[NDArray[Any], "h w"], foreground: Bool[NDArray[Any], "256"], contact: float | int
+) -> Regions:
     """Connected regions (8 neighbours) of each foreground class, and the foreground classes that touch each.
 
     A class touches a region if one of its pixels lies at most ``contact`` pixels from one of the region's, centre to
@@ -82,7 +86,7 @@ def find_regions(mask: UInt8[np.ndarray, "h w"], foreground: Bool[np.ndarray, "2
     return Regions(labels, areas, touches)
 
 
-def contact_areas(regions: Regions, supers: Sequence[int] | Int64[np.ndarray, "256"]) -> Contact:
+def contact_areas(regions: Regions, supers: Sequence[int] | Int64[NDArray[Any], "256"]) -> Contact:
     """Compute the areas in contact; ``supers`` has the number of the super-class of each of 256 labels.
 
     >>> mask = np.array([[1, 1, 1, 2, 3]], dtype=np.uint8)
@@ -93,7 +97,7 @@ def contact_areas(regions: Regions, supers: Sequence[int] | Int64[np.ndarray, "2
     upper = np.asarray(supers)
     across = regions.touches & (upper[regions.labels][:, None] != upper)
     all_touching = regions.touches.sum(1)
-    share: Float64[np.ndarray, " n"] = across.sum(1) / np.maximum(all_touching, 1)
+    share: Float64[NDArray[Any], " n"] = across.sum(1) / np.maximum(all_touching, 1)
     areas = regions.areas
     return Contact(
         foreground=float(areas.sum()),
@@ -104,7 +108,7 @@ def contact_areas(regions: Regions, supers: Sequence[int] | Int64[np.ndarray, "2
     )
 
 
-def contact_pairs(regions: Regions, classes: int) -> Int64[np.ndarray, "classes classes"]:
+def contact_pairs(regions: Regions, classes: int) -> Int64[NDArray[Any], "classes classes"]:
     """Return pixels of the regions of class i that touch class j, i first; on the diagonal, all pixels of class i."""
     found = np.zeros((classes, classes), np.int64)
     np.add.at(found, regions.labels, regions.areas[:, None] * regions.touches[:, :classes])
