@@ -95,7 +95,8 @@ def usable_masks(
         try:
             if reason := mismatch(records.record(sample.name), data, sample):
                 raise MissingMaskError(reason)
-            pixels = masks.check(sample, data.read_image(sample).shape[:2])
+            height, width, _ = data.read_image(sample).shape
+            pixels = masks.check(sample, (height, width))
             agreement.add(sample.name, sample.tags, pixels)
             usable.append(sample)
         except MissingMaskError as error:
