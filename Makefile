@@ -4,8 +4,8 @@
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
 # make soak    set up, then kills, faults, edits and changed files for SOAK_MINUTES (60); counts go on in build/soak/soak.json
-# More: style, types, suite (the parts of make test); coverage, public-types; lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
-.PHONY: setup demo docs test test-all soak lint style types suite coverage public-types lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
+# More: style, types, suite (the parts of make test); coverage, mutants, public-types; lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
+.PHONY: setup demo docs test test-all soak lint style types suite coverage mutants public-types lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -75,6 +75,12 @@ coverage: $(VENV)/checks
 	COVERAGE_FILE=$(CURDIR)/build/coverage/data $(PYTEST) --numprocesses $(JOBS) --dist worksteal -m "not slow" --cov \
 		--cov-report=html:build/coverage/html
 	COVERAGE_FILE=$(CURDIR)/build/coverage/data $(BIN)/coverage report --skip-covered --fail-under=95
+
+# Changes of src/dhr/ops and src/dhr/method that the tests of the changed module notice. Outcomes of earlier calls are kept in
+# build/mutants/mutants.json. Lists the unnoticed changes, and ends with the share of noticed ones, of which 85 % are needed.
+MUTANTS_MINUTES ?= 60
+mutants: $(VENV)/checks
+	$(BIN)/python -m tests.mutants --minutes $(MUTANTS_MINUTES)
 
 # Public names with all types that they lead to, as users' type checkers see them. Ends with the number of unknown ones.
 public-types: $(VENV)/checks

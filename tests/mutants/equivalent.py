@@ -1,0 +1,3 @@
+"""Changes that no test can notice, with the reason. They do not count."""
+
+EQUIVALENT: dict[tuple[str, str], str] = {}
