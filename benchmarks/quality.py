@@ -256,7 +256,8 @@ class Cache:
         if not method.survey > 0:
             return method, None
         survey = self._survey(method)
-        return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, self._data.classes, [sample])
+        classes = self._data.classes
+        return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, classes, [sample], maps.images)
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"

@@ -34,6 +34,7 @@ from dhr.data.folder import FolderDataSet
 from dhr.data.images import read_mask
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, DataSet
+from dhr.data.transforms import working_image
 from dhr.evaluate.counts import Counts, count
 from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
@@ -119,7 +120,8 @@ def by_margin(run: Path, data: DataSet, config: RunConfig) -> list[str]:
         kept = keeper.read(sample, data.digest(sample))
         assert kept is not None, f"{sample.name} has no draft; its space is work_space"
         uss = kept.uss[0].unpacked(cpu)
-        said = surveyed(survey, uss, kept.probabilities, classes, kept.samples)
+        image = working_image(data.read_image(sample), config.image.long_side)[None]
+        said = surveyed(survey, uss, kept.probabilities, classes, kept.samples, image)
         _, correct = corrections(replace(config.boundary, kind="none"), Guide(uss, None), None, kept.draft.size)
         result = finish(kept.draft, correct, survey.weighed(config.method), said)
         margins[sample.name] = float(result.confidence.mean())

@@ -173,7 +173,7 @@ def score(photographs: Photographs, row: Row, kind: Kind) -> dict[str, float]:
     survey = fit_survey(cells, len(classes.names), config.method)
     for seen, made in zip(photographs, drafts, strict=True):
         probabilities = row.make(seen)[None] if row.joined else None
-        said = surveyed(survey, seen.maps.uss, probabilities, classes, [seen.sample])
+        said = surveyed(survey, seen.maps.uss, probabilities, classes, [seen.sample], seen.maps.images)
         _, last = corrections(boundary, Guide(seen.maps.uss, seen.maps.edges), seen.maps.images, made.size)
         scores = finish(made, last, survey.weighed(config.method), said).scores[0]
         ids = torch.tensor(class_ids(classes, seen.sample), dtype=torch.uint8)

@@ -87,8 +87,9 @@ def test_a_student_has_a_say_beside_the_survey(background: bool) -> None:
     classes, sample = ClassTable(("a", "b", "c", "d"), background), Sample("one", "", (3, 1), False)
     survey = Survey(Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4)), trust=1.0)
     views = torch.rand(1, 2 + background, 16, 16, generator=random)  # on a finer grid
-    alone = surveyed(survey, uss, None, classes, [sample])
-    both = surveyed(survey, uss, views, classes, [sample])
+    image = torch.rand(1, 3, 32, 32, generator=random)
+    alone = surveyed(survey, uss, None, classes, [sample], image)
+    both = surveyed(survey, uss, views, classes, [sample], image)
     fine = interpolate(views, (8, 8), mode="bilinear", align_corners=False)
     expected = agreed(alone.flatten(2), fine.flatten(2)).view_as(alone)
     assert both.shape == (1, 2 + background, 8, 8) and not torch.equal(both, alone)

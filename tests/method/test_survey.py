@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, one_hot
 from dhr.errors import ShapeError
 from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS, BoundaryConfig
-from dhr.method.survey import agreed, join
+from dhr.method.survey import agreed, join, settled
 from dhr.method.survey_fit import fit_survey
 
 from .whole import rebalance
@@ -210,3 +210,40 @@ def test_certain_labels_are_the_same_in_every_round(rounds: int, confused: float
     for name, value in vars(once.discriminant).items():
         assert torch.equal(value, getattr(often.discriminant, name))
     assert once.trust == often.trust
+
+
+def look_alike(*sides: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (1, 2, 8, 8) and an image (1, 3, 32, 32) of a left and a right half."""
+    half = torch.cat([torch.full((8, 4), side) for side in sides], dim=1)
+    features = torch.stack([half.cos(), half.sin()])[None]
+    return features, (half / 4)[None, None].expand(1, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+def test_positions_that_look_alike_outvote_one_of_them() -> None:
+    features, image = look_alike(0.0, 1.5)
+    said = torch.zeros(1, 2, 8, 8)
+    said[:, 0, :, :4] = said[:, 1, :, 4:] = 0.9
+    said[:, 1, :, :4] = said[:, 0, :, 4:] = 0.1
+    clean = settled(said, features, image)
+    assert torch.equal(clean.argmax(dim=1), said.argmax(dim=1)), "what they agree on stays, with its edge"
+    torch.testing.assert_close(clean, said, rtol=1e-2, atol=1e-2)
+    wrong = said.clone()
+    wrong[:, :, 0, 0] = wrong[:, :, 0, 0].flip(1)
+    assert torch.equal(settled(wrong, features, image).argmax(dim=1), said.argmax(dim=1))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_averages_are_shares_again(seed: int, k: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    features, images = torch.randn(2, 5, 6, 7, generator=random), torch.rand(2, 3, 12, 14, generator=random)
+    said = torch.softmax(3 * torch.randn(2, k, 6, 7, generator=random), dim=1)
+    said[1, -1] = 0
+    said = said / said.sum(dim=1, keepdim=True).clamp_min(1e-12)
+    silent = torch.rand(2, 1, 6, 7, generator=random) < 0.2
+    said = said.masked_fill(silent, 0)
+    found = settled(said, features, images)
+    torch.testing.assert_close(found.sum(dim=1), (said.sum(dim=1) > 0).float())
+    assert not found[1, -1].any(), "padding stays padding"
+    alone = torch.cat([settled(*(x[i : i + 1] for x in (said, features, images))) for i in range(2)])
+    torch.testing.assert_close(found, alone)
+    assert torch.equal(settled(torch.zeros_like(said), features, images), torch.zeros_like(said))

@@ -25,7 +25,7 @@ from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.rebalance import draft
 from dhr.method.scene import Batch
 from dhr.method.steps import Draft
-from dhr.method.survey import Survey, agreed, survey_features
+from dhr.method.survey import Survey, agreed, settled, survey_features
 from dhr.ops.upsample import resize
 
 BUDGET = 64 * 2**20
@@ -223,11 +223,12 @@ def surveyed(
     probabilities: Float[Tensor, "b _ p q"] | None,
     classes: ClassTable,
     samples: Sequence[Sample],
+    images: Float[Tensor, "b 3 h w"],
 ) -> Float[Tensor, "b k u v"]:
     """Return shares of the classes by evidence from other photographs: the survey's, joined with a student's."""
     ids, valid = padded_ids(samples, classes, uss.device)
     grid = (uss.shape[-2], uss.shape[-1])
-    said = survey.shares(survey_features(uss), ids, valid)
-    if probabilities is not None:
-        said = agreed(said, resize(probabilities, grid).flatten(2))
-    return said.view(*ids.shape, *grid)
+    said = settled(survey.shares(survey_features(uss), ids, valid).view(*ids.shape, *grid), uss, images)
+    if probabilities is None:
+        return said
+    return agreed(said.flatten(2), resize(probabilities, grid).flatten(2)).view_as(said)

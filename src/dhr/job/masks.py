@@ -55,7 +55,8 @@ class MaskMaker:
         config, survey, device = self.drafts.config, self.survey, made.draft.cams.device
         uss, said = torch.cat([one.unpacked(device) for one in made.uss]), None
         if survey is not None:
-            said = surveyed(survey.to(device), uss, made.probabilities, self.drafts.data.classes, made.samples)
+            classes, shown = self.drafts.data.classes, images.to(device)
+            said = surveyed(survey.to(device), uss, made.probabilities, classes, made.samples, shown)
         if correct is None:
             _, correct = self.corrections(images.to(device), uss, made.edges, embedding)
         weighed = config.method if survey is None else survey.weighed(config.method)

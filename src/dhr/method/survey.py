@@ -23,6 +23,10 @@ from dhr.method.config import MethodConfig
 from dhr.method.guard import FLOOR, areas, raised
 from dhr.method.swaps import Swap
 from dhr.ops.discriminant import Discriminant
+from dhr.ops.random_walk import feature_affinity, random_walk, transition
+
+# Chosen on the validation splits of MSRC v2 and overhead (docs/measurements.md).
+_RADIUS, _COLOUR, _STEPS = 3, 0.2, 16
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,29 @@ class Survey:
 def survey_features(uss: Float[Tensor, "b d u v"]) -> Float[Tensor, "b d n"]:
     """Return the directions of the USS features. WSS features would only repeat the evidence of the classifier."""
     return normalize(uss.flatten(2))
+
+
+def settled(
+    said: Float[Tensor, "b k u v"], features: Float[Tensor, "b d u v"], images: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b k u v"]:
+    r"""Average what a survey says over positions that look alike: it decides what a region is, not where it ends.
+
+    .. math:: P'_k \propto \exp(T^t \log P_k)
+
+    with T the transition of a random walk between near positions of like features and colours
+    (:mod:`dhr.ops.random_walk`). Positions where the survey says nothing stay as they are.
+
+    Args:
+        said: P, shares of the classes by a survey; 0 for padding.
+        features: USS features on the same grid.
+        images: RGB, 0..1, of any size.
+    """
+    spoken = said.sum(dim=1, keepdim=True) > 0
+    there = (said > 0).flatten(2).any(dim=2)[:, :, None, None]
+    affinity = feature_affinity(features, images, _RADIUS, _COLOUR)
+    logs = said.clamp_min(FLOOR).log() * spoken
+    walked = random_walk(transition(affinity), logs, _RADIUS, _STEPS)
+    return torch.where(spoken & there, torch.softmax(walked.masked_fill(~there, -torch.inf), dim=1), 0)
 
 
 def agreed(first: Float[Tensor, "b k n"], second: Float[Tensor, "b k n"]) -> Float[Tensor, "b k n"]:

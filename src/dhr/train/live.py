@@ -10,7 +10,7 @@ from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch
-from dhr.method.survey import Survey, survey_features
+from dhr.method.survey import Survey, settled, survey_features
 from dhr.train.student_crops import CropBatch
 
 
@@ -72,7 +72,8 @@ def live_targets(
     uss = crops.uss.float()
     if survey is not None:
         method = survey.weighed(method)
-        said = survey.shares(survey_features(uss), ids, known).view(len(uss), -1, *uss.shape[-2:])
+        raw = survey.shares(survey_features(uss), ids, known).view(len(uss), -1, *uss.shape[-2:])
+        said = settled(raw, uss, crops.images.float())
     batch = Batch(
         own.float(), uss, features.float(), crops.images.float(), valid, start, background=background, survey=said
     )  # fmt: skip
