@@ -39,6 +39,10 @@ class PlaceError(OutputError, ItemError):
     If it belongs to one photograph, that photograph is reported and skipped, as with any ItemError."""
 
 
+class WorkerError(DhrError):
+    """A process of a cluster that ended by itself, again and again."""
+
+
 class ConflictError(OutputError):
     """Something that was changed elsewhere since it was read."""
 

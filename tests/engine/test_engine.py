@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +24,8 @@ import pyarrow.parquet as pq
 
 from dhr.data import open_data
 from dhr.data.manifest import Entry, write_manifest
-from dhr.engine.cluster import libraries
 from dhr.results.row import Row, rows_of, table_in
+from dhr.results.rows import RowMasks
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster, in one process of pytest
 
@@ -38,28 +37,6 @@ TINY = (
 UNIT = 8
 COUNT = 20
 SMALL_UNITS = f"import dhr.engine.run, dhr.job.survey; dhr.engine.run.group_size = lambda device: {UNIT}"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """A local cluster of two cores, and its address."""
-    folder = tempfile.mkdtemp(prefix="dhr-", dir="/tmp")  # short: names of sockets have 107 characters at most
-    ray, ended = libraries(local=True), signal.getsignal(signal.SIGTERM)
-    ray.init(
-        num_cpus=2, include_dashboard=False, _temp_dir=folder, object_store_memory=80 * 2**20, log_to_driver=False,
-        logging_level="error", _node_ip_address="127.0.0.1",
-    )  # fmt: skip
-    signal.signal(signal.SIGTERM, ended)  # ray has put its own in the place
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Units of a few photographs; a run without an engine makes its batches in the same groups."""
-    for place in ("dhr.engine.run.group_size", "dhr.job.survey.group_size"):
-        monkeypatch.setattr(place, lambda device: UNIT)
 
 
 def manifest(data: Path, *more: Entry) -> Path:
@@ -125,7 +102,7 @@ def test_masks_are_those_of_a_run_without_an_engine(
     assert dhr(command(data, plain)).code == 0
     assert (out / "survey.safetensors").read_bytes() == (plain / "survey.safetensors").read_bytes()
     rows = rows_in(out)
-    assert len(rows) == COUNT and len(list((out / "rows").iterdir())) == 3
+    assert len(rows) == COUNT and [path.name for path in (out / "rows").iterdir()] == ["part-000000-000002.parquet"]
     for name, row in rows.items():
         assert row.mask == (plain / "masks" / f"{name}.png").read_bytes(), name
         item = json.loads((plain / "items" / f"{name}.json").read_text())
@@ -213,11 +190,119 @@ def workers(address: str) -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
-            if folder.name.isdecimal() and b"MapWorker(MapBatches(Worker))" in (folder / "cmdline").read_bytes():
+            if folder.name.isdecimal() and b"MapWorker(MapBatches(Guarded))" in (folder / "cmdline").read_bytes():
                 parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
                 if address.encode() in (folder.parent / parent / "cmdline").read_bytes():  # the raylet
                     found.append(int(folder.name))
     return found
+
+
+def test_a_cluster_that_is_killed_ends_the_command_which_goes_on(
+    made: tuple[Path, Path], cluster: str, small_units: int, dhr: Any, below: Any, tmp_path: Path
+) -> None:
+    data, whole = made
+    out = tmp_path / "out"
+    fitted(whole, out)
+    call = command(data, out, "--engine", "ray", "--workers", "1")
+    text = f"{SMALL_UNITS}; import sys; from dhr.cli import main; sys.exit(main({call!r}))"
+    with subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.PIPE) as driver:
+        while driver.poll() is None and not [*(out / "rows").glob("part-*.parquet")]:
+            time.sleep(0.01)
+        for one in below(driver.pid):
+            with suppress(ProcessLookupError):
+                os.kill(one.number, signal.SIGKILL)
+        _, told = driver.communicate()
+    assert driver.returncode != 0, told
+    assert dhr(command(data, out, "--engine", "ray")).code == 0
+    same_masks(out, whole)
+
+
+def test_a_photograph_that_kills_its_reader_is_a_row_with_its_reason(
+    made: tuple[Path, Path], cluster: str, small_units: int, deadly: Any, dhr: Any, tmp_path: Path
+) -> None:
+    data, whole = made
+    out, name = tmp_path / "out", open_data(data).samples[3].name
+    fitted(whole, out)
+    mark = deadly(f"{name}.png")
+    ended = dhr(command(data, out, "--engine", "ray"))
+    assert ended.code == 1 and f"{name}: the worker ended twice by itself" in ended.out, ended
+    rows, wanted = rows_in(out), rows_in(whole)
+    assert rows[name].reason and rows.keys() == wanted.keys()
+    assert all(row.mask == wanted[other].mask for other, row in rows.items() if other != name)
+    mark.unlink()
+    assert dhr(command(data, out, "--engine", "ray")).code == 0
+    names = sorted(path.name for path in (out / "rows").iterdir())
+    assert names == ["part-000000-000002.parquet", "part2-000000.parquet"]
+    found = RowMasks(out / "rows")
+    assert not found.problems and {one: found.row(one).mask for one in wanted} == {
+        one: row.mask for one, row in wanted.items()
+    }
+
+
+@pytest.mark.slow
+def test_a_photograph_that_kills_the_reader_of_the_sample_is_left_out_of_it(
+    made: tuple[Path, Path], cluster: str, small_units: int, deadly: Any, dhr: Any, tmp_path: Path
+) -> None:
+    name = open_data(made[0]).samples[-1].name
+    deadly(f"{Path(name).name}.png")
+    ended = dhr(command(made[0], tmp_path / "out", "--engine", "ray"))
+    assert ended.code == 1 and f"learned from {COUNT - 1} photographs" in ended.out, ended
+    assert [row.id for row in rows_in(tmp_path / "out").values() if row.mask is None] == [name]
+
+
+def test_photographs_of_a_bucket_and_bad_rows_are_masks_or_named_reasons(
+    cluster: str, small_units: int, store: Any, scenes: Any, dhr: Any, tmp_path: Path
+) -> None:
+    folder, out = scenes(tmp_path / "data", 16), tmp_path / "out"
+    for bucket in ("photos", "private"):
+        store.client.create_bucket(Bucket=bucket)
+    found = open_data(folder)
+    names, entries = found.classes.names, list[Entry]()
+    for one in found.samples:
+        store.client.upload_file(str(folder / "images" / f"{one.name}.png"), "photos", f"{one.name}.png")
+        entries.append(Entry(one.name, f"s3://photos/{one.name}.png", tuple(names[tag] for tag in one.tags)))
+    bad = {
+        "gone": ("s3://photos/gone.png", names[1], "there is no such file"),
+        "closed": ("s3://private/a.png", names[1], "no access; check the account"),
+        "../up": ("s3://photos/up.png", names[1], "id"),
+        "a\\b": ("s3://photos/b.png", names[1], "id"),
+        "unknown": ("s3://photos/c.png", "bird", "'bird'"),
+    }
+    entries += [Entry(name, uri, (tag,)) for name, (uri, tag, _) in bad.items()]
+    write_manifest(folder / "photos.parquet", found.classes, sorted(entries, key=lambda one: one.id))
+    ended = dhr(command(folder / "photos.parquet", out, "--engine", "ray"))
+    assert ended.code == 1 and "hidden" not in ended.out + ended.err, ended
+    rows = rows_in(out)
+    assert {name for name, row in rows.items() if row.mask is None} == {*bad} and len(rows) == 16 + len(bad)
+    for name, (_, _, words) in bad.items():
+        assert words in str(rows[name].reason) and "\n" not in str(rows[name].reason), rows[name]
+        assert str(rows[name].reason) in ended.out.replace("\n", " "), ended.out
+    assert store.refused > 1
+
+
+def without_column(path: Path, entries: list[Entry], classes: Any) -> str:
+    write_manifest(path, classes, entries)
+    table = pq.read_table(path)
+    pq.write_table(table.drop(["uri"]), path)
+    return "uri"
+
+
+def with_an_id_twice(path: Path, entries: list[Entry], classes: Any) -> str:
+    write_manifest(path, classes, [*entries, entries[0]])
+    return f"the id {entries[0].id!r} of row {len(entries) + 1} is also in row 1"
+
+
+@pytest.mark.parametrize("spoil", [without_column, with_an_id_twice])
+def test_a_wrong_manifest_is_refused_before_anything_is_fitted(
+    cluster: str, scenes: Any, dhr: Any, tmp_path: Path, spoil: Any
+) -> None:
+    data = scenes(tmp_path / "data", 4)
+    found = open_data(data)
+    entries = [Entry(one.name, f"images/{one.name}.png", (found.classes.names[1],)) for one in found.samples]
+    words = spoil(data / "photos.parquet", entries, found.classes)
+    ended = dhr(command(data / "photos.parquet", tmp_path / "out", "--engine", "ray"))
+    assert ended.code == 2 and words in ended.err and len(ended.err.splitlines()) == 1, ended
+    assert not (tmp_path / "out" / "classifier.safetensors").exists()
 
 
 def wrong_settings(data: Path, out: Path) -> list[str]:

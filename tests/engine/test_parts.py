@@ -18,13 +18,11 @@ from dhr.engine.config import RunEngine
 from dhr.engine.fit import engine_config
 from dhr.engine.manifest import Manifest, UnitReader, Units
 from dhr.engine.networks import FittedWork, check
-from dhr.engine.part import part_path, read_facts, read_part, write_part
 from dhr.engine.sample import draw, drawn
 from dhr.errors import ConfigError, DataError, OutputError
 from dhr.files import digest_regular
 from dhr.job.drafts import group_size
 from dhr.records.run import Identity, RunRecord
-from dhr.results.row import Row as MaskRow
 
 CLASSES = ClassTable(("background", "cat", "dog"), background=True)
 
@@ -85,17 +83,6 @@ def test_a_wrong_row_is_a_problem_with_its_id(tmp_path: Path) -> None:
     (unit,) = Units(64).run(manifest)
     (first, good), (second, bad) = UnitReader(manifest).read(unit)
     assert (first, second) == ("a", "b") and isinstance(good, Row) and isinstance(bad, Problem) and "bird" in bad.reason
-
-
-def test_a_damaged_file_of_rows_is_made_again(tmp_path: Path) -> None:
-    (unit,) = Units(64).run(Manifest.open(written(tmp_path, 2), None))
-    rows = [MaskRow("00000", "s", reason="gone"), MaskRow("00001", "s", reason="gone")]
-    facts = write_part(tmp_path, unit, rows, CLASSES, "s")
-    assert read_facts(tmp_path, unit, "s") == facts and facts.failed == 2 and read_part(tmp_path, unit, CLASSES) == rows
-    assert read_facts(tmp_path, unit, "other") is None and read_facts(tmp_path, replace(unit, rows=3), "s") is None
-    path = part_path(tmp_path, unit.number)
-    path.write_bytes(path.read_bytes()[:-9])
-    assert read_facts(tmp_path, unit, "s") is None
 
 
 def test_a_worker_with_another_version_or_other_files_is_refused(tmp_path: Path) -> None:

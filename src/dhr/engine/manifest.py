@@ -196,6 +196,14 @@ class UnitReader:
                     found.append((one.name if isinstance(one, Row) else name, one))
         return found
 
+    def alone(self, unit: Unit) -> list[Unit]:
+        """Return each row of a unit as a unit of the same number, in the order of :meth:`read`."""
+        found = []
+        for first, table in self._tables(unit.start, unit.stop):
+            rows = (np.flatnonzero(in_split(table, self.manifest.split)) + first).tolist()
+            found += [Unit(unit.number, row, row + 1, 1) for row in rows]
+        return found
+
     def _tables(self, start: int, stop: int) -> Iterator[tuple[int, Any]]:
         """Yield parts of groups of rows that cover the rows from ``start`` to ``stop``."""
         first = 0

@@ -78,12 +78,12 @@ class UnitMasks:
         samples = [one for _, one in photographs if not isinstance(one, Problem)]
         data = ManifestDataSet(self.maker.drafts.data.classes, samples)
         seen = self._seen(data, [one for one in samples if one.name not in kept])
-        if known and not any(one.size for one in seen.values()):
+        named = [name for name, _ in photographs]
+        if {*named} <= {row.id for row in known} and not any(one.size for one in seen.values()):
             return None
         seen |= self._seen(data, [one for one in samples if one.name in kept])
         reasons |= {name: one.reason or "" for name, one in seen.items() if one.size is None}
         rows = {**self._made(data, seen, frozenset(kept), reasons), **kept}
-        named = [name for name, _ in photographs]
         return [
             rows.get(name) or Row(name, self.settings, reason=reasons.get(name) or "it has no mask") for name in named
         ]

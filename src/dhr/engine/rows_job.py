@@ -1,14 +1,15 @@
 """A job whose masks are rows: its unfinished units go to workers, and their facts are counted."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dhr.data.samples import Problem
 from dhr.engine.cluster import Share
-from dhr.engine.manifest import Unit, Units
-from dhr.engine.part import Facts, read_facts
-from dhr.engine.pool import mapped
-from dhr.engine.worker import Work, Worker
+from dhr.engine.deaths import surviving
+from dhr.engine.held import Held, held
+from dhr.engine.join import join_all
+from dhr.engine.manifest import Units
+from dhr.engine.worker import Assignment, Work
 from dhr.files import inside, remove_temporaries
 from dhr.job.job import Job
 from dhr.job.meter import measured
@@ -29,10 +30,10 @@ class Tally:
     new: int = 0
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, facts: Facts, new: int = 0) -> None:
+    def add(self, masks: int, failed: int, vanished: int, new: int = 0) -> None:
         """Count a unit."""
-        self.masks, self.failed = self.masks + facts.masks, self.failed + facts.failed
-        self.vanished, self.new = self.vanished + facts.vanished, self.new + new
+        self.masks, self.failed = self.masks + masks, self.failed + failed
+        self.vanished, self.new = self.vanished + vanished, self.new + new
 
 
 def make_rows(ray: Any, part: Share, work: Work, job: Job, stage: str, size: int) -> Tally:
@@ -63,28 +64,27 @@ def make_rows(ray: Any, part: Share, work: Work, job: Job, stage: str, size: int
 
 
 def _made(ray: Any, part: Share, work: Work, job: Job, stage: str, size: int) -> Tally:
-    tally, todo, total = Tally(), list[Unit](), 0
-    for unit in Units(size).run(work.manifest):
-        total += unit.rows
-        facts = read_facts(work.out, unit, work.settings)
-        if facts is None or facts.failed:
-            todo.append(unit)
+    tally, todo = Tally(), list[Held]()
+    for one in held(work.out, Units(size).run(work.manifest), work.settings):
+        if one.whole:
+            tally.add(one.masks, 0, one.vanished)
         else:
-            tally.add(facts)
+            todo.append(one)
+    done = tally.masks
+    total = done + sum(one.unit.rows for one in todo)
     if todo:
         job.changes = True
         job.save()
-    job.progress(Step(stage, tally.masks, total))
-    done = tally.masks
-    for found in mapped(ray, part, Worker, work, [asdict(unit) for unit in todo]) if todo else ():
-        reasons, new = found.pop("reasons"), found.pop("new")
-        found.pop("unit")
-        facts = Facts(**found)
-        tally.add(facts, new)
-        done += facts.masks + facts.failed
+    job.progress(Step(stage, done, total))
+    known = {one.unit.number: one for one in todo if one.target.layer > 1 or one.others}
+    units = [one.unit for one in todo]
+    for found in surviving(ray, part, Assignment(work, known), units):
+        tally.add(found["masks"], found["failed"], found["vanished"], found["new"])
+        done += found["masks"] + found["failed"]
         room = _NAMED - len(tally.problems)
-        tally.problems += [Problem(name, reason) for name, reason in reasons[:room]]
+        tally.problems += [Problem(name, reason) for name, reason in found["reasons"][:room]]
         job.progress(Step(stage, done, total, note=f"{tally.failed} failed" if tally.failed else ""))
+    join_all(ray, work.out, job.progress)
     return tally
 
 

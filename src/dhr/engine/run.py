@@ -11,13 +11,15 @@ import torch
 from dhr.data.manifest import ManifestDataSet
 from dhr.engine.cluster import Share, cluster, share
 from dhr.engine.config import RunEngine
+from dhr.engine.deaths import readable
 from dhr.engine.fit import FitCall, Fitted, engine_config, fit, is_fitted
-from dhr.engine.manifest import Manifest
+from dhr.engine.manifest import Manifest, Units
 from dhr.engine.networks import FittedWork
 from dhr.engine.pool import in_task
 from dhr.engine.report import is_outdated, write_page
 from dhr.engine.rows_job import Tally, make_rows, record_counts
 from dhr.engine.sample import drawn
+from dhr.errors import WorkerError
 from dhr.job.drafts import group_size
 from dhr.job.job import Job
 from dhr.job.run import Origin, Outcome
@@ -71,10 +73,17 @@ def _fitted(ray: Any, part: Share, call: Call, manifest: Manifest, progress: Pro
     """Fit the networks in a task of Ray, and wait for it."""
     sample = ManifestDataSet(manifest.classes, ())
     if not is_fitted(call.out):
+        Units(manifest.rows + 1).run(manifest)  # an id that occurs twice is found before the networks are fitted
         sample = drawn(manifest, call.engine.fit_on)
     digest = f"{manifest.digest} {call.engine.fit_on or ''}".strip()
     task = FitCall(call.out.resolve(), call.config, call.origin, digest, tuple(sys.argv))
-    found = in_task(ray, part.fit, partial(fit, task, sample), progress)
+    try:
+        found = in_task(ray, part.fit, partial(fit, task, sample), progress)
+    except WorkerError:
+        kept = readable(ray, sample)
+        if len(kept.samples) == len(sample.samples):
+            raise
+        found = in_task(ray, part.fit, partial(fit, task, kept), progress)
     assert isinstance(found, Fitted)
     return found
 

@@ -1,7 +1,7 @@
 """A worker: it holds the networks of a job, and makes the masks of one unit after another."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from dhr.data.manifest import Row as Photo
 from dhr.data.samples import ClassTable, Problem
+from dhr.engine.held import Held
+from dhr.engine.known import KnownRows
 from dhr.engine.manifest import Manifest, Unit, UnitReader
-from dhr.engine.part import Facts, read_facts, read_part, write_part
-from dhr.errors import DhrError
 from dhr.results.row import Row
 
 _REASONS = 20  # failed photographs of a unit that are reported; the rows have them all
@@ -64,39 +64,53 @@ class Work(Protocol):
         ...
 
 
-class Worker:
-    """An actor of Ray. A failure to begin is raised with the first unit, because Ray keeps it as an exception there."""
+@dataclass(frozen=True)
+class Assignment:
+    """The work of all workers of a job."""
 
-    def __init__(self, work: Work) -> None:
-        self.work, self.reader = work, UnitReader(work.manifest)
-        self.masks: Masks | None = None
-        self.failure: DhrError | None = None
-        try:
-            self.masks = work.opened()
-        except DhrError as error:
-            self.failure = error
+    work: Work
+    again: Mapping[int, Held] = field(default_factory=dict)
+    """The units of which there are rows, by number."""
+    dead: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """Photographs that are not to be opened, with reasons, by the number of their unit."""
+
+
+class Worker:
+    """An actor of Ray, which :class:`~dhr.engine.pool.Guarded` holds."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment, self.work = assignment, assignment.work
+        self.reader = UnitReader(self.work.manifest)
+        self.masks = self.work.opened()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Make the rows of units, and return facts on them."""
-        if self.failure is not None:
-            raise self.failure
         columns = ("number", "start", "stop", "rows")
         units = [Unit(*map(int, one)) for one in zip(*(batch[name] for name in columns), strict=True)]
         return {"facts": [self._made(unit) for unit in units]}
 
-    def _made(self, unit: Unit) -> dict[str, Any]:
-        assert self.masks is not None
-        out, classes, settings = self.work.out, self.work.classes, self.work.settings
-        facts, known = read_facts(out, unit, settings), list[Row]()
-        if facts is not None:
-            try:
-                known = read_part(out, unit, classes)
-            except (OSError, ValueError):  # it is damaged: all is made again
-                facts = None
-        rows = self.masks.rows(self.reader.read(unit), known)
-        if rows is not None:
-            facts = write_part(out, unit, rows, classes, settings)
-        assert isinstance(facts, Facts)
-        failed = [[row.id, row.reason] for row in rows or known if row.record is None]
-        new = facts.masks - sum(row.record is not None for row in known)
-        return {"unit": unit.number, "new": new, **asdict(facts), "reasons": failed[:_REASONS]}
+    def known(self, unit: Unit) -> KnownRows:
+        """Return the rows of a unit that were written before."""
+        held = self.assignment.again.get(unit.number, Held.nothing(unit))
+        return KnownRows.read(self.work.out, held, self.work.settings)
+
+    def _made(self, unit: Unit) -> Any:
+        """Make the masks of a unit."""
+        there, dead = self.known(unit), self.assignment.dead.get(unit.number, {})
+        photographs = [
+            (name, Problem(name, dead[name]) if name in dead else one) for name, one in self.reader.read(unit)
+        ]
+        made = self.masks.rows(photographs, there.rows)
+        if made is not None:
+            there.write(made, self.work.classes, self.work.settings)
+        rows = there.rows if made is None else made
+        masks = [row.record for row in rows if row.record is not None]
+        failed = [[row.id, row.reason] for row in rows if row.record is None]
+        return {
+            "unit": unit.number,
+            "masks": len(masks),
+            "failed": unit.rows - len(masks),
+            "vanished": sum(bool(record.vanished) for record in masks),
+            "new": len(masks) - sum(row.record is not None for row in there.rows),
+            "reasons": failed[:_REASONS],
+        }

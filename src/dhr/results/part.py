@@ -21,7 +21,8 @@ MAX_GROUP = 2_000_000_000
 """Largest row group, bytes."""
 MAX_NAMES = 256
 """Tags and shares per row, on average."""
-_REMEDY = "copy it again, or delete it and continue the run"
+REMEDY = "copy it again, or delete it and continue the run"
+"""For a damaged file."""
 
 
 class PartError(Exception):
@@ -59,6 +60,11 @@ class Part:
         return group, row - int(self.starts[group])
 
     @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """The texts that the writer has put into the file beside its rows."""
+        return dict(self._table.file.metadata.metadata or {})
+
+    @property
     def groups(self) -> int:
         """Number of row groups."""
         return len(self.starts) - 1
@@ -87,10 +93,10 @@ class Part:
             raise PartError("it cannot be read: there is not enough memory; close other programs") from error
         except DataError as error:  # its remedy is for tables that people write
             reason = str(error).removeprefix(f"{self.path}: ").rpartition("; ")[0]
-            raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {_REMEDY}") from error
+            raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {REMEDY}") from error
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = getattr(error, "strerror", None) or one_line(error)
-            raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {_REMEDY}") from error
+            raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {REMEDY}") from error
 
 
 class OpenParts:

@@ -3,19 +3,30 @@
 import os
 from pathlib import Path
 
+from dhr.results.names import covered
+
 ROWS = "rows"
 """The folder of the Parquet files in the output folder of a run."""
 SUFFIX = ".parquet"
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder, sorted by name; hidden ones are those of a call that was killed."""
+    """Return the Parquet files of a folder, sorted by name; hidden ones are those of a call that was killed.
+
+    Files that were joined to another one, and are still there, are left out.
+    """
+    names = part_names(folder)
+    hidden = covered(names)
+    return [folder / name for name in names if name not in hidden]
+
+
+def part_names(folder: Path) -> list[str]:
+    """Return the names of the Parquet files of a folder, sorted; also of those that :func:`parts_in` leaves out."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(one.name for one in entries if one.name.endswith(SUFFIX) and one.name[0] not in "._")
+            return sorted(one.name for one in entries if one.name.endswith(SUFFIX) and one.name[0] not in "._")
     except OSError:
         return []
-    return [folder / name for name in names]
 
 
 def has_rows(out: Path) -> bool:
