@@ -1,6 +1,7 @@
 """Finds the places of a module that can be changed, and changes one."""
 
 import ast
+import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class Change:
     @cached_property
     def text(self) -> str:
         """The lines before and after."""
-        pairs = zip(_read(self.path).splitlines(), self.code.splitlines(), strict=True)
-        return "; ".join(f"{old.strip()} -> {new.strip()}" for old, new in pairs if old.split() != new.split())
+        _, _, *lines = difflib.unified_diff(_read(self.path).splitlines(), self.code.splitlines(), n=0)
+        return " -> ".join(" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
 
     def __str__(self) -> str:
         return f"{self.module}:{self.line}: {self.text}"
