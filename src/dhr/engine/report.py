@@ -1,5 +1,6 @@
 """The page of a job with rows: sums that workers make, and a sample of the least certain masks."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -92,7 +93,7 @@ def _summed(ray: Any, out: Path, settings: str, progress: Progress) -> tuple[Sum
         if text:  # of damaged files the page tells as of a problem
             one = Summary.parse(text)
             whole.add(one)
-            found.append(Part(Path(path).name, one.masks, one.quality, one.lost, one.seconds, one.failed))
+            found.append(Part(Path(path).name, one.masks, one.quality, one.lost, one.seconds or math.nan, one.failed))
             progress(Step("report", len(found), len(paths), "files"))
     return whole, sorted(found, key=Part.rank)
 

@@ -1,6 +1,7 @@
 """Sections for a data set of any size: sums by class, and masks by quality."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from dhr.report.text import named, percent
 
 if TYPE_CHECKING:
     from dhr.results.summary import Summary
+
+_OPEN = 32  # classes in sight; the rest is folded away
 
 
 def by_quality(found: "Summary") -> str:
@@ -57,10 +60,21 @@ def by_class(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "
             + "</tr>"
         )
     titles = ["Tagged", "In masks", "Vanished", "Mean share"] if found.tagged else ["In masks", "Mean share"]
+    table = _table(rows[:_OPEN], titles)
+    if len(rows) > _OPEN:
+        table += (
+            f"<details><summary>The other {len(rows) - _OPEN} classes</summary>{_table(rows[_OPEN:], titles)}</details>"
+        )
+    return (
+        f'<section><h2>By class</h2><div class="panel">{table}'
+        '<p class="note">The mean share is that of the masks which show the class.</p></div></section>'
+    )
+
+
+def _table(rows: Sequence[str], titles: Sequence[str]) -> str:
     head = "".join(f'<th scope="col" class=num>{title}</th>' for title in titles)
     columns = '<col class="name">' + '<col class="value">' * len(titles)
     return (
-        '<section><h2>By class</h2><div class="panel"><table class="counts">'
-        f"<colgroup>{columns}</colgroup><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        '<p class="note">The mean share is that of the masks which show the class.</p></div></section>'
+        f'<table class="counts"><colgroup>{columns}</colgroup><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
     )

@@ -1,7 +1,7 @@
 """The Parquet files of a run in the report, one line each."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,23 +59,27 @@ def parts(found: Sequence[Part]) -> str:
     """Return the section of the page; empty for a run with one file."""
     if len(found) < 2:
         return ""
-    timed = any(not math.isnan(part.seconds) for part in found)
+    cells: dict[str, Callable[[Part], str]] = {
+        "Masks": lambda part: f"{part.masks:,}",
+        "Mean quality": lambda part: percent(part.quality),
+        "A class vanished": lambda part: f"{part.vanished:,}",
+    }
+    if any(part.failed for part in found):
+        cells["Without a mask"] = lambda part: f"{part.failed:,}"
+    if not all(math.isnan(part.seconds) for part in found):
+        cells["Time"] = lambda part: duration(part.seconds)
     rows = "".join(
         f'<tr><th scope="row">{named(part.name, 60)}</th>'
-        + "".join(f"<td class=num>{cell}</td>" for cell in _cells(part, timed))
+        + "".join(f"<td class=num>{cell(part)}</td>" for cell in cells.values())
         + "</tr>"
         for part in found[:_SHOWN]
     )
     rest = f'<p class="note">and {counted(len(found) - _SHOWN, "more file")}</p>' if len(found) > _SHOWN else ""
-    titles = ("Masks", "Mean quality", "A class vanished", *(("Without a mask", "Time") if timed else ()))
-    head = "".join(f'<th scope="col">{name}</th>' for name in titles)
+    head = "".join(f'<th scope="col" class=num>{name}</th>' for name in cells)
+    columns = '<col class="name">' + '<col class="value">' * len(cells)
     return (
         f'<section><h2>Files of rows <small>least certain first</small></h2><div class="panel">'
-        f'<table class="chart"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}'
+        f'<table class="counts"><colgroup>{columns}</colgroup><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>{rest}"
         "</div></section>"
     )
-
-
-def _cells(part: Part, timed: bool) -> list[str]:
-    more = [f"{part.failed:,}", duration(part.seconds)] if timed else []
-    return [f"{part.masks:,}", percent(part.quality), f"{part.vanished:,}", *more]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dhr.results.part import Part
 
-BINS = 20
+BINS = 10
 """Bars of the histogram of the quality, from 0 to 1."""
 WORST = 300
 """The least certain masks that are kept by name."""
