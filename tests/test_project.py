@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import dhr
 
@@ -86,6 +88,34 @@ def test_the_conda_recipe_needs_what_the_package_needs() -> None:
     listed = read(ROOT / "conda" / "recipe.yaml")["requirements"]["run"]
     python = f"python {PROJECT['project']['requires-python']}"
     assert sorted(listed) == sorted([python, *(f"{CONDA.get(name, name)} {lowest}" for name, lowest in needed)])
+
+
+def test_the_lock_file_fits_the_package_and_names_public_hosts_alone() -> None:
+    """`make lock` renews it."""
+    text = (ROOT / "uv.lock").read_text(encoding="utf-8")
+    hosts = set(re.findall(r"\w+://([^/\"]+)", text))
+    assert hosts == {"pypi.org", "files.pythonhosted.org"}
+    locked = tomllib.loads(text)
+    versions: dict[str, list[str]] = {}
+    for one in locked["package"]:
+        versions.setdefault(one["name"], []).append(one.get("version", ""))
+    (ours,) = (one for one in locked["package"] if one["name"] == "dhr")
+    recorded = {
+        _key(one["name"], one.get("marker", ""), one.get("specifier", "")) for one in ours["metadata"]["requires-dist"]
+    }
+    groups = {"": PROJECT["project"]["dependencies"], **PROJECT["project"]["optional-dependencies"]}
+    wanted = [(extra, Requirement(line)) for extra, lines in groups.items() for line in lines]
+    assert recorded == {_key(need.name, extra, str(need.specifier)) for extra, need in wanted}
+    for _, need in wanted:
+        found = versions[canonicalize_name(need.name)]
+        assert all(need.specifier.contains(version) for version in found), f"{need} is locked as {found}"
+    assert locked["requires-python"] == PROJECT["project"]["requires-python"]
+
+
+def _key(name: str, marker: str, specifier: str) -> tuple[str, str, str]:
+    """Return a requirement of the package: its name, the extra that it belongs to, and its versions."""
+    extra = re.search(r"extra == '([\w-]+)'", marker)
+    return canonicalize_name(name), extra[1] if extra else marker, specifier
 
 
 def test_the_pre_commit_hook_is_a_make_target() -> None:

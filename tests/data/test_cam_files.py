@@ -253,7 +253,7 @@ def state(shape: Any, kind: str, data: Any) -> bytes:
     """An array that describes itself as ``kind``, with ``data`` behind it."""
     return pickle.dumps(
         Call(
-            np._core.multiarray._reconstruct,
+            np.zeros(0).__reduce__()[0],  # numpy.core, or numpy._core since numpy 2
             np.ndarray,
             (0,),
             b"b",
