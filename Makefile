@@ -4,29 +4,40 @@
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
 # make soak    set up, then kills, faults, edits and changed files for SOAK_MINUTES (60); counts go on in build/soak/soak.json
-# More: style, types, suite (the parts of make test); coverage, mutants, public-types; lowest, newest; audit; dist-check, tag-check, sbom, licences; image, image-cuda; clean
-.PHONY: setup demo docs test test-all soak lint style types suite coverage mutants public-types lowest newest audit dist dist-check tag-check sbom licences image image-cuda clean
+# More: style, types, suite (the parts of make test); coverage, mutants, public-types; lowest, newest, lock; audit; dist-check, tag-check, sbom,
+# licences, sizes; image, image-cuda; clean
+# LOCKED=yes, with any of them: the versions of uv.lock, in .venv-locked
+.PHONY: setup demo docs test test-all soak lint style types suite coverage mutants public-types lowest newest lock audit dist dist-check tag-check sbom licences sizes image image-cuda clean
 
 PYTHON ?= python3
 JOBS ?= 2
-VENV := .venv
+VENV := .venv$(if $(LOCKED),-locked)
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What $(call extras,a b) installs: the package itself, editable, with two of its extras.
+comma := ,
+space := $(subst x,,x x)
+ifdef LOCKED
+extras = UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked --inexact $(addprefix --extra ,$(1))
+else
+extras = $(INSTALL) --editable '.[$(subst $(space),$(comma),$(1))]'
+endif
 # Test processes share the cores: threads that wait should sleep soon (see entry in src/dhr/cli/__init__.py). They also
 # share bytecode: some hundred processes import the same modules.
 PYTEST := PYTHONDONTWRITEBYTECODE= GOMP_SPINCOUNT=1000 $(BIN)/python -m pytest
 
 setup: $(VENV)/ready
 
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: pyproject.toml $(if $(LOCKED),uv.lock)
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing into $(VENV): torch and the rest are about 5 GB, some minutes the first time"
-	$(INSTALL) --editable '.[dev,docs]'
+	@echo "Installing into $(VENV): torch and the rest are about 8 GB, some minutes the first time"
+	$(if $(LOCKED),$(INSTALL) uv)
+	$(call extras,dev docs)
 	touch $@
 
 $(VENV)/release: $(VENV)/ready
-	$(INSTALL) --editable '.[release]'
+	$(call extras,release)
 	touch $@
 
 demo: setup
@@ -56,7 +67,7 @@ test-all: lint
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
 
 $(VENV)/soak: $(VENV)/ready
-	$(INSTALL) --editable '.[soak]'
+	$(call extras,soak)
 	touch $@
 
 # Ends with the number of rounds and of failures. The counts of earlier calls are added to; delete the file to begin again.
@@ -65,7 +76,7 @@ soak: $(VENV)/soak
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
 
 $(VENV)/checks: $(VENV)/ready
-	$(INSTALL) --editable '.[checks]'
+	$(call extras,checks)
 	touch $@
 
 # Lines and branches of src/dhr that the suite runs, in processes that it starts, too. Ends with their share, of which 95 % is
@@ -97,9 +108,19 @@ newest:
 	$(MAKE) suite VENV=.venv-newest \
 		INSTALL='.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager'
 
-# Weaknesses of the workflows.
+# The newest versions go into uv.lock, for all systems and versions of Python; `make suite LOCKED=yes` uses them.
+lock: $(VENV)/release
+	$(BIN)/uv lock --quiet --upgrade --default-index https://pypi.org/simple
+
+# Weaknesses of the workflows; and files that a public forge would refuse. The schemas are part of check-jsonschema.
+SCHEMA = $(BIN)/check-jsonschema --quiet --builtin-schema vendor.
 audit: $(VENV)/release
 	$(BIN)/zizmor --offline --quiet .github
+	$(SCHEMA)github-workflows .github/workflows/*.yml
+	$(SCHEMA)dependabot .github/dependabot.yml
+	$(SCHEMA)github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/wish.yml
+	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)citation-file-format CITATION.cff
 
 # Files get the time of the last commit, so the same commit gives the same bytes.
 dist: $(VENV)/release
@@ -126,6 +147,10 @@ sbom: $(VENV)/release dist-check
 licences: $(VENV)/release
 	$(BIN)/pip-licenses --with-urls --order license
 
+# Disk space of dhr and of each extra.
+sizes: $(VENV)/release
+	$(BIN)/python packaging/sizes.py
+
 image:
 	docker build --target cpu --tag dhr .
 
@@ -133,4 +158,4 @@ image-cuda:
 	docker build --target cuda --tag dhr:cuda .
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest demo dist build docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-locked .venv-lowest .venv-newest demo dist build docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
