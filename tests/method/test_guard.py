@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dhr.method.base import shares
 from dhr.method.config import PRESETS, BoundaryConfig
-from dhr.method.guard import KEPT, areas, covered, guarded, restored
+from dhr.method.guard import KEPT, areas, covered, guarded, raised, restored
 from dhr.types import Rebalanced
 
 from .conftest import make_scene
@@ -51,6 +51,21 @@ def test_what_has_its_share_stays_as_it_is(seed: int) -> None:
     found = guarded(scores, valid, 0.03)
     assert torch.equal(found[enough], scores[enough])
     assert torch.equal(guarded(scores, valid, 0.0), scores)
+
+
+@given(st.integers(2, 5), st.integers(10, 60), st.integers(1, 10), st.integers(0, 10**6))
+def test_a_raised_class_leads_where_it_is_least_denied(k: int, n: int, count: int, seed: int) -> None:
+    scores = torch.rand(2, k, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    scores[:, 0] = 0.001 * scores[:, 0] + 1e-6  # so it is the only class with too few positions
+    scores = shares(scores + 1e-3 * torch.ones(k, dtype=scores.dtype).index_fill(0, torch.tensor(0), 0)[:, None])
+    goal = torch.zeros(2, k, dtype=scores.dtype)
+    goal[0, 0] = count
+    found = raised(scores, torch.ones(2, k, dtype=torch.bool), goal)
+    denied = scores[0, 1:].amax(dim=0) / scores[0, 0]
+    last, leads = denied.sort().values[count - 1], found[0].argmax(dim=0) == 0
+    assert leads[denied <= last].all() and not leads[denied > 1.001 * last].any()
+    torch.testing.assert_close(found.sum(dim=1), scores.sum(dim=1))
+    assert torch.equal(found[1], scores[1])
 
 
 def test_a_class_that_nothing_speaks_for_gets_the_places_where_the_others_are_weakest() -> None:

@@ -32,7 +32,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "method/cells.py": ("method/test_survey.py", "method/test_swaps.py"),
     "method/config.py": ("method/test_config.py",),
     "method/evidence.py": ("method/test_calibration.py",),
-    "method/guard.py": ("method/test_guard.py",),
+    "method/guard.py": ("method/test_guard.py", "method/test_survey.py"),
     "method/heatmaps.py": _STEPS,
     "method/held.py": ("method/test_held.py",),
     "method/inter.py": _STEPS,
