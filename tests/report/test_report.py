@@ -225,6 +225,16 @@ def test_stages_that_are_not_there_leave_no_picture(tmp_path: Path, stages: tupl
     assert len(Page(write_report(tmp_path, data)).sources) == 1 + len(stages)
 
 
+def test_failures_that_run_json_does_not_name_are_counted(tmp_path: Path) -> None:
+    data = Pictures({"a": picture()})
+    finish(tmp_path, data)
+    record = json.loads((tmp_path / "run.json").read_text())
+    record |= {"rows": True, "counts": {**record["counts"], "skipped": 12_345}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    words = Page(write_report(tmp_path, data)).words
+    assert "Skipped 12,345" in words and "and 12,344 more; the column reason of the rows names all" in words
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"stages": 3, "skipped": [1], "settings": null, "seconds": "x"}']
 )

@@ -76,7 +76,7 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
         qualities,
         sources(view.run),
         parts(view.parts),
-        _skipped(view.skipped),
+        _skipped(view.skipped, view.run),
         _photographs(view, rows, shown),
     )
     body = f"{_banners(view)}{_tiles(view)}\n{chr(10).join(sections)}"
@@ -200,17 +200,21 @@ def _run(view: Overview) -> str:
     return f'<section><h2>Run</h2><div class="panel">{table}{details}</div></section>' if table or details else ""
 
 
-def _skipped(skipped: Sequence[Problem]) -> str:
+def _skipped(skipped: Sequence[Problem], run: RunRecord) -> str:
+    """List what was skipped; of a run with rows, run.json names only the first photographs, and counts all."""
     if not skipped:
         return ""
     rows = "".join(
         f'<tr><th scope="row">{named(problem.source, 120)}</th><td>{safe(problem.reason, 300)}</td></tr>'
         for problem in skipped[:_SKIPPED]
     )
-    rest = f'<p class="note">and {len(skipped) - _SKIPPED:,} more</p>' if len(skipped) > _SKIPPED else ""
+    unnamed = max(run.counts.get("skipped", 0) - len(run.skipped), 0) if run.rows else 0
+    total, where = len(skipped) + unnamed, "; the column <code>reason</code> of the rows names all" if run.rows else ""
+    left = total - min(len(skipped), _SKIPPED)
+    rest = f'<p class="note">and {left:,} more{where}</p>' if left else ""
     return (
-        f'<section><h2>Skipped <small>{len(skipped):,}</small></h2><div class="panel">'
-        f"<details{' open' if len(skipped) <= 10 else ''}><summary>What, and why</summary>"
+        f'<section><h2>Skipped <small>{total:,}</small></h2><div class="panel">'
+        f"<details{' open' if total <= 10 else ''}><summary>What, and why</summary>"
         f'<table class="skipped"><tbody>{rows}</tbody></table>{rest}</details></div></section>'
     )
 
