@@ -115,6 +115,23 @@ def test_unpacked_rows_are_what_a_run_writes(
     }
 
 
+def test_an_unpacked_run_goes_on(finished: Any, packed: Any, dhr: Any, tmp_path: Path) -> None:
+    """As the run of which it was made, also if an engine has recorded its photographs in another way."""
+    out, files = shutil.copytree(finished.out, tmp_path / "rowed"), tmp_path / "files"
+    record = json.loads((out / "run.json").read_text())
+    known = record["identity"]["data"]
+    record["identity"]["data"] = "sha256:manifest"
+    (out / "run.json").write_text(json.dumps(record))
+    packed(out)
+    assert dhr(["unpack", "--run", out, "--out", files]).code == 0
+    assert json.loads((files / "run.json").read_text())["identity"]["data"] == known
+    fitted = {path.name: path.read_bytes() for path in finished.out.glob("*.safetensors")}
+    assert fitted and {path.name: path.read_bytes() for path in files.glob("*.safetensors")} == fitted
+    before = {path: path.stat().st_mtime_ns for path in (files / "masks").rglob("*.png")}
+    ended = dhr(finished.run("--out", str(files)))
+    assert ended.code == 0 and {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_what_cannot_be_unpacked_is_refused(both: dict[str, Path], dhr: Any, tmp_path: Path) -> None:
     def told(run: Path, out: Path) -> str:
         ended = dhr(["unpack", "--run", run, "--out", out])

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dhr.corrections import Corrections
 from dhr.corrections.decisions import DecisionReader, Decisions, decided, rejected_note
 from dhr.data.problems import problem_lines
-from dhr.data.samples import DataSet, Problem, Sample
+from dhr.data.samples import ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.files import write_json
 from dhr.flow.ahead import ahead
@@ -68,7 +68,6 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
     now: dict[str, Scanned] = {}
     seen: dict[str, Scanned] = {}
     samples, rejected, problems = [], list[Sample](), list(data.problems)
-    whole = hashlib.sha256(json.dumps([data.classes.names, data.classes.background]).encode())
     names: dict[tuple[int, ...], tuple[str, ...]] = {}
     for sample in data.samples:  # few of them differ
         names.setdefault(sample.tags, tuple(data.classes.names[tag] for tag in sample.tags))
@@ -89,7 +88,6 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
         elif one.size is not None:
             seen[sample.name] = one
             samples.append(sample)
-            whole.update(json.dumps([sample.name, one.digest, sample.tags]).encode())
         else:
             problems.append(Problem(sample.source, one.reason or ""))
         progress(Step("scan", done, len(data.samples)))
@@ -103,13 +101,26 @@ def scan(data: DataSet, folder: OutputFolder, progress: Progress, corrections: C
     return Scan(
         tuple(samples),
         tuple(problems),
-        "sha256:" + whole.hexdigest(),
+        photographs_digest(data.classes, ((one.name, seen[one.name].digest, one.tags) for one in samples)),
         seen,
         before,
         now,
         reader.decisions,
         tuple(rejected),
     )
+
+
+def photographs_digest(classes: ClassTable, photographs: Iterable[tuple[str, str, Sequence[int]]]) -> str:
+    """Return the digest by which a run recognises its photographs and tags.
+
+    Args:
+        classes: the class table.
+        photographs: name, digest of the content, and ids of the tags of each, in the order of the names.
+    """
+    whole = hashlib.sha256(json.dumps([classes.names, classes.background]).encode())
+    for name, digest, tags in photographs:
+        whole.update(json.dumps([name, digest, tags]).encode())
+    return f"sha256:{whole.hexdigest()}"
 
 
 def scanned(data: DataSet, sample: Sample, tags: tuple[str, ...], before: Scanned | None = None) -> Scanned:

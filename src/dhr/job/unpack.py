@@ -1,7 +1,11 @@
 """Write the masks and records of rows as files, as a run without an engine does."""
 
+import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+import pyarrow as pa
 
 from dhr.corrections import Corrections
 from dhr.corrections.above_rows import CorrectedRows
@@ -9,14 +13,17 @@ from dhr.corrections.copy import copy_corrections
 from dhr.data.listing import escapes
 from dhr.data.samples import Problem
 from dhr.errors import ConfigError, ItemError, OutputError
-from dhr.files import digest_regular, write_bytes, write_json
+from dhr.files import digest_regular, inside, open_regular, write_atomic, write_bytes, write_json
 from dhr.job.folder import OutputFolder
+from dhr.job.scan import photographs_digest
 from dhr.progress import Progress, Step
 from dhr.records.item import read_item
 from dhr.records.members import to_json
 from dhr.results.opened import rows_of_run
 from dhr.results.row import Row
 from dhr.results.rows import RowMasks
+
+_BATCH = 10_000  # rows
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,8 @@ class Unpacked:
 
 
 def unpack(run: Path, out: Path, progress: Progress) -> Unpacked:
-    """Write the rows of the run in ``run`` to ``out``: masks, records and ``run.json``; its corrections follow.
+    """Write the rows of the run in ``run`` to ``out``: masks, records and ``run.json``; then its fitted files and
+    corrections, so that the copy can go on as a run without an engine.
 
     A call that was interrupted is continued: files that are there are not written again.
 
@@ -45,6 +53,7 @@ def unpack(run: Path, out: Path, progress: Progress) -> Unpacked:
     if out.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(out.resolve()):
         raise OutputError(f"--out {out}: expected a folder outside {run}; choose another")
     folder = OutputFolder(out)
+    record = replace(record, identity=replace(record.identity, data=_photographs(rows)))
     with folder.lock():
         before = folder.read()
         if before is not None and before.identity != record.identity:
@@ -57,6 +66,7 @@ def unpack(run: Path, out: Path, progress: Progress) -> Unpacked:
         problems += copy_corrections(
             corrected.corrections, Corrections.of(out), lambda name: corrected.of_person(name) is not None
         )
+        _copy_fitted(run, out)
         folder.write_record(record)
     return Unpacked(len(rows) - len(problems) + len(rows.problems), tuple(problems))
 
@@ -89,6 +99,34 @@ def _write_row(row: Row, folder: OutputFolder) -> None:
     if read_item(item) != row.record or _digest(mask) != row.record.mask:
         write_bytes(mask, row.mask, durable=False)  # the record has its digest
         write_json(item, to_json(row.record))
+
+
+def _photographs(rows: RowMasks) -> str:
+    """Return the digest of photographs and tags that a run without an engine records: an engine records another."""
+    tables = [table for _, table in rows.tables(("id", "digest", "tags"))]
+    whole, names = pa.concat_tables(tables).sort_by("id"), rows.classes.names
+    found = (
+        (name, digest, sorted(names.index(tag) for tag in tags if tag in names))
+        for batch in whole.to_batches(_BATCH)
+        for name, digest, tags in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    )
+    return photographs_digest(rows.classes, found)
+
+
+def _copy_fitted(run: Path, out: Path) -> None:
+    """Copy classifier, survey and whatever else was fitted; files that are there already stay.
+
+    Raises:
+        OutputError: one cannot be read or written.
+    """
+    for path in sorted(run.glob("[!.]*.safetensors")):
+        target = inside(out, path.name)
+        try:
+            if not target.exists() or digest_regular(target) != digest_regular(path):
+                with open_regular(path) as content:
+                    write_atomic(target, partial(shutil.copyfileobj, content))
+        except OSError as error:
+            raise OutputError(f"{path} cannot be copied ({error.strerror or error}); copy it to {out}") from error
 
 
 def _digest(path: Path) -> str:
