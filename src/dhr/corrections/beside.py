@@ -39,12 +39,12 @@ def made_by_people(masks: Masks, names: Collection[str]) -> dict[str, Correction
 
     Args:
         masks: the folder.
-        names: the photographs that are asked for.
+        names: the photographs that are asked for, in a set or mapping.
     """
     store, found = corrections_beside(masks.folder), dict[str, Correction]()
     if store is None or masks.folder.resolve().name not in ("masks", ROWS):
         return {}
-    for name in sorted({*names} & {*store.names()}):
+    for name in sorted({name for name in store.names() if name in names}):  # of a million, few have a correction
         try:
             correction = store.read(name)
             if correction is not None and correction.certain and _is_there(store, name, masks):

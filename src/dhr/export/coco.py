@@ -53,20 +53,21 @@ def write_instances(
     }
 
     def write(file: IO[bytes]) -> None:
-        images: list[dict[str, Any]] = []
-        void: list[bytes] = []
+        images, void = list[bytes](), list[bytes]()  # texts take a third of the memory of their values
         file.write(_text(head)[:-1] + b',\n"annotations": [')
         number, comma = 0, b"\n"
         for item in masks:
-            images.append({"id": item.number, "file_name": item.file, "width": item.width, "height": item.height})
+            image = {"id": item.number, "file_name": item.file, "width": item.width, "height": item.height}
+            images.append(_text(image))
             for annotation in annotations(item, masks.classes, config, code):
                 number += 1
                 file.write(comma + _text({"id": number, "image_id": item.number, **annotation, "iscrowd": crowd}))
                 comma = b",\n"
             if masks.classes.background and (item.labels == VOID).any():
                 void.append(_text({"image_id": item.number, "segmentation": code(item.labels == VOID)}))
-        for key, entries in (("images", [_text(image) for image in images]), (VOID_KEY, void)):
-            file.write(f'\n],\n"{key}": [\n'.encode() + b",\n".join(entries))
+        for key, entries in (("images", images), (VOID_KEY, void)):
+            file.write(f'\n],\n"{key}": [\n'.encode())
+            file.writelines(entry if number == 0 else b",\n" + entry for number, entry in enumerate(entries))
         file.write(b"\n]}\n")
 
     write_file(out, _text({"info": head["info"]})[:-1], write)

@@ -141,7 +141,8 @@ class Masks:
         Raises:
             DataError: at the end, if no mask could be read.
         """
-        wanted = [pair for pair in enumerate(self._data.samples, start=1) if pair[1].name not in self._rejected]
+        wanted = (pair for pair in enumerate(self._data.samples, start=1) if pair[1].name not in self._rejected)
+        total = len(self._data.samples) - len(self._rejected)
         for done, (number, sample) in enumerate(wanted, start=1):
             try:
                 item = self._item(number, sample, finished)
@@ -152,7 +153,7 @@ class Masks:
                     yield item
             except ItemError as error:
                 self.problems.append(Problem(sample.name, str(error)))
-            self._progress(Step("export", done, len(wanted)))
+            self._progress(Step("export", done, total))
         if not self.read_names:
             reasons = [*rejected_note(self._rejected), *(one.reason for one in self.problems)]
             first = reasons[0] if reasons else "the data set is empty"
