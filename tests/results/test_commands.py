@@ -94,8 +94,10 @@ def test_a_training_reads_the_same_masks(both: dict[str, Path], finished: Any) -
 def test_unpacked_rows_are_what_a_run_writes(
     finished: Any, packed: Any, contents: Any, dhr: Any, tmp_path: Path
 ) -> None:
-    """Masks, records and run.json byte by byte, also after a call that was interrupted; then decisions as well."""
-    names, data = ("masks/", "items/", "run.json"), open_data(finished.data)
+    """Masks, records, run.json and what was fitted byte by byte, also after a call that was interrupted; then decisions
+    as well."""
+    names = ("masks/", "items/", "run.json", *(path.name for path in finished.out.glob("*.safetensors")))
+    data = open_data(finished.data)
     before = {name: content for name, content in contents(finished.out).items() if name.startswith(names)}
     out = shutil.copytree(finished.out, tmp_path / "rowed")
     packed(out)
