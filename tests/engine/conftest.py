@@ -141,7 +141,7 @@ class Store:
 
 @pytest.fixture
 def store(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A server whose first answer to one photograph of five is an error or slow; the bucket `private` is closed."""
+    """A server whose first answer to some photographs is an error or slow; the bucket `private` is closed."""
     boto3, server = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
     pytest.importorskip("s3fs")
     from werkzeug.serving import make_server
@@ -153,7 +153,7 @@ def store(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         if environ["REQUEST_METHOD"] != "GET":
             return whole(environ, start)
         made.asked[path] += 1
-        kind, private = zlib.crc32(path.encode()) % 10, path.startswith("/private/")
+        kind, private = zlib.crc32(path.encode()) % 5, path.startswith("/private/")
         if made.asked[path] == 1 and kind == 1:
             time.sleep(0.5)
         if private or (made.asked[path] == 1 and kind == 0):
@@ -166,8 +166,9 @@ def store(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     for name, value in ACCOUNT.items():
         monkeypatch.setenv(name, value)
     http = make_server("127.0.0.1", 0, flaky, threaded=True, fd=os.dup(int(os.environ[_STORE])))
+    port = http.socket.getsockname()[1]
     thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    made = Store(boto3.client("s3", endpoint_url=f"http://127.0.0.1:{http.server_port}"), Counter())
+    made = Store(boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}"), Counter())
     yield made
     http.shutdown()

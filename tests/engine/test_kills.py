@@ -31,7 +31,7 @@ COUNT, UNIT = 500, 8
 UNITS = -(-COUNT // UNIT)
 EACH = 10  # kills of each kind
 WORKERS = (b"MapWorker(MapBatches(Guarded))", b"ray::_with_steps", b"ray::join")
-PATIENCE = 1200.0  # seconds without a new unit, after which a run hangs
+PATIENCE = 3600.0  # seconds without a new unit, after which a run hangs
 PROGRAM = """
 import sys
 import dhr.engine.join, dhr.engine.run
@@ -128,7 +128,7 @@ def test_thirty_kills_change_no_mask(tmp_path: Path, scenes: Any, dhr: Any, belo
     data = scenes(tmp_path / "data", COUNT)
     assert dhr(["manifest", "--data", data, "--file", data / "photos.parquet"]).code == 0
     made, out = tmp_path / "whole", tmp_path / "out"
-    call = ["run", "--data", str(data / "photos.parquet"), *TINY, "--engine", "ray", "--out"]
+    call = ["run", "--data", str(data / "photos.parquet"), *TINY, "--engine", "ray", "--fit-on", "60", "--out"]
     assert Killer([*call, str(made)], made, log, below).start().wait() == 0
     random = Random(0)
     victims = ["driver", "worker", "cluster"] * EACH

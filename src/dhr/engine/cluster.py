@@ -87,9 +87,11 @@ def cluster(address: str | None) -> Iterator[Any]:
         ray.init(address=address or "local", **how)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, ended)  # ray has put its own in the place
-    except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
-        where = "a local cluster cannot be started" if address is None else f"no cluster answers at {address}"
-        raise ConfigError(f"{where} ({one_line(error)[:200]}); check --address, or leave it out") from error
+    except Exception as error:  # a bare one if the machine is too busy to start a cluster in time
+        where = f"no cluster answers at {address}", "check --address, or leave it out"
+        if address is None:
+            where = "a local cluster cannot be started", "end other programs, and start again"
+        raise ConfigError(f"{where[0]} ({one_line(error)[:200]}); {where[1]}") from error
     try:
         yield ray
     finally:
