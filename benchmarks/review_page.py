@@ -60,6 +60,8 @@ class Spread:
 
     def record(self) -> dict[str, Any]:
         """Return it for JSON."""
+        if not self.values:
+            return {"median": None, "spread": None, "largest": None, "count": 0}
         several = self.values if len(self.values) > 1 else self.values * 2
         low, middle, high = statistics.quantiles(several, n=4, method="inclusive")
         return {"median": middle, "spread": [low, high], "largest": max(self.values), "count": len(self.values)}

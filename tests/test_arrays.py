@@ -187,7 +187,7 @@ def test_what_other_photographs_say_is_joined(inputs: dict[str, np.ndarray]) -> 
         said = np.zeros((2, 3 + background, 8, 10))
         assert torch.equal(rebalance(**inputs, **options, survey=said).mask, rebalance(**inputs, **options).mask)
         said[:, -1] = 1
-        config = replace(PRESETS["default"], survey=1.0, smallest_ratio=0.0)
+        config = replace(PRESETS["default"], survey=1.0, smallest_ratio=0.0, guard=0.0)
         result = rebalance(**inputs, **options, survey=said, config=config)
         assert (result.joined[:, -1] > 0.99).all()
 
