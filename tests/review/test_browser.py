@@ -607,13 +607,18 @@ def test_a_small_window_shows_everything(world: World) -> None:
         assert not found["beside"] and found["height"] >= 150, (width, height, found)
     tab.page.set_viewport_size({"width": 768, "height": 1024})
     menu = tab.page.locator("[data-command=list]")
+    photographs = tab.page.locator("#list")
     menu.click()
-    assert tab.page.locator("#list").is_visible() and menu.get_attribute("aria-expanded") == "true"
+    photographs.wait_for(state="visible")
+    assert menu.get_attribute("aria-expanded") == "true"
     menu.click()
-    assert not tab.page.locator("#list").is_visible() and tab.focus() == "canvas"
+    photographs.wait_for(state="hidden")
+    assert tab.focus() == "canvas"
     menu.click()
+    photographs.wait_for(state="visible")
     tab.page.mouse.click(600, 500)  # beside the list: it closes, and nothing is drawn
-    assert not tab.page.locator("#list").is_visible() and not tab.desk("desk.drawing.canUndo")
+    photographs.wait_for(state="hidden")
+    assert not tab.desk("desk.drawing.canUndo")
     tab.close()
 
 
