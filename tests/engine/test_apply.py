@@ -126,6 +126,7 @@ def test_missing_and_strange_masks_are_refused_or_counted_as_by_the_plain_comman
     ]
     shutil.copy(finished.data / entries[0].uri, finished.data / "images" / "new.png")
     entries.append(Entry("new", "images/new.png", entries[0].tags, truth=entries[0].truth))
+    entries.append(Entry("wrong", "images/new.png", ("bird",), truth=entries[0].truth))  # it is no photograph
     write_manifest(finished.data / "some.parquet", found.classes, sorted(entries, key=lambda one: one.id))
     call = ["evaluate", "--data", str(finished.data / "some.parquet"), "--masks", str(rows)]
     for more, reason in (((), "1 of 5 masks are missing"), (("--allow-missing",), "1 masks in")):

@@ -191,6 +191,34 @@ def test_a_joined_file_of_another_run_is_refused(tmp_path: Path) -> None:
         held(tmp_path, UNITS, "s")
 
 
+@pytest.mark.parametrize("content", [b"junk", None])
+def test_a_joined_file_that_cannot_be_used_deletes_nothing(tmp_path: Path, content: bytes | None) -> None:
+    """Its name alone says that it has the rows of all units: it is damaged, or one of another run."""
+    call(tmp_path / "other", 1, set())
+    (whole,) = parts_in(tmp_path / "other" / "rows")
+    call(tmp_path, 1, set(), UNITS[:-1])
+    before = part_names(tmp_path / "rows")
+    target = tmp_path / "rows" / "part-000000-000009.parquet"
+    target.write_bytes(content or whole.read_bytes())
+    with pytest.raises(OutputError, match="part-000000-000009"):
+        held(tmp_path, UNITS, "s")
+    assert {*part_names(tmp_path / "rows")} == {*before, target.name}
+    target.unlink()
+    call(tmp_path, 2, set())
+    assert all_masks(tmp_path)
+
+
+def test_parts_that_a_joined_file_does_not_hold_are_not_deleted(tmp_path: Path) -> None:
+    call(tmp_path, 1, set(), UNITS[:-1])
+    names = [PartName(1, one.number, one.number) for one in UNITS[:-1]]
+    join(tmp_path, names[:2])
+    place = part_path(tmp_path, PartName(1, 0, 3))
+    part_path(tmp_path, PartName(1, 0, 1)).rename(place)
+    with pytest.raises(OutputError, match="does not hold the rows of part-000002"):
+        join(tmp_path, names)
+    assert part_path(tmp_path, names[2]).is_file()
+
+
 def test_joined_files_that_lost_the_rows_of_a_deleted_one_are_completed(tmp_path: Path) -> None:
     call(tmp_path, 1, {NAMES[0]})
     call(tmp_path, 2, set())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ pytest.importorskip("pyarrow")
 from dhr import errors
 from dhr.data.manifest import Entry, write_manifest
 from dhr.data.samples import ClassTable, Problem
+from dhr.engine.cluster import cause, libraries
 from dhr.engine.deaths import TOGETHER, Trial
 from dhr.engine.held import held
 from dhr.engine.manifest import Manifest, Unit, UnitReader, Units
 from dhr.engine.pool import _error, _told
 from dhr.engine.worker import Assignment, Worker
+from dhr.errors import OutputError
 from dhr.results.row import Row
 
 CLASSES = ClassTable(("background", "cat"), background=True)
@@ -53,6 +56,15 @@ def work(tmp_path: Path) -> Reasons:
 
 def batch(unit: Unit) -> dict[str, np.ndarray]:
     return {name: np.array([getattr(unit, name)]) for name in ("number", "start", "stop", "rows")}
+
+
+def test_the_cause_of_a_failed_task_is_one_line() -> None:
+    if find_spec("ray") is None:
+        pytest.skip("needs ray")
+    ray = libraries(local=True)  # as other tests of this process need it
+    raised = ray.exceptions.RayTaskError("fit", "Traceback (most recent call last)\n  ...", OutputError("it is full"))
+    found = cause(raised.as_instanceof_cause())
+    assert type(found) is OutputError and str(found) == "it is full"
 
 
 def test_errors_of_workers_come_back_with_kind_and_text() -> None:

@@ -119,3 +119,9 @@ def test_an_erased_class_comes_back() -> None:
     assert KEPT * 0.01 * 400 < 5 and torch.equal(restored(few, covered(before), 0.01), few), (
         "more than it is guarded for"
     )
+
+
+def test_positions_without_any_score_are_not_given() -> None:
+    scores = torch.tensor([[[0.0, 0.9, 0.8, 0.7], [0.0, 0.1, 0.2, 0.3]]])
+    found = guarded(scores, torch.ones(1, 2, dtype=torch.bool), 0.25)
+    assert torch.equal(found[:, :, :3], scores[:, :, :3]) and found[0, :, 3].argmax() == 1

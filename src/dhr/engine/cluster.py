@@ -131,8 +131,11 @@ def cause(error: BaseException) -> BaseException:
     """Return the error of dhr that made a task of Ray fail; the error itself if there is none."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, DhrError):
+        inner = getattr(seen, "cause", None)  # first: Ray raises a class of both kinds, whose text is a traceback
+        if isinstance(inner, BaseException):
+            seen = inner
+        elif isinstance(seen, DhrError):
             return seen
-        inner = getattr(seen, "cause", None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__
+        else:
+            seen = seen.__cause__
     return error

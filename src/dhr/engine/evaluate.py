@@ -14,6 +14,7 @@ import dhr
 from dhr.corrections.beside import masks_at
 from dhr.data.arrow_texts import texts_of
 from dhr.data.manifest import ManifestDataSet
+from dhr.data.manifest.columns import COLUMNS
 from dhr.data.samples import Problem, Sample
 from dhr.engine.cluster import cluster, share
 from dhr.engine.config import Engine
@@ -137,13 +138,17 @@ def _predictions(manifest: Manifest, masks: Masks, config: EvaluateConfig) -> Pr
         DataError: there is no ground truth; a mask is missing or has no photograph, and that is not allowed.
     """
     missing, matched, truths, rows = Firsts[str](_NAMED), 0, 0, 0
-    hashes = []
-    for _, batch in manifest.batches(("id", "split", "truth")):
+    hashes, reader = [], manifest.reader()
+    for first, batch in manifest.batches(COLUMNS):
         kept, ids = np.flatnonzero(in_split(batch, manifest.split)), texts_of(batch.column("id"))
         there = np.array([text is not None and masks.has(text) for text in ids.texts])[ids.of]
         true = _has_truth(batch)
         rows, truths, matched = rows + len(kept), truths + int(true[kept].sum()), matched + int(there[kept].sum())
-        missing.extend([str(ids.texts[ids.of[row]]) for row in kept.tolist() if true[row] and not there[row]])
+        lost = kept[true[kept] & ~there[kept]]
+        read = reader.read(batch.take(lost), (first + 1 + lost).tolist()) if len(lost) else ()
+        names = [one.name for one in read if isinstance(one, Sample)]  # other rows have no mask in any run
+        truths -= len(lost) - len(names)
+        missing.extend(names)
         hashes.append(np.array([_hash(text or "") for text in ids.texts], np.uint64)[ids.of][kept])
     if not truths:
         raise DataError(

@@ -1,6 +1,6 @@
 """The rows that an output folder holds: which units, in which files, and where new rows go."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from dhr.engine.manifest import Unit
 from dhr.engine.part import About, Facts, foreign, part_path, read_about
 from dhr.errors import OutputError
 from dhr.files import inside, remove
-from dhr.results.names import PartName, covered
+from dhr.results.names import PartName
 from dhr.results.part import REMEDY, PartError
 from dhr.results.places import ROWS, part_names
 
@@ -51,18 +51,18 @@ def held(out: Path, units: Sequence[Unit], settings: str) -> list[Held]:
     Raises:
         OutputError: another file is damaged, or is not one of this run.
     """
-    _tidy(out)
-    files, joined = dict[int, list[tuple[PartName, Facts]]](), list[PartName]()
+    joined = {name: _about(part_path(out, name), name, units, settings) for name in _names(out) if name.joined}
+    _tidy(out, joined)  # each joined file can be used
+    files = dict[int, list[tuple[PartName, Facts]]]()
     for name in _names(out):
         with suppress(PartError):
-            for facts in _about(part_path(out, name), name, units, settings).units:
+            about = joined.get(name) or _about(part_path(out, name), name, units, settings)
+            for facts in about.units:
                 files.setdefault(facts.number, []).append((name, facts))
-        if name.joined:
-            joined.append(name)
     return [_of(unit, files.get(unit.number, ()), joined) for unit in units]
 
 
-def _of(unit: Unit, files: Sequence[tuple[PartName, Facts]], joined: Sequence[PartName]) -> Held:
+def _of(unit: Unit, files: Sequence[tuple[PartName, Facts]], joined: Iterable[PartName]) -> Held:
     target = PartName(1, unit.number, unit.number)
     while any(one.covers(target) for one in joined):
         target = replace(target, layer=target.layer + 1)
@@ -99,7 +99,11 @@ def _names(out: Path) -> Iterator[PartName]:
     return (part for name in part_names(inside(out, ROWS)) if (part := PartName.of(name)) is not None)
 
 
-def _tidy(out: Path) -> None:
-    """Delete the files of units whose rows are in a joined file too."""
-    for name in covered(part_names(inside(out, ROWS))):
-        remove(out, f"{ROWS}/{name}")
+def _tidy(out: Path, joined: Mapping[PartName, About]) -> None:
+    """Delete the files of units that are in a joined file too."""
+    for name in _names(out):
+        wanted = range(name.first, name.last + 1)
+        for other, about in joined.items():
+            if other.covers(name) and {one.number for one in about.units} >= {*wanted}:
+                remove(out, f"{ROWS}/{name}")
+                break

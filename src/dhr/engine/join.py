@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dhr.data.parquet import arrow
+from dhr.engine.cluster import cause
 from dhr.engine.part import About, about, foreign, part_path
 from dhr.errors import OutputError
 from dhr.files import inside, remove, write_atomic
@@ -31,7 +32,10 @@ def join_all(ray: Any, out: Path, progress: Progress) -> None:
     waiting = [task.remote(out, group) for group in groups]
     for done in range(1, len(groups) + 1):
         ready, waiting = ray.wait(waiting)
-        ray.get(ready)
+        try:
+            ray.get(ready)
+        except ray.exceptions.RayError as error:
+            raise cause(error) from None
         progress(Step("join", done, len(groups), "files"))
 
 
@@ -70,10 +74,24 @@ def join(out: Path, names: Sequence[PartName]) -> None:
     """
     whole = PartName(names[0].layer, names[0].first, names[-1].last)
     path = part_path(out, whole)
+    parts = [part_path(out, name) for name in names]
     if not path.is_file():
-        _write(path, [part_path(out, name) for name in names])
+        _write(path, parts)
+    else:
+        _refuse_other(path, [part for part in parts if part.is_file()])
     for name in names:
         remove(out, f"{ROWS}/{name}")
+
+
+def _refuse_other(path: Path, parts: Sequence[Path]) -> None:
+    """Refuse a joined file that lacks units of some parts, which would be deleted."""
+    with _opened(path) as one:
+        whole = about(one)
+    for part in parts:
+        with _opened(part) as one:
+            found = about(one)
+        if found.settings != whole.settings or not {*found.units} <= {*whole.units}:
+            raise OutputError(f"{path}: it does not hold the rows of {part.name}; delete it, and start again")
 
 
 def _write(path: Path, parts: Sequence[Path]) -> None:

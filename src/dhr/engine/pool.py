@@ -46,7 +46,7 @@ def in_task(ray: Any, resources: dict[str, Any], work: Callable[[Progress], Any]
                 progress(step)
         return ray.get(waiting)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
-        raise WorkerError(f"the process that fits the networks ended twice by itself{_MEMORY}") from error
+        raise WorkerError(f"the process that opens or fits the networks ended twice by itself{_MEMORY}") from error
     except ray.exceptions.RayError as error:
         raise cause(error) from None
     finally:
@@ -155,7 +155,7 @@ def mapped(
             else:
                 lost.append(row["item"])
     except ray.exceptions.ActorDiedError as error:
-        raise WorkerError(f"the workers end by themselves while they open the networks{_MEMORY}") from error
+        raise WorkerError(f"the workers end by themselves while they start{_MEMORY}") from error
     except (ray.exceptions.RayError, DhrError) as error:
         raise cause(error) from None
 

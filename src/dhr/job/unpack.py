@@ -114,7 +114,7 @@ def _photographs(rows: RowMasks) -> str:
 
 
 def _copy_fitted(run: Path, out: Path) -> None:
-    """Copy classifier, survey and whatever else was fitted; files that are there already stay.
+    """Copy classifier, survey and whatever else was fitted; equal files stay.
 
     Raises:
         OutputError: one cannot be read or written.

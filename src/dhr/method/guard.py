@@ -61,7 +61,7 @@ def guarded(
     Let :math:`g = \lceil n \min(\text{least}, 1 / 2K) \rceil`, K the number of the image's classes. A class with less
     than :data:`KEPT` g positions gets g: where it is least denied, that is, where the ratio of the highest other score
     to its own is the lowest, of equal ones where the highest CAM is the lowest. Classes with less than 2 g give nothing
-    away. All other scores stay as they are.
+    away, and positions without any score stay so. All other scores stay as they are.
 
     Args:
         scores: shares, or 0 for all classes of an image about which nothing is known; it stays as it is.
@@ -90,9 +90,10 @@ def guarded(
         rival = others.amax(dim=1)
         denied = tie * rival / own.clamp_min(FLOOR)
         denied = denied.masked_fill(~(area >= 2 * goal).gather(1, leader), torch.inf)
+        denied = denied.masked_fill(scores.sum(dim=1) == 0, torch.inf)
         denied = denied.masked_fill(leader == index, -torch.inf)
         place = denied.argsort(dim=1, stable=True).argsort(dim=1)
-        chosen = (place < goal[:, index : index + 1]) & starved[:, None] & (leader != index)
+        chosen = (place < goal[:, index : index + 1]) & starved[:, None] & (leader != index) & (denied < torch.inf)
         others[:, index] = torch.where(chosen, _LEAD * rival.clamp_min(FLOOR), own)
         scores = torch.where(chosen[:, None], shares(others), scores)
     return scores

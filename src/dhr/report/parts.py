@@ -65,7 +65,7 @@ def parts(found: Sequence[Part]) -> str:
         "A class vanished": lambda part: f"{part.vanished:,}",
     }
     if any(part.failed for part in found):
-        cells["Without a mask"] = lambda part: f"{part.failed:,}"
+        cells["Rows with a reason"] = lambda part: f"{part.failed:,}"
     if not all(math.isnan(part.seconds) for part in found):
         cells["Time"] = lambda part: duration(part.seconds)
     rows = "".join(
