@@ -13,7 +13,6 @@ import torch
 if find_spec("ray") is None:
     pytest.skip("needs ray", allow_module_level=True)
 
-import pyarrow.parquet as pq
 
 from dhr.data import open_data
 from dhr.data.manifest import Entry, write_manifest
@@ -22,8 +21,9 @@ from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
 from dhr.models.wss.classifier import TagClassifier
 from dhr.records.members import to_json
-from dhr.results.row import Row, rows_of, table_in
 from dhr.train.student_file import write_student
+
+from .whole_rows import rows_in
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster, in one process of pytest
 
@@ -55,17 +55,6 @@ def given(scenes: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
     network = Student(tagger, StudentConfig(width=16, low_level=8, rates=(1, 2)), len(names)).eval()
     write_student(root / "student.safetensors", network, found.classes, 48)
     return root
-
-
-def rows_in(out: Path) -> dict[str, Row]:
-    """Return the rows of a folder by id; each is there once."""
-    found: dict[str, Row] = {}
-    for path in sorted((out / "rows").glob("[!.]*.parquet")):
-        table = pq.read_table(path)
-        for row in rows_of(table, table_in(table.schema)):
-            assert row.id not in found
-            found[row.id] = row
-    return found
 
 
 def predicted(given: Path, out: Path, images: str, *more: str) -> list[str]:

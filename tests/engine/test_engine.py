@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 
 from dhr.data import open_data
 from dhr.data.manifest import Entry, write_manifest
-from dhr.results.row import Row, rows_of, table_in
 from dhr.results.rows import RowMasks
+
+from .whole_rows import rows_in
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster, in one process of pytest
 
@@ -47,17 +48,6 @@ def manifest(data: Path, *more: Entry) -> Path:
     entries = [Entry(name, f"images/{name}.png", some, truth=f"truth/{name}.png") for name, some in tags.items()]
     write_manifest(data / "photos.parquet", found.classes, sorted([*entries, *more], key=lambda one: one.id))
     return data / "photos.parquet"
-
-
-def rows_in(out: Path) -> dict[str, Row]:
-    """Return the rows of a folder by id; each is there once."""
-    found: dict[str, Row] = {}
-    for path in sorted((out / "rows").glob("[!.]*.parquet")):
-        table = pq.read_table(path)
-        for row in rows_of(table, table_in(table.schema)):
-            assert row.id not in found
-            found[row.id] = row
-    return found
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:

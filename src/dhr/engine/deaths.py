@@ -18,14 +18,14 @@ ALONE = (
 )
 """The reason of a photograph at which workers die."""
 TOGETHER = (
-    "the worker ended twice by itself when it made the masks of this photograph's unit, but not of each photograph "
-    "alone; give each worker more memory, such as with fewer --workers, and start again"
+    "the worker ended twice by itself at this photograph's unit, though it can make the mask of each photograph alone; "
+    "give each worker more memory, such as with fewer --workers, and start again"
 )
 """The reason of all photographs of a unit, if they end the worker only together."""
 
 
 class Trial(Worker):
-    """An actor of Ray that makes masks, and writes nothing: does it live on?"""
+    """An actor of Ray that makes masks and writes nothing; it shows which photographs end it."""
 
     def _made(self, unit: Unit) -> None:
         known = self.known(unit).rows

@@ -105,6 +105,7 @@ def _added(sums: Sums, name: str, looks: Iterable[Mapping[str, Any]], units: lis
     for one in looks:
         counts.usable += one["usable"]
         counts.problems.extend([Problem(*pair) for pair in one["problems"]])
+        counts.problems.count += one["unnamed"]
         for seen in one["looks"]:
             sample = Sample(seen["name"], seen["name"], tuple(seen["tags"]), True)
             sums.add(sample, _look(seen, name, classes))

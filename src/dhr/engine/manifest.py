@@ -1,9 +1,9 @@
 """A manifest in units: groups of consecutive rows, each the work of one task."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,12 @@ class Unit:
     """The row after its last one."""
     rows: int
     """Its rows of the split."""
+
+    @classmethod
+    def of(cls, batch: Mapping[str, np.ndarray]) -> list["Unit"]:
+        """Read units from columns, as Ray hands them to actors."""
+        columns = [batch[one.name].tolist() for one in fields(cls)]
+        return [cls(*values) for values in zip(*columns, strict=True)]
 
 
 @dataclass

@@ -54,10 +54,7 @@ class FittedWork:
         check(self)
         config = replace(self.config, device=self.config.device if torch.cuda.is_available() else "cpu")
         device = config.find_device()
-        wanted = str(self.record.identity.settings.get("device"))
-        if device.type != wanted:
-            raise ConfigError(f"a worker has the device {device.type}, but the networks were fitted on {wanted}; add "
-                              f"--device {wanted}, or another --out")  # fmt: skip
+        check_device(device, self.record)
         data = ManifestDataSet(self.manifest.classes, ())
         maker = opened_maker(OpenedRun(OutputFolder(self.out), self.record, data, config))
         size = BatchSize(self.record.batch or 1, lambda line: None)
@@ -68,6 +65,20 @@ def check(work: FittedWork) -> None:
     """Compare this machine's program and files with those of the driver; raises as its two parts."""
     check_version(work.record.identity.dhr)
     check_files({work.out / name: digest for name, digest in work.digests.items()}, "--out")
+
+
+def check_device(device: torch.device, record: RunRecord) -> None:
+    """Compare this machine's device with that of a job.
+
+    Raises:
+        ConfigError: it is of another kind.
+    """
+    wanted = record.identity.settings.get("device")
+    if device.type != wanted:
+        raise ConfigError(
+            f"a worker has the device {device.type}, but the job began on {wanted}; add --device {wanted}, or another "
+            "--out"
+        )
 
 
 def check_version(version: str) -> None:

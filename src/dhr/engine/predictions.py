@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+import dhr
 from dhr.data.images import mask_bytes, read_rgb, read_size
 from dhr.data.listing import printable
 from dhr.data.manifest import Row as Photo
@@ -16,8 +17,8 @@ from dhr.data.manifest.row import digest_of
 from dhr.data.palette import class_palette
 from dhr.data.samples import ClassTable, Problem
 from dhr.engine.manifest import Manifest
-from dhr.engine.networks import check_files, check_version
-from dhr.errors import ConfigError, ItemError
+from dhr.engine.networks import check_device, check_files, check_version
+from dhr.errors import ItemError
 from dhr.flow.ahead import ahead
 from dhr.flow.halving import BatchSize, automatic
 from dhr.job.predict import opened_segmenter, predict_settings, student_digest
@@ -63,12 +64,7 @@ class StudentWork:
         check_files({self.student: identity.student or ""}, "--student")
         config = replace(self.config, device=self.config.device if torch.cuda.is_available() else "cpu")
         segment = opened_segmenter(self.student, config, device_of(config))
-        wanted = identity.settings.get("device")
-        if segment.device.type != wanted:
-            raise ConfigError(
-                f"a worker has the device {segment.device.type}, but the job began on {wanted}; add --device {wanted}, "
-                "or another --out"
-            )
+        check_device(segment.device, self.record)
         names = segment.classes.names
         ids = {name: names.index(name) for name in self.manifest.classes.names if name in names}
         size = BatchSize(self.record.batch or 1, lambda line: None)
@@ -104,19 +100,13 @@ def describe(student: Path, config: PredictConfig, digest: str, tagged: bool, pr
     config = replace(config, precision=resolved(config.precision, device))
     settings = {**predict_settings(config, device, tagged), "device": device.type}
     segment = opened_segmenter(student, config, device)
-    identity = Identity(_version(), data=digest, settings=settings, student=student_digest(student))
+    identity = Identity(dhr.__version__, data=digest, settings=settings, student=student_digest(student))
     return Described(identity, segment.classes, config, automatic(device, segment.long_side**2))
 
 
 def device_of(config: PredictConfig) -> torch.device:
     """Return the device of a student; raises ConfigError if it is missing."""
     return RunConfig(device=config.device).find_device()
-
-
-def _version() -> str:
-    import dhr
-
-    return dhr.__version__
 
 
 @dataclass
@@ -141,7 +131,7 @@ class UnitPredictions:
         problems = {name: one.reason for name, one in photographs if isinstance(one, Problem)}
         samples = {one.name: one for _, one in photographs if not isinstance(one, Problem)}
         seen = self._seen([one for one in samples.values() if one.name not in kept], problems)
-        if known and not seen:
+        if {name for name, _ in photographs} <= {row.id for row in known} and not seen:
             return None
         seen |= {name: self._finished(samples[name], row) for name, row in kept.items() if name in samples}
         made = dict(kept)

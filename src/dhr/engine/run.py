@@ -28,6 +28,8 @@ from dhr.progress import Progress, silent
 from dhr.records.run import RunRecord
 from dhr.words import counted
 
+_NAMED = 5  # photographs in a note
+
 
 @dataclass(frozen=True)
 class Call:
@@ -84,6 +86,12 @@ def _fitted(ray: Any, part: Share, call: Call, manifest: Manifest, progress: Pro
         if len(kept.samples) == len(sample.samples):
             raise
         found = in_task(ray, part.fit, partial(fit, task, kept), progress)
+        lost = sorted({one.name for one in sample.samples} - {one.name for one in kept.samples})
+        note = (
+            f"{counted(len(lost), 'photograph')} ended the process that read them, so nothing was learned from them: "
+            f"{', '.join(lost[:_NAMED])}{' and others' if lost[_NAMED:] else ''}."
+        )
+        found = replace(found, record=replace(found.record, notes=(*found.record.notes, note)))
     assert isinstance(found, Fitted)
     return found
 

@@ -13,7 +13,6 @@ from dhr.data.manifest import ManifestDataSet, Row
 from dhr.data.samples import Problem
 from dhr.engine.manifest import Manifest, Unit, UnitReader
 from dhr.engine.networks import check_version
-from dhr.errors import DhrError
 from dhr.evaluate.folders import Predictions
 from dhr.evaluate.sums import look
 from dhr.evaluate.threads import in_order
@@ -56,31 +55,20 @@ class RowFiles(Mapping[str, str]):
 
 
 class Scorer:
-    """An actor of Ray; see :class:`~dhr.engine.worker.Worker`."""
+    """An actor of Ray, which :class:`~dhr.engine.pool.Guarded` holds."""
 
     def __init__(self, work: ScoreWork) -> None:
         self.work, self.reader = work, UnitReader(work.manifest)
-        self.found: Predictions | None = None
-        self.failure: DhrError | None = None
         self.data = ManifestDataSet(work.manifest.classes, ())
-        try:
-            check_version(work.version)
-            masks = masks_at(work.rows)
-            numbers = masks.numbering(work.manifest.classes, ())
-            self.found = Predictions(masks, RowFiles(masks, 0), (), (), numbers)
-        except DhrError as error:
-            self.failure = error
+        check_version(work.version)
+        masks = masks_at(work.rows)
+        self.found = Predictions(masks, RowFiles(masks, 0), (), (), masks.numbering(work.manifest.classes, ()))
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Compare the photographs of units, and return what was counted, as JSON."""
-        if self.failure is not None:
-            raise self.failure
-        columns = ("number", "start", "stop", "rows")
-        units = [Unit(*map(int, one)) for one in zip(*(batch[name] for name in columns), strict=True)]
-        return {"facts": [json.dumps(self._seen(unit)) for unit in units]}
+        return {"facts": [json.dumps(self._seen(unit)) for unit in Unit.of(batch)]}
 
     def _seen(self, unit: Unit) -> dict[str, Any]:
-        assert self.found is not None
         read = [one for _, one in self.reader.read(unit)]
         rows = [one for one in read if isinstance(one, Row)]
         scored = [one for one in rows if one.has_ground_truth and one.name in self.found.files]
@@ -88,11 +76,10 @@ class Scorer:
         looks = [*in_order(self._look, scored, cores())]
         return {
             "unit": unit.number, "rows": unit.rows, "usable": len(rows), "problems": problems[:_PROBLEMS],
-            "looks": looks,
+            "unnamed": len(problems[_PROBLEMS:]), "looks": looks,
         }  # fmt: skip
 
     def _look(self, row: Row) -> dict[str, Any]:
-        assert self.found is not None
         name = self.work.name
         seen = look(self.data, {name: self.found}, {name: self.found.masks.records}, row)
         counts = seen.counts.get(name)

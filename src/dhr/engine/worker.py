@@ -85,9 +85,7 @@ class Worker:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Make the rows of units, and return facts on them."""
-        columns = ("number", "start", "stop", "rows")
-        units = [Unit(*map(int, one)) for one in zip(*(batch[name] for name in columns), strict=True)]
-        return {"facts": [self._made(unit) for unit in units]}
+        return {"facts": [self._made(unit) for unit in Unit.of(batch)]}
 
     def known(self, unit: Unit) -> KnownRows:
         """Return the rows of a unit that were written before."""

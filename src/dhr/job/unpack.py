@@ -61,14 +61,15 @@ def unpack(run: Path, out: Path, progress: Progress) -> Unpacked:
         folder = folder.with_shards(record, rows.names())
         record = replace(record, shards=folder.shards, rows=False)
         folder.write_record(replace(record, status="running"))
-        problems = [*rows.problems, *_write(rows, folder, progress)]
+        lost = _write(rows, folder, progress)
+        problems = [*rows.problems, *lost]
         corrected = CorrectedRows(rows, Corrections.of(run))
         problems += copy_corrections(
             corrected.corrections, Corrections.of(out), lambda name: corrected.of_person(name) is not None
         )
         _copy_fitted(run, out)
         folder.write_record(record)
-    return Unpacked(len(rows) - len(problems) + len(rows.problems), tuple(problems))
+    return Unpacked(len(rows) - len(lost), tuple(problems))
 
 
 def _write(rows: RowMasks, folder: OutputFolder, progress: Progress) -> list[Problem]:
