@@ -1,6 +1,6 @@
 # make demo    set up, then the whole way on generated scenes
 # make test    set up, then linters, types, import order and the test suite, in two processes (JOBS=8 for eight)
-# make docs    set up, then the documentation site in docs/_build; warnings are errors
+# make docs    set up, then the documentation site in docs/_build/html; warnings are errors
 # make dist    set up, then wheel and source package in dist/, built twice with equal bytes
 # make setup   a virtual environment in .venv with the project in it
 # make soak    set up, then kills, faults, edits and changed files for SOAK_MINUTES (60); counts go on in build/soak/soak.json
@@ -45,7 +45,7 @@ demo: setup
 
 # Links between pages are checked; nothing is asked of a server. Everything is built again, because pages depend on the code.
 docs: setup
-	$(BIN)/sphinx-build --quiet --fresh-env --write-all --fail-on-warning --keep-going --builder html docs docs/_build
+	$(BIN)/sphinx-build --quiet --fresh-env --write-all --fail-on-warning --keep-going --builder html --doctree-dir docs/_build/doctrees docs docs/_build/html
 
 .PHONY: style types
 lint: style types
