@@ -214,11 +214,11 @@ def test_tables_that_are_no_manifest_are_refused_in_one_line(tmp_path: Path) -> 
     for change, words in (
         ({"kind": "rows"}, "expected a manifest, got 'rows'"),
         ({"version": 2}, "expected version 1 of a manifest, got 2"),
-        ({"classes": ["cat", "cat"]}, "expected different names"),
-        ({"classes": []}, "expected different names"),
+        ({"classes": ["cat", "cat"]}, "occurs twice"),
+        ({"classes": []}, "expected one name or more"),
         ({"background": "yes"}, "background: expected true or false"),
         ({"colours": [[0, 0, 300]] * 3}, "expected a whole number, 0 to 255"),
-        ({"supers": ["thing"]}, "a super-class and a colour for each of 3 classes"),
+        ({"supers": ["thing"]}, "supers: expected 3, one for each class, got 1"),
     ):
         content = {b"dhr": json.dumps({**record, **change}).encode()}
         refused(write(tmp_path / "m.parquet", GOOD, content), words)

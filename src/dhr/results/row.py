@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from dhr.data.samples import VOID, ClassTable
-from dhr.parsing import Fields, as_whole, parse_json
+from dhr.data.samples import ClassTable
+from dhr.data.table_json import table_members, table_of
+from dhr.parsing import Fields, parse_json
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import parse_record, to_json
 from dhr.records.run import Identity
@@ -79,7 +80,8 @@ def settings_digest(identity: Identity) -> str:
 
 def schema_of(classes: ClassTable) -> pa.Schema:
     """Return the schema of a file of rows, with the class table of their masks in its metadata."""
-    return SCHEMA.with_metadata({KEY: json.dumps(_described(classes), ensure_ascii=False).encode()})
+    record = {"kind": KIND, "version": VERSION, **table_members(classes)}
+    return SCHEMA.with_metadata({KEY: json.dumps(record, ensure_ascii=False).encode()})
 
 
 def rows_table(rows: Sequence[Row], classes: ClassTable) -> pa.Table:
@@ -126,30 +128,7 @@ def table_in(schema: pa.Schema) -> ClassTable:
         raise ValueError(f"expected rows of dhr, got {str(fields.value('kind'))[:40]!r}")
     if (version := fields.whole("version", 1, 1 << 30)) > VERSION:
         raise ValueError(f"its version is {version}, of a later dhr; update dhr")
-    names, background = fields.texts("classes", VOID), fields.flag("background")
-    if len({*names}) < len(names) or not all(names) or not background < len(names):
-        raise ValueError("classes: expected a name for each class, each once")
-    supers = fields.texts("supers", VOID) if "supers" in fields else None
-    colours = tuple(_colour(one) for one in fields.entries("colours", VOID)) if "colours" in fields else None
-    if any(one is not None and len(one) != len(names) for one in (supers, colours)):
-        raise ValueError(f"expected supers and colours of {len(names)} classes")
-    return ClassTable(names, background, supers, colours)
-
-
-def _described(classes: ClassTable) -> dict[str, Any]:
-    found = {"version": VERSION, "kind": KIND, "classes": [*classes.names], "background": classes.background}
-    if classes.supers is not None:
-        found["supers"] = [*classes.supers]
-    if classes.colours is not None:
-        found["colours"] = [[*colour] for colour in classes.colours]
-    return found
-
-
-def _colour(value: Any) -> tuple[int, int, int]:
-    if not isinstance(value, list) or len(value) != 3:
-        raise ValueError("colours: expected three numbers per class")
-    red, green, blue = (as_whole(one, 0, 255, "colours") for one in value)
-    return red, green, blue
+    return table_of(fields)
 
 
 def _values(row: Row, key: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dhr.data.listing import printable
-from dhr.data.samples import VOID, ClassTable
+from dhr.data.samples import ClassTable
+from dhr.data.table_json import table_of
 from dhr.models.weights import NONE
 from dhr.parsing import Fields, as_number, as_text, as_whole
 
@@ -45,37 +46,12 @@ class StudentHeader:
         groups = [name for name in ("wss", "student", "network") if name in header]
         return StudentHeader(
             kind=header.text("kind") if "kind" in header else "joint",
-            classes=_classes(header),
+            classes=table_of(header),
             long_side=header.whole("long_side", 32, _LONGEST_SIDE),
             settings={name: _settings(header.object(name), name) for name in groups},
             mean=_triple(header, "mean", -1000),
             std=_triple(header, "std", 1e-6),
         )
-
-
-def _classes(header: Fields) -> ClassTable:
-    names = header.texts("classes", VOID)
-    background = header.flag("background")
-    if len(names) <= background:
-        raise ValueError("classes: expected one name or more besides the background")
-    for name in names:
-        if not name.strip() or printable(name) != name or len(name) > 1000:
-            raise ValueError(f"classes: expected names of one line, got {printable(name)[:40]!r}")
-    if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
-        raise ValueError(f"classes: {twice!r} occurs twice")
-    if "colours" not in header:
-        return ClassTable(names, background)
-    colours = header.entries("colours", VOID)
-    if len(colours) != len(names):
-        raise ValueError(f"colours: expected {len(names)}, one for each class, got {len(colours)}")
-    return ClassTable(names, background, colours=tuple(_colour(one) for one in colours))
-
-
-def _colour(value: Any) -> tuple[int, int, int]:
-    if not isinstance(value, list) or len(value) != 3:
-        raise ValueError("colours: expected three numbers each")
-    red, green, blue = (as_whole(one, 0, 255, "colours") for one in value)
-    return red, green, blue
 
 
 def _triple(header: Fields, name: str, low: float | int) -> tuple[float, ...] | None:

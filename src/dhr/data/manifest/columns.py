@@ -6,7 +6,8 @@ from typing import Any
 
 from dhr.data.classes import enumeration
 from dhr.data.parquet import arrow
-from dhr.data.samples import VOID, ClassTable
+from dhr.data.samples import ClassTable
+from dhr.data.table_json import table_members, table_of
 from dhr.errors import DataError
 from dhr.parsing import Fields, parse_json
 
@@ -32,14 +33,7 @@ _MOST = 1_000_000  # characters of the record
 def schema_of(classes: ClassTable) -> Any:
     """Return the Arrow schema of a manifest of these classes."""
     pa = arrow()
-    record = {
-        "kind": KIND,
-        "version": VERSION,
-        "classes": list(classes.names),
-        "background": classes.background,
-        "supers": None if classes.supers is None else list(classes.supers),
-        "colours": None if classes.colours is None else [list(colour) for colour in classes.colours],
-    }
+    record = {"kind": KIND, "version": VERSION, **table_members(classes)}
     fields = [
         pa.field("id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
@@ -80,30 +74,9 @@ def class_table(schema: Any, where: str) -> ClassTable:
             raise DataError(f"{where}: expected a manifest, got {kind!r} of dhr; give the Parquet file of photographs")
         if (version := record.whole("version", 1, 1 << 30)) != VERSION:
             raise DataError(f"{where}: expected version {VERSION} of a manifest, got {version}; write it again")
-        return _table(record)
+        return table_of(record)
     except ValueError as error:  # UnicodeDecodeError is one
         raise DataError(f"{where}: its class table is damaged ({error}); write the manifest again") from error
-
-
-def _table(record: Fields) -> ClassTable:
-    names = record.texts("classes", VOID)
-    background = record.flag("background")
-    if not int(background) < len(names) or len({*names}) < len(names) or not all(name.strip() for name in names):
-        raise ValueError(f"expected different names of classes, got {enumeration(names, most=4)}")
-    supers = record.texts("supers", VOID) if "supers" in record else None
-    colours = None
-    if "colours" in record:
-        colours = tuple(_colour(one) for one in record.entries("colours", VOID))
-    if any(part is not None and len(part) != len(names) for part in (supers, colours)):
-        raise ValueError(f"expected a super-class and a colour for each of {len(names)} classes")
-    return ClassTable(names, background, supers, colours)
-
-
-def _colour(value: Any) -> tuple[int, int, int]:
-    if not isinstance(value, list) or len(value) != 3:
-        raise ValueError("expected three numbers for each colour")
-    red, green, blue = (Fields({"colour": one}).whole("colour", 0, 255) for one in value)
-    return red, green, blue
 
 
 def check_columns(schema: Any, where: str, needed: Sequence[str] = NEEDED) -> None:
