@@ -6,7 +6,8 @@ it (Linux). Other programs should leave these cores alone. Seconds are those of 
 of the stage `masks` with an engine, which includes the start of the workers.
 
 Fields of each row: `workers` (0: the plain command), `cores`, `photographs`, `per_second`, `ratio` (to the plain
-command), `driver_mb`, `worker_mb` (peaks; that of the largest worker).
+command), `driver_mb`, `worker_mb` (peaks; that of the largest worker), `first` (seconds until the first file of rows),
+`steady` (photographs per second between the first file and the last one).
 """
 
 import argparse
@@ -33,6 +34,7 @@ TINY = (
     *("--uss.kind", "colour", "--uss.weights", "none", "--uss.scales", "[1.0]", "--method.survey", "0", "--no-stages"),
 )
 _TRAINED_ON = 64
+_UNIT = 64  # photographs of a file, on CPUs
 
 
 def main() -> None:
@@ -91,7 +93,7 @@ def _measured(out: Path, data: Path, classifier: Path, workers: int) -> dict[str
     more = ["--engine", "ray", "--workers", str(workers)] if workers else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     chosen = sorted(os.sched_getaffinity(0))[:cores]
-    worker_mb = 0.0
+    worker_mb, files, began = 0.0, dict[int, float](), time.time()
     with subprocess.Popen(
         _command(data, out, "--classifier.file", str(classifier), *more),
         env=environment, preexec_fn=lambda: os.sched_setaffinity(0, chosen), stderr=subprocess.PIPE, text=True,
@@ -100,6 +102,7 @@ def _measured(out: Path, data: Path, classifier: Path, workers: int) -> dict[str
             for number, worker in enumerate(sorted(_workers(chosen))):
                 worker_mb = max(worker_mb, _peak(worker))
                 _hold(worker, chosen[number % cores])
+            files |= _files(out)
             time.sleep(0.5)
         if process.returncode:
             raise SystemExit(process.stderr.read() if process.stderr else "the command failed")
@@ -107,13 +110,29 @@ def _measured(out: Path, data: Path, classifier: Path, workers: int) -> dict[str
     stages = {row["name"]: row for row in record["stages"]}
     counted: Sequence[str] = ("masks",) if workers else ("scan", "masks")
     seconds = sum(stages[name]["seconds"] for name in counted)
-    return {
+    found = {
         "workers": workers,
         "cores": cores,
         "per_second": round(record["counts"]["masks"] / seconds, 3),
         "driver_mb": stages["masks"]["peak_memory_mb"],
         "worker_mb": round(worker_mb, 1),
     }
+    if len(files) > 1:
+        (first, _), *others = sorted((when, number) for number, when in files.items())
+        made = sum(min(_UNIT, record["counts"]["photographs"] - number * _UNIT) for _, number in others)
+        found |= {"first": round(first - began, 1), "steady": round(made / (others[-1][0] - first), 3)}
+    return found
+
+
+def _files(out: Path) -> dict[int, float]:
+    """Return when the files of units were written that are there and not joined yet, by number."""
+    found = {}
+    for path in (out / "rows").glob("part-*.parquet"):
+        number = path.stem.removeprefix("part-")
+        with suppress(OSError):  # joined by now
+            if number.isdecimal():
+                found[int(number)] = path.stat().st_mtime
+    return found
 
 
 def _workers(chosen: Sequence[int]) -> Iterator[int]:
