@@ -65,7 +65,10 @@ function listen(actions) {
   $("nav").addEventListener("focusout", ({ relatedTarget: next }) => {
     if (next && !next.closest("nav, [data-command=list]")) desk.page.showList(false);
   });
-  $("main").addEventListener("click", ({ target }) => { if (target === $("main")) actions.toPicture(); }); // beside an open list
+  document.addEventListener("pointerdown", ({ target }) => { // beside an open list
+    if (!target.closest("nav, main, [data-command=list]")) desk.page.showList(false);
+  });
+  $("main").addEventListener("click", ({ target }) => { if (target === $("main")) actions.toPicture(); }); // it is covered then
   $("#region").addEventListener("keydown", menuKey);
   $("#region").addEventListener("toggle", (event) => { if (event.newState === "closed") $("#canvas").focus(); });
   $("#canvas").addEventListener("blur", () => desk.pointer.letGo());
