@@ -240,11 +240,11 @@ class Cache:
                 _, most = plan(self.samples, maps.uss.shape[1], classes.background)
                 self._cells.append(draw_cells(kept, classes, most))
             show(Step("survey", done, len(self.samples)))
-        self._survey(DEFAULT)
+        self.survey(DEFAULT)
         return time.perf_counter() - start
 
-    def _survey(self, method: MethodConfig) -> Survey:
-        """The survey by these settings, fitted once."""
+    def survey(self, method: MethodConfig) -> Survey:
+        """The survey by these settings, fitted once; :meth:`look` comes first."""
         key = (method.survey, method.survey_rounds)
         if key not in self._surveys:
             self._surveys[key] = fit_survey(
@@ -255,7 +255,7 @@ class Cache:
     def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None]:
         if not method.survey > 0:
             return method, None
-        survey = self._survey(method)
+        survey = self.survey(method)
         classes = self._data.classes
         return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, classes, [sample], maps.images)
 

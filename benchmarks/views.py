@@ -83,12 +83,12 @@ class Row:
 
 
 class Pictures:
-    """Every Nth photograph of a data set."""
+    """Some photographs of a data set."""
 
-    def __init__(self, data: DataSet, every: int) -> None:
+    def __init__(self, data: DataSet, samples: Sequence[Sample]) -> None:
         self._data = data
         self.classes: ClassTable = data.classes
-        self.samples = tuple(data.samples[::every])
+        self.samples = tuple(samples)
         self.problems, self.notes = data.problems, data.notes
         self.digest, self.read_image, self.read_ground_truth = data.digest, data.read_image, data.read_ground_truth
 
@@ -231,7 +231,7 @@ def main() -> None:
     data: DataSet = FolderDataSet(options.data, options.split)
     if options.classes == "super":
         data = SuperClasses(data)
-    data = Pictures(data, options.every)
+    data = Pictures(data, data.samples[:: options.every])
     views = Views(options.cache, data, config, (options.window, options.overlap))
     views.scanned()
     method = {"default": methods(config, data.classes.background)["default"]}

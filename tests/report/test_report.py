@@ -395,14 +395,18 @@ class Moved(Pictures):
 
 
 def test_the_page_can_be_filtered_by_class_and_state(tmp_path: Path) -> None:
-    data = Pictures({name: picture() for name in "abc"})
+    data = Pictures({name: picture() for name in ("a", "b", "c", *(f"d{index}" for index in range(8)))})
     finish(tmp_path, data)
     record(tmp_path, "a", quality=0.59, vanished=["dog"], ratios={"cat": 1.0, "dog": 0.0})
     record(tmp_path, "b", quality=0.6, tags=["dog"], ratios={"dog": 1.0})
     record(tmp_path, "c", quality=None, tags=[EVIL], ratios={})
+    for index in range(8):
+        record(tmp_path, f"d{index}", quality=0.7)
     text = write_report(tmp_path, data).read_text()
     assert '<article data-classes="0 1" data-gone="1" data-quality="0.59" data-doubtful>' in text
     assert '<article data-classes="1" data-quality="0.6">' in text and '<article data-classes="2">' in text
+    ranks = re.findall(r"quality rank <b>(\d+)</b> of 10", text)
+    assert ranks == ["1", "2", *["3"] * 8] and text.count("lowest tenth in quality") == 2  # of a, and in the filter
     assert re.search(r'<form class="tools"[^>]* hidden>', text)  # without scripts there is nothing that does nothing
     assert text.count("<label>") == 4 and 'lang="en"' in text
     options = re.findall(r'<option value="(\d+)">(.*?)</option>', text)

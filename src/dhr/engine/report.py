@@ -24,6 +24,7 @@ from dhr.report.build import BUDGET, put_page, ranked
 from dhr.report.card import Look
 from dhr.report.page import Overview
 from dhr.report.parts import Part
+from dhr.report.ranks import Ranks
 from dhr.report.records import Item, item_of
 from dhr.results.part import PartError
 from dhr.results.places import mask_folder, parts_in
@@ -73,7 +74,6 @@ def write_page(
         scores=scores,
         finished=whole.masks,
         elsewhere=0,
-        mean_quality=whole.quality,
         tagged=whole.tagged,
         present=whole.present,
         vanished=whole.vanished,
@@ -82,7 +82,8 @@ def write_page(
         parts=parts,
         sums=whole,
     )
-    look = Look(data, out, colours, {name: index for index, name in enumerate(classes.names)}, mious, masks)
+    places, ranks = {name: index for index, name in enumerate(classes.names)}, Ranks.of(whole)
+    look = Look(data, out, colours, places, mious, masks, ranks)
     return put_page(view, [item for item in items if item.name in samples], samples, look, BUDGET)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dhr.data.samples import ClassTable
-from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, swatch
 from dhr.report.text import named, percent
 
@@ -16,33 +15,25 @@ if TYPE_CHECKING:
     from dhr.results.summary import Summary
 
 _OPEN = 32  # classes in sight; the rest is folded away
+_BARS = 10  # of the histogram
 
 
 def by_quality(found: "Summary") -> str:
     """Return the section with a histogram of the masks; empty if no quality is known."""
     if not found.judged:
         return ""
-    count, most = len(found.histogram), max(found.histogram)
+    bars = np.array(found.histogram).reshape(_BARS, -1).sum(1).tolist()
     rows = "".join(
-        f'<tr><th scope="row">{percent(place / count, 0)}</th><td>{bar(number / most, _kind(place, count))}</td>'
+        f'<tr><th scope="row">{place / _BARS:.1f}</th><td>{bar(number / max(bars), "main")}</td>'
         f"<td class=num>{number:,}</td></tr>"
-        for place, number in enumerate(found.histogram)
+        for place, number in enumerate(bars)
     )
     start = '<table class="chart"><colgroup><col class="name"><col><col class="value"></colgroup>'
     return (
         f'<section><h2>Masks by quality</h2><div class="panel">{start}<tbody>{rows}</tbody></table>'
-        f'<p class="note">Each line counts the masks from its quality up to the next one. '
-        f"{percent(_doubtful(found))} lie under {percent(DOUBTFUL, 0)}.</p></div></section>"
+        '<p class="note">Each line counts the masks from its quality (0 to 1) up to the next one. The quality puts '
+        "masks in order; it is no share of right pixels.</p></div></section>"
     )
-
-
-def _kind(place: int, count: int) -> str:
-    return "minor" if (place + 0.5) / count < DOUBTFUL else "main"
-
-
-def _doubtful(found: "Summary") -> float:
-    """Return the share of the masks in bars below the limit, at which a bar begins."""
-    return sum(found.histogram[: round(DOUBTFUL * len(found.histogram))]) / found.judged
 
 
 def by_class(found: "Summary", classes: ClassTable, colours: UInt8[np.ndarray, "256 3"]) -> str:

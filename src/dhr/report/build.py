@@ -2,6 +2,7 @@
 
 import heapq
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from dhr.records.run import read_run_leniently
 from dhr.report.card import Look, card
 from dhr.report.page import Overview, page
 from dhr.report.parts import by_part
+from dhr.report.ranks import Ranks
 from dhr.report.records import Item, read_items
 from dhr.report.shell import encoded
 from dhr.results.opened import rows_of_run
@@ -35,7 +37,7 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
 
     It holds the facts of ``run.json`` and the records, and a row of pictures for each photograph of ``data`` that has a
     record, the least certain first, as many as the budget allows; it gives the number of the others. Missing steps,
-    CAMs and records are left out. Only the names of photographs take memory in proportion to their number.
+    CAMs and records are left out. Only names and qualities take memory in proportion to the number of photographs.
 
     Args:
         out: output folder of a run, finished or not.
@@ -71,7 +73,6 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         scores=scores,
         finished=census.finished,
         elsewhere=census.elsewhere,
-        mean_quality=census.quality_sum / census.judged if census.judged else math.nan,
         tagged=census.tagged,
         present=census.present,
         vanished=census.vanished,
@@ -79,7 +80,8 @@ def write_report(out: Path, data: DataSet, scores: Mapping[str, Scores] | None =
         changed=census.changed,
         parts=() if rows_of is None else by_part(rows_of),
     )
-    look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious, masks)
+    ranks = Ranks(sorted(census.qualities), len(census.qualities))
+    look = Look(data, out, colours, {name: index for index, name in enumerate(data.classes.names)}, mious, masks, ranks)
     return put_page(overview, items, samples, look, budget)
 
 
@@ -108,8 +110,7 @@ class _Census:
 
     finished: int = 0
     elsewhere: int = 0
-    judged: int = 0
-    quality_sum: float = 0.0
+    qualities: "array[float]" = field(default_factory=lambda: array("d"))
     tagged: Counter[str] = field(default_factory=Counter)
     present: Counter[str] = field(default_factory=Counter)
     vanished: Counter[str] = field(default_factory=Counter)
@@ -135,8 +136,7 @@ class _Census:
                 if record.state == "mended":
                     self.mended.append(record)
                 if not math.isnan(record.quality):
-                    self.judged += 1
-                    self.quality_sum += record.quality
+                    self.qualities.append(record.quality)
                 yield record
 
 

@@ -18,15 +18,13 @@ from dhr.evaluate.run import stage_folder
 from dhr.report.cams import stored_cams
 from dhr.report.charts import swatch
 from dhr.report.panels import SIDE, data_uri, heat_map, overlay, shrink_labels, shrunk, thumbnail
+from dhr.report.ranks import Ranks
 from dhr.report.records import Item
 from dhr.report.text import initial, named, percent, safe
 from dhr.results.files import FileMasks
 from dhr.results.protocol import Masks
 from dhr.shards import find
 from dhr.words import STAGE_NAMES, counted
-
-DOUBTFUL = 0.6
-"""Masks of a lower quality are marked as doubtful."""
 
 _CAMS = 12  # heat maps of one photograph; with 60 tags they would fill a screen
 _CAM_SIDE = 120  # pixels
@@ -46,6 +44,8 @@ class Look:
     mious: Mapping[str, Mapping[str, float]]
     """mIoU by step and photograph; empty without scores; then ground truth is not read."""
     masks: Masks
+    ranks: Ranks
+    """Places of the masks by quality."""
 
 
 def card(item: Item, sample: Sample, look: Look) -> str:
@@ -70,8 +70,8 @@ def card(item: Item, sample: Sample, look: Look) -> str:
         blend(truth, "Ground truth")
     if item.vanished:
         notes = [f"No pixel left of {', '.join(named(name) for name in item.vanished[:_CHIPS])}", *notes]
-    if item.quality < DOUBTFUL:
-        notes.append(f"Doubtful: quality under {percent(DOUBTFUL, 0)}")
+    if look.ranks.doubtful(item.quality):
+        notes.append("Doubtful: lowest tenth in quality")
 
     warnings = "".join(f'<p class="warning"><span aria-hidden="true">▲</span> {note}</p>' for note in notes)
     return (
@@ -92,7 +92,7 @@ def _attributes(item: Item, look: Look) -> str:
         f' data-classes="{ids([*item.tags, *item.vanished, *(name for name in item.ratios if item.ratios[name])])}"'
         + (f' data-gone="{ids(item.vanished)}"' if item.vanished else "")
         + ("" if math.isnan(item.quality) else f' data-quality="{item.quality:.4g}"')
-        + (" data-doubtful" if item.quality < DOUBTFUL else "")
+        + (" data-doubtful" if look.ranks.doubtful(item.quality) else "")
         + (f" data-{item.state}" if item.state else "")
         + (f' data-changed="{item.changed:.4g}"' if item.changed else "")
     )
@@ -170,7 +170,7 @@ def _facts(item: Item, look: Look) -> str:
     if item.changed:
         facts.append(f"<b>{percent(item.changed)}</b> of the pixels changed")
     if not math.isnan(item.quality):
-        facts.append(f"quality <b>{percent(item.quality, 0)}</b>")
+        facts.append(f"quality rank <b>{look.ranks.text(item.quality)}</b> of {look.ranks.total:,}")
     miou = look.mious.get("mask", {}).get(item.name, math.nan)
     if not math.isnan(miou):
         facts.append(f"mIoU <b>{percent(miou)}</b>")

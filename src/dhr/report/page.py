@@ -14,7 +14,6 @@ from dhr.evaluate.scores import Scores
 from dhr.records.correction import State
 from dhr.records.run import RunRecord
 from dhr.report.aggregate import by_class, by_quality
-from dhr.report.card import DOUBTFUL
 from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.parts import Part, parts
 from dhr.report.shell import document, tile_row, tools
@@ -46,7 +45,6 @@ class Overview:
     """Photographs of the data set with a record."""
     elsewhere: int
     """Records of photographs outside the data set."""
-    mean_quality: float
     tagged: Mapping[str, int]
     """Photographs by class name; empty for photographs without tags."""
     present: Mapping[str, int]
@@ -121,7 +119,6 @@ def _tiles(view: Overview) -> str:
         (f"{counts.get('masks', view.finished):,}", "masks"),
         (f"{counts.get('skipped', len(view.skipped)):,}", "skipped"),
         *([] if view.run.seconds is None else [(duration(view.run.seconds), "in all")]),
-        (percent(view.mean_quality, 0), "mean quality"),
         *((f"{view.states[state]:,}", state) for state in STATES if view.states.get(state)),
     ]
     final = view.scores.get("mask")
@@ -227,10 +224,12 @@ def _photographs(view: Overview, rows: Sequence[str], shown: int) -> str:
         text = f"Showing the {shown:,} {order} of {view.finished:,}, {order} first."
     else:
         text = f"All {view.finished:,}, {order} first." if view.finished > 1 else "The only one."
+    if view.finished > 1:
+        text += " Quality rank 1 is the least certain mask."
     if view.elsewhere:
         text += f" The run has {counted(view.elsewhere, 'more photograph')} outside this data set."
     vanished = [("gone", "a class vanished")] if view.tagged else []
-    doubtful = ("doubtful", f"quality under {percent(DOUBTFUL, 0)}")
+    doubtful = ("doubtful", "lowest tenth in quality")
     decided = [(state, f"{state} in review") for state in STATES if view.states.get(state)]
     changed = [("changed", "the mask changed")] if view.changed else []
     choices = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from dhr.report.text import duration, named, percent
+from dhr.report.text import duration, named
 from dhr.words import counted
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def parts(found: Sequence[Part]) -> str:
         return ""
     cells: dict[str, Callable[[Part], str]] = {
         "Masks": lambda part: f"{part.masks:,}",
-        "Mean quality": lambda part: percent(part.quality),
+        "Mean quality": lambda part: "" if math.isnan(part.quality) else f"{part.quality:.3f}",
         "A class vanished": lambda part: f"{part.vanished:,}",
     }
     if any(part.failed for part in found):

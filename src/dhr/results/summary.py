@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dhr.results.part import Part
 
-BINS = 10
+BINS = 100
 """Bars of the histogram of the quality, from 0 to 1."""
 WORST = 300
 """The least certain masks that are kept by name."""
@@ -110,7 +110,7 @@ def _add(found: Summary, table: Any, settings: str) -> None:
     known = quality[np.isfinite(quality)]
     found.judged += len(known)
     found.quality_sum += float(known.sum())
-    bars = np.bincount(np.clip((known * BINS).astype(int), 0, BINS - 1), minlength=BINS)
+    bars = np.histogram(known, np.arange(BINS + 1) / BINS)[0]
     found.histogram = [one + int(more) for one, more in zip(found.histogram, bars, strict=True)]
     found.lost += int((pc.fill_null(pc.list_value_length(table["vanished"]), 0).to_numpy() > 0).sum())
     for column, counts in (("tags", found.tagged), ("vanished", found.vanished)):

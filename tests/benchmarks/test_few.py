@@ -1,0 +1,33 @@
+"""Scores by number of photographs, of generated scenes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETTINGS = """
+wss: {backbone: test_resnet, weights: none, scales: [1.0]}
+classifier: {epochs: 1, batch: 3, crop: 32}
+uss: {kind: colour, weights: none, scales: [1.0]}
+"""
+
+
+def test_draws_of_several_sizes_are_scored(tmp_path: Path, scenes: Any, benchmark: Any) -> None:
+    data = scenes(tmp_path / "data", 6)
+    (tmp_path / "c.yaml").write_text(SETTINGS)
+    options = ("--data", data, "--config", "c.yaml", "--cache", "cache", "--json", "out.json", "--draws", "2")
+    benchmark("few", *options, "--photographs", "3", "6")
+    found = json.loads((tmp_path / "out.json").read_bytes())
+    named = [(row["photographs"], row["method"]) for row in found["rows"]]
+    assert named == [(count, name) for count in (3, 6) for name in ("cam", "paper", "default")]
+    for row in found["rows"]:
+        first, second = (one["miou"] for one in row["all"])
+        assert row["draws"] == 2 and row["miou"] == pytest.approx((first + second) / 2, abs=0.01)
+        assert row["se"] == pytest.approx(abs(first - second) / 2, abs=0.01)
+    assert [(one["photographs"], one["draw"]) for one in found["chosen"]] == [(3, 0), (3, 1), (6, 0), (6, 1)]
+    assert all(0 <= one["weight"] <= 0.6 and one["weight"] <= max(one["trust"], 0) for one in found["chosen"])
+    assert len(list((tmp_path / "cache").iterdir())) == 4  # a training for each draw
+
+    with pytest.raises(SystemExit):
+        benchmark("few", *options, "--photographs", "7")
