@@ -5,8 +5,9 @@ tiny networks. Only the workers' networks are replaced: a photograph gets a read
 Each call is a process of its own (Linux).
 
 Fields: `rows`; for each call in `calls`: `name`, `seconds`, `cpu` (seconds of the driver or command), `mb` (its largest
-memory, imports included), and for runs
-`first` (seconds until the first unit is finished), `worker_mb` (largest memory of a worker), `new_files` (units made).
+memory, imports included). For runs also `first` (seconds until the first unit is finished), `worker_mb` (largest memory
+of a worker), `files` and `new_files` (of rows, in the end; the others were there before).
+
 Calls: `run` makes all masks, `again` finds all finished, `half` makes the missing half; the others read the rows.
 """
 
@@ -101,19 +102,27 @@ def measured(root: Path, name: str, given: argparse.Namespace) -> dict[str, Any]
             path.unlink()
     call = {"name": name, "root": str(root), "workers": given.workers}
     command, began, worker_mb = [sys.executable, __file__, "--inside", json.dumps(call)], time.time(), 0.0
+    first: float | None = None
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             worker_mb = max([worker_mb, *_peaks(process.pid)])
+            if first is None and _has_unit(root / "out" / "rows"):
+                first = round(time.time() - began, 1)
             time.sleep(0.5)
         told = process.stdout.read() if process.stdout else ""
     seconds = time.time() - began
     if process.returncode:
         raise SystemExit(f"{name}: exit code {process.returncode}: {told}")
     figures = json.loads(told.splitlines()[-1])
-    if (first := figures.pop("at", None)) is not None:
-        figures["first"] = round(first - began, 1)
-    return {"seconds": round(seconds, 1), **figures, **({"worker_mb": round(worker_mb, 1)} if worker_mb else {})}
+    seen: dict[str, float] = {} if first is None else {"first": first}
+    seen |= {"worker_mb": round(worker_mb, 1)} if worker_mb else {}
+    return {"seconds": round(seconds, 1), **figures, **seen}
+
+
+def _has_unit(folder: Path) -> bool:
+    """Return whether a folder holds the file of a unit; those of joined ones have two numbers."""
+    return any(path.stem.count("-") == 1 for path in folder.glob("part-*.parquet"))
 
 
 def inside(name: str, root: Path, workers: int) -> dict[str, Any]:
@@ -138,10 +147,8 @@ def run(root: Path, workers: int) -> dict[str, Any]:
         _call([*command, "--workers", str(workers), "--fit-on", str(_SCENES)])
         ray.shutdown()
     times = [path.stat().st_mtime for path in (out / "rows").glob("*.parquet")]
-    new = [one for one in times if one >= began]
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    found = {"masks": record["counts"]["masks"], "files": len(times), "new_files": len(new)}
-    return {**found, "at": min(new)} if new else found
+    return {"masks": record["counts"]["masks"], "files": len(times), "new_files": sum(one >= began for one in times)}
 
 
 def in_place_of_networks() -> None:
