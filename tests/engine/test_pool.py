@@ -1,5 +1,6 @@
 """What goes to a pool of actors, and comes back from it; no cluster is needed."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -14,13 +15,13 @@ pytest.importorskip("pyarrow")
 from dhr import errors
 from dhr.data.manifest import Entry, write_manifest
 from dhr.data.samples import ClassTable, Problem
-from dhr.engine.cluster import cause, libraries
+from dhr.engine.cluster import _without, cause, libraries
 from dhr.engine.deaths import TOGETHER, Trial
 from dhr.engine.held import held
 from dhr.engine.manifest import Manifest, Unit, UnitReader, Units
 from dhr.engine.pool import _error, _told
 from dhr.engine.worker import Assignment, Worker
-from dhr.errors import OutputError
+from dhr.errors import ConfigError, OutputError
 from dhr.results.row import Row
 
 CLASSES = ClassTable(("background", "cat"), background=True)
@@ -94,3 +95,11 @@ def test_each_photograph_of_a_unit_is_tried_alone(work: Reasons) -> None:
         assert [name for one in alone for name, _ in reader.read(one)] == [name for name, _ in reader.read(unit)]
         assert all(trial(batch(one))["facts"] == [None] for one in alone)
     assert len(work.opened_names) == 8 and not (work.out / "rows").exists()
+
+
+def test_only_one_line_of_a_library_is_left_out(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError), _without(b"level"):
+        os.write(2, b"Set the level to 3\nNo room\n")
+        raise ConfigError("no cluster")
+    os.write(2, b"level\n")
+    assert capfd.readouterr().err == "No room\nlevel\n"

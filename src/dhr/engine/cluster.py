@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,8 @@ def cluster(address: str | None) -> Iterator[Any]:
         how["num_cpus"] = cores()
     ended = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address or "local", **how)
+        with _without(b"RAY_BACKEND_LOG_LEVEL"):  # that this is set is told at each start, however few lines it leaves
+            ray.init(address=address or "local", **how)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, ended)  # ray has put its own in the place
     except Exception as error:  # a bare one if the machine is too busy to start a cluster in time
@@ -96,6 +98,23 @@ def cluster(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _without(words: bytes) -> Iterator[None]:
+    """Hold back what libraries write to stderr, also those in C++, and then write the lines without some words."""
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if words not in line:
+                    os.write(2, line)
 
 
 def share(ray: Any, workers: int | None, device: str) -> Share:
