@@ -30,6 +30,7 @@ TINY = (
 COUNT, UNIT = 500, 8
 UNITS = -(-COUNT // UNIT)
 EACH = 10  # kills of each kind
+RAYLET = b"raylet/raylet"  # with it a cluster begins, and ends
 WORKERS = (b"MapWorker(MapBatches(Guarded))", b"ray::_with_steps", b"ray::join")
 PATIENCE = 3600.0  # seconds without a new unit, after which a run hangs
 PROGRAM = """
@@ -82,6 +83,8 @@ class Killer:
         if victim == "driver":
             return [driver.pid]
         found = self.below(driver.pid)
+        if victim == "cluster" and not any(RAYLET in one.command for one in found):
+            return []  # there is none yet
         if victim == "worker":
             found = [one for one in found if any(name in one.command for name in WORKERS)]
         return [one.number for one in found]

@@ -10,7 +10,7 @@ _LONGEST = 1000  # characters of a name
 
 
 def table_members(classes: ClassTable) -> dict[str, Any]:
-    """Return the members of a record that :func:`table_of` reads."""
+    """Return the members of a record that :func:`parsed_table` reads."""
     return {
         "classes": [*classes.names],
         "background": classes.background,
@@ -19,10 +19,10 @@ def table_members(classes: ClassTable) -> dict[str, Any]:
     }
 
 
-def table_of(record: Fields) -> ClassTable:
+def parsed_table(record: Fields) -> ClassTable:
     """Return the class table that a record holds.
 
-    >>> table_of(Fields({"classes": ["background", "cat"], "background": True})).names
+    >>> parsed_table(Fields({"classes": ["background", "cat"], "background": True})).names
     ('background', 'cat')
 
     Raises:

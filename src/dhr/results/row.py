@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from dhr.data.samples import ClassTable
-from dhr.data.table_json import table_members, table_of
+from dhr.data.table_json import parsed_table, table_members
 from dhr.parsing import Fields, parse_json
 from dhr.records.item import ItemRecord, table_key
 from dhr.records.members import parse_record, to_json
@@ -128,7 +128,7 @@ def table_in(schema: pa.Schema) -> ClassTable:
         raise ValueError(f"expected rows of dhr, got {str(fields.value('kind'))[:40]!r}")
     if (version := fields.whole("version", 1, 1 << 30)) > VERSION:
         raise ValueError(f"its version is {version}, of a later dhr; update dhr")
-    return table_of(fields)
+    return parsed_table(fields)
 
 
 def _values(row: Row, key: str) -> dict[str, Any]:

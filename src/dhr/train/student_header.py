@@ -7,7 +7,7 @@ from typing import Any
 
 from dhr.data.listing import printable
 from dhr.data.samples import ClassTable
-from dhr.data.table_json import table_of
+from dhr.data.table_json import parsed_table
 from dhr.models.weights import NONE
 from dhr.parsing import Fields, as_number, as_text, as_whole
 
@@ -46,7 +46,7 @@ class StudentHeader:
         groups = [name for name in ("wss", "student", "network") if name in header]
         return StudentHeader(
             kind=header.text("kind") if "kind" in header else "joint",
-            classes=table_of(header),
+            classes=parsed_table(header),
             long_side=header.whole("long_side", 32, _LONGEST_SIDE),
             settings={name: _settings(header.object(name), name) for name in groups},
             mean=_triple(header, "mean", -1000),

@@ -7,7 +7,7 @@ from typing import Any
 from dhr.data.classes import enumeration
 from dhr.data.parquet import arrow
 from dhr.data.samples import ClassTable
-from dhr.data.table_json import table_members, table_of
+from dhr.data.table_json import parsed_table, table_members
 from dhr.errors import DataError
 from dhr.parsing import Fields, parse_json
 
@@ -74,7 +74,7 @@ def class_table(schema: Any, where: str) -> ClassTable:
             raise DataError(f"{where}: expected a manifest, got {kind!r} of dhr; give the Parquet file of photographs")
         if (version := record.whole("version", 1, 1 << 30)) != VERSION:
             raise DataError(f"{where}: expected version {VERSION} of a manifest, got {version}; write it again")
-        return table_of(record)
+        return parsed_table(record)
     except ValueError as error:  # UnicodeDecodeError is one
         raise DataError(f"{where}: its class table is damaged ({error}); write the manifest again") from error
 
