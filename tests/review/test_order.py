@@ -1,14 +1,19 @@
 """The order of the queue: every photograph once, the most doubtful first, and those that are alike apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dhr.data.samples import ClassTable, Sample
+from dhr.progress import silent
 from dhr.records.item import ItemRecord
+from dhr.review.entries import Entry, read_entries
 from dhr.review.order import ALIKE, RECENT, Doubt, Doubts
 from dhr.review.order import queue_order as order_of
+from dhr.review.queue import reason
 
 TAGS = ("cat", "dog", "cup")
 
@@ -85,3 +90,34 @@ def test_the_signs_are_those_of_the_record() -> None:
     signs = Doubt.of("one", item)
     assert signs == Doubt("one", 0.25, ("dog",), ("cat", "dog"), {"cat": 1.0, "dog": 0.0})
     assert (signs.value, signs.kind) == (0.75, (("cat", 2), ("dog", 0)))
+
+
+@pytest.mark.parametrize(
+    ("lowest", "words"),
+    [(0.05, "lowest 5\xa0% in quality"), (0.051, "lowest 10\xa0% in quality"), (0.5, "quality not low"), (None, "")],
+)
+def test_the_reason_names_the_lowest_share(lowest: float | None, words: str) -> None:
+    assert reason(Entry("a", (), 0.5, lowest), ClassTable(("cat",), False)) == words
+
+
+class Known:
+    """Records of photographs of which only the quality is known."""
+
+    def __init__(self, qualities: list[float]) -> None:
+        self.qualities = qualities
+
+    def names(self) -> Iterator[str]:
+        return map(str, range(len(self.qualities)))
+
+    def record(self, name: str) -> ItemRecord | None:
+        return ItemRecord(quality=self.qualities[int(name)])
+
+    def each(self, kind: Callable[..., Any], *, lenient: bool = False) -> Iterator[tuple[str, Any]]:
+        return ((str(number), kind(quality=quality)) for number, quality in enumerate(self.qualities))
+
+
+def test_one_of_ten_masks_is_the_lowest_tenth() -> None:
+    samples = [Sample(str(number), "", (0,), False) for number in range(10)]
+    records: Any = Known([0.1, 0.3, 0.3, *[0.9] * 7])
+    found = read_entries(records, samples, ClassTable(("cat",), False), silent)
+    assert [one.lowest for one in map(found.get, (0, 1, 2, 9)) if one is not None] == [0.1, 0.3, 0.3, 1.0]

@@ -30,8 +30,8 @@ class Entry:
     """Ids of the tagged classes without a pixel in the machine's mask."""
     rank: float
     """Share of the photographs that are less doubtful, 0..1."""
-    below: float | None
-    """Share of the masks with a lower quality, 0..1."""
+    lowest: float | None
+    """Share of the masks with this quality or a lower one, 0..1; None if it has no quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Entries:
 
     samples: Sequence[Sample]
     places: Int64[np.ndarray, " n"]
-    """Places in the data set of those that have a mask, ascending. The columns below are in this order."""
+    """Places in the data set of those that have a mask, ascending. The next columns are in this order."""
     ranks: Float64[np.ndarray, " n"]
-    below: Float64[np.ndarray, " n"]
+    lowest: Float64[np.ndarray, " n"]
     vanished: Int32[np.ndarray, " n"]
     """The number of the vanished classes in ``gone``."""
     gone: Sequence[tuple[int, ...]]
@@ -71,12 +71,12 @@ class Entries:
         at = int(np.searchsorted(self.places, number))
         if at == len(self.places) or self.places[at] != number:
             return None
-        below = float(self.below[at])
+        lowest = float(self.lowest[at])
         return Entry(
             self.samples[number].name,
             self.gone[self.vanished[at]],
             float(self.ranks[at]),
-            None if math.isnan(below) else below,
+            None if math.isnan(lowest) else lowest,
         )
 
 
@@ -104,14 +104,15 @@ def read_entries(records: Records, samples: Sequence[Sample], classes: ClassTabl
     ranks[order] = 1 - np.arange(1, count + 1) / max(count, 1)
     quality = np.asarray(doubts.quality)
     known = np.sort(quality[~np.isnan(quality)])
-    below = np.where(np.isnan(quality), np.nan, np.searchsorted(known, quality) / max(len(known), 1))
+    upto = np.searchsorted(known, quality, side="right")
+    lowest = np.where(np.isnan(quality), np.nan, upto / max(len(known), 1))
     sorted_by_place = np.argsort(numbers, kind="stable")
     gone = tuple(tuple(sorted(ids[name] for name in names if name in ids)) for names in doubts.gone)
     return Entries(
         samples=samples,
         places=numbers[sorted_by_place],
         ranks=ranks[sorted_by_place],
-        below=below[sorted_by_place],
+        lowest=lowest[sorted_by_place],
         vanished=np.asarray(doubts.vanished)[sorted_by_place],
         gone=gone,
         by_doubt=numbers[order],

@@ -85,8 +85,8 @@ def reason(entry: Entry, classes: ClassTable) -> str:
     if entry.vanished:
         names = ", ".join(classes.names[number] for number in entry.vanished)
         words.append(f"{counted(len(entry.vanished), 'class', 'classes')} vanished: {names}")
-    if entry.below is not None:
-        low = next((share for share in _LOW if entry.below < share), None)
+    if entry.lowest is not None:
+        low = next((share for share in _LOW if entry.lowest <= share), None)
         words.append(f"lowest {100 * low:.0f}\xa0% in quality" if low else "quality not low")
     return "; ".join(words)
 
