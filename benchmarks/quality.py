@@ -49,10 +49,12 @@ from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.guard import in_pixels, restored
 from dhr.method.heatmaps import Features, centroid_heatmaps
+from dhr.method.order import take_classes
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch, make_scene
 from dhr.method.survey import Survey
 from dhr.method.survey_fit import fit_survey
+from dhr.method.swaps import exchange
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
 
@@ -93,8 +95,9 @@ class View:
     maps: Maps
     truth: np.ndarray
     background: bool
-    survey: Callable[[MethodConfig], tuple[MethodConfig, Tensor | None]]
-    """The settings with the weight that the survey deserves, and what it says; None if they ask for none."""
+    survey: Callable[[MethodConfig], tuple[MethodConfig, Tensor | None, Tensor]]
+    """The settings with the weight that the survey deserves, what it says, or None if they ask for none, and the CAMs
+    with those of exchanged classes put right."""
 
     @property
     def ids(self) -> Tensor:
@@ -164,9 +167,9 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
 
     def run(view: View) -> Found:
         maps = view.maps
-        weighed, said = view.survey(method)
+        weighed, said, cams = view.survey(method)
         batch = Batch(
-            maps.cams, maps.uss, maps.wss, maps.images, edges=maps.edges, background=view.background, survey=said
+            cams, maps.uss, maps.wss, maps.images, edges=maps.edges, background=view.background, survey=said
         )  # fmt: skip
         result = rebalance(batch, weighed, boundary)
         return Found(result.joined, result.quality, method.guard)
@@ -252,12 +255,14 @@ class Cache:
             )
         return self._surveys[key]
 
-    def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None]:
+    def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None, Tensor]:
         if not method.survey > 0:
-            return method, None
+            return method, None, maps.cams
         survey = self.survey(method)
-        classes = self._data.classes
-        return survey.weighed(method), surveyed(survey, maps.uss, maps.probabilities, classes, [sample], maps.images)
+        classes, tags = self._data.classes, torch.tensor([sample.tags])
+        cams = take_classes(maps.cams, exchange(tags, torch.ones_like(tags, dtype=torch.bool), survey.swaps))
+        said = surveyed(survey, maps.uss, maps.probabilities, classes, [sample], maps.images)
+        return survey.weighed(method), said, cams
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"

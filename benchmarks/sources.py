@@ -35,7 +35,7 @@ from dhr.evaluate.tally import Tally
 from dhr.features.pack import pack
 from dhr.files import write_json
 from dhr.job.calibration import others_of
-from dhr.job.drafts import drafted, surveyed
+from dhr.job.drafts import drafted, padded_ids, surveyed
 from dhr.job.kept import Kept, class_ids
 from dhr.job.maps import Maps
 from dhr.job.models import build_models
@@ -44,9 +44,11 @@ from dhr.job.survey import draw_cells
 from dhr.method.boundary import Guide, corrections
 from dhr.method.calibrate import Calibrated, SourceCells, Task, calibrate
 from dhr.method.config import Kind
+from dhr.method.order import take_classes
 from dhr.method.rebalance import finish
 from dhr.method.survey import survey_features
 from dhr.method.survey_fit import fit_survey
+from dhr.method.swaps import exchange
 from dhr.ops.upsample import resize, upsampled_labels
 from dhr.progress import Step
 
@@ -171,8 +173,10 @@ def score(photographs: Photographs, row: Row, kind: Kind) -> dict[str, float]:
         drafts.append(drafted(maps, [seen.sample], classes, config))
         cells.append(draw_cells(Kept((seen.sample,), drafts[-1], (pack(maps.uss),)), classes, 1 << 30))
     survey = fit_survey(cells, len(classes.names), config.method)
-    for seen, made in zip(photographs, drafts, strict=True):
-        probabilities = row.make(seen)[None] if row.joined else None
+    for seen, draft in zip(photographs, drafts, strict=True):
+        places = exchange(*padded_ids([seen.sample], classes, torch.device("cpu")), survey.swaps)
+        made = draft.exchanged(places)
+        probabilities = take_classes(row.make(seen)[None], places) if row.joined else None
         said = surveyed(survey, seen.maps.uss, probabilities, classes, [seen.sample], seen.maps.images)
         _, last = corrections(boundary, Guide(seen.maps.uss, seen.maps.edges), seen.maps.images, made.size)
         scores = finish(made, last, survey.weighed(config.method), said).scores[0]

@@ -1,7 +1,9 @@
 """The first pass of a run: killed, damaged, and left out."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,12 +16,17 @@ from dhr.data.samples import ClassTable, Sample
 from dhr.features.pack import pack
 from dhr.job import drafts
 from dhr.job import survey as module
-from dhr.job.drafts import drafted, surveyed
+from dhr.job.drafts import Drafts, drafted, surveyed
 from dhr.job.kept import Kept
 from dhr.job.maps import Maps
+from dhr.job.masks import MaskMaker
 from dhr.job.settings import RunConfig
+from dhr.method.config import PRESETS
+from dhr.method.order import take_classes
 from dhr.method.survey import Survey, agreed
+from dhr.method.swaps import Swap
 from dhr.ops.discriminant import Discriminant
+from dhr.types import Rebalanced
 
 
 def masks_and_networks(made: dict[str, Any]) -> dict[str, Any]:
@@ -148,3 +155,67 @@ def test_fifty_thousand_photographs_fit_and_a_few_hundred_give_all_their_cells()
         assert len(looked_at) * cells > 100_000
     few, cells = module.plan(many[:: 51_000 // 331][:331], 384, True)
     assert len(few) == 331 and cells > 64 * 64  # cells of a grid
+
+
+SWAP = Swap(1, 3, evidence=-0.3, consistency=0.4, joint=9, deciding=3)
+
+
+class Alone:
+    """A maker of masks without networks: of drafts that are there."""
+
+    def __init__(self, background: bool, given: bool = False, second: bool = False) -> None:
+        self.classes = ClassTable(("a", "b", "c", "d"), background)
+        prior = {"b": 0.3} if given else {}
+        self.config = RunConfig(
+            method=replace(PRESETS["default"], prior=prior, marginal="prior" if given else "estimated")
+        )
+        data, models = SimpleNamespace(classes=self.classes), SimpleNamespace(sam=None)
+        made = object.__new__(Drafts)  # its fields are checked, and these have no networks
+        for name, value in {"models": models, "data": data, "config": self.config, "second": second}.items():
+            object.__setattr__(made, name, value)
+        random = torch.Generator().manual_seed(1)
+        known = Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4))
+        self.maker = MaskMaker(made, Survey(known, 1.0, (SWAP,)))
+
+    def made(self, cams: torch.Tensor, samples: list[Sample], held: torch.Tensor | None = None) -> Kept:
+        random = torch.Generator().manual_seed(2)
+        count = len(samples)
+        images = torch.rand(count, 3, 32, 32, generator=random)
+        uss = torch.rand(count, 4, 8, 8, generator=random)
+        maps = Maps(images, cams, uss, torch.rand(count, 5, 8, 8, generator=random))
+        draft = drafted(maps, samples, self.classes, self.config, held)
+        self.images = images
+        return Kept(tuple(samples), draft, tuple(pack(one[None]) for one in uss))
+
+    def result(self, made: Kept) -> Rebalanced:
+        return self.maker.finish(made, self.images)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_masks_of_exchanged_classes_are_those_of_exchanged_maps(background: bool) -> None:
+    samples = [Sample("both", "", (1, 2, 3), False), Sample("one", "", (1, 2), False)]
+    random = torch.Generator().manual_seed(0)
+    cams = torch.rand(2, 3, 8, 8, generator=random) * torch.tensor([[1, 1, 1], [1, 1, 0]])[:, :, None, None]
+    right = cams.clone()
+    right[0] = cams[0, [2, 1, 0]]
+    maker = Alone(background)
+    found = maker.result(maker.made(cams, samples))
+    plain = replace(maker.maker, survey=replace(maker.maker.survey, swaps=()))
+    expected = plain.finish(maker.made(right, samples), maker.images)
+    for name in ("mask", "scores", "joined", "intra", "base", "quality", "groups", "activation"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+    assert not torch.equal(found.mask, plain.finish(maker.made(cams, samples), maker.images).mask)
+
+    held = torch.zeros(1, 3 + background, 32, 32)
+    held[0, int(background), :9, :9] = 1  # drawn as class 1
+    places = maker.maker.exchange(samples[:1], cams.device)
+    drawn = maker.result(maker.made(cams[:1], samples[:1], take_classes(held, places)))
+    expected = plain.finish(maker.made(right[:1], samples[:1], held), maker.images)
+    assert torch.equal(drawn.mask, expected.mask) and torch.equal(drawn.scores, expected.scores)
+    assert (drawn.mask[0, :9, :9] == int(background)).all()
+
+
+@pytest.mark.parametrize("options", [{"given": True}, {"second": True}])
+def test_maps_of_a_student_and_with_given_shares_are_not_exchanged(options: dict[str, bool]) -> None:
+    maker = Alone(background=False, **options)
+    assert maker.maker.swaps == () and Alone(background=False).maker.swaps == (SWAP,)

@@ -1,23 +1,26 @@
 """Makes masks from drafts."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dhr.data.palette import class_palette
 from dhr.data.samples import VOID, ClassTable, Sample
 from dhr.data.transforms import grid_size
-from dhr.job.drafts import Drafts, Photograph, surveyed
+from dhr.job.drafts import Drafts, Photograph, padded_ids, surveyed
 from dhr.job.kept import Kept, class_ids
 from dhr.job.negatives import background_alone
 from dhr.method.boundary import Correction, Guide, corrections
+from dhr.method.order import take_classes
 from dhr.method.rebalance import finish
 from dhr.method.survey import Survey
+from dhr.method.swaps import Swap, exchange
 from dhr.models.sam import Embedding
 from dhr.ops.upsample import upsampled_labels
 from dhr.records.item import ItemRecord, table_key
@@ -53,6 +56,7 @@ class MaskMaker:
             correct: the second of :meth:`corrections`, if it was made for these images already.
         """
         config, survey, device = self.drafts.config, self.survey, made.draft.cams.device
+        made = self._exchanged(made)
         uss, said = torch.cat([one.unpacked(device) for one in made.uss]), None
         if survey is not None:
             classes, shown = self.drafts.data.classes, images.to(device)
@@ -61,6 +65,28 @@ class MaskMaker:
             _, correct = self.corrections(images.to(device), uss, made.edges, embedding)
         weighed = config.method if survey is None else survey.weighed(config.method)
         return finish(made.draft, correct, weighed, said)
+
+    @property
+    def swaps(self) -> Sequence[Swap]:
+        """Classes whose maps are exchanged in the drafts.
+
+        Those of a recursion's student are not, because it learned from masks that were put right. Shares that are given
+        for classes (``method.prior``) were used for the maps as they are, so they stay.
+        """
+        given = self.survey is None or self.drafts.second or self.drafts.config.method.prior
+        return () if given or self.survey is None else self.survey.swaps
+
+    def exchange(self, samples: Sequence[Sample], device: torch.device) -> Int64[Tensor, "b k"]:
+        """Return the place of the class whose maps each class of photographs takes; padded."""
+        return exchange(*padded_ids(samples, self.drafts.data.classes, device), self.swaps)
+
+    def _exchanged(self, made: Kept) -> Kept:
+        """Exchange the maps of classes in drafts."""
+        if not self.swaps:
+            return made
+        places, said = self.exchange(made.samples, made.draft.order.device), made.probabilities
+        said = None if said is None else take_classes(said, places)
+        return replace(made, draft=made.draft.exchanged(places), probabilities=said)
 
     def corrections(
         self,

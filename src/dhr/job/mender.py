@@ -24,6 +24,7 @@ from dhr.job.mender_models import opened_maker
 from dhr.job.opened_run import OpenedRun
 from dhr.method.base import normalise_cams, on_one_scale
 from dhr.method.boundary import Correction
+from dhr.method.order import take_classes
 from dhr.models.sam import Embedding
 from dhr.ops.upsample import area_average, resize
 from dhr.types import Rebalanced
@@ -137,6 +138,7 @@ class Mender:
         ids, shares = class_ids(self.classes, sample), None
         if held is not None:
             shares = drawn_shares(held, ids, _size(maps.images)).to(maps.images.device)
+            shares = take_classes(shares, self.maker.exchange([sample], shares.device))  # with the maps that they get
         base, last = self._corrections(prepared, maps)
         draft = drafted(maps, [sample], self.classes, self.drafts.config, shares, base)
         made = Kept((sample,), draft, (prepared.uss,), maps.edges, maps.probabilities)

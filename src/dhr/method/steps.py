@@ -1,6 +1,6 @@
 """The record of Steps 1 to 3, from the equations or from the authors' program."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
@@ -52,6 +52,14 @@ class Draft:
     def size(self) -> tuple[int, int]:
         """Size of the masks."""
         return self.steps.base.shape[-2], self.steps.base.shape[-1]
+
+    def exchanged(self, places: Int64[Tensor, "b k"]) -> "Draft":
+        """Give each class the maps of the class at its place; Steps 1 to 3 do not depend on which class has which map.
+
+        Args:
+            places: for each given class the place of another one, or its own (:func:`dhr.method.swaps.exchange`).
+        """
+        return replace(self, order=places.gather(1, self.order))
 
     def maps(self, values: Float[Tensor, "b k n"]) -> Float[Tensor, "b k u v"]:
         """Return values of positions as maps on the grid."""

@@ -37,7 +37,7 @@ def fit_survey(
     Certain cells keep their scores, and count :data:`CERTAIN` times.
 
     If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.doubtful`), all is fitted again,
-    with these labels exchanged in the first round. The exchange stays if the photographs then agree.
+    with the scores of these classes exchanged. The exchange stays if the photographs then agree.
 
     Args:
         photographs: cells of one or more photographs.
@@ -67,18 +67,18 @@ class _Fit:
     progress: Progress
 
     def fitted(self, swaps: tuple[Swap, ...]) -> tuple[Survey, list[Swap]]:
-        """Fit a survey, with the labels of some classes exchanged in the first round; compare all pairs after it."""
-        first = [exchanged(seen, swaps) for seen in self.photographs] if swaps else self.photographs
-        survey, shrinkage = None, SHRINKAGE / len(first)
+        """Fit a survey, with the scores of some classes exchanged; compare all pairs after it."""
+        photographs = [exchanged(seen, swaps) for seen in self.photographs]
+        survey, shrinkage = None, SHRINKAGE / len(photographs)
         trust = 0.0
         for turn in range(self.config.survey_rounds):
-            folds = self._moments(first if survey is None else self.photographs, survey, turn)
+            folds = self._moments(photographs, survey, turn)
             if survey is None:
-                trust = agreement(first, folds, shrinkage, self.device)
+                trust = agreement(photographs, folds, shrinkage, self.device)
             survey = Survey(discriminant(_whole(folds), shrinkage), trust, swaps)
             survey = survey if self.device is None else survey.to(self.device)
         assert survey is not None  # one round or more
-        return survey, compared(self._labelled(self.photographs, survey), covariance(_whole(folds), shrinkage))
+        return survey, compared(self._labelled(photographs, survey), covariance(_whole(folds), shrinkage))
 
     def _moments(self, photographs: Sequence[SurveyCells], survey: Survey | None, turn: int) -> list[Moments]:
         """Label the cells of all photographs; return the moments of every :data:`_FOLDS`-th of them."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
 from dhr.method.cells import SurveyCells, surest
@@ -86,12 +86,32 @@ def doubtful(pairs: Sequence[Swap]) -> tuple[Swap, ...]:
 
 def exchanged(seen: SurveyCells, swaps: Sequence[Swap]) -> SurveyCells:
     """Exchange the scores of the classes of each pair that a photograph has; a certain one stays as it is."""
-    order, ids = list(range(len(seen.ids))), seen.ids.tolist()
-    for swap in () if seen.certain else swaps:
-        if swap.first in ids and swap.second in ids:
-            one, other = ids.index(swap.first), ids.index(swap.second)
-            order[one], order[other] = other, one
-    return seen if order == sorted(order) else replace(seen, scores=seen.scores[order])
+    if seen.certain or not swaps:
+        return seen
+    places = exchange(seen.ids[None], torch.ones_like(seen.ids, dtype=torch.bool)[None], swaps)[0]
+    own = torch.arange(len(places), device=places.device)
+    return seen if torch.equal(places, own) else replace(seen, scores=seen.scores[places])
+
+
+def exchange(ids: Int[Tensor, "b k"], valid: Bool[Tensor, "b k"], swaps: Sequence[Swap]) -> Int64[Tensor, "b k"]:
+    """Return the place of the class whose maps each class takes: its own, or that of its partner in images with both.
+
+    >>> swap = Swap(first=4, second=7, evidence=-0.3, consistency=0.4, joint=9, deciding=3)
+    >>> exchange(torch.tensor([[4, 5, 7], [4, 5, 0]]), torch.ones(2, 3, dtype=torch.bool), [swap]).tolist()
+    [[2, 1, 0], [0, 1, 2]]
+
+    Args:
+        ids: class ids of the data set, of each image's classes.
+        valid: False for padding.
+        swaps: pairs of classes; a class is in one pair at most.
+    """
+    found = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+    for swap in swaps:
+        first, second = ((ids == one) & valid for one in (swap.first, swap.second))
+        both = (first.any(dim=1) & second.any(dim=1)).unsqueeze(1)
+        for mine, other in ((first, second), (second, first)):
+            found = torch.where(mine & both, other.long().argmax(dim=1, keepdim=True), found)
+    return found
 
 
 _Lines = tuple[Int64[Tensor, " _"], Int64[Tensor, " _"]]
