@@ -16,6 +16,7 @@ from dhr.cli import main
 from dhr.data import read_mask
 from dhr.errors import DhrError, ItemError
 from dhr.job.mender import FREE, Mender
+from dhr.method.swaps import Swap
 from dhr.progress import silent
 
 from .test_once import STUDENT
@@ -167,3 +168,12 @@ def test_other_maps_or_none_at_all_are_refused(sources: Path) -> None:
             Mender.open(run)
     finally:
         moved.rename(maps)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_of_a_student_are_never_exchanged(kind: str, request: pytest.FixtureRequest) -> None:
+    maker = opened(request.getfixturevalue(kind)).maker
+    assert maker.survey is not None
+    swap = Swap(0, 1, evidence=-0.3, consistency=0.4, joint=9, deciding=3)
+    changed = replace(maker, survey=replace(maker.survey, swaps=(swap,)))
+    assert bool(changed.swaps) == (kind != "student")

@@ -42,7 +42,7 @@ def opened_maker(run: OpenedRun) -> MaskMaker:
     models = _models(run, device)
     keeper = Keeper(folder, data.classes, models.uss.channels)
     samples = tuple(data.samples)
-    drafts = Drafts(models, data, Scan(samples, (), "", {}, {}, {}), config, keeper)
+    drafts = Drafts(models, data, Scan(samples, (), "", {}, {}, {}), config, keeper, second=config.recursion)
     return MaskMaker(drafts, _survey(folder, config, models, len(data.classes.names)))
 
 
