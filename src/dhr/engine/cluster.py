@@ -85,7 +85,7 @@ def cluster(address: str | None) -> Iterator[Any]:
         how["num_cpus"] = cores()
     ended = signal.getsignal(signal.SIGTERM)
     try:
-        with _without(b"RAY_BACKEND_LOG_LEVEL"):  # that this is set is told at each start, however few lines it leaves
+        with _without(b"RAY_BACKEND_LOG_LEVEL"):  # Ray writes a line about this setting at each start
             ray.init(address=address or "local", **how)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, ended)  # ray has put its own in the place
@@ -102,7 +102,7 @@ def cluster(address: str | None) -> Iterator[Any]:
 
 @contextmanager
 def _without(words: bytes) -> Iterator[None]:
-    """Hold back what libraries write to stderr, also those in C++, and then write the lines without some words."""
+    """Keep what this process writes to stderr, also in C++; at the end, write all lines but those with these words."""
     with tempfile.TemporaryFile() as held:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)

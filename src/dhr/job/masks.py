@@ -73,8 +73,9 @@ class MaskMaker:
         Those of a recursion's student are not, because it learned from masks that were put right. Shares that are given
         for classes (``method.prior``) were used for the maps as they are, so they stay.
         """
-        given = self.survey is None or self.drafts.second or self.drafts.config.method.prior
-        return () if given or self.survey is None else self.survey.swaps
+        if self.survey is None or self.drafts.second or self.drafts.config.method.prior:
+            return ()
+        return self.survey.swaps
 
     def exchange(self, samples: Sequence[Sample], device: torch.device) -> Int64[Tensor, "b k"]:
         """Return the place of the class whose maps each class of photographs takes; padded."""
@@ -84,9 +85,9 @@ class MaskMaker:
         """Exchange the maps of classes in drafts."""
         if not self.swaps:
             return made
-        places, said = self.exchange(made.samples, made.draft.order.device), made.probabilities
-        said = None if said is None else take_classes(said, places)
-        return replace(made, draft=made.draft.exchanged(places), probabilities=said)
+        places, found = self.exchange(made.samples, made.draft.order.device), made.probabilities
+        probabilities = None if found is None else take_classes(found, places)
+        return replace(made, draft=made.draft.exchanged(places), probabilities=probabilities)
 
     def corrections(
         self,
