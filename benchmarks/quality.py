@@ -6,7 +6,12 @@ against the truth, which nothing else reads: CAMs, their random walk, heatmaps o
 ``default`` with one setting changed at a time; each without and with a last boundary correction. ``ms`` is the median
 time of a photograph, method and correction together, the networks not counted.
 
+Two rows are ceilings. ``ground truth`` is the ground truth itself, averaged over the cells of the grid. ``default,
+survey of ground truth`` has discriminants that were fitted to it: the same networks with full supervision.
+
 ``--classes super`` scores super-classes; ``--methods`` takes some rows only. Beside the JSON file lie three plots.
+Scores have 95 % intervals over the photographs. In the table, the highest score with a boundary is bold if its lead
+over every other row surely exceeds 0: if the interval of the lead does. Ceilings are left out of that.
 """
 
 import hashlib
@@ -31,7 +36,8 @@ from torch import Tensor
 from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
-from dhr.evaluate.scores import Scores
+from dhr.evaluate.compare import difference
+from dhr.evaluate.scores import Scores, percent
 from dhr.evaluate.tally import Tally
 from dhr.features.pack import pack
 from dhr.files import write_bytes, write_json
@@ -39,26 +45,33 @@ from dhr.job.drafts import drafted, surveyed
 from dhr.job.folder import OutputFolder
 from dhr.job.kept import Kept
 from dhr.job.maps import Maps, see
+from dhr.job.masks import judged
 from dhr.job.models import build_models
 from dhr.job.scan import scan
 from dhr.job.settings import RunConfig
 from dhr.job.survey import draw_cells, plan
 from dhr.method.base import add_background, normalise_cams, scored_labels, shares
 from dhr.method.boundary import BOUNDARIES, Guide
-from dhr.method.cells import SurveyCells
+from dhr.method.cells import SurveyCells, surest
 from dhr.method.config import PRESETS, MethodConfig
 from dhr.method.guard import in_pixels, restored
 from dhr.method.heatmaps import Features, centroid_heatmaps
 from dhr.method.order import take_classes
 from dhr.method.rebalance import rebalance
-from dhr.method.scene import Batch, make_scene
-from dhr.method.survey import Survey
-from dhr.method.survey_fit import fit_survey
+from dhr.method.scene import Batch, make_scene, nearest
+from dhr.method.survey import Survey, settled, survey_features
+from dhr.method.survey_fit import SHRINKAGE, fit_survey
 from dhr.method.swaps import exchange
-from dhr.ops.upsample import resize, upsampled_labels
+from dhr.ops.discriminant import Moments, discriminant
+from dhr.ops.upsample import area_average, resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
+RESAMPLES = 1000
+TRUTH, TAUGHT = "ground truth", "default, survey of ground truth"
+CEILINGS = (TRUTH, TAUGHT)
+LED = ("miou", "minor_iou", "boundary_f")
+"""Scores whose intervals are in the table; all are in the JSON file."""
 
 DEFAULT = PRESETS["default"]
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -95,9 +108,11 @@ class View:
     maps: Maps
     truth: np.ndarray
     background: bool
-    survey: Callable[[MethodConfig], tuple[MethodConfig, Tensor | None, Tensor]]
-    """The settings with the weight that the survey deserves, what it says, or None if they ask for none, and the CAMs
-    with those of exchanged classes put right."""
+    survey: Callable[[MethodConfig], tuple[MethodConfig, Tensor | None, Tensor, Survey | None]]
+    """The settings with the weight that the survey deserves; what it says, or None if they ask for none; the CAMs with
+    those of exchanged classes put right; and the survey."""
+    taught: Callable[[], Survey]
+    """A survey that was fitted to ground truth."""
 
     @property
     def ids(self) -> Tensor:
@@ -128,6 +143,7 @@ def methods(config: RunConfig, background: bool) -> dict[str, Method]:
         "uss": lambda view: Found(uss_alone(view, config)),
     }
     found |= {name: rebalanced(preset, config) for name, preset in PRESETS.items()}
+    found |= {TRUTH: lambda view: Found(truth_cells(view)), TAUGHT: taught(config, background)}
     changed = {**ABLATIONS, **(BACKGROUNDS if background else {})}
     return found | {name: rebalanced(replace(DEFAULT, **change), config) for name, change in changed.items()}
 
@@ -167,12 +183,37 @@ def rebalanced(method: MethodConfig, config: RunConfig) -> Method:
 
     def run(view: View) -> Found:
         maps = view.maps
-        weighed, said, cams = view.survey(method)
+        weighed, said, cams, survey = view.survey(method)
         batch = Batch(
             cams, maps.uss, maps.wss, maps.images, edges=maps.edges, background=view.background, survey=said
         )  # fmt: skip
         result = rebalance(batch, weighed, boundary)
+        if said is not None and survey is not None:
+            ids = view.ids.long()[None]
+            result = judged(result, said, survey, ids, torch.ones_like(ids, dtype=torch.bool))
         return Found(result.joined, result.quality, method.guard)
+
+    return run
+
+
+def truth_cells(view: View) -> Tensor:
+    """Shares of the classes of the ground truth in each cell, (1, k, u, v); 0 where all of a cell is void."""
+    image, grid = view.maps.images, (view.maps.uss.shape[-2], view.maps.uss.shape[-1])
+    labels = nearest(torch.from_numpy(view.truth)[None].long(), (image.shape[-2], image.shape[-1]))
+    one_hot = (labels == view.ids.long().view(-1, 1, 1)).float()
+    return shares(area_average(one_hot[None], grid))
+
+
+def taught(config: RunConfig, background: bool) -> Method:
+    """`default` with a survey of ground truth, with all of the weight that a survey can have."""
+    boundary = replace(config.boundary, kind="none")
+
+    def run(view: View) -> Found:
+        maps, ids = view.maps, view.ids.long()[None]
+        raw = view.taught().shares(survey_features(maps.uss), ids, torch.ones_like(ids, dtype=torch.bool))
+        said = settled(raw.view(1, -1, *maps.uss.shape[-2:]), maps.uss, maps.images)
+        batch = Batch(maps.cams, maps.uss, maps.wss, maps.images, edges=maps.edges, background=background, survey=said)
+        return Found(rebalance(batch, DEFAULT, boundary).joined, guard=DEFAULT.guard)
 
     return run
 
@@ -191,6 +232,7 @@ class Cache:
         self.samples: list[Sample] = []
         self._cells: list[SurveyCells] = []
         self._surveys: dict[tuple[float, ...], Survey] = {}
+        self._taught: Survey | None = None
 
     def fill(self) -> tuple[float, float]:
         """Train, and look at every photograph; seconds of both, 0 for what was there."""
@@ -230,7 +272,8 @@ class Cache:
             if maps is None:
                 raise ItemError(f"{self._path(sample)} is damaged; start again, and it is made anew")
             said = partial(self._said, maps, sample)
-            yield View(sample, maps, self._data.read_ground_truth(sample), self._data.classes.background, said)
+            truth = self._data.read_ground_truth(sample)
+            yield View(sample, maps, truth, self._data.classes.background, said, self.taught)
 
     def look(self) -> float:
         """See what Steps 1 to 3 of `default` make of the maps, on which all surveys are based, and fit its; seconds."""
@@ -255,14 +298,33 @@ class Cache:
             )
         return self._surveys[key]
 
-    def _said(self, maps: Maps, sample: Sample, method: MethodConfig) -> tuple[MethodConfig, Tensor | None, Tensor]:
+    def taught(self) -> Survey:
+        """Discriminants of the ground truth, fitted once."""
+        if self._taught is None:
+            moments = Moments.nothing(len(self._data.classes.names), 0)
+            for view in self.views():
+                features, cells = survey_features(view.maps.uss)[0], truth_cells(view).flatten(2)[0]
+                if not moments.products.numel():
+                    moments = Moments.nothing(len(self._data.classes.names), len(features))
+                best, lead = surest(cells)
+                moments.add(features, view.ids.long()[best], lead)
+            self._taught = Survey(
+                discriminant(moments, SHRINKAGE / len(self.samples)),
+                1.0,
+                torch.ones(len(moments.mass), dtype=torch.float64),
+            )
+        return self._taught
+
+    def _said(
+        self, maps: Maps, sample: Sample, method: MethodConfig
+    ) -> tuple[MethodConfig, Tensor | None, Tensor, Survey | None]:
         if not method.survey > 0:
-            return method, None, maps.cams
+            return method, None, maps.cams, None
         survey = self.survey(method)
         classes, tags = self._data.classes, torch.tensor([sample.tags])
         cams = take_classes(maps.cams, exchange(tags, torch.ones_like(tags, dtype=torch.bool), survey.swaps))
         said = surveyed(survey, maps.uss, maps.probabilities, classes, [sample], maps.images)
-        return survey.weighed(method), said, cams
+        return survey.weighed(method), said, cams, survey
 
     def _path(self, sample: Sample) -> Path:
         return self.folder.root / "maps" / f"{sample.name}.npz"
@@ -310,7 +372,7 @@ def score(
     cache: Cache, data: DataSet, chosen: dict[str, Method], kinds: Sequence[str], config: RunConfig, stage: str
 ) -> tuple[dict[tuple[str, str], Row], list[float]]:
     """Every method with every boundary, over all photographs; and the quality of each mask of ``default``."""
-    rows = {(name, kind): Row(Tally(data.classes), []) for name in chosen for kind in kinds}
+    rows = {(name, kind): Row(Tally(data.classes, RESAMPLES), []) for name in chosen for kind in kinds}
     qualities, show = [], progress(stage)
     for done, view in enumerate(cache.views(), start=1):
         for name, method in chosen.items():
@@ -346,12 +408,41 @@ def columns(scores: Scores) -> dict[str, float]:
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def intervals(scores: Scores) -> dict[str, list[float | None]]:
+    """The 95 % intervals of the scores that have one, in percent."""
+    return {name: [percent(one.low), percent(one.high)] for name, one in scores.intervals.items()}
+
+
+def leaders(rows: dict[tuple[str, str], Row]) -> set[tuple[str, str, str]]:
+    """Method, boundary and score wherever the method surely leads all others; not among the ceilings."""
+    found = set()
+    scores = {key: row.tally.scores() for key, row in rows.items() if key[0] not in CEILINGS}
+    again = {key: rows[key].tally.resampled() for key in scores}
+    for kind in dict.fromkeys(kind for _, kind in scores):
+        same = [key for key in scores if key[1] == kind]
+        for name in LED if len(same) > 1 else ():
+            first = max(same, key=lambda key: getattr(scores[key], name))
+            others = [
+                difference((one[0], first[0]), scores[one], scores[first], again[one], again[first])
+                for one in same if one != first
+            ]  # fmt: skip
+            if all(one.whole[name].interval.low > 0 for one in others):
+                found.add((*first, name))
+    return found
+
+
+def table(rows: list[dict[str, Any]], bold: set[tuple[str, str, str]]) -> str:
     """The rows in Markdown."""
-    names = [key for key in rows[0] if key not in ("method", "boundary")]
+    names = [key for key in rows[0] if key not in ("method", "boundary", "intervals")]
+
+    def cell(row: dict[str, Any], name: str) -> str:
+        text = f"**{row[name]:.1f}**" if (row["method"], row["boundary"], name) in bold else f"{row[name]:.1f}"
+        low, high = row["intervals"].get(name, (None, None))
+        return text if low is None or high is None or name not in LED else f"{text} ({low:.1f}…{high:.1f})"
+
     lines = [f"| method | boundary | {' | '.join(names)} |", "| --- | --- |" + " --- |" * len(names)]
     lines += [
-        f"| {row['method']} | {row['boundary']} | " + " | ".join(f"{row[name]:.1f}" for name in names) + " |"
+        f"| {row['method']} | {row['boundary']} | " + " | ".join(cell(row, name) for name in names) + " |"
         for row in rows
     ]
     return "\n".join(lines)
@@ -417,7 +508,13 @@ def main() -> None:
         found, _ = score(cache, data, steps, ["none"], config, name)
         curves[name] = [{"value": value, **columns(found[str(value), "none"].tally.scores())} for value in values]
     listed = [
-        {"method": name, "boundary": kind, **columns(row.tally.scores()), "ms": 1000 * float(np.median(row.seconds))}
+        {
+            "method": name,
+            "boundary": kind,
+            **columns(row.tally.scores()),
+            "ms": 1000 * float(np.median(row.seconds)),
+            "intervals": intervals(row.tally.scores()),
+        }
         for (name, kind), row in rows.items()
     ]
     last = rows.get(("default", "crf"))
@@ -427,7 +524,7 @@ def main() -> None:
         if one.miou == one.miou
     ]
     rank = float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else None
-    print(table(listed))
+    print(table(listed, leaders(rows)))
     print(f"\nRank correlation of quality and mIoU of a photograph: {rank if rank is None else round(rank, 3)}")
     result = {
         "commit": commit(), "machine": machine(torch.device("cpu")), "classes": len(data.classes.names),

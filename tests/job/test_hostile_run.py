@@ -151,6 +151,7 @@ SURVEY = {
     "bias": torch.zeros(3),
     "known": torch.ones(3),
     "trust": torch.tensor(0.5, dtype=torch.float64),
+    "agreement": torch.tensor([0.5, 0.25, 1.0], dtype=torch.float64),
     "swaps": torch.tensor([[0, 2, 39, 3]]),
     "evidence": torch.tensor([[-0.5, 0.25]], dtype=torch.float64),
 }
@@ -189,6 +190,9 @@ def test_a_survey_and_its_cells_come_back(tmp_path: Path) -> None:
         {"trust": torch.tensor(float("nan"), dtype=torch.float64)},
         {"trust": torch.tensor(1.5, dtype=torch.float64)},
         {"trust": torch.ones(2, dtype=torch.float64)},
+        {"agreement": torch.ones(2, dtype=torch.float64)},
+        {"agreement": torch.full((3,), 1.5, dtype=torch.float64)},
+        {"agreement": torch.full((3,), float("nan"), dtype=torch.float64)},
         {"swaps": torch.tensor([[0, 3, 39, 3]])},
         {"swaps": torch.tensor([[0, 2, 39, -3]])},
         {"swaps": torch.tensor([[0, 2, 39, 3], [1, 2, 39, 3]])},

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch.nn.functional import interpolate
 
 from dhr.data.samples import ClassTable, Sample
@@ -71,6 +72,19 @@ def test_a_damaged_survey_is_named_and_a_mask_made_again_is_the_same(finished: A
     assert masks_and_networks(made(finished.out)) == before
 
 
+def test_the_record_and_the_report_tell_what_the_data_decided(finished: Any, dhr: Any) -> None:
+    record = finished.record()
+    found, told = load_file(finished.out / "survey.safetensors"), record["survey"]
+    assert told["trust"] == round(float(found["trust"]), 3) and told["weight"] == min(0.6, told["trust"])
+    assert [*told["agreement"]] == record["classes"]
+    assert [*told["agreement"].values()] == pytest.approx(found["agreement"].tolist(), abs=6e-4)
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert f"weight {told['weight']:.2f}, trust {told['trust']:.2f}" in page
+    next((finished.out / "masks").glob("*.png")).unlink()
+    assert dhr(finished.run()).code == 0
+    assert finished.record()["survey"] == told
+
+
 def test_without_weight_there_is_no_survey(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:
     case = new_case(finished.data, tmp_path / "second")
     assert dhr(case.run("--method.survey", "0")).code == 0
@@ -92,7 +106,8 @@ def test_a_student_has_a_say_beside_the_survey(background: bool) -> None:
     random = torch.Generator().manual_seed(0)
     uss = torch.rand(1, 4, 8, 8, generator=random)
     classes, sample = ClassTable(("a", "b", "c", "d"), background), Sample("one", "", (3, 1), False)
-    survey = Survey(Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4)), trust=1.0)
+    known = Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4))
+    survey = Survey(known, trust=1.0, agreement=torch.ones(4).double())
     views = torch.rand(1, 2 + background, 16, 16, generator=random)  # on a finer grid
     image = torch.rand(1, 3, 32, 32, generator=random)
     alone = surveyed(survey, uss, None, classes, [sample], image)
@@ -175,7 +190,7 @@ class Alone:
             object.__setattr__(made, name, value)
         random = torch.Generator().manual_seed(1)
         known = Discriminant(torch.randn(4, 4, generator=random), torch.zeros(4), torch.ones(4))
-        self.maker = MaskMaker(made, Survey(known, 1.0, (SWAP,)))
+        self.maker = MaskMaker(made, Survey(known, 1.0, torch.ones_like(known.known).double(), (SWAP,)))
 
     def made(self, cams: torch.Tensor, samples: list[Sample], held: torch.Tensor | None = None) -> Kept:
         random = torch.Generator().manual_seed(2)

@@ -54,7 +54,7 @@ def masks(made: Any, out: Path) -> dict[str, Any]:
 def test_a_correction_changes_the_survey_and_stays_as_it_is(
     finished: Any, dhr: Any, made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dhr.method.survey_fit.agreement", lambda *_: 0.5)  # that of so few photographs is 0
+    monkeypatch.setattr("dhr.method.survey_fit.contrast", lambda *_: 0.5)  # that of so few photographs is 0
     before, first, *_ = made(finished.out), *names_of(finished)
     mend(finished, [first])
     ended = dhr(update(finished, "--dry-run"))
@@ -88,7 +88,7 @@ def test_a_survey_without_weight_is_reported(
     trust: float, finished: Any, dhr: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mend(finished, names_of(finished)[:1])
-    monkeypatch.setattr("dhr.method.survey_fit.agreement", lambda *_: trust)
+    monkeypatch.setattr("dhr.method.survey_fit.contrast", lambda *_: trust)
     assert dhr(update(finished)).code == 0
     notes = finished.record()["notes"]
     assert any("change no other mask, because the survey has no weight" in note for note in notes) == (trust == 0)

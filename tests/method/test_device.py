@@ -98,7 +98,7 @@ def test_no_preset_waits(on_gpu: Any, name: str) -> None:
 
 def test_the_survey_waits_for_nothing(on_gpu: Any) -> None:
     def shares() -> Tensor:
-        known = Survey(Discriminant(some(7, 16), some(7), some(7)), 0.5)
+        known = Survey(Discriminant(some(7, 16), some(7), some(7)), 0.5, some(7).double())
         valid = some(4, 3, dtype=torch.bool)
         found = known.shares(survey_features(some(4, 16, 40, 30)), some(4, 3, dtype=torch.int64), valid)
         return agreed(found, found)

@@ -165,14 +165,15 @@ def test_progress_counts_every_round() -> None:
     assert shown == [(done, 24) for done in range(1, 25)]
 
 
-def test_it_counts_as_far_as_it_agrees_with_other_photographs() -> None:
-    """Where labels follow the features it is trusted, where they are drawn by lot it is not."""
+def test_it_counts_as_far_as_it_is_trusted() -> None:
+    """Where labels follow the features it is trusted; where they are drawn by lot, of classes that are nearly always
+    together, hardly."""
     clear, _ = photographs(confused=0.0, count=12)
     assert fit_survey(clear, 3, DEFAULT).trust > 0.95
     random = torch.Generator().manual_seed(1)
     lot = [replace(one, scores=torch.rand(2, 64, generator=random).half()) for one in clear]
     survey = fit_survey(lot, 3, DEFAULT)
-    assert survey.trust < 0.25
+    assert survey.trust < 0.4 and survey.agreement.max() < 0.25
     assert survey.weighed(replace(DEFAULT, survey=0.5)).survey == survey.trust
     assert fit_survey(clear, 3, DEFAULT).weighed(replace(DEFAULT, survey=0.5)).survey == 0.5
     alone = [SurveyCells(one.features, one.scores[:1], one.ids[:1]) for one in clear]

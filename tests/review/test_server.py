@@ -170,7 +170,7 @@ def test_refine_again_uses_the_survey_of_an_update_that_ran_meanwhile(
     finished: Any, dhr: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While an update works, the networks from before it stay; then they are opened again."""
-    monkeypatch.setattr("dhr.method.survey_fit.agreement", lambda *_: 0.5)  # that of so few photographs is 0
+    monkeypatch.setattr("dhr.method.survey_fit.contrast", lambda *_: 0.5)  # that of so few photographs is 0
     run = opened_run(finished.out, None, silent)
     mending, names = Mending(run, lambda work: None), [sample.name for sample in run.data.samples]
     free = {one: np.full(read_mask(run.folder.mask(one)).shape, FREE, np.uint8) for one in names}

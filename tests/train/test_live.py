@@ -95,7 +95,8 @@ def test_what_all_photographs_say_counts(background: bool) -> None:
     offset = int(background)
     weights = torch.zeros(4 + offset, 4)
     weights[3 + offset, 1], weights[1 + offset, 0] = 100, 100  # class 3 on the right, class 1 on the left
-    survey = Survey(Discriminant(weights, torch.zeros(4 + offset), torch.ones(4 + offset)), trust=1.0)
+    known = Discriminant(weights, torch.zeros(4 + offset), torch.ones(4 + offset))
+    survey = Survey(known, trust=1.0, agreement=torch.ones(4 + offset).double())
     method = replace(PRESETS["default"], survey=1.0)
     targets = live_targets(cams, crops.uss, crops, LiveMethod(False, background, method, PLAIN, survey))
     expected = torch.where(crops.base == 3 + offset, 1 + offset, 3 + offset)

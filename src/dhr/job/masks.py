@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -18,6 +18,7 @@ from dhr.job.kept import Kept, class_ids
 from dhr.job.negatives import background_alone
 from dhr.method.boundary import Correction, Guide, corrections
 from dhr.method.order import take_classes
+from dhr.method.quality import supported
 from dhr.method.rebalance import finish
 from dhr.method.survey import Survey
 from dhr.method.swaps import Swap, exchange
@@ -63,8 +64,10 @@ class MaskMaker:
             said = surveyed(survey.to(device), uss, made.probabilities, classes, made.samples, shown)
         if correct is None:
             _, correct = self.corrections(images.to(device), uss, made.edges, embedding)
-        weighed = config.method if survey is None else survey.weighed(config.method)
-        return finish(made.draft, correct, weighed, said)
+        if survey is None or said is None:
+            return finish(made.draft, correct, config.method)
+        result = finish(made.draft, correct, survey.weighed(config.method), said)
+        return judged(result, said, survey, *padded_ids(made.samples, self.drafts.data.classes, device))
 
     @property
     def swaps(self) -> Sequence[Swap]:
@@ -123,6 +126,19 @@ class MaskMaker:
     def digest(self, photograph: Photograph) -> str:
         """Return the digest of a photograph's content."""
         return self.drafts.found.seen[photograph.sample.name].digest
+
+
+def judged(
+    result: Rebalanced,
+    said: Float[Tensor, "b k u v"],
+    survey: Survey,
+    ids: Int64[Tensor, "b k"],
+    valid: Bool[Tensor, "b k"],
+) -> Rebalanced:
+    """Judge masks by the support that they have from other photographs (:func:`dhr.method.quality.supported`)."""
+    agreement = survey.agreement.to(ids.device)
+    quality = supported(result.quality, result.joined, said, agreement[ids], valid, agreement.mean())
+    return replace(result, quality=quality)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from dhr.job.notes import put_aside_note, swap_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, parted, plan
 from dhr.records.members import to_json
+from dhr.records.run import SurveyRecord
 from dhr.sources import Fitting, Given
 from dhr.sources.combined import CombinedSource
 
@@ -106,8 +107,18 @@ def survey() -> Stage[DataJob]:
         job.survey = make_survey(_drafts(job, job.built, job.usable), job.teaching, job.batch, job.progress)
         if job.survey is not None:
             job.notes += [swap_note(one, job.data.classes.names) for one in job.survey.swaps]
+        job.record = replace(job.record, survey=_record(job))
 
     return Stage("survey", run, done)
+
+
+def _record(job: DataJob) -> SurveyRecord | None:
+    """Return what run.json tells about the survey."""
+    if (survey := job.survey) is None:
+        return None
+    agreement = zip(job.data.classes.names, survey.agreement.tolist(), strict=True)
+    weight = survey.weighed(job.config.method).survey
+    return SurveyRecord(round(survey.trust, 3), round(weight, 3), {name: round(one, 3) for name, one in agreement})
 
 
 def masks() -> Stage[DataJob]:

@@ -22,6 +22,7 @@ def survey_content(survey: Survey) -> bytes:
         {
             **{name: value.cpu().contiguous() for name, value in vars(survey.discriminant).items()},
             "trust": torch.tensor(survey.trust, dtype=torch.float64),
+            "agreement": survey.agreement.cpu(),
             "swaps": torch.tensor(swaps, dtype=torch.int64).reshape(-1, 4),
             "evidence": torch.tensor(evidence, dtype=torch.float64).reshape(-1, 2),
         }
@@ -40,15 +41,20 @@ def read_survey(path: Path, classes: int, channels: int) -> Survey:
         found,
         {
             "weights": (classes, channels), "bias": (classes,), "known": (classes,), "trust": (),
-            "swaps": (None, 4), "evidence": (None, 2),
+            "agreement": (classes,), "swaps": (None, 4), "evidence": (None, 2),
         },
     )  # fmt: skip
-    kinds = {**dict.fromkeys(_FLOATS, torch.float32), **dict.fromkeys(("trust", "evidence"), torch.float64)}
+    kinds = {
+        **dict.fromkeys(_FLOATS, torch.float32),
+        **dict.fromkeys(("trust", "agreement", "evidence"), torch.float64),
+    }
     check_kinds(found, {name: (kind,) for name, kind in {**kinds, "swaps": torch.int64}.items()})
     check_finite({name: value for name, value in found.items() if name != "swaps"})
     known, trust, swaps = found["known"], float(found["trust"]), found["swaps"]
     if not bool(((known == 0) | (known == 1)).all()):
         raise ValueError("known: expected 0 and 1 only")
+    if not bool(((found["agreement"] >= 0) & (found["agreement"] <= 1)).all()):
+        raise ValueError("agreement: expected 0..1")
     if len(swaps) != len(found["evidence"]) or bool((swaps < 0).any() | (swaps[:, :2] >= classes).any()):
         raise ValueError("swaps: expected pairs of classes, one for each evidence")
     pairs = tuple(
@@ -58,4 +64,4 @@ def read_survey(path: Path, classes: int, channels: int) -> Survey:
         )
     )
     discriminant = Discriminant(*(found[name] for name in _FLOATS))
-    return Survey(discriminant, as_number(trust, 0, 1, "trust"), pairs)
+    return Survey(discriminant, as_number(trust, 0, 1, "trust"), found["agreement"], pairs)

@@ -165,8 +165,8 @@ class MethodConfig:
     """Weight of the USS heatmaps in `mean`, 0..1; the WSS heatmaps have the rest."""
     survey: float = 0.6
     """Maximum weight of the survey in the scores, 0..1. `dhr run` fits discriminants to all photographs in a first
-    pass; their weight is their agreement with photographs that they were not fitted to, at most this. 0 skips the
-    pass."""
+    pass. Their weight is their trust, at most this: whether they find classes where they are tagged, and only there.
+    0 skips the pass."""
     survey_rounds: int = 10
     """Number of fits of the discriminants; each uses scores that include the fit before."""
     background_level: float | None = None

@@ -5,6 +5,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from dhr.method.base import labels
+
+_LEAST = 0.1
+"""An agreement counts as this plus itself, so that masks keep an order where nothing agrees."""
+
 
 def mask_quality(
     mask: Int[Tensor, "b h w"],
@@ -29,3 +34,41 @@ def mask_quality(
     area = nothing.scatter_add(1, flat, torch.ones_like(trusted))
     means = nothing.scatter_add(1, flat, trusted) / area.clamp_min(1)
     return (means * valid).sum(dim=1) / valid.sum(dim=1)
+
+
+def supported(
+    quality: Float[Tensor, " b"],
+    joined: Float[Tensor, "b k u v"],
+    said: Float[Tensor, "b k u v"],
+    agreement: Float[Tensor, "b k"],
+    valid: Bool[Tensor, "b k"],
+    whole: Float[Tensor, ""],
+) -> Float[Tensor, " b"]:
+    r"""Return the quality of masks by the support that they have from other photographs.
+
+    .. math:: q' = q \, \ell(\bar a) \frac{1}{K} \sum_k \ell(a_k) \, IoU_k, \quad \ell(a) = (0.1 + a) / 1.1
+
+    with :math:`IoU_k` that of the class in the mask and in the labels of the survey. Steps 1 to 3 make any start
+    consistent with itself, also random CAMs; other photographs do not agree with it. An image with one class has the
+    mask that its tag demands, so only :math:`\ell(\bar a)` counts. Where the survey says nothing, IoU is 1.
+
+    Args:
+        quality: q, of :func:`mask_quality`.
+        joined: scores of the mask on the grid.
+        said: what the survey says.
+        agreement: a of the image's classes (:attr:`dhr.method.survey.Survey.agreement`).
+        valid: False for padding.
+        whole: the mean of a over all classes of the data set.
+    """
+    spoken = said.sum(dim=1).flatten(1) > 0
+    places = torch.arange(valid.shape[1], device=valid.device).view(-1, 1)
+    mine, theirs = (labels(scores, valid).flatten(1).unsqueeze(1) == places for scores in (joined, said))
+    there = spoken.unsqueeze(1)
+    both, either = ((mine & theirs & there).sum(dim=2), ((mine | theirs) & there).sum(dim=2))
+    alike = torch.where(either > 0, both / either.clamp_min(1), 1).to(quality.dtype)
+    each = (alike * _lifted(agreement.to(quality.dtype)) * valid).sum(dim=1) / valid.sum(dim=1)
+    return quality * _lifted(whole.to(quality.dtype)) * torch.where(valid.sum(dim=1) > 1, each, 1)
+
+
+def _lifted(agreement: Tensor) -> Tensor:
+    return (_LEAST + agreement) / (_LEAST + 1)

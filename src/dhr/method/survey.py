@@ -7,14 +7,15 @@ then fitted again to the better labels. This is self-training (expectation maxim
 Masks that a person accepted or mended are certain. Their cells keep the person's labels in every round, and count
 :data:`~dhr.method.survey_fit.CERTAIN` times as much.
 
-One discriminant does not fit every class (a "kitchen" has too many appearances). So its weight is its agreement with
-the confident labels of photographs to which it was not fitted. This is measured without ground truth.
+One discriminant does not fit every class (a "kitchen" has too many appearances). So its weight is its trust: whether it
+finds the classes where they are tagged, and only there. This is measured without ground truth, on photographs to which
+the discriminants were not fitted.
 """
 
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -35,14 +36,16 @@ class Survey:
 
     discriminant: Discriminant
     trust: float
-    """Agreement of discriminants of other photographs with the scores of Steps 1 to 3, 0..1
-    (:func:`~dhr.method.survey_fit.agreement`)."""
+    """Whether discriminants of other photographs follow the tags, 0..1 (:func:`~dhr.method.survey_fit.contrast`)."""
+    agreement: Float64[Tensor, " c"]
+    """Whether the scores of Steps 1 to 3 agree with discriminants of other photographs, by class, 0..1
+    (:func:`~dhr.method.survey_fit.agreement`). Low values mean bad maps."""
     swaps: tuple[Swap, ...] = ()
     """Classes whose maps were exchanged (:mod:`dhr.method.swaps`)."""
 
     def to(self, device: torch.device) -> "Survey":
         """Move the survey to a device."""
-        return replace(self, discriminant=self.discriminant.to(device))
+        return replace(self, discriminant=self.discriminant.to(device), agreement=self.agreement.to(device))
 
     def weighed(self, config: MethodConfig) -> MethodConfig:
         """Return the settings with the weight of this survey: ``config.survey``, at most the trust."""

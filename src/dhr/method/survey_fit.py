@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
 
 from dhr.method.cells import SurveyCells, surest
 from dhr.method.config import MethodConfig
 from dhr.method.survey import Survey, join
 from dhr.method.swaps import Swap, compared, doubtful, exchanged
-from dhr.ops.discriminant import Moments, covariance, discriminant
+from dhr.ops.discriminant import Discriminant, Moments, covariance, discriminant
 from dhr.progress import Progress, Step, silent
 
 _FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
@@ -70,12 +72,13 @@ class _Fit:
         """Fit a survey, with the scores of some classes exchanged; compare all pairs after it."""
         photographs = [exchanged(seen, swaps) for seen in self.photographs]
         survey, shrinkage = None, SHRINKAGE / len(photographs)
-        trust = 0.0
+        trust, agreed = 0.0, torch.zeros(self.classes, dtype=torch.float64)
         for turn in range(self.config.survey_rounds):
             folds = self._moments(photographs, survey, turn)
             if survey is None:
-                trust = agreement(photographs, folds, shrinkage, self.device)
-            survey = Survey(discriminant(_whole(folds), shrinkage), trust, swaps)
+                agreed = agreement(photographs, folds, shrinkage, self.device)
+                trust = contrast(photographs, folds, shrinkage, self.device)
+            survey = Survey(discriminant(_whole(folds), shrinkage), trust, agreed, swaps)
             survey = survey if self.device is None else survey.to(self.device)
         assert survey is not None  # one round or more
         return survey, compared(self._labelled(photographs, survey), covariance(_whole(folds), shrinkage))
@@ -108,16 +111,16 @@ def _whole(folds: Sequence[Moments]) -> Moments:
 
 def agreement(
     photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
-) -> float:
-    r"""Return the agreement of discriminants with photographs to which they were not fitted; 0 is chance, 1 full.
+) -> Float64[Tensor, " c"]:
+    r"""Return for each class how its labels agree with discriminants of other photographs; 0 is chance, 1 full.
 
-    .. math:: \frac{1}{C} \sum_c \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
+    .. math:: a_c = \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
               a_n = \frac{[\hat y_n = c] - 1/K_n}{1 - 1/K_n}
 
     with :math:`y_n` the class of a cell's highest score, :math:`l_n` its lead over the second, :math:`\hat y_n` the
     class by the discriminants of the other folds, :math:`K_n` the classes of its photograph: the chance-corrected
-    agreement of each class, and their mean. Photographs with one class, or with a class that the other folds lack, are
-    ignored; without any others the agreement is 0.
+    agreement of each class, at least 0. Photographs with one class, or with a class that the other folds lack, are
+    ignored. A class without any others has the mean of the other classes; without any class all have 0.
 
     Args:
         photographs: cells of each.
@@ -127,19 +130,67 @@ def agreement(
     """
     classes = len(folds[0].mass)
     agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
+    for seen, known, features in _held_out(photographs, folds, shrinkage, device):
+        if len(seen.ids) < 2:
+            continue
+        ids = seen.ids.to(features.device)
+        best, lead = surest(seen.scores.to(features))
+        same = (known(features, ids).max(dim=0).indices == best).to(lead.dtype)
+        chance = 1 / len(ids)
+        where = seen.ids.cpu()[best.cpu()]
+        agreed.index_add_(0, where, (lead * (same - chance) / (1 - chance)).double().cpu())
+        whole.index_add_(0, where, lead.double().cpu())
+    return _with_mean((agreed / whole.clamp_min(1e-12)).clamp_min(0), whole > 0)
+
+
+def contrast(
+    photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None = None
+) -> float:
+    r"""Return whether discriminants find the classes in photographs that have them, and in no others; 0 is chance.
+
+    .. math:: \frac{1}{C} \sum_c \max(0, \frac{p_c - q_c}{p_c + q_c})
+
+    with :math:`p_c` the share of the cells where class c is the most likely of the photograph's tags, the mean over the
+    photographs with this tag; and :math:`q_c` the share of the cells where c is more likely than all tags, the mean
+    over the others. The discriminants are those of other folds. Labels of the photograph have no part in it, so bad
+    CAMs alone do not lower it: it only asks whether the discriminants follow the tags.
+
+    Classes without photographs of both kinds are ignored, such as a background. If all are, it is the mean
+    :func:`agreement`. See there for the arguments.
+    """
+    classes = len(folds[0].mass)
+    shares, counts = torch.zeros(2, 2, classes, dtype=torch.float64)  # lines: with the tag, without
+    for seen, known, features in _held_out(photographs, folds, shrinkage, device):
+        ids, there = seen.ids.cpu(), (known.known > 0).cpu()
+        logits = known(features, torch.arange(classes, device=features.device))
+        best = logits[ids.to(logits.device)].max(dim=0)
+        others = there.index_fill(0, ids, False)
+        won = torch.bincount(best.indices.cpu(), minlength=len(ids)).double() / logits.shape[1]
+        if len(ids) > 1:
+            shares[0].index_add_(0, ids, won)
+            counts[0].index_add_(0, ids, torch.ones_like(won))
+        shares[1] += torch.where(others, (logits > best.values).double().mean(dim=1).cpu(), 0)
+        counts[1] += others
+    means = shares / counts.clamp_min(1)
+    found = (counts > 0).all(dim=0)
+    if not bool(found.any()):
+        return float(agreement(photographs, folds, shrinkage, device).mean())
+    lead = (means[0] - means[1]) / means.sum(dim=0).clamp_min(1e-12)
+    return float(lead[found].clamp_min(0).mean())
+
+
+def _held_out(
+    photographs: Sequence[SurveyCells], folds: Sequence[Moments], shrinkage: float, device: torch.device | None
+) -> Iterator[tuple[SurveyCells, Discriminant, Float[Tensor, "d m"]]]:
+    """Yield photographs, discriminants of the other folds, which know all of their classes, and their features."""
     for start in range(min(len(folds), len(photographs))):
-        others = [fold for index, fold in enumerate(folds) if index != start]
-        known = discriminant(_whole(others), shrinkage)
+        known = discriminant(_whole([fold for index, fold in enumerate(folds) if index != start]), shrinkage)
         guess = known if device is None else known.to(device)
         for seen in photographs[start :: len(folds)]:
-            if len(seen.ids) < 2 or not (known.known[seen.ids.cpu()] > 0).all():
-                continue
-            features, scores = (one.to(device, torch.float32) for one in (seen.features, seen.scores))
-            best, lead = surest(scores)
-            same = (guess(features, seen.ids.to(features.device)).max(dim=0).indices == best).to(lead.dtype)
-            chance = 1 / len(seen.ids)
-            where = seen.ids.cpu()[best.cpu()]
-            agreed.index_add_(0, where, (lead * (same - chance) / (1 - chance)).double().cpu())
-            whole.index_add_(0, where, lead.double().cpu())
-    found = whole > 0
-    return max(0.0, float((agreed[found] / whole[found]).mean())) if bool(found.any()) else 0.0
+            if bool((known.known[seen.ids.cpu()] > 0).all()):
+                yield seen, guess, seen.features.to(device, torch.float32)
+
+
+def _with_mean(values: Float64[Tensor, " c"], known: Bool[Tensor, " c"]) -> Float64[Tensor, " c"]:
+    """Give values that are not known the mean of the others; 0 without any."""
+    return torch.where(known, values, values[known].mean() if bool(known.any()) else 0.0)

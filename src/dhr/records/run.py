@@ -49,6 +49,18 @@ class SourceRecord:
 
 
 @dataclass(frozen=True)
+class SurveyRecord:
+    """What the survey found out about itself and about the maps, without ground truth."""
+
+    trust: float
+    """Whether the survey finds the classes where they are tagged, and only there, 0..1."""
+    weight: float
+    """Its weight in the masks, 0..1: the trust, at most `method.survey`."""
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    """Whether the maps of a class agree with other photographs, 0..1, by class name; 0 is chance."""
+
+
+@dataclass(frozen=True)
 class DataRecord:
     """A data folder, and how it was read; see `dhr.DataFolder`."""
 
@@ -142,6 +154,8 @@ class RunRecord:
     depend on it."""
     calibration: tuple[SourceRecord, ...] = ()
     """With several map sources: what their calibration found out."""
+    survey: SurveyRecord | None = None
+    """What the data decided about the survey; null without one."""
     taught: TaughtRecord | None = None
     """The corrections that the survey has learned from."""
     features: Mapping[str, Any] | None = None

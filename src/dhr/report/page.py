@@ -18,6 +18,7 @@ from dhr.report.charts import bar, class_chart, stage_chart, swatch
 from dhr.report.parts import Part, parts
 from dhr.report.shell import document, tile_row, tools
 from dhr.report.sources import sources
+from dhr.report.survey import survey
 from dhr.report.text import duration, memory, named, percent, safe
 from dhr.words import counted
 
@@ -73,6 +74,7 @@ def page(view: Overview, rows: Sequence[str], shown: int) -> str:
         rest,
         qualities,
         sources(view.run),
+        survey(view.run),
         parts(view.parts),
         _skipped(view.skipped, view.run),
         _photographs(view, rows, shown),

@@ -1,0 +1,131 @@
+"""What the survey finds out about itself and about the maps, without ground truth."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import normalize, one_hot
+
+from dhr.method.cells import SurveyCells
+from dhr.method.config import PRESETS
+from dhr.method.quality import supported
+from dhr.method.survey_fit import SHRINKAGE, _held_out, agreement, contrast, fit_survey
+from dhr.ops.discriminant import Moments
+
+DEFAULT = PRESETS["default"]
+PAIRS = [*itertools.combinations(range(4), 2)]
+
+
+def photographs(labels: str = "right", tags: str = "right", seed: int = 0, noise: float = 0.05) -> list[SurveyCells]:
+    """Cells of photographs with two of four classes; labels or tags as they are, or drawn by lot."""
+    random = torch.Generator().manual_seed(seed)
+    seen, truth = [], torch.arange(64) % 2
+    for pair in PAIRS * 6:
+        features = torch.eye(4, 8)[torch.tensor(pair)[truth]] + noise * torch.randn(64, 8, generator=random)
+        said = truth if labels == "right" else torch.randint(2, (64,), generator=random)
+        ids = pair if tags == "right" else PAIRS[int(torch.randint(len(PAIRS), (), generator=random))]
+        scores = 0.5 + 0.2 * one_hot(said, 2).T
+        seen.append(SurveyCells(normalize(features, dim=1).T.half(), scores.half(), torch.tensor(ids)))
+    return seen
+
+
+def folds_of(seen: list[SurveyCells]) -> list[Moments]:
+    folds = [Moments.nothing(4, 8) for _ in range(4)]
+    for index, one in enumerate(seen):
+        scores = one.scores.float()
+        lead = (scores[0] - scores[1]).abs() / scores.sum(dim=0)
+        folds[index % 4].add(one.features.float(), one.ids[scores.argmax(dim=0)], lead)
+    return folds
+
+
+def test_right_labels_have_trust_and_agreement() -> None:
+    survey = fit_survey(photographs(), 4, DEFAULT)
+    assert survey.trust > 0.9 and (survey.agreement > 0.95).all()
+    assert survey.weighed(DEFAULT).survey == DEFAULT.survey
+
+
+def test_labels_by_lot_have_trust_but_no_agreement() -> None:
+    """Errors without a system cancel out over the photographs: the discriminants are right, and the maps are not."""
+    seen = photographs(labels="lot")
+    survey = fit_survey(seen, 4, DEFAULT)
+    assert survey.trust > 0.7 and (survey.agreement < 0.2).all()
+    valid = torch.ones(1, 2, dtype=torch.bool)
+    said = torch.cat([survey.shares(one.features.float()[None], one.ids[None], valid) for one in seen])
+    assert (said.argmax(dim=1) == torch.arange(64) % 2).float().mean() > 0.95
+
+
+@given(st.integers(0, 20))
+def test_tags_by_lot_have_neither(seed: int) -> None:
+    survey = fit_survey(photographs(labels="lot", tags="lot", seed=seed), 4, DEFAULT)
+    assert survey.trust < 0.4 and survey.agreement.mean() < 0.3
+
+
+@pytest.mark.parametrize("labels", ["right", "lot"])
+def test_contrast_is_what_it_says(labels: str) -> None:
+    seen = photographs(labels=labels, noise=0.4)
+    folds, shrinkage = folds_of(seen), SHRINKAGE / len(seen)
+    own, foreign = [[] for _ in range(4)], [[] for _ in range(4)]  # type: ignore[var-annotated]
+    for one, known, features in _held_out(seen, folds, shrinkage, None):
+        logits = known.weights.double() @ features.double() + known.bias.double()[:, None]
+        for label in range(4):
+            rivals = [tag for tag in one.ids.tolist() if tag != label]
+            share = (logits[label] > logits[rivals].amax(dim=0)).double().mean().item()
+            (own if label in one.ids else foreign)[label].append(share)
+    means = [(sum(a) / len(a), sum(b) / len(b)) for a, b in zip(own, foreign, strict=True)]
+    expected = sum(max(0.0, (p - q) / (p + q)) for p, q in means) / 4
+    assert contrast(seen, folds, shrinkage) == pytest.approx(expected, abs=1e-3)
+
+
+def test_where_all_photographs_have_the_same_classes_agreement_decides() -> None:
+    seen = [one for one in photographs() if one.ids.tolist() == [0, 1]]
+    folds = folds_of(seen)
+    mean = float(agreement(seen, folds, 0.1)[:2].mean())
+    assert mean > 0.9 and contrast(seen, folds, 0.1) == pytest.approx(mean)
+    lot = [one for one in photographs(labels="lot") if one.ids.tolist() == [0, 1]]
+    assert contrast(lot, folds_of(lot), 0.1) < 0.2
+
+
+def test_photographs_of_one_class_decide_nothing() -> None:
+    alone = [SurveyCells(one.features, one.scores[:1], one.ids[:1]) for one in photographs() if one.ids[0] == 0]
+    survey = fit_survey(alone, 4, DEFAULT)
+    assert survey.trust == 0 and (survey.agreement == 0).all()
+    assert fit_survey(photographs()[:1], 4, DEFAULT).trust == 0
+
+
+def halves(first: float) -> torch.Tensor:
+    """Scores of two classes on a 4x4 grid: the left half is the first class's, by ``first``."""
+    left = torch.full((4, 2), first)
+    maps = torch.cat([left, 1 - left], dim=1)
+    return torch.stack([maps, 1 - maps])[None]
+
+
+def test_quality_falls_with_the_support_of_other_photographs() -> None:
+    valid, q, full = torch.ones(1, 2, dtype=torch.bool), torch.tensor([0.8]), torch.tensor(1.0)
+    mask = halves(0.9)
+    sure = torch.ones(1, 2)
+    assert supported(q, mask, halves(0.6), sure, valid, full).item() == pytest.approx(0.8)
+    assert supported(q, mask, halves(0.2), sure, valid, full).item() == 0  # each class where the other one is
+    assert supported(q, mask, torch.zeros_like(mask), sure, valid, full).item() == pytest.approx(0.8)
+    half = supported(q, mask, halves(0.6), torch.tensor([[1.0, 0.0]]), valid, torch.tensor(0.5)).item()
+    assert half == pytest.approx(0.8 * (0.6 / 1.1) * (1 + 0.1 / 1.1) / 2)
+
+
+def test_quality_of_one_class_is_that_of_the_data_set() -> None:
+    """Its mask follows from the tag; padding does not change that."""
+    valid, q = torch.tensor([[True, False]]), torch.tensor([1.0])
+    said = halves(0.2) * valid[:, :, None, None]
+    found = supported(q, halves(0.9), said, torch.tensor([[0.0, 1.0]]), valid, torch.tensor(1.0))
+    assert found.item() == pytest.approx(1.0)
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_quality_stays_within_0_and_1(seed: int, classes: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    maps, said = torch.rand(2, 3, classes, 4, 5, generator=random)
+    valid = torch.rand(3, classes, generator=random) > 0.3
+    valid[:, 0] = True
+    rest = (torch.rand(3, generator=random), torch.rand(3, classes, generator=random), torch.rand((), generator=random))
+    found = supported(rest[0], maps, said * valid[:, :, None, None], rest[1], valid, rest[2])
+    assert ((found >= 0) & (found <= rest[0])).all()
