@@ -26,7 +26,7 @@ def test_draws_of_several_sizes_are_scored(tmp_path: Path, scenes: Any, benchmar
         assert row["draws"] == 2 and row["miou"] == pytest.approx((first + second) / 2, abs=0.01)
         assert row["se"] == pytest.approx(abs(first - second) / 2, abs=0.01)
     assert [(one["photographs"], one["draw"]) for one in found["chosen"]] == [(3, 0), (3, 1), (6, 0), (6, 1)]
-    assert all(0 <= one["weight"] <= 0.6 and one["weight"] <= max(one["trust"], 0) for one in found["chosen"])
+    assert all(0 <= one["weight"] <= 1 and (one["weight"] > 0) == (one["trust"] > 0) for one in found["chosen"])
     assert len(list((tmp_path / "cache").iterdir())) == 4  # a training for each draw
 
     with pytest.raises(SystemExit):

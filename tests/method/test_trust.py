@@ -1,6 +1,7 @@
 """What the survey finds out about itself and about the maps, without ground truth."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def folds_of(seen: list[SurveyCells]) -> list[Moments]:
 def test_right_labels_have_trust_and_agreement() -> None:
     survey = fit_survey(photographs(), 4, DEFAULT)
     assert survey.trust > 0.9 and (survey.agreement > 0.95).all()
-    assert survey.weighed(DEFAULT).survey == DEFAULT.survey
+    assert survey.weighed(DEFAULT).survey == pytest.approx(DEFAULT.survey, abs=0.01)
 
 
 def test_labels_by_lot_have_trust_but_no_agreement() -> None:
@@ -54,6 +55,25 @@ def test_labels_by_lot_have_trust_but_no_agreement() -> None:
     valid = torch.ones(1, 2, dtype=torch.bool)
     said = torch.cat([survey.shares(one.features.float()[None], one.ids[None], valid) for one in seen])
     assert (said.argmax(dim=1) == torch.arange(64) % 2).float().mean() > 0.95
+    assert survey.weighed(DEFAULT).survey > 0.9, "the maps deserve nearly none"
+
+
+@pytest.mark.parametrize(
+    ("trust", "agreement", "weight"),
+    [
+        (0.8, (0.8, 0.8), 0.6),
+        (0.8, (0.9, 1.0), 0.6),  # maps that are better than the survey count as much
+        (0.8, (0.0, 0.0), 1.0),
+        (0.8, (0.4, 0.0), 0.9),
+        (0.2, (0.2, 0.2), 0.3),
+        (0.2, (0.0, 0.0), 0.5),
+        (0.0, (0.0, 0.0), 0.0),
+    ],
+)
+def test_the_weight_follows_from_trust_and_agreement(trust: float, agreement: tuple[float, ...], weight: float) -> None:
+    made = fit_survey(photographs()[:12], 4, DEFAULT)
+    survey = replace(made, trust=trust, agreement=torch.tensor(agreement).double())
+    assert survey.weighed(DEFAULT).survey == pytest.approx(weight)
 
 
 @given(st.integers(0, 20))

@@ -136,7 +136,7 @@ def judged(
     valid: Bool[Tensor, "b k"],
 ) -> Rebalanced:
     """Judge masks by the support that they have from other photographs (:func:`dhr.method.quality.supported`)."""
-    agreement = survey.agreement.to(ids.device)
+    agreement = survey.agreement.to(ids.device, non_blocking=True)
     quality = supported(result.quality, result.joined, said, agreement[ids], valid, agreement.mean())
     return replace(result, quality=quality)
 

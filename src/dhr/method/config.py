@@ -164,9 +164,9 @@ class MethodConfig:
     uss_weight: float = 0.6
     """Weight of the USS heatmaps in `mean`, 0..1; the WSS heatmaps have the rest."""
     survey: float = 0.6
-    """Maximum weight of the survey in the scores, 0..1. `dhr run` fits discriminants to all photographs in a first
-    pass. Their weight is their trust, at most this: whether they find classes where they are tagged, and only there.
-    0 skips the pass."""
+    """Weight of the survey in the scores, 0..1, where it is as good as the maps. `dhr run` fits discriminants to all
+    photographs in a first pass. Where other photographs contradict the maps, the weight rises to 1. Where the survey
+    does not find classes where they are tagged, it falls to 0. 0 skips the pass."""
     survey_rounds: int = 10
     """Number of fits of the discriminants; each uses scores that include the fit before."""
     background_level: float | None = None

@@ -7,9 +7,10 @@ then fitted again to the better labels. This is self-training (expectation maxim
 Masks that a person accepted or mended are certain. Their cells keep the person's labels in every round, and count
 :data:`~dhr.method.survey_fit.CERTAIN` times as much.
 
-One discriminant does not fit every class (a "kitchen" has too many appearances). So its weight is its trust: whether it
-finds the classes where they are tagged, and only there. This is measured without ground truth, on photographs to which
-the discriminants were not fitted.
+One discriminant does not fit every class (a "kitchen" has too many appearances), so a survey needs trust: it must find the
+classes where they are tagged, and only there. And maps may be bad, so they need the agreement of other photographs. The
+weight of the survey follows from both. They are measured without ground truth, on photographs to which the discriminants
+were not fitted.
 """
 
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from dhr.ops.random_walk import feature_affinity, random_walk, transition
 
 # Chosen on the validation splits of MSRC v2 and overhead (docs/measurements.md).
 _RADIUS, _COLOUR, _STEPS = 3, 0.2, 16
+_SURE = 0.4  # trust from which a survey has all of its weight
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,21 @@ class Survey:
     """Classes whose maps were exchanged (:mod:`dhr.method.swaps`)."""
 
     def to(self, device: torch.device) -> "Survey":
-        """Move the survey to a device."""
-        return replace(self, discriminant=self.discriminant.to(device), agreement=self.agreement.to(device))
+        """Move the discriminants to a device. The agreement stays where it is, so that no device is waited for."""
+        return replace(self, discriminant=self.discriminant.to(device))
 
     def weighed(self, config: MethodConfig) -> MethodConfig:
-        """Return the settings with the weight of this survey: ``config.survey``, at most the trust."""
-        return replace(config, survey=min(config.survey, self.trust))
+        r"""Return the settings with the weight that this survey deserves beside the maps, chosen without ground truth.
+
+        .. math:: w = (1 - (1 - w_0) \frac{1}{C} \sum_c \min(1, a_c / t)) \min(1, t / 0.4)
+
+        with t the trust, a the agreement, and :math:`w_0` ``config.survey``. Where the maps are as good as the survey,
+        it is :math:`w_0`; where other photographs contradict them, it rises to 1. Below a trust of 0.4 it falls to 0.
+        """
+        if not self.trust > 0:
+            return replace(config, survey=0.0)
+        maps = float((self.agreement / self.trust).clamp_max(1).mean())
+        return replace(config, survey=(1 - (1 - config.survey) * maps) * min(1.0, self.trust / _SURE))
 
     def shares(
         self, features: Float[Tensor, "b d n"], ids: Int[Tensor, "b k"], valid: Bool[Tensor, "b k"]

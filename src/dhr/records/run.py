@@ -55,7 +55,7 @@ class SurveyRecord:
     trust: float
     """Whether the survey finds the classes where they are tagged, and only there, 0..1."""
     weight: float
-    """Its weight in the masks, 0..1: the trust, at most `method.survey`."""
+    """Its weight in the masks, 0..1: `method.survey`, more with a low agreement, less with a low trust."""
     agreement: Mapping[str, float] = field(default_factory=dict)
     """Whether the maps of a class agree with other photographs, 0..1, by class name; 0 is chance."""
 
