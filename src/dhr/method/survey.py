@@ -7,10 +7,10 @@ then fitted again to the better labels. This is self-training (expectation maxim
 Masks that a person accepted or mended are certain. Their cells keep the person's labels in every round, and count
 :data:`~dhr.method.survey_fit.CERTAIN` times as much.
 
-One discriminant does not fit every class (a "kitchen" has too many appearances), so a survey needs trust: it must find the
-classes where they are tagged, and only there. And maps may be bad, so they need the agreement of other photographs. The
-weight of the survey follows from both. They are measured without ground truth, on photographs to which the discriminants
-were not fitted.
+One discriminant does not fit every class (a "kitchen" has too many appearances), so a survey needs trust: it must find
+the classes where they are tagged, and only there. And maps may be bad, so they need the agreement of other photographs.
+The weight of the survey follows from both. They are measured without ground truth, on photographs to which the
+discriminants were not fitted.
 """
 
 from dataclasses import dataclass, replace
