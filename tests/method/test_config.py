@@ -134,3 +134,20 @@ def test_what_the_authors_program_has_not_is_refused(change: dict[str, Any]) -> 
         replace(PRESETS["released"], **change)
     assert replace(PRESETS["paper"], **change) != PRESETS["paper"]
     assert replace(PRESETS["released"], eps=0.2, tau=0.5, background_level=None, survey=0.5).released
+
+
+def test_the_defaults_are_those_of_the_pages() -> None:
+    """docs/method.md lists them; scores were measured with them."""
+    made = PRESETS["default"]
+    told = (made.eps, made.marginal, made.smallest_ratio, made.guard, made.rounds, made.centring, made.tau)
+    assert told == (0.2, "estimated", 0.05, 0.03, 6, 0.5, 0.8)
+    assert (made.combine, made.uss_weight, made.survey, made.survey_rounds) == ("mean", 0.6, 0.6, 10)
+    paper = PRESETS["paper"]
+    assert (paper.eps, paper.marginal, paper.guard, paper.rounds, paper.centring) == (0.1, "uniform", 0.0, 1, 0.0)
+    assert (paper.combine, paper.tau, paper.background_level, paper.survey) == ("product", 0.8, 0.3, 0.0)
+    crf, pamr, walk = CrfConfig(), PamrConfig(), RandomWalkConfig()
+    assert (crf.iterations, crf.gaussian_compat, crf.gaussian_sxy) == (10, 3.0, 1.0)
+    assert (crf.bilateral_compat, crf.bilateral_sxy, crf.bilateral_srgb) == (4.0, 67.0, 3.0)
+    assert (pamr.iterations, pamr.dilations) == (10, (1, 2, 4, 8))
+    assert (walk.radius, walk.beta, walk.steps, walk.sigma_colour) == (5, 10.0, 256, 0.1)
+    assert (SamConfig().regions, SamConfig().agreement) == (3, 0.6)

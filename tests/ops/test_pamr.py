@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, one_hot
 
 from dhr.errors import ShapeError
-from dhr.ops.pamr import Pamr, pamr
+from dhr.ops.pamr import DILATIONS, Pamr, pamr
 
 SMALL = (1, 2, 4)
 
@@ -242,3 +242,10 @@ def test_weights_are_made_once() -> None:
     for one in scores:
         expected = pamr(images, one[None], 3, SMALL)
         assert torch.equal(refine(one[None], 3), expected)
+
+
+def test_without_distances_it_takes_those_of_the_authors() -> None:
+    """Of Araslanov and Roth's program (2020)."""
+    images, scores = torch.rand(1, 3, 40, 40), torch.rand(1, 2, 40, 40)
+    assert DILATIONS == (1, 2, 4, 8, 12, 24)
+    assert torch.equal(pamr(images, scores, 2), pamr(images, scores, 2, DILATIONS))
