@@ -29,5 +29,14 @@ def test_draws_of_several_sizes_are_scored(tmp_path: Path, scenes: Any, benchmar
     assert all(0 <= one["weight"] <= 1 and (one["weight"] > 0) == (one["trust"] > 0) for one in found["chosen"])
     assert len(list((tmp_path / "cache").iterdir())) == 4  # a training for each draw
 
+    benchmark("few", *options, "--photographs", "6", "--wrong", "0", "0.5")
+    found = json.loads((tmp_path / "out.json").read_bytes())
+    assert [(row["wrong"], row["method"]) for row in found["rows"]] == [
+        (share, name) for share in (0.0, 0.5) for name in ("cam", "paper", "default")
+    ]
+    right, wrong = ([row["miou"] for row in found["rows"] if row["wrong"] == share] for share in (0.0, 0.5))
+    assert sum(wrong) < sum(right), "an object without its tag has no right pixel"
+    assert len(list((tmp_path / "cache").iterdir())) == 6  # those of right tags are taken again
+
     with pytest.raises(SystemExit):
         benchmark("few", *options, "--photographs", "7")
