@@ -108,6 +108,17 @@ def test_the_survey_names_the_classes_as_they_are(rounds: int) -> None:
         assert (said.argmax(dim=0) == truth).float().mean() > 0.95
 
 
+def test_one_comparison_of_several_is_enough() -> None:
+    """Rounds that mend a part of the labels hide an exchange, so the labels before them count, too."""
+    before = Swap(0, 1, -0.5, 0.3, joint=12, deciding=3)
+    after = replace(before, evidence=0.0)
+    assert doubtful([after]) == () and doubtful([before], [after]) == doubtful([after], [before]) == (before,)
+    other = Swap(1, 2, -0.6, 0.3, joint=12, deciding=3)
+    assert doubtful([before], [other]) == (other,), "a class is in one pair"
+    for unsure in (replace(before, joint=5), replace(before, deciding=2), replace(before, consistency=0.05)):
+        assert doubtful([unsure]) == ()
+
+
 def test_an_exchange_that_explains_nothing_is_taken_back() -> None:
     """The photographs that decide look like neither class, so they contradict each labelling."""
     random = torch.Generator().manual_seed(0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from dhr.method.cells import SurveyCells, surest
 from dhr.method.config import MethodConfig
 from dhr.method.survey import Survey, join
-from dhr.method.swaps import Swap, compared, doubtful, exchanged
+from dhr.method.swaps import GAIN, Swap, compared, doubtful, exchanged
 from dhr.ops.discriminant import Discriminant, Moments, covariance, discriminant
 from dhr.progress import Progress, Step, silent
 
@@ -38,8 +38,10 @@ def fit_survey(
     those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
     Certain cells keep their scores, and count :data:`CERTAIN` times.
 
-    If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.doubtful`), all is fitted again,
-    with the scores of these classes exchanged. The exchange stays if the photographs then agree.
+    If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.doubtful`), before the rounds or
+    after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the photographs
+    then agree, and by :data:`~dhr.method.swaps.GAIN` more than without it: rounds may have put a part of the labels
+    right.
 
     Args:
         photographs: cells of one or more photographs.
@@ -49,13 +51,26 @@ def fit_survey(
         progress: counts all rounds of a fit together.
     """
     fit = _Fit(photographs, classes, config, device, progress)
-    survey, pairs = fit.fitted(())
-    if found := doubtful(pairs):
-        again, now = fit.fitted(found)
-        evidence = {(one.first, one.second): one.evidence for one in now}
-        right = tuple(one for one in found if evidence.get((one.first, one.second), 0.0) > 0)
-        survey = again if right == found else fit.fitted(right)[0] if right else survey
-    return survey
+    found = fit.fitted(())
+    if swaps := doubtful(found.before, found.after):
+        again = fit.fitted(swaps)
+        right = tuple(one for one in swaps if again.evidence(one) > max(0.0, found.evidence(one) + GAIN))
+        found = again if right == swaps else fit.fitted(right) if right else found
+    return found.survey
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A survey, and comparisons of classes by the labels before its rounds and after them."""
+
+    survey: Survey
+    before: list[Swap]
+    after: list[Swap]
+
+    def evidence(self, pair: Swap) -> float:
+        """Return the evidence of a pair after the rounds; 0 if no photograph decides."""
+        pairs = {(one.first, one.second): one.evidence for one in self.after}
+        return pairs.get((pair.first, pair.second), 0.0)
 
 
 @dataclass(frozen=True)
@@ -68,20 +83,27 @@ class _Fit:
     device: torch.device | None
     progress: Progress
 
-    def fitted(self, swaps: tuple[Swap, ...]) -> tuple[Survey, list[Swap]]:
-        """Fit a survey, with the scores of some classes exchanged; compare all pairs after it."""
+    def fitted(self, swaps: tuple[Swap, ...]) -> _Fitted:
+        """Fit a survey, with the scores of some classes exchanged."""
         photographs = [exchanged(seen, swaps) for seen in self.photographs]
-        survey, shrinkage = None, SHRINKAGE / len(photographs)
+        survey, shrinkage, before = None, SHRINKAGE / len(photographs), list[Swap]()
         trust, agreed = 0.0, torch.zeros(self.classes, dtype=torch.float64)
         for turn in range(self.config.survey_rounds):
             folds = self._moments(photographs, survey, turn)
             if survey is None:
                 agreed = agreement(photographs, folds, shrinkage, self.device)
                 trust = contrast(photographs, folds, shrinkage, self.device)
+                before = self._compared(photographs, None, folds)
             survey = Survey(discriminant(_whole(folds), shrinkage), trust, agreed, swaps)
             survey = survey if self.device is None else survey.to(self.device)
         assert survey is not None  # one round or more
-        return survey, compared(self._labelled(photographs, survey), covariance(_whole(folds), shrinkage))
+        return _Fitted(survey, before, self._compared(photographs, survey, folds))
+
+    def _compared(
+        self, photographs: Sequence[SurveyCells], survey: Survey | None, folds: Sequence[Moments]
+    ) -> list[Swap]:
+        """Compare all pairs of classes by the labels of the cells."""
+        return compared(self._labelled(photographs, survey), covariance(_whole(folds), SHRINKAGE / len(photographs)))
 
     def _moments(self, photographs: Sequence[SurveyCells], survey: Survey | None, turn: int) -> list[Moments]:
         """Label the cells of all photographs; return the moments of every :data:`_FOLDS`-th of them."""

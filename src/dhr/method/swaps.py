@@ -1,8 +1,9 @@
 """Classes whose labels are exchanged.
 
 Two classes that are nearly always tagged together, such as a face and a body, look the same to a classifier of tags.
-So its two maps may be exchanged, and the rounds of the survey do not notice it. The photographs with only one of the
-two can tell. Its cells look like those of the same class in the others, or like those of the other class.
+So its two maps may be exchanged. The rounds of the survey do not notice it, or mend only a part. The photographs with
+only one of the two can tell. Its cells look like those of the same class in the others, or like those of the other
+class.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,8 +19,12 @@ from dhr.method.cells import SurveyCells, surest
 LEAST = -0.05
 """Evidence below which labels may be exchanged."""
 
+GAIN = 0.1
+"""Least gain in evidence of an exchange."""
+
 FEWEST = 3
-"""Fewest photographs that decide. MSRC v2 `val` has two: their evidence is about 0, and an exchange costs mIoU."""
+"""Fewest photographs that decide, and fewest with both classes in each half. MSRC v2 `val` has two that decide: their
+evidence is about 0, and an exchange costs mIoU."""
 
 CONSISTENT = 0.1
 """Least consistency of two classes. Labels by lot have 0, with a standard deviation of 0.05 in a dozen photographs."""
@@ -67,15 +72,17 @@ def compared(photographs: Iterable[SurveyCells], covariance: Float64[Tensor, "d 
     return [one for pair in pairs if (one := seen.compare(*pair, factor)) is not None]
 
 
-def doubtful(pairs: Sequence[Swap]) -> tuple[Swap, ...]:
-    """Choose the pairs whose labels may be exchanged: consistent, with evidence below :data:`LEAST`,
-    from enough photographs.
+def doubtful(*comparisons: Sequence[Swap]) -> tuple[Swap, ...]:
+    """Choose the pairs whose labels may be exchanged: consistent, with evidence below :data:`LEAST`, from enough
+    photographs, in one of several comparisons.
 
     A class is in one pair at most: that of the lowest evidence.
     """
     taken: set[int] = set()
     chosen: list[Swap] = []
-    clear = [one for one in pairs if one.deciding >= FEWEST and one.consistency > CONSISTENT]
+    pairs = [one for pairs in comparisons for one in pairs]
+    enough = [one for one in pairs if one.deciding >= FEWEST and one.joint >= 2 * FEWEST]
+    clear = [one for one in enough if one.consistency > CONSISTENT]
     found = [one for one in clear if one.evidence < LEAST]
     for one in sorted(found, key=lambda swap: (swap.evidence, swap.first, swap.second)):
         if not taken & {one.first, one.second}:
