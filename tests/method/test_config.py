@@ -151,3 +151,12 @@ def test_the_defaults_are_those_of_the_pages() -> None:
     assert (pamr.iterations, pamr.dilations) == (10, (1, 2, 4, 8))
     assert (walk.radius, walk.beta, walk.steps, walk.sigma_colour) == (5, 10.0, 256, 0.1)
     assert (SamConfig().regions, SamConfig().agreement) == (3, 0.6)
+
+
+def test_values_at_the_edge_are_allowed() -> None:
+    edges = {"background_level": 0.0, "smallest_ratio": 0.0, "guard": 0.0, "centring": 0.0, "survey": 0.0, "rounds": 1}
+    assert all(getattr(MethodConfig(**{name: value}), name) == value for name, value in edges.items())
+    most = {"background_level": 1.0, "tau": 1.0, "uss_weight": 1.0, "survey": 1.0}
+    assert all(getattr(MethodConfig(**{name: value}), name) == value for name, value in most.items())
+    assert CrfConfig(iterations=0, gaussian_compat=0.0, bilateral_compat=0.0).iterations == 0
+    assert PamrConfig(iterations=0).iterations == 0 and RandomWalkConfig(steps=0).steps == 0

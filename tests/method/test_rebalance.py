@@ -1,5 +1,6 @@
 """The whole method: what must not matter to it, and what it must bear."""
 
+import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from dhr.errors import ShapeError
 from dhr.method.config import PRESETS, BoundaryConfig, MethodConfig, PamrConfig
+from dhr.ops.upsample import resize
 from dhr.types import Rebalanced
 
 from .whole import rebalance
@@ -515,3 +517,19 @@ def test_there_must_be_a_class(scene: Callable[..., Any]) -> None:
 def test_there_must_be_an_image(scene: Callable[..., Any]) -> None:
     with pytest.raises(ShapeError, match="no image"):
         rebalance(**{name: value[:0] for name, value in scene().inputs().items()})
+
+
+def test_confidence_is_the_margin_before_the_last_correction(scene: Callable[..., Any]) -> None:
+    result = rebalance(**scene(k=3).inputs(True), boundary=QUICK)
+    fine = resize(result.joined / result.joined.sum(dim=1, keepdim=True), result.mask.shape[-2:])
+    best, second = fine.sort(dim=1, descending=True).values[:, :2].unbind(dim=1)
+    torch.testing.assert_close(result.confidence, best - second)
+    assert result.confidence.std() > 0.01
+
+
+def test_moved_is_how_far_the_last_round_moved_the_shares(scene: Callable[..., Any]) -> None:
+    rounds = [rebalance(**scene().inputs(False), config=replace(PRESETS["default"], rounds=n)) for n in (1, 2, 3)]
+    assert (rounds[0].moved == 0).all()
+    for before, after in itertools.pairwise(rounds):
+        torch.testing.assert_close(after.moved, (after.ratios - before.ratios).abs().sum(dim=1))
+    assert (rounds[1].moved > 0).any()

@@ -40,7 +40,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "method/marginal.py": (*_STEPS, "method/test_held.py"),
     "method/order.py": ("method/test_order.py",),
     "method/quality.py": (*_STEPS, "method/test_trust.py"),
-    "method/rebalance.py": (*_STEPS, "method/test_bad_input.py", "method/test_held.py"),
+    "method/rebalance.py": (*_STEPS, "method/test_bad_input.py", "method/test_held.py", "method/test_guard.py"),
     "method/released.py": ("method/test_released.py",),
     "method/scene.py": (*_STEPS, "method/test_held.py"),
     "method/seeds.py": _STEPS,
