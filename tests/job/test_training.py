@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from dhr.data import write_mask
 
@@ -314,3 +314,19 @@ def test_onnx_computes_the_same(learned: Learned, dhr: Any, tmp_path: Path) -> N
     onnx.checker.check_model(model)
     properties = {one.key: one.value for one in model.metadata_props}
     assert properties["classes"].splitlines() == (learned.case.data / "classes.txt").read_text().split()
+
+
+def test_recursion_has_a_survey_of_the_masks(learned: Learned, dhr: Any, tmp_path: Path) -> None:
+    record = json.loads((learned.out / "run.json").read_bytes())
+    found = load_file(learned.out / "survey.safetensors")
+    assert [row["name"] for row in record["stages"]] == ["models", "scan", "survey", "student"]
+    assert record["survey"]["trust"] == round(float(found["trust"]), 3)
+    assert not (learned.out / "work" / "survey").exists(), "its drafts are of no further use"
+    without = tmp_path / "without"
+    assert dhr(train_arguments(learned.case, without, "--method.survey", "0")).code == 0
+    assert not (without / "survey.safetensors").exists() and states(without) != states(learned.out)
+    alone = [one for one in train_arguments(learned.case, tmp_path / "alone") if one != "--masks"]
+    alone.remove(str(learned.case.out / "masks"))
+    assert dhr(alone).code == 0
+    maps = load_file(tmp_path / "alone" / "survey.safetensors")
+    assert not torch.equal(maps["weights"], found["weights"]), "without masks it is of the maps"

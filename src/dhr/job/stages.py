@@ -19,6 +19,7 @@ from dhr.job.models import Models, build_models
 from dhr.job.notes import put_aside_note, swap_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, parted, plan
+from dhr.job.taught_masks import Masks, MaskTeaching
 from dhr.records.members import to_json
 from dhr.records.run import SurveyRecord
 from dhr.sources import Fitting, Given
@@ -121,6 +122,24 @@ def _record(job: DataJob) -> SurveyRecord | None:
     return SurveyRecord(round(survey.trust, 3), round(weight, 3), {name: round(one, 3) for name, one in agreement})
 
 
+def student_survey(models: Models, masks: Masks | None) -> Stage[DataJob]:
+    """Make the stage that fits the survey of a student with recursion.
+
+    Args:
+        models: the trained source of its first maps, and the USS features.
+        masks: those that it is trained on. Without them, the survey learns from the maps, as in a run.
+    """
+
+    def run(job: DataJob) -> None:
+        photographs, _ = plan(job.usable.samples, models.uss.channels, job.data.classes.background)
+        names = frozenset(sample.name for sample in photographs)
+        teaching = job.teaching if masks is None else MaskTeaching(masks, names)
+        job.survey = make_survey(_drafts(job, models, job.usable), teaching, job.batch, job.progress)
+        job.record = replace(job.record, survey=_record(job))
+
+    return Stage("survey", run)
+
+
 def masks() -> Stage[DataJob]:
     """Make the stage that makes the masks of the map source."""
     return Stage("masks", lambda job: _make_masks(job, "masks", _drafts(job, job.built, job.usable)))
@@ -132,7 +151,6 @@ def student() -> Stage[DataJob]:
     def run(job: DataJob) -> None:
         from dhr.job.student_kinds import begin_joint
         from dhr.job.students import trained_student
-        from dhr.job.taught_masks import Masks
         from dhr.train.fabric import make_fabric
 
         fabric = make_fabric(job.config.student_training, job.device)

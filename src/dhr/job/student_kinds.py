@@ -12,6 +12,7 @@ from dhr.job.data_job import DataJob
 from dhr.job.job import go
 from dhr.job.models import Models, build_models
 from dhr.job.settings import RunConfig
+from dhr.job.taught_masks import Masks
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.sources import MapSource
@@ -27,8 +28,8 @@ class StudentKind(Protocol):
         """Build all networks with weights from outside, to check that the weights are there."""
         ...
 
-    def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
-        """Make the student at the beginning of its training; all processes call it."""
+    def begin(self, job: DataJob, fabric: Fabric, masks: Masks | None) -> StudentPlan:
+        """Make the student at the beginning of its training on masks, if any are given; all processes call it."""
         ...
 
 
@@ -39,14 +40,21 @@ class JointKind:
         """See :class:`StudentKind`."""
         build_models(job.data, job.config, job.folder, job.device)
 
-    def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
-        """See :class:`StudentKind`."""
+    def begin(self, job: DataJob, fabric: Fabric, masks: Masks | None) -> StudentPlan:
+        """See :class:`StudentKind`. With recursion a survey is fitted before."""
         if fabric.is_global_zero:
             models = build_models(job.data, job.config, job.folder, fabric.device)
             go(job, [stages.training(fitting) for fitting in models.source.fittings if fitting.for_student])
         fabric.barrier()
         models = build_models(job.data, job.config, job.folder, fabric.device)
-        return begin_joint(models, job, fabric, masks)
+        if job.config.student_training.recursion and job.config.method.survey > 0:
+            survey = stages.student_survey(models, masks)
+            if fabric.is_global_zero:
+                go(job, [survey])
+            fabric.barrier()
+            if not fabric.is_global_zero:
+                survey.run(job)  # it reads what the first process has fitted
+        return begin_joint(models, job, fabric, masks is not None)
 
 
 class Mask2FormerKind:
@@ -56,7 +64,7 @@ class Mask2FormerKind:
         """See :class:`StudentKind`."""
         self._build(job)
 
-    def begin(self, job: DataJob, fabric: Fabric, masks: bool) -> StudentPlan:
+    def begin(self, job: DataJob, fabric: Fabric, masks: Masks | None) -> StudentPlan:
         """See :class:`StudentKind`."""
         student = self._build(job)
         return StudentPlan(student, SetObjective(student, fabric), job.config.mask2former.weights != NONE)

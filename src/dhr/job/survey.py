@@ -23,7 +23,7 @@ from dhr.flow.loaded import Loaded
 from dhr.job.drafts import BUDGET, Drafts, Photograph, group_size
 from dhr.job.kept import Kept, Space, class_ids
 from dhr.job.survey_file import read_survey, survey_content
-from dhr.job.teaching import Teaching
+from dhr.job.teaching import Teacher
 from dhr.method.cells import SurveyCells
 from dhr.method.order import take_classes
 from dhr.method.survey import Survey, survey_features
@@ -45,7 +45,7 @@ _ABOUT = "dhr"  # the entry of the metadata with the digest of the photograph
 _LEAST = 16  # cells per photograph; with less memory, fewer photographs are used
 
 
-def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: Progress) -> Survey | None:
+def make_survey(drafts: Drafts, teaching: Teacher, size: BatchSize, progress: Progress) -> Survey | None:
     """Make drafts of photographs, keep them, and fit the discriminants to their cells; read these if that is done.
 
     Drafts are kept for the masks and for `dhr update`, as far as the setting `work_space` allows; without space only
@@ -83,7 +83,7 @@ def make_survey(drafts: Drafts, teaching: Teaching, size: BatchSize, progress: P
 class Pass:
     """The pass over the photographs: it draws cells of each, and keeps them with the draft, or alone."""
 
-    def __init__(self, drafts: Drafts, teaching: Teaching, most: int) -> None:
+    def __init__(self, drafts: Drafts, teaching: Teacher, most: int) -> None:
         """Take the maker of the drafts, the certain masks, and the number of cells of a photograph."""
         self.drafts, self.teaching, self.most = drafts, teaching, most
         self.cells: dict[str, SurveyCells] = {}

@@ -15,6 +15,7 @@ from dhr.data.problems import summary
 from dhr.data.samples import VOID, ClassTable, DataSet, Problem, Sample
 from dhr.errors import DataError, ItemError
 from dhr.job.scan import Scan
+from dhr.job.teaching import Labels, cell_labels
 from dhr.results.origin import mismatch
 from dhr.results.protocol import Masks as StoredMasks
 
@@ -73,6 +74,26 @@ class Masks:
             shapes = " and ".join(f"{width}x{height}" for height, width in (mask.shape, size))
             raise ItemError(f"its mask and itself differ in size: {shapes}")
         return np.bincount(mask.ravel(), minlength=VOID + 1)
+
+
+@dataclass(frozen=True)
+class MaskTeaching:
+    """The survey's teacher for a student that is trained on masks: those of its photographs count as certain."""
+
+    masks: Masks
+    names: frozenset[str]
+    """The photographs of the survey, whose cells fit into its memory."""
+
+    def certain(self, name: str) -> bool:
+        """See :class:`~dhr.job.teaching.Teacher`."""
+        return name in self.names and self.masks.stored.has(name)
+
+    def labels(self, sample: Sample, grid: tuple[int, int]) -> Labels | None:
+        """See :class:`~dhr.job.teaching.Teacher`."""
+        try:
+            return cell_labels(self.masks(sample), sample, self.masks.classes, grid)
+        except ItemError:
+            return None
 
 
 class MissingMaskError(ItemError):

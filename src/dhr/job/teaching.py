@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +18,30 @@ from dhr.job.kept import class_ids
 from dhr.ops.upsample import area_average
 from dhr.records.run import TaughtRecord
 from dhr.words import counted
+
+Labels = tuple[Float[Tensor, "k n"], Int64[Tensor, " k"]]
+"""Shares of classes in each cell of a photograph, and the ids of these classes."""
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Knows certain masks of photographs."""
+
+    def certain(self, name: str) -> bool:
+        """Return whether the mask of a photograph is certain."""
+        ...
+
+    def labels(self, sample: Sample, grid: tuple[int, int]) -> Labels | None:
+        """Return its labels; None if the mask is damaged."""
+        ...
+
+
+def cell_labels(mask: UInt8[np.ndarray, "h w"], sample: Sample, classes: ClassTable, grid: tuple[int, int]) -> Labels:
+    """Return the shares of the classes of a mask in each cell: tagged ones, the background, and all others in it."""
+    found = [id for id in np.unique(mask).tolist() if id < len(classes.names)]
+    ids = torch.tensor(sorted({*class_ids(classes, sample), *found}))
+    shares = area_average((torch.from_numpy(mask) == ids[:, None, None]).float()[None], grid)[0]  # (k, u, v)
+    return shares.flatten(1), ids
 
 
 @dataclass(frozen=True)
@@ -33,25 +58,19 @@ class Teaching:
         found = self.held.get(name)
         return found is not None and found.certain
 
-    def labels(self, sample: Sample, grid: tuple[int, int]) -> tuple[Float[Tensor, "k n"], Int64[Tensor, " k"]] | None:
-        """Return the shares of the classes in each cell of a corrected photograph, and the ids of these classes.
+    def labels(self, sample: Sample, grid: tuple[int, int]) -> Labels | None:
+        """Return the labels of a corrected photograph; None if the mask is damaged.
 
-        These are its tagged classes, the background, and all others in the mask. Returns None if the mask is damaged:
-        it teaches nothing, and a note of the job names it.
+        Such a mask teaches nothing, and a note of the job names it.
 
         Args:
             sample: the photograph, with the tags of its correction.
             grid: rows and columns of the cells.
         """
         try:
-            mask = self._mask(sample.name)
+            return cell_labels(self._mask(sample.name), sample, self.classes, grid)
         except OutputError:
             return None
-        found = [id for id in np.unique(mask).tolist() if id < len(self.classes.names)]
-        labels = torch.from_numpy(mask)
-        ids = torch.tensor(sorted({*class_ids(self.classes, sample), *found}))
-        shares = area_average((labels == ids[:, None, None]).float()[None], grid)[0]  # (k, u, v)
-        return shares.flatten(1), ids
 
     def _mask(self, name: str) -> UInt8[np.ndarray, "h w"]:
         return in_classes(self.store.mask(name), self.held[name], self.classes)

@@ -119,9 +119,11 @@ def _learn(folder: Path | None, fabric: Fabric) -> Stage[DataJob]:
             job.refuse_other(replace(job.record.identity, masks=about["masks"]))
             job.changes = job.changes or not job.folder.student.is_file()
             job.save()
-        begin = partial(KINDS[job.config.student.kind].begin, job, fabric, masks is not None)
+        begin = partial(KINDS[job.config.student.kind].begin, job, fabric, masks)
         learned = trained_student(job, samples, begin, masks, fabric, about)
         job.problems += learned.problems
+        if job.leads:
+            job.folder.remove_partial("survey")
         job.record = replace(job.record, photographs=len(samples) - len(learned.lost))
 
     return Stage("student", run)
