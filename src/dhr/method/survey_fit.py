@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from dhr.method.cells import SurveyCells, surest
@@ -15,6 +15,7 @@ from dhr.ops.discriminant import Discriminant, Moments, covariance, discriminant
 from dhr.progress import Progress, Step, silent
 
 _FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
+_ADDED = 2  # photographs of mean agreement that are added to those of each class
 
 SHRINKAGE = 80.0
 """This times the mean variance of the features over the number of photographs is added to their covariance, because few
@@ -136,13 +137,14 @@ def agreement(
 ) -> Float64[Tensor, " c"]:
     r"""Return for each class how its labels agree with discriminants of other photographs; 0 is chance, 1 full.
 
-    .. math:: a_c = \frac{\sum_{n: y_n = c} l_n a_n}{\sum_{n: y_n = c} l_n}, \quad
+    .. math:: a_c = \frac{\sum_{n: y_n = c} l_n a_n + 2 m \bar a}{\sum_{n: y_n = c} l_n + 2 m}, \quad
               a_n = \frac{[\hat y_n = c] - 1/K_n}{1 - 1/K_n}
 
     with :math:`y_n` the class of a cell's highest score, :math:`l_n` its lead over the second, :math:`\hat y_n` the
     class by the discriminants of the other folds, :math:`K_n` the classes of its photograph: the chance-corrected
-    agreement of each class, at least 0. Photographs with one class, or with a class that the other folds lack, are
-    ignored. A class without any others has the mean of the other classes; without any class all have 0.
+    agreement of each class, at least 0. Two photographs of mean agreement :math:`\bar a` and of mean :math:`m`, the sum
+    of the leads of a class in a photograph, are added, because few photographs prove little. Photographs with one
+    class, or with a class that the other folds lack, are ignored; without any others all classes have 0.
 
     Args:
         photographs: cells of each.
@@ -152,6 +154,7 @@ def agreement(
     """
     classes = len(folds[0].mass)
     agreed, whole = torch.zeros(2, classes, dtype=torch.float64)
+    pairs = 0
     for seen, known, features in _held_out(photographs, folds, shrinkage, device):
         if len(seen.ids) < 2:
             continue
@@ -162,7 +165,13 @@ def agreement(
         where = seen.ids.cpu()[best.cpu()]
         agreed.index_add_(0, where, (lead * (same - chance) / (1 - chance)).double().cpu())
         whole.index_add_(0, where, lead.double().cpu())
-    return _with_mean((agreed / whole.clamp_min(1e-12)).clamp_min(0), whole > 0)
+        pairs += len(ids)
+    known = whole > 0
+    if not bool(known.any()):
+        return torch.zeros(classes, dtype=torch.float64)
+    mean = (agreed[known] / whole[known]).clamp_min(0).mean()
+    added = _ADDED * whole.sum() / pairs
+    return ((agreed + added * mean) / (whole + added)).clamp_min(0)
 
 
 def contrast(
@@ -211,8 +220,3 @@ def _held_out(
         for seen in photographs[start :: len(folds)]:
             if bool((known.known[seen.ids.cpu()] > 0).all()):
                 yield seen, guess, seen.features.to(device, torch.float32)
-
-
-def _with_mean(values: Float64[Tensor, " c"], known: Bool[Tensor, " c"]) -> Float64[Tensor, " c"]:
-    """Give values that are not known the mean of the others; 0 without any."""
-    return torch.where(known, values, values[known].mean() if bool(known.any()) else 0.0)
