@@ -205,7 +205,7 @@ def truth_cells(view: View) -> Tensor:
 
 
 def taught(config: RunConfig, background: bool) -> Method:
-    """`default` with a survey of ground truth, with all of the weight that a survey can have."""
+    """`default` with a survey of ground truth, with the weight ``method.survey``."""
     boundary = replace(config.boundary, kind="none")
 
     def run(view: View) -> Found:

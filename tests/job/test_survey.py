@@ -83,6 +83,13 @@ def test_the_record_and_the_report_tell_what_the_data_decided(finished: Any, dhr
     next((finished.out / "masks").glob("*.png")).unlink()
     assert dhr(finished.run()).code == 0
     assert finished.record()["survey"] == told
+    lines = (finished.data / "tags.csv").read_text().splitlines()
+    (finished.data / "tags.csv").write_text("\n".join(lines[:-1]) + "\n")
+    gone = lines[-1].partition(",")[0]
+    (finished.data / "images" / gone).unlink()
+    (finished.data / "truth" / gone).unlink()
+    assert dhr(finished.run("--keep-classifier")).code == 0
+    assert finished.record()["survey"] is not None
 
 
 def test_without_weight_there_is_no_survey(finished: Any, dhr: Any, new_case: Any, tmp_path: Path) -> None:

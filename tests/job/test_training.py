@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -330,3 +331,25 @@ def test_recursion_has_a_survey_of_the_masks(learned: Learned, dhr: Any, tmp_pat
     assert dhr(alone).code == 0
     maps = load_file(tmp_path / "alone" / "survey.safetensors")
     assert not torch.equal(maps["weights"], found["weights"]), "without masks it is of the maps"
+
+
+def test_the_survey_does_not_learn_from_masks_that_are_refused(learned: Learned, dhr: Any, tmp_path: Path) -> None:
+    shutil.copytree(learned.case.out / "masks", tmp_path / "masks")
+    turned = next((tmp_path / "masks").glob("*.png"))
+    write_mask(turned, np.asarray(Image.open(turned)).T.copy())
+    arguments = train_arguments(learned.case, tmp_path / "turned")
+    arguments[arguments.index("--masks") + 1] = str(tmp_path / "masks")
+    assert dhr(arguments).code == 1
+    with_it = load_file(tmp_path / "turned" / "survey.safetensors")
+    turned.unlink()
+    arguments[arguments.index("--out") + 1] = str(tmp_path / "without")
+    assert dhr(arguments).code in (0, 1)
+    without = load_file(tmp_path / "without" / "survey.safetensors")
+    assert all(torch.equal(value, without[name]) for name, value in with_it.items())
+
+
+def test_a_dry_run_names_the_survey(learned: Learned, dhr: Any, tmp_path: Path) -> None:
+    ended = dhr(train_arguments(learned.case, tmp_path / "out", "--dry-run"))
+    assert ended.code == 0 and "survey" in ended.out
+    ended = dhr(train_arguments(learned.case, tmp_path / "out", "--dry-run", "--method.survey", "0"))
+    assert ended.code == 0 and "survey" not in ended.out.partition("stage")[2]

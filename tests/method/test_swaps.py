@@ -115,8 +115,18 @@ def test_one_comparison_of_several_is_enough() -> None:
     assert doubtful([after]) == () and doubtful([before], [after]) == doubtful([after], [before]) == (before,)
     other = Swap(1, 2, -0.6, 0.3, joint=12, deciding=3)
     assert doubtful([before], [other]) == (other,), "a class is in one pair"
-    for unsure in (replace(before, joint=5), replace(before, deciding=2), replace(before, consistency=0.05)):
+    for unsure in (replace(before, joint=11), replace(before, deciding=2), replace(before, consistency=0.05)):
         assert doubtful([unsure]) == ()
+
+
+def test_halves_are_of_the_photographs_with_both() -> None:
+    """Not of all: every second photograph has neither class."""
+    both = [photograph([0, 1], True, seed)[0] for seed in range(12)]
+    others = [photograph([2, 3], False, seed)[0] for seed in range(40, 52)]
+    mixed = [one for pair in zip(both, others, strict=True) for one in pair]
+    deciding = [photograph([1, 2], True, seed)[0] for seed in (30, 31, 32)]
+    (swap,) = found([*mixed, *deciding])
+    assert (swap.first, swap.second) == (0, 1) and swap.consistency > 0.3
 
 
 def test_an_exchange_that_explains_nothing_is_taken_back() -> None:

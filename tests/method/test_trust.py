@@ -91,11 +91,47 @@ def test_contrast_is_what_it_says(labels: str) -> None:
         logits = known.weights.double() @ features.double() + known.bias.double()[:, None]
         for label in range(4):
             rivals = [tag for tag in one.ids.tolist() if tag != label]
-            share = (logits[label] > logits[rivals].amax(dim=0)).double().mean().item()
+            share = (logits[label] > logits[rivals].amax(dim=0)).double().mean().item() * (len(rivals) + 1)
             (own if label in one.ids else foreign)[label].append(share)
     means = [(sum(a) / len(a), sum(b) / len(b)) for a, b in zip(own, foreign, strict=True)]
     expected = sum(max(0.0, (p - q) / (p + q)) for p, q in means) / 4
     assert contrast(seen, folds, shrinkage) == pytest.approx(expected, abs=1e-3)
+
+
+def noise(tags: list[int], seed: int) -> SurveyCells:
+    """Cells that tell nothing of the tags."""
+    random = torch.Generator().manual_seed(seed)
+    features = normalize(torch.randn(8, 64, generator=random), dim=0)
+    return SurveyCells(features.half(), torch.rand(len(tags), 64, generator=random).half(), torch.tensor(tags))
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_features_that_tell_nothing_have_no_trust(background: bool, count: int) -> None:
+    """However many tags a photograph has: 0 is chance."""
+    draw = torch.Generator().manual_seed(count)
+    tags = [sorted((1 + torch.randperm(9, generator=draw)[:count]).tolist()) for _ in range(120)]
+    seen = [noise([0, *one] if background else one, seed) for seed, one in enumerate(tags)]
+    survey = fit_survey(seen, 10, replace(DEFAULT, survey_rounds=1))
+    assert survey.trust < 0.1 and survey.weighed(DEFAULT).survey < 0.25
+
+
+def test_photographs_with_one_tag_do_not_lower_the_trust() -> None:
+    seen = photographs(noise=0.3)
+    alone = [replace(one, scores=one.scores[:1], ids=one.ids[:1], features=one.features[:, ::2].repeat(1, 2))
+             for one in photographs(noise=0.3, seed=1)] * 4  # fmt: skip
+    once = replace(DEFAULT, survey_rounds=1)
+    assert fit_survey([*seen, *alone], 4, once).trust > fit_survey(seen, 4, once).trust - 0.15
+
+
+@pytest.mark.parametrize("count", [4, 5, 7])
+def test_agreement_of_clear_classes_is_1_and_not_more(count: int) -> None:
+    truth = torch.arange(70) % count
+    features = torch.eye(count, 8)[truth].T.half()
+    scores = (0.1 + 0.8 * one_hot(truth, count).T).half()
+    survey = fit_survey([SurveyCells(features, scores, torch.arange(count))] * 12, count, DEFAULT)
+    assert (survey.agreement <= 1).all() and survey.trust <= 1
+    assert survey.agreement.tolist() == pytest.approx([1.0] * count)
 
 
 def test_where_all_photographs_have_the_same_classes_agreement_decides() -> None:

@@ -81,8 +81,11 @@ def _dry(photographs: DataSet, out: Path, settings: RunConfig, masks: Path | Non
     rejected = tuple(sample.name for sample in rejected_among(photographs, store))
     many = len(photographs.samples) - len(rejected)
     files = {"student": folder.student}
-    if settings.student.kind == "joint" and settings.classifier.file is None:
-        files = {"classifier": out / "classifier.safetensors", **files}
+    if settings.student.kind == "joint":
+        if settings.student_training.recursion and settings.method.survey > 0:
+            files = {"survey": folder.survey, **files}
+        if settings.classifier.file is None:
+            files = {"classifier": out / "classifier.safetensors", **files}
     stages = [LeftStage(name, many, "not made yet") for name, file in files.items() if not file.is_file()]
     left = tuple(stages) if not folder.student.is_file() else ()
     work = DryRun(left, None, (), (), (), tuple(photographs.problems), rejected)

@@ -185,7 +185,7 @@ def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
     if before.identity.settings and before.rows != now.rows:
         engine = "with" if before.rows else "without"
         raise OutputError(f"{out} holds a run {engine} --engine ray; start it so again, or {ANOTHER}")
-    kept = {name: getattr(before, name) for name in ("stages", "redo", "fitted", "calibration", "taught")}
+    kept = {name: getattr(before, name) for name in ("stages", "redo", "fitted", "calibration", "survey", "taught")}
     return replace(now, **kept)
 
 

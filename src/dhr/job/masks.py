@@ -73,10 +73,12 @@ class MaskMaker:
     def swaps(self) -> Sequence[Swap]:
         """Classes whose maps are exchanged in the drafts.
 
-        Those of a recursion's student are not, because it learned from masks that were put right. Shares that are given
+        Those of a student's decoder are not, because it learned from masks that were put right. Shares that are given
         for classes (``method.prior``) were used for the maps as they are, so they stay.
         """
-        if self.survey is None or self.drafts.second or self.drafts.config.method.prior:
+        config = self.drafts.config
+        learned = self.drafts.second and config.student.maps == "decoder"
+        if self.survey is None or learned or config.method.prior:
             return ()
         return self.survey.swaps
 
@@ -136,8 +138,8 @@ def judged(
     valid: Bool[Tensor, "b k"],
 ) -> Rebalanced:
     """Judge masks by the support that they have from other photographs (:func:`dhr.method.quality.supported`)."""
-    agreement = survey.agreement.to(ids.device, non_blocking=True)
-    quality = supported(result.quality, result.joined, said, agreement[ids], valid, agreement.mean())
+    agreement = survey.agreement.float().to(ids.device, non_blocking=True)
+    quality = supported(result.quality, result.intra, said, agreement[ids], valid, agreement.mean())
     return replace(result, quality=quality)
 
 

@@ -10,8 +10,8 @@ from dhr.records.run import TaughtRecord
 from dhr.words import counted, percent
 
 _UNUSED = (
-    "The corrections change no other mask, because the survey has no weight: it does not agree with photographs to "
-    "which it was not fitted. Often a class has too few photographs. Add some, or mend the other masks by hand."
+    "The corrections change no other mask, because the survey has no weight: it does not find classes where they "
+    "are tagged. Often a class has too few photographs. Add some, or mend the other masks by hand."
 )
 
 

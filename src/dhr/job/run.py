@@ -172,7 +172,7 @@ def _count_changes(job: DataJob) -> None:
 
 
 def _trust(job: DataJob) -> float:
-    """Return the weight of the survey in the masks, 0..1; 0 without one, because no photograph could be used."""
+    """Return the trust of the survey, 0..1; 0 without one, because no photograph could be used."""
     if job.survey is not None:
         return job.survey.trust
     try:  # an earlier call made the last mask

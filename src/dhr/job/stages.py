@@ -106,23 +106,22 @@ def survey() -> Stage[DataJob]:
 
     def run(job: DataJob) -> None:
         job.survey = make_survey(_drafts(job, job.built, job.usable), job.teaching, job.batch, job.progress)
-        if job.survey is not None:
-            job.notes += [swap_note(one, job.data.classes.names) for one in job.survey.swaps]
-        job.record = replace(job.record, survey=_record(job))
+        _tell(job)
 
     return Stage("survey", run, done)
 
 
-def _record(job: DataJob) -> SurveyRecord | None:
-    """Return what run.json tells about the survey."""
-    if (survey := job.survey) is None:
-        return None
-    agreement = zip(job.data.classes.names, survey.agreement.tolist(), strict=True)
-    weight = survey.weighed(job.config.method).survey
-    return SurveyRecord(round(survey.trust, 3), round(weight, 3), {name: round(one, 3) for name, one in agreement})
+def _tell(job: DataJob) -> None:
+    """Tell in run.json what the survey found out."""
+    record, names = None, job.data.classes.names
+    if (survey := job.survey) is not None:
+        agreement = {name: round(one, 3) for name, one in zip(names, survey.agreement.tolist(), strict=True)}
+        record = SurveyRecord(round(survey.trust, 3), round(survey.weighed(job.config.method).survey, 3), agreement)
+        job.notes += [swap_note(one, names) for one in survey.swaps]
+    job.record = replace(job.record, survey=record)
 
 
-def student_survey(models: Models, masks: Masks | None) -> Stage[DataJob]:
+def student_survey(models: Models, masks: MaskTeaching | None) -> Stage[DataJob]:
     """Make the stage that fits the survey of a student with recursion.
 
     Args:
@@ -131,11 +130,12 @@ def student_survey(models: Models, masks: Masks | None) -> Stage[DataJob]:
     """
 
     def run(job: DataJob) -> None:
+        # Of many photographs only those that the survey looks at anyway, so that their cells fit into its memory.
         photographs, _ = plan(job.usable.samples, models.uss.channels, job.data.classes.background)
         names = frozenset(sample.name for sample in photographs)
-        teaching = job.teaching if masks is None else MaskTeaching(masks, names)
+        teaching = job.teaching if masks is None else replace(masks, names=masks.names & names)
         job.survey = make_survey(_drafts(job, models, job.usable), teaching, job.batch, job.progress)
-        job.record = replace(job.record, survey=_record(job))
+        _tell(job)
 
     return Stage("survey", run)
 

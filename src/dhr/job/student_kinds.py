@@ -12,7 +12,7 @@ from dhr.job.data_job import DataJob
 from dhr.job.job import go
 from dhr.job.models import Models, build_models
 from dhr.job.settings import RunConfig
-from dhr.job.taught_masks import Masks
+from dhr.job.taught_masks import MaskTeaching
 from dhr.models.student.network import Student
 from dhr.models.weights import NONE
 from dhr.sources import MapSource
@@ -28,7 +28,7 @@ class StudentKind(Protocol):
         """Build all networks with weights from outside, to check that the weights are there."""
         ...
 
-    def begin(self, job: DataJob, fabric: Fabric, masks: Masks | None) -> StudentPlan:
+    def begin(self, job: DataJob, fabric: Fabric, masks: MaskTeaching | None) -> StudentPlan:
         """Make the student at the beginning of its training on masks, if any are given; all processes call it."""
         ...
 
@@ -38,21 +38,24 @@ class JointKind:
 
     def check(self, job: DataJob) -> None:
         """See :class:`StudentKind`."""
-        build_models(job.data, job.config, job.folder, job.device)
+        build_models(job.data, job.config, job.folder, job.device).source.begin_student()
 
-    def begin(self, job: DataJob, fabric: Fabric, masks: Masks | None) -> StudentPlan:
+    def begin(self, job: DataJob, fabric: Fabric, masks: MaskTeaching | None) -> StudentPlan:
         """See :class:`StudentKind`. With recursion a survey is fitted before."""
+        surveyed = job.config.student_training.recursion and job.config.method.survey > 0
         if fabric.is_global_zero:
             models = build_models(job.data, job.config, job.folder, fabric.device)
-            go(job, [stages.training(fitting) for fitting in models.source.fittings if fitting.for_student])
+            for_maps = surveyed and masks is None  # then the survey learns from all that the source has learnt
+            fittings = [fitting for fitting in models.source.fittings if fitting.for_student or for_maps]
+            go(job, [stages.training(fitting) for fitting in fittings])
         fabric.barrier()
         models = build_models(job.data, job.config, job.folder, fabric.device)
-        if job.config.student_training.recursion and job.config.method.survey > 0:
+        if surveyed:
             survey = stages.student_survey(models, masks)
             if fabric.is_global_zero:
                 go(job, [survey])
             fabric.barrier()
-            if not fabric.is_global_zero:
+            if not fabric.is_global_zero and job.folder.survey.is_file():
                 survey.run(job)  # it reads what the first process has fitted
         return begin_joint(models, job, fabric, masks is not None)
 
@@ -64,7 +67,7 @@ class Mask2FormerKind:
         """See :class:`StudentKind`."""
         self._build(job)
 
-    def begin(self, job: DataJob, fabric: Fabric, masks: Masks | None) -> StudentPlan:
+    def begin(self, job: DataJob, fabric: Fabric, masks: MaskTeaching | None) -> StudentPlan:
         """See :class:`StudentKind`."""
         student = self._build(job)
         return StudentPlan(student, SetObjective(student, fabric), job.config.mask2former.weights != NONE)

@@ -82,7 +82,7 @@ class MaskTeaching:
 
     masks: Masks
     names: frozenset[str]
-    """The photographs of the survey, whose cells fit into its memory."""
+    """The photographs whose masks are used."""
 
     def certain(self, name: str) -> bool:
         """See :class:`~dhr.job.teaching.Teacher`."""

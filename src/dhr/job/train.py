@@ -16,7 +16,7 @@ from dhr.job.job import Stage, go
 from dhr.job.settings import RunConfig
 from dhr.job.student_kinds import KINDS
 from dhr.job.students import trained_student
-from dhr.job.taught_masks import Masks, masks_digest, usable_masks
+from dhr.job.taught_masks import Masks, MaskTeaching, masks_digest, usable_masks
 from dhr.progress import Progress, silent
 from dhr.records.run import Identity, RunRecord
 from dhr.train.fabric import make_fabric
@@ -119,7 +119,8 @@ def _learn(folder: Path | None, fabric: Fabric) -> Stage[DataJob]:
             job.refuse_other(replace(job.record.identity, masks=about["masks"]))
             job.changes = job.changes or not job.folder.student.is_file()
             job.save()
-        begin = partial(KINDS[job.config.student.kind].begin, job, fabric, masks)
+        teaching = None if masks is None else MaskTeaching(masks, frozenset(sample.name for sample in samples))
+        begin = partial(KINDS[job.config.student.kind].begin, job, fabric, teaching)
         learned = trained_student(job, samples, begin, masks, fabric, about)
         job.problems += learned.problems
         if job.leads:

@@ -38,7 +38,7 @@ def mask_quality(
 
 def supported(
     quality: Float[Tensor, " b"],
-    joined: Float[Tensor, "b k u v"],
+    own: Float[Tensor, "b k u v"],
     said: Float[Tensor, "b k u v"],
     agreement: Float[Tensor, "b k"],
     valid: Bool[Tensor, "b k"],
@@ -48,13 +48,13 @@ def supported(
 
     .. math:: q' = q \, \ell(\bar a) \frac{1}{K} \sum_k \ell(a_k) \, IoU_k, \quad \ell(a) = (0.1 + a) / 1.1
 
-    with :math:`IoU_k` that of the class in the mask and in the labels of the survey. Steps 1 to 3 make any start
-    consistent with itself, also random CAMs; other photographs do not agree with it. An image with one class has the
-    mask that its tag demands, so only :math:`\ell(\bar a)` counts. Where the survey says nothing, IoU is 1.
+    with :math:`IoU_k` that of the class in the labels of Steps 1 to 3 and in those of the survey. These steps make any
+    start consistent with itself, also random CAMs; other photographs do not agree with it. An image with one class has
+    the mask that its tag demands, so only :math:`\ell(\bar a)` counts. Where the survey says nothing, IoU is 1.
 
     Args:
         quality: q, of :func:`mask_quality`.
-        joined: scores of the mask on the grid.
+        own: S_dhr.
         said: what the survey says.
         agreement: a of the image's classes (:attr:`dhr.method.survey.Survey.agreement`).
         valid: False for padding.
@@ -62,7 +62,7 @@ def supported(
     """
     spoken = said.sum(dim=1).flatten(1) > 0
     places = torch.arange(valid.shape[1], device=valid.device).view(-1, 1)
-    mine, theirs = (labels(scores, valid).flatten(1).unsqueeze(1) == places for scores in (joined, said))
+    mine, theirs = (labels(scores, valid).flatten(1).unsqueeze(1) == places for scores in (own, said))
     there = spoken.unsqueeze(1)
     both, either = ((mine & theirs & there).sum(dim=2), ((mine | theirs) & there).sum(dim=2))
     alike = torch.where(either > 0, both / either.clamp_min(1), 1).to(quality.dtype)

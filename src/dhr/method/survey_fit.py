@@ -171,7 +171,8 @@ def agreement(
         return torch.zeros(classes, dtype=torch.float64)
     mean = (agreed[known] / whole[known]).clamp_min(0).mean()
     added = _ADDED * whole.sum() / pairs
-    return ((agreed + added * mean) / (whole + added)).clamp_min(0)
+    found: Float64[Tensor, " c"] = ((agreed + added * mean) / (whole + added)).clamp(0, 1)
+    return found
 
 
 def contrast(
@@ -181,10 +182,11 @@ def contrast(
 
     .. math:: \frac{1}{C} \sum_c \max(0, \frac{p_c - q_c}{p_c + q_c})
 
-    with :math:`p_c` the share of the cells where class c is the most likely of the photograph's tags, the mean over the
-    photographs with this tag; and :math:`q_c` the share of the cells where c is more likely than all tags, the mean
-    over the others. The discriminants are those of other folds. Labels of the photograph have no part in it, so bad
-    CAMs alone do not lower it: it only asks whether the discriminants follow the tags.
+    with :math:`p_c` the share of the cells where class c is the most likely of the photograph's K tags, times K, the
+    mean over the photographs with this tag; and :math:`q_c` the share of the cells where c is more likely than all
+    tags, times K + 1, the mean over the others. Chance gives 1 in both cases. The discriminants are those of other
+    folds. Labels of the photograph have no part in it, so bad CAMs alone do not lower it: it only asks whether the
+    discriminants follow the tags.
 
     Classes without photographs of both kinds are ignored, such as a background. If all are, it is the mean
     :func:`agreement`. See there for the arguments.
@@ -198,9 +200,10 @@ def contrast(
         others = there.index_fill(0, ids, False)
         won = torch.bincount(best.indices.cpu(), minlength=len(ids)).double() / logits.shape[1]
         if len(ids) > 1:
-            shares[0].index_add_(0, ids, won)
+            shares[0].index_add_(0, ids, len(ids) * won)
             counts[0].index_add_(0, ids, torch.ones_like(won))
-        shares[1] += torch.where(others, (logits > best.values).double().mean(dim=1).cpu(), 0)
+        foreign = (logits > best.values).double().mean(dim=1).cpu()
+        shares[1] += torch.where(others, (len(ids) + 1) * foreign, 0)
         counts[1] += others
     means = shares / counts.clamp_min(1)
     found = (counts > 0).all(dim=0)

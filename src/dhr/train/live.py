@@ -8,9 +8,11 @@ from torch import Tensor
 
 from dhr.data.samples import VOID
 from dhr.method.config import BoundaryConfig, MethodConfig
+from dhr.method.order import take_classes
 from dhr.method.rebalance import rebalance
 from dhr.method.scene import Batch
 from dhr.method.survey import Survey, settled, survey_features
+from dhr.method.swaps import exchange
 from dhr.train.student_crops import CropBatch
 
 
@@ -43,6 +45,9 @@ class LiveMethod:
     """R_c."""
     survey: Survey | None = None
     """The survey of the photographs."""
+    exchange: bool = False
+    """Whether the maps of classes that the survey exchanges are exchanged: those of a classifier are, those of a
+    decoder, which learns from masks, are not."""
 
 
 @torch.no_grad()
@@ -56,6 +61,8 @@ def live_targets(
     """
     background, survey, method = live.background, live.survey, live.method
     own = cams.gather(1, crops.classes[..., None, None].expand(-1, -1, *cams.shape[-2:]))
+    if survey is not None and live.exchange:
+        own = take_classes(own, exchange(crops.classes + int(background), crops.valid, survey.swaps))
     negative = (crops.tags == 0).all(dim=1)  # their labels are known: background
     empty = ~crops.valid.any(dim=1)
     # The method needs a class per image; its result for these images is replaced by void below.

@@ -82,6 +82,7 @@ class JointObjective:
             method=method,
             boundary=replace(boundary, kind=config.boundary),
             survey=None if survey is None else survey.to(fabric.device),
+            exchange=student.config.maps == "cam",
         )
         self.activation = student.activation
         self.first = round(config.start * config.steps) if masks and config.recursion else 0
