@@ -111,6 +111,6 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(result: Any, tmp_pat
     again = package.run(result.data, result.out, config=TINY, dry_run=True, again=package.Again(redo="masks")).dry_run
     assert [(stage.name, stage.photographs) for stage in again.stages] == [("masks", 3)]
     trained = package.train(result.data, tmp_path / "student", config=TINY, dry_run=True)
-    assert [stage.name for stage in trained.dry_run.stages] == ["classifier", "student"]
+    assert [stage.name for stage in trained.dry_run.stages] == ["classifier", "survey", "student"]
     ended = dhr(fresh.run("--dry-run"))
     assert ended.code == 0 and "Nothing was done (--dry-run)." in ended.out and not fresh.out.exists()
