@@ -146,6 +146,9 @@ class Job:
         self.record = replace(self.record, stages=tuple(rows))
 
 
+_KEPT = ("stages", "redo", "batch", "fitted", "calibration", "survey", "taught")
+"""Members of a record that a call that goes on takes over: a finished stage does not find them out again."""
+
 AJob = TypeVar("AJob", bound=Job)
 
 
@@ -185,8 +188,7 @@ def same_kind(now: RunRecord, before: RunRecord | None, out: Path) -> RunRecord:
     if before.identity.settings and before.rows != now.rows:
         engine = "with" if before.rows else "without"
         raise OutputError(f"{out} holds a run {engine} --engine ray; start it so again, or {ANOTHER}")
-    kept = {name: getattr(before, name) for name in ("stages", "redo", "fitted", "calibration", "survey", "taught")}
-    return replace(now, **kept)
+    return replace(now, **{name: getattr(before, name) for name in _KEPT})
 
 
 def other_run(root: Path, found: Sequence[str]) -> str:
