@@ -101,6 +101,8 @@ def test_a_killed_training_ends_the_same(index: int, learned: Learned, forks: An
     assert resumed.code == 0, f"killed {killed.trace[-1]}: {resumed.err}"
     assert states(tmp_path / "out") == states(learned.out)
     np.testing.assert_array_equal(losses(tmp_path / "out"), losses(learned.out))
+    drawn = [sorted((out / "training" / "pictures").iterdir()) for out in (tmp_path / "out", learned.out)]
+    assert [path.read_bytes() for path in drawn[0]] == [path.read_bytes() for path in drawn[1]]
     told, expected = (json.loads((out / "run.json").read_bytes()) for out in (tmp_path / "out", learned.out))
     assert all(told[name] == expected[name] for name in ("survey", "batch", "fitted", "photographs", "notes"))
 

@@ -204,13 +204,14 @@ class _Training:
         self.tell(done)
         if self.log is None:
             return
-        if save:
-            self.log.write()  # before the checkpoint: later lines are dropped on resuming, missing ones are lost
-            self.checkpoints.write(done, self._state(), self.settings)
-            self.saved = time.monotonic()
+        # Both before the checkpoint: on resuming, steps after it are done again, but nothing that it includes.
         if self.place.look is not None and config.look_every and (last or done % config.look_every == 0):
             with evaluating(self.result):  # type: ignore[arg-type]
                 self.place.look(done, self.result)
+        if save:
+            self.log.write()  # later lines are dropped on resuming
+            self.checkpoints.write(done, self._state(), self.settings)
+            self.saved = time.monotonic()
 
     def _log(self, done: int, save: bool) -> bool:
         """Add a line to the log; return whether a checkpoint is due, which the first process decides by its clock."""
