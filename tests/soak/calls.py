@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load
 
 from dhr.data import FolderDataSet
+from dhr.export.ledger import LEDGER
 from dhr.files import TEMPORARY_SUFFIX
 from dhr.models.config import WssConfig
 from dhr.models.student import StudentConfig
@@ -114,6 +115,8 @@ def results(place: Path, call: Call, called: Path | None = None) -> dict[str, An
             found[name] = _timeless(json.loads(content.decode().replace(named, "PLACE")))
         elif path.name == "log.csv":
             found[name] = content.count(b"\n")
+        elif path.name == LEDGER:  # photographs that failed come after the others
+            found[name] = sorted({*content.splitlines()})
         elif path.name != "settings.yaml":
             found[name] = content.replace(named.encode(), b"PLACE")
     return found
