@@ -311,8 +311,7 @@ def test_two_pages_do_not_overwrite_each_other(world: World) -> None:
     two.wait_for("#said", "changed in another window")
     assert (two.ids() == one.ids()).all()
     for tab in (one, two):
-        tab.errors.clear()  # Chromium's console names every 409
-        tab.close()
+        tab.close(expected="409 (Conflict)")
 
 
 def start(world: World, port: int) -> tuple["subprocess.Popen[str]", str]:
@@ -667,8 +666,7 @@ def test_what_cannot_be_shown_can_be_decided(world: World) -> None:
     tab.until(f"({DESK}).drawing")
     tab.wait()
     assert tab.text("#state") == "undecided" and not record.exists()
-    tab.errors.clear()
-    tab.close()
+    tab.close(expected="Failed to load resource")
     content = photograph.read_bytes()
     try:
         with Image.open(photograph) as image:
@@ -678,8 +676,7 @@ def test_what_cannot_be_shown_can_be_decided(world: World) -> None:
         tab.keys("x")
         tab.wait()
         assert world.record(name)["state"] == "rejected"
-        tab.errors.clear()  # Chromium's console names the picture that could not be loaded
-        tab.close()
+        tab.close(expected="409 (Conflict)")
     finally:
         photograph.write_bytes(content)
     tab = world.open(name)  # a rejection is of one content
