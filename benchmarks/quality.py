@@ -7,11 +7,11 @@ against the truth, which nothing else reads: CAMs, their random walk, heatmaps o
 time of a photograph, method and correction together, the networks not counted.
 
 Two rows are ceilings. ``ground truth`` is the ground truth itself, averaged over the cells of the grid. ``default,
-survey of ground truth`` has discriminants that were fitted to it: the same networks with full supervision.
+survey of ground truth`` has discriminants that were fitted to it, with the weight ``method.survey``.
 
 ``--classes super`` scores super-classes; ``--methods`` takes some rows only. Beside the JSON file lie three plots.
-Scores have 95 % intervals over the photographs. In the table, the highest score with a boundary is bold if its lead
-over every other row surely exceeds 0: if the interval of the lead does. Ceilings are left out of that.
+Scores have 95 % intervals over the photographs. Of the rows with the same boundary, ceilings left out, the highest
+score is bold if the 95 % intervals of its lead over all others are above 0.
 """
 
 import hashlib
@@ -37,6 +37,7 @@ from dhr.data.folder import FolderDataSet
 from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
 from dhr.evaluate.compare import difference
+from dhr.evaluate.measures import Measures
 from dhr.evaluate.scores import Scores, percent
 from dhr.evaluate.tally import Tally
 from dhr.features.pack import pack
@@ -308,11 +309,8 @@ class Cache:
                     moments = Moments.nothing(len(self._data.classes.names), len(features))
                 best, lead = surest(cells)
                 moments.add(features, view.ids.long()[best], lead)
-            self._taught = Survey(
-                discriminant(moments, SHRINKAGE / len(self.samples)),
-                1.0,
-                torch.ones(len(moments.mass), dtype=torch.float64),
-            )
+            known = discriminant(moments, SHRINKAGE / len(self.samples))
+            self._taught = Survey(known, trust=1.0, agreement=torch.ones_like(moments.mass))
         return self._taught
 
     def _said(
@@ -413,17 +411,17 @@ def intervals(scores: Scores) -> dict[str, list[float | None]]:
     return {name: [percent(one.low), percent(one.high)] for name, one in scores.intervals.items()}
 
 
-def leaders(rows: dict[tuple[str, str], Row]) -> set[tuple[str, str, str]]:
+def leaders(
+    scores: dict[tuple[str, str], Scores], resampled: dict[tuple[str, str], Measures | None]
+) -> set[tuple[str, str, str]]:
     """Method, boundary and score wherever the method surely leads all others; not among the ceilings."""
     found = set()
-    scores = {key: row.tally.scores() for key, row in rows.items() if key[0] not in CEILINGS}
-    again = {key: rows[key].tally.resampled() for key in scores}
     for kind in dict.fromkeys(kind for _, kind in scores):
-        same = [key for key in scores if key[1] == kind]
+        same = [key for key in scores if key[1] == kind and key[0] not in CEILINGS]
         for name in LED if len(same) > 1 else ():
             first = max(same, key=lambda key: getattr(scores[key], name))
             others = [
-                difference((one[0], first[0]), scores[one], scores[first], again[one], again[first])
+                difference((one[0], first[0]), scores[one], scores[first], resampled[one], resampled[first])
                 for one in same if one != first
             ]  # fmt: skip
             if all(one.whole[name].interval.low > 0 for one in others):
@@ -507,24 +505,26 @@ def main() -> None:
         steps = {str(value): rebalanced(replace(start, **dict[str, Any]({name: value})), config) for value in values}
         found, _ = score(cache, data, steps, ["none"], config, name)
         curves[name] = [{"value": value, **columns(found[str(value), "none"].tally.scores())} for value in values]
+    resampled = {key: row.tally.resampled() for key, row in rows.items()}
+    scores = {key: row.tally.scores(resampled[key]) for key, row in rows.items()}
     listed = [
         {
             "method": name,
             "boundary": kind,
-            **columns(row.tally.scores()),
+            **columns(scores[name, kind]),
             "ms": 1000 * float(np.median(row.seconds)),
-            "intervals": intervals(row.tally.scores()),
+            "intervals": intervals(scores[name, kind]),
         }
         for (name, kind), row in rows.items()
     ]
-    last = rows.get(("default", "crf"))
+    last = scores.get(("default", "crf"))
     pairs = [
         (quality, one.miou)
-        for quality, one in zip(qualities, last.tally.scores().per_image if last else (), strict=False)
+        for quality, one in zip(qualities, last.per_image if last else (), strict=False)
         if one.miou == one.miou
     ]
     rank = float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else None
-    print(table(listed, leaders(rows)))
+    print(table(listed, leaders(scores, resampled)))
     print(f"\nRank correlation of quality and mIoU of a photograph: {rank if rank is None else round(rank, 3)}")
     result = {
         "commit": commit(), "machine": machine(torch.device("cpu")), "classes": len(data.classes.names),

@@ -367,9 +367,8 @@ def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
         tab.page.unroute("**/save")
         tab.wait()  # it is no conflict: nobody else changed it
         assert (world.saved(name) == stroke(wanted, 255, 5, (60.5, 10.5))).all()
-        tab.errors.clear()  # Chromium's console names every lost request
-        for one in (tab, other):
-            one.close()
+        tab.close(expected="Failed to load resource")  # each lost request
+        other.close()
     finally:
         server.kill()
         server.wait()

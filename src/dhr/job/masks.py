@@ -58,16 +58,15 @@ class MaskMaker:
         """
         config, survey, device = self.drafts.config, self.survey, made.draft.cams.device
         made = self._exchanged(made)
-        uss, said = torch.cat([one.unpacked(device) for one in made.uss]), None
-        if survey is not None:
-            classes, shown = self.drafts.data.classes, images.to(device)
-            said = surveyed(survey.to(device), uss, made.probabilities, classes, made.samples, shown)
+        uss, shown = torch.cat([one.unpacked(device) for one in made.uss]), images.to(device)
         if correct is None:
-            _, correct = self.corrections(images.to(device), uss, made.edges, embedding)
-        if survey is None or said is None:
+            _, correct = self.corrections(shown, uss, made.edges, embedding)
+        if survey is None:
             return finish(made.draft, correct, config.method)
+        classes = self.drafts.data.classes
+        said = surveyed(survey.to(device), uss, made.probabilities, classes, made.samples, shown)
         result = finish(made.draft, correct, survey.weighed(config.method), said)
-        return judged(result, said, survey, *padded_ids(made.samples, self.drafts.data.classes, device))
+        return judged(result, said, survey, *padded_ids(made.samples, classes, device))
 
     @property
     def swaps(self) -> Sequence[Swap]:
@@ -77,8 +76,8 @@ class MaskMaker:
         for classes (``method.prior``) were used for the maps as they are, so they stay.
         """
         config = self.drafts.config
-        learned = self.drafts.second and config.student.maps == "decoder"
-        if self.survey is None or learned or config.method.prior:
+        of_decoder = self.drafts.second and config.student.maps == "decoder"
+        if self.survey is None or of_decoder or config.method.prior:
             return ()
         return self.survey.swaps
 

@@ -20,6 +20,7 @@ from dhr.job.notes import put_aside_note, swap_note
 from dhr.job.scan import Scan
 from dhr.job.survey import make_survey, parted, plan
 from dhr.job.taught_masks import Masks, MaskTeaching
+from dhr.job.teaching import Teacher
 from dhr.records.members import to_json
 from dhr.records.run import SurveyRecord
 from dhr.sources import Fitting, Given
@@ -130,10 +131,11 @@ def student_survey(models: Models, masks: MaskTeaching | None) -> Stage[DataJob]
     """
 
     def run(job: DataJob) -> None:
-        # Of many photographs only those that the survey looks at anyway, so that their cells fit into its memory.
-        photographs, _ = plan(job.usable.samples, models.uss.channels, job.data.classes.background)
-        names = frozenset(sample.name for sample in photographs)
-        teaching = job.teaching if masks is None else replace(masks, names=masks.names & names)
+        teaching: Teacher = job.teaching
+        if masks is not None:
+            # The survey looks at all photographs with a certain mask; more than it plans may not fit into its memory.
+            photographs, _ = plan(job.usable.samples, models.uss.channels, job.data.classes.background)
+            teaching = replace(masks, names=masks.names & {sample.name for sample in photographs})
         job.survey = make_survey(_drafts(job, models, job.usable), teaching, job.batch, job.progress)
         _tell(job)
 

@@ -45,8 +45,9 @@ class JointKind:
         surveyed = job.config.student_training.recursion and job.config.method.survey > 0
         if fabric.is_global_zero:
             models = build_models(job.data, job.config, job.folder, fabric.device)
-            for_maps = surveyed and masks is None  # then the survey learns from all that the source has learnt
-            fittings = [fitting for fitting in models.source.fittings if fitting.for_student or for_maps]
+            # Without masks the survey learns from the maps of the source, so all of the source is trained.
+            whole = surveyed and masks is None
+            fittings = [fitting for fitting in models.source.fittings if fitting.for_student or whole]
             go(job, [stages.training(fitting) for fitting in fittings])
         fabric.barrier()
         models = build_models(job.data, job.config, job.folder, fabric.device)

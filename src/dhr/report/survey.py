@@ -25,8 +25,8 @@ def survey(run: RunRecord) -> str:
     return (
         f"<section><h2>Survey <small>weight {found.weight:.2f}, trust {found.trust:.2f}</small></h2>"
         f'<div class="panel"><details><summary>Do other photographs agree with the maps?</summary>{table}'
-        '<p class="note">By class, the lowest first; 0 is chance, 1 is always. Masks of classes with low values are '
-        "doubtful. Trust: whether the survey finds classes where they are tagged, and only there. Its weight is "
+        '<p class="note">By class, the lowest first; 0 is chance, 1 is always. Look at the masks of classes with '
+        "low values. Trust: whether the survey finds classes where they are tagged, and only there. Its weight is "
         "higher where the maps are bad, and lower where the trust is low. Ground truth is not used.</p>"
         "</details></div></section>"
     )
