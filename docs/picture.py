@@ -2,7 +2,10 @@
 
 dhr run --data photos --config FILE --classifier.file FILE --out OUT/default
 dhr run --data photos --config FILE --classifier.file FILE --preset paper --out OUT/paper
-python docs/picture.py --data photos --runs OUT --file docs/demo.jpg
+python docs/picture.py --data photos --runs OUT --file docs/demo.jpg --show flower picosdeeuropa china aitzgorri
+
+The first and third photograph come with scikit-learn (``flower.jpg``, ``china.jpg``), the others with Debian's
+``lomiri-wallpapers-16.04``. The classifier is that of MSRC v2's ``val``.
 """
 
 import argparse

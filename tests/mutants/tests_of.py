@@ -30,6 +30,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "method/calibrate.py": ("method/test_calibration.py",),
     "method/calibration.py": ("method/test_calibration.py",),
     "method/cells.py": ("method/test_survey.py", "method/test_swaps.py"),
+    "method/companions.py": ("method/test_companions.py",),
     "method/config.py": ("method/test_config.py",),
     "method/evidence.py": ("method/test_calibration.py",),
     "method/guard.py": ("method/test_guard.py", "method/test_survey.py"),

@@ -53,7 +53,7 @@ def run(
         out: the output folder: new, empty, or of the same run.
         config: settings; a recipe or preset, a YAML file, or single ones.
         again: what a finished run makes again.
-        dry_run: return the work that would be done, and do nothing.
+        dry_run: tell what would be done, and do nothing.
         engine: with `ray`, many machines make the masks of a manifest, as rows (docs/cluster.md).
         progress: called as the work goes on.
 

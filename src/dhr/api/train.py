@@ -38,7 +38,7 @@ def train(
         out: the output folder: new, empty, or of the same training.
         masks: folder of masks to begin with, NAME.png, or OUT/rows; without it the student learns from its own maps.
         config: settings; a recipe or preset, a YAML file, or single ones.
-        dry_run: return the work that would be done, and do nothing.
+        dry_run: tell what would be done, and do nothing.
         progress: called as the work goes on.
 
     Returns:

@@ -34,7 +34,7 @@ def update(
     Args:
         run: the output folder of `dhr run`.
         data: the data folder, if it moved since the run.
-        dry_run: return the work that would be done, and do nothing.
+        dry_run: tell what would be done, and do nothing.
         progress: called as the work goes on.
 
     Returns:

@@ -71,7 +71,7 @@ _WORDS = {
     "redo": "make this stage and all later ones again",
     "resamples": "resamplings for intervals; 0: none",
     "seed": "seed of all random numbers",
-    "sources": "several sources of maps, calibrated",
+    "sources": "two or more kinds of maps, calibrated",
     "stages": "keep masks of all steps, and CAMs",
     "student.kind": "joint, or mask2former on finished masks",
     "student_training.batch": "photographs per step; 0: chosen",
@@ -85,7 +85,7 @@ _WORDS = {
     "uss.model": "network of timm for USS features",
     "uss.scales": "sizes that are averaged",
     "uss.weights": "hub, none, or a file",
-    "wss.backbone": "network of timm that learns the tags",
+    "wss.backbone": "network that learns the tags, or finds names",
     "wss.kind": "classifier, irn, sam3 and others",
     "wss.weights": "hub, none, or a file",
 }

@@ -31,8 +31,8 @@ class RunConfig:
     image: ImageConfig = field(default_factory=ImageConfig)
     wss: WssConfig = field(default_factory=WssConfig)
     sources: tuple[str, ...] = ()
-    """Two or more map sources that make the maps together, such as `classifier clip`: kinds of `wss.kind`. Their maps
-    are calibrated over the data set (docs/method.md). Without any, `wss.kind` makes them alone."""
+    """Two or more kinds of `wss.kind`, such as `classifier clip`. Their maps are calibrated and joined
+    (docs/method.md). Without any, `wss.kind` alone makes the maps."""
     source_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of each of the `sources` that differ from those of `wss`, such as `{files: {maps: DIR}}`."""
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)

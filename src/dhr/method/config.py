@@ -149,8 +149,9 @@ class MethodConfig:
     """Smallest estimated share of a tagged class (1 / classes if there are too many classes for that). Below this
     share, the survey cannot take area from a class."""
     guard: float = 0.03
-    """Least share of a tagged class in the image. If all evidence leaves a class less, it gets the places where it is
-    least denied; if the boundary correction erases it, it gets back those that it had. 0: classes may vanish."""
+    """Least share of a tagged class in the image. If the evidence leaves a class less, it gets the positions where the
+    evidence against it is weakest. If the boundary correction erases it, it gets its pixels back. 0: classes may
+    vanish."""
     rounds: int = 6
     """Rounds of Steps 2 and 3; each starts with the masks of the one before."""
     centring: float = 0.5

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from dhr.method.cells import SurveyCells, surest
+from dhr.method.companions import ROUNDS, Companions
 from dhr.method.config import MethodConfig
 from dhr.method.survey import Survey, join
 from dhr.method.swaps import GAIN, Swap, compared, doubtful, exchanged
@@ -37,7 +38,8 @@ def fit_survey(
 
     In every round each cell counts for the class of its highest score, by its lead over the second. Its scores are
     those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
-    Certain cells keep their scores, and count :data:`CERTAIN` times.
+    Certain cells keep their scores, and count :data:`CERTAIN` times. In the first rounds, photographs of a class
+    without its usual companions count more (:mod:`dhr.method.companions`).
 
     If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.doubtful`), before the rounds or
     after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the photographs
@@ -88,9 +90,10 @@ class _Fit:
         """Fit a survey, with the scores of some classes exchanged."""
         photographs = [exchanged(seen, swaps) for seen in self.photographs]
         survey, shrinkage, before = None, SHRINKAGE / len(photographs), list[Swap]()
+        companions = Companions.of((one.ids for one in photographs if not one.certain), self.classes)
         trust, agreed = 0.0, torch.zeros(self.classes, dtype=torch.float64)
         for turn in range(self.config.survey_rounds):
-            folds = self._moments(photographs, survey, turn)
+            folds = self._moments(photographs, survey, turn, companions if turn < ROUNDS else None)
             if survey is None:
                 agreed = agreement(photographs, folds, shrinkage, self.device)
                 trust = contrast(photographs, folds, shrinkage, self.device)
@@ -106,13 +109,19 @@ class _Fit:
         """Compare all pairs of classes by the labels of the cells."""
         return compared(self._labelled(photographs, survey), covariance(_whole(folds), SHRINKAGE / len(photographs)))
 
-    def _moments(self, photographs: Sequence[SurveyCells], survey: Survey | None, turn: int) -> list[Moments]:
+    def _moments(
+        self, photographs: Sequence[SurveyCells], survey: Survey | None, turn: int, companions: Companions | None
+    ) -> list[Moments]:
         """Label the cells of all photographs; return the moments of every :data:`_FOLDS`-th of them."""
         folds = [Moments.nothing(self.classes, len(photographs[0].features)) for _ in range(_FOLDS)]
         total = self.config.survey_rounds * len(photographs)
         for index, seen in enumerate(self._labelled(photographs, survey)):
             best, lead = surest(seen.scores)
-            folds[index % _FOLDS].add(seen.features, seen.ids[best], lead * (CERTAIN if seen.certain else 1))
+            if seen.certain:
+                lead = CERTAIN * lead
+            elif companions is not None:
+                lead = lead * companions(seen.ids).to(lead)[best]
+            folds[index % _FOLDS].add(seen.features, seen.ids[best], lead)
             self.progress(Step("discriminants", turn * len(photographs) + index + 1, total, "steps"))
         return folds
 

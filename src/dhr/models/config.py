@@ -86,7 +86,7 @@ class WssConfig:
     """Name of the timm model, convolutional or a plain Vision Transformer; or `resnet38d` (Wu et al. 2016). For kinds
     that find names, a network of transformers' hub (`openai/clip-vit-base-patch16`), or a folder that holds one, with
     tokenizer and processor, as `save_pretrained` writes them. With `files` it only gives the WSS features, untrained,
-    or with --classifier.file FILE as trained by another run; `none`: the USS features are both."""
+    or with --classifier.file FILE as trained by another run. With `none` the USS features take their place."""
     weights: str = "hub"
     """`hub` (they are downloaded), `none` (random), or a local file; for kinds that find names, a folder as
     `save_pretrained` writes it, with safetensors; with `student`, a `student.safetensors`."""

@@ -19,7 +19,7 @@ class ClassifierConfig:
     file: Path | None = None
     """A `classifier.safetensors` of another run, used instead of training one."""
     epochs: int = 0
-    """Passes over the photographs. 0: eight; more if they are fewer than 150 steps, fewer if more than 10,000."""
+    """Passes over the photographs. 0: eight passes, but at least 150 and at most 10,000 steps."""
     batch: int = 16
     """Photographs per step."""
     crop: int = 288
