@@ -89,15 +89,18 @@ class _Fit:
     def fitted(self, swaps: tuple[Swap, ...]) -> _Fitted:
         """Fit a survey, with the scores of some classes exchanged."""
         photographs = [exchanged(seen, swaps) for seen in self.photographs]
-        survey, shrinkage, before = None, SHRINKAGE / len(photographs), list[Swap]()
-        companions = Companions.of((one.ids for one in photographs if not one.certain), self.classes)
-        trust, agreed = 0.0, torch.zeros(self.classes, dtype=torch.float64)
-        for turn in range(self.config.survey_rounds):
-            folds = self._moments(photographs, survey, turn, companions if turn < ROUNDS else None)
-            if survey is None:
-                agreed = agreement(photographs, folds, shrinkage, self.device)
-                trust = contrast(photographs, folds, shrinkage, self.device)
-                before = self._compared(photographs, None, folds)
+        survey, shrinkage = None, SHRINKAGE / len(photographs)
+        companions, rounds = Companions.of(photographs, self.classes), self.config.survey_rounds
+        early = min(ROUNDS, rounds - 1) if companions.any else 0
+        first = self._moments(photographs, None, 0, rounds + (early > 0))
+        agreed = agreement(photographs, first, shrinkage, self.device)
+        trust = contrast(photographs, first, shrinkage, self.device)
+        before = self._compared(photographs, None, first)
+        for turn in range(rounds):
+            folds = first
+            if turn > 0 or early > 0:
+                weights = companions if turn < early else None
+                folds = self._moments(photographs, survey, turn + (early > 0), rounds + (early > 0), weights)
             survey = Survey(discriminant(_whole(folds), shrinkage), trust, agreed, swaps)
             survey = survey if self.device is None else survey.to(self.device)
         assert survey is not None  # one round or more
@@ -110,19 +113,25 @@ class _Fit:
         return compared(self._labelled(photographs, survey), covariance(_whole(folds), SHRINKAGE / len(photographs)))
 
     def _moments(
-        self, photographs: Sequence[SurveyCells], survey: Survey | None, turn: int, companions: Companions | None
+        self,
+        photographs: Sequence[SurveyCells],
+        survey: Survey | None,
+        done: int,
+        passes: int,
+        companions: Companions | None = None,
     ) -> list[Moments]:
-        """Label the cells of all photographs; return the moments of every :data:`_FOLDS`-th of them."""
+        """Label the cells of all photographs; return the moments of every :data:`_FOLDS`-th of them.
+
+        It is a pass over them, after ``done`` of ``passes``.
+        """
         folds = [Moments.nothing(self.classes, len(photographs[0].features)) for _ in range(_FOLDS)]
-        total = self.config.survey_rounds * len(photographs)
+        total = passes * len(photographs)
         for index, seen in enumerate(self._labelled(photographs, survey)):
             best, lead = surest(seen.scores)
-            if seen.certain:
-                lead = CERTAIN * lead
-            elif companions is not None:
-                lead = lead * companions(seen.ids).to(lead)[best]
-            folds[index % _FOLDS].add(seen.features, seen.ids[best], lead)
-            self.progress(Step("discriminants", turn * len(photographs) + index + 1, total, "steps"))
+            weights = torch.ones_like(lead) if companions is None else companions(seen.ids).to(lead)[best]
+            weights = weights.clamp_min(CERTAIN if seen.certain else 1)
+            folds[index % _FOLDS].add(seen.features, seen.ids[best], lead * weights)
+            self.progress(Step("discriminants", done * len(photographs) + index + 1, total, "steps"))
         return folds
 
     def _labelled(self, photographs: Sequence[SurveyCells], survey: Survey | None) -> Iterator[SurveyCells]:
