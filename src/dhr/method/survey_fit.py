@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Float64
@@ -90,17 +91,17 @@ class _Fit:
         """Fit a survey, with the scores of some classes exchanged."""
         photographs = [exchanged(seen, swaps) for seen in self.photographs]
         survey, shrinkage = None, SHRINKAGE / len(photographs)
-        companions, rounds = Companions.of(photographs, self.classes), self.config.survey_rounds
-        early = min(ROUNDS, rounds - 1) if companions.any else 0
-        first = self._moments(photographs, None, 0, rounds + (early > 0))
+        rounds = self.config.survey_rounds
+        early = min(ROUNDS, rounds - 1) if self.companions.any else 0
+        extra = int(early > 0)  # a pass without weights, for trust and agreement
+        first = self._moments(photographs, None, (0, rounds + extra))
         agreed = agreement(photographs, first, shrinkage, self.device)
         trust = contrast(photographs, first, shrinkage, self.device)
         before = self._compared(photographs, None, first)
         for turn in range(rounds):
             folds = first
-            if turn > 0 or early > 0:
-                weights = companions if turn < early else None
-                folds = self._moments(photographs, survey, turn + (early > 0), rounds + (early > 0), weights)
+            if turn + extra > 0:
+                folds = self._moments(photographs, survey, (turn + extra, rounds + extra), weighted=turn < early)
             survey = Survey(discriminant(_whole(folds), shrinkage), trust, agreed, swaps)
             survey = survey if self.device is None else survey.to(self.device)
         assert survey is not None  # one round or more
@@ -112,24 +113,36 @@ class _Fit:
         """Compare all pairs of classes by the labels of the cells."""
         return compared(self._labelled(photographs, survey), covariance(_whole(folds), SHRINKAGE / len(photographs)))
 
+    @cached_property
+    def companions(self) -> Companions:
+        """How much photographs count in the first rounds."""
+        return Companions.of(self.photographs, self.classes)
+
     def _moments(
         self,
         photographs: Sequence[SurveyCells],
         survey: Survey | None,
-        done: int,
-        passes: int,
-        companions: Companions | None = None,
+        place: tuple[int, int],
+        weighted: bool = False,
     ) -> list[Moments]:
         """Label the cells of all photographs; return the moments of every :data:`_FOLDS`-th of them.
 
-        It is a pass over them, after ``done`` of ``passes``.
+        Args:
+            photographs: cells of each.
+            survey: the one that labels them, or None for Steps 1 to 3 alone.
+            place: number of passes over the photographs that are done, and of all passes.
+            weighted: whether photographs of a class without its usual companion count more.
         """
+        done, passes = place
         folds = [Moments.nothing(self.classes, len(photographs[0].features)) for _ in range(_FOLDS)]
         total = passes * len(photographs)
         for index, seen in enumerate(self._labelled(photographs, survey)):
             best, lead = surest(seen.scores)
-            weights = torch.ones_like(lead) if companions is None else companions(seen.ids).to(lead)[best]
-            weights = weights.clamp_min(CERTAIN if seen.certain else 1)
+            weights = torch.ones_like(lead)
+            if weighted:
+                weights = self.companions(seen.ids).to(lead)[best]
+            if seen.certain:
+                weights = weights.clamp_min(CERTAIN)
             folds[index % _FOLDS].add(seen.features, seen.ids[best], lead * weights)
             self.progress(Step("discriminants", done * len(photographs) + index + 1, total, "steps"))
         return folds
