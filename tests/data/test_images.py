@@ -124,7 +124,7 @@ def test_cmyk(tmp_path: Path) -> None:
 
 
 def test_palette_with_and_without_transparency(tmp_path: Path) -> None:
-    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), mode="L")
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
     image.putpalette([10, 20, 30, 200, 0, 0, 0, 100, 0])
     image.save(tmp_path / "a.png")
     assert read_rgb(tmp_path / "a.png")[0].tolist() == [[10, 20, 30], [200, 0, 0], [0, 100, 0]]

@@ -105,7 +105,7 @@ def mask_bytes(labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256
     """
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise ShapeError(f"expected labels (h, w) of uint8 with h, w >= 1, got {labels.shape} of {labels.dtype}")
-    image = Image.fromarray(labels, mode="L")
+    image = Image.fromarray(labels)
     image.putpalette((voc_palette() if palette is None else palette).tobytes())  # makes it mode P
     file = io.BytesIO()
     image.save(file, format="PNG", **PNG_CODING)

@@ -221,7 +221,7 @@ class _Fit:
 
 def mix(*numbers: int) -> int:
     """Make a seed from several numbers; seeds of different numbers are unrelated."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
 
 
 def batches(count: int, size: int, seed: int, epoch: int) -> Iterator[list[int]]:
