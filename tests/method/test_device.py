@@ -43,9 +43,21 @@ class Gpu(TorchDispatchMode):
         return result
 
 
+def indexed() -> bool:
+    """Whether a fake tensor can be indexed; PyTorch 2.6 asks CUDA's driver for it."""
+    try:
+        with FakeTensorMode():
+            some(1)[:, None]
+    except RuntimeError:
+        return False
+    return True
+
+
 @pytest.fixture
 def on_gpu() -> Callable[[Callable[[], Any]], Any]:
     """Calls a function with a GPU that has no values."""
+    if not indexed():
+        pytest.skip("this release of PyTorch needs a driver to index fake tensors")
 
     def call(function: Callable[[], Any]) -> Any:
         with FakeTensorMode(), Gpu():

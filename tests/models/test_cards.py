@@ -42,8 +42,8 @@ def test_facts_are_those_of_timm(card: ModelCard) -> None:
     assert facts is not None
     assert card.hub == facts.hf_hub_id
     assert card.scaling == (facts.mean, facts.std)
-    licence = {"apache-2.0": "Apache-2.0", "dinov3-license": "DINOv3 licence"}[facts.license]
-    assert card.licence == licence
+    known = {"apache-2.0": "Apache-2.0", "dinov3-license": "DINOv3 licence"}
+    assert facts.license is None or card.licence == known[facts.license]  # older releases of timm name few
 
 
 @every_card

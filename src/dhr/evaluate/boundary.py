@@ -50,7 +50,7 @@ def settled(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     [[0, 0, 255, 255, 1, 1]]
     """
     void = int(np.count_nonzero(labels == VOID))
-    labels = np.array(labels, order="C", copy=True if void else None)
+    labels = np.array(labels, order="C") if void else np.ascontiguousarray(labels)
     if void:
         places, ring = np.empty((2, void), np.int64)
         settle(labels, tolerance(*labels.shape), places, ring, np.empty(void, np.uint8))
