@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from common import Timing, commit, machine, run_config
+from scored import RESAMPLES, cell, columns
 from torch import Tensor
 
 from dhr import job
@@ -23,7 +24,7 @@ from dhr.cli.progress import Bars
 from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.data.transforms import working_image
-from dhr.evaluate import evaluate
+from dhr.evaluate import EvaluateConfig, evaluate
 from dhr.features import Features, StoreConfig, fill
 from dhr.files import write_json
 from dhr.job.features import build_features
@@ -108,7 +109,7 @@ def main() -> None:
             read, peer = reads(features, images, given.rounds, place / "plain")
             outcome = job.run(data, place / "out", config, progress=bars)
         classifier = classifier or place / "out" / "classifier.safetensors"
-        scores = evaluate(data, place / "out" / "masks")
+        scores = columns(evaluate(data, place / "out" / "masks", EvaluateConfig(resamples=RESAMPLES)))
         entries, size = features.store.disk.taken()
         row: dict[str, Any] = {
             "kept": name,
@@ -117,15 +118,12 @@ def main() -> None:
             "read_spread": read.spread,
             "npy_ms": peer.median,
             "npy_spread": peer.spread,
-            "miou": 100 * scores.miou,
-            "minor_iou": 100 * scores.minor_iou,
-            "vanished": 100 * scores.vanished,
+            **scores,
             **times,
             "stages": list(outcome.stages),
         }
         rows.append(row)
-        values = (f"{row[key]:.2f}" if key in ("mb", "read_ms") else f"{row[key]:.1f}"
-                  for key in ("mb", "read_ms", "miou", "minor_iou"))  # fmt: skip
+        values = (f"{row['mb']:.2f}", f"{row['read_ms']:.2f}", cell(row, "miou"), cell(row, "minor_iou"))
         print(f"| {name} | " + " | ".join(values) + " |", flush=True)
         about = {"benchmark": "features", "split": given.split, "photographs": len(data.samples)}
         write_json(given.json, {**about, "rows": rows, "commit": commit(), "machine": machine(torch.device("cpu"))})

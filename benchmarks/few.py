@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 from common import commit, machine, maps_parser, run_config
-from quality import DEFAULT, Cache, columns, methods, score
+from quality import DEFAULT, Cache, methods, score
+from scored import columns
 from views import Pictures
 
 from dhr.data.folder import FolderDataSet

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from common import commit, machine, run_config
+from scored import RESAMPLES, cell, columns
 
 from dhr import job
 from dhr.cli.progress import Bars
 from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
-from dhr.evaluate import evaluate
+from dhr.evaluate import EvaluateConfig, evaluate
 from dhr.files import write_json
 
 
@@ -77,18 +78,10 @@ def main() -> None:
         with Bars(Terminal(stderr=True)) as bars:
             outcome = job.run(data, out, config, progress=bars)
         classifiers.setdefault(network, out / "classifier.safetensors")
-        scores = evaluate(data, out / "masks")
-        values = {
-            "miou": 100 * scores.miou,
-            "minor_iou": 100 * scores.minor_iou,
-            "vanished": 100 * scores.vanished,
-            "boundary_f": 100 * scores.boundary_f,
-        }
+        values = columns(evaluate(data, out / "masks", EvaluateConfig(resamples=RESAMPLES)))
         rows.append({"uss": one.name, "wss": other.name, **values, "stages": list(outcome.stages)})
-        print(
-            f"| {one.name} | {other.name} | " + " | ".join(f"{value:.1f}" for value in values.values()) + " |",
-            flush=True,
-        )
+        shown = (cell(values, score) for score in ("miou", "minor_iou", "vanished", "boundary_f"))
+        print(f"| {one.name} | {other.name} | {' | '.join(shown)} |", flush=True)
         about = {
             "benchmark": "models",
             "split": given.split,

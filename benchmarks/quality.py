@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from common import commit, machine, maps_parser, run_config
 from scipy.stats import spearmanr
+from scored import RESAMPLES, cell, columns
 from supers import SuperClasses
 from torch import Tensor
 
@@ -38,7 +39,7 @@ from dhr.data.samples import DataSet, Sample
 from dhr.errors import ItemError
 from dhr.evaluate.compare import difference
 from dhr.evaluate.measures import Measures
-from dhr.evaluate.scores import Scores, percent
+from dhr.evaluate.scores import Scores
 from dhr.evaluate.tally import Tally
 from dhr.features.pack import pack
 from dhr.files import write_bytes, write_json
@@ -68,7 +69,6 @@ from dhr.ops.upsample import area_average, resize, upsampled_labels
 from dhr.progress import Progress, Step, silent
 
 BOUNDARIES_SCORED = ("none", "pamr", "crf")
-RESAMPLES = 1000
 TRUTH, TAUGHT = "ground truth", "default, survey of ground truth"
 CEILINGS = (TRUTH, TAUGHT)
 LED = ("miou", "minor_iou", "boundary_f")
@@ -393,24 +393,6 @@ def score(
     return rows, qualities
 
 
-def columns(scores: Scores) -> dict[str, float]:
-    """The scores of a row, in percent."""
-    return {
-        "miou": 100 * scores.miou,
-        "pixel_accuracy": 100 * scores.pixel_accuracy,
-        "mfpr": 100 * scores.false_positive_rate,
-        "mfnr": 100 * scores.false_negative_rate,
-        "minor_iou": 100 * scores.minor_iou,
-        "vanished": 100 * scores.vanished,
-        "boundary_f": 100 * scores.boundary_f,
-    }
-
-
-def intervals(scores: Scores) -> dict[str, list[float | None]]:
-    """The 95 % intervals of the scores that have one, in percent."""
-    return {name: [percent(one.low), percent(one.high)] for name, one in scores.intervals.items()}
-
-
 def leaders(
     scores: dict[tuple[str, str], Scores], resampled: dict[tuple[str, str], Measures | None]
 ) -> set[tuple[str, str, str]]:
@@ -433,14 +415,13 @@ def table(rows: list[dict[str, Any]], bold: set[tuple[str, str, str]]) -> str:
     """The rows in Markdown."""
     names = [key for key in rows[0] if key not in ("method", "boundary", "intervals")]
 
-    def cell(row: dict[str, Any], name: str) -> str:
-        text = f"**{row[name]:.1f}**" if (row["method"], row["boundary"], name) in bold else f"{row[name]:.1f}"
-        low, high = row["intervals"].get(name, (None, None))
-        return text if low is None or high is None or name not in LED else f"{text} ({low:.1f}…{high:.1f})"
+    def shown(row: dict[str, Any], name: str) -> str:
+        known = row if name in LED else {**row, "intervals": {}}
+        return cell(known, name, (row["method"], row["boundary"], name) in bold)
 
     lines = [f"| method | boundary | {' | '.join(names)} |", "| --- | --- |" + " --- |" * len(names)]
     lines += [
-        f"| {row['method']} | {row['boundary']} | " + " | ".join(cell(row, name) for name in names) + " |"
+        f"| {row['method']} | {row['boundary']} | " + " | ".join(shown(row, name) for name in names) + " |"
         for row in rows
     ]
     return "\n".join(lines)
@@ -513,7 +494,6 @@ def main() -> None:
             "boundary": kind,
             **columns(scores[name, kind]),
             "ms": 1000 * float(np.median(row.seconds)),
-            "intervals": intervals(scores[name, kind]),
         }
         for (name, kind), row in rows.items()
     ]

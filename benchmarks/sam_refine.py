@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from common import commit, machine, maps_parser, run_config
 from predictors import bad, blobs, oracle, rectangle
-from quality import DEFAULT, Cache, View, columns, rebalanced
+from quality import DEFAULT, Cache, View, rebalanced
+from scored import RESAMPLES, columns
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -67,8 +68,8 @@ def main() -> None:
     cache = Cache(options.cache, data, config)
     cache.fill()
     cache.look()
-    tallies: dict[tuple[str, int], Tally] = {("crf", 0): Tally(data.classes)}
-    tallies |= {(name, seed): Tally(data.classes) for name in PREDICTORS for seed in range(options.seeds)}
+    tallies: dict[tuple[str, int], Tally] = {("crf", 0): Tally(data.classes, RESAMPLES)}
+    tallies |= {(name, seed): Tally(data.classes, RESAMPLES) for name in PREDICTORS for seed in range(options.seeds)}
     method = rebalanced(DEFAULT, config)
     for number, view in enumerate(cache.views()):
         scores = method(view).scores

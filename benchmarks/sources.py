@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from common import commit, machine, maps_parser, run_config
 from jaxtyping import Float
-from quality import BOUNDARIES_SCORED, Cache, columns, progress
+from quality import BOUNDARIES_SCORED, Cache, progress
+from scored import RESAMPLES, cell, columns
 from torch import Tensor
 from word_model import WordModel
 
@@ -161,10 +162,10 @@ def joined(cells: Cells, found: Calibrated, background: bool) -> Row:
 
 
 @torch.no_grad()
-def score(photographs: Photographs, row: Row, kind: Kind) -> dict[str, float]:
+def score(photographs: Photographs, row: Row, kind: Kind) -> dict[str, Any]:
     """Score a row: Steps 1 to 3, survey and the boundary correction ``kind``."""
     config, classes = photographs.config, photographs.data.classes
-    boundary, tally = replace(config.boundary, kind=kind), Tally(classes)
+    boundary, tally = replace(config.boundary, kind=kind), Tally(classes, RESAMPLES)
     drafts, cells = [], []
     for seen in photographs:
         cams = row.make(seen)[None]
@@ -251,7 +252,7 @@ def main() -> None:
     for name in [name for name in rows if not options.rows or name in options.rows]:
         row = rows[name]
         listed.append({"sources": name, **score(photographs, row, options.boundary)})
-        print(f"{name}: mIoU {listed[-1]['miou']:.1f}, minor IoU {listed[-1]['minor_iou']:.1f}", flush=True)
+        print(f"{name}: mIoU {cell(listed[-1], 'miou')}, minor IoU {cell(listed[-1], 'minor_iou')}", flush=True)
     result = {
         "commit": commit(), "machine": machine(torch.device("cpu")), "photographs": len(photographs.cache.samples),
         "boundary": options.boundary, "seed": options.seed, "rows": listed,

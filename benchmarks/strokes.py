@@ -14,6 +14,7 @@ import numpy as np
 from common import commit, machine
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
+from scored import RESAMPLES, cell, columns
 
 from dhr.api.data import DataFolder
 from dhr.api.opened_run import opened_run
@@ -69,7 +70,7 @@ def played(mender: Mender, sample: Sample, strokes: int) -> Iterator[tuple[UInt8
 def measure(mender: Mender, strokes: int) -> list[dict[str, Any]]:
     """Return the scores of all photographs after each stroke."""
     kinds, data = ("refined", "painted"), mender.drafts.data
-    tallies = [{kind: Tally(data.classes) for kind in kinds} for _ in range(strokes + 1)]
+    tallies = [{kind: Tally(data.classes, RESAMPLES) for kind in kinds} for _ in range(strokes + 1)]
     worse = [0] * (strokes + 1)
     for sample in data.samples:
         truth, before = data.read_ground_truth(sample), None
@@ -83,9 +84,8 @@ def measure(mender: Mender, strokes: int) -> list[dict[str, Any]]:
     for place, both in enumerate(tallies):
         row: dict[str, Any] = {"strokes": place, "worse": worse[place]}
         for kind, tally in both.items():
-            scores = tally.scores()
-            wrong = 100 * (1 - scores.pixel_accuracy)
-            row[kind] = {"miou": 100 * scores.miou, "minor_iou": 100 * scores.minor_iou, "wrong": wrong}
+            scores = columns(tally.scores())
+            row[kind] = {**scores, "wrong": 100 - scores["pixel_accuracy"]}
         rows.append(row)
     return rows
 
@@ -112,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     for row in rows:
         both = ", ".join(
-            f"{kind} {row[kind]['wrong']:.2f} % wrong, mIoU {row[kind]['miou']:.1f}" for kind in ("refined", "painted")
+            f"{kind} {row[kind]['wrong']:.2f} % wrong, mIoU {cell(row[kind], 'miou')}"
+            for kind in ("refined", "painted")
         )
         print(f"{row['strokes']} strokes: {both}; {row['worse']} masks became worse")
 

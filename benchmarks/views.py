@@ -21,9 +21,10 @@ from typing import Any
 
 import torch
 from common import commit, machine, run_config
-from quality import Cache, columns, methods, progress, score
+from quality import Cache, methods, progress, score
 from safetensors import safe_open
 from safetensors.torch import save
+from scored import cell, columns
 from supers import SuperClasses
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -247,7 +248,7 @@ def main() -> None:
         found, _ = score(views, data, method, ["crf"], config, str(row))
         scores = columns(found["default", "crf"].tally.scores())
         result["rows"].append({"row": str(row), "uss_s": uss, "wss_s": wss, "network_s": uss + wss, **scores})
-        print(f"| {row} | {uss:.3f} | {wss:.3f} | {scores['miou']:.1f} | {scores['minor_iou']:.1f} |", flush=True)
+        print(f"| {row} | {uss:.3f} | {wss:.3f} | {cell(scores, 'miou')} | {cell(scores, 'minor_iou')} |", flush=True)
         write_json(options.json, result)
     print(json.dumps(result["machine"]))
 
