@@ -4,9 +4,20 @@ Each message is one line: what was expected, what came, and what to do. The comm
 clear to someone who has never seen the code.
 """
 
+from dhr.words import printable
+
 
 class DhrError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
+
+    A message may quote what a file of others says, so control characters are replaced when it is read.
+
+    >>> str(DhrError("no class 'a\\x7f'"))
+    "no class 'a\ufffd'"
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(DhrError, ValueError):

@@ -1,6 +1,7 @@
-"""Small texts for messages and pages: names of stages, counts with their nouns, percent, exceptions in one line."""
+"""Small texts for messages and pages: names of stages, counts with their nouns, percent, texts in one line."""
 
 import math
+import re
 
 STAGE_NAMES = {
     "cam": "CAM",
@@ -11,6 +12,19 @@ STAGE_NAMES = {
     "mask": "final mask",
 }
 """Names of the masks that a run keeps, in the order of the method."""
+
+
+# Control characters, other line ends, bytes that are not UTF-8.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return the text in one line, fit for any output.
+
+    >>> printable("a\\nb.png")
+    'a\ufffdb.png'
+    """
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -16,6 +16,7 @@ from dhr.data import open_data, read_mask, read_rgb, read_size
 from dhr.data.classes import read_classes
 from dhr.data.tags import read_tags
 from dhr.errors import DhrError
+from dhr.words import printable
 
 from ..data import formats
 
@@ -266,4 +267,4 @@ class Bench:
 
 def _one_line(error: DhrError) -> None:
     text = str(error)
-    assert len(text.splitlines()) == 1 and text.replace("\t", " ").isprintable(), f"not one line: {text!r}"
+    assert len(text.splitlines()) == 1 and printable(text) == text, f"not one line: {text!r}"

@@ -14,9 +14,10 @@ from PIL.Image import Image
 from dhr.data.background import is_background
 from dhr.data.image_files import digest_image
 from dhr.data.images import SUFFIXES, read_rgb
-from dhr.data.listing import mask_key, name_of, printable
+from dhr.data.listing import mask_key, name_of
 from dhr.data.samples import UNTAGGED, VOID, ClassTable, Problem, Sample
 from dhr.errors import DataError, ItemError
+from dhr.words import printable
 
 Photograph = UInt8[np.ndarray, "h w 3"] | Path
 

@@ -12,12 +12,11 @@ from typing import Any
 from dhr.api.settings import Config, as_mapping, changed, flat, nearest, run_settings
 from dhr.api.settings_file import beside, read_settings
 from dhr.api.values import from_text
-from dhr.data.listing import printable
 from dhr.errors import ConfigError
 from dhr.evaluate.published import Published
 from dhr.job.settings import RunConfig
 from dhr.parsing import as_number, as_text
-from dhr.words import STAGE_NAMES
+from dhr.words import STAGE_NAMES, printable
 
 Rows = str | os.PathLike[str] | Sequence[str] | Mapping[str, Mapping[str, Any]]
 """A YAML file, texts such as `PAMR: boundary.kind=pamr`, or settings by name of the row."""

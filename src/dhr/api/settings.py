@@ -15,12 +15,12 @@ from typing import Any, cast
 from dhr.api.renamed import refuse_old_names
 from dhr.api.settings_file import OWN, beside, read_settings
 from dhr.api.values import fitted
-from dhr.data.listing import printable
 from dhr.errors import ConfigError
 from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.models.config import WssConfig
 from dhr.recipes import RECIPES, recipe
+from dhr.words import printable
 
 Config = RunConfig | str | Path | Mapping[str, Any]
 """All settings of a run: the name of a recipe or preset, a YAML file, a mapping of names to values, or the

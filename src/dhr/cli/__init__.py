@@ -125,8 +125,8 @@ def _no_command(name: str) -> Exception:
     from dhr.api.renamed import COMMANDS as RENAMED
     from dhr.api.settings import nearest
     from dhr.cli.table import COMMANDS
-    from dhr.data.listing import printable
     from dhr.errors import ConfigError
+    from dhr.words import printable
 
     if name.startswith("-"):
         return ConfigError(f"{printable(name)} follows no command; write options after it: `dhr run {printable(name)}`")

@@ -11,8 +11,8 @@ from dhr.api.renamed import old_option
 from dhr.api.settings import nearest
 from dhr.api.values import expected, from_text
 from dhr.cli.options import Option
-from dhr.data.listing import printable
 from dhr.errors import ConfigError
+from dhr.words import printable
 
 Values = Mapping[Option, Any]
 

@@ -15,7 +15,7 @@ from dhr.data.classes import class_file, enumeration
 from dhr.data.folder import read_split
 from dhr.data.ground_truth import GroundTruth, NoGroundTruth
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import list_files, name_of, printable
+from dhr.data.listing import list_files, name_of
 from dhr.data.names import Entry, Names
 from dhr.data.numbering import MatchedMask, named_masks
 from dhr.data.outlines import Outline, Size
@@ -25,7 +25,7 @@ from dhr.data.samples import ClassTable, Problem, Tagged
 from dhr.data.stored import Draft, Found, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.errors import DataError
-from dhr.words import counted
+from dhr.words import counted, printable
 
 _BARE = "has no outline"
 
@@ -132,7 +132,7 @@ def _labels(given: Annotated) -> Sequence[str]:
     labels = list(dict.fromkeys(map(class_of, given.labels or used)))
     if all(map(is_background, labels)):
         reasons = [
-            Problem(printable(one.image), f"{one.where}: {one.wrong or f'{one.unread} is not read'}")
+            Problem(one.image, f"{one.where}: {one.wrong or f'{one.unread} is not read'}")
             for one in given.annotations
             if one.wrong or one.unread
         ]

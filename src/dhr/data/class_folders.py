@@ -9,7 +9,7 @@ from dhr.data.background import is_background
 from dhr.data.class_names import class_of, one_spelling, table_of
 from dhr.data.classes import class_file, enumeration
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import is_hidden, list_files, name_of, printable
+from dhr.data.listing import is_hidden, list_files, name_of
 from dhr.data.numbering import named_masks
 from dhr.data.places import folders_of, split_of
 from dhr.data.samples import ClassTable, Problem, Tagged
@@ -17,6 +17,7 @@ from dhr.data.spelling import Spelling
 from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
+from dhr.words import printable
 
 _OTHER = ("truth", "splits")
 PART_NAMES = frozenset(
@@ -196,11 +197,11 @@ def _left_out(root: Path, split: str | None, there: ClassFolders, tops: Sequence
         loose = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file())
         for path in (one for one in loose if not is_hidden(one.name)):
             reason = "it lies outside the class folders, so its class is unknown; move it into one"
-            problems.append(Problem(printable(str(path)), reason))
+            problems.append(Problem(str(path), reason))
     for folder in (one for top in tops for one in top.others):
         example = next(path for path in sorted(folder.rglob("*")) if path.is_file() and not is_hidden(path.name))
         reason = f"no photograph is in this folder, only files such as {example.name!r}; convert or remove them"
-        problems.append(Problem(printable(str(folder)), reason))
+        problems.append(Problem(str(folder), reason))
     for folder in () if split else there.strays:
         named = split_of(folder.name) is not None
         why = "it is named as a split, so it is not a class; list it" if named else "it lies beside splits; list it"

@@ -15,13 +15,14 @@ from dhr.data.coco_content import CocoContent, Image, read_coco_content
 from dhr.data.coco_files import CocoFile, coco_files
 from dhr.data.coco_objects import Identity
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import list_files, name_of, printable
+from dhr.data.listing import list_files, name_of
 from dhr.data.names import Names
 from dhr.data.painted import PaintedObject, painted
 from dhr.data.places import no_split
 from dhr.data.samples import VOID, ClassTable, Problem, Tagged
 from dhr.data.stored import Draft, Found, Reader, StoredDataSet
 from dhr.errors import DataError
+from dhr.words import printable
 
 
 def read_coco(draft: Draft) -> StoredDataSet:
@@ -134,7 +135,7 @@ class _Photographs:
             if len(files) > 1:
                 reason = f"several photographs bear this name, {enumeration(files, most=3)}; write its suffix"
             if reason:
-                self.draft.problems.append(Problem(printable(one.file), f"{self.content.path} {one.place}: {reason}"))
+                self.draft.problems.append(Problem(one.file, f"{self.content.path} {one.place}: {reason}"))
             else:
                 by_file[files[0]].append(one)
         self._note_twice(by_file)

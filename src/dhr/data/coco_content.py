@@ -10,13 +10,13 @@ from dhr.data.class_record import RECORD
 from dhr.data.classes import enumeration, read_text
 from dhr.data.coco_objects import Identity, coco_object, identity, is_crowd, place_of, whole_size
 from dhr.data.json_text import members
-from dhr.data.listing import printable
 from dhr.data.outlines import Size
 from dhr.data.painted import PaintedObject
 from dhr.data.problems import problem_lines
 from dhr.data.samples import VOID, Problem
 from dhr.errors import DataError
 from dhr.progress import Progress
+from dhr.words import printable
 
 VOID_KEY = f"{RECORD}_void"
 """List of the outlines of void, as :mod:`dhr.export.coco` writes it."""

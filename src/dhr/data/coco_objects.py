@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from dhr.data.image_files import MAX_PIXELS
-from dhr.data.listing import printable
 from dhr.data.outlines import Outline, Patch, Runs, Size, polygons
 from dhr.data.painted import PaintedObject
+from dhr.words import printable
 
 Identity = int | str
 """An id as it is compared: 7, 7.0 and "7" are one."""

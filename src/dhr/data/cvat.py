@@ -10,14 +10,14 @@ from dhr.data.annotated import Annotated, Annotation, Thing, annotated_data
 from dhr.data.classes import enumeration
 from dhr.data.image_files import MAX_PIXELS
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import list_files, printable
+from dhr.data.listing import list_files
 from dhr.data.names import Names
 from dhr.data.outlines import Outline, Runs, Size, ellipse, polygons
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.data.xml_text import Element, top_elements
 from dhr.errors import DataError
-from dhr.words import one_line
+from dhr.words import one_line, printable
 
 _FILE = "annotations.xml"
 _ROOT = re.compile(rb"<annotations[\s>]")

@@ -22,7 +22,7 @@ from dhr.data.coco import read_coco
 from dhr.data.coco_objects import CodedRuns, whole_size
 from dhr.data.image_files import MAX_PIXELS
 from dhr.data.images import SUFFIXES, read_size
-from dhr.data.listing import escapes, key_of, list_files, printable
+from dhr.data.listing import escapes, key_of, list_files
 from dhr.data.names import Names
 from dhr.data.outlines import ellipse, polygons
 from dhr.data.painted import PaintedObject, painted
@@ -33,7 +33,7 @@ from dhr.data.xml_text import top_elements
 from dhr.errors import DataError, ItemError
 from dhr.files import open_regular
 from dhr.progress import Step
-from dhr.words import one_line
+from dhr.words import one_line, printable
 
 DATUMARO_FORMATS = (
     *("arrow", "camvid", "cityscapes", "coco", "coco_instances", "coco_panoptic", "coco_stuff", "cvat", "datumaro"),
@@ -186,7 +186,7 @@ class _Maker:
         """Return the photograph of an item; ``ordinary`` are labels that have objects other than crowds."""
         name, file = str(item.id), self._file(item)
         if escapes(name) or printable(name) != name:
-            problems.append(Problem(printable(name), "expected the name of a photograph inside the folder; rename it"))
+            problems.append(Problem(name, "expected the name of a photograph inside the folder; rename it"))
             return []
         if file is None:
             problems.append(Problem(name, f"no photograph of this name in {self._root / 'images'}; put it there"))

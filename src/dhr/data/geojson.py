@@ -9,10 +9,9 @@ import numpy as np
 
 from dhr.data.annotated import Annotation, Thing
 from dhr.data.json_text import read_json
-from dhr.data.listing import printable
 from dhr.data.outlines import Outline, Patch, Polygons, Size, polygons, union
 from dhr.errors import DataError
-from dhr.words import one_line
+from dhr.words import one_line, printable
 
 IGNORED = "Ignore*"
 """QuPath's class of regions that do not count; in masks it is void."""

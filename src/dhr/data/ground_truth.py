@@ -11,11 +11,12 @@ from jaxtyping import UInt8
 from dhr.data.image_files import Content
 from dhr.data.images import SUFFIXES
 from dhr.data.labels import Storage, read_labels
-from dhr.data.listing import key_of, list_files, name_of, printable
+from dhr.data.listing import key_of, list_files, name_of
 from dhr.data.problems import problem_lines
 from dhr.data.samples import Problem
 from dhr.errors import ItemError
 from dhr.shards import out_of_shard
+from dhr.words import printable
 
 _PNG = frozenset({".png"})
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
@@ -118,7 +119,7 @@ def ground_truth_files(folder: Path, names: Iterable[str]) -> GroundTruthFiles:
         else:
             by_name[name] = folder / file
             continue
-        stray.append(Problem(printable(str(folder / file)), reason))
+        stray.append(Problem(str(folder / file), reason))
     return GroundTruthFiles(by_name, tuple(stray))
 
 

@@ -17,7 +17,7 @@ from dhr.data.hub_labels import Labels, category_of, read_labels
 from dhr.data.image_files import MAX_CONTENT, Content
 from dhr.data.images import SUFFIXES
 from dhr.data.labels import Storage, plain
-from dhr.data.listing import escapes, list_files, printable
+from dhr.data.listing import escapes, list_files
 from dhr.data.names import Names
 from dhr.data.problems import summary
 from dhr.data.samples import ClassTable, Problem, Tagged
@@ -25,7 +25,7 @@ from dhr.data.stored import Draft, Found, Reader, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.errors import ConfigError, DataError, ItemError
 from dhr.files import read_regular
-from dhr.words import one_line
+from dhr.words import one_line, printable
 
 _IMAGES = ("image", "img", "pixel_values")
 _TAGS = ("tags", "labels", "label", "classes", "class", "category", "categories", "objects")

@@ -14,12 +14,13 @@ from dhr.data.json_text import members
 from dhr.data.label_studio_image import ImageFinder
 from dhr.data.label_studio_min import Choices, Row, parse_row, plain_choices
 from dhr.data.label_studio_results import read_results
-from dhr.data.listing import list_files, printable
+from dhr.data.listing import list_files
 from dhr.data.names import Names
 from dhr.data.places import first_folder, head_of
 from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.errors import DataError
 from dhr.progress import Progress, silent
+from dhr.words import printable
 
 _TASKS = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*\{")
 _TASK = re.compile(rb'"(annotations|completions|predictions|data|annotator|image|original_width)"\s*:')

@@ -9,9 +9,8 @@ from jaxtyping import Float64
 
 from dhr.data.annotated import Thing
 from dhr.data.brush import Strokes, picture_text
-from dhr.data.listing import printable
 from dhr.data.outlines import Outline, Patch, Size, ellipse, polygons
-from dhr.words import one_line
+from dhr.words import one_line, printable
 
 _SHAPES = ("rectangle", "polygon", "brush", "ellipse", "keypoint", "bitmask", "vector")
 _REGIONS = {*_SHAPES, *(f"{shape}labels" for shape in _SHAPES), "labels"}

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dhr.data.samples import Problem
-
-# Control characters, other line ends, bytes that are not UTF-8.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
+from dhr.words import printable
 
 # Files and folders of systems and archives, in lower case: thumbnails, settings, waste.
 _SYSTEM = frozenset(
@@ -62,13 +59,13 @@ def list_files(root: Path, suffixes: frozenset[str]) -> Listing:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(relative + "/")
                     elif reason := _refusal(entry, suffixes):
-                        problems.append(Problem(printable(str(root / relative)), reason))
+                        problems.append(Problem(str(root / relative), reason))
                     else:
                         files.append(relative)
         except OSError as error:
             problems.append(
                 Problem(
-                    printable(str(root / folder)),
+                    str(root / folder),
                     f"the folder cannot be listed: {error.strerror or error}; check the permissions",
                 )
             )
@@ -134,15 +131,6 @@ def too_long(name: str) -> str | None:
     return f"its name takes {size} bytes without suffix, and files called after it may take {MOST_BYTES}; shorten it"
 
 
-def printable(text: str) -> str:
-    """Return the text in one line, fit for any output.
-
-    >>> printable("a\\nb.png")
-    'a\ufffdb.png'
-    """
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:
     if not entry.is_file():  # without a system call, except for links
         if entry.is_symlink():
@@ -154,6 +142,6 @@ def _refusal(entry: "os.DirEntry[str]", suffixes: frozenset[str]) -> str | None:
         return "not a regular file; remove it"
     if name_of(entry.name, suffixes) == entry.name:
         return f"not an image ({' '.join(sorted(suffixes))}); convert it or remove it"
-    if _UNPRINTABLE.search(entry.name):
+    if printable(entry.name) != entry.name:
         return "the file name has control characters or is not UTF-8; rename it"
     return None

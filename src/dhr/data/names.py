@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 
 from dhr.data.classes import enumeration
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import key_of, mask_key, name_of, printable
+from dhr.data.listing import key_of, mask_key, name_of
 from dhr.data.samples import Problem
+from dhr.words import printable
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 Value = TypeVar("Value")
@@ -141,7 +142,7 @@ class Names:
             if not entry.name:
                 reason = entry.wrong or reason
             if reason and problems is not None:
-                problems.append(Problem(printable(entry.name) or str(file), f"{entry.place}: {reason}"))
+                problems.append(Problem(entry.name or str(file), f"{entry.place}: {reason}"))
         return dict(found)
 
     def clash(self, file: str) -> list[str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from dhr.data.class_folders import PART_NAMES, why_not_class_folders
 from dhr.data.classes import enumeration
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import is_hidden, printable
+from dhr.data.listing import is_hidden
 from dhr.data.places import folders_of
 from dhr.data.stored import Reader
 from dhr.files import open_regular
+from dhr.words import printable
 
 Readers = Mapping[str, Reader]
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from dhr.data.folder import read_split
 from dhr.data.image_files import digest_image
 from dhr.data.images import SUFFIXES, read_rgb
-from dhr.data.listing import list_files, name_of, overwritten, printable, too_long
+from dhr.data.listing import list_files, name_of, overwritten, too_long
 from dhr.data.names import Names
 from dhr.data.problems import summary
 from dhr.data.samples import ClassTable, Problem, Sample
@@ -101,9 +101,9 @@ def _without_clashes(folder: Path, files: Sequence[str], names: Names, problems:
     listed, broken = [], list(problems)
     for file in files:
         if others := names.clash(file):
-            broken.append(Problem(printable(str(folder / file)), overwritten([str(folder / one) for one in others])))
+            broken.append(Problem(str(folder / file), overwritten([str(folder / one) for one in others])))
         elif reason := too_long(name_of(file, SUFFIXES)):
-            broken.append(Problem(printable(str(folder / file)), reason))
+            broken.append(Problem(str(folder / file), reason))
         else:
             listed.append(Photograph(name_of(file, SUFFIXES), folder / file))
     if not listed:

@@ -15,13 +15,13 @@ from dhr.data.ground_truth import GroundTruth, InMaskFile, MaskFile, NoGroundTru
 from dhr.data.image_files import Content, digest_image
 from dhr.data.images import SUFFIXES, read_rgb, read_size
 from dhr.data.labels import plain
-from dhr.data.listing import mask_key, name_of, overwritten, printable, too_long
+from dhr.data.listing import mask_key, name_of, overwritten, too_long
 from dhr.data.places import chosen_split
 from dhr.data.problems import summary
 from dhr.data.samples import UNTAGGED, ClassTable, DataSet, Problem, Sample, Tagged
 from dhr.errors import DataError, ItemError
 from dhr.progress import Progress, Step, silent
-from dhr.words import counted
+from dhr.words import counted, printable
 
 
 @runtime_checkable

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from dhr.data.listing import printable
 from dhr.data.samples import VOID, ClassTable
 from dhr.parsing import Fields, as_whole
+from dhr.words import printable
 
 _LONGEST = 1000  # characters of a name
 

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from dhr.data.listing import escapes, printable
+from dhr.data.listing import escapes
 from dhr.errors import DataError
+from dhr.words import printable
 
 REMOTE = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),

@@ -14,7 +14,7 @@ from dhr.data.class_names import class_ids, class_of
 from dhr.data.class_record import RECORD, recorded_table
 from dhr.data.classes import read_text
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import key_of, list_files, mask_key, name_of, printable
+from dhr.data.listing import key_of, list_files, mask_key, name_of
 from dhr.data.names import Entry, Names
 from dhr.data.painted import painted
 from dhr.data.places import no_split
@@ -25,6 +25,7 @@ from dhr.errors import DataError
 from dhr.files import open_regular
 from dhr.plain_yaml import MAX_BYTES, parse_yaml
 from dhr.progress import Step
+from dhr.words import printable
 
 _HEAD = 1 << 16  # bytes in which a description shows itself
 _NAMES = re.compile(rb"^[\"']?names[\"']?\s*:", re.MULTILINE)
@@ -61,7 +62,7 @@ def read_yolo(draft: Draft) -> StoredDataSet:
         for file, name in folder.photographs(key, splits[key], list(splits), draft.problems):
             names.setdefault(file, name)
     if split is None:
-        draft.problems += [Problem(printable(str(root / one)), why) for one, why in folder.closed.items()]
+        draft.problems += [Problem(str(root / one), why) for one, why in folder.closed.items()]
         draft.problems += folder.stray_labels(splits)
     if names and not any(folder.label_file(file) for file in names):
         raise DataError(f"{root}: no photograph has a label file, such as {next(iter(names.values()))}.txt in labels/")
@@ -232,7 +233,7 @@ class _Folder:
             before, _, file = text.rpartition("/")
             if (before in folders or "labels" in before.split("/")) and not file.lower().startswith(_NO_LABELS):
                 reason = f"no photograph is called {printable(file[:-4])!r}; name each label file as its photograph"
-                problems.append(Problem(printable(str(self.root / text)), reason))
+                problems.append(Problem(str(self.root / text), reason))
         return problems
 
     @cached_property

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from dhr.data.classes import read_text
-from dhr.data.listing import printable
 from dhr.data.outlines import Patch, Size
 from dhr.data.painted import PaintedObject
 from dhr.errors import DataError
+from dhr.words import printable
 
 _MOST = 100_000_000  # bytes of a label file
 _LARGEST = 2.0  # share; larger ones are pixels

@@ -12,7 +12,7 @@ import xxhash
 from jaxtyping import UInt64
 
 from dhr.data.arrow_texts import texts_of
-from dhr.data.listing import mask_key, printable
+from dhr.data.listing import mask_key
 from dhr.data.manifest import Row, RowReader, check_columns, class_table
 from dhr.data.manifest.columns import COLUMNS
 from dhr.data.manifest.read import files_of
@@ -20,6 +20,7 @@ from dhr.data.parquet import ParquetTable, arrow, open_parquet
 from dhr.data.samples import ClassTable, Problem
 from dhr.errors import DataError
 from dhr.files import digest_regular
+from dhr.words import printable
 
 _TEXTS = ("id", "uri", "tags", "split", "truth")
 

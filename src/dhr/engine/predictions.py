@@ -11,7 +11,6 @@ from jaxtyping import UInt8
 
 import dhr
 from dhr.data.images import mask_bytes, read_rgb, read_size
-from dhr.data.listing import printable
 from dhr.data.manifest import Row as Photo
 from dhr.data.manifest.row import digest_of
 from dhr.data.palette import class_palette
@@ -30,6 +29,7 @@ from dhr.models.precision import resolved
 from dhr.progress import Progress
 from dhr.records.run import Identity, RunRecord
 from dhr.results.row import Row, settings_digest
+from dhr.words import printable
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from dhr.data.cvat import cvat_annotations, cvat_files
 from dhr.data.geojson import IGNORED, read_geojson
 from dhr.data.label_studio import label_studio_files, read_tasks
-from dhr.data.listing import list_files, name_of, printable
+from dhr.data.listing import list_files, name_of
 from dhr.data.samples import Problem
 from dhr.errors import DataError
 from dhr.imports.drawing import Drawings
@@ -60,7 +60,7 @@ def read_geojson_masks(file: Path, target: Target, progress: Progress) -> Drawin
         except DataError as error:
             if len(files) == 1:
                 raise
-            found.problems.append(Problem(printable(one), str(error)))
+            found.problems.append(Problem(one, str(error)))
     add_annotations(found, annotations, names, target, Rules(frozenset({IGNORED}), by="unknown", holds_void=True))
     return found
 

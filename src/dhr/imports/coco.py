@@ -8,7 +8,6 @@ from pathlib import Path
 from dhr.data.annotated import Annotation, Thing
 from dhr.data.coco_content import CocoContent, Image, read_coco_content
 from dhr.data.coco_objects import Identity
-from dhr.data.listing import printable
 from dhr.data.outlines import Outline, Patch, Size, union
 from dhr.data.painted import PaintedObject
 from dhr.errors import DataError
@@ -16,6 +15,7 @@ from dhr.imports.drawing import Drawings
 from dhr.imports.shapes import Rules, add_annotations
 from dhr.imports.target import Target
 from dhr.progress import Progress
+from dhr.words import printable
 
 _VOID = "void\0"  # no category has this name
 

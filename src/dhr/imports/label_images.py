@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from dhr.data.image_files import MAX_PIXELS, Content, decoding, opened
 from dhr.data.images import PNG_CODING
-from dhr.data.listing import list_files, name_of, printable
+from dhr.data.listing import list_files, name_of
 from dhr.data.names import Entry
 from dhr.data.numbering import Numbering, numbering
 from dhr.data.outlines import Size
@@ -19,6 +19,7 @@ from dhr.imports.drawing import Drawing, Drawings
 from dhr.imports.target import FREE, Target
 from dhr.progress import Progress
 from dhr.shards import out_of_shard
+from dhr.words import printable
 
 _TIFF = frozenset({".tif", ".tiff"})
 _IMAGES = frozenset({".png"}) | _TIFF

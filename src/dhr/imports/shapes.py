@@ -9,7 +9,6 @@ from jaxtyping import UInt8
 
 from dhr.data.annotated import Annotation, Thing
 from dhr.data.classes import enumeration
-from dhr.data.listing import printable
 from dhr.data.names import Entry, Names
 from dhr.data.outlines import Size
 from dhr.data.painted import PaintedGroundTruth, PaintedObject
@@ -17,7 +16,7 @@ from dhr.data.samples import VOID, Problem, Sample
 from dhr.errors import ItemError
 from dhr.imports.drawing import By, Drawing, Drawings
 from dhr.imports.target import FREE, Target
-from dhr.words import counted
+from dhr.words import counted, printable
 
 
 @dataclass(frozen=True)

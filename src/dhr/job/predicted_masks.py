@@ -11,7 +11,6 @@ from dhr.corrections.decisions import DecisionReader
 from dhr.corrections.validity import outdated
 from dhr.data.image_files import digest_image
 from dhr.data.images import read_rgb, read_size
-from dhr.data.listing import printable
 from dhr.data.palette import class_palette
 from dhr.data.photographs import Photograph
 from dhr.data.samples import Problem
@@ -27,6 +26,7 @@ from dhr.job.segment import Segmenter, Wanted
 from dhr.job.segment_batches import SegmentBatches, Todo
 from dhr.progress import Step
 from dhr.records.members import to_json
+from dhr.words import printable
 
 Tags = Mapping[str, tuple[tuple[int, ...], str | None]]
 """Tags by name of the photograph, or why its tags cannot be used."""

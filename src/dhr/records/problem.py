@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 
+from dhr.words import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of the data set that was left out, and why, in one line."""
+    """A part of the data set that was left out, and why, in one line.
+
+    Both may quote what a file of others says, so control characters are replaced.
+    """
 
     source: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", printable(self.source))
+        object.__setattr__(self, "reason", printable(self.reason))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dhr.data.classes import enumeration
-from dhr.data.listing import key_of, printable
+from dhr.data.listing import key_of
 from dhr.data.objects.labels import Labels
 from dhr.data.objects.paint import paint, present
 from dhr.data.objects.record import ObjectFolder, Objects
@@ -21,7 +21,7 @@ from dhr.errors import DataError, ItemError
 from dhr.progress import Progress, Step
 from dhr.sources.map_files import Sizes
 from dhr.sources.protocol import Checked
-from dhr.words import counted
+from dhr.words import counted, printable
 
 _LOOK = 128  # longer side of the maps that are only checked
 _NAMED = 3

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dhr.data.listing import printable
 from dhr.data.samples import ClassTable
 from dhr.data.table_json import parsed_table
 from dhr.models.weights import NONE
 from dhr.parsing import Fields, as_number, as_text, as_whole
+from dhr.words import printable
 
 FORMAT = "dhr student 1"
 _LARGEST = 100_000  # of any number in the settings of a network: the largest have 12,544 points and 1,024 channels

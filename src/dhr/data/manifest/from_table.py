@@ -12,7 +12,7 @@ import xxhash
 from dhr.data.class_names import one_spelling, table_of
 from dhr.data.classes import read_classes
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import escapes, key_of, name_of, printable
+from dhr.data.listing import escapes, key_of, name_of
 from dhr.data.manifest.columns import GROUP, schema_of
 from dhr.data.manifest.dataset import ManifestDataSet
 from dhr.data.manifest.row import Row
@@ -28,6 +28,7 @@ from dhr.data.tags import TagLine, TagReader, merge
 from dhr.data.uris import scheme, shown
 from dhr.errors import ConfigError, DataError
 from dhr.progress import Progress, Step, silent
+from dhr.words import printable
 
 Cells = tuple[Cell, ...]
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from dhr.data.arrow_texts import Texts, one_chunk, texts_of
 from dhr.data.image_files import MAX_PIXELS
-from dhr.data.listing import escapes, is_hidden, printable, too_long
+from dhr.data.listing import escapes, is_hidden, too_long
 from dhr.data.manifest.row import Row
 from dhr.data.samples import UNTAGGED, ClassTable, Problem
 from dhr.data.tags import TagReader
 from dhr.data.uris import located, scheme, shown
 from dhr.errors import DataError
+from dhr.words import printable
 
 MAX_ID = 1_000
 """Characters of the longest id."""

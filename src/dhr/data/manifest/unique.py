@@ -9,9 +9,10 @@ import numpy as np
 import xxhash
 
 from dhr.data.classes import enumeration
-from dhr.data.listing import mask_key, printable
+from dhr.data.listing import mask_key
 from dhr.data.manifest.row import Row
 from dhr.data.samples import Problem
+from dhr.words import printable
 
 _NAMED = 4  # rows with the same id that a message names
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from dhr.data.images import SUFFIXES
-from dhr.data.listing import key_of, name_of, printable
+from dhr.data.listing import key_of, name_of
 from dhr.errors import ItemError
+from dhr.words import printable
 
 _FOLDERS = frozenset(
     {"images", "labels", "annotations", "jpegimages", "train", "valid", "val", "test", "data", "predict", "imgs"}

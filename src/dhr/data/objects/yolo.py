@@ -9,12 +9,13 @@ import numpy as np
 
 from dhr.data.class_list import names_in
 from dhr.data.classes import read_text
-from dhr.data.listing import list_files, printable
+from dhr.data.listing import list_files
 from dhr.data.objects.places import Places
 from dhr.data.objects.record import Box, Found, Objects, score
 from dhr.data.outlines import Outline, Patch, Size, polygons
 from dhr.errors import DataError, ItemError
 from dhr.plain_yaml import MAX_BYTES, parse_yaml
+from dhr.words import printable
 
 _TEXT = frozenset({".txt"})
 _SURE = "confidence-"  # autodistill puts it before the name of a file of scores
