@@ -55,7 +55,7 @@ def _is_new(change: Change, record: Record) -> bool:
         return False
     if before is None or before.source != change.source:
         return True
-    return before.outcome == SURVIVED and before.tests != digest(ROOT, change.module)
+    return before.tests != digest(ROOT, change.module)
 
 
 def _report(record: Record, found: list[Change], share: float) -> int:

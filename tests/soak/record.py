@@ -1,9 +1,11 @@
 """What a soak has counted, in a JSON file to which each call adds."""
 
 import json
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,12 @@ class Tally:
 
 @dataclass
 class Record:
-    """The file: parts by name, and the days on which they ran."""
+    """The file: parts by name, and the days and commits on which they ran."""
 
     path: Path
     parts: dict[str, Tally] = field(default_factory=dict)
     days: list[str] = field(default_factory=list)
+    commits: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> "Record":
@@ -46,16 +49,25 @@ class Record:
             return cls(path)
         value = json.loads(path.read_text(encoding="utf-8"))
         parts = {name: Tally(**{**one, "counts": Counter(one["counts"])}) for name, one in value["parts"].items()}
-        return cls(path, parts, value["days"])
+        return cls(path, parts, value["days"], value["commits"])
 
     def write(self) -> None:
         """Write the file, atomically: a soak may be ended at any moment."""
         today = datetime.now(UTC).date().isoformat()
         self.days = sorted({*self.days, today})
+        self.commits = [*dict.fromkeys((*self.commits, _commit()))]
         parts = {name: {**vars(one), "seconds": round(one.seconds, 1)} for name, one in sorted(self.parts.items())}
-        write_json(self.path, {"days": self.days, "failures": self.failures, "parts": parts})
+        write_json(self.path, {"days": self.days, "commits": self.commits, "failures": self.failures, "parts": parts})
 
     @property
     def failures(self) -> int:
         """Failures of all parts."""
         return sum(one.failures for one in self.parts.values())
+
+
+@cache
+def _commit() -> str:
+    """Return the commit that is checked out, with a `+` if files differ from it."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
