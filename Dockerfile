@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # make image, make image-cuda. Photographs and results are a folder of the host:
 #   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" dhr run --data photos --recipe small --out out
-#   docker run --rm --gpus all --volume "$PWD:/data" dhr:cuda run --data photos --out out
+#   docker run --rm --gpus all --user "$(id -u):$(id -g)" --volume "$PWD:/data" dhr:cuda run --data photos --out out
 
 FROM python:3.12-slim AS wheel
 WORKDIR /source
@@ -20,7 +20,7 @@ USER 1000
 ENTRYPOINT ["dhr"]
 
 # PyTorch's own wheels bring the CUDA libraries; the base gives the driver's interface.
-FROM nvidia/cuda:12.8.1-base-ubuntu24.04 AS cuda
+FROM nvidia/cuda:13.0.1-base-ubuntu24.04 AS cuda
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/dhr
 RUN --mount=from=wheel,source=/wheels,target=/wheels /opt/dhr/bin/pip install --no-cache-dir /wheels/*.whl

@@ -12,9 +12,11 @@
 PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv$(if $(LOCKED),-locked)
-BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+IN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(IN)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What $(call extras,a b) installs: the package itself, editable, with two of its extras.
+UV := 0.13.9
 comma := ,
 space := $(subst x,,x x)
 ifdef LOCKED
@@ -32,7 +34,7 @@ $(VENV)/ready: pyproject.toml $(if $(LOCKED),uv.lock)
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): torch and the rest are about 8 GB, some minutes the first time"
-	$(if $(LOCKED),$(INSTALL) uv)
+	$(if $(LOCKED),$(INSTALL) uv==$(UV))
 	$(call extras,dev docs)
 	touch $@
 
@@ -108,9 +110,12 @@ newest:
 	$(MAKE) suite VENV=.venv-newest \
 		INSTALL='.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager'
 
-# The newest versions go into uv.lock, for all systems and versions of Python; `make suite LOCKED=yes` uses them.
+# The newest versions go into uv.lock, for all systems and versions of Python; `make suite LOCKED=yes` uses them. Those
+# that build a release go into packaging/release.txt.
 lock: $(VENV)/release
 	$(BIN)/uv lock --quiet --upgrade --default-index https://pypi.org/simple
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--default-index https://pypi.org/simple packaging/release.in --output-file packaging/release.txt
 
 # Weaknesses of the workflows; and files that a public forge would refuse. The schemas are part of check-jsonschema.
 SCHEMA = $(BIN)/check-jsonschema --quiet --builtin-schema vendor.
@@ -122,11 +127,19 @@ audit: $(VENV)/release
 	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(SCHEMA)citation-file-format CITATION.cff
 
+# What builds a release: fixed versions with digests, and neither the project nor its libraries.
+RELEASE := .venv-release
+$(RELEASE)/ready: packaging/release.txt
+	test -x $(RELEASE)/$(IN)/python || $(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/$(IN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
+
 # Files get the time of the last commit, so the same commit gives the same bytes.
-dist: $(VENV)/release
+BUILD = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(RELEASE)/$(IN)/python -m build --no-isolation
+dist: $(RELEASE)/ready
 	rm -rf dist build/again
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir build/again
+	$(BUILD) --outdir dist
+	$(BUILD) --outdir build/again
 	diff --recursive dist build/again && ls -l dist
 
 # The wheel in an empty environment, without extras: demo, and the program of the README.
@@ -135,13 +148,15 @@ dist-check: dist
 	build/empty/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	build/empty/bin/python packaging/check_wheel.py
 
-# The tag of a release names the version of the package.
-tag-check: setup
-	test "$(GITHUB_REF_NAME)" = "v$$($(BIN)/python -c 'import dhr; print(dhr.__version__)')"
+# The tag of a release names the version of the package, the changelog has its date, and all files are those of the commit.
+tag-check:
+	test -z "$$(git status --porcelain)"
+	version=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/dhr/__init__.py) \
+		&& test "$$GITHUB_REF_NAME" = "v$$version" && grep -q "^## \[$$version\] - 2" CHANGELOG.md
 
 # What the wheel installs, as CycloneDX has it.
-sbom: $(VENV)/release dist-check
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible --output-file build/sbom.json build/empty
+sbom: dist-check
+	$(RELEASE)/$(IN)/python packaging/sbom.py build/empty dist/*.whl build/sbom.json
 
 # Licences of everything that is installed. Those of the models: dhr models.
 licences: $(VENV)/release
@@ -158,4 +173,4 @@ image-cuda:
 	docker build --target cuda --tag dhr:cuda .
 
 clean:
-	rm -rf $(VENV) .venv-locked .venv-lowest .venv-newest demo dist build docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-locked .venv-lowest .venv-newest $(RELEASE) demo dist build docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -116,7 +116,7 @@ def test_masks(tmp_path: Path) -> None:
         ("text", "cannot be used"),
         (None, "cannot be used"),
         ({1.5: MAPS}, "float"),
-        ({"keys": {1, 2}, "cam": MAPS}, "it holds a set"),
+        ({"keys": {1, 2}, "cam": MAPS}, "set"),
         ({"keys": np.array([0, 2]), "cam": np.array([MAPS[0], "x"], dtype=object)}, "2 objects"),
         ({"keys": Path("a")}, "pathlib"),
     ],

@@ -105,7 +105,7 @@ def read_state(
     if not path.is_file():
         raise WeightsError(f"--{setting}: no file {path}; expected safetensors or a PyTorch state dict of {model}")
     try:
-        state: dict[str, Tensor] = load_state_dict(str(path))
+        state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
         if convert is not None:
             state = convert(state)
         return {key: value for key, value in state.items() if isinstance(value, Tensor)}

@@ -65,8 +65,8 @@ def find_regions(
 
     >>> mask = np.array([[1, 1, 0, 2, 0, 1]], dtype=np.uint8)
     >>> foreground = np.arange(256) > 0
-    >>> find_regions(mask, foreground, 1).touches.any()
-    np.False_
+    >>> bool(find_regions(mask, foreground, 1).touches.any())
+    False
     >>> regions = find_regions(mask, foreground, 2)
     >>> regions.labels.tolist(), regions.areas.tolist(), regions.touches[:, 2].tolist()
     ([1, 2, 1], [2, 1, 1], [True, False, True])
