@@ -165,7 +165,7 @@ def test_quality_falls_with_the_support_of_other_photographs() -> None:
     assert supported(q, mask, halves(0.2), sure, valid, full).item() == 0  # each class where the other one is
     assert supported(q, mask, torch.zeros_like(mask), sure, valid, full).item() == pytest.approx(0.8)
     half = supported(q, mask, halves(0.6), torch.tensor([[1.0, 0.0]]), valid, torch.tensor(0.5)).item()
-    assert half == pytest.approx(0.8 * (0.6 / 1.1) * (1 + 0.1 / 1.1) / 2)
+    assert half == pytest.approx(0.8 * (0.6 / 1.1) * (1 + 0.1 / 1.1) / 2 / 2**0.25)
 
 
 def test_quality_of_one_class_is_that_of_the_data_set() -> None:
@@ -174,6 +174,18 @@ def test_quality_of_one_class_is_that_of_the_data_set() -> None:
     said = halves(0.2) * valid[:, :, None, None]
     found = supported(q, halves(0.9), said, torch.tensor([[0.0, 1.0]]), valid, torch.tensor(1.0))
     assert found.item() == pytest.approx(1.0)
+    found = supported(q, halves(0.9), said, torch.tensor([[0.0, 1.0]]), valid, torch.tensor(0.5))
+    assert found.item() == pytest.approx(0.6 / 1.1)
+
+
+def test_the_number_of_classes_counts_where_nothing_agrees() -> None:
+    q, maps = torch.tensor([1.0, 1.0]), torch.eye(4).view(1, 4, 2, 2).expand(2, -1, -1, -1)
+    valid = torch.tensor([[True, True, False, False], [True] * 4])
+    said, agreement = maps * valid[:, :, None, None], torch.zeros(2, 4)
+    none = supported(q, maps, said, agreement, valid, torch.tensor(0.0))
+    assert (none[0] / none[1]).item() == pytest.approx(2**0.5)
+    all_agree = supported(q, maps, said, agreement, valid, torch.tensor(1.0))
+    assert all_agree[0].item() == pytest.approx(all_agree[1].item())
 
 
 @given(st.integers(0, 1000), st.integers(1, 4))

@@ -46,11 +46,15 @@ def supported(
 ) -> Float[Tensor, " b"]:
     r"""Return the quality of masks by the support that they have from other photographs.
 
-    .. math:: q' = q \, \ell(\bar a) \frac{1}{K} \sum_k \ell(a_k) \, IoU_k, \quad \ell(a) = (0.1 + a) / 1.1
+    .. math::
+
+        q' = q \, \ell(\bar a) \, K^{-(1 - \bar a) / 2} \frac{1}{K} \sum_k \ell(a_k) \, IoU_k, \quad
+        \ell(a) = (0.1 + a) / 1.1
 
     with :math:`IoU_k` that of the class in the labels of Steps 1 to 3 and in those of the survey. These steps make any
-    start consistent with itself, also random CAMs; other photographs do not agree with it. An image with one class has
-    the mask that its tag demands, so only :math:`\ell(\bar a)` counts. Where the survey says nothing, IoU is 1.
+    start consistent with itself, also random CAMs; other photographs do not agree with it. The less they agree, the more
+    the number K of classes tells: each may be taken for another. An image with one class has the mask that its tag
+    demands, so only :math:`\ell(\bar a)` counts. Where the survey says nothing, IoU is 1.
 
     Args:
         quality: q, of :func:`mask_quality`.
@@ -66,8 +70,9 @@ def supported(
     there = spoken.unsqueeze(1)
     both, either = ((mine & theirs & there).sum(dim=2), ((mine | theirs) & there).sum(dim=2))
     alike = torch.where(either > 0, both / either.clamp_min(1), 1).to(quality.dtype)
-    each = (alike * _lifted(agreement.to(quality.dtype)) * valid).sum(dim=1) / valid.sum(dim=1)
-    return quality * _lifted(whole.to(quality.dtype)) * torch.where(valid.sum(dim=1) > 1, each, 1)
+    count, whole = valid.sum(dim=1), whole.to(quality.dtype)
+    each = (alike * _lifted(agreement.to(quality.dtype)) * valid).sum(dim=1) / count
+    return quality * _lifted(whole) * count ** ((whole - 1) / 2) * torch.where(count > 1, each, 1)
 
 
 def _lifted(agreement: Tensor) -> Tensor:
