@@ -1,6 +1,6 @@
 """Lists what the wheel installs (SBOM, CycloneDX): ``python packaging/sbom.py ENVIRONMENT WHEEL FILE``.
 
-The same wheel and libraries give the same bytes: there is no time in the list, and its serial number follows from the wheel.
+The same wheel and libraries give the same bytes: the list has no time, and its serial number follows from the wheel.
 """
 
 import hashlib

@@ -18,7 +18,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 CONDA = {"torch": "pytorch", "xxhash": "python-xxhash"}  # other names there
 ALLOWED = {
     "choco install make --no-progress",  # make itself
-    'gh release create "$GITHUB_REF_NAME" --verify-tag --notes "What has changed is in CHANGELOG.md." dist/* sbom/sbom.json',
+    'gh release create "$GITHUB_REF_NAME" --verify-tag --notes "See CHANGELOG.md." dist/* sbom/sbom.json',
 }
 
 

@@ -54,13 +54,15 @@ class Bars:
         self._last = 0.0
 
     def __enter__(self) -> "Bars":
-        self._progress.start()
+        if not self._progress.disable:  # some releases of rich print a line even then
+            self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if not self._progress.disable:
+            self._progress.stop()
 
     def __call__(self, step: Step) -> None:
         """Show how far a stage is; the plan, and notes of the stages that read the data set, have their own lines."""
