@@ -54,7 +54,7 @@ def supported(
     with :math:`IoU_k` that of the class in the labels of Steps 1 to 3 and in those of the survey. These steps make any
     start consistent with itself, also random CAMs; other photographs do not agree with it. The less they agree, the
     more the number K of classes tells: each may be taken for another. An image with one class has the mask that its tag
-    demands, so only :math:`\\ell(\\bar a)` counts. Where the survey says nothing, IoU is 1.
+    demands, so only :math:`\ell(\bar a)` counts. Where the survey says nothing, IoU is 1.
 
     Args:
         quality: q, of :func:`mask_quality`.
