@@ -1,8 +1,10 @@
 """What tests of whole runs need: tiny data sets, tiny settings, and ways to call the command."""
 
 import importlib.util
+import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,14 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 collect_ignore = ["fork_server.py"]  # a program, which imports its neighbours as such
+_LINUX = re.compile(r"/dev/|/proc/|\bmkfifo\b|\bresource\.|\bsignal\.SIG(HUP|KILL)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out tests that need the devices, pipes and signals of Linux where these are not."""
+    for item in items if sys.platform != "linux" else ():
+        if isinstance(item, pytest.Function) and _LINUX.search(inspect.getsource(item.function)):
+            item.add_marker(pytest.mark.skip(reason="needs what only Linux has"))
 
 
 def _keep_bytecode_of_others() -> None:
@@ -260,8 +270,8 @@ def serving(folder: Path) -> Iterator[Forks]:
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """See :class:`Forks`; the arguments of :class:`fork_server.Job` may follow."""
-    if not hasattr(os, "fork"):
-        pytest.skip("needs fork()")
+    if sys.platform != "linux":
+        pytest.skip("needs fork() and /proc")
     with serving(tmp_path_factory.mktemp("forks")) as forks:
         yield forks
 

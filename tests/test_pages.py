@@ -113,7 +113,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
             yield page.name, shlex.split(line, comments=True)
 
 
-@pytest.mark.parametrize(("page", "arguments"), commands())
+@pytest.mark.parametrize(("page", "arguments"), [*commands()])
 def test_commands_of_the_pages_have_these_options(page: str, arguments: list[str]) -> None:
     name, *rest = arguments
     command = COMMANDS[name]

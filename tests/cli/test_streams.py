@@ -16,6 +16,7 @@ from dhr.cli.signals import Ended, ended_by_signals
 from dhr.cli.streams import Stream, standard_streams
 
 FULL = Path("/dev/full")
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def masks(case: Any) -> int:
@@ -101,14 +102,13 @@ def test_streams_are_those_of_before_afterwards(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def default_signals() -> Iterator[None]:
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_the_work_with_one_line(
     number: signal.Signals, default_signals: None, monkeypatch: pytest.MonkeyPatch, dhr: Any
 ) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -196,6 +195,8 @@ def test_a_full_disk_ends_the_call_and_loses_nothing_that_was_finished(
     assert most > 3 * (tmp_path / "whole" / "run.json").stat().st_size
 
     def limited() -> None:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
     ended = subprocess.run(

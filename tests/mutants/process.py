@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -60,6 +59,8 @@ class Processes:
         if child == 0:
             try:
                 os.setsid()
+                import resource  # Windows has none
+
                 resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
                 self._test(tests, keep)
             finally:

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -334,6 +333,8 @@ def test_a_server_that_is_killed_loses_nothing(world: World) -> None:
     before = tab.ids()
     set_size(tab, 5)
     tab.keys("v")
+    import resource
+
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))  # as if the disk were full
     tab.drag((10.5, 20.5), (40.5, 20.5))
     tab.wait_for("#lost", "Not saved")

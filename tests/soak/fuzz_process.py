@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -92,6 +91,8 @@ def main() -> None:
             fuzz.read(one)
         assert fuzz.counts["read"] == len(bench.files), f"good files of {name} cannot be read: {dict(fuzz.counts)}"
         pages = int(Path("/proc/self/statm").read_text().split()[0])
+        import resource  # Windows has none
+
         limit = pages * resource.getpagesize() + _MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         sys.addaudithook(fuzz.note)
