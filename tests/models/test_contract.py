@@ -349,8 +349,9 @@ def test_a_network_of_the_wrong_kind_is_a_wrong_setting() -> None:
     for model in ("mixer_s16_224", "swin_tiny_patch4_window7_224"):
         with pytest.raises(ConfigError, match=f"'{model}' has no maps of photographs of any size"):
             build_uss(UssConfig(model=model, weights="none"))
-    with pytest.raises(ConfigError, match="swin"):
-        build_wss(WssConfig(backbone="swin_tiny_patch4_window7_224", weights="none"), NAMES)
+    for stride in (16, 32):
+        with pytest.raises(ConfigError, match="swin"):
+            build_wss(WssConfig(backbone="swin_tiny_patch4_window7_224", weights="none", output_stride=stride), NAMES)
     with pytest.raises(ConfigError, match="no_such_option"):
         build_wss(WssConfig(backbone="test_resnet", weights="none", options={"no_such_option": 1}), NAMES)
 
