@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,24 @@ def test_code_in_a_file_is_not_executed(kind: str, name: str, wrap: bool, tmp_pa
         if not wrap:
             pickle.load(file)["state_dict"]["conv1.weight"].close()  # the file is as dangerous as it is meant to be
             assert marker.exists()
+
+
+@both_kinds
+@pytest.mark.parametrize("wrap", [False, True])
+def test_code_in_a_file_of_a_hub_is_not_executed(
+    kind: str, wrap: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even with a release of timm whose reader executes it."""
+    marker, path = tmp_path / "marker", tmp_path / "a.pth"
+    content = {"state_dict": {"conv1.weight": Intruder(marker)}}
+    torch.save(content, path) if wrap else path.write_bytes(pickle.dumps(content, protocol=2))
+    monkeypatch.setattr(import_module("dhr.models.remote"), "fetch", lambda remote: [path])
+    reader = timm.models.load_state_dict
+    older = lambda *given, weights_only=False, **others: reader(*given, weights_only=weights_only, **others)  # noqa: E731
+    monkeypatch.setattr("timm.models._builder.load_state_dict", older)
+    with pytest.raises(WeightsError, match="not a readable state dict"):
+        build(kind, "hub")
+    assert not marker.exists()
 
 
 @pytest.mark.usefixtures("no_network")
