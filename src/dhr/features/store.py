@@ -24,7 +24,7 @@ from dhr.features.limit import ENTRY_SUFFIX, DiskLimit, note_use
 from dhr.features.pack import Packed, Reduction
 from dhr.features.settings import StoreConfig
 from dhr.features.source import Source
-from dhr.files import inside, remove, write_bytes, write_json
+from dhr.files import TEMPORARY_SUFFIX, inside, remove, write_bytes, write_json
 from dhr.parsing import MAX_RECORD, Fields, load_json
 from dhr.tensors import check_finite, check_kinds, check_shapes, read_tensors
 
@@ -229,7 +229,7 @@ def _refuse_foreign(root: Path) -> None:
 
 def _write_new(path: Path, content: bytes) -> bool:
     """Write a new file; return False, without a change, if it exists."""
-    own = path.with_name(f".{path.name}.{os.getpid()}")
+    own = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
         write_bytes(own, content)
         try:
