@@ -27,14 +27,24 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 collect_ignore = ["fork_server.py"]  # a program, which imports its neighbours as such
-_LINUX = re.compile(r"/dev/|/proc/|\bmkfifo\b|\bresource\.|\bsignal\.SIG(HUP|KILL)")
+_LINUX = re.compile(
+    r"/dev/|/proc/|\bmkfifo\b|\bresource\.|\bsignal\.SIG(HUP|KILL)|\bAF_UNIX\b|\bpreexec_fn\b|\bwait4\b"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out tests that need the devices, pipes and signals of Linux where these are not."""
     for item in items if sys.platform != "linux" else ():
-        if isinstance(item, pytest.Function) and _LINUX.search(inspect.getsource(item.function)):
-            item.add_marker(pytest.mark.skip(reason="needs what only Linux has"))
+        if isinstance(item, pytest.Function):
+            given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            fixtures = [one[-1].func for one in item._fixtureinfo.name2fixturedefs.values()]
+            functions = [item.function, *fixtures, *(one for one in given if isinstance(one, FunctionType))]
+            if any(_LINUX.search(inspect.getsource(one)) for one in functions if _ours(one)):
+                item.add_marker(pytest.mark.skip(reason="needs what only Linux has"))
+
+
+def _ours(function: Any) -> bool:
+    return isinstance(function, FunctionType) and (function.__module__ or "").startswith("tests")
 
 
 def _keep_bytecode_of_others() -> None:

@@ -27,6 +27,15 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def without(place: object, error: BaseException) -> str:
+    """Return the message of an error without the place at its head, which stands elsewhere.
+
+    >>> without("a.png", ValueError("a.png: it is damaged"))
+    'it is damaged'
+    """
+    return str(error).removeprefix(f"{printable(str(place))}: ")
+
+
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun, in the singular for 1.
 

@@ -352,6 +352,11 @@ def test_a_network_of_the_wrong_kind_is_a_wrong_setting() -> None:
     for stride in (16, 32):
         with pytest.raises(ConfigError, match="swin"):
             build_wss(WssConfig(backbone="swin_tiny_patch4_window7_224", weights="none", output_stride=stride), NAMES)
+    for model in ("dla34", "hrnet_w18_small"):  # their maps do not fit each other if a side is no multiple of 32
+        with pytest.raises(ConfigError, match=f"'{model}' has no maps of photographs of any size"):
+            build_wss(WssConfig(backbone=model, weights="none", output_stride=32), NAMES)
+    inception = build_wss(WssConfig(backbone="inception_v3", weights="none", output_stride=32), NAMES)
+    assert inception.maps(torch.zeros(1, 3, 213, 320)).cams.shape == (1, len(NAMES), 5, 8)
     with pytest.raises(ConfigError, match="no_such_option"):
         build_wss(WssConfig(backbone="test_resnet", weights="none", options={"no_such_option": 1}), NAMES)
 

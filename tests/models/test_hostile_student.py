@@ -17,6 +17,7 @@ from dhr.data.samples import ClassTable
 from dhr.errors import ConfigError, WeightsError
 from dhr.models.student import StudentConfig
 from dhr.models.student.network import Student
+from dhr.models.uss import UssConfig, build_uss
 from dhr.models.weights import build_timm
 from dhr.models.wss import WssConfig
 from dhr.models.wss.classifier import TagClassifier
@@ -221,6 +222,9 @@ def test_weights_named_in_a_header_are_never_looked_for(
 def test_options_lead_to_no_other_weights(option: str) -> None:
     with pytest.raises(ConfigError, match=rf"timm's option '{option}' is not allowed here"):
         build_timm("test_resnet", "none", "wss.weights", {option: "x"})
+    for model in ("test_resnet", "test_vit"):
+        with pytest.raises(ConfigError, match=rf"timm's option '{option}' is not allowed here"):
+            build_uss(UssConfig(model=model, weights="none", options={option: "x"}))
 
 
 def test_a_header_of_the_usual_kind_is_taken(parts: Parts) -> None:

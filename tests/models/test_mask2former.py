@@ -262,6 +262,17 @@ def test_a_folder_that_is_none_of_it(
     assert str(folder) in refused(Mask2FormerConfig(str(folder)))
 
 
+def test_code_beside_a_model_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anybody asked whether it may be."""
+    folder, marker = tmp_path / "model", tmp_path / "marker"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "unknown", "auto_map": {"AutoConfig": "evil.Config"}}')
+    (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()\nclass Config: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    assert str(folder) in refused(Mask2FormerConfig(str(folder)))
+    assert not marker.exists()
+
+
 def test_settings_that_nothing_has_are_named(tiny: Mask2FormerConfig) -> None:
     assert "embed_dims" in refused(replace(tiny, backbone={"embed_dims": 8}))
     assert "queries" in refused(replace(tiny, options={"queries": 8}))

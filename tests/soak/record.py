@@ -49,7 +49,7 @@ class Record:
             return cls(path)
         value = json.loads(path.read_text(encoding="utf-8"))
         parts = {name: Tally(**{**one, "counts": Counter(one["counts"])}) for name, one in value["parts"].items()}
-        return cls(path, parts, value["days"], value["commits"])
+        return cls(path, parts, value["days"], value.get("commits", []))
 
     def write(self) -> None:
         """Write the file, atomically: a soak may be ended at any moment."""
@@ -69,5 +69,8 @@ class Record:
 def _commit() -> str:
     """Return the commit that is checked out, with a `+` if files differ from it."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return "unknown"
     return done.stdout.strip() or "unknown"

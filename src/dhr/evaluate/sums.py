@@ -24,6 +24,7 @@ from dhr.evaluate.tally import Tally
 from dhr.firsts import Firsts
 from dhr.results.origin import mismatch
 from dhr.results.protocol import Records
+from dhr.words import without
 
 _REASONS = 3  # that a message names
 _KEPT = 1000  # photographs of a kind that are kept by name, of a data set of any size
@@ -188,19 +189,17 @@ def look(data: DataSet, found: Mapping[str, Predictions], records: Mapping[str, 
     shared = {*records.values()}  # the stages of a run share their records
     others = {one: mismatch(one.record(sample.name), data, sample) for one in shared}
     for name, predictions in found.items():
-        where = ""
+        mask = predictions.mask(sample.name)
         try:
             if reason := others[records[name]]:
                 raise ItemError(reason)
-            mask = predictions.mask(sample.name)
-            where = f"{mask}: "
             pred = predictions.numbering.read(mask)
             if pred.shape != truth.shape:
                 look.wrong_size[name] = f"the mask is {_size(pred)} pixels, the ground truth {_size(truth)}"
                 continue
             look.counts[name] = count(pred, truth, len(data.classes.names))
         except ItemError as error:
-            look.refused[name] = str(error).removeprefix(where)
+            look.refused[name] = without(mask, error)
     return look
 
 

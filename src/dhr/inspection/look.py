@@ -9,6 +9,7 @@ from dhr.data.palette import class_palette
 from dhr.data.samples import DataSet, Problem, Sample
 from dhr.errors import ItemError
 from dhr.report.panels import overlay, shrink_labels, thumbnail
+from dhr.words import without
 
 SIDE = 180
 """Longest side of a picture, pixels."""
@@ -62,7 +63,7 @@ def look(data: DataSet, sample: Sample, with_picture: bool) -> Seen:
 
 
 def _problem(sample: Sample, error: ItemError) -> Problem:
-    return Problem(sample.source, str(error).removeprefix(f"{sample.source}: "))
+    return Problem(sample.source, without(sample.source, error))
 
 
 def _picture(data: DataSet, image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w"] | None) -> Picture:

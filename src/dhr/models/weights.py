@@ -44,7 +44,7 @@ def build_timm(model: str, weights: str, setting: str, options: Mapping[str, Any
     try:
         network: nn.Module = timm.create_model(model, pretrained=False, **options)
     except Exception as error:  # a constructor raises any exception for wrong options
-        raise ConfigError(f"timm cannot build {model!r} with {dict(options)}: {error}") from error
+        raise ConfigError(f"timm cannot build {model!r} with {dict(options)}: {one_line(error)}") from error
     if weights == HUB:
         return _from_hub(model, setting, options)
     if weights != NONE:

@@ -15,7 +15,7 @@ from dhr.data.parquet import open_parquet
 from dhr.data.samples import ClassTable
 from dhr.errors import DataError
 from dhr.results.row import SCHEMA, table_in
-from dhr.words import one_line
+from dhr.words import one_line, without
 
 MAX_GROUP = 2_000_000_000
 """Largest row group, bytes."""
@@ -92,7 +92,7 @@ class Part:
         except MemoryError as error:
             raise PartError("it cannot be read: there is not enough memory; close other programs") from error
         except DataError as error:  # its remedy is for tables that people write
-            reason = str(error).removeprefix(f"{self.path}: ").rpartition("; ")[0]
+            reason = without(self.path, error).rpartition("; ")[0]
             raise PartError(f"it is damaged, truncated or not a file of rows ({reason}); {REMEDY}") from error
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = getattr(error, "strerror", None) or one_line(error)

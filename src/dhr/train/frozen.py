@@ -24,6 +24,7 @@ from dhr.train.colours import coloured
 from dhr.train.crops import Geometry
 from dhr.train.fitting import EpochDataset, mix
 from dhr.train.head_config import HeadConfig
+from dhr.words import without
 
 SMALLER = "lower --head.batch or --head.side"
 """Remedy if the memory of a device runs out."""
@@ -93,7 +94,7 @@ class FrozenCrops(EpochDataset):
                 image = working_pixels(rgb, self.config.long_side)
                 found = [self._features(first + crop, photograph, image) for crop in range(self.config.crops)]
             except (ItemError, OSError) as error:
-                problems.append(Problem(str(photograph.path), str(error).removeprefix(f"{photograph.path}: ")))
+                problems.append(Problem(str(photograph.path), without(photograph.path, error)))
                 continue
             except (MemoryError, torch.OutOfMemoryError):
                 problems.append(Problem(str(photograph.path), "not enough memory to work on it; lower --head.side"))

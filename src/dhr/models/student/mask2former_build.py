@@ -123,7 +123,7 @@ def _settings(transformers: Any, config: Mask2FormerConfig) -> tuple[Any, str]:
     else:
         if Path(config.model).is_dir():
             check_folder(Path(config.model), "mask2former.model")
-        asked = local_only(mask2former_remote(config))
+        asked = {**local_only(mask2former_remote(config)), "trust_remote_code": False}
         found = _from_hub(config.model, lambda: transformers.AutoConfig.from_pretrained(config.model, **asked))
         known = "mask2former" if found.model_type == "mask2former" else "backbone"
         whole = found.to_dict() if known == "mask2former" else {}

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dhr.errors import ConfigError
+from dhr.models.any_size import refuse_fixed
 from dhr.models.folding import fold
 from dhr.models.modes import evaluating
 from dhr.models.uss import UssConfig
-from dhr.models.weights import build_timm, normalisation
+from dhr.models.weights import NONE, build_timm, normalisation
 
 _MOST = 4.0
 """Images that are still too narrow when they are enlarged so much are stretched."""
@@ -55,33 +56,13 @@ def build_cnn(config: UssConfig) -> CnnFeatures:
         ConfigError: it has no such stage, or no maps at all.
         WeightsError: its weights cannot be had.
     """
-    import timm
-
     options = {"features_only": True, **config.options}
-    try:
-        network: Any = timm.create_model(config.model, pretrained=False, **options)
-        stages = len(network.feature_info.channels())
-    except Exception as error:  # a constructor raises any exception for wrong options
-        raise ConfigError(f"timm cannot build {config.model!r} with {options}: {error}") from error
+    whole: Any = build_timm(config.model, NONE, "uss.weights", options)
+    stages = len(whole.feature_info.channels())
     if not -stages <= config.block < stages:
         raise ConfigError(f"uss.block must be in {-stages}..{stages - 1} for {config.model!r}, got {config.block}")
     options["out_indices"] = (config.block % stages,)
     features = CnnFeatures(build_timm(config.model, config.weights, "uss.weights", options), config, stages)
     fold(features)
-    _refuse_fixed(features, config)
+    refuse_fixed(features, features.stride, features.dim, f"uss.model {config.model!r}")
     return features
-
-
-def _refuse_fixed(features: CnnFeatures, config: UssConfig) -> None:
-    """Raise ConfigError if the network has maps of one size only, or with the channels last."""
-    size, expected = (2 * features.stride, 3 * features.stride), (1, features.dim, 2, 3)
-    found: Any
-    try:
-        found = tuple(features(torch.zeros(1, 3, *size)).shape)
-    except Exception as error:  # a network raises any exception for a wrong size
-        found = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-    if found != expected:
-        raise ConfigError(
-            f"uss.model {config.model!r} has no maps of photographs of any size (expected {expected} for {size} "
-            f"pixels, got {found}); choose a Vision Transformer or a CNN"
-        )

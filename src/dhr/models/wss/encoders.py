@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from dhr.errors import ConfigError
+from dhr.models.any_size import refuse_fixed
 from dhr.models.config import WssConfig
 from dhr.models.weights import build_timm
-from dhr.words import one_line
 
 _TRANSFORMERS = frozenset({"vision_transformer", "eva", "deit"})
 """Modules of timm whose networks are plain Vision Transformers: one grid of patches, the same in all blocks."""
@@ -51,28 +50,9 @@ def build_encoder(config: WssConfig) -> Any:
     encoder = build_timm(config.backbone, config.weights, "wss.weights", {**options, **config.options})
     if len(encoder.feature_info.channels()) < 2:
         raise ConfigError(f"wss.backbone {config.backbone!r} has one feature map only; two or more are needed")
-    _refuse_fixed(encoder, config)
+    info = encoder.feature_info
+    refuse_fixed(encoder, info.reduction()[-1], info.channels()[-1], f"wss.backbone {config.backbone!r}")
     return encoder
-
-
-@torch.no_grad()
-def _refuse_fixed(encoder: nn.Module, config: WssConfig) -> None:
-    """Raise ConfigError if the network has maps of one size only, or with the channels last."""
-    info: Any = encoder.feature_info
-    stride, channels = info.reduction()[-1], info.channels()[-1]
-    size, expected = (2 * stride, 3 * stride), (1, channels, 2, 3)
-    training = encoder.training
-    found: Any
-    try:
-        found = tuple(encoder.eval()(torch.zeros(1, 3, *size))[-1].shape)
-    except Exception as error:  # a network raises any exception for a wrong size
-        found = one_line(error, 120)
-    encoder.train(training)
-    if found != expected:
-        raise ConfigError(
-            f"wss.backbone {config.backbone!r} has no maps of photographs of any size (expected {expected} for {size} "
-            f"pixels, got {found}); choose a convolutional network, or a plain Vision Transformer"
-        )
 
 
 def is_transformer(model: str) -> bool:
