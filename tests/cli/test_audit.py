@@ -230,6 +230,8 @@ def may_write(path: str, writes: list[Path]) -> bool:
     """Whether it belongs to an output: itself, the file or folder that is renamed to it, the folder that it lies in."""
     if within(path, [*writes, *SCRATCH]) or path in {str(place.parent) for place in writes}:
         return True
+    if within(path, [sys.prefix]) and "__pycache__" in Path(path).parts:  # bytecode of a library that is imported first
+        return True
     parents = {place.parent for place in writes}
     return any(
         one.name.startswith(".") and one.name.endswith(TEMPORARY_SUFFIX) and one.parent in parents
