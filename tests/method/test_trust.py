@@ -12,8 +12,9 @@ from torch.nn.functional import normalize, one_hot
 from dhr.method.cells import SurveyCells
 from dhr.method.config import PRESETS
 from dhr.method.quality import supported
-from dhr.method.survey_fit import SHRINKAGE, _held_out, agreement, contrast, fit_survey
-from dhr.ops.discriminant import Moments
+from dhr.method.survey_fit import SHRINKAGE, _Fit, _held_out, agreement, contrast, differing, fit_survey
+from dhr.ops.discriminant import Discriminant, Moments
+from dhr.progress import silent
 
 DEFAULT = PRESETS["default"]
 PAIRS = [*itertools.combinations(range(4), 2)]
@@ -148,6 +149,28 @@ def test_photographs_of_one_class_decide_nothing() -> None:
     survey = fit_survey(alone, 4, DEFAULT)
     assert survey.trust == 0 and (survey.agreement == 0).all()
     assert fit_survey(photographs()[:1], 4, DEFAULT).trust == 0
+
+
+@pytest.mark.parametrize(
+    ("agreed", "weight"), [(0.0, 1.0), (0.4, 1.0), (0.6, 0.5), (0.72, 0.2), (0.8, 0.01), (1.0, 0.01)]
+)
+def test_changed_cells_count_less_where_the_maps_are_good(agreed: float, weight: float) -> None:
+    found = fit_survey(photographs(), 4, DEFAULT)
+    survey = replace(found, trust=0.8, agreement=torch.full((4,), agreed, dtype=torch.float64))
+    assert differing(survey) == pytest.approx(weight)
+    assert differing(replace(survey, trust=0.0)) == 1
+
+
+def test_a_survey_does_not_learn_from_what_it_has_changed() -> None:
+    """Moments of a second pass are those of cells that keep their class, if the maps are good."""
+    seen, good = photographs(), fit_survey(photographs(), 4, DEFAULT)
+    good = replace(good, trust=0.5, agreement=torch.ones(4, dtype=torch.float64))
+    changed = Discriminant(-good.discriminant.weights, -good.discriminant.bias, good.discriminant.known)
+    fit = _Fit(seen, 4, replace(DEFAULT, survey=1.0), None, silent)
+    kept, other = (sum(one.mass.sum() for one in fit._moments(seen, survey, (0, 1))) for survey in (
+        good, replace(good, discriminant=changed)
+    ))  # fmt: skip
+    assert other < 0.5 * kept
 
 
 def halves(first: float) -> torch.Tensor:

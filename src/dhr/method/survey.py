@@ -59,8 +59,12 @@ class Survey:
         """
         if not self.trust > 0:
             return replace(config, survey=0.0)
-        maps = float((self.agreement / self.trust).clamp_max(1).mean())
-        return replace(config, survey=(1 - (1 - config.survey) * maps) * min(1.0, self.trust / _SURE))
+        return replace(config, survey=(1 - (1 - config.survey) * self.maps) * min(1.0, self.trust / _SURE))
+
+    @property
+    def maps(self) -> float:
+        """How good the maps are beside the survey: the mean over the classes of min(1, a / t), as above."""
+        return float((self.agreement / self.trust).clamp_max(1).mean()) if self.trust > 0 else 0.0
 
     def shares(
         self, features: Float[Tensor, "b d n"], ids: Int[Tensor, "b k"], valid: Bool[Tensor, "b k"]

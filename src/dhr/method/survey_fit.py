@@ -17,6 +17,7 @@ from dhr.ops.discriminant import Discriminant, Moments, covariance, discriminant
 from dhr.progress import Progress, Step, silent
 
 _FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
+_LEAST = 0.01  # weight of a cell whose class was changed
 _ADDED = 2  # photographs of mean agreement that are added to those of each class
 
 SHRINKAGE = 80.0
@@ -38,9 +39,10 @@ def fit_survey(
     """Fit discriminants to the confident cells of the photographs, ``config.survey_rounds`` times.
 
     In every round each cell counts for the class of its highest score, by its lead over the second. Its scores are
-    those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones.
-    Certain cells keep their scores, and count :data:`CERTAIN` times. In the first rounds, photographs of a class
-    without its usual companions count more (:mod:`dhr.method.companions`).
+    those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones. Then
+    cells with another class than by Steps 1 to 3 alone count less (:func:`differing`). Certain cells keep their scores,
+    and count :data:`CERTAIN` times. In the first rounds, photographs of a class without its usual companions count more
+    (:mod:`dhr.method.companions`).
 
     If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.doubtful`), before the rounds or
     after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the photographs
@@ -136,11 +138,14 @@ class _Fit:
         done, passes = place
         folds = [Moments.nothing(self.classes, len(photographs[0].features)) for _ in range(_FOLDS)]
         total = passes * len(photographs)
-        for index, seen in enumerate(self._labelled(photographs, survey)):
+        for index, (given, seen) in enumerate(zip(photographs, self._labelled(photographs, survey), strict=True)):
             best, lead = surest(seen.scores)
             weights = torch.ones_like(lead)
             if weighted:
                 weights = self.companions(seen.ids).to(lead)[best]
+            if survey is not None:
+                same = surest(given.scores.to(seen.scores))[0] == best
+                weights = torch.where(same, weights, differing(survey) * weights)
             if seen.certain:
                 weights = weights.clamp_min(CERTAIN)
             folds[index % _FOLDS].add(seen.features, seen.ids[best], lead * weights)
@@ -161,6 +166,17 @@ class _Fit:
 
 def _whole(folds: Sequence[Moments]) -> Moments:
     return sum(folds[1:], folds[0])
+
+
+def differing(survey: Survey) -> float:
+    r"""Return the weight of a cell whose class the survey has changed, where cells that keep theirs have 1.
+
+    .. math:: \min(1, \max(0.01, 2 (1 - \frac{1}{C} \sum_c \min(1, a_c / t))))
+
+    with trust t and agreement a. Where the maps are good, a survey that learns from its own changes makes them larger
+    in each round; where they are bad, changes are what it has to learn from. It is not 0, so that no class is lost.
+    """
+    return min(1.0, max(_LEAST, 2 * (1 - survey.maps)))
 
 
 def agreement(
