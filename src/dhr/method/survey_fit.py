@@ -136,6 +136,7 @@ class _Fit:
             weighted: whether photographs of a class without its usual companion count more.
         """
         done, passes = place
+        changed = 1.0 if survey is None else differing(survey)
         folds = [Moments.nothing(self.classes, len(photographs[0].features)) for _ in range(_FOLDS)]
         total = passes * len(photographs)
         for index, (given, seen) in enumerate(zip(photographs, self._labelled(photographs, survey), strict=True)):
@@ -143,9 +144,9 @@ class _Fit:
             weights = torch.ones_like(lead)
             if weighted:
                 weights = self.companions(seen.ids).to(lead)[best]
-            if survey is not None:
+            if changed < 1:
                 same = surest(given.scores.to(seen.scores))[0] == best
-                weights = torch.where(same, weights, differing(survey) * weights)
+                weights = torch.where(same, weights, changed * weights)
             if seen.certain:
                 weights = weights.clamp_min(CERTAIN)
             folds[index % _FOLDS].add(seen.features, seen.ids[best], lead * weights)
