@@ -172,12 +172,12 @@ def _whole(folds: Sequence[Moments]) -> Moments:
 def differing(survey: Survey) -> float:
     r"""Return the weight of a cell whose class the survey has changed, where cells that keep theirs have 1.
 
-    .. math:: \min(1, \max(0.01, 2 (1 - \frac{1}{C} \sum_c \min(1, a_c / t))))
+    .. math:: \min(1, \max(0.01, 4 (1 - \frac{1}{C} \sum_c \min(1, a_c / t))^2))
 
     with trust t and agreement a. Where the maps are good, a survey that learns from its own changes makes them larger
     in each round; where they are bad, changes are what it has to learn from. It is not 0, so that no class is lost.
     """
-    return min(1.0, max(_LEAST, 2 * (1 - survey.maps)))
+    return min(1.0, max(_LEAST, (2 * (1 - survey.maps)) ** 2))
 
 
 def agreement(
