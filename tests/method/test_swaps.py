@@ -11,7 +11,7 @@ from torch.nn.functional import normalize, one_hot
 from dhr.method.cells import SurveyCells, surest
 from dhr.method.config import PRESETS
 from dhr.method.survey_fit import fit_survey
-from dhr.method.swaps import Swap, compared, doubtful, exchanged
+from dhr.method.swaps import Swap, compared, contradicted, exchanged
 from dhr.ops.discriminant import Moments, covariance
 
 CELLS, CHANNELS, SHRINKAGE = 60, 8, 1.0
@@ -33,7 +33,7 @@ def found(photographs: list[SurveyCells]) -> tuple[Swap, ...]:
     for seen in photographs:
         best, lead = surest(seen.scores)
         moments.add(seen.features, seen.ids[best], lead)
-    return doubtful(compared(photographs, covariance(moments, SHRINKAGE)))
+    return contradicted(compared(photographs, covariance(moments, SHRINKAGE)))
 
 
 def scene(exchange: bool, alone: int, joint: int = 12) -> list[SurveyCells]:
@@ -112,11 +112,12 @@ def test_one_comparison_of_several_is_enough() -> None:
     """Rounds that mend a part of the labels hide an exchange, so the labels before them count, too."""
     before = Swap(0, 1, -0.5, 0.3, joint=12, deciding=3)
     after = replace(before, evidence=0.0)
-    assert doubtful([after]) == () and doubtful([before], [after]) == doubtful([after], [before]) == (before,)
+    assert contradicted([after]) == ()
+    assert contradicted([before], [after]) == contradicted([after], [before]) == (before,)
     other = Swap(1, 2, -0.6, 0.3, joint=12, deciding=3)
-    assert doubtful([before], [other]) == (other,), "a class is in one pair"
+    assert contradicted([before], [other]) == (other,), "a class is in one pair"
     for unsure in (replace(before, joint=11), replace(before, deciding=2), replace(before, consistency=0.05)):
-        assert doubtful([unsure]) == ()
+        assert contradicted([unsure]) == ()
 
 
 def test_halves_are_of_the_photographs_with_both() -> None:

@@ -98,19 +98,19 @@ def _add_file(given: _Given, file: Path) -> None:
         got = printable(unknown[0]) if unknown else "no rows"
         raise ConfigError(f"{place} must hold `rows`, and perhaps `settings` and `published`; got {got}")
     for name, one in read["rows"].items():
-        given.rows.append((name, _mapping(one, name), f"{place}, row {printable(name)!r}", file.parent))
+        given.rows.append((name, _mapping(one, name), f"{place}, row {name!r}", file.parent))
     common = _mapping(read.get("settings"), "settings")
     values = {name: common.pop(name) for name in _NAMED if name in common}
     given.common |= values | beside(flat(RunConfig, common, place), file.parent)
     for name, one in _mapping(read.get("published"), "published").items():
-        given.elsewhere[name] = _published(one, f"{place}, published {printable(name)!r}")
+        given.elsewhere[name] = _published(one, f"{place}, published {name!r}")
 
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"--rows: {printable(name)!r} must hold settings, `name: value`; got {str(value)[:80]!r}")
+        raise ConfigError(f"--rows: {name!r} must hold settings, `name: value`; got {str(value)[:80]!r}")
     return dict(value)
 
 
@@ -119,24 +119,24 @@ def _row_of_text(text: str) -> tuple[str, dict[str, Any]]:
     name, colon, rest = text.partition(":")
     if not colon and "=" in text:
         raise ConfigError(
-            f"--rows {printable(text)[:80]!r}: expected a name and a colon before the settings; a row is written "
+            f"--rows {text[:80]!r}: expected a name and a colon before the settings; a row is written "
             "'NAME: SETTING=VALUE SETTING=VALUE'"
         )
     try:
         words = shlex.split(rest)
     except ValueError as error:
-        raise ConfigError(f"--rows {printable(text)[:80]!r}: {error}; close the quotes") from error
+        raise ConfigError(f"--rows {text[:80]!r}: {error}; close the quotes") from error
     found: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         key = key.removeprefix("--").replace("-", "_")
         if not equals or not key:
             raise ConfigError(
-                f"--rows {printable(name)!r}: expected SETTING=VALUE, got {printable(word)[:80]!r}; a row is written "
+                f"--rows {name!r}: expected SETTING=VALUE, got {word[:80]!r}; a row is written "
                 "'NAME: SETTING=VALUE SETTING=VALUE'"
             )
         if key in found:
-            raise ConfigError(f"--rows {printable(name)!r}: {key} is given twice; give it once")
+            raise ConfigError(f"--rows {name!r}: {key} is given twice; give it once")
         found[key] = value if key in (*_OWN, *_NAMED) else _value(key, value, name)
     return name, found
 
@@ -146,11 +146,11 @@ def _value(key: str, text: str, name: str) -> Any:
 
     known = settings_of(RunConfig)
     if key not in known:
-        raise ConfigError(f"--rows {printable(name)!r}: no setting {printable(key)!r}{nearest(key, (*known, *_OWN))}")
+        raise ConfigError(f"--rows {name!r}: no setting {key!r}{nearest(key, (*known, *_OWN))}")
     try:
         return from_text(text, known[key].hint)
     except ValueError as error:
-        raise ConfigError(f"--rows {printable(name)!r}: {key} must be {error}; got {printable(text)[:80]!r}") from error
+        raise ConfigError(f"--rows {name!r}: {key} must be {error}; got {text[:80]!r}") from error
 
 
 def _row(
@@ -158,14 +158,14 @@ def _row(
 ) -> Row:
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if not name or printable(name) != name:
-        raise ConfigError(f"{place}: a row needs a name of printable characters; got {printable(name)!r}")
+        raise ConfigError(f"{place}: a row needs a name of printable characters; got {name!r}")
     own = {key: given.pop(key) for key in _OWN if key in given}
     masks, step = _masks(own.get("masks"), folder, place), own.get("step", "mask")
     if step not in STAGE_NAMES:
         raise ConfigError(f"{place}: step must be one of {', '.join(STAGE_NAMES)}; got {str(step)[:80]!r}")
     if masks is not None and (given or step != "mask"):
         more = next(iter(given), "step")
-        raise ConfigError(f"{place}: masks are scored as they are; leave out {printable(str(more))}, or masks")
+        raise ConfigError(f"{place}: masks are scored as they are; leave out {more!s}, or masks")
     published = None if own.get("published") is None else _published(own["published"], place)
     chosen, settings = _config(given, place, folder, common, config)
     if step != "mask" and not chosen.stages:
@@ -238,5 +238,5 @@ def folder_of(name: str) -> str:
     """
     text = re.sub(r"[^\w+.]+", "-", name).strip("-.")[:_LONGEST].rstrip("-.")
     if not text:
-        raise ConfigError(f"--rows: {printable(name)!r} gives no name for a folder; use letters or digits")
+        raise ConfigError(f"--rows: {name!r} gives no name for a folder; use letters or digits")
     return text

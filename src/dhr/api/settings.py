@@ -20,7 +20,6 @@ from dhr.job.settings import RunConfig
 from dhr.method.config import PRESETS
 from dhr.models.config import WssConfig
 from dhr.recipes import RECIPES, recipe
-from dhr.words import printable
 
 Config = RunConfig | str | Path | Mapping[str, Any]
 """All settings of a run: the name of a recipe or preset, a YAML file, a mapping of names to values, or the
@@ -104,7 +103,7 @@ def flat(kind: type, given: Mapping[str, Any], place: str, ignored: Iterable[str
             for key, one in value.items():
                 add(f"{name}.{key}", one)
         elif name not in known:
-            raise ConfigError(f"{place}: no setting {printable(name)!r}{nearest(name, known) or _help()}")
+            raise ConfigError(f"{place}: no setting {name!r}{nearest(name, known) or _help()}")
         elif name in found:
             raise ConfigError(f"{place}: {name} is given twice; give it once")
         else:

@@ -126,14 +126,13 @@ def _no_command(name: str) -> Exception:
     from dhr.api.settings import nearest
     from dhr.cli.table import COMMANDS
     from dhr.errors import ConfigError
-    from dhr.words import printable
 
     if name.startswith("-"):
-        return ConfigError(f"{printable(name)} follows no command; write options after it: `dhr run {printable(name)}`")
+        return ConfigError(f"{name} follows no command; write options after it: `dhr run {name}`")
     if name in RENAMED:
         return ConfigError(f"dhr {name} is now called dhr {RENAMED[name]}; `dhr {RENAMED[name]} --help` explains it")
     near = nearest(name, COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
-    return ConfigError(f"no command {printable(name)!r}{near}")
+    return ConfigError(f"no command {name!r}{near}")
 
 
 def _as_typed(message: str, arguments: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ def parsed(command: str, options: Sequence[Option], arguments: Sequence[str]) ->
         name, equals, text = token.partition("=")
         if not token.startswith("--"):
             if not places:
-                raise ConfigError(f"{printable(token)!r} follows no option; `dhr {command} --help` shows the options")
+                raise ConfigError(f"{token!r} follows no option; `dhr {command} --help` shows the options")
             option = places.pop(0)
             found[option] = _value(option, token)
         elif name in off:
@@ -71,7 +71,7 @@ def _value(option: Option, text: str) -> Any:
         return from_text(text, option.hint)
     except ValueError as error:
         near = nearest(text, option.choices) if option.choices else ""
-        raise ConfigError(f"{option.name} must be {error}; got {printable(text)[:80]!r}{near}") from error
+        raise ConfigError(f"{option.name} must be {error}; got {text[:80]!r}{near}") from error
 
 
 def _switched(name: str, equals: str, rest: list[str], on: bool) -> bool:

@@ -25,7 +25,7 @@ from dhr.data.samples import ClassTable, Problem, Tagged
 from dhr.data.stored import Draft, Found, StoredDataSet
 from dhr.data.tags import TagReader
 from dhr.errors import DataError
-from dhr.words import counted, printable
+from dhr.words import counted
 
 _BARE = "has no outline"
 
@@ -158,7 +158,7 @@ def _without_attributes(
     if all(one.control in attributes for each in annotations for one in each.things):
         return annotations
     notes += (
-        f"the choices of {printable(control)!r} name no class of classes.txt and do not count: "
+        f"the choices of {control!r} name no class of classes.txt and do not count: "
         f"{enumeration(sorted(labels), most=3)}"
         for control, labels in sorted(attributes.items())
     )

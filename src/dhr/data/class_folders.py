@@ -17,7 +17,6 @@ from dhr.data.spelling import Spelling
 from dhr.data.stored import Draft, Reader, StoredDataSet
 from dhr.data.voc_places import has_annotation
 from dhr.errors import DataError
-from dhr.words import printable
 
 _OTHER = ("truth", "splits")
 PART_NAMES = frozenset(
@@ -185,7 +184,7 @@ def _tags(name: str, classes: ClassTable, spelling: Spelling) -> Tagged:
     if classes.background and is_background(class_of(name)):
         return Tagged()  # a negative
     if (label := spelling.read(class_of(name))) is None:
-        wrong = f"its folder {printable(name)!r} is not a class in classes.txt"
+        wrong = f"its folder {name!r} is not a class in classes.txt"
         return Tagged(reason=f"{wrong}; add it, or rename the folder")
     return Tagged((label,))
 

@@ -99,15 +99,13 @@ def _order(content: CocoContent, used: set[str | None], notes: list[str]) -> lis
         by_name[class_of(content.names[number])].append(number)
     for name, numbers in by_name.items():
         if len(numbers) > 1:
-            notes.append(
-                f"{content.path.name}: {len(numbers)} categories are named {printable(name)!r}; they are one class"
-            )
+            notes.append(f"{content.path.name}: {len(numbers)} categories are named {name!r}; they are one class")
     uppers = {name: content.uppers.get(numbers[0], "") for name, numbers in by_name.items()}
     for name in [name for name in by_name if name not in used]:
         others = {uppers[other] for other in by_name if other != name}
         if others == {name} and uppers[name].strip().casefold() in ("", "none", name.casefold()):
             notes.append(
-                f"{content.path.name}: the category {printable(name)!r} is left out of the classes: it is the "
+                f"{content.path.name}: the category {name!r} is left out of the classes: it is the "
                 "super-category of the others, and has no object"
             )
             del by_name[name]
@@ -213,7 +211,7 @@ class _Photographs:
             ids = " and ".join(printable(str(one.number))[:40] for one in same[:3])
             self.draft.notes.append(
                 f"{self.content.path.name}: photographs that occur under several ids: {len(twice)}, such as "
-                f"{printable(file)!r} ({ids}); their objects are taken together"
+                f"{file!r} ({ids}); their objects are taken together"
             )
 
 

@@ -114,8 +114,8 @@ def _category(content: CocoContent, line: int, value: dict[str, Any]) -> None:
         return
     if content.names.setdefault(number, name) != name:
         raise DataError(
-            f"{content.path} line {line}: expected a category with an id of its own, got {printable(name)!r} and "
-            f"{printable(content.names[number])!r} with the id {printable(str(number))}; correct it"
+            f"{content.path} line {line}: expected a category with an id of its own, got {name!r} and "
+            f"{content.names[number]!r} with the id {printable(str(number))}; correct it"
         )
     if isinstance(value.get("supercategory"), str):
         content.uppers[number] = value["supercategory"]

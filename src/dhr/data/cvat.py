@@ -101,20 +101,20 @@ def _annotation(path: Path, image: Element, names: Names) -> Annotation:
     name, place = _name(image, names), f"line {image.line}"
     if not name:
         return Annotation("", path, place, wrong="expected an image with a name; correct it")
-    place += f", image {printable(name)[:200]!r}"
+    place += f", image {name[:200]!r}"
     things, unread = [], []
     for shape in image.children:
         label = shape.attributes.get("label", "").strip()
         what = f"{'an' if shape.tag == 'ellipse' else 'a'} {printable(shape.tag)[:60]}"
         if shape.tag not in (*_OUTLINES, *_BARE):
-            unread.append(f"an element {printable(shape.tag)[:60]!r}")
+            unread.append(f"an element {shape.tag[:60]!r}")
         elif not label:
             unread.append(f"{what} without a label")
         else:
             things.append(_thing(shape, label, what, _size(image)))
             inner = {one.tag for one in shape.children} - {"attribute", *(_OUTLINES if shape.tag == "skeleton" else ())}
             inner -= set(_BARE if shape.tag == "skeleton" else ())
-            unread += [f"an element {printable(tag)[:60]!r} in {what}" for tag in sorted(inner)]
+            unread += [f"an element {tag[:60]!r} in {what}" for tag in sorted(inner)]
     return Annotation(name, path, place, tuple(things), unread[0] if unread else None)
 
 

@@ -16,7 +16,6 @@ from dhr.data.problems import problem_lines
 from dhr.data.samples import Problem
 from dhr.errors import ItemError
 from dhr.shards import out_of_shard
-from dhr.words import printable
 
 _PNG = frozenset({".png"})
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
@@ -113,7 +112,7 @@ def ground_truth_files(folder: Path, names: Iterable[str]) -> GroundTruthFiles:
         stem = name_of(file, _PNG)
         name = wanted.get(key_of(stem)) or wanted.get(key_of(out_of_shard(stem)))
         if name is None:
-            reason = f"no photograph is called {printable(stem)!r}; name each mask as its photograph"
+            reason = f"no photograph is called {stem!r}; name each mask as its photograph"
         elif name in by_name:
             reason = f"{by_name[name].name!r} is the mask of the same photograph; remove one of them"
         else:

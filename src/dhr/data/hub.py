@@ -65,7 +65,7 @@ class _Cell:
             if len(files) != 1:
                 why = reason or f"several files are meant, {files[0]!r} and {files[1]!r}"
                 raise ItemError(
-                    f"{self.name}: there is no image in its row, only the path {printable(path)!r}, and {why}; save "
+                    f"{self.name}: there is no image in its row, only the path {path!r}, and {why}; save "
                     "the data set with its images in it"
                 )
             try:

@@ -191,9 +191,7 @@ class Tasks:
 def _with_choices(one: Annotation, row: Row, choices: Choices) -> Annotation:
     """Add the choices that a row of JSON-MIN holds as texts."""
     chosen = [
-        Thing(row.texts[name], f"the choice of {printable(name)!r}", control=name)
-        for name in choices.names
-        if row.texts.get(name)
+        Thing(row.texts[name], f"the choice of {name!r}", control=name) for name in choices.names if row.texts.get(name)
     ]
     nothing = None if row.annotated or chosen else "there is no annotation; annotate it, or remove it from the export"
     wrong = one.wrong or choices.wrong or nothing
@@ -202,7 +200,7 @@ def _with_choices(one: Annotation, row: Row, choices: Choices) -> Annotation:
 
 
 def _counted(counts: Counter[str]) -> str:
-    return ", ".join(f"{printable(name)[:60]!r} {count}" for name, count in sorted(counts.items())[:6])
+    return ", ".join(f"{name[:60]!r} {count}" for name, count in sorted(counts.items())[:6])
 
 
 def _id(value: Any) -> str:

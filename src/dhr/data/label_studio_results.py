@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from dhr.data.annotated import Thing
 from dhr.data.brush import Strokes, picture_text
 from dhr.data.outlines import Outline, Patch, Size, ellipse, polygons
-from dhr.words import one_line, printable
+from dhr.words import one_line
 
 _SHAPES = ("rectangle", "polygon", "brush", "ellipse", "keypoint", "bitmask", "vector")
 _REGIONS = {*_SHAPES, *(f"{shape}labels" for shape in _SHAPES), "labels"}
@@ -65,7 +65,7 @@ def read_results(results: Any, place: str) -> Results:
         elif kind in _NO_LABELS:
             others[kind] += 1
         else:
-            unread.append(f"a result of the type {printable(str(kind))[:60]!r}")
+            unread.append(f"a result of the type {str(kind)[:60]!r}")
     things = []
     for region in regions.values():
         things += _things(region, place)
@@ -76,7 +76,7 @@ def read_results(results: Any, place: str) -> Results:
         if key in regions:
             attributes[control] += 1
         else:
-            kind = f"the choice of {printable(control)[:60]!r}"
+            kind = f"the choice of {control[:60]!r}"
             things += [Thing(label, kind, control=control) for label in chosen]
     return Results(tuple(things), unread[0] if unread else None, attributes, others)
 

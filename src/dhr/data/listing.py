@@ -101,7 +101,7 @@ def mask_key(name: str) -> str:
 
 def overwritten(others: Sequence[str]) -> str:
     """Explain why photographs whose masks share a name are left out."""
-    return f"its mask would overwrite that of {', '.join(repr(printable(other)) for other in others[:3])}; rename them"
+    return f"its mask would overwrite that of {', '.join(repr(other) for other in others[:3])}; rename them"
 
 
 def escapes(path: str) -> bool:

@@ -13,7 +13,6 @@ from dhr.data.classes import enumeration
 from dhr.data.images import SUFFIXES
 from dhr.data.listing import key_of, mask_key, name_of
 from dhr.data.samples import Problem
-from dhr.words import printable
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 Value = TypeVar("Value")
@@ -70,7 +69,7 @@ class Names:
         """Return the files, or why there is none. Several files of the same name clash, and are refused later."""
         parts = _parts(text)
         if not parts:
-            return [], f"expected the name of an image in {self._folder}, got {printable(text)!r}; write it"
+            return [], f"expected the name of an image in {self._folder}, got {text!r}; write it"
         found = self._longest(text, parts)
         uploaded = self._by_upload and (len(parts) == 1 or "upload" in parts) and _UPLOADED.match(parts[-1])
         if found is None and uploaded:
@@ -93,7 +92,7 @@ class Names:
             if len({name_of(key_of(file), SUFFIXES) for file in below}) == 1:
                 return below, None
             names = enumeration(sorted(below), most=3)
-            return [], f"several files end with {printable(text)!r}: {names}; write more of its path"
+            return [], f"several files end with {text!r}: {names}; write more of its path"
         for start in range(1, len(parts)):
             if found := self._named("/".join(parts[start:])):
                 return found, None
@@ -104,7 +103,7 @@ class Names:
         files = self._by_upload.get(_as_uploaded(name), [])
         if len({name_of(key_of(file), SUFFIXES) for file in files}) > 1:
             names = enumeration(sorted(files), most=3)
-            return [], f"several files may have been uploaded as {printable(text)!r}: {names}; rename them"
+            return [], f"several files may have been uploaded as {text!r}: {names}; rename them"
         return (files, None) if files else None
 
     def find_all(self, texts: Sequence[str]) -> list[tuple[list[str], str | None]]:
@@ -172,7 +171,7 @@ class Names:
             name_of(parts[-1], SUFFIXES), most=2
         )  # fmt: skip
         hint = f"did you mean {enumeration(near, most=2)}?" if near else "add the image or remove the line"
-        return f"no image {printable(text)!r} in {self._folder}; {hint}"
+        return f"no image {text!r} in {self._folder}; {hint}"
 
 
 class _Ends:

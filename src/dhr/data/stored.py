@@ -256,7 +256,7 @@ def _without_ground_truth(found: Mapping[str, _Usable]) -> list[str]:
     if not lost:
         return []
     name, reason = lost[0]
-    return [f"photographs without ground truth that are tagged: {len(lost)}, such as {printable(name)!r} ({reason})"]
+    return [f"photographs without ground truth that are tagged: {len(lost)}, such as {name!r} ({reason})"]
 
 
 def _ignored(unread: list[str]) -> list[str]:

@@ -33,7 +33,7 @@ def parsed_table(record: Fields) -> ClassTable:
         raise ValueError("classes: expected one name or more besides the background")
     for name in names:
         if not name.strip() or printable(name) != name or len(name) > _LONGEST:
-            raise ValueError(f"classes: expected names of one line, got {printable(name)[:40]!r}")
+            raise ValueError(f"classes: expected names of one line, got {name[:40]!r}")
     if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
         raise ValueError(f"classes: {twice!r} occurs twice")
     supers = record.texts("supers", VOID) if "supers" in record else None

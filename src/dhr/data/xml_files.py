@@ -10,7 +10,6 @@ from dhr.data.samples import Problem, Tagged
 from dhr.data.tags import TagReader
 from dhr.data.voc_xml import Annotation, read_annotation, tags_of_annotation
 from dhr.errors import DataError
-from dhr.words import printable
 
 _XML = frozenset({".xml"})
 _TEXTS = (".txt", ".md")
@@ -118,5 +117,5 @@ class XmlFiles:
                 continue
             same = name_of(key_of(name).rpartition("/")[2], SUFFIXES) == name_of(key_of(stem), SUFFIXES)
             why = other or f"{files[0]!r} has an annotation of its own name" if name and not same else None
-            inside = "" if why is None else f"; its <filename> {printable(name)!r}: {why}"
+            inside = "" if why is None else f"; its <filename> {name!r}: {why}"
             self._lost.append(Problem(str(path), f"{reason}{inside}"))

@@ -25,7 +25,6 @@ from dhr.errors import DataError
 from dhr.files import open_regular
 from dhr.plain_yaml import MAX_BYTES, parse_yaml
 from dhr.progress import Step
-from dhr.words import printable
 
 _HEAD = 1 << 16  # bytes in which a description shows itself
 _NAMES = re.compile(rb"^[\"']?names[\"']?\s*:", re.MULTILINE)
@@ -168,7 +167,7 @@ class _Folder:
         for entry in entries:
             place = self._place(entry)
             if place is None:
-                reason = f"{split}: there is no folder of photographs and no list {printable(entry)!r}; correct it"
+                reason = f"{split}: there is no folder of photographs and no list {entry!r}; correct it"
                 problems.append(Problem(str(self.description), reason))
             elif place in self.texts:
                 yield from self._listed(place, splits, problems)
@@ -232,7 +231,7 @@ class _Folder:
         for text in sorted(self.texts - used - lists):
             before, _, file = text.rpartition("/")
             if (before in folders or "labels" in before.split("/")) and not file.lower().startswith(_NO_LABELS):
-                reason = f"no photograph is called {printable(file[:-4])!r}; name each label file as its photograph"
+                reason = f"no photograph is called {file[:-4]!r}; name each label file as its photograph"
                 problems.append(Problem(str(self.root / text), reason))
         return problems
 

@@ -72,7 +72,7 @@ def _object(words: Sequence[str], labels: Mapping[int, int], place: str, keypoin
     try:
         number, values = float(words[0]), np.array([float(word) for word in words[1:]])
     except ValueError:
-        raise ValueError(f"expected numbers, got {printable(' '.join(words))[:60]!r},") from None
+        raise ValueError(f"expected numbers, got {' '.join(words)[:60]!r},") from None
     if number not in labels:
         raise ValueError(f"an object of the class {printable(words[0])[:20]}, which does not exist,")
     if not (np.abs(values) <= _LARGEST).all():  # also where one is NaN

@@ -176,7 +176,7 @@ def _refuse_twice(manifest: Manifest, hashes: UInt64[np.ndarray, " n"]) -> None:
             before = seen.setdefault(mask_key(name), first + row)
             if before != first + row:
                 raise DataError(
-                    f"{manifest.root}: the id {printable(name)[:80]!r} of row {first + row + 1} is also in row "
+                    f"{manifest.root}: the id {name[:80]!r} of row {first + row + 1} is also in row "
                     f"{before + 1}; give each photograph an id of its own"
                 )
 

@@ -12,7 +12,7 @@ from dhr.method.cells import SurveyCells, surest
 from dhr.method.companions import ROUNDS, Companions
 from dhr.method.config import MethodConfig
 from dhr.method.survey import Survey, join
-from dhr.method.swaps import GAIN, Swap, compared, doubtful, exchanged
+from dhr.method.swaps import GAIN, Swap, compared, contradicted, exchanged
 from dhr.ops.discriminant import Discriminant, Moments, covariance, discriminant
 from dhr.progress import Progress, Step, silent
 
@@ -44,10 +44,10 @@ def fit_survey(
     and count :data:`CERTAIN` times. In the first rounds, photographs of a class without its usual companions count more
     (:mod:`dhr.method.companions`).
 
-    If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.doubtful`), before the rounds or
-    after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the photographs
-    then agree, and by :data:`~dhr.method.swaps.GAIN` more than without it: rounds may have put a part of the labels
-    right.
+    If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.contradicted`), before the
+    rounds or after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the
+    photographs then agree, and by :data:`~dhr.method.swaps.GAIN` more than without it: rounds may have put a part of
+    the labels right.
 
     Args:
         photographs: cells of one or more photographs.
@@ -58,7 +58,7 @@ def fit_survey(
     """
     fit = _Fit(photographs, classes, config, device, progress)
     found = fit.fitted(())
-    if swaps := doubtful(found.before, found.after):
+    if swaps := contradicted(found.before, found.after):
         again = fit.fitted(swaps)
         right = tuple(one for one in swaps if again.evidence(one) > max(0.0, found.evidence(one) + GAIN))
         found = again if right == swaps else fit.fitted(right) if right else found

@@ -74,7 +74,7 @@ def compared(photographs: Iterable[SurveyCells], covariance: Float64[Tensor, "d 
     return [one for pair in pairs if (one := seen.compare(*pair, factor)) is not None]
 
 
-def doubtful(*comparisons: Sequence[Swap]) -> tuple[Swap, ...]:
+def contradicted(*comparisons: Sequence[Swap]) -> tuple[Swap, ...]:
     """Choose the pairs whose labels may be exchanged: consistent, with evidence below :data:`LEAST`, from enough
     photographs, in one of several comparisons.
 

@@ -120,7 +120,7 @@ class _Look:
         """Return facts on the files, one sentence each."""
         notes = []
         if self._unknown:
-            named = ", ".join(f"{printable(label)!r} ({count})" for label, count in self._unknown.most_common(5))
+            named = ", ".join(f"{label!r} ({count})" for label, count in self._unknown.most_common(5))
             more = f" and {len(self._unknown) - 5} more labels" if len(self._unknown) > 5 else ""
             notes.append(
                 f"{counted(self._unknown.total(), 'object')} with labels that are no class are ignored: {named}{more}; "

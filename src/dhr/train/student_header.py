@@ -9,7 +9,6 @@ from dhr.data.samples import ClassTable
 from dhr.data.table_json import parsed_table
 from dhr.models.weights import NONE
 from dhr.parsing import Fields, as_number, as_text, as_whole
-from dhr.words import printable
 
 FORMAT = "dhr student 1"
 _LARGEST = 100_000  # of any number in the settings of a network: the largest have 12,544 points and 1,024 channels
@@ -98,5 +97,5 @@ def plain_setting(value: Any, name: str, depth: int = 1) -> Any:
     if isinstance(value, float):
         return as_number(value, -_LARGEST, _LARGEST, name)
     if not _NAME.fullmatch(as_text(value, name)):
-        raise ValueError(f"{name}: expected a name without '/' and ':', got {printable(value)[:40]!r}")
+        raise ValueError(f"{name}: expected a name without '/' and ':', got {value[:40]!r}")
     return value

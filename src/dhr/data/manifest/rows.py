@@ -151,7 +151,7 @@ def _wrong_id(name: str | None) -> str | None:
     if len(name) > MAX_ID:
         return f"its id has {len(name)} characters, over the limit of {MAX_ID}; shorten it"
     if printable(name) != name:
-        return f"its id {printable(name)[:_TEXT]!r} has control characters, or is not UTF-8; rename it"
+        return f"its id {name[:_TEXT]!r} has control characters, or is not UTF-8; rename it"
     parts = name.split("/")
     if escapes(name) or "\\" in name or not all(part and not is_hidden(part) for part in parts):
         wanted = "a path such as trip/a, without '..', '//', a backslash, or a dot at the beginning of a part"

@@ -12,7 +12,6 @@ from dhr.data.classes import enumeration
 from dhr.data.listing import mask_key
 from dhr.data.manifest.row import Row
 from dhr.data.samples import Problem
-from dhr.words import printable
 
 _NAMED = 4  # rows with the same id that a message names
 
@@ -52,6 +51,6 @@ class Listed:
         for index, group in sorted(again.items()):
             own = self.place(self.numbers[index])
             others = enumeration([self.place(self.numbers[one]) for one in group if one != index], 3, quoted=False)
-            reason = f"its id {printable(self.rows[index].name)!r} is also in {others}; give each its own"
+            reason = f"its id {self.rows[index].name!r} is also in {others}; give each its own"
             self.problems.append(Problem(self.rows[index].source, f"{own}: {reason}"))
         return [row for index, row in enumerate(self.rows) if index not in again], self.problems

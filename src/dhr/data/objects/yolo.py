@@ -96,13 +96,11 @@ def _object(words: Sequence[str], classes: dict[int, str], place: str) -> Found:
     try:
         number, *values = (float(word) for word in words)
     except ValueError:
-        raise ValueError(f"{place}: expected numbers, got {printable(' '.join(words))[:60]!r}") from None
+        raise ValueError(f"{place}: expected numbers, got {' '.join(words)[:60]!r}") from None
     if number not in classes:
         raise ValueError(f"{place}: class {printable(words[0])[:20]} is not in the description of the folder")
     if not all(-0.05 <= value <= 1.05 for value in values):  # False where one is NaN
-        raise ValueError(
-            f"{place}: expected shares of width and height, 0 to 1; got {printable(' '.join(words))[:60]!r}"
-        )
+        raise ValueError(f"{place}: expected shares of width and height, 0 to 1; got {' '.join(words)[:60]!r}")
     if len(values) < 4:
         raise ValueError(f"{place}: expected a box of 4 numbers, or a polygon of 6 or more; got {len(values)}")
     sure = score(values.pop()) if len(values) % 2 else 1.0
