@@ -159,6 +159,8 @@ def test_changed_cells_count_less_where_the_maps_are_good(agreed: float, weight:
     survey = replace(found, trust=0.8, agreement=torch.full((4,), agreed, dtype=torch.float64))
     assert differing(survey) == pytest.approx(weight)
     assert differing(replace(survey, trust=0.0)) == 1
+    little = replace(survey, trust=0.5, agreement=survey.agreement * 5 / 8)  # a survey that cannot tell good maps
+    assert differing(little) == pytest.approx(min(1, (2 * (1 - min(1, agreed / 0.8) * 2 / 3)) ** 2))
 
 
 def test_a_survey_does_not_learn_from_what_it_has_changed() -> None:

@@ -18,6 +18,7 @@ from dhr.progress import Progress, Step, silent
 
 _FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
 _LEAST = 0.01  # weight of a cell whose class was changed
+_KNOWN = 0.75  # trust from which a survey can tell good maps
 _ADDED = 2  # photographs of mean agreement that are added to those of each class
 
 SHRINKAGE = 80.0
@@ -172,12 +173,15 @@ def _whole(folds: Sequence[Moments]) -> Moments:
 def differing(survey: Survey) -> float:
     r"""Return the weight of a cell whose class the survey has changed, where cells that keep theirs have 1.
 
-    .. math:: \min(1, \max(0.01, 4 (1 - \frac{1}{C} \sum_c \min(1, a_c / t))^2))
+    .. math:: \min(1, \max(0.01, 4 (1 - m)^2)), \quad
+              m = \min(1, t / 0.75) \frac{1}{C} \sum_c \min(1, a_c / t)
 
     with trust t and agreement a. Where the maps are good, a survey that learns from its own changes makes them larger
-    in each round; where they are bad, changes are what it has to learn from. It is not 0, so that no class is lost.
+    in each round; where they are bad, changes are what it has to learn from. A survey with little trust cannot tell
+    good maps. The weight is not 0, so that no class is lost.
     """
-    return min(1.0, max(_LEAST, (2 * (1 - survey.maps)) ** 2))
+    good = survey.maps * min(1.0, survey.trust / _KNOWN)
+    return min(1.0, max(_LEAST, (2 * (1 - good)) ** 2))
 
 
 def agreement(
