@@ -130,6 +130,16 @@ def test_halves_are_of_the_photographs_with_both() -> None:
     assert (swap.first, swap.second) == (0, 1) and swap.consistency > 0.3
 
 
+@pytest.mark.parametrize("mended", [2, 5, 8])
+def test_corrections_do_not_hide_an_exchange(mended: int) -> None:
+    """With enough of them the rounds put all labels right by themselves. But the maps stay exchanged."""
+    pairs = [photograph([0, 1], True, seed)[0] for seed in range(20)]
+    sure = [photograph([0, 1], False, 100 + seed, certain=True)[0] for seed in range(mended)]
+    deciding = [photograph([1, 2], False, seed)[0] for seed in (30, 31, 32)]
+    survey = fit_survey([*pairs, *sure, *deciding], 4, PRESETS["default"])
+    assert [(one.first, one.second) for one in survey.swaps] == [(0, 1)]
+
+
 def test_an_exchange_that_explains_nothing_is_taken_back() -> None:
     """The photographs that decide look like neither class, so they contradict each labelling."""
     random = torch.Generator().manual_seed(0)

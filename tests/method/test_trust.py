@@ -152,21 +152,21 @@ def test_photographs_of_one_class_decide_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreed", "weight"), [(0.0, 1.0), (0.4, 1.0), (0.6, 0.25), (0.72, 0.04), (0.8, 0.01), (1.0, 0.01)]
+    ("agreed", "weight"), [(0.0, 1.0), (0.45, 1.0), (0.675, 0.25), (0.81, 0.04), (0.9, 0.01), (1.0, 0.01)]
 )
 def test_changed_cells_count_less_where_the_maps_are_good(agreed: float, weight: float) -> None:
     found = fit_survey(photographs(), 4, DEFAULT)
-    survey = replace(found, trust=0.8, agreement=torch.full((4,), agreed, dtype=torch.float64))
+    survey = replace(found, trust=0.9, agreement=torch.full((4,), agreed, dtype=torch.float64))
     assert differing(survey) == pytest.approx(weight)
     assert differing(replace(survey, trust=0.0)) == 1
-    little = replace(survey, trust=0.5, agreement=survey.agreement * 5 / 8)  # a survey that cannot tell good maps
-    assert differing(little) == pytest.approx(min(1, (2 * (1 - min(1, agreed / 0.8) * 2 / 3)) ** 2))
+    little = replace(survey, trust=0.34, agreement=survey.agreement * 0.34 / 0.9)
+    assert differing(little) == 1, "a survey with little trust cannot tell good maps"
 
 
 def test_a_survey_does_not_learn_from_what_it_has_changed() -> None:
     """Moments of a second pass are those of cells that keep their class, if the maps are good."""
     seen, good = photographs(), fit_survey(photographs(), 4, DEFAULT)
-    good = replace(good, trust=0.5, agreement=torch.ones(4, dtype=torch.float64))
+    good = replace(good, trust=1.0, agreement=torch.ones(4, dtype=torch.float64))
     changed = Discriminant(-good.discriminant.weights, -good.discriminant.bias, good.discriminant.known)
     fit = _Fit(seen, 4, replace(DEFAULT, survey=1.0), None, silent)
     kept, other = (sum(one.mass.sum() for one in fit._moments(seen, survey, (0, 1))) for survey in (

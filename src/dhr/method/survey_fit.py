@@ -12,13 +12,13 @@ from dhr.method.cells import SurveyCells, surest
 from dhr.method.companions import ROUNDS, Companions
 from dhr.method.config import MethodConfig
 from dhr.method.survey import Survey, join
-from dhr.method.swaps import GAIN, Swap, compared, contradicted, exchanged
+from dhr.method.swaps import CLEAR, GAIN, Swap, compared, contradicted, exchanged
 from dhr.ops.discriminant import Discriminant, Moments, covariance, discriminant
 from dhr.progress import Progress, Step, silent
 
 _FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
 _LEAST = 0.01  # weight of a cell whose class was changed
-_KNOWN = 0.75  # trust from which a survey can tell good maps
+_KNOWN = 0.85  # trust from which a survey can tell good maps
 _ADDED = 2  # photographs of mean agreement that are added to those of each class
 
 SHRINKAGE = 80.0
@@ -48,7 +48,8 @@ def fit_survey(
     If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.contradicted`), before the
     rounds or after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the
     photographs then agree, and by :data:`~dhr.method.swaps.GAIN` more than without it: rounds may have put a part of
-    the labels right.
+    the labels right. But masks are made from the maps, too. So if the maps alone are clearly exchanged, it stays unless
+    the photographs agree less, by that much.
 
     Args:
         photographs: cells of one or more photographs.
@@ -61,7 +62,7 @@ def fit_survey(
     found = fit.fitted(())
     if swaps := contradicted(found.before, found.after):
         again = fit.fitted(swaps)
-        right = tuple(one for one in swaps if again.evidence(one) > max(0.0, found.evidence(one) + GAIN))
+        right = tuple(one for one in swaps if again.evidence(one) > max(0.0, found.evidence(one) + found.needed(one)))
         found = again if right == swaps else fit.fitted(right) if right else found
     return found.survey
 
@@ -76,8 +77,16 @@ class _Fitted:
 
     def evidence(self, pair: Swap) -> float:
         """Return the evidence of a pair after the rounds; 0 if no photograph decides."""
-        pairs = {(one.first, one.second): one.evidence for one in self.after}
-        return pairs.get((pair.first, pair.second), 0.0)
+        return _evidence(self.after, pair)
+
+    def needed(self, pair: Swap) -> float:
+        """Return how much evidence an exchange of the pair must gain."""
+        return -GAIN if _evidence(self.before, pair) < CLEAR else GAIN
+
+
+def _evidence(compared: Sequence[Swap], pair: Swap) -> float:
+    found = {(one.first, one.second): one.evidence for one in compared}
+    return found.get((pair.first, pair.second), 0.0)
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,7 @@ def differing(survey: Survey) -> float:
     r"""Return the weight of a cell whose class the survey has changed, where cells that keep theirs have 1.
 
     .. math:: \min(1, \max(0.01, 4 (1 - m)^2)), \quad
-              m = \min(1, t / 0.75) \frac{1}{C} \sum_c \min(1, a_c / t)
+              m = \min(1, t / 0.85) \frac{1}{C} \sum_c \min(1, a_c / t)
 
     with trust t and agreement a. Where the maps are good, a survey that learns from its own changes makes them larger
     in each round; where they are bad, changes are what it has to learn from. A survey with little trust cannot tell
