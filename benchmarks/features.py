@@ -44,6 +44,9 @@ class Timed:
         self.seconds += time.perf_counter() - start
         return maps
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
 
 def filled(data: FolderDataSet, features: Features, config: RunConfig, bars: Bars) -> dict[str, float]:
     """Fill the store: seconds, and the share of them that the network took; nothing if it was filled before."""
