@@ -29,6 +29,7 @@ from dhr.features import Features, StoreConfig, fill
 from dhr.files import write_json
 from dhr.job.features import build_features
 from dhr.job.settings import RunConfig
+from dhr.records.members import to_json
 
 
 class Timed:
@@ -123,7 +124,7 @@ def main() -> None:
             "npy_spread": peer.spread,
             **scores,
             **times,
-            "stages": list(outcome.stages),
+            "stages": [to_json(one) for one in outcome.stages],
         }
         rows.append(row)
         values = (f"{row['mb']:.2f}", f"{row['read_ms']:.2f}", cell(row, "miou"), cell(row, "minor_iou"))

@@ -20,6 +20,7 @@ from dhr.cli.terminal import Terminal
 from dhr.data.folder import FolderDataSet
 from dhr.evaluate import EvaluateConfig, evaluate
 from dhr.files import write_json
+from dhr.records.members import to_json
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def main() -> None:
             outcome = job.run(data, out, config, progress=bars)
         classifiers.setdefault(network, out / "classifier.safetensors")
         values = columns(evaluate(data, out / "masks", EvaluateConfig(resamples=RESAMPLES)))
-        rows.append({"uss": one.name, "wss": other.name, **values, "stages": list(outcome.stages)})
+        rows.append({"uss": one.name, "wss": other.name, **values, "stages": [to_json(one) for one in outcome.stages]})
         shown = (cell(values, score) for score in ("miou", "minor_iou", "vanished", "boundary_f"))
         print(f"| {one.name} | {other.name} | {' | '.join(shown)} |", flush=True)
         about = {

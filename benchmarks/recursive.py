@@ -34,6 +34,7 @@ from dhr.job.train import train as train_student
 from dhr.method.base import add_background
 from dhr.method.boundary import BOUNDARIES, Guide
 from dhr.ops.upsample import resize, upsampled_labels
+from dhr.records.members import to_json
 
 
 def cam_masks(data: DataSet, first: Path, out: Path, config: RunConfig) -> None:
@@ -136,7 +137,7 @@ def main() -> None:
         "gap_closed": closed("dhr"),
         "of_supervised_final": 100 * values["student_final"] / high,
         "gap_closed_final": closed("final"),
-        "stages": list(outcome.stages),
+        "stages": [to_json(one) for one in outcome.stages],
         "seconds": time.perf_counter() - begun,
         "commit": commit(),
         "machine": machine(torch.device("cpu")),

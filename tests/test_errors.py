@@ -1,5 +1,6 @@
 """Errors and problems quote what files of others say; they stay one line that any terminal can show."""
 
+import io
 import pickle
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dhr import errors
+from dhr.cli.terminal import Terminal
 from dhr.records.problem import Problem
 
 KINDS = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.DhrError)]
@@ -31,3 +33,10 @@ def test_a_problem_is_one_line(source: str, reason: str) -> None:
     problem = Problem(source, reason)
     assert one_line(problem.source) and one_line(problem.reason)
     assert pickle.loads(pickle.dumps(problem)) == problem
+
+
+@given(text=TEXTS)
+def test_a_note_is_one_line(text: str) -> None:
+    terminal = Terminal(file=io.StringIO())
+    terminal.note(text)
+    assert one_line(terminal.file.getvalue().removesuffix("\n"))

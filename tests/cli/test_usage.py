@@ -241,7 +241,18 @@ def test_help_and_version(dhr: Any) -> None:
     assert all(text.out.count(f"dhr {command} ") == 1 for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [["walk"], ["run"], ["evaluate"], ["run", "--data"], ["run", "photos"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["walk"],
+        ["run"],
+        ["evaluate"],
+        ["run", "--data"],
+        ["run", "photos"],
+        ["run", r"--seed\1=3"],
+        ["settings", r"--a\q"],
+    ],
+)
 def test_wrong_usage_is_one_line(command: list[str], dhr: Any) -> None:
     one_line(dhr(command))
 

@@ -142,7 +142,7 @@ def _as_typed(message: str, arguments: Sequence[str]) -> str:
         if typed.startswith("--"):
             name = re.escape(typed.removeprefix("--no-").removeprefix("--").replace("-", "_"))
             before = r"(?<![\w.-])" if "_" in name else "^"
-            message = re.sub(rf"{before}{name}(?![\w.])", typed, message)
+            message = re.sub(rf"{before}{name}(?![\w.])", typed.replace("\\", r"\\"), message)
     return message
 
 

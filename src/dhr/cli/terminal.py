@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dhr.data.problems import all_named, problem_lines
 from dhr.data.samples import Problem
+from dhr.words import printable
 
 _KINDS = 10  # reasons that are printed
 
@@ -26,6 +27,7 @@ class Terminal(Console):
 
     def note(self, text: str) -> None:
         """Print a note, unless it was printed before."""
+        text = printable(text)  # it may quote the name of a file
         if text not in self._told:
             self._told.add(text)
             self.print(f"[bold]Note:[/bold] {escape(text)}", highlight=False, soft_wrap=True)

@@ -178,7 +178,7 @@ class StoredDataSet:
             raise DataError(f"{self._where}: no usable photograph; {summary(problems, 3) or remedy}")
         self.samples = tuple(sorted(samples, key=lambda sample: sample.name))
         self.problems = tuple(problems)
-        self.notes = (
+        notes = (
             *classes.notes,
             *dict.fromkeys(draft.notes),
             *negative_notes(self.samples),
@@ -187,6 +187,7 @@ class StoredDataSet:
             *_without_ground_truth(self._found),
             *stray_notes(self.stray_ground_truth),
         )
+        self.notes = tuple(map(printable, notes))
 
     def __repr__(self) -> str:
         photographs = counted(len(self.samples), "photograph")
