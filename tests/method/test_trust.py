@@ -222,3 +222,18 @@ def test_quality_stays_within_0_and_1(seed: int, classes: int) -> None:
     rest = (torch.rand(3, generator=random), torch.rand(3, classes, generator=random), torch.rand((), generator=random))
     found = supported(rest[0], maps, said * valid[:, :, None, None], rest[1], valid, rest[2])
     assert ((found >= 0) & (found <= rest[0])).all()
+
+
+def test_a_few_certain_photographs_count_little_more_than_others() -> None:
+    """They do not show all that a class looks like."""
+    seen = [replace(one, certain=index < 12) for index, one in enumerate(photographs())]
+    counts = torch.zeros(4)
+    for one in seen[:12]:
+        counts[one.ids] += 1
+    assert 0 < counts.min() < 8
+    fit = _Fit(seen, 4, DEFAULT, None, silent)
+    assert torch.allclose(fit.certain, 1 + 2 * (counts / 8) ** 2)
+    many = _Fit([replace(one, certain=True) for one in seen], 4, DEFAULT, None, silent)
+    assert (
+        many.certain.tolist() == [3] * 4 and _Fit(photographs(), 4, DEFAULT, None, silent).certain.tolist() == [1] * 4
+    )

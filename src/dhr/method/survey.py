@@ -4,8 +4,8 @@ Two classes that are nearly always tagged together, such as a face and a body, l
 Other photographs can decide. A linear discriminant is fitted to all photographs. It labels each of them better, and is
 then fitted again to the better labels. This is self-training (expectation maximisation with hard labels).
 
-Masks that a person accepted or mended are certain. Their cells keep the person's labels in every round, and count
-:data:`~dhr.method.survey_fit.CERTAIN` times as much.
+Masks that a person accepted or mended are certain. Their cells keep the person's labels in every round, and count up
+to :data:`~dhr.method.survey_fit.CERTAIN` times as much.
 
 One discriminant does not fit every class (a "kitchen" has too many appearances), so a survey needs trust: it must find
 the classes where they are tagged, and only there. And maps may be bad, so they need the agreement of other photographs.

@@ -18,6 +18,7 @@ from dhr.progress import Progress, Step, silent
 
 _FOLDS = 4  # parts of the photographs; each is compared with discriminants of the others
 _LEAST = 0.01  # weight of a cell whose class was changed
+_MANY = 8  # certain photographs of a class from which they count fully
 _KNOWN = 0.85  # trust from which a survey can tell good maps
 _ADDED = 2  # photographs of mean agreement that are added to those of each class
 
@@ -26,8 +27,8 @@ SHRINKAGE = 80.0
 photographs estimate it badly. It was chosen on MSRC v2 (docs/measurements.md)."""
 
 CERTAIN = 3.0
-"""Weight of a cell with a person's label, beside that of a sure cell without. It was chosen on the validation split of
-MSRC v2 (docs/measurements.md)."""
+"""Largest weight of a cell with a person's label, beside that of a sure cell without. It was chosen on the validation
+split of MSRC v2 (docs/measurements.md)."""
 
 
 def fit_survey(
@@ -42,8 +43,8 @@ def fit_survey(
     In every round each cell counts for the class of its highest score, by its lead over the second. Its scores are
     those of Steps 1 to 3, after the first round joined with the discriminants, with the weight of the first ones. Then
     cells with another class than by Steps 1 to 3 alone count less (:func:`differing`). Certain cells keep their scores,
-    and count :data:`CERTAIN` times. In the first rounds, photographs of a class without its usual companions count more
-    (:mod:`dhr.method.companions`).
+    and count up to :data:`CERTAIN` times. In the first rounds, photographs of a class without its usual companions
+    count more (:mod:`dhr.method.companions`).
 
     If other photographs contradict the labels of two classes (:func:`~dhr.method.swaps.contradicted`), before the
     rounds or after them, all is fitted again, with the scores of these classes exchanged. The exchange stays if the
@@ -130,6 +131,21 @@ class _Fit:
         """How much photographs count in the first rounds."""
         return Companions.of(self.photographs, self.classes)
 
+    @cached_property
+    def certain(self) -> Float[Tensor, " c"]:
+        r"""Weight of a certain cell, by its class: it grows with the number :math:`m_c` of certain photographs of it.
+
+        .. math:: 1 + (3 - 1) \min(1, m_c / 8)^2
+
+        A few photographs do not show all that a class looks like.
+        """
+        counts = torch.zeros(self.classes)
+        for seen in self.photographs:
+            if seen.certain:
+                counts[seen.ids.cpu().long()] += 1
+        weights: Float[Tensor, " c"] = 1 + (CERTAIN - 1) * (counts / _MANY).clamp_max(1) ** 2
+        return weights
+
     def _moments(
         self,
         photographs: Sequence[SurveyCells],
@@ -158,7 +174,7 @@ class _Fit:
                 same = surest(given.scores.to(seen.scores))[0] == best
                 weights = torch.where(same, weights, changed * weights)
             if seen.certain:
-                weights = weights.clamp_min(CERTAIN)
+                weights = torch.maximum(weights, self.certain.to(lead)[seen.ids][best])
             folds[index % _FOLDS].add(seen.features, seen.ids[best], lead * weights)
             self.progress(Step("discriminants", done * len(photographs) + index + 1, total, "steps"))
         return folds
