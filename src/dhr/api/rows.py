@@ -165,7 +165,7 @@ def _row(
         raise ConfigError(f"{place}: step must be one of {', '.join(STAGE_NAMES)}; got {str(step)[:80]!r}")
     if masks is not None and (given or step != "mask"):
         more = next(iter(given), "step")
-        raise ConfigError(f"{place}: masks are scored as they are; leave out {more!s}, or masks")
+        raise ConfigError(f"{place}: masks are scored as they are; leave out {more}, or masks")
     published = None if own.get("published") is None else _published(own["published"], place)
     chosen, settings = _config(given, place, folder, common, config)
     if step != "mask" and not chosen.stages:
